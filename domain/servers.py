@@ -1,0 +1,71 @@
+"""A server as its owner describes it, and how it may be moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.host import Filesystem
+
+
+class Handoff(StrEnum):
+    """How state follows a server (DESIGN, "How state follows a server")."""
+
+    STATELESS = "stateless"
+    VOLUMES = "volumes"
+    SNAPSHOT = "snapshot"
+
+
+class Retire(StrEnum):
+    TERMINATE = "terminate"
+    KEEP_REPLICA = "keep_replica"
+
+
+@dataclass(frozen=True)
+class ServerPolicy:
+    """What its owner allows. Times in seconds, money in USD per hour."""
+
+    handoff: Handoff = Handoff.STATELESS
+    instance_types: list[str] = field(default_factory=list)  # empty: whatever fits, see ranking
+    zones: list[str] = field(default_factory=list)  # empty: every zone with a subnet of ours
+    subnets: dict[str, str] = field(default_factory=dict)  # zone -> subnet ID; empty: found in its VPC
+    retire: Retire = Retire.TERMINATE
+    launch_timeout_s: float = 300.0
+    terminate_timeout_s: float = 180.0
+    quiesce_timeout_s: float = 60.0
+    resume_timeout_s: float = 60.0
+    hook_timeout_s: float = 60.0
+    drain_s: float = 30.0
+    cool_down_s: float = 1800.0
+    failover_pools: int = 3  # pools asked at once in a failover
+    max_spot_usd_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
+class ServerRef:
+    """Which server this is about. Small: it travels in every activity input."""
+
+    server_id: str
+    client_id: str
+    name: str
+    region: str
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An instance of a server: where it is and what it is."""
+
+    instance_id: str
+    pool: str  # str(Pool)
+    spot_request_id: str = ""
+    usd_per_hour: float = 0.0
+
+
+@dataclass(frozen=True)
+class ServerShape:
+    """What ServerWorkflow alone may change, and hands to an operation when it starts it."""
+
+    primary: Placement | None = None
+    replica: Placement | None = None
+    filesystems: list[Filesystem] = field(default_factory=list)
+    cool_downs: dict[str, float] = field(default_factory=dict)  # pool -> epoch seconds it ends
