@@ -43,7 +43,9 @@ def compare(before: Blueprint, after: Blueprint, *, moved: bool) -> list[Attribu
 
     `moved`: state and addresses are on the new instance already, so they are compared too.
     """
-    changes = [_plain(f.name, before, after) for f in fields(Blueprint) if f.name not in _SPECIAL]
+    changes: list[AttributeChange | None] = [
+        _plain(f.name, before, after) for f in fields(Blueprint) if f.name not in _SPECIAL
+    ]
     changes += _root(before.root, after.root)
     if moved:
         changes += _moved(before, after)
@@ -91,9 +93,7 @@ def _moved(before: Blueprint, after: Blueprint) -> list[AttributeChange | None]:
         [_volume_key(v, same_zone) for v in after.data_volumes],
     )
     if same_zone:
-        changes += _set_change(
-            "secondary private addresses", before.secondary_private_ips, after.secondary_private_ips
-        )
+        changes += _set_change("secondary private addresses", before.secondary_private_ips, after.secondary_private_ips)
     changes += _set_change(
         "elastic addresses",
         [e.public_ip for e in before.elastic_ips],

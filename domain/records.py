@@ -24,23 +24,20 @@ class RecordKind(StrEnum):
     SERVER_ADOPTED = "server_adopted"  # name, region, account_id, policy{}, handoff, moves[]
     SERVER_POLICY = "server_policy"  # policy{}
     SERVER_ENDED = "server_ended"  # how: terminated | released
-    OPERATION_ACCEPTED = (
-        "operation_accepted"  # operation_id, kind, priority, request_id, digest, pool, requested_by
-    )
+    OPERATION_ACCEPTED = "operation_accepted"  # operation_id, kind, priority, request_id, digest, pool, requested_by
     OPERATION_ENDED = (
         "operation_ended"  # operation_id, outcome, reason  (one that never started: cancelled while queued)
     )
-    NOTICE = (
-        "notice"  # notice_id, instance_id, kind, source, action, deadline, seen_at, [operation_id, handled]
-    )
+    NOTICE = "notice"  # notice_id, instance_id, kind, source, action, deadline, seen_at, [operation_id, handled]
     # operation/<id> stream
     OPERATION_STARTED = "operation_started"  # kind, handoff, from_pool
     STEP_STARTED = "step_started"  # step
     STEP_ENDED = "step_ended"  # step, ms, ok, calls[], hooks[], note
     OPERATION_ATTENTION = "operation_attention"  # reason
     OPERATION_FINISHED = "operation_finished"  # outcome, reason, receipt{}
-    INSTANCE = "instance"  # instance_id, state, [role, pool, zone, private_ip, spot_request_id, usd_per_hour,
-    #                        launch_requested_at, launch_confirmed_at, terminate_requested_at, terminate_confirmed_at, reason]
+    # instance_id, state, [role, pool, zone, private_ip, spot_request_id, usd_per_hour, reason,
+    # launch_requested_at, launch_confirmed_at, terminate_requested_at, terminate_confirmed_at]
+    INSTANCE = "instance"
     PRIMARY = "primary"  # instance_id, [former_instance_id, former_state]: the commit, one transaction
     RESOURCE_INTENDED = "resource_intended"  # token, type, step, details{}
     RESOURCE_MADE = "resource_made"  # token, type, resource_id  (several with one token: token/n)

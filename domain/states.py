@@ -22,9 +22,7 @@ class IllegalMove(Exception):
 
 _S = InstanceState
 _MOVES: dict[InstanceState, frozenset[InstanceState]] = {
-    _S.LAUNCHING: frozenset(
-        {_S.RUNNING_REPLICA, _S.PROMOTING, _S.RUNNING_PRIMARY, _S.TERMINATING, _S.FAILED}
-    ),
+    _S.LAUNCHING: frozenset({_S.RUNNING_REPLICA, _S.PROMOTING, _S.RUNNING_PRIMARY, _S.TERMINATING, _S.FAILED}),
     _S.RUNNING_REPLICA: frozenset({_S.PROMOTING, _S.TERMINATING, _S.FAILED, _S.RELEASED}),
     # A promotion that is undone leaves the instance a replica again, until it is terminated.
     _S.PROMOTING: frozenset({_S.RUNNING_PRIMARY, _S.RUNNING_REPLICA, _S.TERMINATING, _S.FAILED}),
