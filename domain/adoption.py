@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 
 from domain.pools import Candidate
@@ -20,11 +21,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class AdoptInput:
+    """Without `mend`, volumes that die with the instance refuse the adoption, with the call that mends it."""
+
     server: ServerRef
     instance_id: str
     policy: ServerPolicy
     accept: list[str] = field(default_factory=list)  # finding codes the owner accepts
-    mend: bool = True  # set DeleteOnTermination=false on data volumes, as adoption promises
+    mend: bool = False  # let us set DeleteOnTermination=false on data volumes that would die
     dry_run: bool = False
 
 
@@ -52,6 +55,10 @@ class LaunchSpec:
     user_data: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     data_volumes_gib: list[int] = field(default_factory=list)
+
+    @property
+    def user_data_base64(self) -> str:
+        return base64.b64encode(self.user_data.encode()).decode()
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,9 @@ class Blueprint:
     spot_request_id: str = ""
     spot_request_persistent: bool = False
     image_devices: list[str] = field(default_factory=list)  # data devices the image itself would add
+    platform: str = "Linux/UNIX"  # EC2's PlatformDetails; decides the price
+    placement_group: str = ""
+    ipv6_count: int = 0  # of automatic IPv6 addresses on the primary interface
 
     @property
     def data_volumes(self) -> list[BlockDevice]:

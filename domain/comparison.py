@@ -5,7 +5,7 @@ A difference needs a reason; one without fails the switch before it commits.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from domain.blueprint import BlockDevice, Blueprint
 from domain.operations import AttributeChange
@@ -24,6 +24,7 @@ _EXPLAINED: dict[str, str] = {
     "own_tags": "they name the operation that made the instance",
 }
 _ZONE_BOUND = frozenset({"subnet_id", "zone"})
+_PROTECTION = frozenset({"termination_protection", "stop_protection"})
 # Compared by what they are, not by equality of the field.
 _SPECIAL = frozenset(
     {
@@ -38,10 +39,14 @@ _SPECIAL = frozenset(
 )
 
 
-def compare(before: Blueprint, after: Blueprint, *, moved: bool) -> list[AttributeChange]:
+def compare(
+    before: Blueprint, after: Blueprint, *, moved: bool, protection_pending: bool = False
+) -> list[AttributeChange]:
     """Every difference, with its reason, or with none when nothing explains it.
 
     `moved`: state and addresses are on the new instance already, so they are compared too.
+    `protection_pending`: before the commit, termination and stop protection are still off on the
+    replacement, since a rollback has to be able to end it; after it they must be as they were.
     """
     changes: list[AttributeChange | None] = [
         _plain(f.name, before, after) for f in fields(Blueprint) if f.name not in _SPECIAL
@@ -49,7 +54,14 @@ def compare(before: Blueprint, after: Blueprint, *, moved: bool) -> list[Attribu
     changes += _root(before.root, after.root)
     if moved:
         changes += _moved(before, after)
-    return [change for change in changes if change is not None]
+    found = [change for change in changes if change is not None]
+    return [_pending(change) for change in found] if protection_pending else found
+
+
+def _pending(change: AttributeChange) -> AttributeChange:
+    if change.attribute in _PROTECTION and change.after == "False":
+        return replace(change, reason="switched on after the commit")
+    return change
 
 
 def unexplained(changes: list[AttributeChange]) -> list[AttributeChange]:

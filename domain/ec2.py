@@ -23,6 +23,7 @@ FIND_BY_TOKEN = "ec2_find_by_token"  # noqa: S105  TokenInput -> Found
 CONFIRM_RUNNING = "ec2_confirm_running"  # InstanceInput -> Confirmed; NotYet, Gone, BadState
 TERMINATE = "ec2_terminate"  # TerminateInput -> Done: protection off, spot request cancelled, terminated
 CONFIRM_TERMINATED = "ec2_confirm_terminated"  # InstanceInput -> Confirmed; NotYet
+VOLUMES_OF = "ec2_volumes_of"  # InstanceInput -> Made: volumes that end with the instance
 KEEP_VOLUMES = "ec2_keep_volumes"  # VolumesInput -> Done: DeleteOnTermination=false
 TAG = "ec2_tag"  # TagInput -> Done: tags (and, with remove, untags)
 DETACH_VOLUMES = "ec2_detach_volumes"  # AttachInput -> Done
@@ -62,6 +63,7 @@ class Confirmed:
     state: str
     at: datetime
     zone: str = ""
+    subnet_id: str = ""
     private_ip: str = ""
     spot_request_id: str = ""
     network_interface_id: str = ""
@@ -215,13 +217,17 @@ class AttachInput:
 
 @dataclass(frozen=True)
 class SnapshotInput:
-    """CreateSnapshot has no token: an existing snapshot with the same token tag is found instead."""
+    """CreateSnapshot has no token: an existing snapshot with the same token tag is found instead.
+
+    `find_only`: make nothing; the answer holds what is there (undo of a call whose answer was lost).
+    """
 
     region: str
     volume_ids: list[str]
     token: str
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    find_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,6 +265,7 @@ class CreateVolumesInput:
     copies: list[VolumeCopy]
     token: str
     tags: dict[str, str] = field(default_factory=dict)
+    find_only: bool = False
 
 
 @dataclass(frozen=True)

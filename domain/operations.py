@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from domain.adoption import LaunchSpec
 from domain.host import HookRun, Notice
 from domain.servers import ServerPolicy, ServerRef, ServerShape
 
@@ -65,6 +66,7 @@ class OperationRequest:
     wait: bool = True  # False: refuse with `busy` instead of queueing
     requested_by: str = ""  # token ID, or "autopilot", or "notice"
     notice: Notice | None = None
+    launch: LaunchSpec | None = None  # of a new server
     body_digest: str = ""  # of what the caller sent: the same request ID with another digest is refused
 
 
@@ -186,6 +188,14 @@ class ServerView:
     ended: bool = False
 
 
+@dataclass(frozen=True)
+class Settled:
+    """An operation's word to ServerWorkflow that its commit is done: from here it only tidies up."""
+
+    operation_id: str
+    shape: ServerShape
+
+
 # Workflow and handler names, for callers that must not import the workflows.
 SERVER_WORKFLOW = "ServerWorkflow"
 ADOPT_WORKFLOW = "AdoptWorkflow"
@@ -194,4 +204,6 @@ UPDATE_REQUEST = "request"  # OperationRequest -> Accepted
 UPDATE_POLICY = "change_policy"  # ServerPolicy -> None
 SIGNAL_NOTICE = "notice"  # Notice, to ServerWorkflow
 SIGNAL_CANCEL = "cancel_operation"  # operation_id: str, to ServerWorkflow
+SIGNAL_SETTLED = "operation_settled"  # Settled, from an operation to ServerWorkflow
+SIGNAL_ABORT = "abort"  # reason: str, from ServerWorkflow to an operation
 QUERY_STATE = "state"  # -> ServerView

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.blueprint import Blueprint
 from domain.host import Filesystem
 
 
@@ -14,6 +15,13 @@ class Handoff(StrEnum):
     STATELESS = "stateless"
     VOLUMES = "volumes"
     SNAPSHOT = "snapshot"
+
+
+class ServiceAddress(StrEnum):
+    """Where clients find the server, when its owner says so; AUTO: as inspection finds."""
+
+    AUTO = "auto"
+    PRIMARY = "primary"  # the primary private address: it can never move
 
 
 class Retire(StrEnum):
@@ -29,6 +37,8 @@ class ServerPolicy:
     instance_types: list[str] = field(default_factory=list)  # empty: whatever fits, see ranking
     zones: list[str] = field(default_factory=list)  # empty: every zone with a subnet of ours
     subnets: dict[str, str] = field(default_factory=dict)  # zone -> subnet ID; empty: found in its VPC
+    service_address: ServiceAddress = ServiceAddress.AUTO
+    accepted_findings: list[str] = field(default_factory=list)  # codes its owner accepted at adoption
     retire: Retire = Retire.TERMINATE
     launch_timeout_s: float = 300.0
     terminate_timeout_s: float = 180.0
@@ -69,3 +79,5 @@ class ServerShape:
     replica: Placement | None = None
     filesystems: list[Filesystem] = field(default_factory=list)
     cool_downs: dict[str, float] = field(default_factory=dict)  # pool -> epoch seconds it ends
+    blueprint: Blueprint | None = None  # of the primary as last inspected: a dead instance tells nothing
+    kept_snapshots: list[str] = field(default_factory=list)  # of the last snapshot handoff

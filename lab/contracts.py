@@ -155,6 +155,9 @@ class Hosts(Protocol):
     def partition(self, instance_id: str, cut: bool) -> None:
         """Cut the host's agent off from the control plane and Temporal (best effort in the lab)."""
 
+    def set_hook_faults(self, faults: Mapping[str, object]) -> None:
+        """Which hooks of the lab's image fail from now on, and where; {} ends it."""
+
     def truth(self) -> Mapping[str, object]:
         """Live hosts with pids, mounts, running workloads; volumes with their directories; listeners."""
 

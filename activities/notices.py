@@ -1,0 +1,91 @@
+"""EventBridge's two warnings, read from an SQS queue and handed to the server they concern.
+
+A message is deleted only once the server's workflow has taken it: a worker that dies in between
+leaves it to the next. Which server an instance belongs to is read from its tags at EC2, so that it
+works while the database is down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from domain.host import Notice, NoticeKind, NoticeSource
+from domain.names import TAG_SERVER, server_workflow_id
+from domain.operations import SIGNAL_NOTICE
+
+_KINDS = {
+    "EC2 Spot Instance Interruption Warning": NoticeKind.INTERRUPTION,
+    "EC2 Instance Rebalance Recommendation": NoticeKind.REBALANCE,
+}
+# A warning comes two minutes ahead (EC2 user guide, "Spot Instance interruption notices").
+_WARNING = timedelta(minutes=2)
+_WAIT_S = 20
+log = logging.getLogger("notices")
+
+
+class Malformed(ValueError):
+    """Not a warning of EC2's: it is logged and dropped, so that it does not come back for ever."""
+
+
+@dataclass(frozen=True)
+class QueueAccess:
+    """What the reader needs of AWS; each is a blocking call."""
+
+    receive: Callable[[int], list[tuple[str, str]]]  # wait seconds -> (receipt handle, body)
+    delete: Callable[[str], None]
+    tags: Callable[[str, str], dict[str, str]]  # region, instance ID -> tags
+
+
+class Signals(Protocol):
+    def get_workflow_handle(self, workflow_id: str) -> Any: ...
+
+
+def parse(body: str, seen_at: datetime) -> tuple[Notice, str]:
+    """An EventBridge event as a notice, with its region. Raise Malformed."""
+    try:
+        event = json.loads(body)
+        kind = _KINDS[event["detail-type"]]
+        instance_id = str(event["detail"]["instance-id"])
+        at = datetime.fromisoformat(str(event["time"]).replace("Z", "+00:00")).astimezone(UTC)
+        region = str(event["region"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Malformed(f"{type(error).__name__}: {error}") from error
+    interruption = kind is NoticeKind.INTERRUPTION
+    action = str(event["detail"].get("instance-action", "terminate"))
+    deadline = at + _WARNING if interruption else None
+    return Notice(instance_id, kind, NoticeSource.EVENTBRIDGE, seen_at, action, deadline), region
+
+
+async def read_notices(queue: QueueAccess, client: Signals) -> None:
+    """Read for ever; errors of AWS or Temporal are waited out."""
+    while True:
+        try:
+            messages = await asyncio.to_thread(queue.receive, _WAIT_S)
+            await asyncio.gather(*(_handle(queue, client, handle, body) for handle, body in messages))
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("notice queue not readable; trying again in 1 s")
+            await asyncio.sleep(1.0)
+
+
+async def _handle(queue: QueueAccess, client: Signals, handle: str, body: str) -> None:
+    try:
+        notice, region = parse(body, datetime.now(UTC))
+    except Malformed as error:
+        log.warning("dropped a message that is no warning of EC2's: %s", error)
+        await asyncio.to_thread(queue.delete, handle)
+        return
+    tags = await asyncio.to_thread(queue.tags, region, notice.instance_id)
+    if server_id := tags.get(TAG_SERVER):
+        await client.get_workflow_handle(server_workflow_id(server_id)).signal(SIGNAL_NOTICE, notice)
+        log.info("notice %s for server %s", notice.notice_id, server_id)
+    else:
+        log.info("notice for %s, which is no server of ours", notice.instance_id)
+    await asyncio.to_thread(queue.delete, handle)

@@ -1,0 +1,111 @@
+"""A plan in words: what a switch would do, in order, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.adoption import Finding, Plan, PlannedStep
+from domain.blueprint import Blueprint
+from domain.pools import Candidate
+from domain.servers import Handoff, ServerPolicy
+
+# EC2 actions a handoff needs beside launch and terminate: tried by DryRun before anything starts.
+ACTIONS: dict[Handoff, tuple[str, ...]] = {
+    Handoff.STATELESS: (),
+    Handoff.VOLUMES: ("DetachVolume", "AttachVolume"),
+    Handoff.SNAPSHOT: ("CreateSnapshot", "CreateVolume", "AttachVolume", "DetachVolume", "DeleteVolume"),
+}
+
+# Rough durations on AWS, seconds, for the plan alone; the receipt holds what was measured.
+_LAUNCH_S, _READY_S, _QUIESCE_S, _DEVICES_S, _RESUME_S, _ADDRESS_S = 25.0, 30.0, 5.0, 8.0, 5.0, 1.5
+_SNAPSHOT_S, _DELTA_S, _VOLUME_S, _TERMINATE_S, _TARGET_S = 300.0, 45.0, 10.0, 60.0, 15.0
+
+
+def actions_for(blueprint: Blueprint, handoff: Handoff) -> list[str]:
+    actions = ["TerminateInstances", "CreateTags", *ACTIONS[handoff]]
+    if blueprint.elastic_ips:
+        actions.append("AssociateAddress")
+    if blueprint.secondary_private_ips:
+        actions.append("AssignPrivateIpAddresses")
+    return actions
+
+
+def handoff_to(blueprint: Blueprint, policy: ServerPolicy, candidate: Candidate) -> Handoff:
+    """A volume cannot leave its zone: within it the volume itself moves, beyond it a copy does."""
+    if not blueprint.data_volumes:
+        return Handoff.STATELESS
+    if candidate.pool.zone == blueprint.zone:
+        return Handoff.VOLUMES
+    return Handoff.SNAPSHOT
+
+
+def compose(
+    blueprint: Blueprint,
+    policy: ServerPolicy,
+    candidates: Sequence[Candidate],
+    found: Sequence[Finding],
+    hourly_now: float,
+) -> Plan:
+    first = candidates[0] if candidates else None
+    handoff = handoff_to(blueprint, policy, first) if first else policy.handoff
+    steps = _steps(blueprint, handoff, candidates)
+    return Plan(
+        handoff=handoff,
+        from_pool=blueprint.pool,
+        candidates=list(candidates),
+        steps=steps,
+        moves=moves(blueprint),
+        findings=list(found),
+        expected_outage_s=sum(step.expected_s for step in steps if step.outage),
+        hourly_now=hourly_now,
+        hourly_then=first.usd_per_hour if first else 0.0,
+        reason=first.reason if first else "no pool fits",
+    )
+
+
+def moves(blueprint: Blueprint) -> list[str]:
+    """What follows the server, by name."""
+    return [
+        *(f"volume {v.volume_id} ({v.device}, {v.size_gib} GiB)" for v in blueprint.data_volumes),
+        *(f"elastic address {e.public_ip}" for e in blueprint.elastic_ips),
+        *(f"private address {ip}" for ip in blueprint.secondary_private_ips),
+        *(f"target group {t.target_group_arn.split('/')[-2]}:{t.port}" for t in blueprint.targets),
+    ]
+
+
+def _steps(b: Blueprint, handoff: Handoff, candidates: Sequence[Candidate]) -> list[PlannedStep]:
+    names = " -> ".join(str(c.pool) for c in candidates[:4]) or "no pool"
+    head = [
+        PlannedStep("plan", "look again: attributes, price, quota, permissions", ["DescribeInstances"], 1.0),
+        PlannedStep("launch", f"a replacement in {names}", ["RunInstances", "DescribeInstances"], _LAUNCH_S),
+        PlannedStep("ready", "its agent answers; warm-up hook", [], _READY_S),
+    ]
+    tail = [
+        PlannedStep("commit", "the replacement is the primary", [], 0.1, point_of_no_return=True),
+        PlannedStep("retire", f"terminate {b.instance_id}", ["TerminateInstances"], _TERMINATE_S),
+        PlannedStep("receipt", "compare every attribute, before and after", ["DescribeInstances"], 1.0),
+    ]
+    return [*head, *_middle(b, handoff), *tail]
+
+
+def _middle(b: Blueprint, handoff: Handoff) -> list[PlannedStep]:
+    address = ["AssociateAddress"] * bool(b.elastic_ips)
+    address += ["AssignPrivateIpAddresses"] * bool(b.secondary_private_ips)
+    targets = ["RegisterTargets", "DescribeTargetHealth"] * bool(b.targets)
+    if handoff is Handoff.STATELESS:
+        return [
+            PlannedStep("serve", "the replacement is healthy behind its target groups", targets, _TARGET_S),
+            PlannedStep("move", "addresses to the replacement", address, _ADDRESS_S if address else 0.0),
+            PlannedStep("fence", "the old instance drains and stops", ["DeregisterTargets"] * bool(b.targets), 30.0),
+        ]
+    fence = PlannedStep("fence", "stop hook, flush, unmount on the old instance", [], _QUIESCE_S, outage=True)
+    serve = PlannedStep("serve", "mount, start hook, health on the replacement", targets, _RESUME_S, outage=True)
+    if handoff is Handoff.VOLUMES:
+        calls = ["DetachVolume", "AttachVolume", *address]
+        move = PlannedStep("move", "volumes and addresses to the replacement", calls, _DEVICES_S, outage=True)
+        return [fence, move, serve]
+    copy = PlannedStep("copy", "full snapshots while it serves", ["CreateSnapshot"], _SNAPSHOT_S)
+    calls = ["CreateSnapshot", "CreateVolume", "AttachVolume", *address]
+    seconds = _DELTA_S + _VOLUME_S + _DEVICES_S
+    move = PlannedStep("move", "last difference, volumes in the new zone, addresses", calls, seconds, outage=True)
+    return [copy, fence, move, serve]

@@ -1,0 +1,302 @@
+"""Which pools a server can run in, and in what order: a pure function of facts to candidates.
+
+Spot pools first, by price weighed with risk; then on-demand, where the list always ends. The asked
+pool goes before all, if it is possible at all; if not, `Impossible` says why and what is.
+
+Risk is EC2's placement score of the zone (1 to 10, `GetSpotPlacementScores`): each point short of
+10 counts like 4 % on the price, so that a pool has to be clearly cheaper to make up for scarce
+capacity, but price decides among pools of one zone (FIELD: the first choice is nearly everything).
+Prices within 1 % of each other count as one: then the server's own type and zone go first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from domain.blueprint import Blueprint
+from domain.pools import Candidate, Lifecycle, Pool
+from domain.servers import ServerPolicy
+
+SCORE_WEIGHT = 0.04
+MAX_GROWTH = 2.0  # a type may have at most twice the vCPUs and memory of the one it replaces
+UNKNOWN_SCORE = 5  # where EC2 gives none
+TAIL = 2  # places kept for on-demand, if so many are asked for
+
+
+class Impossible(ValueError):
+    """The asked pool cannot be had; the message says why and what can be."""
+
+
+@dataclass(frozen=True)
+class TypeFacts:
+    """An instance type as DescribeInstanceTypes describes it."""
+
+    name: str
+    architectures: tuple[str, ...]
+    virtualization_types: tuple[str, ...]
+    vcpus: int
+    memory_mib: int
+    root_device_types: tuple[str, ...] = ("ebs",)
+    burstable: bool = False
+    current_generation: bool = True
+    accelerated: bool = False  # GPU, inference or FPGA
+    bare_metal: bool = False
+    ena: str = "required"  # required, supported, unsupported
+    spot: bool = True
+    hibernation: bool = False
+
+
+@dataclass(frozen=True)
+class Market:
+    """What is on offer now. Prices in USD per hour; a price that is not known is absent.
+
+    `subnets`: zone -> subnet to launch in. `closed`: zone -> why nothing can be launched there.
+    `offered`: the (zone, type) pairs that EC2 lists as sold; empty: not known.
+    """
+
+    types: Mapping[str, TypeFacts]
+    spot: Mapping[tuple[str, str], float]
+    on_demand: Mapping[str, float]
+    subnets: Mapping[str, str]
+    closed: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, int] = field(default_factory=dict)
+    offered: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the pools are for."""
+
+    blueprint: Blueprint
+    policy: ServerPolicy
+    asked: str = ""
+    avoid: frozenset[str] = frozenset()
+    same_zone: str = ""
+    limit: int = 8
+
+    @property
+    def home(self) -> Pool:
+        return Pool.parse(self.blueprint.pool)
+
+
+def unfit(old: Blueprint, kind: TypeFacts) -> str:
+    """Why this image, with these settings, cannot run on that type at all; empty when it can."""
+    if old.architecture and old.architecture not in kind.architectures:
+        return f"its image is {old.architecture}, {kind.name} runs {' or '.join(kind.architectures)}"
+    if old.virtualization_type and old.virtualization_type not in kind.virtualization_types:
+        return f"its image is {old.virtualization_type}, which {kind.name} cannot run"
+    if old.root_device_type and old.root_device_type not in kind.root_device_types:
+        return f"its root device is {old.root_device_type}, which {kind.name} cannot have"
+    if kind.ena == "required" and not old.ena_support:
+        return f"{kind.name} needs an image with the ENA driver, which its image lacks"
+    return ""
+
+
+def alike(current: TypeFacts, other: TypeFacts) -> bool:
+    """Whether a type may be chosen without being named: no less than the current, and no stranger."""
+    return (
+        other.current_generation
+        and current.vcpus <= other.vcpus <= MAX_GROWTH * current.vcpus
+        and current.memory_mib <= other.memory_mib <= MAX_GROWTH * current.memory_mib
+        and (current.burstable or not other.burstable)
+        and other.accelerated == current.accelerated
+        and other.bare_metal == current.bare_metal
+        and bool(set(other.architectures) & set(current.architectures))
+    )
+
+
+def possible_types(wanted: Wanted, types: Mapping[str, TypeFacts]) -> list[str]:
+    """The policy's types, else whatever is like the current one; those its image can run."""
+    named = wanted.policy.instance_types
+    current = types.get(wanted.home.instance_type)
+    if named:
+        chosen = [types[name] for name in named if name in types]
+    elif current is None:
+        return []
+    else:
+        chosen = [kind for kind in types.values() if kind == current or alike(current, kind)]
+    return sorted(kind.name for kind in chosen if not unfit(wanted.blueprint, kind))
+
+
+def choose(wanted: Wanted, market: Market) -> list[Pool]:
+    """The pools in the order they are to be tried, at most `limit`. Raise `Impossible` of the asked one."""
+    asked = [_checked(wanted, market)] if wanted.asked else []
+    spot = _without(_spot_pools(wanted, market), asked)
+    tail = _without(_on_demand_pools(wanted, market), asked)
+    # On-demand keeps its places at the end, however many spot pools there are.
+    kept = min(len(tail), TAIL, max(wanted.limit - len(asked), 1))
+    spot = spot[: max(wanted.limit - len(asked) - kept, 0)]
+    room = max(wanted.limit - len(asked) - len(spot), kept)
+    return asked + spot + tail[:room]
+
+
+def explain(pools: Iterable[Pool], wanted: Wanted, market: Market) -> list[Candidate]:
+    """Candidates with their figures and, in words, why each stands where it does."""
+    return [_candidate(pool, wanted, market) for pool in pools]
+
+
+def price(pool: Pool, market: Market) -> float:
+    """USD per hour; 0 when it is not known."""
+    if pool.spot:
+        return market.spot.get((pool.zone, pool.instance_type), 0.0)
+    return market.on_demand.get(pool.instance_type, 0.0)
+
+
+def _without(pools: list[Pool], others: list[Pool]) -> list[Pool]:
+    return [pool for pool in pools if pool not in others]
+
+
+def _zones(wanted: Wanted, market: Market) -> list[str]:
+    """Zones that may be launched in, the server's own first."""
+    allowed = [zone for zone in sorted(market.subnets) if not wanted.policy.zones or zone in wanted.policy.zones]
+    if wanted.same_zone:
+        allowed = [zone for zone in allowed if zone == wanted.same_zone]
+    return sorted(allowed, key=lambda zone: (zone != wanted.home.zone, zone))
+
+
+def _spot_pools(wanted: Wanted, market: Market) -> list[Pool]:
+    """Those worth having: below the owner's limit, and below what on-demand costs anyway."""
+    if wanted.blueprint.tenancy == "host":  # EC2 sells no spot on dedicated hosts
+        return []
+    cap = market.on_demand.get(wanted.home.instance_type) or math.inf
+    pools = [
+        Pool(zone, kind, Lifecycle.SPOT)
+        for zone in _zones(wanted, market)
+        for kind in possible_types(wanted, market.types)
+        if 0 < market.spot.get((zone, kind), 0.0) < cap
+    ]
+    pools = [pool for pool in pools if str(pool) not in wanted.avoid and not _too_dear(pool, wanted, market)]
+    return sorted(pools, key=lambda pool: _order(pool, wanted, market))
+
+
+def _too_dear(pool: Pool, wanted: Wanted, market: Market) -> bool:
+    limit = wanted.policy.max_spot_usd_per_hour
+    return pool.spot and limit is not None and price(pool, market) > limit
+
+
+def _order(pool: Pool, wanted: Wanted, market: Market) -> tuple[int, bool, bool, float, str]:
+    weighed = weighed_price(price(pool, market), market.scores.get(pool.zone))
+    step = round(math.log(weighed) / math.log(1.01))  # 1 % steps: what differs by less is alike
+    home = wanted.home
+    return step, pool.instance_type != home.instance_type, pool.zone != home.zone, weighed, str(pool)
+
+
+def weighed_price(usd: float, score: int | None) -> float:
+    return usd * (1 + SCORE_WEIGHT * (10 - (UNKNOWN_SCORE if score is None else score)))
+
+
+def _on_demand_pools(wanted: Wanted, market: Market) -> list[Pool]:
+    """The type itself, own zone first; then other possible types, cheapest first."""
+    home = wanted.home.instance_type
+    kinds = possible_types(wanted, market.types)
+    if not wanted.policy.instance_types and home not in kinds:
+        kinds.append(home)  # whatever is known of it: the server runs on it now
+    kinds.sort(key=lambda kind: (kind != home, market.on_demand.get(kind, math.inf), kind))
+    pools = [Pool(zone, kind, Lifecycle.ON_DEMAND) for kind in kinds for zone in _zones(wanted, market)]
+    return [pool for pool in pools if str(pool) not in wanted.avoid and _is_sold(pool, market)]
+
+
+def _is_sold(pool: Pool, market: Market) -> bool:
+    return not market.offered or (pool.zone, pool.instance_type) in market.offered
+
+
+def _checked(wanted: Wanted, market: Market) -> Pool:
+    try:
+        pool = Pool.parse(wanted.asked)
+    except ValueError as error:
+        raise Impossible(str(error)) from error
+    for why in (_bad_type(pool, wanted, market), _bad_zone(pool, wanted, market), _bad_market(pool, wanted, market)):
+        if why:
+            raise Impossible(f"{pool} cannot be used: {why}")
+    return pool
+
+
+def _bad_type(pool: Pool, wanted: Wanted, market: Market) -> str:
+    kind, named = market.types.get(pool.instance_type), wanted.policy.instance_types
+    possible = ", ".join(possible_types(wanted, market.types)[:12]) or "none"
+    if kind is None:
+        return f"this region has no type {pool.instance_type}. Possible: {possible}."
+    if why := unfit(wanted.blueprint, kind):
+        return f"{why}. Possible: {possible}."
+    if named and pool.instance_type not in named:
+        return f"the server's policy allows the types {', '.join(named)}. Change the policy, or take one of them."
+    return ""
+
+
+def _bad_zone(pool: Pool, wanted: Wanted, market: Market) -> str:
+    zones = ", ".join(_zones(wanted, market)) or "none"
+    if wanted.same_zone and pool.zone != wanted.same_zone:
+        return f"its volumes cannot leave {wanted.same_zone}. Take that zone, or the handoff `snapshot`."
+    if wanted.policy.zones and pool.zone not in wanted.policy.zones:
+        return f"the server's policy allows the zones {', '.join(wanted.policy.zones)}."
+    if pool.zone in market.closed:
+        return f"{market.closed[pool.zone]}. Possible zones: {zones}."
+    if pool.zone not in market.subnets:
+        return f"the server's network has no subnet in {pool.zone}. Possible zones: {zones}; or make a subnet there."
+    return ""
+
+
+def _bad_market(pool: Pool, wanted: Wanted, market: Market) -> str:
+    if str(pool) in wanted.avoid:
+        return "it gave a notice or had no capacity a short while ago. Ask again later, or take another pool."
+    if pool.spot and wanted.blueprint.tenancy == "host":
+        return "EC2 sells no spot capacity on dedicated hosts."
+    if pool.spot and (pool.zone, pool.instance_type) not in market.spot:
+        sold = sorted({zone for zone, kind in market.spot if kind == pool.instance_type})
+        return f"EC2 sells no spot {pool.instance_type} there. It does in: {', '.join(sold) or 'no zone'}."
+    if not pool.spot and not _is_sold(pool, market):
+        sold = sorted({zone for zone, kind in market.offered if kind == pool.instance_type})
+        return f"EC2 does not sell {pool.instance_type} there. It does in: {', '.join(sold) or 'no zone'}."
+    if _too_dear(pool, wanted, market):
+        return (
+            f"it costs {price(pool, market):.4f} USD/h, above the policy's limit of "
+            f"{wanted.policy.max_spot_usd_per_hour:.4f}. Raise the limit, or take another pool."
+        )
+    return ""
+
+
+def _candidate(pool: Pool, wanted: Wanted, market: Market) -> Candidate:
+    score = market.scores.get(pool.zone) if pool.spot else None
+    return Candidate(
+        pool=pool,
+        subnet_id=market.subnets[pool.zone],
+        usd_per_hour=price(pool, market),
+        on_demand_usd_per_hour=market.on_demand.get(pool.instance_type, 0.0),
+        reason=_reason(pool, wanted, market, score),
+        placement_score=score,
+    )
+
+
+def _reason(pool: Pool, wanted: Wanted, market: Market, score: int | None) -> str:
+    why = (
+        "asked for"
+        if str(pool) == wanted.asked
+        else "cheapest for its risk"
+        if pool.spot
+        else "always there to fall back on"
+    )
+    parts = [why, _figures(pool, wanted, market)]
+    if score is not None:
+        parts.append(f"placement score {score} of 10")
+    if pool.zone == wanted.home.zone:
+        parts.append("same zone")
+    if pool.instance_type == wanted.home.instance_type:
+        parts.append("same type")
+    return "; ".join(parts)
+
+
+def _figures(pool: Pool, wanted: Wanted, market: Market) -> str:
+    usd, home = price(pool, market), wanted.home.instance_type
+    reference = market.on_demand.get(home, 0.0)
+    if not usd:
+        return "price not known"
+    if not reference:
+        return f"{usd:.4f} USD/h; the on-demand price of {home} is not known"
+    if not pool.spot and pool.instance_type == home:
+        return f"{usd:.4f} USD/h"
+    saving = 100 * (1 - usd / reference)
+    return (
+        f"{usd:.4f} USD/h, {abs(saving):.0f} % {'below' if saving >= 0 else 'above'} on-demand {home} ({reference:.4f})"
+    )

@@ -1,0 +1,246 @@
+"""How instances change state, and when. Every change goes through `move`; timers do the waiting.
+
+pending -> running -> stopping -> stopped -> pending ...
+pending, running, stopping, stopped -> shutting-down -> terminated
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import time
+
+from lab.contracts import BootSpec
+from lab.ec2 import addresses, interfaces, spot, storage
+from lab.ec2.calls import Answer, action
+from lab.ec2.errors import Ec2Error, incorrect_state
+from lab.ec2.records import ACCOUNT, STATE_CODES, Instance, Params, utc
+from lab.ec2.world import World
+
+log = logging.getLogger("lab.lifecycle")
+
+LEGAL = {
+    "pending": {"running", "shutting-down"},
+    "running": {"stopping", "shutting-down"},
+    "stopping": {"stopped", "shutting-down"},
+    "stopped": {"pending", "shutting-down"},
+    "shutting-down": {"terminated"},
+    "terminated": set(),
+}
+USER = ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
+INTERRUPTED = ("Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination")
+BROKEN = ("Server.InternalError", "Server.InternalError: Internal error on launch")
+
+Reason = tuple[str, str]
+
+
+def move(world: World, instance: Instance, state: str) -> int:
+    """Change state; returns the turn, with which a timer can tell whether it still applies."""
+    if state not in LEGAL[instance.state]:
+        raise incorrect_state(instance.id)
+    log.info("instance %s: %s -> %s", instance.id, instance.state, state, extra={"instance_id": instance.id})
+    instance.state = state
+    instance.turn += 1
+    if state != "running":
+        instance.ok_at = None
+    return instance.turn
+
+
+def begin(world: World, instance: Instance) -> None:
+    """A pending instance runs after a while. The volumes it is launched with are made meanwhile."""
+    turn = instance.turn
+    world.after(world.profile.launch_s, lambda: _prepare(world, instance, turn))
+
+
+def _prepare(world: World, instance: Instance, turn: int) -> None:
+    if instance.turn != turn:
+        return
+    storage.make_hosted(world, instance)
+    world.then(lambda: world.transact(lambda: _run(world, instance, turn)))
+
+
+def _run(world: World, instance: Instance, turn: int) -> None:
+    if instance.turn != turn:
+        return
+    turn = move(world, instance, "running")
+    instance.state_reason, instance.transition_reason = None, ""
+    instance.ok_at = time.time() + world.profile.boot_s
+    storage.plug_in(world, instance)
+    addresses.point_all(world, instance)
+    world.after(world.profile.boot_s, lambda: _boot(world, instance, turn))
+
+
+def _boot(world: World, instance: Instance, turn: int) -> None:
+    if instance.turn == turn:
+        spec = boot_spec(world, instance)
+        world.then(lambda: world.hosts.boot(spec))
+        world.then(lambda: _undo_late_boot(world, instance, turn))
+
+
+def _undo_late_boot(world: World, instance: Instance, turn: int) -> None:
+    """The instance may have been ended while its host was starting."""
+    if instance.turn != turn and instance.state in ("terminated", "stopped"):
+        world.hosts.power_off(instance.id)
+
+
+def user_data(instance: Instance) -> str:
+    raw = instance.attributes.get("userData") or ""
+    try:
+        return base64.b64decode(str(raw)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return str(raw)
+
+
+def boot_spec(world: World, instance: Instance) -> BootSpec:
+    return BootSpec(
+        instance_id=instance.id,
+        private_ip=world.interfaces_of(instance.id)[0].private_ip,
+        region=world.region,
+        zone=instance.zone,
+        instance_type=instance.instance_type,
+        image_id=instance.image_id,
+        account_id=ACCOUNT,
+        user_data=user_data(instance),
+        tags=dict(instance.tags),
+        lifecycle=instance.lifecycle,
+    )
+
+
+def terminate(world: World, instance: Instance, reason: Reason, at_once: bool = False) -> None:
+    """Shut down, power off, release. Does nothing to an instance that is ending or has ended."""
+    if not instance.alive:
+        return
+    had_power = instance.state in ("running", "stopping")
+    turn = move(world, instance, "shutting-down")
+    stamp = utc(time.time()).strftime("%Y-%m-%d %H:%M:%S GMT")
+    instance.state_reason = reason
+    instance.transition_reason = f"{'User initiated' if reason is USER else reason[0]} ({stamp})"
+    instance.notice = None
+    if at_once:
+        world.then(lambda: _power_off(world, instance, turn))
+        return
+    if had_power:
+        world.then(lambda: world.hosts.shutdown(instance.id))
+    world.clock.after(world.profile.terminate_s, lambda: _power_off(world, instance, turn))
+
+
+def _power_off(world: World, instance: Instance, turn: int) -> None:
+    """Outside the lock: waits until the host is gone. Then whatever it held is released."""
+    try:
+        world.hosts.power_off(instance.id)
+    finally:
+        world.transact(lambda: _end(world, instance, turn))
+
+
+def _end(world: World, instance: Instance, turn: int) -> None:
+    if instance.turn != turn or instance.state == "terminated":
+        return
+    addresses.release_all(world, instance)
+    storage.release_all(world, instance)
+    interfaces.release_all(world, instance)
+    move(world, instance, "terminated")
+    spot.instance_ended(world, instance)
+    world.hosts.spot_notice(instance.id, None, None)
+    from lab.ec2 import balancing  # moto's load balancers are loaded on first need
+
+    balancing.instance_ended(world, instance.id)
+
+
+def stop(world: World, instance: Instance, reason: Reason = USER) -> None:
+    turn = move(world, instance, "stopping")
+    stamp = utc(time.time()).strftime("%Y-%m-%d %H:%M:%S GMT")
+    instance.state_reason, instance.transition_reason = reason, f"User initiated ({stamp})"
+    world.then(lambda: world.hosts.shutdown(instance.id))
+
+    def power_off() -> None:
+        world.hosts.power_off(instance.id)
+        world.transact(lambda: _stopped(world, instance, turn))
+
+    world.clock.after(world.profile.stop_s, power_off)
+
+
+def _stopped(world: World, instance: Instance, turn: int) -> None:
+    if instance.turn == turn:
+        move(world, instance, "stopped")
+        instance.notice = None
+        spot.instance_stopped(world, instance)
+
+
+def previous(instance: Instance, before: str) -> dict[str, object]:
+    return {
+        "InstanceId": instance.id,
+        "CurrentState": {"Code": STATE_CODES[instance.state], "Name": instance.state},
+        "PreviousState": {"Code": STATE_CODES[before], "Name": before},
+    }
+
+
+@action("TerminateInstances")
+def terminate_instances(world: World, params: Params) -> Answer:
+    """Repeats safely. All or nothing when one is protected."""
+    found = [world.instance(i) for i in params.get("InstanceIds") or ()]
+    for instance in found:
+        if instance.alive and instance.attributes.get("disableApiTermination"):
+            raise Ec2Error(
+                "OperationNotPermitted",
+                f"The instance '{instance.id}' may not be terminated. Modify its 'disableApiTermination'"
+                " instance attribute and try again.",
+            )
+    changes = []
+    for instance in found:
+        before = instance.state
+        terminate(world, instance, USER)
+        changes.append(previous(instance, before))
+    return {"TerminatingInstances": changes}
+
+
+@action("StopInstances")
+def stop_instances(world: World, params: Params) -> Answer:
+    found = [world.instance(i) for i in params.get("InstanceIds") or ()]
+    for instance in found:
+        spot.check_stop(world, instance)
+        if instance.attributes.get("disableApiStop"):
+            raise Ec2Error(
+                "OperationNotPermitted",
+                f"The instance '{instance.id}' may not be stopped. Modify its 'disableApiStop' instance"
+                " attribute and try again.",
+            )
+        if instance.state not in ("running", "stopping", "stopped"):
+            raise incorrect_state(instance.id)
+    changes = []
+    for instance in found:
+        before = instance.state
+        if before == "running":
+            stop(world, instance)
+        changes.append(previous(instance, before))
+    return {"StoppingInstances": changes}
+
+
+@action("StartInstances")
+def start_instances(world: World, params: Params) -> Answer:
+    found = [world.instance(i) for i in params.get("InstanceIds") or ()]
+    for instance in found:
+        if instance.state not in ("running", "pending", "stopped"):
+            raise incorrect_state(instance.id)
+        if instance.state == "stopped":
+            storage.check_root(world, instance)
+    changes = []
+    for instance in found:
+        before = instance.state
+        if before == "stopped":
+            move(world, instance, "pending")
+            spot.instance_started(world, instance)
+            begin(world, instance)
+        changes.append(previous(instance, before))
+    return {"StartingInstances": changes}
+
+
+@action("RebootInstances")
+def reboot_instances(world: World, params: Params) -> Answer:
+    found = [world.instance(i) for i in params.get("InstanceIds") or ()]
+    for instance in found:
+        if instance.state != "running":
+            raise incorrect_state(instance.id)
+    for instance in found:
+        world.then(lambda i=instance.id: world.hosts.reboot(i))  # type: ignore[misc]
+    return {}

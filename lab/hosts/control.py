@@ -1,0 +1,27 @@
+"""How a host's commands ask its init: one JSON line there, one back, over an abstract socket."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+
+TIMEOUT_S = 90.0
+
+
+def address(host: str) -> str:
+    """A name of its own for each host; a path would be longer than a socket's name may be."""
+    return "\0lab-host-" + hashlib.sha256(host.encode()).hexdigest()[:32]
+
+
+def ask(host: str, verb: str, unit: str) -> dict[str, object]:
+    """verb: start, stop, restart, status. Returns {"state": ..., "pid": ..., "error": ...}."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            connection.connect(address(host))
+            connection.sendall(json.dumps({"verb": verb, "unit": unit}).encode() + b"\n")
+            answer = json.loads(connection.makefile("rb").readline() or b"{}")
+        except OSError as error:
+            return {"error": f"Failed to connect to bus: {error}"}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,153 @@
+"""Composition root of the control plane's workers: two task queues, one process.
+
+Emergency work has its own queue, its own slots and its own threads, so that a thousand ordinary
+switches cannot delay one rescue. The process starts without its database: a notice is acted on
+while MySQL is down, and records are caught up when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from activities.ec2.registry import ec2_activities
+from activities.fleet import fleet_activities
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.ec2 import queue as notice_queue
+from activities.ec2.clients import Clients
+from activities.notices import QueueAccess, read_notices
+from db.session import make_engine, session_factory
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
+from workflows.registry import WORKFLOWS
+
+log = logging.getLogger("worker")
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    database_url: str
+    temporal_address: str
+    temporal_namespace: str
+    regions: tuple[str, ...]
+    notice_queue_url: str
+    notice_queue_region: str
+    ready_file: str
+    control_slots: int
+    emergency_slots: int
+    log_level: str
+
+    @classmethod
+    def from_environment(cls) -> WorkerSettings:
+        env = os.environ
+        region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+        if not env.get("DATABASE_URL"):
+            raise SystemExit("worker: DATABASE_URL is not set; write mysql+pymysql://user:password@host:3306/name")
+        return cls(
+            database_url=env["DATABASE_URL"],
+            temporal_address=env.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
+            temporal_namespace=env.get("TEMPORAL_NAMESPACE", "default"),
+            regions=tuple(env.get("SPOT_REGIONS", region).split(",")),
+            notice_queue_url=env.get("SPOT_NOTICE_QUEUE_URL", ""),
+            notice_queue_region=env.get("SPOT_NOTICE_QUEUE_REGION", region),
+            ready_file=env.get("SPOT_WORKER_READY_FILE", ""),
+            control_slots=int(env.get("SPOT_CONTROL_SLOTS", "40")),
+            emergency_slots=int(env.get("SPOT_EMERGENCY_SLOTS", "40")),
+            log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
+        )
+
+
+async def connect(settings: WorkerSettings) -> Client:
+    """Connect to Temporal; say which address does not answer, and retry until it does."""
+    while True:
+        try:
+            return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
+        except RuntimeError as error:
+            log.warning("Temporal does not answer at %s (%s); trying again in 1 s", settings.temporal_address, error)
+            await asyncio.sleep(1.0)
+
+
+def make_worker(client: Client, task_queue: str, activities: Sequence[object], slots: int) -> Worker:
+    """One queue's worker: as many threads as activity slots. Short sticky timeout: a dead worker costs little."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("domain")
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=WORKFLOWS,
+        activities=activities,  # type: ignore[arg-type]
+        activity_executor=ThreadPoolExecutor(slots, thread_name_prefix=task_queue),
+        max_concurrent_activities=slots,
+        max_concurrent_workflow_tasks=20,
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        graceful_shutdown_timeout=timedelta(seconds=8),
+    )
+
+
+def queue_access(clients: Clients, settings: WorkerSettings) -> QueueAccess:
+    region, url = settings.notice_queue_region, settings.notice_queue_url
+    return QueueAccess(
+        receive=lambda wait_s: notice_queue.receive(clients, url, wait_s),
+        delete=lambda handle: notice_queue.delete(clients, url, handle),
+        tags=lambda found_in, instance_id: notice_queue.instance_tags(clients, found_in or region, instance_id),
+    )
+
+
+async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """Run both workers and the notice reader until `stop`."""
+    clients = Clients()
+    warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
+    client = await connect(settings)
+    await warming
+    slots = settings.control_slots + settings.emergency_slots
+    factory = session_factory(make_engine(settings.database_url, pool_size=slots, max_overflow=4))
+    activities = [*ec2_activities(clients), *fleet_activities(factory)]
+    async with AsyncExitStack() as stack:
+        for queue, size in (
+            (EMERGENCY_QUEUE, settings.emergency_slots),
+            (CONTROL_QUEUE, settings.control_slots),
+        ):
+            await stack.enter_async_context(make_worker(client, queue, activities, size))
+        reader = asyncio.create_task(_notices(clients, client, settings))
+        _ready(settings)
+        await stop.wait()
+        reader.cancel()
+        with suppress(asyncio.CancelledError):
+            await reader
+
+
+async def _notices(clients: Clients, client: Client, settings: WorkerSettings) -> None:
+    if settings.notice_queue_url:
+        await read_notices(queue_access(clients, settings), client)
+    log.info("SPOT_NOTICE_QUEUE_URL is not set: notices come from the agents alone")
+
+
+def _ready(settings: WorkerSettings) -> None:
+    if settings.ready_file:
+        Path(settings.ready_file).touch()
+    log.info("worker ready: queues %s and %s at %s", CONTROL_QUEUE, EMERGENCY_QUEUE, settings.temporal_address)
+
+
+async def main() -> None:
+    settings = WorkerSettings.from_environment()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

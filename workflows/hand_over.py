@@ -1,0 +1,162 @@
+"""Service and state pass from the old instance to the new, up to and including the commit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from domain import comparison, ec2, planning
+from domain.blueprint import Blueprint
+from domain.errors import Failure
+from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
+from domain.operations import AttributeChange
+from domain.records import RecordKind
+from domain.servers import Handoff, Placement, Retire, ServerShape
+from domain.states import InstanceState
+from workflows.handoffs.base import HandoffWork, Move
+from workflows.handoffs.snapshot import SnapshotHandoff
+from workflows.handoffs.stateless import StatelessHandoff
+from workflows.handoffs.volumes import VolumesHandoff
+from workflows.launching import end_instance
+from workflows.operation import Operation
+from workflows.timeouts import CALL, FOREVER
+
+_WORK: dict[Handoff, type[HandoffWork]] = {
+    Handoff.STATELESS: StatelessHandoff,
+    Handoff.VOLUMES: VolumesHandoff,
+    Handoff.SNAPSHOT: SnapshotHandoff,
+}
+
+
+def handoff_for(op: Operation, move: Move) -> HandoffWork:
+    """Which handoff it is depends on where capacity was found."""
+    kind = planning.handoff_to(move.before, op.policy, move.new.candidate)
+    op.describe(
+        handoff=kind.value,
+        from_pool=move.old.pool,
+        to_pool=str(move.new.candidate.pool),
+        hourly_before=move.old.usd_per_hour,
+        hourly_after=move.new.candidate.usd_per_hour,
+    )
+    return _WORK[kind](op, move)
+
+
+async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) -> list[Filesystem]:
+    """The data filesystems of the old host, from its agent; what is known of them if it is silent."""
+    if not blueprint.data_volumes:
+        return []
+    patience = 3.0 if op.emergency else 20.0
+    try:
+        request = InventoryRequest(op.start.operation_id)
+        found = await op.host(instance_id, HOST_INVENTORY, request, Inventory, 10.0, patience)
+    except ActivityError as error:
+        if op.shape.filesystems:
+            return op.shape.filesystems
+        raise ApplicationError(
+            f"the agent on {instance_id} does not answer, so which filesystems it mounts is not known; "
+            "see that spot-agent runs there and reaches the control plane",
+            type=Failure.REFUSED,
+            non_retryable=True,
+        ) from error
+    if not found.filesystems and op.shape.filesystems:
+        return op.shape.filesystems
+    return found.filesystems
+
+
+async def hand_over(op: Operation, work: HandoffWork) -> None:
+    """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
+    await op.step("copy", work.copy)
+    for name in work.order:
+        await op.step(name, getattr(work, name))
+    await op.step("commit", lambda: _commit(op, work))
+
+
+async def _commit(op: Operation, work: HandoffWork) -> None:
+    """The last look: an unexplained difference fails the switch here. Then there is no way back.
+
+    A rescue does not turn back for a difference: it is told in the receipt.
+    """
+    if not op.doomed:
+        await compare(op, work)
+    op.recorder.add(
+        RecordKind.PRIMARY,
+        instance_id=work.m.new.instance_id,
+        former_instance_id=work.m.old.instance_id,
+        former_state=former_state(op, work).value,
+    )
+    op.describe(control_outage_ms=work.outage_ms)
+    await op.commit(
+        ServerShape(
+            primary=work.m.new.placement,
+            replica=_replica_after(op, work),
+            filesystems=work.m.filesystems,
+            blueprint=replace(
+                work.m.before,
+                instance_id=work.m.new.instance_id,
+                pool=str(work.m.new.candidate.pool),
+                network_interface_id=work.m.new.network_interface_id,
+                private_ip=work.m.new.private_ip,
+            ),
+            kept_snapshots=op.shape.kept_snapshots,
+        )
+    )
+
+
+def former_state(op: Operation, work: HandoffWork) -> InstanceState:
+    if work.m.old_gone:
+        return InstanceState.TERMINATED
+    return InstanceState.RUNNING_REPLICA if keeps_old(op) else InstanceState.TERMINATING
+
+
+def keeps_old(op: Operation) -> bool:
+    return op.policy.retire is Retire.KEEP_REPLICA and not op.doomed
+
+
+def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
+    if keeps_old(op) and not work.m.old_gone:
+        return work.m.old
+    replica = op.shape.replica
+    if replica and (replica.instance_id == work.m.new.instance_id or replica.instance_id in op.gone):
+        return None
+    return replica
+
+
+async def compare(op: Operation, work: HandoffWork) -> None:
+    """Every attribute before and after; `Unexplained` when one differs without a reason."""
+    changes = await _changes(op, work, protection_pending=True)
+    op.describe(changes=changes)
+    if bad := comparison.unexplained(changes):
+        words = "; ".join(f"{c.attribute}: {c.before} -> {c.after}" for c in bad)
+        raise ApplicationError(f"unexplained difference: {words}", type=Failure.UNEXPLAINED, non_retryable=True)
+
+
+async def _changes(op: Operation, work: HandoffWork, *, protection_pending: bool) -> list[AttributeChange]:
+    match = ec2.MatchInput(op.server.region, work.m.new.instance_id, work.m.before, protection=not protection_pending)
+    await op.ec2(ec2.MATCH_ATTRIBUTES, match, ec2.Done, FOREVER if op.committed else CALL)
+    look = ec2.InspectInput(op.server.region, work.m.new.instance_id)
+    after = (await op.ec2(ec2.INSPECT, look, ec2.Inspected)).blueprint
+    return comparison.compare(work.m.before, after, moved=True, protection_pending=protection_pending)
+
+
+async def wind_up(op: Operation, work: HandoffWork) -> None:
+    """After the commit: retire the old instance, tidy up, and write the receipt's comparison."""
+    await op.step("retire", lambda: _retire(op, work))
+    await op.step("receipt", lambda: _receipt(op, work))
+
+
+async def _retire(op: Operation, work: HandoffWork) -> None:
+    if keeps_old(op) and not work.m.old_gone:
+        op.note(f"{work.m.old.instance_id} stays as the replica")
+    elif not work.m.old_gone:
+        root = work.m.before.root
+        dies_with = [root.volume_id] if root and root.delete_on_termination else []
+        await end_instance(op, work.m.old, dies_with)
+    kept = await work.tidy()
+    op.shape = replace(op.shape, kept_snapshots=kept)
+
+
+async def _receipt(op: Operation, work: HandoffWork) -> None:
+    op.describe(changes=await _changes(op, work, protection_pending=False))
+    workflow.logger.info("%s is served by %s", op.server.name, work.m.new.instance_id)

@@ -1,0 +1,221 @@
+"""What the handoffs share: traffic, addresses, fencing, and their undo."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from domain import ec2
+from domain.blueprint import Blueprint
+from domain.host import (
+    HOST_QUIESCE,
+    HOST_RESUME,
+    Filesystem,
+    QuiesceReport,
+    QuiesceRequest,
+    ResumeReport,
+    ResumeRequest,
+)
+from domain.servers import Handoff, Placement
+from workflows.launching import discard, end_instance
+from workflows.operation import Operation, explain
+from workflows.replacement import Replacement
+from workflows.timeouts import CALL, FENCE_RESERVE_S, UNDO, poll
+
+
+@dataclass
+class Move:
+    """From whom to whom, and what there is to carry."""
+
+    before: Blueprint
+    old: Placement
+    new: Replacement
+    filesystems: list[Filesystem] = field(default_factory=list)
+    fenced: bool = False  # the old instance can no longer write or serve
+    old_gone: bool = False  # the old instance has ended
+
+
+class HandoffWork(ABC):
+    """One handoff. `order` is the order of its steps between `copy` and `commit`."""
+
+    kind: Handoff
+    order: tuple[str, ...] = ("fence", "move", "serve")
+
+    def __init__(self, op: Operation, move: Move) -> None:
+        self.op = op
+        self.m = move
+        self.region = op.server.region
+        self.outage_from = workflow.now()
+        self.outage_ms: int | None = None
+
+    async def copy(self) -> None:
+        """What can move early, while the old instance serves."""
+        self.op.note("nothing moves early")
+
+    @abstractmethod
+    async def fence(self) -> None: ...
+
+    @abstractmethod
+    async def move(self) -> None: ...
+
+    @abstractmethod
+    async def serve(self) -> None: ...
+
+    async def tidy(self) -> list[str]:
+        """After the commit: remove what is no longer needed; return the snapshots that are kept."""
+        return list(self.op.shape.kept_snapshots)
+
+    # --- fencing
+
+    async def stop_old(self) -> None:
+        """The old host stops writing, or it is gone. Nothing else counts as fenced (invariant 1)."""
+        if self.m.fenced or self.m.old_gone:
+            return
+        self.outage_from = workflow.now()
+        budget = self.op.policy.quiesce_timeout_s
+        left = self.op.seconds_left(FENCE_RESERVE_S / 2)
+        budget = budget if left is None else max(2.0, min(budget, left))
+        try:
+            await self._quiesce(self.m.old.instance_id, budget)
+        except ActivityError as error:
+            if not self.op.emergency:
+                raise
+            self.op.note(f"not fenced from inside ({explain(error)}): its instance is ended first")
+            await self.end_old()
+        self.m.fenced = True
+
+    async def end_old(self) -> None:
+        """A host that cannot be fenced is waited out: its instance must be gone."""
+        root = self.m.before.root
+        await end_instance(self.op, self.m.old, [root.volume_id] if root else [], "could not be fenced")
+        self.m.old_gone = True
+
+    async def _quiesce(self, instance_id: str, budget: float) -> None:
+        request = QuiesceRequest(self.op.start.operation_id, self.m.filesystems, budget)
+        pickup = 5.0 if self.op.emergency else 15.0
+        await self.op.host(instance_id, HOST_QUIESCE, request, QuiesceReport, budget, pickup)
+
+    async def restart_old(self) -> None:
+        """Undo of the fence: the old workload serves again, once the new one surely does not."""
+        if self.op.doomed or self.m.old_gone:
+            return
+        await self._resume(self.m.old.instance_id)
+        self.m.fenced = False
+
+    async def stop_new(self) -> None:
+        """Undo of serving: the new host lets go of everything, or is gone."""
+        if self.m.new.discarded:
+            return
+        try:
+            await self._quiesce(self.m.new.instance_id, min(15.0, self.op.policy.quiesce_timeout_s))
+        except ActivityError:
+            await discard(self.op, self.m.new)
+
+    async def _resume(self, instance_id: str) -> ResumeReport:
+        policy = self.op.policy
+        request = ResumeRequest(
+            self.op.start.operation_id, self.m.filesystems, policy.resume_timeout_s, policy.hook_timeout_s
+        )
+        seconds = policy.resume_timeout_s + policy.hook_timeout_s
+        return await self.op.host(instance_id, HOST_RESUME, request, ResumeReport, seconds)
+
+    async def start_new(self) -> None:
+        await self._resume(self.m.new.instance_id)
+        self.served()
+
+    def served(self) -> None:
+        self.outage_ms = round((workflow.now() - self.outage_from) / timedelta(milliseconds=1))
+
+    # --- addresses
+
+    async def move_addresses(self) -> None:
+        if not self._addresses():
+            return
+        self.op.undo.register("addresses back to the old instance", self.return_addresses)
+        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=True), ec2.Done)
+
+    async def return_addresses(self) -> None:
+        if self.op.doomed or self.m.old_gone:
+            return
+        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=False), ec2.Done, UNDO)
+
+    def _addresses(self) -> bool:
+        return bool(self.m.before.elastic_ips or self._secondary())
+
+    def _secondary(self) -> list[str]:
+        """Secondary private addresses stay in their subnet: they move within the zone alone."""
+        same = self.m.before.subnet_id == self.m.new.candidate.subnet_id
+        return self.m.before.secondary_private_ips if same else []
+
+    def _address_input(self, *, to_new: bool) -> ec2.AddressesInput:
+        new, before = self.m.new, self.m.before
+        return ec2.AddressesInput(
+            region=self.region,
+            instance_id=new.instance_id if to_new else before.instance_id,
+            network_interface_id=new.network_interface_id if to_new else before.network_interface_id,
+            elastic_ips=before.elastic_ips,
+            secondary_private_ips=self._secondary(),
+            former_primary_ip=before.private_ip,
+        )
+
+    # --- target groups
+
+    def targets_of_new(self) -> ec2.TargetsInput:
+        return ec2.TargetsInput(self.region, self.m.new.instance_id, self.m.new.private_ip, self.m.before.targets)
+
+    def targets_of_old(self) -> ec2.TargetsInput:
+        return ec2.TargetsInput(self.region, self.m.before.instance_id, self.m.before.private_ip, self.m.before.targets)
+
+    async def enter_targets(self) -> None:
+        """The new instance is healthy behind its target groups."""
+        if not self.m.before.targets:
+            return
+        self.op.undo.register("new instance out of the target groups", self.withdraw_new)
+        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_new(), ec2.Done)
+        await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_new(), ec2.Done, poll(self.op.policy.resume_timeout_s))
+
+    async def withdraw_new(self) -> None:
+        await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_new(), ec2.Done, UNDO)
+
+    async def leave_targets(self) -> None:
+        """The old instance drains: no new requests, those open may finish."""
+        if not self.m.before.targets:
+            return
+        self.op.undo.register("old instance back into the target groups", self.readmit_old)
+        await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_old(), ec2.Done, CALL)
+
+    async def drained(self) -> None:
+        if self.m.before.targets and not self.m.old_gone:
+            seconds = self.op.policy.drain_s
+            left = self.op.seconds_left(FENCE_RESERVE_S / 2)
+            limit = seconds if left is None else min(seconds, left)
+            try:
+                await self.op.ec2(ec2.CONFIRM_DRAINED, self.targets_of_old(), ec2.Done, poll(max(1.0, limit)))
+            except ActivityError as error:
+                # Requests that outlast the drain are the load balancer's to close, as its own delay says.
+                self.op.note(f"still draining after {limit:.0f} s: {explain(error)}")
+
+    async def readmit_old(self) -> None:
+        if self.op.doomed or self.m.old_gone:
+            return
+        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_old(), ec2.Done, UNDO)
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Run several at once; when one fails, let the others end, then raise the first failure."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

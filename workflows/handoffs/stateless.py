@@ -1,0 +1,32 @@
+"""Nothing on the machine to keep: the new instance serves before the old one drains.
+
+Both serve for a moment, by design: that is what makes the outage nil. The order of the steps is
+therefore serve, move, fence, where a stateful handoff fences first.
+"""
+
+from __future__ import annotations
+
+from domain.servers import Handoff
+from workflows.handoffs.base import HandoffWork
+
+
+class StatelessHandoff(HandoffWork):
+    kind = Handoff.STATELESS
+    order = ("serve", "move", "fence")
+
+    async def serve(self) -> None:
+        """Its health was checked when it got ready; now its target groups agree."""
+        await self.enter_targets()
+
+    async def move(self) -> None:
+        await self.move_addresses()
+
+    async def fence(self) -> None:
+        await self.leave_targets()
+        await self.drained()
+        self.op.undo.register("old workload started again", self.restart_old)
+        await self.stop_old()
+        if not self.m.before.targets and not self._addresses():
+            self.served()
+        else:
+            self.outage_ms = 0

@@ -1,0 +1,314 @@
+"""What every operation shares: its steps, its records, its undo, its urgency, its receipt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from temporalio import workflow
+from temporalio.common import Priority as TemporalPriority
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+
+from domain import ec2
+from domain.errors import Failure
+from domain.host import HookRun, Notice
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue, ownership_tags, server_workflow_id
+from domain.operations import (
+    SIGNAL_SETTLED,
+    AttributeChange,
+    OperationInput,
+    OperationResult,
+    Outcome,
+    Receipt,
+    Settled,
+    StepReport,
+)
+from domain.records import RecordKind
+from domain.servers import ServerShape
+from workflows.recorder import Recorder
+from workflows.replacement import Replacement
+from workflows.timeouts import CALL, Limits, host
+from workflows.undo import UndoStack
+
+T = TypeVar("T")
+
+
+class Ec2Result(Protocol):
+    @property
+    def calls(self) -> list[str]: ...
+    @property
+    def attempts(self) -> int: ...
+
+
+R = TypeVar("R", bound=Ec2Result)
+
+
+class Aborted(Exception):
+    """The operation was asked to stop before its commit. `by_notice`: its replacement is doomed."""
+
+    def __init__(self, reason: str, by_notice: bool = False) -> None:
+        super().__init__(reason)
+        self.by_notice = by_notice
+
+
+@dataclass
+class _Notes:
+    """What one step gathers for its report."""
+
+    calls: list[str] = field(default_factory=list)
+    hooks: list[HookRun] = field(default_factory=list)
+    note: str = ""
+
+
+_notes: ContextVar[_Notes] = ContextVar("notes")
+
+
+class Operation:
+    def __init__(self, start: OperationInput) -> None:
+        self.start = start
+        self.server = start.server
+        self.policy = start.policy
+        self.shape: ServerShape = start.shape
+        self.undo = UndoStack()
+        self.recorder = Recorder(
+            f"operation/{start.operation_id}",
+            start.server,
+            operation_id=start.operation_id,
+            after=start.after_operation,
+        )
+        self.emergency = False
+        self.doomed = False  # the old instance is going away, whatever we do
+        self.deadline: datetime | None = None
+        self.committed = False
+        self.attention = ""
+        self.replacements: set[str] = set()
+        self.launches: list[Replacement] = []
+        self.gone: set[str] = set()  # instances it ended
+        self.tried: list[str] = []
+        self.cool_downs: dict[str, float] = dict(start.shape.cool_downs)
+        self.receipt = Receipt(start.operation_id, start.request.kind, Outcome.ROLLED_BACK)
+        self.steps: list[StepReport] = []
+        self._abort: Aborted | None = None
+
+    # --- what it is told while it runs
+
+    def abort(self, reason: str) -> None:
+        """Stop before the commit; past it this changes nothing."""
+        if not self.committed:
+            self._abort = self._abort or Aborted(reason)
+
+    def take_notice(self, notice: Notice) -> None:
+        if notice.instance_id in self.replacements:
+            self._abort = self._abort or Aborted(f"replacement {notice.instance_id} got an interruption notice", True)
+        elif self.shape.primary and self.shape.primary.instance_id == notice.instance_id and not self.committed:
+            self.emergency = self.doomed = True
+            self.deadline = notice.deadline
+
+    def forgive_abort(self) -> None:
+        """A failover goes on with another replacement when its first one is doomed."""
+        self._abort = None
+
+    # --- steps
+
+    async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Run one named step: recorded when it starts and ends, given up when the operation is aborted."""
+        started, notes, ok = workflow.now(), _Notes(), False
+        token = _notes.set(notes)
+        self.recorder.add(RecordKind.STEP_STARTED, step=name)
+        try:
+            result = await self._unless_aborted(work())
+            ok = True
+            return result
+        except FailureError as error:
+            notes.note = explain(error)
+            raise
+        except Aborted as error:
+            notes.note = str(error)
+            raise
+        finally:
+            _notes.reset(token)
+            self._end_step(name, started, notes, ok)
+
+    def _end_step(self, name: str, started: datetime, notes: _Notes, ok: bool) -> None:
+        ms = round((workflow.now() - started) / timedelta(milliseconds=1))
+        self.steps.append(StepReport(name, started, ms, notes.calls, notes.hooks, notes.note))
+        hooks = [{"name": h.name, "exit_code": h.exit_code, "ms": h.ms, "output": h.output} for h in notes.hooks]
+        self.recorder.add(
+            RecordKind.STEP_ENDED, step=name, ms=ms, ok=ok, calls=notes.calls, hooks=hooks, note=notes.note
+        )
+
+    async def _unless_aborted(self, work: Awaitable[T]) -> T:
+        if self.committed:
+            return await work
+        task = asyncio.ensure_future(work)
+        await workflow.wait_condition(lambda: task.done() or self._abort is not None)
+        if self._abort is None or task.done():
+            return await task
+        task.cancel()
+        with suppress(asyncio.CancelledError, FailureError):  # either is the cancellation just asked for
+            await task
+        raise self._abort
+
+    def note(self, text: str) -> None:
+        if notes := _notes.get(None):
+            notes.note = text
+
+    def note_hooks(self, hooks: list[HookRun]) -> None:
+        if notes := _notes.get(None):
+            notes.hooks.extend(hooks)
+
+    def still_wanted(self) -> None:
+        """After a call that is not broken off: stop here when the step was given up meanwhile."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+
+    # --- activities
+
+    async def ec2(self, name: str, argument: object, answer: type[R], limits: Limits = CALL) -> R:
+        """One EC2 activity, on the queue that the operation's urgency asks for; its calls are noted.
+
+        A call that creates is waited for even when the operation is aborted meanwhile: only then is
+        it known what there is to undo.
+        """
+        creates = name in _CREATING
+        result: R = await _uncancelled(
+            name,
+            argument,
+            result_type=answer,
+            task_queue=EMERGENCY_QUEUE if self.emergency else CONTROL_QUEUE,
+            start_to_close_timeout=timedelta(seconds=limits.attempt_s),
+            schedule_to_close_timeout=_optional(limits.overall_s),
+            retry_policy=limits.retry,
+            cancellation_type=(
+                workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+                if creates
+                else workflow.ActivityCancellationType.TRY_CANCEL
+            ),
+            priority=self._priority(),
+        )
+        if notes := _notes.get(None):
+            notes.calls.extend(
+                result.calls if result.attempts == 1 else [f"{c} x{result.attempts}" for c in result.calls]
+            )
+        self.receipt = replace(self.receipt, calls=self.receipt.calls + len(result.calls) * result.attempts)
+        return result
+
+    async def host(
+        self, instance_id: str, name: str, argument: object, answer: type[T], seconds: float, pickup_s: float = 15.0
+    ) -> T:
+        """One host activity on the agent's own queue: `seconds` to do it, `pickup_s` to be taken up."""
+        limits = host(seconds, pickup_s=pickup_s)
+        result: T = await _uncancelled(
+            name,
+            argument,
+            result_type=answer,
+            task_queue=instance_queue(instance_id),
+            start_to_close_timeout=timedelta(seconds=limits.attempt_s),
+            schedule_to_close_timeout=_optional(limits.overall_s),
+            heartbeat_timeout=_optional(limits.heartbeat_s),
+            retry_policy=limits.retry,
+            priority=self._priority(),
+        )
+        self.note_hooks(getattr(result, "hooks", []))
+        return result
+
+    def _priority(self) -> TemporalPriority:
+        key = 1 if self.emergency else self.start.request.priority.temporal_key
+        return TemporalPriority(priority_key=key, fairness_key=self.server.client_id[:64])
+
+    async def ledger(self) -> None:
+        """What is about to be made stands in the ledger first; an emergency does not wait for it."""
+        await self.recorder.written(unless=lambda: self.emergency or self._abort is not None)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return ownership_tags(self.server.client_id, self.server.server_id, self.start.operation_id)
+
+    def seconds_left(self, reserve_s: float = 0.0) -> float | None:
+        """Until the notice's deadline, less a reserve; None without a deadline."""
+        if self.deadline is None:
+            return None
+        return max(0.0, (self.deadline - workflow.now()).total_seconds() - reserve_s)
+
+    # --- commit and end
+
+    async def commit(self, shape: ServerShape) -> None:
+        """From here the operation only goes forward. The server hears of it before anything is retired."""
+        self.committed = True
+        self.undo.clear()
+        self.shape = replace(shape, cool_downs=self.cool_downs)
+        server = workflow.get_external_workflow_handle(server_workflow_id(self.server.server_id))
+        await server.signal(SIGNAL_SETTLED, Settled(self.start.operation_id, self.shape))
+
+    def needs_attention(self, reason: str) -> None:
+        """Say that a person should look; the operation itself goes on where it can."""
+        self.attention = reason
+        self.recorder.add(RecordKind.OPERATION_ATTENTION, reason=reason)
+
+    def describe(
+        self,
+        *,
+        handoff: str | None = None,
+        from_pool: str | None = None,
+        to_pool: str | None = None,
+        hourly_before: float | None = None,
+        hourly_after: float | None = None,
+        control_outage_ms: int | None = None,
+        changes: list[AttributeChange] | None = None,
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        self.receipt = replace(self.receipt, **given)
+
+    def finish(self, outcome: Outcome, reason: str, *, ended: bool = False) -> OperationResult:
+        self.receipt = replace(
+            self.receipt,
+            outcome=outcome,
+            reason=reason,
+            requested_at=self.start.requested_at,
+            finished_at=workflow.now(),
+            steps=list(self.steps),
+            unexplained_changes=sum(1 for change in self.receipt.changes if not change.reason),
+            tried_pools=list(self.tried),
+        )
+        shape = self.shape if self.committed else self.start.shape
+        if shape.replica and shape.replica.instance_id in self.gone:
+            shape = replace(shape, replica=None)
+        return OperationResult(outcome, replace(shape, cool_downs=self.cool_downs), self.receipt, ended)
+
+
+async def _uncancelled(name: str, argument: object, **options: Any) -> Any:
+    """`execute_activity`, with a cancellation told as asyncio does: no `except ActivityError` sees it."""
+    try:
+        return await workflow.execute_activity(name, argument, **options)
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise asyncio.CancelledError from error
+        raise
+
+
+_CREATING = frozenset({ec2.LAUNCH, ec2.CREATE_SNAPSHOTS, ec2.CREATE_VOLUMES})
+
+
+def _optional(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """Which of our failure types is behind an activity's error; None: something else, or a timeout."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError) and cause.type in set(Failure):
+        return Failure(cause.type)
+    return None
+
+
+def explain(error: BaseException) -> str:
+    """An error in words for the record and the receipt; short, since payloads have limits."""
+    if isinstance(error, ActivityError) and error.cause is not None:
+        return f"{error.activity_type}: {error.cause}"[:1500]
+    return str(error)[:1500]

@@ -1,0 +1,139 @@
+"""Looking before acting: the same coroutine makes the plan that people read and the one a switch follows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from domain import adoption_rules, ec2, planning
+from domain.adoption import Finding, Plan
+from domain.blueprint import Blueprint
+from domain.errors import Failure
+from domain.names import CONTROL_QUEUE
+from domain.pools import Candidate
+from domain.records import COOL_DOWNS, CoolDowns, CoolDownsInput
+from domain.servers import Handoff, ServerPolicy, ServerRef
+from workflows.timeouts import CALL, Limits
+
+R = TypeVar("R")
+
+
+class Ec2Caller(Protocol):
+    def __call__(self, name: str, argument: object, answer: type[R], limits: Limits = ...) -> Awaitable[R]: ...
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What planning saw, and the plan it made of it."""
+
+    plan: Plan
+    blueprint: Blueprint
+    candidates: list[Candidate]
+
+
+async def direct(name: str, argument: object, answer: type[R], limits: Limits = CALL) -> R:
+    """EC2 activities for workflows that are no operation (adopt, plan)."""
+    result: R = await workflow.execute_activity(
+        name,
+        argument,
+        result_type=answer,
+        task_queue=CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=limits.attempt_s),
+        schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
+        retry_policy=limits.retry,
+    )
+    return result
+
+
+async def look(
+    call: Callable[..., Any],
+    server: ServerRef,
+    policy: ServerPolicy,
+    instance_id: str,
+    *,
+    pool: str = "",
+    cool_downs: dict[str, float],
+    avoid: list[str] | None = None,
+) -> Looked:
+    """Inspect, rank, check; raise Refused when the asked-for pool cannot be."""
+    inspected: ec2.Inspected = await call(ec2.INSPECT, ec2.InspectInput(server.region, instance_id), ec2.Inspected)
+    blueprint = inspected.blueprint
+    resting = await pools_to_avoid(server, cool_downs)
+    ranked: ec2.Ranked = await call(
+        ec2.RANK_POOLS,
+        ec2.RankInput(
+            region=server.region,
+            blueprint=blueprint,
+            policy=policy,
+            asked=pool,
+            avoid=[*(p for p in resting if p != pool), *(avoid or [])],
+            same_zone=blueprint.zone if policy.handoff is Handoff.VOLUMES else "",
+        ),
+        ec2.Ranked,
+    )
+    candidates = [c for c in ranked.candidates if str(c.pool) != blueprint.pool]
+    found = adoption_rules.findings(blueprint, policy, inspected.account_id)
+    found, candidates = await _checked(call, server, policy, blueprint, candidates, found)
+    plan = planning.compose(blueprint, policy, candidates, found, ranked.hourly_now)
+    return Looked(plan, blueprint, candidates)
+
+
+async def pools_to_avoid(server: ServerRef, own: dict[str, float]) -> list[str]:
+    """Pools in their cool-down, by this server's own memory and, when it answers, the fleet's."""
+    now = workflow.now().timestamp()
+    until = dict(own)
+    try:
+        fleet = await workflow.execute_activity(
+            COOL_DOWNS,
+            CoolDownsInput(server.client_id, server.region),
+            result_type=CoolDowns,
+            task_queue=CONTROL_QUEUE,
+            start_to_close_timeout=timedelta(seconds=3),
+            schedule_to_close_timeout=timedelta(seconds=3),
+        )
+        until.update(fleet.until)
+    except ActivityError as error:
+        workflow.logger.warning("the fleet's cool-downs are not readable now: %s", error.cause)
+    return sorted(pool for pool, end in until.items() if end > now)
+
+
+async def _checked(
+    call: Callable[..., Any],
+    server: ServerRef,
+    policy: ServerPolicy,
+    blueprint: Blueprint,
+    candidates: list[Candidate],
+    found: list[Finding],
+) -> tuple[list[Finding], list[Candidate]]:
+    if not candidates:
+        nothing = Finding("no_pool", "no other pool fits this server", "allow more instance types or zones")
+        return [nothing, *found], candidates
+    handoff = planning.handoff_to(blueprint, policy, candidates[0])
+    actions = planning.actions_for(blueprint, handoff)
+    checked: ec2.Checked = await call(
+        ec2.CHECK_LAUNCH, ec2.CheckInput(server.region, blueprint, candidates, actions), ec2.Checked
+    )
+    problems = [Finding("cannot_launch", problem) for problem in checked.problems]
+    for action in checked.missing_permissions:
+        mend = f"allow {action} in the control plane's IAM policy (deploy/aws/iam-policy.json)"
+        problems.append(Finding("permission_missing", f"IAM does not allow {action}", mend))
+    within_quota = [c for c in candidates if str(c.pool) not in checked.skip]
+    if not within_quota:
+        why = "; ".join(sorted(set(checked.skip.values())))
+        problems.append(Finding("over_quota", f"both instances at once exceed the quota: {why}"))
+    return [*problems, *found], within_quota
+
+
+def refuse_if_blocked(plan: Plan, accepted: list[str]) -> None:
+    """A handoff that would lose something is refused before anything is launched."""
+    stops = adoption_rules.blocking(plan.findings, accepted)
+    if not stops:
+        return
+    missing = any(finding.code == "permission_missing" for finding in stops)
+    words = "; ".join(f"{f.what}{f' — {f.mend}' if f.mend else ''}" for f in stops)
+    raise ApplicationError(words, type=Failure.PERMISSION_MISSING if missing else Failure.REFUSED, non_retryable=True)

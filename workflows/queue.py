@@ -1,0 +1,182 @@
+"""What waits and what runs for one server: priority first, then the order of asking; one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio import workflow
+from temporalio.common import Priority as TemporalPriority
+from temporalio.exceptions import FailureError
+from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
+
+from domain.host import Notice
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, operation_workflow_id
+from domain.operations import (
+    OperationInput,
+    OperationKind,
+    OperationRequest,
+    OperationResult,
+    OperationStatus,
+    OperationView,
+    Outcome,
+    Priority,
+    Receipt,
+)
+from domain.servers import ServerPolicy, ServerRef, ServerShape
+
+_WORKFLOWS: dict[OperationKind, str] = {
+    OperationKind.LAUNCH: "LaunchWorkflow",
+    OperationKind.SWITCH: "SwitchWorkflow",
+    OperationKind.FAILOVER: "FailoverWorkflow",
+    OperationKind.TERMINATE: "TerminateWorkflow",
+    OperationKind.RELEASE: "TerminateWorkflow",
+    OperationKind.REPLICA_CREATE: "ReplicaWorkflow",
+    OperationKind.REPLICA_DROP: "ReplicaWorkflow",
+    OperationKind.PROMOTE: "PromoteWorkflow",
+}
+# These do not touch the primary: a rescue need not wait until they are undone.
+_BESIDE = frozenset({OperationKind.REPLICA_CREATE, OperationKind.REPLICA_DROP})
+
+
+@dataclass(frozen=True)
+class Waiting:
+    operation_id: str
+    request: OperationRequest
+    accepted_at: datetime
+
+    @property
+    def kind(self) -> OperationKind:
+        return self.request.kind
+
+    def view(self) -> OperationView:
+        return OperationView(self.operation_id, self.kind, int(self.request.priority), OperationStatus.QUEUED)
+
+
+@dataclass
+class Running:
+    operation_id: str
+    request: OperationRequest
+    shape: ServerShape
+    handle: ChildWorkflowHandle[object, OperationResult]
+    settled: bool = False  # committed: it only tidies up
+    aborting: bool = False
+    follower: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls, waiting: Waiting, server: ServerRef, policy: ServerPolicy, shape: ServerShape, after: str
+    ) -> Running:
+        emergency = waiting.request.priority is Priority.EMERGENCY
+        start = OperationInput(
+            waiting.operation_id, waiting.request, server, policy, shape, waiting.accepted_at, after_operation=after
+        )
+        handle = await workflow.start_child_workflow(
+            _WORKFLOWS[waiting.kind],
+            start,
+            id=operation_workflow_id(waiting.operation_id),
+            result_type=OperationResult,
+            task_queue=EMERGENCY_QUEUE if emergency else CONTROL_QUEUE,
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            priority=TemporalPriority(
+                priority_key=waiting.request.priority.temporal_key, fairness_key=server.client_id[:64]
+            ),
+        )
+        return cls(waiting.operation_id, waiting.request, shape, handle)
+
+    @property
+    def kind(self) -> OperationKind:
+        return self.request.kind
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether a rescue has to wait for it."""
+        return not self.settled and not (self.aborting and self.kind in _BESIDE)
+
+    async def result(self) -> OperationResult:
+        """A child that ended by itself without a result (terminated in Temporal) needs a person."""
+        try:
+            return await self.handle
+        except FailureError as error:
+            reason = f"its workflow ended without a result: {error.cause or error}"
+            receipt = Receipt(self.operation_id, self.kind, Outcome.NEEDS_ATTENTION, reason=reason)
+            return OperationResult(Outcome.NEEDS_ATTENTION, self.shape, receipt)
+
+    async def abort(self, reason: str) -> None:
+        self.aborting = True
+        await self.handle.signal("abort", reason)
+
+    async def tell(self, notice: Notice) -> None:
+        await self.handle.signal("notice", notice)
+
+    def view(self) -> OperationView:
+        return OperationView(self.operation_id, self.kind, int(self.request.priority), OperationStatus.RUNNING)
+
+
+class Queue:
+    def __init__(self, last_operation: str) -> None:
+        self.last_operation = last_operation
+        self.latest: Running | None = None
+        self._waiting: list[Waiting] = []
+        self._running: list[Running] = []
+        self._done: dict[str, OperationStatus] = {}
+
+    @property
+    def idle(self) -> bool:
+        return not self._waiting and not self._running
+
+    @property
+    def busy(self) -> bool:
+        return not self.idle
+
+    @property
+    def foreground(self) -> Running | None:
+        """The operation that has not committed yet, if there is one."""
+        return next((running for running in self._running if not running.settled), None)
+
+    def add(self, operation: str, request: OperationRequest) -> None:
+        self._waiting.append(Waiting(operation, request, workflow.now()))
+        self._waiting.sort(key=lambda one: -int(one.request.priority))  # stable: then by arrival
+
+    def may_start(self) -> bool:
+        if not self._waiting:
+            return False
+        if self._waiting[0].request.priority is Priority.EMERGENCY:
+            return not any(running.in_the_way for running in self._running)
+        return not self._running
+
+    def take(self) -> Waiting:
+        return self._waiting.pop(0)
+
+    def drop(self, operation: str) -> Waiting | None:
+        found = next((one for one in self._waiting if one.operation_id == operation), None)
+        if found:
+            self._waiting.remove(found)
+        return found
+
+    def waits_for(self, kind: OperationKind) -> bool:
+        return any(one.kind is kind for one in self._waiting)
+
+    def started(self, running: Running) -> None:
+        self._running.append(running)
+        self.latest = running
+        self.last_operation = running.operation_id
+
+    def finished(self, running: Running) -> None:
+        self._running.remove(running)
+
+    def find_running(self, operation: str) -> Running | None:
+        return next((one for one in self._running if one.operation_id == operation), None)
+
+    def status_of(self, operation: str) -> OperationStatus:
+        if self.find_running(operation):
+            return OperationStatus.RUNNING
+        return OperationStatus.QUEUED
+
+    def running_view(self) -> OperationView | None:
+        first = self.foreground or (self._running[0] if self._running else None)
+        return first.view() if first else None
+
+    def waiting_views(self) -> list[OperationView]:
+        return [one.view() for one in self._waiting]

@@ -1,0 +1,79 @@
+"""Records are written beside the work, in order, and caught up at the end (invariant 6, 8).
+
+An operation never waits for its records, with one exception: an ordinary operation waits until
+what it is about to create stands in the ledger. An emergency does not even wait for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+from domain.names import CONTROL_QUEUE
+from domain.records import RECORD, Record, RecordBatch, RecordKind
+from domain.servers import ServerRef
+from workflows import timeouts
+
+_BATCH = 40
+
+
+class Recorder:
+    def __init__(
+        self, stream: str, server: ServerRef, *, operation_id: str = "", after: str = "", seq: int = 0
+    ) -> None:
+        self._stream = stream
+        self._server = server
+        self._operation_id = operation_id
+        self._after = after
+        self._seq = seq
+        self._applied = seq
+        self._waiting: list[Record] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def seq(self) -> int:
+        return self._seq
+
+    def add(self, kind: RecordKind, /, **payload: Any) -> None:
+        self._seq += 1
+        self._waiting.append(Record(self._seq, workflow.now(), kind, payload))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+
+    async def written(self, unless: Callable[[], bool] = lambda: False) -> None:
+        """Wait until everything added so far is in the database, or `unless` becomes true."""
+        target = self._seq
+        await workflow.wait_condition(lambda: self._applied >= target or unless())
+
+    async def written_within(self, seconds: float) -> bool:
+        target = self._seq
+        try:
+            await workflow.wait_condition(lambda: self._applied >= target, timeout=timedelta(seconds=seconds))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch = self._waiting[:_BATCH]
+            await workflow.execute_activity(
+                RECORD,
+                RecordBatch(
+                    stream=self._stream,
+                    client_id=self._server.client_id,
+                    server_id=self._server.server_id,
+                    operation_id=self._operation_id,
+                    records=batch,
+                    after=self._after,
+                    workflow_run_id=workflow.info().run_id,
+                ),
+                task_queue=CONTROL_QUEUE,
+                start_to_close_timeout=timedelta(seconds=timeouts.RECORD.attempt_s),
+                retry_policy=timeouts.RECORD.retry,
+            )
+            self._applied = batch[-1].seq
+            del self._waiting[: len(batch)]

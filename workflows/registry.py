@@ -1,0 +1,25 @@
+"""Every workflow of the control plane, for its worker and for the replay tests."""
+
+from __future__ import annotations
+
+from workflows.adopt import AdoptWorkflow
+from workflows.failover import FailoverWorkflow
+from workflows.launch import LaunchWorkflow
+from workflows.plan import PlanWorkflow
+from workflows.promote import PromoteWorkflow
+from workflows.replica import ReplicaWorkflow
+from workflows.server import ServerWorkflow
+from workflows.switch import SwitchWorkflow
+from workflows.terminate import TerminateWorkflow
+
+WORKFLOWS: list[type] = [
+    AdoptWorkflow,
+    FailoverWorkflow,
+    LaunchWorkflow,
+    PlanWorkflow,
+    PromoteWorkflow,
+    ReplicaWorkflow,
+    ServerWorkflow,
+    SwitchWorkflow,
+    TerminateWorkflow,
+]

@@ -1,0 +1,96 @@
+"""A replica: a warm instance that is ready to become the primary. It never runs the workload of a
+server that has state, since one workload runs in one place (invariant 1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from temporalio import workflow
+
+from domain import ec2
+from domain.blueprint import Blueprint
+from domain.operations import OperationInput, OperationKind, OperationResult
+from domain.pools import Candidate, Pool
+from domain.records import RecordKind
+from domain.servers import Placement
+from domain.states import InstanceState
+from workflows.carry_out import carry_out, wired
+from workflows.launching import end_instance, obtain, ready
+from workflows.operation import Operation
+from workflows.planning import Looked, look, refuse_if_blocked
+from workflows.replacement import Replacement
+from workflows.timeouts import poll
+
+
+@workflow.defn
+class ReplicaWorkflow:
+    """Make a replica (`replica_create`) or end it (`replica_drop`)."""
+
+    @workflow.init
+    def __init__(self, start: OperationInput) -> None:
+        self.op = Operation(start)
+        wired(self.op)
+
+    @workflow.run
+    async def run(self, start: OperationInput) -> OperationResult:
+        drop = start.request.kind is OperationKind.REPLICA_DROP
+        return await carry_out(self.op, self.drop if drop else self.create)
+
+    async def create(self) -> None:
+        op = self.op
+        looked = await op.step("plan", self.plan)
+        replica = await op.step("launch", lambda: obtain(op, looked.blueprint, looked.candidates))
+        await op.step("ready", lambda: ready(op, replica, check_health=not looked.blueprint.data_volumes))
+        await op.step("commit", lambda: self.commit(replica))
+
+    async def plan(self) -> Looked:
+        """Another pool than the primary's: one notice must not take both."""
+        op, primary = self.op, self.op.start.shape.primary
+        assert primary is not None, "ServerWorkflow makes a replica only beside a primary"
+        looked = await look(
+            op.ec2, op.server, op.policy, primary.instance_id, pool=op.start.request.pool, cool_downs=op.cool_downs
+        )
+        refuse_if_blocked(looked.plan, op.policy.accepted_findings)
+        return looked
+
+    async def commit(self, replica: Replacement) -> None:
+        op = self.op
+        op.describe(to_pool=str(replica.candidate.pool), hourly_after=replica.candidate.usd_per_hour)
+        op.recorder.add(
+            RecordKind.INSTANCE,
+            instance_id=replica.instance_id,
+            state=InstanceState.RUNNING_REPLICA.value,
+            role="replica",
+        )
+        await op.commit(replace(op.shape, replica=replica.placement))
+
+    async def drop(self) -> None:
+        op, replica = self.op, self.op.start.shape.replica
+        assert replica is not None, "ServerWorkflow drops only a replica that exists"
+        op.describe(from_pool=replica.pool)
+        await op.step("commit", lambda: op.commit(replace(op.shape, replica=None)))
+        await op.step("retire", lambda: self.end(replica))
+
+    async def end(self, replica: Placement) -> None:
+        where = ec2.InstanceInput(self.op.server.region, replica.instance_id)
+        volumes = (await self.op.ec2(ec2.VOLUMES_OF, where, ec2.Made)).ids
+        await end_instance(self.op, replica, volumes, "replica dropped")
+
+
+async def standing_replica(op: Operation, blueprint: Blueprint, patience_s: float) -> Replacement:
+    """The server's replica, if it answers within `patience_s`. No rollback ends it: it was there before."""
+    replica = op.start.shape.replica
+    assert replica is not None, "asked for only where there is one"
+    where = ec2.InstanceInput(op.server.region, replica.instance_id)
+    confirmed = await op.ec2(ec2.CONFIRM_RUNNING, where, ec2.Confirmed, poll(patience_s))
+    found = Replacement(
+        Candidate(Pool.parse(replica.pool), confirmed.subnet_id, replica.usd_per_hour, 0.0, "its replica"),
+        token="",
+        instance_id=replica.instance_id,
+        spot_request_id=replica.spot_request_id,
+        private_ip=confirmed.private_ip,
+        network_interface_id=confirmed.network_interface_id,
+    )
+    op.replacements.add(replica.instance_id)
+    await ready(op, found, check_health=not blueprint.data_volumes, pickup_s=patience_s)
+    return found

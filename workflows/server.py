@@ -1,0 +1,212 @@
+"""ServerWorkflow: the only writer of a server's shape.
+
+Everything that wants to change a server asks here, by update. It accepts or refuses at once, orders
+what it accepted by priority, runs one operation at a time as a child workflow, and continues as new
+when Temporal suggests it. A notice comes as a signal, from wherever it was heard first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from domain import admission
+from domain.host import Filesystem, Notice
+from domain.names import operation_id
+from domain.operations import (
+    Accepted,
+    OperationKind,
+    OperationRequest,
+    OperationResult,
+    Outcome,
+    Refusal,
+    ServerInput,
+    ServerView,
+    Settled,
+)
+from domain.records import RecordKind
+from domain.servers import ServerPolicy, ServerShape
+from workflows.carry_out import plain
+from workflows.notice_desk import NoticeDesk
+from workflows.queue import Queue, Running
+from workflows.recorder import Recorder
+from workflows.watch import Watches
+
+_READ_YOUR_WRITE_S = 2.0
+
+
+@workflow.defn
+class ServerWorkflow:
+    @workflow.init
+    def __init__(self, start: ServerInput) -> None:
+        self.server = start.server
+        self.policy = start.policy
+        self.shape = start.shape
+        self.ended = start.ended
+        self.requests = dict(start.requests)
+        self.recorder = Recorder(f"server/{start.server.server_id}", start.server, seq=start.record_seq)
+        self.queue = Queue(start.last_operation)
+        self.desk = NoticeDesk(self, start.notices)
+        self.watches = Watches(self)
+
+    @workflow.run
+    async def run(self, start: ServerInput) -> None:
+        self.watches.follow(self.shape)
+        while not self.ended:
+            await workflow.wait_condition(lambda: self.queue.may_start() or self._may_continue())
+            if self.queue.may_start():
+                await self._start_next()
+            else:
+                await self._continue_as_new()
+        self.watches.stop()
+        await workflow.wait_condition(lambda: self.queue.idle and workflow.all_handlers_finished())
+        await self.recorder.written()
+
+    # --- what may be asked
+
+    @workflow.update
+    async def request(self, request: OperationRequest) -> Accepted:
+        """Accept or refuse at once. The same request ID again is the same operation (invariant 4)."""
+        operation = operation_id(self.server.server_id, request.request_id)
+        if (digest := self.requests.get(request.request_id)) is not None:
+            if request.body_digest and digest and digest != request.body_digest:
+                raise _refused(Refusal.REQUEST_ID_REUSED, "this request ID was used for another request")
+            return Accepted(operation, self.queue.status_of(operation), repeated=True)
+        if refusal := admission.refusal(request, self.shape, self.ended, self.queue.busy):
+            raise _refused(*refusal)
+        self.accept(request)
+        # So that who asked can read the operation at once; an emergency's records may be late.
+        await self.recorder.written_within(_READ_YOUR_WRITE_S)
+        return Accepted(operation)
+
+    @workflow.update
+    async def change_policy(self, policy: ServerPolicy) -> None:
+        self.policy = policy
+        self.recorder.add(RecordKind.SERVER_POLICY, policy=plain(admission.policy_json(policy)))
+        await self.recorder.written_within(_READ_YOUR_WRITE_S)
+
+    @workflow.signal
+    def notice(self, notice: Notice) -> None:
+        self.desk.take(notice)
+
+    @workflow.signal
+    async def cancel_operation(self, operation: str) -> None:
+        """A queued operation is dropped; a running one stops before its commit, or goes on after it."""
+        if dropped := self.queue.drop(operation):
+            self.recorder.add(
+                RecordKind.OPERATION_ENDED,
+                operation_id=operation,
+                outcome=Outcome.CANCELLED.value,
+                reason=f"cancelled while queued ({dropped.kind.value})",
+            )
+        elif running := self.queue.find_running(operation):
+            await running.abort("cancelled by request")
+
+    @workflow.signal
+    def operation_settled(self, settled: Settled) -> None:
+        """An operation has committed: the server's shape is the new one, whatever it still tidies up."""
+        if (running := self.queue.find_running(settled.operation_id)) and not running.settled:
+            running.settled = True
+            self._take_shape(settled.shape)
+
+    @workflow.query
+    def state(self) -> ServerView:
+        return ServerView(self.shape, self.queue.running_view(), self.queue.waiting_views(), self.ended)
+
+    # --- one operation at a time
+
+    def accept(self, request: OperationRequest) -> str:
+        operation = operation_id(self.server.server_id, request.request_id)
+        self.requests[request.request_id] = request.body_digest
+        self.queue.add(operation, request)
+        self.recorder.add(
+            RecordKind.OPERATION_ACCEPTED,
+            operation_id=operation,
+            kind=request.kind.value,
+            priority=int(request.priority),
+            request_id=request.request_id,
+            digest=request.body_digest,
+            pool=request.pool,
+            requested_by=request.requested_by,
+        )
+        return operation
+
+    async def _start_next(self) -> None:
+        waiting = self.queue.take()
+        if refusal := admission.refusal(waiting.request, self.shape, self.ended, busy=False):
+            # What was true when it was accepted no longer is: the answer is old.
+            self.recorder.add(
+                RecordKind.OPERATION_ENDED,
+                operation_id=waiting.operation_id,
+                outcome=Outcome.CANCELLED.value,
+                reason=refusal[1],
+            )
+            return
+        running = await Running.start(waiting, self.server, self.policy, self.shape, self.queue.last_operation)
+        self.queue.started(running)
+        running.follower = asyncio.create_task(self._follow(running))
+
+    async def _follow(self, running: Running) -> None:
+        result = await running.result()
+        self._take_result(running, result)
+        self.queue.finished(running)
+        self.desk.after(running, result)
+
+    def _take_result(self, running: Running, result: OperationResult) -> None:
+        if result.outcome is Outcome.COMMITTED or running.settled:
+            if not running.settled or running is self.queue.latest:
+                self._take_shape(result.shape)
+        else:
+            lost = self.shape.replica is not None and result.shape.replica is None
+            self.shape = replace(
+                self.shape,
+                replica=None if lost else self.shape.replica,
+                cool_downs={**self.shape.cool_downs, **result.shape.cool_downs},
+            )
+        if result.ended:
+            self.ended = True
+            how = "released" if running.kind is OperationKind.RELEASE else "terminated"
+            self.recorder.add(RecordKind.SERVER_ENDED, how=how)
+
+    def learn_filesystems(self, found: Sequence[Filesystem]) -> None:
+        if found:
+            self.shape = replace(self.shape, filesystems=list(found))
+
+    def _take_shape(self, shape: ServerShape) -> None:
+        now = workflow.now().timestamp()
+        resting = {pool: until for pool, until in shape.cool_downs.items() if until > now}
+        self.shape = replace(shape, cool_downs=resting, filesystems=shape.filesystems or self.shape.filesystems)
+        self.watches.follow(self.shape)
+
+    # --- continue as new
+
+    def _may_continue(self) -> bool:
+        return workflow.info().is_continue_as_new_suggested() and self.queue.idle and workflow.all_handlers_finished()
+
+    async def _continue_as_new(self) -> None:
+        self.watches.stop()
+        await self.recorder.written()
+        if not self.queue.idle:
+            self.watches.follow(self.shape)
+            return  # something came while the records were written
+        latest = dict(list(self.requests.items())[-500:])
+        workflow.continue_as_new(
+            ServerInput(
+                self.server,
+                self.policy,
+                self.shape,
+                latest,
+                self.desk.known[-100:],
+                self.queue.last_operation,
+                self.recorder.seq,
+                self.ended,
+            )
+        )
+
+
+def _refused(refusal: Refusal, words: str) -> ApplicationError:
+    return ApplicationError(words, type=refusal.value, non_retryable=True)

@@ -1,0 +1,61 @@
+"""Timeouts and retries, as named sets. Seconds.
+
+`start_to_close` is short everywhere: it is how long a dead worker goes unnoticed. Waiting is a
+retry policy over a short activity that raises `NotYet`, so a wait costs no thread and no history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+CALL_S = 10.0  # one attempt at EC2
+RECORD_S = 15.0
+HOST_HEARTBEAT_S = 5.0
+WATCH_HEARTBEAT_S = 20.0
+WATCH_S = 24 * 3600.0
+FENCE_RESERVE_S = 25.0  # kept between the latest moment to fence and the deadline of a notice
+REPLICA_PING_S = 3.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """One named set. `overall_s` None: for as long as it takes."""
+
+    attempt_s: float
+    overall_s: float | None
+    retry: RetryPolicy
+    heartbeat_s: float | None = None
+
+    def cut(self, seconds: float) -> Limits:
+        """The same set with its overall limit cut to what a deadline leaves."""
+        overall = seconds if self.overall_s is None else min(self.overall_s, seconds)
+        return Limits(self.attempt_s, max(0.5, overall), self.retry, self.heartbeat_s)
+
+
+def _retry(first_s: float, most_s: float, factor: float = 1.6, attempts: int = 0) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=first_s),
+        maximum_interval=timedelta(seconds=most_s),
+        backoff_coefficient=factor,
+        maximum_attempts=attempts,
+    )
+
+
+CALL = Limits(CALL_S, 60.0, _retry(0.2, 5.0))
+UNDO = Limits(CALL_S, 600.0, _retry(0.2, 10.0))
+FOREVER = Limits(CALL_S, None, _retry(0.2, 30.0))
+RECORD = Limits(RECORD_S, None, _retry(0.1, 2.0))
+ONCE = Limits(CALL_S, CALL_S, _retry(0.2, 1.0, attempts=1))
+
+
+def poll(seconds: float | None) -> Limits:
+    """Wait for a state: ask again and again, quickly first, for at most `seconds`."""
+    return Limits(CALL_S, seconds, _retry(0.1, 2.0, 1.3))
+
+
+def host(seconds: float, *, pickup_s: float = 15.0) -> Limits:
+    """A host activity: `seconds` for its work, `pickup_s` for the agent to take it (and to restart)."""
+    return Limits(seconds + 2.0, seconds + pickup_s, _retry(0.2, 2.0), HOST_HEARTBEAT_S)

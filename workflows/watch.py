@@ -1,0 +1,114 @@
+"""A standing question to the agents of a server: has AWS said anything?
+
+A long-running activity on the instance's own queue answers with the notice. It uses nothing but
+what an activity worker may do, so it works while the API and the database are down. When its
+heartbeat stops, EC2 is asked whether the instance is still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from domain import ec2
+from domain.errors import Failure
+from domain.host import HOST_INVENTORY, HOST_WATCH, Inventory, InventoryRequest, Notice, WatchRequest
+from domain.names import CONTROL_QUEUE, instance_queue
+from domain.servers import Placement, ServerShape
+from workflows.operation import failure_of
+from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_HEARTBEAT_S, WATCH_S
+
+if TYPE_CHECKING:
+    from workflows.server import ServerWorkflow
+
+_PAUSE_S = (1.0, 5.0, 15.0, 60.0)
+
+
+class Watches:
+    def __init__(self, server: ServerWorkflow) -> None:
+        self._server = server
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def follow(self, shape: ServerShape) -> None:
+        """Watch exactly the instances of this shape."""
+        wanted = {p.instance_id: p for p in (shape.primary, shape.replica) if p}
+        for instance_id in [one for one in self._tasks if one not in wanted]:
+            self._tasks.pop(instance_id).cancel()
+        for instance_id, placement in wanted.items():
+            if instance_id not in self._tasks:
+                self._tasks[instance_id] = asyncio.create_task(self._watch(placement))
+
+    def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+
+    async def _watch(self, placement: Placement) -> None:
+        silent = 0
+        while True:
+            try:
+                await self._learn_filesystems(placement)
+                self._server.desk.take(await self._ask(placement))
+                silent = 0
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    return
+                if await self._is_gone(placement):
+                    self._server.desk.lost(placement)
+                    return
+                await workflow.sleep(_PAUSE_S[min(silent, len(_PAUSE_S) - 1)])
+                silent += 1
+
+    async def _ask(self, placement: Placement) -> Notice:
+        notice: Notice = await workflow.execute_activity(
+            HOST_WATCH,
+            WatchRequest(self._server.desk.known[-20:]),
+            result_type=Notice,
+            task_queue=instance_queue(placement.instance_id),
+            start_to_close_timeout=timedelta(seconds=WATCH_S),
+            schedule_to_start_timeout=timedelta(minutes=10),
+            heartbeat_timeout=timedelta(seconds=WATCH_HEARTBEAT_S),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+        return notice
+
+    async def _learn_filesystems(self, placement: Placement) -> None:
+        """Known before it is needed: a dead host cannot be asked what it had mounted."""
+        primary = self._server.shape.primary
+        if primary != placement or self._server.shape.filesystems or not self._has_volumes():
+            return
+        inventory: Inventory = await workflow.execute_activity(
+            HOST_INVENTORY,
+            InventoryRequest("watch"),
+            result_type=Inventory,
+            task_queue=instance_queue(placement.instance_id),
+            start_to_close_timeout=timedelta(seconds=15),
+            schedule_to_start_timeout=timedelta(minutes=10),
+            heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
+            retry_policy=RetryPolicy(maximum_attempts=2),
+        )
+        self._server.learn_filesystems(inventory.filesystems)
+
+    def _has_volumes(self) -> bool:
+        blueprint = self._server.shape.blueprint
+        return bool(blueprint and blueprint.data_volumes)
+
+    async def _is_gone(self, placement: Placement) -> bool:
+        """EC2's word, not the agent's silence, decides that an instance is lost."""
+        try:
+            await workflow.execute_activity(
+                ec2.CONFIRM_RUNNING,
+                ec2.InstanceInput(self._server.server.region, placement.instance_id),
+                result_type=ec2.Confirmed,
+                task_queue=CONTROL_QUEUE,
+                start_to_close_timeout=timedelta(seconds=10),
+                schedule_to_close_timeout=timedelta(seconds=20),
+            )
+        except ActivityError as error:
+            return failure_of(error) in (Failure.BAD_STATE, Failure.GONE)
+        return False
