@@ -22,7 +22,10 @@ _EXPLAINED: dict[str, str] = {
     "spot_request_id": "one spot request per launch",
     "spot_request_persistent": "replacements use one-time requests",
     "own_tags": "they name the operation that made the instance",
+    "primary_interface_kept": "a replacement's interface ends with it, so that none is left behind",
 }
+_PROTECTIONS = frozenset({"termination_protection", "stop_protection"})
+_ENCRYPTION = frozenset({"encrypted", "kms_key_id"})
 _ZONE_BOUND = frozenset({"subnet_id", "zone"})
 _PROTECTION = frozenset({"termination_protection", "stop_protection"})
 # Compared by what they are, not by equality of the field.
@@ -68,7 +71,7 @@ def unexplained(changes: list[AttributeChange]) -> list[AttributeChange]:
     return [change for change in changes if not change.reason]
 
 
-def _plain(name: str, before: Blueprint, after: Blueprint) -> AttributeChange | None:
+def _plain(name: str, before: Blueprint, after: Blueprint, protection_pending: bool) -> AttributeChange | None:
     old, new = getattr(before, name), getattr(after, name)
     if isinstance(old, list):
         old, new = sorted(old), sorted(new)
@@ -81,6 +84,10 @@ def _plain(name: str, before: Blueprint, after: Blueprint) -> AttributeChange | 
         reason = "only burstable types have credits"
     if name == "ebs_optimized" and new:
         reason = "the new type is always EBS-optimised"
+    if name == "hibernation" and old and after.pool.endswith("/spot"):
+        reason = "a one-time spot instance cannot hibernate"
+    if name in _PROTECTIONS and old and protection_pending:
+        reason = "set after commit, so that a rollback can terminate the replacement"
     return AttributeChange(name, _text(name, old), _text(name, new), reason)
 
 
@@ -88,12 +95,28 @@ def _root(old: BlockDevice | None, new: BlockDevice | None) -> list[AttributeCha
     if old is None or new is None:
         return [] if old is new else [AttributeChange("root volume", str(old), str(new))]
     names = ("device", "size_gib", "volume_type", "iops", "throughput_mib_s", "encrypted", "kms_key_id")
+    newly_encrypted = new.encrypted and not old.encrypted
     changes: list[AttributeChange | None] = [
-        AttributeChange(f"root volume {name}", str(getattr(old, name)), str(getattr(new, name)))
+        AttributeChange(
+            f"root volume {name}",
+            str(getattr(old, name)),
+            str(getattr(new, name)),
+            "the account encrypts every new volume" if newly_encrypted and name in _ENCRYPTION else "",
+        )
         for name in (*names, "delete_on_termination", "tags")
         if getattr(old, name) != getattr(new, name)
     ]
     return changes
+
+
+def _automatic_address(before: Blueprint, after: Blueprint) -> AttributeChange | None:
+    """An automatic public address is another one at each launch; that there is one must not change.
+
+    With an Elastic IP it says nothing: that takes the automatic address's place.
+    """
+    if before.elastic_ips or after.elastic_ips or bool(before.public_ip) == bool(after.public_ip):
+        return None
+    return AttributeChange("automatic public address", before.public_ip or "none", after.public_ip or "none")
 
 
 def _moved(before: Blueprint, after: Blueprint) -> list[AttributeChange | None]:
