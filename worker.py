@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from activities.ec2.registry import ec2_activities
-from activities.fleet import fleet_activities
+from activities.fleet.activity import fleet_activities
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -27,7 +27,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.notices import QueueAccess, read_notices
-from db.session import make_engine, session_factory
+from db.session import make_engine, make_session_factory
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
 from workflows.registry import WORKFLOWS
 
@@ -110,7 +110,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     client = await connect(settings)
     await warming
     slots = settings.control_slots + settings.emergency_slots
-    factory = session_factory(make_engine(settings.database_url, pool_size=slots, max_overflow=4))
+    factory = make_session_factory(make_engine(settings.database_url, pool_size=slots, max_overflow=4))
     activities = [*ec2_activities(clients), *fleet_activities(factory)]
     async with AsyncExitStack() as stack:
         for queue, size in (

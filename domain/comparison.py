@@ -24,9 +24,7 @@ _EXPLAINED: dict[str, str] = {
     "own_tags": "they name the operation that made the instance",
     "primary_interface_kept": "a replacement's interface ends with it, so that none is left behind",
 }
-_PROTECTIONS = frozenset({"termination_protection", "stop_protection"})
 _ENCRYPTION = frozenset({"encrypted", "kms_key_id"})
-_ZONE_BOUND = frozenset({"subnet_id", "zone"})
 _PROTECTION = frozenset({"termination_protection", "stop_protection"})
 # Compared by what they are, not by equality of the field.
 _SPECIAL = frozenset(
@@ -55,6 +53,7 @@ def compare(
         _plain(f.name, before, after) for f in fields(Blueprint) if f.name not in _SPECIAL
     ]
     changes += _root(before.root, after.root)
+    changes.append(_automatic_address(before, after))
     if moved:
         changes += _moved(before, after)
     found = [change for change in changes if change is not None]
@@ -71,7 +70,7 @@ def unexplained(changes: list[AttributeChange]) -> list[AttributeChange]:
     return [change for change in changes if not change.reason]
 
 
-def _plain(name: str, before: Blueprint, after: Blueprint, protection_pending: bool) -> AttributeChange | None:
+def _plain(name: str, before: Blueprint, after: Blueprint) -> AttributeChange | None:
     old, new = getattr(before, name), getattr(after, name)
     if isinstance(old, list):
         old, new = sorted(old), sorted(new)
@@ -86,8 +85,6 @@ def _plain(name: str, before: Blueprint, after: Blueprint, protection_pending: b
         reason = "the new type is always EBS-optimised"
     if name == "hibernation" and old and after.pool.endswith("/spot"):
         reason = "a one-time spot instance cannot hibernate"
-    if name in _PROTECTIONS and old and protection_pending:
-        reason = "set after commit, so that a rollback can terminate the replacement"
     return AttributeChange(name, _text(name, old), _text(name, new), reason)
 
 

@@ -44,7 +44,6 @@ class TypeFacts:
     accelerated: bool = False  # GPU, inference or FPGA
     bare_metal: bool = False
     ena: str = "required"  # required, supported, unsupported
-    spot: bool = True
     hibernation: bool = False
 
 
@@ -91,6 +90,8 @@ def unfit(old: Blueprint, kind: TypeFacts) -> str:
         return f"its root device is {old.root_device_type}, which {kind.name} cannot have"
     if kind.ena == "required" and not old.ena_support:
         return f"{kind.name} needs an image with the ENA driver, which its image lacks"
+    if old.hibernation and not kind.hibernation:
+        return f"it is set up to hibernate, which {kind.name} cannot"
     return ""
 
 

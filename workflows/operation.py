@@ -160,7 +160,7 @@ class Operation:
 
     def note_hooks(self, hooks: list[HookRun]) -> None:
         if notes := _notes.get(None):
-            notes.hooks.extend(hooks)
+            notes.hooks.extend(hook for hook in hooks if isinstance(hook, HookRun))
 
     def still_wanted(self) -> None:
         """After a call that is not broken off: stop here when the step was given up meanwhile."""
@@ -215,7 +215,7 @@ class Operation:
             retry_policy=limits.retry,
             priority=self._priority(),
         )
-        self.note_hooks(getattr(result, "hooks", []))
+        self.note_hooks(getattr(result, "hooks", []))  # an inventory names hooks; the others ran some
         return result
 
     def _priority(self) -> TemporalPriority:

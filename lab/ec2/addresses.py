@@ -140,7 +140,9 @@ def find(world: World, params: Params) -> Address:
             return address
     if association_id:
         raise Ec2Error("InvalidAssociationID.NotFound", f"The association ID '{association_id}' does not exist")
-    raise Ec2Error("InvalidAllocationID.NotFound", f"The allocation ID '{allocation or ip}' does not exist")
+    if ip and not allocation:
+        raise Ec2Error("InvalidAddress.NotFound", f"Address '{ip}' not found.")
+    raise Ec2Error("InvalidAllocationID.NotFound", f"The allocation ID '{allocation}' does not exist")
 
 
 @action("AllocateAddress")

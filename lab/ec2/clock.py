@@ -16,7 +16,7 @@ log = logging.getLogger("lab.clock")
 class Clock:
     """Runs work after a delay. Work runs on a small pool, so a slow one does not hold up the others."""
 
-    def __init__(self, workers: int = 8) -> None:
+    def __init__(self, workers: int = 16) -> None:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._wake = threading.Condition()

@@ -1,0 +1,53 @@
+# Spot Optimizer on one machine. `make help` lists the targets.
+# These can be set in the environment or as arguments (make up SPOT_API_PORT=9000):
+# PYTHON chooses the interpreter that .venv is made with; DATABASE_URL a database of yours;
+# SPOT_API_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, LAB_PORT, DB_PORT the ports; PRICES a file of spot prices.
+
+python := .venv/bin/python
+locks := $(wildcard requirements/*.lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status clean demo test check format lock bench
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: ## .venv with every package of requirements/dev.lock
+	@bash stack/setup.sh
+
+up: setup ## start everything in the background and print where it is
+	@$(python) -m stack up
+
+down: ## stop what `make up` started; the data stay
+	@test ! -x $(python) || $(python) -m stack down
+
+status: setup ## what runs, and where
+	@$(python) -m stack status
+
+clean: ## stop everything; delete var/ and the caches of the tools
+	@test ! -x $(python) || $(python) -m stack clean
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+demo: setup ## the main job, played on the lab; report in var/demo/report.json
+	@$(python) -m stack.demo
+
+test: setup ## every test, against a real database and Temporal server
+	@$(python) -m pytest $(TESTS)
+
+check: setup ## format, lint, types, layers, lock files
+	@echo "check: format" && $(python) -m ruff format --quiet --check .
+	@echo "check: lint" && $(python) -m ruff check --quiet .
+	@echo "check: types" && $(python) -m mypy --no-error-summary
+	@echo "check: layers" && said=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
+	@echo "check: lock files" && ! grep -nE '://|^-|@ file' $(locks)
+	@echo "check: all is well"
+
+format: setup ## format the code
+	@$(python) -m ruff format --quiet .
+	@$(python) -m ruff check --quiet --fix .
+
+lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer versions
+	@UV=.venv/bin/uv UPGRADE=$(UPGRADE) bash stack/lock.sh
+
+bench: setup ## measure what the README claims
+	@$(python) -m benchmarks

@@ -1,0 +1,117 @@
+"""What every EC2 activity has in common: its calls are noted, its failures are ours.
+
+    @ec2_activity(TERMINATE)
+    def terminate(self, given: TerminateInput) -> Done: ...
+
+A method returns its result without `calls` and `attempts`; they are filled in here. It may raise
+`Ec2Failure`, or let a botocore error pass: it leaves as an ApplicationError either way.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from temporalio import activity
+
+from activities.ec2.errors import Ec2Failure, application_error, doing
+from domain.errors import Failure
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Self_ = TypeVar("Self_")
+In = TypeVar("In")
+Out = TypeVar("Out", bound="DataclassInstance")
+T = TypeVar("T")
+
+_calls: ContextVar[list[str] | None] = ContextVar("ec2_calls", default=None)
+
+_PATIENCE_S = 1.0
+_PAUSE_S = 0.1
+# After these attempts a wait is a long one: ask once an attempt, and leave the pace to the retry policy.
+_QUICK_ATTEMPTS = 5
+_THREADS = 12
+
+
+def ec2_activity(name: str) -> Callable[[Callable[[Self_, In], Out]], Callable[[Self_, In], Out]]:
+    """Make a method an activity of that name."""
+
+    def decorate(method: Callable[[Self_, In], Out]) -> Callable[[Self_, In], Out]:
+        @functools.wraps(method)
+        def run(self: Self_, given: In) -> Out:
+            with recorded() as calls:
+                try:
+                    with doing(name):
+                        result = method(self, given)
+                except Ec2Failure as failed:
+                    # Cut the chain: the mapped message says it, and histories keep every byte.
+                    raise application_error(failed, list(calls), attempt()) from None
+                filled: Any = {"calls": list(calls), "attempts": attempt()}
+                return replace(result, **filled)
+
+        return activity.defn(name=name)(run)
+
+    return decorate
+
+
+def attempt() -> int:
+    """Which try of this activity this is; 1 outside Temporal."""
+    return activity.info().attempt if activity.in_activity() else 1
+
+
+def note_call(model: Any, **_: object) -> None:
+    """botocore's `before-call` event: `model.name` is the API action."""
+    calls = _calls.get()
+    if calls is not None:
+        calls.append(model.name)
+
+
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """Collect the API actions called inside, also from the threads of `parallel`."""
+    calls: list[str] = []
+    token = _calls.set(calls)
+    try:
+        yield calls
+    finally:
+        _calls.reset(token)
+
+
+def parallel(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """Run the tasks at the same time; results in their order, else the first task's error.
+
+    Every task is finished when this returns or raises. Each runs in a copy of the caller's
+    context, whose list of calls is the same object.
+    """
+    if len(tasks) < 2:
+        return [task() for task in tasks]
+    with ThreadPoolExecutor(min(len(tasks), _THREADS)) as threads:
+        futures = [threads.submit(copy_context().run, task) for task in tasks]
+    return [future.result() for future in futures]
+
+
+def together(*tasks: Callable[[], Any]) -> list[Any]:
+    """`parallel` for tasks of different results."""
+    return parallel(tasks)
+
+
+def poll(ask: Callable[[], T]) -> T:
+    """Ask until it no longer says NotYet, for a second at the most.
+
+    The retry policy is the real poll loop; this saves its latency where the state is a moment away.
+    """
+    ends = time.monotonic() + (_PATIENCE_S if attempt() <= _QUICK_ATTEMPTS else 0.0)
+    while True:
+        try:
+            return ask()
+        except Ec2Failure as failed:
+            if failed.failure is not Failure.NOT_YET or time.monotonic() + _PAUSE_S > ends:
+                raise
+        time.sleep(_PAUSE_S)

@@ -1,0 +1,68 @@
+"""`python -m agent`, `spot-agent`: the process on each instance.
+
+Nothing heavy is imported here: while IMDS and the control plane answer, temporalio is loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+from agent import __version__
+from agent.lean import lean_imports
+from agent.logs import configure_logs
+from agent.settings import SettingsError, read_settings
+
+log = logging.getLogger("agent")
+
+EXIT_CONFIG = 78  # sysexits(3): a configuration error, which no restart mends
+
+EXIT_DEFECT = 70
+
+
+def main() -> None:
+    lines = configure_logs("INFO")
+    try:
+        settings = read_settings(os.environ)
+    except SettingsError as error:
+        log.error("%s", error)
+        sys.exit(EXIT_CONFIG)
+    logging.getLogger("agent").setLevel(settings.log_level)
+    threading.excepthook = _give_up
+    # Until the event loop takes over, there is nothing that would have to be ended in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    log.info("starting", extra={"fields": {"version": __version__, "control": settings.control_url}})
+    with lean_imports():
+        from agent.process import Agent
+
+        agent = Agent(settings, lines)
+        agent.begin()
+        import asyncio
+
+        from agent.serve import serve
+    asyncio.run(serve(agent))
+    _leave()
+
+
+def _give_up(failed: threading.ExceptHookArgs) -> None:
+    """A thread of ours has died of a defect. A restart brings it back; going on without the watch, or
+    without a registration, would not show until it is too late."""
+    name = failed.thread.name if failed.thread else "?"
+    log.critical("the thread %s died: %r; ending, to be started again", name, failed.exc_value)
+    logging.shutdown()
+    os._exit(EXIT_DEFECT)
+
+
+def _leave() -> None:
+    """End now. What may still run (a command that does not return, a call on its way) must not
+    hold the process: its host is being switched off, or its successor is waiting."""
+    log.info("stopped")
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

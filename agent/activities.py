@@ -1,0 +1,140 @@
+"""The host's verbs as Temporal activities, by the names in `domain.host`.
+
+Each runs its blocking work in a thread and heartbeats from the event loop meanwhile, so that the
+control plane notices within seconds when this agent has died. A failure of the host is final
+(`HostFailed`, with the hooks that ran as its first detail): whether to try again is the workflow's
+decision. An agent that ends says so at once, and the activity is retried on its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from agent.host import INVENTORY_S, Host
+from agent.host_error import HostError
+from agent.notices import NoticeBoard
+from agent.turns import LetGo, Turn
+from domain import host as contract
+from domain.errors import Failure
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+WATCH_BEAT_S = 4.0
+LET_GO_S = 0.5
+MARGIN_S = 0.3  # to report within the activity's own deadline
+T = TypeVar("T")
+
+
+class HostActivities:
+    def __init__(self, host: Host, board: NoticeBoard, pool: ThreadPoolExecutor) -> None:
+        self._host = host
+        self._board = board
+        self._pool = pool
+
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.host_ready, self.host_inventory, self.host_quiesce, self.host_resume, self.host_watch]
+
+    @activity.defn(name=contract.HOST_READY)
+    async def host_ready(self, request: contract.ReadyRequest) -> contract.ReadyReport:
+        return await self._carry_out(request.hook_timeout_s, lambda turn: self._host.ready(request, turn))
+
+    @activity.defn(name=contract.HOST_INVENTORY)
+    async def host_inventory(self, request: contract.InventoryRequest) -> contract.Inventory:
+        return await self._carry_out(INVENTORY_S, lambda turn: self._host.inventory(request, turn))
+
+    @activity.defn(name=contract.HOST_QUIESCE)
+    async def host_quiesce(self, request: contract.QuiesceRequest) -> contract.QuiesceReport:
+        return await self._carry_out(request.timeout_s, lambda turn: self._host.quiesce(request, turn))
+
+    @activity.defn(name=contract.HOST_RESUME)
+    async def host_resume(self, request: contract.ResumeRequest) -> contract.ResumeReport:
+        timeout_s = request.timeout_s + request.health_timeout_s
+        return await self._carry_out(timeout_s, lambda turn: self._host.resume(request, turn))
+
+    @activity.defn(name=contract.HOST_WATCH)
+    async def host_watch(self, request: contract.WatchRequest) -> contract.Notice:
+        """Return the first notice not in `known`, the moment it is seen."""
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake(_: contract.Notice) -> None:
+            loop.call_soon_threadsafe(news.set)
+
+        self._board.listen(wake)
+        try:
+            while (notice := self._board.first_unknown(request.known)) is None:
+                activity.heartbeat()
+                await _either(news, WATCH_BEAT_S)
+            return notice
+        except asyncio.CancelledError:
+            _give_back()
+            raise
+        finally:
+            self._board.unlisten(wake)
+
+    async def _carry_out(self, timeout_s: float, work: Callable[[Turn], T]) -> T:
+        turn = Turn.lasting(_allowed_s(timeout_s))
+        running = asyncio.get_running_loop().run_in_executor(self._pool, work, turn)
+        try:
+            while not running.done():
+                activity.heartbeat()
+                await asyncio.wait({running}, timeout=BEAT_S)
+            return running.result()
+        except asyncio.CancelledError:
+            turn.stop.set()
+            await asyncio.wait({running}, timeout=LET_GO_S)
+            running.add_done_callback(_forget)
+            _give_back()
+            raise
+        except HostError as error:
+            _fail(error)
+        except LetGo:
+            raise ApplicationError("a newer request has taken this one's place", type=Failure.NOT_YET) from None
+
+
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
+    event.clear()
+
+
+def _allowed_s(asked: float) -> float:
+    """What was asked for, cut to what the activity's own timeouts leave (both times are the server's)."""
+    info = activity.info()
+    limits = [asked]
+    if info.start_to_close_timeout:
+        limits.append(info.start_to_close_timeout.total_seconds() - MARGIN_S)
+    if info.schedule_to_close_timeout:
+        spent = info.started_time - info.scheduled_time
+        limits.append((info.schedule_to_close_timeout - spent).total_seconds() - MARGIN_S)
+    return max(0.0, min(limits))
+
+
+def _fail(error: HostError) -> NoReturn:
+    info = activity.info()
+    fields = {"activity": info.activity_type, "workflow": info.workflow_id, "attempt": info.attempt}
+    log.warning("%s", error, extra={"fields": fields})
+    raise ApplicationError(str(error)[:1500], error.hooks, type=Failure.HOST_FAILED, non_retryable=True) from None
+
+
+def _give_back() -> None:
+    """Cancelled because this worker ends, not because anybody asked: another attempt shall do it soon."""
+    if activity.is_worker_shutdown():
+        delay = timedelta(seconds=0.2)
+        raise ApplicationError("the agent is ending", type=Failure.NOT_YET, next_retry_delay=delay) from None
+
+
+def _forget(running: asyncio.Future[Any]) -> None:
+    """Its outcome has no reader any more; asking for it keeps asyncio from complaining."""
+    if not running.cancelled():
+        running.exception()

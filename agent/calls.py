@@ -1,0 +1,39 @@
+"""One HTTP call, timed and logged: what a DEBUG log shows of IMDS and of the control plane."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Mapping
+
+import httpx
+
+log = logging.getLogger(__name__)
+
+
+def open_client(base_url: str, timeout_s: float) -> httpx.Client:
+    """A client of one service. IMDS and other plain HTTP need no certificates, which are slow to load."""
+    plain = base_url.startswith("http://")
+    return httpx.Client(
+        base_url=base_url,
+        timeout=timeout_s,
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+        trust_env=not plain,  # a proxy of the machine's must not come between us and a link-local address
+    )
+
+
+def call(
+    client: httpx.Client, method: str, path: str, headers: Mapping[str, str], body: object = None
+) -> httpx.Response:
+    """Send and log method, path, status and milliseconds; headers and bodies carry tokens and are not logged."""
+    started = time.perf_counter()
+    status: int | str = "unreachable"
+    try:
+        response = client.request(method, path, headers=dict(headers), json=body)
+        status = response.status_code
+    finally:
+        ms = round((time.perf_counter() - started) * 1000, 1)
+        fields = {"host": client.base_url.netloc.decode(), "method": method, "path": path, "status": status, "ms": ms}
+        log.debug("call", extra={"fields": fields})
+    return response

@@ -1,0 +1,98 @@
+"""Run one command: its own session, a deadline, the end of its output. Never through a shell."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from agent.turns import LetGo, Turn
+
+TIMED_OUT = -1
+CANNOT_RUN = 126
+KEPT_CHARACTERS = 2_000
+SLICE_MS = 50
+KILLED_WAIT_S = 0.3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`exit_code` as a shell has it (128 + signal), or TIMED_OUT. Output: both streams, the last part."""
+
+    exit_code: int
+    ms: int
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+
+def run(argv: Sequence[str], turn: Turn, extra: Mapping[str, str] | None = None, limit: int | None = None) -> Outcome:
+    """Run to its end or the turn's, when its whole process group is killed. Raises LetGo when told to.
+
+    The output goes to a file, not a pipe: a hook may leave a daemon behind that keeps the stream open.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        try:
+            code = _run(argv, turn, _environment(extra or {}), output)
+        except OSError as error:
+            return Outcome(CANNOT_RUN, _since(started), f"cannot run {argv[0]}: {error.strerror}")
+        return Outcome(code, _since(started), _last(output, limit or KEPT_CHARACTERS))
+
+
+def _run(argv: Sequence[str], turn: Turn, env: Mapping[str, str], output: BinaryIO) -> int:
+    process = subprocess.Popen(
+        argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+    )
+    if _ended(process.pid, turn):
+        code = process.wait()
+        return code if code >= 0 else 128 - code
+    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel dies when its disk answers
+        process.wait(KILLED_WAIT_S)
+    if turn.stop.is_set():
+        raise LetGo
+    return TIMED_OUT
+
+
+def _ended(pid: int, turn: Turn) -> bool:
+    """True when the process has ended, False when the turn has.
+
+    A process file descriptor wakes us at once, where `Popen.wait(timeout)` sleeps up to 50 ms,
+    which would be outage.
+    """
+    fd = os.pidfd_open(pid)
+    try:
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        while True:
+            if poller.poll(min(SLICE_MS, turn.left * 1000)):
+                return True
+            if turn.stop.is_set() or not turn.left:
+                return False
+    finally:
+        os.close(fd)
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Ours without the client's token, which is nobody else's affair."""
+    return {key: value for key, value in os.environ.items() if key != "SPOT_TOKEN"} | dict(extra)
+
+
+def _last(output: BinaryIO, characters: int) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - 4 * characters))
+    return output.read(4 * characters).decode("utf-8", "replace")[-characters:]
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,110 @@
+"""What the control plane may ask of this host: ready, inventory, quiesce, resume.
+
+Plain blocking functions of a request and a turn, without Temporal: `agent.activities` offers them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from agent import __version__
+from agent.boot import boot_id, booted_at
+from agent.commands import run
+from agent.filesystems import data_filesystems, mount, mounted, unmount
+from agent.holders import holders
+from agent.hooks import START, STOP, WARM_UP, Hooks
+from agent.host_error import HostError
+from agent.state import QUIESCED, StateDir
+from agent.state import WARM_UP as WARM_UP_STATE
+from agent.turns import Exclusive, Turn
+from domain.host import (
+    HookRun,
+    Inventory,
+    InventoryRequest,
+    QuiesceReport,
+    QuiesceRequest,
+    ReadyReport,
+    ReadyRequest,
+    ResumeReport,
+    ResumeRequest,
+)
+
+log = logging.getLogger(__name__)
+
+INVENTORY_S = 20.0
+
+
+class Host:
+    """This machine. Each verb is idempotent, and raises HostError when it cannot be done in its turn."""
+
+    def __init__(self, instance_id: str, hooks: Hooks, state: StateDir) -> None:
+        self.instance_id = instance_id
+        self._hooks = hooks
+        self._state = state
+        self._changes = Exclusive()
+        self._warming = threading.Lock()
+
+    def ready(self, request: ReadyRequest, turn: Turn) -> ReadyReport:
+        hooks = self._warm_up(request.operation_id, turn)
+        if request.check_health:
+            hooks = self._hooks.until_healthy(request.operation_id, turn, hooks)
+        return ReadyReport(self.instance_id, __version__, booted_at(), hooks)
+
+    def inventory(self, request: InventoryRequest, turn: Turn) -> Inventory:
+        return Inventory(self.instance_id, data_filesystems(turn), self._hooks.present(), __version__)
+
+    def quiesce(self, request: QuiesceRequest, turn: Turn) -> QuiesceReport:
+        """When it returns, nothing here writes to those filesystems any more."""
+        with self._changes.hold(turn):
+            in_reserve = min(2.0, 0.2 * turn.left)  # to flush and unmount once the stop hook has ended
+            hooks = self._hooks.run_or_fail(STOP, request.operation_id, turn.within(turn.left - in_reserve), [])
+            try:
+                _flush(turn)
+                unmount(request.filesystems, turn)
+            except HostError as error:
+                raise HostError(str(error) + holders([fs.target for fs in request.filesystems]), hooks) from error
+            now = datetime.now(UTC)
+            marker: dict[str, object] = {"operation": request.operation_id, "instance": self.instance_id}
+            self._state.write(QUIESCED, marker | {"at": now.isoformat()})
+            return QuiesceReport(self.instance_id, now, request.filesystems, hooks)
+
+    def resume(self, request: ResumeRequest, turn: Turn) -> ResumeReport:
+        """Mount and start within `timeout_s`, then be healthy within `health_timeout_s`."""
+        with self._changes.hold(turn):
+            start = turn.within(request.timeout_s)
+            if request.filesystems:
+                now = mounted(start)
+                for filesystem in sorted(request.filesystems, key=lambda fs: len(fs.target)):  # outer ones first
+                    mount(filesystem, now, start)
+            self._state.remove(QUIESCED)
+            hooks = self._hooks.run_or_fail(START, request.operation_id, start, [])
+            hooks = self._hooks.until_healthy(request.operation_id, turn.within(request.health_timeout_s), hooks)
+            mounted_here = [replace(filesystem, device="") for filesystem in request.filesystems]  # was the old host's
+            return ResumeReport(self.instance_id, datetime.now(UTC), mounted_here, hooks)
+
+    def _warm_up(self, operation_id: str, turn: Turn) -> list[HookRun]:
+        """Once per boot; a second request waits for the first one's run and returns it."""
+        while not self._warming.acquire(timeout=0.05):
+            turn.pause(0.0)
+            if not turn.left:
+                raise HostError("the warm-up hook is still running for an earlier request")
+        try:
+            boot = f"{self.instance_id}/{boot_id()}"
+            kept = self._state.read(WARM_UP_STATE)
+            if kept.get("boot") == boot and isinstance(kept.get("hooks"), list):
+                return [HookRun(**run) for run in kept["hooks"]]  # type: ignore[attr-defined]
+            hooks = self._hooks.run_or_fail(WARM_UP, operation_id, turn, [])
+            self._state.write(WARM_UP_STATE, {"boot": boot, "hooks": [asdict(hook) for hook in hooks]})
+            return hooks
+        finally:
+            self._warming.release()
+
+
+def _flush(turn: Turn) -> None:
+    """Everything, not just the data volumes: an image handoff reads the root volume from outside."""
+    outcome = run(["sync"], turn)
+    if not outcome.ok:
+        raise HostError(f"could not flush to disk: {outcome.output.strip() or 'sync did not end in time'}")

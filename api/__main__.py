@@ -1,0 +1,48 @@
+"""`python -m api`: settings, services and the server, put together here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from api.app import create_app
+from api.logs import configure
+from api.services import connect
+from api.settings import Settings
+
+log = logging.getLogger("api")
+
+
+def main() -> int:
+    try:
+        settings = Settings()  # type: ignore[call-arg]  # the environment gives them
+        services = connect(settings)
+    except ValidationError as error:
+        for found in error.errors(include_input=False, include_url=False):
+            sys.stderr.write(f"setting {'.'.join(map(str, found['loc']))}: {found['msg']}\n")
+        return 2
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"the API cannot start: {error}\n")
+        return 2
+    configure(settings.log_level)
+    if settings.identity_certificate is None:
+        log.warning("SPOT_IDENTITY_CERTIFICATE is not set: identity documents of agents are not verified")
+    # Streams stay open as long as their readers: a stop does not wait for them.
+    config = uvicorn.Config(
+        create_app(services),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
+    uvicorn.Server(config).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

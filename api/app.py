@@ -1,0 +1,173 @@
+"""The application: routes, errors and the life of its background tasks, around services made elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api import problems
+from api.availability import announce
+from api.gateway import OperationsError
+from api.logs import REQUEST_ID, RequestLog
+from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
+from api.refusals import RETRY_AFTER, problem_of
+from api.routes import agents, clients, events, health, instances, operations, pools, servers, switching
+from api.services import Services
+from db.queries.paging import BadCursor
+from db.session import is_unreachable
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 1024 * 1024
+_ROUTERS: tuple[APIRouter, ...] = (
+    clients.router,
+    servers.router,
+    switching.router,
+    instances.router,
+    operations.router,
+    events.router,
+    agents.router,
+    pools.router,
+)
+_KIND_OF_STATUS: dict[int, ProblemKind] = {
+    404: problems.NOT_FOUND,
+    405: problems.METHOD_NOT_ALLOWED,
+    413: problems.TOO_LARGE,
+}
+
+
+def create_app(services: Services) -> FastAPI:
+    """The API over these services; nothing is contacted before the first request or the lifespan."""
+    app = FastAPI(
+        title="Spot Optimizer",
+        version="1",
+        description="Keeps long-running EC2 servers on the cheapest capacity that is safe for them.",
+        lifespan=_lifespan,
+        max_body_size=MAX_BODY,
+        responses={"default": _problem_response()},
+    )
+    app.state.services = services
+    for router in _ROUTERS:
+        app.include_router(router, prefix="/api")
+    app.include_router(health.router)
+    _add_error_answers(app)
+    app.add_middleware(RequestLog)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    tasks = [asyncio.create_task(services.hub.run()), asyncio.create_task(announce(services))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        services.database.engine.dispose()
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def _problem(request: Request, error: Problem) -> Response:
+        return _answer(request, error)
+
+    @app.exception_handler(OperationsError)
+    async def _operations(request: Request, error: OperationsError) -> Response:
+        return _answer(request, problem_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return _answer(request, _invalid_values(error))
+
+    @app.exception_handler(BadCursor)
+    async def _cursor(request: Request, error: BadCursor) -> Response:
+        fields = [FieldError(field="query.cursor", message=str(error))]
+        return _answer(request, Problem(problems.INVALID, str(error), errors=fields))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        kind = _KIND_OF_STATUS.get(error.status_code, ProblemKind("http", error.status_code, error.detail))
+        return _answer(request, Problem(kind, error.detail, headers=error.headers))
+
+    @app.exception_handler(DBAPIError)
+    async def _database(request: Request, error: DBAPIError) -> Response:
+        if not is_unreachable(error):
+            return _answer(request, _unexpected(error))
+        return _answer(request, _database_down(request, "it does not answer"))
+
+    @app.exception_handler(PoolTimeout)
+    async def _pool(request: Request, error: PoolTimeout) -> Response:
+        return _answer(request, _database_down(request, "no connection became free in time"))
+
+    @app.exception_handler(Exception)
+    async def _any(request: Request, error: Exception) -> Response:
+        return _answer(request, _unexpected(error))
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    return problem.response(request.url.path, REQUEST_ID.get())
+
+
+def _unexpected(error: Exception) -> Problem:
+    log.error("a request failed unexpectedly", exc_info=error)
+    return Problem(problems.INTERNAL, "the log has what happened under this request_id")
+
+
+def _database_down(request: Request, why: str) -> Problem:
+    services: Services = request.app.state.services
+    detail = f"the database at {services.settings.database_address}: {why}"
+    log.warning(detail)
+    return Problem(problems.DATABASE_UNREACHABLE, detail, headers=RETRY_AFTER)
+
+
+def _invalid_values(error: RequestValidationError) -> Problem:
+    """Which field, and why; never the value itself, which may be a secret."""
+    fields = [FieldError(field=_path(found["loc"]), message=found["msg"]) for found in error.errors()]
+    first = f"{fields[0].field}: {fields[0].message}" if fields else "the request cannot be read"
+    return Problem(problems.INVALID, first, errors=fields)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _problem_response() -> dict[str, object]:
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    return {"description": "A problem (RFC 9457)", "content": {problems.MEDIA_TYPE: {"schema": schema}}}
+
+
+def _openapi(app: FastAPI) -> dict[str, object]:
+    """FastAPI's document, with the problem's schema that every route's answers refer to."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(schema.pop("$defs", {}))
+        schemas["ProblemDocument"] = schema
+        _only_our_problems(document)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _only_our_problems(document: dict[str, object]) -> None:
+    """FastAPI documents its own form of 422, which this API never sends."""
+    paths = document["paths"]
+    assert isinstance(paths, dict)
+    for operations_of in paths.values():
+        for operation in operations_of.values():
+            answer = operation.get("responses", {}).get("422", {})
+            if "application/json" in answer.get("content", {}):
+                operation["responses"]["422"] = {**_problem_response(), "description": "Invalid values"}

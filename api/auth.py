@@ -1,0 +1,150 @@
+"""Who may call what. Nothing under /api is reachable without a declared kind of token.
+
+A route names its callers in its signature (`ClientCaller`, …); `GuardedRoute` refuses to be made without.
+401: no token, or none that is valid. 403: a valid one of the wrong kind. What belongs to another client is
+404, and that is the queries' business, by the caller's scope.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Header
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import DBAPIError
+
+from api.problems import FORBIDDEN, NOT_FOUND, UNAUTHENTICATED, Problem
+from api.services import Services, ServicesDep
+from api.token_memory import Caller
+from api.tokens import Kind, digest_of, read_instance, same_digest, token_id_of
+from db.commands import token_used
+from db.models import Token
+from db.queries.tenants import find_token, get_client
+from db.session import is_unreachable
+
+log = logging.getLogger(__name__)
+
+_bearer = HTTPBearer(auto_error=False, description="`spt_…` of an admin or a client, or an instance's JWT")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+ForClient = Annotated[
+    str | None, Header(alias="X-Spot-Client", max_length=64, description="The client that an admin acts for")
+]
+
+
+class Requires:
+    """A dependency: the caller, if its token is of one of these kinds.
+
+    An admin passes as a client when it names one in X-Spot-Client.
+    """
+
+    def __init__(self, *kinds: Kind) -> None:
+        self.kinds = frozenset(kinds)
+
+    async def __call__(self, services: ServicesDep, credentials: Credentials, for_client: ForClient = None) -> Caller:
+        caller = await authenticate(services, credentials)
+        if caller.kind is Kind.ADMIN and for_client and Kind.CLIENT in self.kinds:
+            return await _acting_for(services, caller, for_client)
+        if caller.kind not in self.kinds:
+            raise Problem(FORBIDDEN, self._why(caller))
+        return caller
+
+    def _why(self, caller: Caller) -> str:
+        wanted = " or ".join(sorted(kind.value for kind in self.kinds))
+        hint = "; name the client in X-Spot-Client" if caller.kind is Kind.ADMIN and Kind.CLIENT in self.kinds else ""
+        return f"this needs a token of kind {wanted}, yours is of kind {caller.kind.value}{hint}"
+
+
+AdminCaller = Annotated[Caller, Depends(Requires(Kind.ADMIN))]
+ClientCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT))]
+ReadingCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, Kind.ADMIN))]
+InstanceCaller = Annotated[Caller, Depends(Requires(Kind.INSTANCE))]
+
+
+class GuardedRoute(APIRoute):
+    """A route that cannot be made without saying whose it is."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if not kinds_of(self.dependant):
+            raise TypeError(f"{endpoint.__name__} ({path}) declares no caller; take one of api.auth's *Caller")
+
+
+def kinds_of(dependant: Dependant) -> frozenset[Kind]:
+    """The kinds of token that a route lets in; empty: none was declared."""
+    declared = [d.call for d in _dependants(dependant) if isinstance(d.call, Requires)]
+    return frozenset().union(*(requires.kinds for requires in declared))
+
+
+def _dependants(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for child in dependant.dependencies:
+        yield from _dependants(child)
+
+
+async def authenticate(services: Services, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+    if credentials is None:
+        raise _unauthenticated("send `Authorization: Bearer <token>`", "")
+    text = credentials.credentials
+    if _is_bootstrap_admin(services, text):
+        return Caller(Kind.ADMIN, "bootstrap")
+    caller = await _by_database(services, text) if text.startswith("spt_") else _by_signature(services, text)
+    if caller is None:
+        raise _unauthenticated("the token is wrong, has expired or was revoked", 'error="invalid_token"')
+    return caller
+
+
+def _is_bootstrap_admin(services: Services, text: str) -> bool:
+    admin = services.settings.admin_token
+    # Digests are compared: equal lengths, so that not even the length of the token shows in the time.
+    return admin is not None and same_digest(text, digest_of(admin.get_secret_value()))
+
+
+def _by_signature(services: Services, text: str) -> Caller | None:
+    identity = read_instance(services.settings.signing_key.get_secret_value(), text)
+    if identity is None:
+        return None
+    who = identity.instance_id
+    return Caller(Kind.INSTANCE, who, identity.client_id, who, identity.server_id)
+
+
+async def _by_database(services: Services, text: str) -> Caller | None:
+    claimed = token_id_of(text)
+    if claimed is None:
+        return None
+    kind, token_id = claimed
+    try:
+        token = await services.database.read(find_token, token_id)
+    except DBAPIError as error:
+        if is_unreachable(error) and (caller := services.tokens.find(text)):
+            log.warning("database down: token %s goes by what was known of it", token_id)
+            return caller
+        raise
+    if token is None or token.kind != kind or not same_digest(text, token.secret_hash):
+        services.tokens.forget(text)
+        return None
+    caller = Caller(kind, token.id, token.client_id or "")
+    services.tokens.learn(text, caller)
+    await _note_use(services, token)
+    return caller
+
+
+async def _note_use(services: Services, token: Token) -> None:
+    now = datetime.now(UTC)
+    if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
+        await services.database.write(token_used, token.id, now)
+
+
+async def _acting_for(services: Services, admin: Caller, client_id: str) -> Caller:
+    if await services.database.read(get_client, client_id) is None:
+        raise Problem(NOT_FOUND, f"there is no client {client_id}")
+    return Caller(Kind.CLIENT, admin.token_id, client_id)
+
+
+def _unauthenticated(detail: str, error: str) -> Problem:
+    challenge = 'Bearer realm="spot-optimizer"' + (f", {error}" if error else "")
+    return Problem(UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})

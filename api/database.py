@@ -1,0 +1,61 @@
+"""The database as routes use it: a query in a worker thread, never on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from api.hub import StreamEvent
+from api.views.events import as_stream_event
+from db.queries.events import events_after, heads_of
+from db.session import SessionFactory, in_transaction, make_session_factory
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Database:
+    """Runs functions whose first argument is a session."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.sessions: SessionFactory = make_session_factory(engine)
+
+    async def read(self, query: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def work() -> T:
+            with self.sessions() as session:
+                return query(session, *args, **kwargs)
+
+        return await asyncio.to_thread(work)
+
+    async def write(self, command: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In one transaction; run again after a deadlock."""
+        return await asyncio.to_thread(in_transaction, self.sessions, lambda session: command(session, *args, **kwargs))
+
+    def check(self) -> None:
+        """Raise SQLAlchemy's error unless the database answers."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+
+class DatabaseEvents:
+    """The hub's source: db.events numbers a client's events without gaps and in commit order."""
+
+    def __init__(self, sessions: SessionFactory) -> None:
+        self._sessions = sessions
+
+    def heads(self, clients: Collection[str]) -> Mapping[str, int]:
+        with self._sessions() as session:
+            return heads_of(session, clients)
+
+    def after(self, client_id: str, seq: int, limit: int) -> Sequence[StreamEvent]:
+        with self._sessions() as session:
+            return [as_stream_event(event) for event in events_after(session, client_id, seq, limit).events]
+
+    def oldest(self, client_id: str) -> int:
+        with self._sessions() as session:
+            return events_after(session, client_id, 0, 1).oldest_seq

@@ -1,0 +1,96 @@
+"""Structured log lines on stderr: one JSON object each, with the request's ID and no secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from domain.names import new_id
+
+log = logging.getLogger("api.access")
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+class JsonLines(logging.Formatter):
+    """`extra` fields of a record become keys of the line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id := REQUEST_ID.get():
+            line["request_id"] = request_id
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(level: str) -> None:
+    stream = logging.StreamHandler()
+    stream.setFormatter(JsonLines())
+    logging.basicConfig(level=level, handlers=[stream], force=True)
+    for chatty in ("httpx", "httpcore", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class RequestLog:
+    """Gives each request an ID, sends it back as X-Request-Id, and logs how the request ended.
+
+    Plain ASGI: a middleware that wraps the response body would hold back the event streams.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _given_id(Headers(scope=scope)) or new_id("req")
+        started = time.monotonic()
+        status = 0
+
+        async def tagged(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        token = REQUEST_ID.set(request_id)
+        try:
+            await self._app(scope, receive, tagged)
+        finally:
+            _log_end(scope, status, started)
+            REQUEST_ID.reset(token)
+
+
+def _given_id(headers: Headers) -> str:
+    given = headers.get("X-Request-Id", "")
+    return given if len(given) <= 64 and given.replace("-", "").isalnum() and given.isascii() else ""
+
+
+def _log_end(scope: Scope, status: int, started: float) -> None:
+    # The query string stays out: a caller may have put a secret there.
+    ms = round((time.monotonic() - started) * 1000, 1)
+    level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
+    log.log(
+        level,
+        "%s %s %s",
+        scope["method"],
+        scope["path"],
+        status or "aborted",
+        extra={"method": scope["method"], "path": scope["path"], "status": status, "ms": ms},
+    )

@@ -1,0 +1,136 @@
+"""Tenants and their tokens."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from sqlalchemy.orm import Session
+
+from api.auth import AdminCaller, GuardedRoute, ReadingCaller
+from api.problems import CONFLICT, NOT_FOUND, Problem
+from api.services import ServicesDep
+from api.token_memory import Caller
+from api.tokens import Kind, Minted, mint
+from api.views.base import Cursor, Limit
+from api.views.tenants import (
+    ClientPage,
+    ClientRequest,
+    ClientView,
+    NewTokenView,
+    TokenList,
+    TokenRequest,
+    TokenView,
+)
+from db.commands import (
+    ClientHasServers,
+    audit,
+    create_client,
+    create_token,
+    delete_client,
+    revoke_token,
+)
+from db.models import Client, Token
+from db.queries.tenants import get_client, list_clients, list_tokens
+from domain.names import new_id
+
+router = APIRouter(prefix="/clients", tags=["clients"], route_class=GuardedRoute)
+
+
+@router.post("", status_code=201)
+async def create(body: ClientRequest, caller: AdminCaller, services: ServicesDep, request: Request) -> ClientView:
+    client_id, now = new_id("cli"), datetime.now(UTC)
+
+    def work(session: Session) -> Client:
+        _audit(session, request, caller, "client.create", client_id, client_id)
+        return create_client(session, client_id, body.name, now)
+
+    return ClientView.model_validate(await services.database.write(work))
+
+
+@router.get("")
+async def index(caller: AdminCaller, services: ServicesDep, cursor: Cursor = None, limit: Limit = 50) -> ClientPage:
+    page = await services.database.read(list_clients, cursor, limit)
+    return ClientPage.model_validate(page)
+
+
+@router.get("/{client_id}")
+async def show(client_id: str, caller: ReadingCaller, services: ServicesDep) -> ClientView:
+    """An admin sees any client, a client itself."""
+    return ClientView.model_validate(await _client(services, caller, client_id))
+
+
+@router.delete("/{client_id}", status_code=204)
+async def delete(client_id: str, caller: AdminCaller, services: ServicesDep, request: Request) -> None:
+    """Revokes the client's tokens too. Refused while it has servers."""
+
+    def work(session: Session) -> bool:
+        _audit(session, request, caller, "client.delete", client_id, client_id)
+        return delete_client(session, client_id, datetime.now(UTC))
+
+    await _client(services, caller, client_id)
+    try:
+        await services.database.write(work)
+    except ClientHasServers as error:
+        raise Problem(CONFLICT, str(error)) from error
+
+
+@router.post("/{client_id}/tokens", status_code=201)
+async def add_token(
+    client_id: str, body: TokenRequest, caller: ReadingCaller, services: ServicesDep, request: Request
+) -> NewTokenView:
+    """A new token, shown once. To rotate: make a new one, use it, revoke the old one."""
+    await _client(services, caller, client_id)
+    minted, now = mint(Kind.CLIENT), datetime.now(UTC)
+
+    def work(session: Session) -> Token:
+        _audit(session, request, caller, "token.create", minted.token_id, client_id)
+        return create_token(session, minted.token_id, minted.digest, now, client_id=client_id, label=body.label)
+
+    return _shown_once(await services.database.write(work), minted)
+
+
+@router.get("/{client_id}/tokens")
+async def tokens(client_id: str, caller: ReadingCaller, services: ServicesDep) -> TokenList:
+    await _client(services, caller, client_id)
+    found = await services.database.read(list_tokens, client_id)
+    return TokenList(items=[TokenView.model_validate(token) for token in found])
+
+
+@router.delete("/{client_id}/tokens/{token_id}", status_code=204)
+async def revoke(client_id: str, token_id: str, caller: ReadingCaller, services: ServicesDep, request: Request) -> None:
+    await _client(services, caller, client_id)
+
+    def work(session: Session) -> bool:
+        _audit(session, request, caller, "token.revoke", token_id, client_id)
+        return revoke_token(session, client_id, token_id, datetime.now(UTC))
+
+    if not await services.database.write(work):
+        raise Problem(NOT_FOUND, f"client {client_id} has no token {token_id} that could be revoked")
+
+
+async def _client(services: ServicesDep, caller: Caller, client_id: str) -> Client:
+    """The client, if it is the caller's own or the caller is an admin."""
+    mine = caller.scope in (None, client_id)
+    client = await services.database.read(get_client, client_id) if mine else None
+    if client is None:
+        raise Problem(NOT_FOUND, f"there is no client {client_id}")
+    return client
+
+
+def _shown_once(token: Token, minted: Minted) -> NewTokenView:
+    view = TokenView.model_validate(token)
+    return NewTokenView(**view.model_dump(), token=minted.text)
+
+
+def _audit(session: Session, request: Request, caller: Caller, action: str, subject: str, client_id: str) -> None:
+    audit(
+        session,
+        datetime.now(UTC),
+        action,
+        "done",
+        client_id=client_id,
+        token_id=caller.token_id,
+        subject=subject,
+        remote_address=request.client.host if request.client else "",
+    )

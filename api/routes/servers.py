@@ -1,0 +1,147 @@
+"""Servers: adopt or launch, list, look, change policy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.adopting import adopt, launch
+from api.asking import Asked, no_server
+from api.auth import ClientCaller, GuardedRoute, ReadingCaller
+from api.idempotency import IdempotencyKey
+from api.planning import policy_of
+from api.problems import (
+    ADOPTION_REFUSED,
+    ALREADY_ADOPTED,
+    BEING_ADOPTED,
+    ENDED,
+    INSTANCE_NOT_FOUND,
+    KEY_REUSED,
+    NAME_TAKEN,
+    NOT_FOUND,
+    PERMISSION_MISSING,
+    documented,
+)
+from api.services import ServicesDep
+from api.views.base import Cursor, Limit
+from api.views.instances import InstanceView
+from api.views.operations import AcceptedView, OperationSummary
+from api.views.servers import (
+    AdoptionView,
+    ServerChange,
+    ServerPage,
+    ServerRequest,
+    ServerSummary,
+    ServerView,
+)
+from db.queries.api_servers import find_server_named
+from db.queries.operations import list_operations
+from db.queries.servers import ServerRow, get_server, list_servers
+
+router = APIRouter(prefix="/servers", tags=["servers"], route_class=GuardedRoute)
+
+State = Annotated[Literal["active", "ended", "any"], Query()]
+_LAST_OPERATIONS = 10
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        202: {"model": AcceptedView, "description": "Launching"},
+        200: {"model": AdoptionView, "description": "Dry run"},
+        **documented(
+            INSTANCE_NOT_FOUND,
+            ALREADY_ADOPTED,
+            BEING_ADOPTED,
+            NAME_TAKEN,
+            KEY_REUSED,
+            ADOPTION_REFUSED,
+            PERMISSION_MISSING,
+        ),
+    },
+)
+async def create(
+    body: ServerRequest,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+) -> AdoptionView | AcceptedView:
+    """Adopt a running instance (201), look what adopting it would mean (200), or launch a new one (202)."""
+    asked = Asked(services, caller, request, response, key, body)
+    if body.launch is not None:
+        return await launch(asked, body, body.launch)
+    adopted = await adopt(asked, body)
+    if adopted.server_id:
+        response.headers["Location"] = f"/api/servers/{adopted.server_id}"
+    else:
+        response.status_code = 200
+    return adopted
+
+
+@router.get("")
+async def index(
+    caller: ReadingCaller,
+    services: ServicesDep,
+    state: State = "active",
+    name: Annotated[str | None, Query(max_length=191, description="The active server of that name")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> ServerPage:
+    """Newest first. An admin sees every client's."""
+    if name is not None:
+        found = await services.database.read(find_server_named, caller.scope, name)
+        return ServerPage(items=[summary(row) for row in found])
+    wanted = None if state == "any" else state
+    page = await services.database.read(list_servers, caller.scope, state=wanted, cursor=cursor, limit=limit)
+    return ServerPage(items=[summary(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/{server_id}", responses=documented(NOT_FOUND))
+async def show(server_id: str, caller: ReadingCaller, services: ServicesDep) -> ServerView:
+    return await _view(services, caller.scope, server_id)
+
+
+@router.patch("/{server_id}", responses=documented(NOT_FOUND, ENDED))
+async def change(server_id: str, body: ServerChange, caller: ClientCaller, services: ServicesDep) -> ServerView:
+    """Change the policy; fields that are absent stay. It holds for the next operation."""
+    view = await _view(services, caller.client_id, server_id)
+    row = await services.database.read(get_server, caller.client_id, server_id)
+    if row is None:
+        raise no_server(server_id)
+    policy = body.policy.over(policy_of(row.server))
+    await services.operations.change_policy(server_id, policy)
+    # The record follows; the answer shows what was accepted.
+    return view.model_copy(update={"policy": asdict(policy), "handoff": policy.handoff.value})
+
+
+async def _view(services: ServicesDep, client_id: str | None, server_id: str) -> ServerView:
+    row = await services.database.read(get_server, client_id, server_id)
+    if row is None:
+        raise no_server(server_id)
+    last = await services.database.read(list_operations, client_id, server_id=server_id, limit=_LAST_OPERATIONS)
+    return ServerView(
+        **summary(row).model_dump(),
+        account_id=row.server.account_id,
+        policy=row.server.policy,
+        moves=row.server.moves,
+        ended_how=row.server.ended_how,
+        version=row.server.version,
+        operations=[OperationSummary.model_validate(operation) for operation in last.items],
+    )
+
+
+def summary(row: ServerRow) -> ServerSummary:
+    """The server with who plays it now."""
+    view = ServerSummary.model_validate(row.server)
+    return view.model_copy(
+        update={
+            "primary": InstanceView.model_validate(row.primary) if row.primary else None,
+            "replica": InstanceView.model_validate(row.replica) if row.replica else None,
+            "running": OperationSummary.model_validate(row.running) if row.running else None,
+        }
+    )

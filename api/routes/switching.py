@@ -1,0 +1,157 @@
+"""What may be asked of a server: plan, switch, failover, replica, promote, release."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.asking import Asked, find_server, submit
+from api.auth import ClientCaller, GuardedRoute
+from api.idempotency import IdempotencyKey
+from api.planning import check_pool, make_plan
+from api.problems import (
+    BUSY,
+    ENDED,
+    HAS_REPLICA,
+    KEY_REUSED,
+    NO_REPLICA,
+    NOT_FOUND,
+    POOL_REFUSED,
+    SAME_POOL,
+    TEMPORAL_UNREACHABLE,
+    documented,
+)
+from api.services import ServicesDep
+from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
+from api.views.plans import PlanRequest, PlanView
+from domain.operations import OperationKind
+
+router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)
+
+Wait = Annotated[bool, Query(description="False: refuse with `busy` rather than wait")]
+_ALWAYS = (NOT_FOUND, BUSY, ENDED, KEY_REUSED, TEMPORAL_UNREACHABLE)
+
+
+@router.post("/plan", responses=documented(NOT_FOUND, ENDED, POOL_REFUSED))
+async def plan(
+    server_id: str, caller: ClientCaller, services: ServicesDep, body: PlanRequest | None = None
+) -> PlanView:
+    """A dry run: steps, calls, expected outage, price, point of no return. Changes nothing."""
+    pool = (body.pool if body else None) or ""
+    return PlanView.of(await make_plan(services, caller, server_id, pool))
+
+
+@router.post("/switch", status_code=202, responses=documented(*_ALWAYS, SAME_POOL, POOL_REFUSED))
+async def switch(
+    server_id: str,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+    body: SwitchRequest | None = None,
+) -> AcceptedView:
+    """To the pool named, or to the best. A pool that cannot be used is refused before anything starts."""
+    body = body or SwitchRequest()
+    asked = Asked(services, caller, request, response, key, body)
+    server = await find_server(services, caller, server_id)
+    if body.pool:
+        await check_pool(asked, server_id, body.pool)
+    wanted = asked.operation(OperationKind.SWITCH, pool=body.pool or "", wait=body.wait)
+    return await submit(asked, server, wanted)
+
+
+@router.post("/failover", status_code=202, responses=documented(*_ALWAYS))
+async def failover(
+    server_id: str,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+    body: OperationAsked | None = None,
+) -> AcceptedView:
+    """Rescue now, ahead of everything else; also while the database is down."""
+    body = body or OperationAsked()
+    asked = Asked(services, caller, request, response, key, body)
+    server = await find_server(services, caller, server_id, rescue=True)
+    return await submit(asked, server, asked.operation(OperationKind.FAILOVER, wait=body.wait))
+
+
+@router.post("/replica", status_code=202, responses=documented(*_ALWAYS, HAS_REPLICA))
+async def create_replica(
+    server_id: str,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+    body: ReplicaRequest | None = None,
+) -> AcceptedView:
+    """Keep a warm replica, in the pool named or the best other one."""
+    body = body or ReplicaRequest()
+    asked = Asked(services, caller, request, response, key, body)
+    server = await find_server(services, caller, server_id)
+    wanted = asked.operation(OperationKind.REPLICA_CREATE, pool=body.pool or "", wait=body.wait)
+    return await submit(asked, server, wanted)
+
+
+@router.delete("/replica", status_code=202, responses=documented(*_ALWAYS, NO_REPLICA))
+async def drop_replica(
+    server_id: str,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+    wait: Wait = True,
+) -> AcceptedView:
+    asked = Asked(services, caller, request, response, key)
+    server = await find_server(services, caller, server_id)
+    return await submit(asked, server, asked.operation(OperationKind.REPLICA_DROP, wait=wait))
+
+
+async def _promote(
+    server_id: str,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+    body: OperationAsked | None = None,
+) -> AcceptedView:
+    """Make the replica the primary."""
+    body = body or OperationAsked()
+    asked = Asked(services, caller, request, response, key, body)
+    server = await find_server(services, caller, server_id)
+    return await submit(asked, server, asked.operation(OperationKind.PROMOTE, wait=body.wait))
+
+
+# DESIGN's table can be read either way; both are the same.
+for _path in ("/promote", "/replica/promote"):
+    router.add_api_route(
+        _path,
+        _promote,
+        methods=["POST"],
+        status_code=202,
+        responses=documented(*_ALWAYS, NO_REPLICA),
+        name=f"promote{_path.replace('/', '_')}",
+        include_in_schema=_path == "/promote",
+    )
+
+
+@router.delete("", status_code=202, responses=documented(*_ALWAYS))
+async def release(
+    server_id: str,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+    wait: Wait = True,
+) -> AcceptedView:
+    """Let go: the server is ours no longer, its instance keeps running."""
+    asked = Asked(services, caller, request, response, key)
+    server = await find_server(services, caller, server_id)
+    return await submit(asked, server, asked.operation(OperationKind.RELEASE, wait=wait))

@@ -1,0 +1,68 @@
+"""What routes work with, made once in the composition root and handed to the app."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.database import Database, DatabaseEvents
+from api.gateway import Operations
+from api.hub import Hub
+from api.identity import IdentityVerifier
+from api.settings import Settings
+from api.token_memory import TokenMemory
+from db.session import make_engine
+from domain.servers import ServerRef
+
+KNOWN_SERVERS = 10_000
+
+
+class Ownership:
+    """Whose server is whose, as last read. A server never changes hands, so this does not go stale."""
+
+    def __init__(self, size: int = KNOWN_SERVERS) -> None:
+        self._size = size
+        self._servers: OrderedDict[str, ServerRef] = OrderedDict()
+
+    def learn(self, server: ServerRef) -> None:
+        self._servers[server.server_id] = server
+        self._servers.move_to_end(server.server_id)
+        if len(self._servers) > self._size:
+            self._servers.popitem(last=False)
+
+    def find(self, server_id: str) -> ServerRef | None:
+        return self._servers.get(server_id)
+
+
+@dataclass
+class Services:
+    settings: Settings
+    database: Database
+    operations: Operations
+    hub: Hub
+    identities: IdentityVerifier
+    tokens: TokenMemory = field(default_factory=TokenMemory)
+    ownership: Ownership = field(default_factory=Ownership)
+
+
+def connect(settings: Settings) -> Services:
+    """Everything from the settings alone; nothing is contacted yet."""
+    database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=20))
+    return Services(
+        settings=settings,
+        database=database,
+        operations=Operations(settings.temporal_address, settings.temporal_namespace),
+        hub=Hub(DatabaseEvents(database.sessions)),
+        identities=IdentityVerifier.from_file(settings.identity_certificate),
+    )
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,61 @@
+"""What the API is told by its environment, checked once at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+
+SIGNING_KEY_BYTES = 32  # HS256 asks for a key as long as its digest, RFC 7518 section 3.2
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable of the same name; `SPOT_` goes before the product's own."""
+
+    model_config = SettingsConfigDict(env_prefix="SPOT_", extra="ignore", populate_by_name=True)
+
+    database_url: Annotated[SecretStr, Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))]
+    temporal_address: Annotated[str, Field(validation_alias=AliasChoices("TEMPORAL_ADDRESS", "temporal_address"))] = (
+        "127.0.0.1:7233"
+    )
+    temporal_namespace: Annotated[
+        str, Field(validation_alias=AliasChoices("TEMPORAL_NAMESPACE", "temporal_namespace"))
+    ] = "default"
+    admin_token: SecretStr | None = None
+    signing_key: SecretStr
+    agent_temporal_address: str = ""
+    identity_certificate: Path | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+
+    @field_validator("signing_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        if len(key.get_secret_value().encode()) < SIGNING_KEY_BYTES:
+            raise ValueError(f"needs at least {SIGNING_KEY_BYTES} bytes; make one with `openssl rand -hex 32`")
+        return key
+
+    @field_validator("admin_token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is None or not token.get_secret_value():
+            return None
+        if len(token.get_secret_value()) < 16:
+            raise ValueError("needs at least 16 characters; make one with `openssl rand -hex 32`")
+        return token
+
+    @property
+    def database_address(self) -> str:
+        """Where the database is looked for, without its password."""
+        url = make_url(self.database_url.get_secret_value())
+        where = str(url.query.get("unix_socket", "")) or f"{url.host}:{url.port or 3306}"
+        return f"{where}/{url.database or ''}"
+
+    @property
+    def agents_temporal_address(self) -> str:
+        """Where agents reach Temporal: not always the way the API does."""
+        return self.agent_temporal_address or self.temporal_address

@@ -1,0 +1,153 @@
+"""Server-Sent Events over the hub: in order, resumable, with a comment every 15 seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+from starlette.types import Receive, Scope, Send
+
+from api.hub import BATCH, POLL_DOWN_S, Hub, Reader, StreamEvent
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 15.0
+RETRY_MS = 1_000
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold events back
+_COMMENT = b": waiting\n\n"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The present state of what a stream is about; `final`: nothing more will come of it."""
+
+    data: str
+    final: bool
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A stream of one operation: begins with its state, ends with it."""
+
+    operation_id: str
+    snapshot: Callable[[], Awaitable[Snapshot]]
+
+    def part_of(self, events: Sequence[StreamEvent]) -> list[StreamEvent]:
+        return [event for event in events if event.operation_id == self.operation_id]
+
+
+class EventStream(StreamingResponse):
+    """A client's events after `last_seq` (None: from now on), or those of one operation.
+
+    A response of its own, not FastAPI's generator: it has to be able to leave a peer that does not read.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, hub: Hub, client_id: str, last_seq: int | None, subject: Subject | None = None) -> None:
+        super().__init__(_nothing(), headers=_HEADERS)
+        self._hub = hub
+        self._client_id = client_id
+        self._last_seq = last_seq
+        self._subject = subject
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._hub.subscribed(self._client_id) as reader:
+            self.body_iterator = self._body(reader)
+            sending = asyncio.ensure_future(super().__call__(scope, receive, send))
+            cut = asyncio.ensure_future(reader.cut.wait())
+            try:
+                await asyncio.wait({sending, cut}, return_when=asyncio.FIRST_COMPLETED)
+                if not sending.done():
+                    # It may be stuck in `send` to a peer that does not read: only leaving closes the connection.
+                    log.info("a slow stream was cut off", extra={"client": self._client_id})
+            finally:
+                cut.cancel()
+                sending.cancel()
+                await asyncio.wait({sending, cut})
+            if not sending.cancelled() and (error := sending.exception()) is not None:
+                raise error
+
+    async def _body(self, reader: Reader) -> AsyncIterator[bytes]:
+        yield format_sse_event(retry=RETRY_MS)
+        while not reader.start.done():
+            await asyncio.wait({reader.start}, timeout=HEARTBEAT_S)
+            if not reader.start.done():
+                yield _COMMENT
+        start = reader.start.result()
+        snapshot: Snapshot | None = None
+        async for chunk_or_snapshot in self._opening():
+            if isinstance(chunk_or_snapshot, Snapshot):
+                snapshot = chunk_or_snapshot
+            else:
+                yield chunk_or_snapshot
+        if self._last_seq is not None:
+            async for chunk in self._catch_up(self._last_seq, start):
+                yield chunk
+        if snapshot is not None and snapshot.final:
+            return
+        async for chunk in self._live(reader):
+            yield chunk
+
+    async def _opening(self) -> AsyncIterator[bytes | Snapshot]:
+        """The subject's state, read after the subscription, so that nothing falls between the two."""
+        while self._subject is not None:
+            try:
+                snapshot = await self._subject.snapshot()
+            except Exception as error:
+                yield await _wait_for_database(error)
+                continue
+            yield format_sse_event(event="snapshot", data_str=snapshot.data)
+            yield snapshot
+            return
+
+    async def _catch_up(self, last: int, until: int) -> AsyncIterator[bytes]:
+        """What was missed between the reader's last event and the hub's position."""
+        source = self._hub.source
+        checked = False
+        while last != until:
+            try:
+                if not checked:
+                    oldest = await asyncio.to_thread(source.oldest, self._client_id)
+                    if last + 1 < oldest or last > until:
+                        last = min(oldest - 1, until)
+                        yield format_sse_event(event="reset", data_str=json.dumps({"oldest": oldest}), id=str(last))
+                    checked = True
+                    continue
+                events = await asyncio.to_thread(source.after, self._client_id, last, BATCH)
+            except Exception as error:
+                yield await _wait_for_database(error)
+                continue
+            events = [event for event in events if event.seq <= until]
+            if not events:
+                return
+            last = events[-1].seq
+            yield self._frames(events)
+
+    async def _live(self, reader: Reader) -> AsyncIterator[bytes]:
+        while True:
+            events = await reader.take(HEARTBEAT_S)
+            yield self._frames(events) or _COMMENT
+            if self._subject is not None and any(event.final for event in self._subject.part_of(events)):
+                return
+
+    def _frames(self, events: Sequence[StreamEvent]) -> bytes:
+        if self._subject is not None:
+            events = self._subject.part_of(events)
+        return b"".join(event.frame for event in events)
+
+
+async def _wait_for_database(error: Exception) -> bytes:
+    log.warning("a stream waits for the database: %s", error)
+    await asyncio.sleep(POLL_DOWN_S)
+    return _COMMENT
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""

@@ -1,0 +1,48 @@
+"""Clients and tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.views.base import Name, Request, View
+
+
+class ClientRequest(Request):
+    name: Name
+
+
+class ClientView(View):
+    id: str
+    name: str
+    created_at: datetime
+    deleted_at: datetime | None = None
+
+
+class ClientPage(View):
+    items: list[ClientView]
+    next_cursor: str | None = None
+
+
+class TokenRequest(Request):
+    label: Annotated[str, Field(max_length=100)] = ""
+
+
+class TokenView(View):
+    id: str
+    client_id: str | None
+    kind: Literal["admin", "client"]
+    label: str
+    created_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewTokenView(TokenView):
+    token: str = Field(description="Shown once; only a digest of it is kept")
+
+
+class TokenList(View):
+    items: list[TokenView]

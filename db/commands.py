@@ -1,0 +1,158 @@
+"""What the API itself writes: tenants, tokens, agents, the audit. Servers change by workflow alone.
+
+Each function is part of the caller's transaction (`db.session.in_transaction`) and writes its event
+in it. Call `audit` before them: the event is the last locking step.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, Update, or_, select, update
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.orm import Session
+
+from db.events import NewEvent, append_events
+from db.models import Agent, Audit, Client, Server, Token
+
+TOKEN_USE_EVERY = timedelta(minutes=1)
+HEARTBEAT_EVERY = timedelta(seconds=5)
+
+
+class CommandError(Exception):
+    """The write is refused; nothing was changed.
+
+    └── ClientHasServers   end or release them first: their instances would be nobody's
+    """
+
+
+class ClientHasServers(CommandError):
+    pass
+
+
+def create_client(session: Session, client_id: str, name: str, now: datetime) -> Client:
+    client = Client(id=client_id, name=name, event_seq=0, created_at=now)
+    session.add(client)
+    session.flush()
+    append_events(session, client_id, [NewEvent("client.created", now, payload={"name": name})])
+    return client
+
+
+def delete_client(session: Session, client_id: str, now: datetime) -> bool:
+    """Mark the client deleted and revoke its tokens; its history stays. False: there is none.
+
+    Raises ClientHasServers, with their names, while servers are active.
+    """
+    query = select(Server.name).where(Server.client_id == client_id, Server.active_name.is_not(None)).limit(5)
+    if names := session.scalars(query).all():
+        raise ClientHasServers(f"client {client_id} still has servers: {', '.join(names)}; end or release them first")
+    revoke = update(Token).where(Token.client_id == client_id, Token.revoked_at.is_(None)).values(revoked_at=now)
+    _changed(session, revoke)
+    gone = update(Client).where(Client.id == client_id, Client.deleted_at.is_(None)).values(deleted_at=now)
+    if not _changed(session, gone):
+        return False
+    append_events(session, client_id, [NewEvent("client.deleted", now)])
+    return True
+
+
+def create_token(
+    session: Session,
+    token_id: str,
+    secret_hash: str,
+    now: datetime,
+    *,
+    client_id: str | None,
+    label: str = "",
+) -> Token:
+    """Keep a new token; `client_id` None makes it an admin's. The secret itself never comes here."""
+    kind = "admin" if client_id is None else "client"
+    token = Token(id=token_id, client_id=client_id, kind=kind, secret_hash=secret_hash, label=label, created_at=now)
+    session.add(token)
+    session.flush()
+    if client_id is not None:
+        payload = {"token_id": token_id, "label": label}
+        append_events(session, client_id, [NewEvent("token.created", now, payload=payload)])
+    return token
+
+
+def revoke_token(session: Session, client_id: str | None, token_id: str, now: datetime) -> bool:
+    """Revoke a token of this client (None: any). False: there is none, or it was revoked before."""
+    token = session.scalar(select(Token).where(Token.id == token_id, Token.revoked_at.is_(None)).with_for_update())
+    if token is None or client_id not in (None, token.client_id):
+        return False
+    token.revoked_at = now
+    session.flush()
+    if token.client_id is not None:
+        append_events(session, token.client_id, [NewEvent("token.revoked", now, payload={"token_id": token_id})])
+    return True
+
+
+def token_used(session: Session, token_id: str, now: datetime) -> None:
+    """Remember when the token was last used, to the minute: not one write for each request."""
+    stale = or_(Token.last_used_at.is_(None), Token.last_used_at < now - TOKEN_USE_EVERY)
+    _changed(session, update(Token).where(Token.id == token_id, stale).values(last_used_at=now))
+
+
+def audit(
+    session: Session,
+    now: datetime,
+    action: str,
+    outcome: str,
+    *,
+    client_id: str | None = None,
+    token_id: str | None = None,
+    subject: str = "",
+    request_id: str | None = None,
+    remote_address: str = "",
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Write who did what. `details` holds no secret."""
+    session.add(
+        Audit(
+            at=now,
+            client_id=client_id,
+            token_id=token_id,
+            action=action,
+            subject=subject,
+            request_id=request_id,
+            outcome=outcome,
+            remote_address=remote_address,
+            details=details or {},
+        )
+    )
+    session.flush()
+
+
+def register_agent(
+    session: Session, client_id: str, instance_id: str, version: str, identity: dict[str, Any], now: datetime
+) -> None:
+    """An agent introduced itself: now, or again after a restart."""
+    row = insert(Agent).values(
+        client_id=client_id,
+        instance_id=instance_id,
+        version=version,
+        identity=identity,
+        registered_at=now,
+        seen_at=now,
+    )
+    again = {"version": version, "identity": identity, "registered_at": now, "seen_at": now}
+    session.execute(row.on_duplicate_key_update(again))
+    event = NewEvent("agent.registered", now, instance_id=instance_id, payload={"version": version, **identity})
+    append_events(session, client_id, [event])
+
+
+def agent_seen(session: Session, client_id: str, instance_id: str, now: datetime) -> bool:
+    """A heartbeat: no event, and at most one write in five seconds. False: it never registered."""
+    fresh = select(Agent.seen_at).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
+    seen_at = session.scalar(fresh)
+    if seen_at is not None and seen_at < now - HEARTBEAT_EVERY:
+        mine = update(Agent).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
+        _changed(session, mine.values(seen_at=now))
+    return seen_at is not None
+
+
+def _changed(session: Session, statement: Update) -> bool:
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)
+    return result.rowcount > 0

@@ -1,0 +1,67 @@
+"""Reading events: in order, without a miss, and told when what was asked for has expired."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.models import Client, Event
+
+
+@dataclass(frozen=True)
+class EventPage:
+    """`gap`: there were events after the asked-for number that are gone (expired), or the number is
+    ahead of the stream (another database). The reader must start afresh from `oldest_seq - 1`.
+    """
+
+    events: list[Event]
+    latest_seq: int
+    oldest_seq: int  # of what can still be read; latest_seq + 1 when nothing can
+    gap: bool = False
+
+
+def latest_seq(session: Session, client_id: str) -> int:
+    """The number of the client's latest event; 0 before the first, and for an unknown client."""
+    return session.scalar(select(Client.event_seq).where(Client.id == client_id)) or 0
+
+
+def events_after(
+    session: Session, client_id: str, seq: int, limit: int = 500, operation_id: str | None = None
+) -> EventPage:
+    """The client's next events after `seq`, oldest first; of one operation if asked."""
+    # `latest` is read first: whatever it counts was committed, so what is then not there has expired.
+    latest = latest_seq(session, client_id)
+    oldest = session.scalar(select(func.min(Event.seq)).where(Event.client_id == client_id)) or latest + 1
+    query = select(Event).where(Event.client_id == client_id, Event.seq > seq)
+    if operation_id is not None:
+        query = query.where(Event.operation_id == operation_id)
+    events = list(session.scalars(query.order_by(Event.seq).limit(limit)))
+    if operation_id is None and seq < latest and not _follows(events, seq):  # they expired, perhaps just now
+        oldest = events[0].seq if events else latest + 1
+    if events:
+        latest = max(latest, events[-1].seq)
+    return EventPage(events, latest, oldest, gap=oldest > seq + 1 or seq > latest)
+
+
+def _follows(events: list[Event], seq: int) -> bool:
+    return bool(events) and events[0].seq == seq + 1
+
+
+def changed_clients(session: Session, known: Mapping[str, int]) -> dict[str, int]:
+    """Which of these clients are not at the number known of them, and their latest number.
+
+    For one poller that serves all readers of a process.
+    """
+    found = heads_of(session, known.keys())
+    return {client_id: seq for client_id, seq in found.items() if seq != known[client_id]}
+
+
+def heads_of(session: Session, client_ids: Collection[str]) -> dict[str, int]:
+    """The number of each client's latest event; one statement on the primary key."""
+    if not client_ids:
+        return {}
+    rows = session.execute(select(Client.id, Client.event_seq).where(Client.id.in_(list(client_ids))))
+    return dict(rows.all())

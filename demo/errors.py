@@ -1,0 +1,20 @@
+"""Why a demo stops before its end.
+
+DemoFailed
+  Overdue     something that was waited for did not come within its limit
+  Refused     the API or the lab said no
+"""
+
+from __future__ import annotations
+
+
+class DemoFailed(Exception):
+    """The message says what was being done, to what, and what came instead."""
+
+
+class Overdue(DemoFailed):
+    """The message ends with what was seen last."""
+
+
+class Refused(DemoFailed):
+    """An HTTP answer that is no success; the message holds its problem document's text."""

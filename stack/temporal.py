@@ -1,0 +1,78 @@
+"""Temporal's development server as a process of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from stack.processes import Process
+
+NAMESPACE = "default"
+
+# The dev server has one shard, whose queues are each polled at most 20 times a second by default,
+# so that every hop of a workflow waits up to 50 ms.
+DYNAMIC_CONFIG: Mapping[str, str] = {
+    "history.transferProcessorMaxPollRPS": "2000",
+    "history.timerProcessorMaxPollRPS": "2000",
+    "history.visibilityProcessorMaxPollRPS": "2000",
+    "frontend.namespaceRPS": "10000",
+    "frontend.rps": "10000",
+    "matching.rps": "10000",
+    "history.rps": "10000",
+    "history.maxInFlightUpdates": "100",
+    "history.maxTotalUpdates": "10000",
+}
+
+
+@dataclass(frozen=True)
+class TemporalServer:
+    """Ports on 127.0.0.1. Without a `database` file its state ends with it. No `ui` port: no web page."""
+
+    port: int
+    http: int  # its HTTP API, which the health probe asks
+    log: Path
+    ui: int | None = None
+    database: Path | None = None
+    search_attributes: Mapping[str, str] = field(default_factory=dict)  # name -> Keyword, Int, Datetime, ...
+    dynamic_config: Mapping[str, str] = field(default_factory=lambda: DYNAMIC_CONFIG)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def process(self) -> Process:
+        return Process(
+            name="temporal",
+            argv=self.arguments(),
+            log=self.log,
+            environment=_environment(),
+            probe=self._probe,
+            ready_s=60,
+            stop_s=10,
+        )
+
+    def arguments(self) -> Sequence[str]:
+        argv = [str(Path(sys.executable).parent / "temporal"), "server", "start-dev", "--ip", "127.0.0.1"]
+        argv += ["--port", str(self.port), "--http-port", str(self.http), "--log-level", "error"]
+        argv += ["--headless"] if self.ui is None else ["--ui-port", str(self.ui), "--ui-disable-news-fetch"]
+        if self.database:
+            argv += ["--db-filename", str(self.database)]
+        for name, kind in self.search_attributes.items():
+            argv += ["--search-attribute", f"{name}={kind}"]
+        for key, value in self.dynamic_config.items():
+            argv += ["--dynamic-config-value", f"{key}={value}"]
+        return argv
+
+    def _probe(self) -> str | None:
+        answer = httpx.get(f"http://127.0.0.1:{self.http}/api/v1/namespaces/{NAMESPACE}", timeout=2, trust_env=False)
+        return None if answer.is_success else f"namespace {NAMESPACE}: HTTP {answer.status_code}"
+
+
+def _environment() -> Mapping[str, str]:
+    # Not TEMPORAL_*: the CLI would take an address or a profile of the user's from there.
+    return {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}

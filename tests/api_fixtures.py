@@ -1,0 +1,43 @@
+"""Fixtures for tests of the API; a test module names them in `pytest_plugins`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.services import Services, connect
+from db import schema
+from stack.database import Database
+from tests.api_world import FakeOperations, World, new_tenant, settings_for
+from tests.dbserver import fresh_schema
+
+pytest_plugins = ["tests.dbfixtures"]
+
+
+@pytest.fixture(scope="session")
+def api_schema(db_server: Database) -> Iterator[str]:
+    with fresh_schema(db_server) as url:
+        schema.upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def api_services(api_schema: str) -> Iterator[Services]:
+    services = connect(settings_for(api_schema))
+    yield services
+    services.database.engine.dispose()
+
+
+@pytest.fixture
+async def world(api_services: Services) -> AsyncIterator[World]:
+    """Two new clients and a new fake on the session's database."""
+    temporal = FakeOperations()
+    services = Services(
+        api_services.settings, api_services.database, temporal, api_services.hub, api_services.identities
+    )
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        yield World(services, temporal, http, new_tenant(services), new_tenant(services))

@@ -1,0 +1,72 @@
+"""What tests share: one database server and one Temporal server a session, and whole stacks where asked for.
+
+Everything a fixture starts it stops, also on Ctrl-C (pytest then unwinds its fixtures) and when
+pytest itself is killed (the children's parent-death signal).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack import database, temporal
+from stack.ports import Leases
+from stack.settings import StackSettings
+from stack.up import Stack
+
+
+@pytest.fixture(scope="session")
+def leases() -> Iterator[Leases]:
+    """Ports and loopback networks that nobody else takes while the session lasts."""
+    with Leases() as held:
+        yield held
+
+
+@pytest.fixture(scope="session")
+def database_server(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.PrivateDatabase]:
+    """A private server, empty but for its own schema."""
+    var = tmp_path_factory.mktemp("database")
+    with database.private(var, leases.port()) as server:
+        yield server
+    database.clean(var)
+
+
+@pytest.fixture(scope="module")
+def database_url(database_server: database.PrivateDatabase, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty schema of the module's own; no migration has run."""
+    name = "spot_" + re.sub(r"\W", "_", request.module.__name__)[-50:]
+    yield database_server.create_schema(name)
+    database_server.drop_schema(name)
+
+
+@pytest.fixture(scope="session")
+def temporal_server(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dev server that keeps its state in memory."""
+    log = tmp_path_factory.mktemp("temporal") / "temporal.log"
+    server = temporal.TemporalServer(port=leases.port(), http=leases.port(), log=log)
+    process = server.process()
+    process.start()
+    try:
+        process.wait_ready()
+        yield server.address
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything running: for tests that leave it as they found it."""
+    with Stack(StackSettings(var=tmp_path_factory.mktemp("stack"))) as running:
+        yield running
+    database.clean(running.settings.var)
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[Stack]:
+    """Everything running, for one test alone: it may break what it likes."""
+    with Stack(StackSettings(var=tmp_path)) as running:
+        yield running
+    database.clean(tmp_path)

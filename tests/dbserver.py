@@ -1,0 +1,28 @@
+"""A schema of a test's own. The fixtures are in `tests.dbfixtures`, named there as a pytest plugin."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from stack.database import Database
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def fresh(prefix: str) -> str:
+    """An identifier that no other test has."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def fresh_schema(server: Database) -> Iterator[str]:
+    """An empty schema's URL; the schema is dropped at the end."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    url = server.create_schema(name)
+    try:
+        yield url
+    finally:
+        server.drop_schema(name)

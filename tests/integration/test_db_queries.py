@@ -1,0 +1,251 @@
+"""Each list is an indexed query, and shows nobody what is another's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, insert, text
+from sqlalchemy.orm import Session
+
+from db import commands
+from db.events import NewEvent, append_events
+from db.models import Agent, Audit, Client, Instance, Notice, Operation, PoolRow, PriceObservation, Resource, Server
+from db.queries import events, instances, ledger, market, notices, operations, servers, tenants
+from db.queries.overview import overview
+from db.session import SessionFactory
+from domain.states import InstanceState
+from tests.dbserver import NOW
+
+pytest_plugins = ["tests.dbfixtures"]
+
+CLIENTS, SERVERS, INSTANCES, OPERATIONS = 10, 1000, 10_000, 4000
+STATES = [state.value for state in InstanceState]
+MINE = "cli-3"  # its servers: srv-3, srv-13, …
+
+
+def minutes(n: int) -> dict[str, Any]:
+    at = NOW + timedelta(minutes=n)
+    return {"created_at": at, "updated_at": at}
+
+
+def a_server(n: int) -> dict[str, Any]:
+    state = "ended" if n % 4 == 0 else "active"
+    plain = {"region": "us-east-1", "handoff": "stateless", "policy": {}, "state": state, "version": 1}
+    return {"id": f"srv-{n}", "client_id": f"cli-{n % CLIENTS}", "name": f"n-{n}", **plain, **minutes(n)}
+
+
+def an_instance(n: int) -> dict[str, Any]:
+    """One in ten lives: the primary of its server."""
+    server, primary = n % SERVERS, n < SERVERS
+    state = "running_primary" if primary else "terminated"
+    where = {"id": f"i-{n}", "server_id": f"srv-{server}", "client_id": f"cli-{server % CLIENTS}"}
+    price = {"usd_per_hour": 0.05, "pool": "us-east-1a/m5.large/spot"}
+    return {**where, "state": state, "role": "primary" if primary else None, **price, **minutes(n)}
+
+
+def an_operation(n: int) -> dict[str, Any]:
+    server = n % SERVERS
+    what = {"kind": "switch", "status": "running" if n >= OPERATIONS - 100 else "committed", "attention": n % 500 == 0}
+    where = {"id": f"op-{n}", "server_id": f"srv-{server}", "client_id": f"cli-{server % CLIENTS}"}
+    return {**where, **what, "request_id": f"r-{n}", "requested_at": NOW + timedelta(minutes=n)}
+
+
+def a_resource(n: int) -> dict[str, Any]:
+    server = n % SERVERS
+    where = {"server_id": f"srv-{server}", "client_id": f"cli-{server % CLIENTS}"}
+    return {**where, "type": "volume", "resource_id": f"vol-{n}", "state": "live" if n % 5 == 0 else "gone"}
+
+
+def a_notice(n: int) -> dict[str, Any]:
+    where = {"server_id": f"srv-{n % SERVERS}", "client_id": f"cli-{n % CLIENTS}", "instance_id": f"i-{n}"}
+    heard = {"kind": "rebalance", "source": "imds", "sources": ["imds"], "seen_at": NOW + timedelta(minutes=n)}
+    return {"notice_id": f"i-{n}/rebalance", **where, **heard}
+
+
+def a_pool(n: int) -> dict[str, Any]:
+    zone, kind = f"region-{n % 20}a", f"m{n}.large"
+    end = NOW + timedelta(minutes=n - 1900)
+    place = {"region": f"region-{n % 20}", "zone": zone, "instance_type": kind, "lifecycle": "spot"}
+    return {"id": f"{zone}/{kind}/spot", **place, "cool_down_until": end}
+
+
+def an_observation(n: int) -> dict[str, Any]:
+    place = {"region": "us-east-1", "zone": "us-east-1a", "instance_type": f"m{n % 30}.large"}
+    return {**place, "at": NOW + timedelta(minutes=n), "source": "ec2", "usd_per_hour": 0.01}
+
+
+@pytest.fixture(scope="module")
+def fleet(sessions: SessionFactory) -> SessionFactory:
+    """Enough rows that reading them all is the worse plan, with statistics that say so."""
+    with sessions.begin() as session:
+        for n in range(CLIENTS):
+            commands.create_client(session, f"cli-{n}", f"client {n}", NOW)
+            commands.create_token(session, f"tok-{n}", "0" * 64, NOW, client_id=f"cli-{n}")
+        session.execute(insert(Client), [_a_bystander(n) for n in range(1000)])
+        session.execute(insert(Server), [a_server(n) for n in range(SERVERS)])
+        session.execute(insert(Instance), [an_instance(n) for n in range(INSTANCES)])
+        session.execute(insert(Operation), [an_operation(n) for n in range(OPERATIONS)])
+        session.execute(insert(Resource), [a_resource(n) for n in range(3000)])
+        session.execute(insert(Notice), [a_notice(n) for n in range(3000)])
+        session.execute(insert(PoolRow), [a_pool(n) for n in range(2000)])
+        session.execute(insert(PriceObservation), [an_observation(n) for n in range(3000)])
+        many = [NewEvent("server.policy", NOW, operation_id=f"op-{n % 100}") for n in range(1500)]
+        for client in (MINE, "cli-4"):
+            append_events(session, client, many)
+        commands.register_agent(session, MINE, "i-3", "1.0", {}, NOW)
+    with sessions() as session:
+        for model in (Client, Server, Instance, Operation, Resource, Notice, PoolRow, PriceObservation, Audit, Agent):
+            session.execute(text(f"ANALYZE TABLE {model.__tablename__}"))
+        session.execute(text("ANALYZE TABLE events, tokens, operation_steps"))
+    return sessions
+
+
+def _a_bystander(n: int) -> dict[str, Any]:
+    return {"id": f"other-{n}", "name": "other", "event_seq": 0, "created_at": NOW - timedelta(minutes=n)}
+
+
+@contextmanager
+def explained(session: Session) -> Iterator[list[str]]:
+    """Every plan of what the session asks that reads a whole table."""
+    scans: list[str] = []
+    explaining = False
+
+    def explain(connection: Connection, _: Any, statement: str, values: Any, __: Any, ___: bool) -> None:
+        nonlocal explaining
+        if explaining or not statement.startswith("SELECT"):
+            return
+        explaining = True
+        for row in connection.exec_driver_sql(f"EXPLAIN {statement}", values).mappings():
+            # <derived2> is the result of a part of the query, read to be joined.
+            if row["type"] == "ALL" and not str(row["table"]).startswith("<"):
+                scans.append(f"{row['table']}: {statement}")
+        explaining = False
+
+    engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        yield scans
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+
+
+# Pages are short: for a long page of a table that has few blocks, reading it whole is in truth cheaper.
+SINCE = NOW + timedelta(minutes=2900)
+LISTS: dict[str, Callable[[Session, str | None], Any]] = {
+    "servers": lambda s, c: servers.list_servers(s, c, limit=5).items,
+    "servers, ended too": lambda s, c: servers.list_servers(s, c, state=None, limit=5).items,
+    "server": lambda s, c: servers.get_server(s, c, "srv-3"),
+    "instances": lambda s, c: instances.list_instances(s, c).items,
+    "instances that live": lambda s, c: instances.list_instances(s, c, states=STATES[:5]).items,
+    "instances of a server": lambda s, c: instances.list_instances(s, c, server_id="srv-3").items,
+    "primaries": lambda s, c: instances.list_instances(s, c, role="primary", pool="us-east-1a/m5.large/spot").items,
+    "instance": lambda s, c: instances.get_instance(s, c, "i-3"),
+    "operations": lambda s, c: operations.list_operations(s, c).items,
+    "operations that run": lambda s, c: operations.list_operations(s, c, status="running").items,
+    "operations of a server": lambda s, c: operations.list_operations(s, c, server_id="srv-3").items,
+    "operations to look at": lambda s, c: operations.list_operations(s, c, attention=True, kind="switch"),
+    "operation": lambda s, c: operations.get_operation(s, c, "op-3"),
+    "resources of a server": lambda s, c: ledger.server_resources(s, c, "srv-3", ("gone", "live")),
+    "open resources": lambda s, c: ledger.open_resources(s, c) or c,
+    "notices": lambda s, c: notices.list_notices(s, c, limit=5).items,
+    "notices of a server": lambda s, c: notices.list_notices(s, c, server_id="srv-3").items,
+    "overview": overview,
+    "events": lambda s, c: events.events_after(s, c or "cli-4", 700, 100).events,
+    "events of an operation": lambda s, c: events.events_after(s, c or MINE, 0, 100, "op-7").events,
+    "whose events went on": lambda s, c: events.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
+    "token": lambda s, c: tenants.find_token(s, "tok-3"),
+    "tokens": lambda s, c: tenants.list_tokens(s, c) or c is None,
+    "clients": lambda s, c: tenants.list_clients(s, limit=5).items,
+    "client": lambda s, c: tenants.get_client(s, "cli-3"),
+    "request": lambda s, c: operations.operation_by_request(s, MINE, "r-3"),
+    "server by name": lambda s, c: servers.server_by_name(s, MINE, "n-3"),
+    "pools": lambda s, c: market.list_pools(s, "region-3"),
+    "cooling pools": lambda s, c: market.cooling_pools(s, "region-3", NOW),
+    "prices": lambda s, c: market.price_history(s, "us-east-1a", "m3.large", SINCE),
+}
+
+
+@pytest.mark.parametrize("who", [MINE, None], ids=["client", "admin"])
+@pytest.mark.parametrize("name", LISTS)
+def test_no_list_reads_a_whole_table(fleet: SessionFactory, name: str, who: str | None) -> None:
+    with fleet() as session, explained(session) as scans:
+        assert LISTS[name](session, who), "the query finds something, else its plan says nothing"
+    assert scans == []
+
+
+def test_the_watch_for_scans_sees_one(fleet: SessionFactory) -> None:
+    with fleet() as session, explained(session) as scans:
+        session.execute(text("SELECT * FROM instances WHERE private_ip = 'x'"))
+    assert len(scans) == 1
+
+
+def test_a_page_of_servers_takes_four_statements_whatever_its_length(fleet: SessionFactory) -> None:
+    statements: list[str] = []
+    with fleet() as session:
+        engine = session.get_bind()
+        count = event.listens_for(engine, "before_cursor_execute")
+        listener = count(lambda *args: statements.append(args[2]))
+        servers.list_servers(session, MINE, limit=50)
+        event.remove(engine, "before_cursor_execute", listener)
+    assert len([s for s in statements if s.startswith("SELECT")]) == 4
+
+
+def test_pages_follow_each_other_without_a_gap_or_a_double(fleet: SessionFactory) -> None:
+    seen: list[str] = []
+    cursor = None
+    with fleet() as session:
+        while True:
+            page = servers.list_servers(session, MINE, state=None, cursor=cursor, limit=30)
+            seen += [row.server.id for row in page.items]
+            if (cursor := page.next_cursor) is None:
+                break
+    assert seen == [f"srv-{n}" for n in range(993, 0, -10)]
+
+
+def test_a_server_comes_with_who_plays_it_and_what_is_done_to_it(fleet: SessionFactory) -> None:
+    with fleet() as session:
+        row = servers.get_server(session, MINE, "srv-993")
+        plain = servers.get_server(session, MINE, "srv-3")
+    assert row is not None
+    assert plain is not None
+    assert row.primary is not None
+    assert row.primary.id == "i-993"
+    assert row.replica is None
+    assert row.running is row.last_operation
+    assert row.running is not None
+    assert row.running.id == "op-3993"
+    assert plain.running is None
+    assert plain.last_operation is not None
+    assert plain.last_operation.id == "op-3003"
+    assert plain.primary is not None
+    assert (plain.primary.agent_seen_at, plain.primary.agent_version) == (NOW, "1.0")
+
+
+def test_what_is_anothers_is_not_there(fleet: SessionFactory) -> None:
+    with fleet() as session:
+        assert servers.get_server(session, "cli-4", "srv-3") is None
+        assert instances.get_instance(session, "cli-4", "i-3") is None
+        assert operations.get_operation(session, "cli-4", "op-3") is None
+        assert instances.list_instances(session, "cli-4", server_id="srv-3").items == []
+        assert operations.list_operations(session, "cli-4", server_id="srv-3").items == []
+        assert notices.list_notices(session, "cli-4", server_id="srv-3").items == []
+        assert ledger.server_resources(session, "cli-4", "srv-3", ("gone", "live")) == []
+        assert operations.operation_by_request(session, "cli-4", "r-3") is None
+        assert servers.server_by_name(session, "cli-4", "n-3") is None
+        assert {row.server.client_id for row in servers.list_servers(session, "cli-4", limit=500).items} == {"cli-4"}
+
+
+def test_the_overview_counts_what_is_there_now(fleet: SessionFactory) -> None:
+    with fleet() as session:
+        mine = overview(session, "cli-5")
+        everybody = overview(session, None)
+    assert mine.instances == {"running_primary": 100}
+    assert mine.operations == {"running": 10}
+    assert mine.usd_per_hour == pytest.approx(5.0)
+    assert everybody.servers == 750
+    assert everybody.attention == 8
+    assert everybody.resources == {"volume": 600}

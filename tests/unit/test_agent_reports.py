@@ -1,0 +1,185 @@
+"""The agent and the control plane: registered for ever, heard as soon as possible, never dependent."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.backoff import Backoff
+from agent.control_plane import ControlPlane, ControlPlaneError, Refused, Registration, Unreachable
+from agent.imds import Identity
+from agent.notices import NoticeBoard
+from agent.registrar import Registrar
+from agent.reports import HeartbeatSender, NoticeSender
+from agent.state import StateDir
+from agent.temporal_addresses import Address, TemporalAddresses
+from domain.host import Notice, NoticeKind, NoticeSource
+from tests.unit.test_agent_fakes import CLIENT_TOKEN, INSTANCE, INSTANCE_TOKEN, FakeControl, eventually
+
+REGISTER, NOTICE, HEARTBEAT = "/api/agents/register", "/api/agents/notice", "/api/agents/heartbeat"
+IDENTITY = Identity(INSTANCE, "us-east-1", "us-east-1a", '{"instanceId": "i"}', "c2lnbmVk")
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class Rig:
+    """A registrar at work, and what it said."""
+
+    def __init__(self, control: FakeControl, stop: threading.Event) -> None:
+        self.control, self.stop = control, stop
+        self.accepted: list[Registration] = []
+        self.failed: list[ControlPlaneError] = []
+        self.registrar = Registrar(
+            ControlPlane(control.url), IDENTITY, CLIENT_TOKEN, stop, self.accepted.append, self.failed.append
+        )
+
+    def start(self) -> Rig:
+        self.registrar.start()
+        return self
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr("agent.registrar.Backoff", lambda first, most: Backoff(0.02, 0.1))
+    stop = threading.Event()
+    with FakeControl().serving() as control:
+        assert isinstance(control, FakeControl)
+        yield Rig(control, stop)
+        stop.set()
+
+
+def notice(deadline: datetime | None = NOW) -> Notice:
+    return Notice(INSTANCE, NoticeKind.INTERRUPTION, NoticeSource.IMDS, NOW, deadline=deadline)
+
+
+def test_a_registration_shows_the_signed_identity(rig: Rig) -> None:
+    rig.start()
+    eventually(lambda: bool(rig.accepted))
+    body = rig.control.bodies(REGISTER)[0]
+    assert (body["identity_document"], body["signature"]) == (IDENTITY.document, IDENTITY.signature)
+    assert datetime.fromisoformat(body["booted_at"]) < datetime.now(UTC)
+
+
+def test_a_registration_is_renewed_before_its_token_ends(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.registrar.SHORTEST_LIFE_S", 0.0)
+    rig.control.life_s = 0.2
+    rig.start()
+    eventually(lambda: len(rig.accepted) >= 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "advice"),
+    [
+        (401, Refused, "SPOT_TOKEN"),
+        (403, Refused, "client that owns"),
+        (404, Refused, "adopt"),
+        (503, Unreachable, "503"),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_is_tried_again(
+    rig: Rig, status: int, error: type[ControlPlaneError], advice: str
+) -> None:
+    rig.control.status[REGISTER] = status
+    rig.start()
+    eventually(lambda: bool(rig.failed))
+    assert type(rig.failed[0]) is error
+    assert advice in str(rig.failed[0])
+    del rig.control.status[REGISTER]
+    eventually(lambda: bool(rig.accepted))
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with pytest.raises(Unreachable):
+        ControlPlane("http://127.0.0.1:1").heartbeat(INSTANCE, "token", NOW)
+
+
+def test_a_notice_is_delivered_with_the_instance_token(rig: Rig) -> None:
+    board = NoticeBoard()
+    NoticeSender(board, ControlPlane(rig.control.url), rig.start().registrar, rig.stop).start()
+    board.put(notice())
+    eventually(lambda: bool(rig.control.bodies(NOTICE)))
+    body = rig.control.bodies(NOTICE)[0]
+    assert body == {
+        "instance_id": INSTANCE,
+        "kind": "interruption",
+        "source": "imds",
+        "seen_at": NOW.isoformat(),
+        "action": "terminate",
+        "deadline": NOW.isoformat(),
+    }
+
+
+def test_a_notice_is_sent_until_it_is_taken_and_again_with_a_new_deadline(rig: Rig) -> None:
+    board = NoticeBoard()
+    rig.control.status[NOTICE] = 500
+    NoticeSender(board, ControlPlane(rig.control.url), rig.start().registrar, rig.stop).start()
+    board.put(notice())
+    eventually(lambda: len(rig.control.bodies(NOTICE)) >= 2)
+    del rig.control.status[NOTICE]
+    board.put(notice(NOW + timedelta(seconds=9)))
+    eventually(lambda: "2026-01-02T03:04:14" in rig.control.bodies(NOTICE)[-1]["deadline"])
+
+
+def test_a_token_that_is_refused_leads_to_a_new_registration(rig: Rig) -> None:
+    rig.control.status[HEARTBEAT] = 401
+    HeartbeatSender(INSTANCE, ControlPlane(rig.control.url), rig.start().registrar, rig.stop).start()
+    eventually(lambda: len(rig.accepted) >= 2)
+
+
+def test_heartbeats_go_on_after_one_has_failed(rig: Rig) -> None:
+    rig.control.status[HEARTBEAT] = 500
+    HeartbeatSender(INSTANCE, ControlPlane(rig.control.url), rig.start().registrar, rig.stop).start()
+    eventually(lambda: len(rig.control.bodies(HEARTBEAT)) >= 2)
+    assert rig.control.bodies(HEARTBEAT)[0]["instance_id"] == INSTANCE
+
+
+def test_debug_logs_show_each_call_without_its_token(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        rig.start()
+        eventually(lambda: bool(rig.accepted))
+    calls = [record.fields for record in caplog.records if hasattr(record, "fields") and "path" in record.fields]
+    assert {"method": "POST", "path": REGISTER, "status": 200}.items() <= calls[0].items()
+    assert CLIENT_TOKEN not in caplog.text
+    assert INSTANCE_TOKEN not in repr(rig.accepted)
+
+
+# --- where Temporal is ---
+
+CONFIGURED = Address("configured:7233", "default")
+
+
+@pytest.fixture
+def addresses(tmp_path: Path) -> Callable[[Address | None], TemporalAddresses]:
+    return lambda configured: TemporalAddresses(configured, StateDir(tmp_path))
+
+
+def test_a_failing_address_gives_way_to_the_next(addresses: Callable[..., TemporalAddresses]) -> None:
+    known = addresses(CONFIGURED)
+    known.registered("named:7233", "default", "srv-1")
+    assert [known.pick(failures) for failures in (0, 1, 2)] == [
+        Address("named:7233", "default"),
+        CONFIGURED,
+        Address("named:7233", "default"),
+    ]
+
+
+def test_the_address_of_the_last_registration_is_recalled(addresses: Callable[..., TemporalAddresses]) -> None:
+    addresses(None).registered("named:7233", "ns", "srv-1")
+    restarted = addresses(None)
+    assert restarted.pick(0) is None
+    restarted.recall()
+    assert restarted.pick(0) == Address("named:7233", "ns")
+
+
+def test_a_connection_that_works_is_left_only_when_temporal_moves(addresses: Callable[..., TemporalAddresses]) -> None:
+    known = addresses(CONFIGURED)
+    at = known.pick(0)
+    assert at is not None
+    known.registered("named:7233", "default", "srv-1")
+    assert not known.moved_from(at)
+    known.registered("moved:7233", "default", "srv-1")
+    assert known.moved_from(at)
