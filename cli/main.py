@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from cli import admin, show
 from cli.client import Api, CliError
 from cli.follow import follow
 from cli.session import Session, in_words
 
+
+class JsonAnywhere(TyperGroup):
+    """`--json` is understood before the command and after it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        rest = [arg for arg in args if arg != "--json"]
+        return super().parse_args(ctx, ["--json", *rest] if len(rest) < len(args) else args)
+
+
 app = typer.Typer(
+    cls=JsonAnywhere,
     help="Keeps long-running EC2 servers on the cheapest capacity that is safe for them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -34,7 +34,6 @@ class Operation:
     from_pool: str
     to_pool: str
     reason: str
-    request_id: str
     requested_at: float
     finished_at: float | None
     steps: Sequence[Step] = ()
@@ -107,9 +106,7 @@ class ControlPlane:
             if not cursor:
                 return rows
 
-    def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str = ""
-    ) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str = "") -> dict[str, Any]:
         headers = {"Idempotency-Key": key} if key else {}
         try:
             answer = self._http.request(method, path, json=body, headers=headers)
@@ -133,7 +130,6 @@ def as_operation(row: Mapping[str, Any]) -> Operation:
         from_pool=str(row.get("from_pool") or ""),
         to_pool=str(row.get("to_pool") or ""),
         reason=str(row.get("reason") or ""),
-        request_id=str(row.get("request_id") or ""),
         requested_at=epoch(str(row["requested_at"])),
         finished_at=epoch(str(finished)) if finished else None,
         steps=[Step(str(s["name"]), str(s["started_at"]), int(s["ms"] or 0)) for s in row.get("steps") or ()],

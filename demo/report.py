@@ -61,9 +61,7 @@ class Report:
         beside.replace(path)
 
 
-def reported(
-    operation: Operation, server: str, clients: Iterable[Sequence[Sample]], writes: Writes
-) -> OperationReport:
+def reported(operation: Operation, server: str, clients: Iterable[Sequence[Sample]], writes: Writes) -> OperationReport:
     """The operation with what clients saw in its window; one that never finished has none."""
     finished = operation.finished_at
     window = Window.around(operation.requested_at, finished) if finished is not None else None

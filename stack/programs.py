@@ -37,7 +37,7 @@ def worker(number: int, settings: StackSettings, environment: Environment) -> Pr
     ready = settings.var / "run" / f"{name}.ready"
     ready.parent.mkdir(parents=True, exist_ok=True)
     environment = {**environment, "SPOT_WORKER_READY_FILE": str(ready), "SPOT_WORKER_NAME": name}
-    process = _program(name, [sys.executable, "worker.py"], settings, environment, _exists(ready), stop_s=30)
+    process = _program(name, [sys.executable, "worker.py"], settings, environment, _exists(ready), stop_s=12)
     process.before_start = lambda: ready.unlink(missing_ok=True)
     return process
 

@@ -32,8 +32,11 @@ def api_services(api_schema: str) -> Iterator[Services]:
 
 
 @pytest.fixture
-async def world(api_services: Services) -> AsyncIterator[World]:
+async def world(api_services: Services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Two new clients and a new fake on the session's database."""
+    # The fake's operations never come to be recorded; nothing is gained by waiting for them.
+    monkeypatch.setattr("api.asking.RECORD_WAIT_S", 0)
+    monkeypatch.setattr("api.adopting.RECORD_WAIT_S", 0)
     temporal = FakeOperations()
     services = Services(
         api_services.settings, api_services.database, temporal, api_services.hub, api_services.identities

@@ -136,7 +136,7 @@ class FailoverWorkflow:
 
     async def candidates(self, blueprint: Blueprint) -> list[Candidate]:
         """Best pools first; those of the volumes' own zone before all others."""
-        avoid = await pools_to_avoid(self.op.server, {**self.op.cool_downs, **self.doomed_pool()})
+        avoid = await pools_to_avoid(self.op.server, {**self.op.cool_downs, **self.doomed_pool()}, patience_s=0.7)
         ranked = await self.op.ec2(
             ec2.RANK_POOLS,
             ec2.RankInput(self.op.server.region, blueprint, self.op.policy, avoid=avoid, limit=10),

@@ -47,6 +47,8 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
     """The data filesystems of the old host, from its agent; what is known of them if it is silent."""
     if not blueprint.data_volumes:
         return []
+    if op.emergency and op.shape.filesystems:
+        return op.shape.filesystems  # a rescue does not ask what is known
     patience = 3.0 if op.emergency else 20.0
     try:
         request = InventoryRequest(op.start.operation_id)
@@ -62,6 +64,7 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
         ) from error
     if not found.filesystems and op.shape.filesystems:
         return op.shape.filesystems
+    op.shape = replace(op.shape, filesystems=found.filesystems)
     return found.filesystems
 
 

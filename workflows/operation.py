@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -60,9 +61,13 @@ class Aborted(Exception):
 class _Notes:
     """What one step gathers for its report."""
 
-    calls: list[str] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
     hooks: list[HookRun] = field(default_factory=list)
     note: str = ""
+
+    def calls_made(self) -> list[str]:
+        """Each EC2 action once, in the order of its first call: `DescribeInstances x4`."""
+        return [name if times == 1 else f"{name} x{times}" for name, times in self.calls.items()]
 
 
 _notes: ContextVar[_Notes] = ContextVar("notes")
@@ -136,11 +141,10 @@ class Operation:
 
     def _end_step(self, name: str, started: datetime, notes: _Notes, ok: bool) -> None:
         ms = round((workflow.now() - started) / timedelta(milliseconds=1))
-        self.steps.append(StepReport(name, started, ms, notes.calls, notes.hooks, notes.note))
+        calls = notes.calls_made()
+        self.steps.append(StepReport(name, started, ms, calls, notes.hooks, notes.note))
         hooks = [{"name": h.name, "exit_code": h.exit_code, "ms": h.ms, "output": h.output} for h in notes.hooks]
-        self.recorder.add(
-            RecordKind.STEP_ENDED, step=name, ms=ms, ok=ok, calls=notes.calls, hooks=hooks, note=notes.note
-        )
+        self.recorder.add(RecordKind.STEP_ENDED, step=name, ms=ms, ok=ok, calls=calls, hooks=hooks, note=notes.note)
 
     async def _unless_aborted(self, work: Awaitable[T]) -> T:
         if self.committed:
@@ -193,9 +197,7 @@ class Operation:
             priority=self._priority(),
         )
         if notes := _notes.get(None):
-            notes.calls.extend(
-                result.calls if result.attempts == 1 else [f"{c} x{result.attempts}" for c in result.calls]
-            )
+            notes.calls.update({call: result.calls.count(call) * result.attempts for call in result.calls})
         self.receipt = replace(self.receipt, calls=self.receipt.calls + len(result.calls) * result.attempts)
         return result
 
@@ -209,6 +211,7 @@ class Operation:
             argument,
             result_type=answer,
             task_queue=instance_queue(instance_id),
+            schedule_to_start_timeout=timedelta(seconds=pickup_s),
             start_to_close_timeout=timedelta(seconds=limits.attempt_s),
             schedule_to_close_timeout=_optional(limits.overall_s),
             heartbeat_timeout=_optional(limits.heartbeat_s),

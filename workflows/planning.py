@@ -18,6 +18,7 @@ from domain.names import CONTROL_QUEUE
 from domain.pools import Candidate
 from domain.records import COOL_DOWNS, CoolDowns, CoolDownsInput
 from domain.servers import Handoff, ServerPolicy, ServerRef
+from workflows import timeouts
 from workflows.timeouts import CALL, Limits
 
 R = TypeVar("R")
@@ -83,7 +84,7 @@ async def look(
     return Looked(plan, blueprint, candidates)
 
 
-async def pools_to_avoid(server: ServerRef, own: dict[str, float]) -> list[str]:
+async def pools_to_avoid(server: ServerRef, own: dict[str, float], patience_s: float = 3.0) -> list[str]:
     """Pools in their cool-down, by this server's own memory and, when it answers, the fleet's."""
     now = workflow.now().timestamp()
     until = dict(own)
@@ -94,7 +95,8 @@ async def pools_to_avoid(server: ServerRef, own: dict[str, float]) -> list[str]:
             result_type=CoolDowns,
             task_queue=CONTROL_QUEUE,
             start_to_close_timeout=timedelta(seconds=3),
-            schedule_to_close_timeout=timedelta(seconds=3),
+            schedule_to_close_timeout=timedelta(seconds=patience_s),
+            retry_policy=timeouts.ONCE.retry,
         )
         until.update(fleet.until)
     except ActivityError as error:

@@ -34,7 +34,7 @@ async def index(
     )
 
 
-@router.get("/stream", response_class=EventStream)
+@router.get("/stream", status_code=200, response_class=EventStream)
 async def stream(
     caller: ClientCaller,
     services: ServicesDep,

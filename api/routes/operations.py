@@ -82,7 +82,7 @@ async def approve(operation_id: str, caller: ClientCaller, services: ServicesDep
     raise Problem(NOTHING_TO_APPROVE, f"operation {operation_id} is {operation.status} and waits for nobody")
 
 
-@router.get("/{operation_id}/stream", response_class=EventStream, responses=documented(NOT_FOUND))
+@router.get("/{operation_id}/stream", status_code=200, response_class=EventStream, responses=documented(NOT_FOUND))
 async def stream(
     operation_id: str,
     caller: ReadingCaller,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from lab.ec2 import images, notices
@@ -43,6 +44,7 @@ def described(world: World) -> dict[str, Any]:
         "region": world.region,
         "zones": list(world.market.zones),
         "profile": world.profile.name,
+        "delays": {name: value for name, value in asdict(world.profile).items() if name != "name"},  # seconds
         "vpc_id": world.vpc_id,
         "subnets": dict(world.subnets),
         "security_group_id": world.security_group_id,

@@ -36,7 +36,8 @@ QUICK = replace(
     attach_s=0.15,
     detach_s=0.15,
     volume_s=0.15,
-    snapshot_s=0.4,
+    snapshot_s=0.8,
+    describe_lag_s=0.05,
 )
 ZONE_A, ZONE_B = "us-east-1a", "us-east-1b"
 
@@ -52,6 +53,7 @@ class Lab:
     app: App
     url: str
     world: dict[str, Any]
+    http: httpx.Client
     clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def client(self, service: str, key: str = "tester") -> Any:
@@ -67,12 +69,12 @@ class Lab:
         return self.clients[(service, key)]
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
-        answer = httpx.post(f"{self.url}/_lab{path}", json=body)
+        answer = self.http.post(f"/_lab{path}", json=body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def get(self, path: str) -> dict[str, Any]:
-        return dict(httpx.get(f"{self.url}/_lab{path}").json())
+        return dict(self.http.get(f"/_lab{path}").json())
 
     def launch(self, **changed: Any) -> str:
         asked: dict[str, Any] = {
@@ -143,7 +145,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{settings.port}"
-    yield Lab(app, url, httpx.get(f"{url}/_lab/world").json())
+    with httpx.Client(base_url=url) as http:
+        yield Lab(app, url, http.get("/_lab/world").json(), http)
     server.shutdown()
     app.world.clock.close()
 
@@ -180,6 +183,14 @@ def test_one_token_used_at_the_same_time_launches_once(lab: Lab) -> None:
     assert len(set(found)) == 1
 
 
+@pytest.fixture
+def slow_launches(lab: Lab) -> Iterator[None]:
+    lab.app.world.profile = replace(QUICK, describe_lag_s=1.0, launch_s=2.5)
+    yield
+    lab.app.world.profile = QUICK
+
+
+@pytest.mark.usefixtures("slow_launches")
 def test_a_new_instance_is_unknown_for_a_moment_then_pending_then_running(lab: Lab, ec2: Any) -> None:
     instance_id = lab.launch()
     refused("InvalidInstanceID.NotFound", ec2.describe_instances, InstanceIds=[instance_id])
@@ -334,7 +345,7 @@ def test_a_persistent_request_launches_again_until_it_is_cancelled(lab: Lab, ec2
 def test_an_interruption_is_noticed_in_both_ways_and_then_carried_out(lab: Lab) -> None:
     instance_id = lab.running(**SPOT)
     queue, url = lab.client("sqs"), lab.world["queue_url"]
-    lab.post(f"/instances/{instance_id}/interrupt", notice_seconds=0.5)
+    lab.post(f"/instances/{instance_id}/interrupt", notice_seconds=1)
     received = queue.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
     event = json.loads(received["Body"])
     assert event["detail-type"] == "EC2 Spot Instance Interruption Warning"
@@ -589,7 +600,7 @@ def test_scores_and_offerings_are_answered(ec2: Any) -> None:
 @pytest.fixture
 def faults(lab: Lab) -> Iterator[Lab]:
     yield lab
-    httpx.delete(f"{lab.url}/_lab/faults")
+    lab.http.delete("/_lab/faults")
     lab.post("/throttle", rate=None)
 
 
@@ -641,7 +652,7 @@ def test_every_call_is_listed_without_the_content_of_user_data(lab: Lab) -> None
 
 def test_dead_hardware_ends_the_instance_without_a_notice(lab: Lab) -> None:
     instance_id = lab.running()
-    assert httpx.post(f"{lab.url}/_lab/instances/{instance_id}/interrupt", json={}).status_code == 409
+    assert lab.http.post(f"/_lab/instances/{instance_id}/interrupt", json={}).status_code == 409
     lab.post(f"/instances/{instance_id}/kill")
     assert lab.wait_state(instance_id, "terminated")["StateReason"]["Code"] == "Server.InternalError"
 

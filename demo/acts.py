@@ -1,0 +1,156 @@
+"""The scenario, act by act, in the order of `SCENARIO`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from demo import fleet
+from demo.control_plane import Operation
+from demo.errors import DemoFailed
+from demo.stage import Play, Server, Stage
+from demo.waiting import until
+
+NOTICE_S = 120.0  # what AWS gives
+WORKER = "worker-1"
+# Where the worker may be killed. Not `copy`, which is empty for this handoff, nor the last, which may
+# be over before the kill arrives.
+KILL_STEPS = ("launch", "ready", "fence", "move", "serve", "commit", "retire")
+
+# Short, for a lab in which everything takes a second or two.
+POLICY: dict[str, Any] = {
+    "launch_timeout_s": 20.0,
+    "terminate_timeout_s": 20.0,
+    "quiesce_timeout_s": 8.0,
+    "resume_timeout_s": 4.0,
+    "hook_timeout_s": 4.0,
+    "drain_s": 5.0,
+    "cool_down_s": 900.0,
+}
+
+
+def three_servers(stage: Stage) -> None:
+    """Launched on demand by their owner, adopted, and under requests from now on."""
+    world = stage.lab.get("/_lab/world").raise_for_status().json()
+    owner = fleet.Owner(stage.stack.aws, world, stage.stalls)
+    originals = owner.launch_all()
+    for original in originals:
+        body = {
+            "name": original.name,
+            "region": stage.stack.region,
+            "instance_id": original.instance_id,
+            "policy": _policy(stage, original.handoff),
+        }
+        server_id = stage.api.adopt(body, f"demo-adopt-{original.name}")
+        stage.servers[original.name] = Server(original.name, server_id, original.instance_id, original.endpoint)
+        stage.observer.watch(original.endpoint, clients=2 if original.name == "web" else 1)
+        stage.screen.say(
+            f"{original.name}: {original.instance_id} adopted, handoff {original.handoff}; "
+            f"{'writes' if original.endpoint.writes else 'requests'} go to {original.endpoint.url}"
+        )
+    for name in stage.servers:
+        until(f"the agent of {name} reports", 20.0, lambda name=name: stage.primary(name)["agent_seen_at"])  # type: ignore[misc]
+
+
+def a_plan(stage: Stage) -> None:
+    """What a switch would do, before anything is done."""
+    stage.screen.plan("orders", stage.api.plan(stage.servers["orders"].server_id))
+
+
+def each_is_switched(stage: Stage) -> None:
+    """From on-demand to the best spot pool."""
+    for name in stage.servers:
+        operation_id = stage.ask(name, "switch", f"switch-{name}")
+        # A client that heard no answer asks again, with the same key: that must be the same operation.
+        again = stage.ask(name, "switch", f"switch-{name}")
+        stage.play(f"switch {name}", name, operation_id, again=again)
+
+
+def an_empty_pool(stage: Stage) -> None:
+    """The first pool turns out to be empty; meanwhile the reader of the events is away."""
+    first = stage.api.plan(stage.servers["web"].server_id)["candidates"][0]["pool"]
+    stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
+    stage.screen.say(f"nothing is left in {first}; the reader of the event stream goes away")
+    stage.follower.leave()
+    last, place = stage.follower.tally.last, stage.follower.position
+    stage.play("empty pool", "web", stage.ask("web", "switch", "empty-pool"), first=first)
+    stage.follower.come_back()
+    head = stage.api.latest_event()
+    until("the event stream is caught up", 10.0, lambda: True if stage.follower.tally.last >= head else None)
+    caught_up = len(stage.follower.since(place))
+    stage.screen.say(f"the reader is back with Last-Event-ID {last}: {caught_up} events caught up")
+
+
+def a_replica(stage: Stage) -> None:
+    stage.play("replica", "orders", stage.ask("orders", "replica", "replica"))
+
+
+def interrupted_with_replica(stage: Stage) -> None:
+    replica = stage.api.server(stage.servers["orders"].server_id)["replica"]
+    if replica is None:
+        raise DemoFailed("orders has no replica in the records")
+    _rescue(stage, "rescue with replica", "orders", replica=replica["id"])
+
+
+def interrupted_without_replica(stage: Stage) -> None:
+    _rescue(stage, "rescue without replica", "ledger")
+
+
+def a_worker_dies(stage: Stage) -> None:
+    """SIGKILL in the middle of a switch, and a new worker."""
+    step = stage.chance.choice(KILL_STEPS)
+    stage.screen.say(f"the worker is to be killed at the step {step}")
+    since = stage.follower.position
+    operation_id = stage.ask("orders", "switch", "killed-worker")
+    stage.await_step(operation_id, step, since)
+    stage.stack.kill(WORKER)
+    stage.screen.say(f"{WORKER} killed (SIGKILL); starting it again")
+    stage.stack.restart(WORKER)
+    stage.screen.say(f"{WORKER} is back")
+    stage.play("killed worker", "orders", operation_id, step=step)
+
+
+def never_healthy(stage: Stage) -> None:
+    """The replacement's health hook never passes: the switch is undone, volumes and all."""
+    before = stage.primary("orders")
+    pool = _other_type(stage, before["instance_type"])
+    rule = {"instance_types": [pool.split("/")[1]]}
+    stage.tell_lab("/_lab/hooks", {"health": rule})
+    try:
+        stage.screen.say(f"no workload will get healthy in {pool}")
+        operation_id = stage.ask("orders", "switch", "never-healthy", {"pool": pool})
+        stage.play("never healthy", "orders", operation_id, expected="rolled_back", before=before["id"])
+    finally:
+        stage.tell_lab("/_lab/hooks", {})
+
+
+def _rescue(stage: Stage, act: str, name: str, **notes: Any) -> Operation:
+    operation_id, noticed_at, instance_id = stage.interrupt(name, NOTICE_S)
+    return stage.play(act, name, operation_id, noticed_at=noticed_at, doomed=instance_id, **notes)
+
+
+def _policy(stage: Stage, handoff: str) -> dict[str, Any]:
+    """The snapshot server may not come back to its first zone, so that its switch leaves it."""
+    zones = stage.stalls.away if handoff == "snapshot" else list(stage.stalls.zones)
+    return {**POLICY, "handoff": handoff, "instance_types": list(stage.stalls.types), "zones": zones}
+
+
+def _other_type(stage: Stage, instance_type: str) -> str:
+    candidates = stage.api.plan(stage.servers["orders"].server_id)["candidates"]
+    pools = [str(one["pool"]) for one in candidates]
+    for pool in pools:
+        if pool.split("/")[1] != instance_type:
+            return pool
+    raise DemoFailed(f"no pool for orders of another type than {instance_type}: {', '.join(pools)}")
+
+
+SCENARIO: tuple[tuple[str, Play], ...] = (
+    ("Three servers, on demand, under constant requests", three_servers),
+    ("A plan", a_plan),
+    ("Each is switched to the best spot pool", each_is_switched),
+    ("A switch finds its first pool empty", an_empty_pool),
+    ("A replica is made for the second server", a_replica),
+    ("An interruption: the replica takes over", interrupted_with_replica),
+    ("An interruption without a replica", interrupted_without_replica),
+    ("The worker is killed in the middle of a switch", a_worker_dies),
+    ("A replacement that never becomes healthy", never_healthy),
+)
