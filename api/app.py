@@ -18,6 +18,7 @@ from starlette.responses import Response
 from api import problems
 from api.availability import announce
 from api.gateway import OperationsError
+from api.limits import BodyLimit
 from api.logs import REQUEST_ID, RequestLog
 from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.refusals import RETRY_AFTER, problem_of
@@ -28,7 +29,6 @@ from db.session import is_unreachable
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 1024 * 1024
 _ROUTERS: tuple[APIRouter, ...] = (
     clients.router,
     servers.router,
@@ -53,7 +53,6 @@ def create_app(services: Services) -> FastAPI:
         version="1",
         description="Keeps long-running EC2 servers on the cheapest capacity that is safe for them.",
         lifespan=_lifespan,
-        max_body_size=MAX_BODY,
         responses={"default": _problem_response()},
     )
     app.state.services = services
@@ -61,7 +60,8 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router, prefix="/api")
     app.include_router(health.router)
     _add_error_answers(app)
-    app.add_middleware(RequestLog)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLog, on_error=_unexpected_answer)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
@@ -112,13 +112,13 @@ def _add_error_answers(app: FastAPI) -> None:
     async def _pool(request: Request, error: PoolTimeout) -> Response:
         return _answer(request, _database_down(request, "no connection became free in time"))
 
-    @app.exception_handler(Exception)
-    async def _any(request: Request, error: Exception) -> Response:
-        return _answer(request, _unexpected(error))
-
 
 def _answer(request: Request, problem: Problem) -> Response:
     return problem.response(request.url.path, REQUEST_ID.get())
+
+
+def _unexpected_answer(request: Request, error: Exception) -> Response:
+    return _answer(request, _unexpected(error))
 
 
 def _unexpected(error: Exception) -> Problem:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.names import new_id
@@ -51,8 +54,9 @@ class RequestLog:
     Plain ASGI: a middleware that wraps the response body would hold back the event streams.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, on_error: Callable[[Request, Exception], Response]) -> None:
         self._app = app
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,6 +76,12 @@ class RequestLog:
         token = REQUEST_ID.set(request_id)
         try:
             await self._app(scope, receive, tagged)
+        except Exception as error:
+            # Answered here and not further out, where the request's ID is no longer known.
+            answer = self._on_error(Request(scope), error)
+            if status:
+                raise  # too late for an answer: the server has to break the connection
+            await answer(scope, receive, tagged)
         finally:
             _log_end(scope, status, started)
             REQUEST_ID.reset(token)

@@ -45,12 +45,11 @@ if [ ! -x $venv/bin/python ]; then
   "$python" -m venv $venv
 fi
 
-quick=(--require-hashes --quiet)
 if [ ! -x $venv/bin/uv ]; then
   say "installing uv"
-  if $venv/bin/python -m pip --version >/dev/null 2>&1; then
-    $venv/bin/python -m pip install --disable-pip-version-check "${quick[@]}" -r requirements/uv.lock || say "no uv for this platform; pip will do"
-  fi
+  $venv/bin/python -m pip --version >/dev/null 2>&1 || $venv/bin/python -m ensurepip >/dev/null
+  $venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements/uv.lock ||
+    say "there is no uv for this platform; pip does it, more slowly"
 fi
 
 say "installing the packages of requirements/dev.lock"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.services import Services, connect
@@ -31,8 +32,13 @@ def api_services(api_schema: str) -> Iterator[Services]:
     services.database.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def api_app(api_services: Services) -> FastAPI:
+    return create_app(api_services)
+
+
 @pytest.fixture
-async def world(api_services: Services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def world(api_app: FastAPI, api_services: Services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Two new clients and a new fake on the session's database."""
     # The fake's operations never come to be recorded; nothing is gained by waiting for them.
     monkeypatch.setattr("api.asking.RECORD_WAIT_S", 0)
@@ -41,6 +47,7 @@ async def world(api_services: Services, monkeypatch: pytest.MonkeyPatch) -> Asyn
     services = Services(
         api_services.settings, api_services.database, temporal, api_services.hub, api_services.identities
     )
-    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+    api_app.state.services = services
+    transport = httpx.ASGITransport(api_app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
         yield World(services, temporal, http, new_tenant(services), new_tenant(services))

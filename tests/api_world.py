@@ -125,7 +125,7 @@ class World:
         self.instance(server)
         return server
 
-    def instance(self, server: Server, role: str = "primary", **values: Any) -> Instance:
+    def instance(self, server: Server, role: str | None = "primary", **values: Any) -> Instance:
         now = datetime.now(UTC)
         fixed: dict[str, Any] = {
             "id": f"i-{uuid.uuid4().hex[:17]}",

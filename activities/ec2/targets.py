@@ -6,9 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from activities.ec2.activity import ec2_activity, parallel, poll
 from activities.ec2.clients import Clients
-from activities.ec2.errors import doing, not_yet
+from activities.ec2.errors import doing, is_missing, not_yet
 from domain import ec2 as contract
 from domain.blueprint import Target
 
@@ -44,7 +46,11 @@ class Targets:
 
         def deregister(group: str, targets: list[TargetDescriptionTypeDef]) -> None:
             with doing(f"deregistering {given.instance_id} from {group}"):
-                elb.deregister_targets(TargetGroupArn=group, Targets=targets)
+                try:
+                    elb.deregister_targets(TargetGroupArn=group, Targets=targets)
+                except ClientError as error:
+                    if not is_missing(error):  # a group that was deleted sends nobody traffic
+                        raise
 
         parallel([functools.partial(deregister, group, targets) for group, targets in _by_group(given).items()])
         return contract.Done()
@@ -72,13 +78,20 @@ def _by_group(given: contract.TargetsInput) -> dict[str, list[TargetDescriptionT
     return groups
 
 
-def _states(elb: ElasticLoadBalancingv2Client, given: contract.TargetsInput) -> dict[Target, tuple[str, str]]:
+def _states(
+    elb: ElasticLoadBalancingv2Client, given: contract.TargetsInput, *, deleted_is_empty: bool = False
+) -> dict[Target, tuple[str, str]]:
     """State and reason of each; a target the group does not list is `unused`."""
     groups = list(_by_group(given))
 
     def health(group: str) -> dict[tuple[str, int], tuple[str, str]]:
         with doing(f"reading the health of {group}"):
-            answer = elb.describe_target_health(TargetGroupArn=group)
+            try:
+                answer = elb.describe_target_health(TargetGroupArn=group)
+            except ClientError as error:
+                if deleted_is_empty and is_missing(error):
+                    return {}
+                raise
         return {
             (d.get("Target", {}).get("Id", ""), d.get("Target", {}).get("Port", 0)): (
                 d.get("TargetHealth", {}).get("State", ""),
@@ -102,6 +115,6 @@ def _all_healthy(elb: ElasticLoadBalancingv2Client, given: contract.TargetsInput
 
 
 def _all_drained(elb: ElasticLoadBalancingv2Client, given: contract.TargetsInput) -> None:
-    for target, (state, _) in _states(elb, given).items():
+    for target, (state, _) in _states(elb, given, deleted_is_empty=True).items():
         if state != "unused":
             raise not_yet(f"{given.instance_id} is still {state} in {target.target_group_arn}.")

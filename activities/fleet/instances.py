@@ -55,6 +55,7 @@ def committed(entry: Entry) -> list[NewEvent]:
     events: list[NewEvent] = []
     for former in _formers(entry, instance_id, former_id):
         events += _step_down(entry, former)
+    entry.session.flush()
     if new is None:
         new = _insert(entry, instance_id, _S.RUNNING_PRIMARY)
         events.append(_event(entry, new, new.state))

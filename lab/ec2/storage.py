@@ -170,7 +170,7 @@ def _root_device(world: World, instance: Instance) -> str:
 
 
 def _check_attach(world: World, volume: Volume, instance: Instance, device: str) -> None:
-    if False:
+    if volume.zone != instance.zone:
         raise Ec2Error(
             "InvalidVolume.ZoneMismatch",
             f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'",

@@ -342,7 +342,7 @@ async def test_a_primary_is_terminated_only_by_name(world: World) -> None:
     server = world.server()
     primary = (await world.call("GET", f"/api/instances?server_id={server.id}")).json()["items"][0]["id"]
     replica = world.instance(server, "replica")
-    retired = world.instance(server, "", role=None, state="terminated")
+    retired = world.instance(server, None, state="terminated")
 
     unsaid = await world.call("POST", f"/api/instances/{primary}/terminate")
     nothing = await world.call("POST", f"/api/instances/{retired.id}/terminate")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities.ec2 import queue
 from activities.ec2.clients import Clients
@@ -24,140 +19,10 @@ from activities.ec2.registry import ec2_activities
 from domain import ec2 as contract
 from domain.blueprint import Blueprint, Target
 from domain.comparison import compare, unexplained
-from domain.names import ownership_tags
-from domain.servers import ServerPolicy
-from lab.__main__ import build
-from lab.app import Server
-from lab.contracts import FAST, LabSettings
 from stack.ports import Leases
+from tests.integration.ec2_cloud import REGION, TAGS, UNKNOWN, A, B, Cloud, clean, cloud
 
-REGION, A, B = "us-east-1", "us-east-1a", "us-east-1b"
-TAGS = ownership_tags("client-1", "srv-1", "op-1")
-QUICK = replace(FAST, launch_s=0.6, boot_s=0.1, terminate_s=0.3, stop_s=0.3, snapshot_s=0.5)
-UNKNOWN = "i-0123456789abcdef0"
-
-
-@dataclass
-class Cloud:
-    """The lab, our activities by name, and a client for what the activities do not do."""
-
-    url: str
-    world: dict[str, Any]
-    clients: Clients
-    activities: dict[str, Callable[[Any], Any]]
-
-    @property
-    def ec2(self) -> Any:
-        return self.clients.ec2(REGION)
-
-    def run(self, name: str, given: Any, attempt: int = 1) -> Any:
-        """One attempt of an activity, as a worker makes it."""
-        environment = ActivityEnvironment()
-        environment.info = replace(environment.info, attempt=attempt)
-        return environment.run(self.activities[name], given)
-
-    def wait(self, name: str, given: Any, seconds: float = 10.0) -> Any:
-        """Attempts until it is no longer NotYet, as a retry policy makes them."""
-        ends = time.monotonic() + seconds
-        while True:
-            try:
-                return self.run(name, given)
-            except ApplicationError as error:
-                if error.type != "NotYet" or time.monotonic() > ends:
-                    raise
-
-    def fails(self, kind: str, name: str, given: Any, attempt: int = 1) -> str:
-        with pytest.raises(ApplicationError) as caught:
-            self.run(name, given, attempt)
-        assert caught.value.type == kind, caught.value
-        assert caught.value.non_retryable == (kind not in ("NotYet", "Throttled", "Unavailable"))
-        assert len(str(caught.value)) < 2_000
-        return str(caught.value)
-
-    def post(self, path: str, **body: Any) -> Any:
-        answer = httpx.post(f"{self.url}/_lab{path}", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def original(self, **changed: Any) -> str:
-        """An instance as its owner once launched it, with much that a replacement could lose."""
-        asked: dict[str, Any] = {
-            "ImageId": self.world["images"]["x86_64"],
-            "InstanceType": "m5.large",
-            "MinCount": 1,
-            "MaxCount": 1,
-            "SubnetId": self.world["subnets"][A],
-            "SecurityGroupIds": [self.world["security_group_id"]],
-            "KeyName": self.world["key_name"],
-            "IamInstanceProfile": {"Arn": self.world["instance_profile_arn"]},
-            "UserData": '{"workload": "volume"}',
-            "Monitoring": {"Enabled": True},
-            "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 3},
-            "InstanceInitiatedShutdownBehavior": "terminate",
-            "BlockDeviceMappings": [
-                {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 20, "VolumeType": "gp3", "Iops": 3500}},
-                {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 10, "VolumeType": "gp3", "DeleteOnTermination": True}},
-            ],
-            "TagSpecifications": [
-                {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "orders"}]},
-                {"ResourceType": "volume", "Tags": [{"Key": "team", "Value": "a"}]},
-            ],
-            **changed,
-        }
-        made = self.ec2.run_instances(**{k: v for k, v in asked.items() if v is not None})
-        instance_id = str(made["Instances"][0]["InstanceId"])
-        self.confirmed(instance_id)
-        return instance_id
-
-    def confirmed(self, instance_id: str) -> contract.Confirmed:
-        found: contract.Confirmed = self.wait(contract.CONFIRM_RUNNING, contract.InstanceInput(REGION, instance_id))
-        return found
-
-    def blueprint(self, instance_id: str) -> Blueprint:
-        found: contract.Inspected = self.run(contract.INSPECT, contract.InspectInput(REGION, instance_id))
-        return found.blueprint
-
-    def launch_input(self, old: Blueprint, pool: str = f"{A}/m6a.large/spot", **changed: Any) -> contract.LaunchInput:
-        zone = pool.split("/")[0]
-        given = contract.LaunchInput(REGION, old, pool, self.world["subnets"][zone], uuid.uuid4().hex, TAGS)
-        return replace(given, **changed)
-
-    def end(self, *instance_ids: str) -> None:
-        for instance_id in instance_ids:
-            self.run(contract.TERMINATE, contract.TerminateInput(REGION, instance_id))
-        for instance_id in instance_ids:
-            self.wait(contract.CONFIRM_TERMINATED, contract.InstanceInput(REGION, instance_id))
-
-
-@pytest.fixture(scope="module")
-def cloud(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    folder: Path = tmp_path_factory.mktemp("lab")
-    settings = LabSettings(folder, leases.port(), leases.port(), 8080, profile=QUICK)
-    app = build(settings, with_hosts=False)
-    server = Server(app, settings.port)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{settings.port}"
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "tester",
-            "AWS_SECRET_ACCESS_KEY": "none",
-        }.items():
-            environment.setenv(name, value)
-        clients = Clients()
-        clients.warm([REGION])
-        named = {activity._Definition.must_from_callable(one).name or "": one for one in ec2_activities(clients)}
-        yield Cloud(url, httpx.get(f"{url}/_lab/world").json(), clients, named)
-    server.shutdown()
-    app.world.clock.close()
-
-
-@pytest.fixture
-def clean(cloud: Cloud) -> Iterator[Cloud]:
-    """The lab without faults, also after a test that failed."""
-    yield cloud
-    httpx.delete(f"{cloud.url}/_lab/faults")
-    cloud.post("/permissions", deny=[])
+__all__ = ["clean", "cloud"]  # fixtures
 
 
 def test_every_activity_of_the_contract_is_there(cloud: Cloud) -> None:
@@ -243,7 +108,7 @@ def test_credits_follow_a_burstable_server(cloud: Cloud) -> None:
 
 
 def test_a_launch_is_made_once_and_found_by_its_token(cloud: Cloud) -> None:
-    given = cloud.launch_input(_plain(cloud))
+    given = cloud.launch_input(cloud.plain())
     assert cloud.run(contract.FIND_BY_TOKEN, contract.TokenInput(REGION, given.token)).instance_id == ""
     first = cloud.run(contract.LAUNCH, given)
     assert first.calls[-1:] == ["RunInstances"]
@@ -256,19 +121,8 @@ def test_a_launch_is_made_once_and_found_by_its_token(cloud: Cloud) -> None:
     assert "next attempt" in cloud.fails("BadState", contract.LAUNCH, given)
 
 
-def _plain(cloud: Cloud) -> Blueprint:
-    """A new server's blueprint, which knows little more than its image."""
-    return Blueprint(
-        instance_id="", state="", region=REGION, account_id="", pool=f"{A}/m5.large/spot",
-        image_id=cloud.world["images"]["x86_64"], architecture="", virtualization_type="",
-        root_device_type="ebs", root_device_name="", vpc_id="", subnet_id=cloud.world["subnets"][A],
-        zone=A, private_ip="", public_ip="", network_interface_id="",
-        security_group_ids=[cloud.world["security_group_id"]],
-    )  # fmt: skip
-
-
 def test_a_new_server_gets_data_volumes_that_outlive_it(cloud: Cloud) -> None:
-    given = cloud.launch_input(_plain(cloud), data_volumes_gib=[5, 7])
+    given = cloud.launch_input(cloud.plain(), data_volumes_gib=[5, 7])
     instance_id = cloud.run(contract.LAUNCH, given).instance_id
     cloud.confirmed(instance_id)
     found = cloud.blueprint(instance_id)
@@ -299,7 +153,7 @@ def test_a_new_server_gets_data_volumes_that_outlive_it(cloud: Cloud) -> None:
 )
 def test_each_refusal_of_a_launch_has_its_kind_and_is_asked_once(clean: Cloud, code: str, kind: str) -> None:
     clean.post("/faults", action="RunInstances", kind="fail", code=code, message="in the lab")
-    words = clean.fails(kind, contract.LAUNCH, clean.launch_input(_plain(clean)))
+    words = clean.fails(kind, contract.LAUNCH, clean.launch_input(clean.plain()))
     assert code in words
     assert "launching" in words
     found = httpx.get(f"{clean.url}/_lab/faults").json()["faults"]
@@ -307,7 +161,7 @@ def test_each_refusal_of_a_launch_has_its_kind_and_is_asked_once(clean: Cloud, c
 
 
 def test_a_launch_whose_answer_is_lost_is_not_made_twice(clean: Cloud) -> None:
-    given = clean.launch_input(_plain(clean))
+    given = clean.launch_input(clean.plain())
     clean.post("/faults", action="RunInstances", kind="lose")
     clean.fails("Unavailable", contract.LAUNCH, given)
     made = clean.run(contract.LAUNCH, given, attempt=2)
@@ -405,77 +259,12 @@ def test_targets_are_found_registered_and_drained(cloud: Cloud) -> None:
         cloud.run(contract.DEREGISTER_TARGETS, targets)
     cloud.wait(contract.CONFIRM_DRAINED, targets)
     assert cloud.blueprint(instance_id).targets == []
+    # A group that is deleted in the meantime holds nobody up, but cannot be joined either
+    elb.delete_target_group(TargetGroupArn=arn)
+    cloud.run(contract.DEREGISTER_TARGETS, targets)
+    cloud.run(contract.CONFIRM_DRAINED, targets)
+    cloud.fails("Gone", contract.REGISTER_TARGETS, targets)
     cloud.end(instance_id)
-
-
-# Deciding
-
-
-def test_ranking_reads_the_market_and_ends_in_on_demand(cloud: Cloud) -> None:
-    old = replace(_plain(cloud), pool=f"{A}/m5.large/on-demand")
-    ranked = cloud.run(contract.RANK_POOLS, contract.RankInput(REGION, old, ServerPolicy()))
-    assert len(ranked.candidates) == 8
-    assert ranked.on_demand_now == ranked.hourly_now == 0.096
-    assert [c.pool.spot for c in ranked.candidates] == [True] * 6 + [False] * 2
-    assert all(0 < c.usd_per_hour < 0.096 for c in ranked.candidates[:6])
-    assert all(c.subnet_id == cloud.world["subnets"][c.pool.zone] for c in ranked.candidates)
-    assert all(c.placement_score for c in ranked.candidates[:6])
-    here = cloud.run(contract.RANK_POOLS, contract.RankInput(REGION, old, ServerPolicy(), same_zone=A))
-    assert {c.pool.zone for c in here.candidates} == {A}
-
-
-@pytest.mark.parametrize("asked", ["x", f"{A}/m6g.large/spot", f"{A}/m5.nope/spot", "us-east-1z/m5.large/spot"])
-def test_a_pool_that_cannot_be_is_refused(cloud: Cloud, asked: str) -> None:
-    cloud.fails("Refused", contract.RANK_POOLS, contract.RankInput(REGION, _plain(cloud), ServerPolicy(), asked))
-
-
-def test_the_ranking_does_without_scores_and_on_demand_prices(clean: Cloud) -> None:
-    for action in ("GetSpotPlacementScores", "GetProducts", "DescribeInstanceTypeOfferings"):
-        clean.post("/faults", action=action, kind="fail", code="InternalError", times=100)
-    # Prices are remembered for hours: other activities have asked for none yet.
-    fresh = {activity._Definition.must_from_callable(a).name or "": a for a in ec2_activities(clean.clients)}
-    ranked = replace(clean, activities=fresh).run(
-        contract.RANK_POOLS, contract.RankInput(REGION, _plain(clean), ServerPolicy(), same_zone=A)
-    )
-    assert ranked.candidates
-    assert ranked.on_demand_now == 0
-
-
-def test_the_check_names_what_is_denied_and_launches_nothing(clean: Cloud) -> None:
-    instance_id = clean.original()
-    old = clean.blueprint(instance_id)
-    ranked = clean.run(contract.RANK_POOLS, contract.RankInput(REGION, old, ServerPolicy(), same_zone=A))
-    actions = ["TerminateInstances", "CreateTags", "DetachVolume", "AttachVolume", "CreateSnapshot", "CreateVolume",
-               "DeleteVolume", "AssociateAddress", "AssignPrivateIpAddresses", "ModifyInstanceAttribute"]  # fmt: skip
-    check = contract.CheckInput(REGION, old, ranked.candidates, actions)
-    before = _instances(clean)
-    allowed = clean.run(contract.CHECK_LAUNCH, check)
-    assert (allowed.problems, allowed.missing_permissions, allowed.skip) == ([], [], {})
-    clean.post("/permissions", deny=["ec2:RunInstances", "ec2:DetachVolume"])
-    denied = clean.run(contract.CHECK_LAUNCH, check)
-    assert denied.missing_permissions == ["ec2:DetachVolume", "ec2:RunInstances"]
-    assert "iam-policy.json" in denied.problems[0]
-    assert "ec2:RunInstances" in clean.fails("PermissionMissing", contract.LAUNCH, clean.launch_input(old))
-    clean.post("/permissions", deny=[])
-    assert _instances(clean) == before
-    clean.end(instance_id)
-
-
-def _instances(cloud: Cloud) -> dict[str, str]:
-    found = httpx.get(f"{cloud.url}/_lab/truth").json()["instances"]
-    return {instance["id"]: instance["state"] for instance in found}
-
-
-def test_pools_without_quota_are_left_out(clean: Cloud) -> None:
-    instance_id = clean.original()
-    old = clean.blueprint(instance_id)
-    ranked = clean.run(contract.RANK_POOLS, contract.RankInput(REGION, old, ServerPolicy(), limit=4))
-    quotas = httpx.get(f"{clean.url}/_lab/quotas").json()
-    clean.post("/quotas", spot=0)
-    checked = clean.run(contract.CHECK_LAUNCH, contract.CheckInput(REGION, old, ranked.candidates))
-    clean.post("/quotas", **{name: quotas[name] for name in ("spot", "on_demand")})
-    assert set(checked.skip) == {str(c.pool) for c in ranked.candidates if c.pool.spot}
-    clean.end(instance_id)
 
 
 # The rest
@@ -499,7 +288,7 @@ def test_tags_are_set_and_removed(cloud: Cloud) -> None:
 def test_the_queue_gives_a_warning_until_it_is_deleted(cloud: Cloud) -> None:
     instance_id = cloud.original(InstanceMarketOptions={"MarketType": "spot"}, InstanceInitiatedShutdownBehavior=None)
     url = cloud.world["queue_url"]
-    cloud.post(f"/instances/{instance_id}/rebalance", via=["eventbridge"])
+    cloud.post(f"/instances/{instance_id}/rebalance", via=["sqs"])
     [(handle, body)] = queue.receive(cloud.clients, url, 2, REGION)
     assert json.loads(body)["detail"]["instance-id"] == instance_id
     queue.delete(cloud.clients, url, handle, REGION)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, get_type_hints
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -156,8 +156,6 @@ class Cloud:
         )
 
     def terminate(self, given: ec2.TerminateInput) -> ec2.Done:
-        if self.world.instances[given.instance_id].mounted and self.world.instances[given.instance_id].serving:
-            self._note_lost_writes(given.instance_id)
         self.world.end(given.instance_id)
         return ec2.Done(["TerminateInstances"])
 
@@ -309,8 +307,8 @@ class Cloud:
 
     # --- records
 
-    def record(self, batch: records.RecordBatch) -> int:
-        return self.records.apply(batch)
+    def record(self, given: records.RecordBatch) -> int:
+        return self.records.apply(given)
 
     def resting(self, given: records.CoolDownsInput) -> records.CoolDowns:
         return records.CoolDowns(self.cool_downs)
@@ -344,9 +342,6 @@ class Cloud:
             raise _failed("AgentSilent", f"no agent answers on {instance_id}")
         return one
 
-    def _note_lost_writes(self, instance_id: str) -> None:
-        """Terminated while it writes: what was acknowledged is on the volume, which lives on."""
-
 
 def _subject(argument: Any) -> str:
     if where := getattr(argument, "instance_id", ""):
@@ -363,8 +358,7 @@ def _failed(failure: str, words: str) -> ApplicationError:
 
 def _now() -> datetime:
     """The server's clock, as far as an activity can know it."""
-    started = activity.info().started_time
-    return started.astimezone(UTC) if started else datetime.now(UTC) + timedelta()
+    return activity.info().started_time.astimezone(UTC)
 
 
 _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
@@ -420,42 +414,6 @@ _CHANGES = frozenset(
         host.HOST_RESUME,
     }
 )
-_ARGUMENTS: dict[str, type] = {
-    ec2.INSPECT: ec2.InspectInput,
-    ec2.RANK_POOLS: ec2.RankInput,
-    ec2.CHECK_LAUNCH: ec2.CheckInput,
-    ec2.LAUNCH: ec2.LaunchInput,
-    ec2.FIND_BY_TOKEN: ec2.TokenInput,
-    ec2.CONFIRM_RUNNING: ec2.InstanceInput,
-    ec2.TERMINATE: ec2.TerminateInput,
-    ec2.CONFIRM_TERMINATED: ec2.InstanceInput,
-    ec2.VOLUMES_OF: ec2.InstanceInput,
-    ec2.KEEP_VOLUMES: ec2.VolumesInput,
-    ec2.TAG: ec2.TagInput,
-    ec2.MATCH_ATTRIBUTES: ec2.MatchInput,
-    ec2.DETACH_VOLUMES: ec2.AttachInput,
-    ec2.CONFIRM_DETACHED: ec2.AttachInput,
-    ec2.ATTACH_VOLUMES: ec2.AttachInput,
-    ec2.CONFIRM_ATTACHED: ec2.AttachInput,
-    ec2.CREATE_SNAPSHOTS: ec2.SnapshotInput,
-    ec2.CONFIRM_SNAPSHOTS: ec2.IdsInput,
-    ec2.CREATE_VOLUMES: ec2.CreateVolumesInput,
-    ec2.CONFIRM_VOLUMES: ec2.IdsInput,
-    ec2.DELETE_VOLUMES: ec2.IdsInput,
-    ec2.DELETE_SNAPSHOTS: ec2.IdsInput,
-    ec2.MOVE_ADDRESSES: ec2.AddressesInput,
-    ec2.REGISTER_TARGETS: ec2.TargetsInput,
-    ec2.CONFIRM_TARGETS: ec2.TargetsInput,
-    ec2.DEREGISTER_TARGETS: ec2.TargetsInput,
-    ec2.CONFIRM_DRAINED: ec2.TargetsInput,
-    host.HOST_READY: host.ReadyRequest,
-    host.HOST_INVENTORY: host.InventoryRequest,
-    host.HOST_QUIESCE: host.QuiesceRequest,
-    host.HOST_RESUME: host.ResumeRequest,
-    records.RECORD: records.RecordBatch,
-    records.COOL_DOWNS: records.CoolDownsInput,
-}
-
 
 class Stage:
     """Which cloud the session's workers play just now."""
@@ -473,7 +431,7 @@ class Stage:
         async def played(given: Any) -> Any:
             return await self.cloud.play(name, given)
 
-        played.__annotations__["given"] = _ARGUMENTS[name]
+        played.__annotations__["given"] = get_type_hints(_PLAYED[name])["given"]
         return activity.defn(name=name)(played)
 
     def _watch(self) -> Callable[..., Awaitable[Any]]:

@@ -1,0 +1,171 @@
+"""Servers, workers and a fresh fake cloud for each test.
+
+Most tests run on Temporal's time-skipping server: a limit of minutes costs nothing. What that server
+does not do (suggest continue-as-new, run a watch beside skipped time) runs on the dev server.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue
+from domain.servers import Handoff, ServerPolicy
+from stack.ports import Leases, accepts
+from stack.processes import Process
+from stack.temporal import DYNAMIC_CONFIG, TemporalServer
+from tests.workflows.cloud import Cloud, Stage
+from tests.workflows.under_test import Broken, Clock, ServerUnderTest
+from tests.workflows.world import LAUNCHED, OLD, REPLICA
+from worker import make_worker
+
+Given = Callable[..., Awaitable[ServerUnderTest]]
+
+
+@pytest.fixture(scope="session")
+def skipping_address(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The time-skipping test server, as a process of ours."""
+    port = leases.port()
+    process = Process(
+        name="temporal-test-server",
+        argv=[str(Path(sys.executable).parent / "temporal-test-server"), str(port)],
+        log=tmp_path_factory.mktemp("skipping") / "server.log",
+        probe=lambda: None if accepts(port) else "no answer yet",
+    )
+    yield from _running(process, port)
+
+
+@pytest.fixture(scope="session")
+def hasty_address(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A dev server that suggests continue-as-new after a short history."""
+    server = TemporalServer(
+        port=leases.port(),
+        http=leases.port(),
+        log=tmp_path_factory.mktemp("hasty") / "server.log",
+        dynamic_config={**DYNAMIC_CONFIG, "limit.historyCount.suggestContinueAsNew": "60"},
+    )
+    yield from _running(server.process(), server.port)
+
+
+def _running(process: Process, port: int) -> Iterator[str]:
+    process.start()
+    try:
+        process.wait_ready()
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture(scope="session")
+def broken() -> Iterator[Broken]:
+    handler = Broken()
+    loggers = [logging.getLogger(name) for name in ("temporalio", "asyncio")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    yield handler
+    for logger in loggers:
+        logger.removeHandler(handler)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def skipping(skipping_address: str, stage: Stage) -> AsyncIterator[Client]:
+    async with AsyncExitStack() as stack:
+        yield await _with_workers(stack, skipping_address, stage)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def hasty(hasty_address: str, stage: Stage) -> AsyncIterator[Client]:
+    async with AsyncExitStack() as stack:
+        yield await _with_workers(stack, hasty_address, stage)
+
+
+async def _with_workers(stack: AsyncExitStack, address: str, stage: Stage) -> Client:
+    """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
+    client = await Client.connect(address)
+    for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE):
+        await stack.enter_async_context(make_worker(client, queue, stage.control(), 20))
+    for instance_id in (OLD, REPLICA, *LAUNCHED):
+        await stack.enter_async_context(_agent(client, instance_id, stage))
+    return client
+
+
+def _agent(client: Client, instance_id: str, stage: Stage) -> Worker:
+    return Worker(
+        client,
+        task_queue=instance_queue(instance_id),
+        activities=stage.agent(),
+        max_concurrent_activities=5,
+        max_concurrent_activity_task_polls=1,
+    )
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def given(skipping: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest) -> AsyncIterator[Given]:
+    """Makes the server under test; what must always hold is looked at when the test has ended."""
+    async for make in _given(skipping, True, stage, broken, request):
+        yield make
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def given_watched(
+    hasty: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest
+) -> AsyncIterator[Given]:
+    """The same on the dev server, in real time, with agents that can be asked to watch."""
+    async for make in _given(hasty, False, stage, broken, request):
+        yield make
+
+
+async def _given(
+    client: Client, skips: bool, stage: Stage, broken: Broken, request: pytest.FixtureRequest
+) -> AsyncIterator[Given]:
+    made: list[ServerUnderTest] = []
+    broken.why.clear()
+
+    async def make(
+        handoff: Handoff = Handoff.STATELESS,
+        *,
+        targets: bool = False,
+        elastic: bool = False,
+        replica: bool = False,
+        **policy: Any,
+    ) -> ServerUnderTest:
+        stage.cloud = Cloud(handoff, targets=targets, elastic=elastic)
+        accepted = {"accepted_findings": ["no_address_moves"], **policy}
+        server = await ServerUnderTest.start(
+            client,
+            Clock(client, skips),
+            stage.cloud,
+            broken,
+            f"{abs(hash(request.node.nodeid)):x}",
+            ServerPolicy(handoff=handoff, **accepted),
+            replica=replica,
+        )
+        made.append(server)
+        return server
+
+    try:
+        yield make
+        for server in made:
+            await server.assert_true()
+        assert broken.why == []
+    finally:
+        for server in made:
+            await server.end()
+
+
+__all__ = ["RPCError"]
