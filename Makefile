@@ -18,7 +18,7 @@ setup: ## .venv with every package of requirements/dev.lock
 up: setup ## start everything in the background and print where it is
 	@$(python) -m stack up
 
-down: ## stop what `make up` started; the data stay
+down: ## stop what `make up` started; logs stay under var/log
 	@test ! -x $(python) || $(python) -m stack down
 
 status: setup ## what runs, and where

@@ -30,10 +30,8 @@ POLICY: dict[str, Any] = {
 
 def three_servers(stage: Stage) -> None:
     """Launched on demand by their owner, adopted, and under requests from now on."""
-    world = stage.lab.get("/_lab/world").raise_for_status().json()
-    owner = fleet.Owner(stage.stack.aws, world, stage.stalls)
-    originals = owner.launch_all()
-    for original in originals:
+    owner = fleet.Owner(stage.stack.aws, stage.world, stage.stalls)
+    for original in owner.launch_all():
         body = {
             "name": original.name,
             "region": stage.stack.region,
@@ -42,13 +40,13 @@ def three_servers(stage: Stage) -> None:
         }
         server_id = stage.api.adopt(body, f"demo-adopt-{original.name}")
         stage.servers[original.name] = Server(original.name, server_id, original.instance_id, original.endpoint)
-        stage.observer.watch(original.endpoint, clients=2 if original.name == "web" else 1)
+        stage.observer.watch(original.endpoint)
         stage.screen.say(
             f"{original.name}: {original.instance_id} adopted, handoff {original.handoff}; "
             f"{'writes' if original.endpoint.writes else 'requests'} go to {original.endpoint.url}"
         )
     for name in stage.servers:
-        until(f"the agent of {name} reports", 20.0, lambda name=name: stage.primary(name)["agent_seen_at"])  # type: ignore[misc]
+        _agent_reports(stage, name)
 
 
 def a_plan(stage: Stage) -> None:
@@ -121,6 +119,10 @@ def never_healthy(stage: Stage) -> None:
         stage.play("never healthy", "orders", operation_id, expected="rolled_back", before=before["id"])
     finally:
         stage.tell_lab("/_lab/hooks", {})
+
+
+def _agent_reports(stage: Stage, name: str) -> None:
+    until(f"the agent of {name} reports", 20.0, lambda: stage.primary(name)["agent_seen_at"])
 
 
 def _rescue(stage: Stage, act: str, name: str, **notes: Any) -> Operation:

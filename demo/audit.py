@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from demo.control_plane import Operation
+
 OUR_TAGS = "spot-optimizer:"
 Truth = Mapping[str, Any]
 
@@ -68,6 +70,11 @@ def duplicates(truth: Truth, made: Iterable[LedgerRow], originals: Collection[st
         if (row["client_token"], row["id"]) not in expected and times[str(row["client_token"])] <= 1:
             found.append(f"instance {row['id']} was made by no token of the ledger")
     return found
+
+
+def unasked(operations: Iterable[Operation], asked: Collection[str]) -> list[str]:
+    """A request carried out twice, or a notice acted on twice, is an operation that nobody knows of."""
+    return [f"nobody asked for {one.kind} {one.id}" for one in operations if one.id not in asked]
 
 
 def runs(journal: Iterable[Mapping[str, Any]], now: float) -> list[Run]:

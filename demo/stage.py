@@ -21,6 +21,7 @@ from stack.up import Stack
 
 _OPERATION_S = 60.0
 _LOOK_S = 0.25
+_ASK_S = 1.0  # how often the API is asked what the stream would tell
 _FAILOVER_STARTS_S = 10.0
 
 
@@ -49,6 +50,7 @@ class Stage:
     observer: Observer
     follower: Follower
     screen: Screen
+    world: Mapping[str, Any]  # what a client has to know to launch in the lab
     stalls: Stalls
     chance: random.Random
     servers: dict[str, Server] = field(default_factory=dict)
@@ -134,7 +136,7 @@ class _Steps:
     def ended(self) -> Operation | None:
         events = self._stage.follower.wait(self._place, _LOOK_S)
         over = self._show(events)
-        if not over and time.monotonic() - self._asked_at < 2 * _LOOK_S:
+        if not over and time.monotonic() - self._asked_at < _ASK_S:
             return None
         self._asked_at = time.monotonic()
         found = self._stage.api.operation(self._operation_id)

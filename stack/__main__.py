@@ -10,17 +10,16 @@ import sys
 import time
 from pathlib import Path
 
-from stack import credentials, database, ports, settings, state
+from stack import credentials, ports, settings, state
 from stack.settings import REPOSITORY, StackSettings
 from stack.state import Phase, State
-from stack.supervisor import supervise
 
 _START_S = 300  # the first start may install the database's package
 _STOP_S = 90
 
 
 def main(arguments: list[str]) -> int:
-    commands = {"up": up, "down": down, "status": status, "clean": clean, "supervise": supervise}
+    commands = {"up": up, "down": down, "status": status, "clean": clean, "supervise": _supervise}
     if len(arguments) != 1 or arguments[0] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
@@ -51,7 +50,7 @@ def up(chosen: StackSettings) -> int:
 
 
 def down(chosen: StackSettings) -> int:
-    """Stop what `up` started; the data stay."""
+    """Stop what `up` started."""
     found = state.read(chosen.var)
     if found is None or not state.is_held(chosen.var):
         print("Nothing is running.")
@@ -67,7 +66,7 @@ def down(chosen: StackSettings) -> int:
             )
             return 1
         time.sleep(0.1)
-    print("Stopped. The data stay under var/; `make clean` deletes them.")
+    print("Stopped. The lab's world ended with it; the next `make up` begins a new one. Logs stay until `make clean`.")
     return 0
 
 
@@ -83,11 +82,19 @@ def status(chosen: StackSettings) -> int:
 
 def clean(chosen: StackSettings) -> int:
     """Stop everything and delete its data and logs."""
+    from stack import database  # brings SQLAlchemy, which the other commands do without
+
     code = down(chosen)
     if code == 0:
         database.clean(chosen.var)
         shutil.rmtree(chosen.var, ignore_errors=True)
     return code
+
+
+def _supervise(chosen: StackSettings) -> int:
+    from stack.supervisor import supervise  # brings everything
+
+    return supervise(chosen)
 
 
 def _start_daemon(var: Path) -> subprocess.Popen[bytes]:
@@ -133,6 +140,7 @@ Logs                       {var / "log"}""")
         known = credentials.load_or_make(var)
         print(f"Client token               {known.client_token}")
         print(f"Admin token                in {credentials.path_in(var)}")
+        print(f"\nexport SPOT_URL={found.urls.get('api', '')} SPOT_TOKEN={known.client_token}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Self
 # Name of the port -> (environment variable that chooses it, what `make up` takes by default).
 # None: any free port.
 VARIABLES: Mapping[str, tuple[str, int | None]] = {
-    "api": ("SPOT_API_PORT", 8000),
+    "api": ("SPOT_API_PORT", 8080),
     "temporal": ("TEMPORAL_PORT", 7233),
     "temporal_ui": ("TEMPORAL_UI_PORT", 8233),
     "lab": ("LAB_PORT", 4566),
@@ -41,7 +41,7 @@ class PortsInUse(Exception):
 
     def __init__(self, taken: Mapping[str, int]) -> None:
         lines = [f"  {VARIABLES[name][0]}={port} ({name}) is in use" for name, port in taken.items()]
-        example = " ".join(f"{VARIABLES[name][0]}={port + 1000}" for name, port in taken.items())
+        example = " ".join(f"{VARIABLES[name][0]}={_another(port)}" for name, port in taken.items())
         super().__init__("\n".join(["Ports in use:", *lines, f"Choose others, for example: {example} make up"]))
         self.taken = dict(taken)
 
@@ -95,6 +95,10 @@ class Leases:
             if self.take(f"network-{number}"):
                 return f"127.{number}"
         raise RuntimeError("every loopback network from 127.20 to 127.249 is leased by another stack")
+
+
+def _another(port: int) -> int:
+    return port + 10_000 if port < 50_000 else port - 10_000
 
 
 def is_free(port: int) -> bool:

@@ -31,7 +31,7 @@ class StackSettings:
     prices: Path | None = None
     workers: int = 1
     parts: frozenset[str] = frozenset(PARTS)
-    standard_ports: bool = False  # 8000, 7233, ... instead of any that are free
+    standard_ports: bool = False  # 8080, 7233, ... instead of any that are free
     port_choices: Mapping[str, str] = field(default_factory=dict)  # environment variables of stack.ports
     search_attributes: Mapping[str, str] = field(default_factory=dict)  # name -> Keyword, Int, Datetime, ...
     extra: Mapping[str, str] = field(default_factory=dict)  # more environment for every program

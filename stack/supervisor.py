@@ -74,7 +74,7 @@ def _run(settings: StackSettings, orders: _Orders) -> None:
         crashes = {name: _Crashes() for name in stack.processes}
         state.write(settings.var, _state(stack))
         while not orders.stop_within(0.5):
-            revived = [name for name, process in stack.processes.items() if _revive(process, crashes[name])]
+            revived = [name for name, process in stack.processes.items() if _revive(stack, process, crashes[name])]
             if revived:
                 state.write(settings.var, _state(stack))
         print("stopping", flush=True)
@@ -101,13 +101,16 @@ class _Crashes:
         self.due_at = None
 
 
-def _revive(process: Process, crashes: _Crashes) -> bool:
+def _revive(stack: Stack, process: Process, crashes: _Crashes) -> bool:
     """Start it again if it has ended and its pause is over; True when it was started."""
     if process.running or not crashes.due():
         return False
     print(f"{process.name} ended with exit code {process.exit_code}; starting it again", flush=True)
     crashes.restarted()
-    process.start()
+    try:
+        stack.restart(process.name)
+    except StartFailed as error:
+        print(error, flush=True)  # the next round tries again, after a longer pause
     return True
 
 

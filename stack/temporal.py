@@ -73,6 +73,12 @@ class TemporalServer:
         return None if answer.is_success else f"namespace {NAMESPACE}: HTTP {answer.status_code}"
 
 
+def forget(database: Path) -> None:
+    """Delete the state that a server, now stopped, has kept."""
+    for path in database.parent.glob(f"{database.name}*"):  # SQLite's -wal and -shm are beside it
+        path.unlink()
+
+
 def _environment() -> Mapping[str, str]:
     # Not TEMPORAL_*: the CLI would take an address or a profile of the user's from there.
     return {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}

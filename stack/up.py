@@ -7,6 +7,10 @@
         stack.restart("worker-1")
 
 Several stacks can run at once: each has its own folder, ports and loopback network.
+
+The lab's instances live as long as the lab. So a stack that starts a lab also starts with empty
+records (of its private database; one that DATABASE_URL names is left as it is) and an empty Temporal:
+what they knew of is gone. While it runs, each part can be killed and restarted and keeps its data.
 """
 
 from __future__ import annotations
@@ -184,10 +188,14 @@ class Stack:
             own = database.private(self.settings.var, self.ports["database"])
             self.database = own
             self._run(own.process)
+            if self._has("lab"):
+                own.create_schema(database.SCHEMA)
         programs.migrate(self.settings, self.environment)
         self._report("the schema is up to date")
 
     def _raise_temporal(self) -> None:
+        if self._has("lab"):
+            temporal.forget(self.settings.var / "temporal.db")
         server = temporal.TemporalServer(
             port=self.ports["temporal"],
             http=self.ports["temporal_http"],

@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
+from api.database import Database
 from api.gateway import Operations, OperationsError
 from api.services import Services
 from api.settings import Settings
@@ -186,3 +188,8 @@ def problem(answer: httpx.Response) -> str:
 
 def settings_for(url: str, **values: Any) -> Settings:
     return Settings(database_url=SecretStr(url), signing_key=SecretStr(KEY), admin_token=SecretStr(ADMIN), **values)
+
+
+def away() -> Database:
+    """A database at a port where nothing listens."""
+    return Database(create_engine("mysql+pymysql://nobody@127.0.0.1:1/nothing"))

@@ -11,7 +11,6 @@ from domain import comparison, ec2, planning
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
-from domain.operations import AttributeChange
 from domain.records import RecordKind
 from domain.servers import Handoff, Placement, Retire, ServerShape
 from domain.states import InstanceState
@@ -95,20 +94,14 @@ async def _commit(op: Operation, work: HandoffWork) -> None:
             primary=work.m.new.placement,
             replica=_replica_after(op, work),
             filesystems=work.m.filesystems,
-            blueprint=replace(
-                work.m.before,
-                instance_id=work.m.new.instance_id,
-                pool=str(work.m.new.candidate.pool),
-                network_interface_id=work.m.new.network_interface_id,
-                private_ip=work.m.new.private_ip,
-            ),
+            blueprint=work.blueprint_after(),
             kept_snapshots=op.shape.kept_snapshots,
         )
     )
 
 
 def former_state(op: Operation, work: HandoffWork) -> InstanceState:
-    if work.m.old_gone:
+    if work.m.old.instance_id in op.gone:
         return InstanceState.TERMINATED
     return InstanceState.RUNNING_REPLICA if keeps_old(op) else InstanceState.TERMINATING
 
@@ -128,19 +121,19 @@ def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
 
 async def compare(op: Operation, work: HandoffWork) -> None:
     """Every attribute before and after; `Unexplained` when one differs without a reason."""
-    changes = await _changes(op, work, protection_pending=True)
+    after = await _look_again(op, work, protection_pending=True)
+    changes = comparison.compare(work.m.before, after, moved=True, protection_pending=True)
     op.describe(changes=changes)
     if bad := comparison.unexplained(changes):
         words = "; ".join(f"{c.attribute}: {c.before} -> {c.after}" for c in bad)
         raise ApplicationError(f"unexplained difference: {words}", type=Failure.UNEXPLAINED, non_retryable=True)
 
 
-async def _changes(op: Operation, work: HandoffWork, *, protection_pending: bool) -> list[AttributeChange]:
+async def _look_again(op: Operation, work: HandoffWork, *, protection_pending: bool) -> Blueprint:
     match = ec2.MatchInput(op.server.region, work.m.new.instance_id, work.m.before, protection=not protection_pending)
     await op.ec2(ec2.MATCH_ATTRIBUTES, match, ec2.Done, FOREVER if op.committed else CALL)
     look = ec2.InspectInput(op.server.region, work.m.new.instance_id)
-    after = (await op.ec2(ec2.INSPECT, look, ec2.Inspected)).blueprint
-    return comparison.compare(work.m.before, after, moved=True, protection_pending=protection_pending)
+    return (await op.ec2(ec2.INSPECT, look, ec2.Inspected, FOREVER if op.committed else CALL)).blueprint
 
 
 async def wind_up(op: Operation, work: HandoffWork) -> None:
@@ -151,8 +144,9 @@ async def wind_up(op: Operation, work: HandoffWork) -> None:
 
 async def _retire(op: Operation, work: HandoffWork) -> None:
     if keeps_old(op) and not work.m.old_gone:
-        op.note(f"{work.m.old.instance_id} stays as the replica")
-    elif not work.m.old_gone:
+        await work.restart_as_replica()
+    elif work.m.old.instance_id not in op.gone:
+        # Also when it was found gone: its spot request and its place in the ledger are still open.
         root = work.m.before.root
         dies_with = [root.volume_id] if root and root.delete_on_termination else []
         await end_instance(op, work.m.old, dies_with)
@@ -161,5 +155,7 @@ async def _retire(op: Operation, work: HandoffWork) -> None:
 
 
 async def _receipt(op: Operation, work: HandoffWork) -> None:
-    op.describe(changes=await _changes(op, work, protection_pending=False))
+    after = await _look_again(op, work, protection_pending=False)
+    op.describe(changes=comparison.compare(work.m.before, after, moved=True))
+    op.shape = replace(op.shape, blueprint=after)
     workflow.logger.info("%s is served by %s", op.server.name, work.m.new.instance_id)

@@ -19,7 +19,7 @@ from domain.servers import Placement
 from domain.states import InstanceState
 from workflows.operation import Operation, explain, failure_of
 from workflows.replacement import Replacement
-from workflows.timeouts import UNDO, poll
+from workflows.timeouts import FOREVER, UNDO, poll
 
 _TOKEN_SEARCHES = 12  # half a second apart: longer than describes lag behind a launch
 
@@ -196,14 +196,14 @@ async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[
     target = ec2.InstanceInput(op.server.region, placement.instance_id)
     _record_ending(op, placement.instance_id, InstanceState.TERMINATING, reason, "terminate_requested_at")
     ending = ec2.TerminateInput(op.server.region, placement.instance_id, placement.spot_request_id)
-    await op.ec2(ec2.TERMINATE, ending, ec2.Done, UNDO)
+    await op.ec2(ec2.TERMINATE, ending, ec2.Done, FOREVER if op.committed else UNDO)
     try:
         await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.Confirmed, poll(op.policy.terminate_timeout_s))
     except ActivityError:
         op.needs_attention(
             f"{placement.instance_id} is not terminated {op.policy.terminate_timeout_s:.0f} s after it was asked to"
         )
-        await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.Confirmed, poll(3600.0))
+        await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.Confirmed, FOREVER if op.committed else poll(3600.0))
     op.gone.add(placement.instance_id)
     _record_ending(op, placement.instance_id, InstanceState.TERMINATED, reason, "terminate_confirmed_at")
     for resource_id in (placement.instance_id, *dies_with):

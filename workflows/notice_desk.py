@@ -66,6 +66,19 @@ class NoticeDesk:
         if request.request_id not in self._server.requests:
             self._server.accept(request)
 
+    def started(self, running: Running) -> None:
+        """What was said while its workflow was being started, it has not heard."""
+        primary = running.shape.primary
+        notice = self._doomed.get(primary.instance_id) if primary else None
+        if notice and running.kind in _RESCUES and running.request.notice is None:
+            asyncio.create_task(running.tell(notice))  # noqa: RUF006
+
+    def settled(self, running: Running) -> None:
+        """What serves from now on may be doomed already: its rescue does not wait for the tidying up."""
+        primary = self._server.shape.primary
+        if primary and primary != running.shape.primary and (notice := self._doomed.get(primary.instance_id)):
+            self._rescue_again(notice, running)
+
     def after(self, running: Running, result: OperationResult) -> None:
         """When an operation has ended: is what now serves doomed? Then it is rescued."""
         primary = self._server.shape.primary

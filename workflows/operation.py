@@ -108,9 +108,11 @@ class Operation:
             self._abort = self._abort or Aborted(reason)
 
     def take_notice(self, notice: Notice) -> None:
+        if self.committed:
+            return  # the server looks at what serves now
         if notice.instance_id in self.replacements:
             self._abort = self._abort or Aborted(f"replacement {notice.instance_id} got an interruption notice", True)
-        elif self.shape.primary and self.shape.primary.instance_id == notice.instance_id and not self.committed:
+        elif self.shape.primary and self.shape.primary.instance_id == notice.instance_id:
             self.emergency = self.doomed = True
             self.deadline = notice.deadline
 

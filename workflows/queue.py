@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,6 +63,7 @@ class Running:
     handle: ChildWorkflowHandle[object, OperationResult]
     settled: bool = False  # committed: it only tidies up
     aborting: bool = False
+    broken_off: bool = False  # its workflow ended without a result
     follower: asyncio.Task[None] | None = None
 
     @classmethod
@@ -99,16 +101,19 @@ class Running:
         try:
             return await self.handle
         except FailureError as error:
+            self.broken_off = True
             reason = f"its workflow ended without a result: {error.cause or error}"
             receipt = Receipt(self.operation_id, self.kind, Outcome.NEEDS_ATTENTION, reason=reason)
             return OperationResult(Outcome.NEEDS_ATTENTION, self.shape, receipt)
 
     async def abort(self, reason: str) -> None:
         self.aborting = True
-        await self.handle.signal("abort", reason)
+        with suppress(FailureError):  # it has ended just now: its result is on its way
+            await self.handle.signal("abort", reason)
 
     async def tell(self, notice: Notice) -> None:
-        await self.handle.signal("notice", notice)
+        with suppress(FailureError):  # as above; what is doomed is looked at again when the result is there
+            await self.handle.signal("notice", notice)
 
     def view(self) -> OperationView:
         return OperationView(self.operation_id, self.kind, int(self.request.priority), OperationStatus.RUNNING)
@@ -119,12 +124,13 @@ class Queue:
         self.last_operation = last_operation
         self.latest: Running | None = None
         self._waiting: list[Waiting] = []
+        self._starting = False
         self._running: list[Running] = []
         self._done: dict[str, OperationStatus] = {}
 
     @property
     def idle(self) -> bool:
-        return not self._waiting and not self._running
+        return not self._waiting and not self._running and not self._starting
 
     @property
     def busy(self) -> bool:
@@ -147,24 +153,32 @@ class Queue:
         return not self._running
 
     def take(self) -> Waiting:
+        self._starting = True
         return self._waiting.pop(0)
+
+    def not_started(self, waiting: Waiting) -> None:
+        self._starting = False
+        self._done[waiting.operation_id] = OperationStatus.CANCELLED
 
     def drop(self, operation: str) -> Waiting | None:
         found = next((one for one in self._waiting if one.operation_id == operation), None)
         if found:
             self._waiting.remove(found)
+            self._done[operation] = OperationStatus.CANCELLED
         return found
 
     def waits_for(self, kind: OperationKind) -> bool:
         return any(one.kind is kind for one in self._waiting)
 
     def started(self, running: Running) -> None:
+        self._starting = False
         self._running.append(running)
         self.latest = running
         self.last_operation = running.operation_id
 
-    def finished(self, running: Running) -> None:
+    def finished(self, running: Running, outcome: Outcome) -> None:
         self._running.remove(running)
+        self._done[running.operation_id] = OperationStatus(outcome.value)
 
     def find_running(self, operation: str) -> Running | None:
         return next((one for one in self._running if one.operation_id == operation), None)
@@ -172,7 +186,7 @@ class Queue:
     def status_of(self, operation: str) -> OperationStatus:
         if self.find_running(operation):
             return OperationStatus.RUNNING
-        return OperationStatus.QUEUED
+        return self._done.get(operation, OperationStatus.QUEUED)
 
     def running_view(self) -> OperationView | None:
         first = self.foreground or (self._running[0] if self._running else None)

@@ -38,6 +38,10 @@ class Recorder:
     def seq(self) -> int:
         return self._seq
 
+    @property
+    def caught_up(self) -> bool:
+        return self._applied >= self._seq
+
     def add(self, kind: RecordKind, /, **payload: Any) -> None:
         self._seq += 1
         self._waiting.append(Record(self._seq, workflow.now(), kind, payload))

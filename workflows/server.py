@@ -56,14 +56,16 @@ class ServerWorkflow:
     @workflow.run
     async def run(self, start: ServerInput) -> None:
         self.watches.follow(self.shape)
-        while not self.ended:
-            await workflow.wait_condition(lambda: self.queue.may_start() or self._may_continue())
+        while not (self.ended and self.queue.idle):
+            await workflow.wait_condition(
+                lambda: self.queue.may_start() or self._may_continue() or (self.ended and self.queue.idle)
+            )
             if self.queue.may_start():
                 await self._start_next()
-            else:
-                await self._continue_as_new()
+            elif self._may_continue():
+                self._continue_as_new()
         self.watches.stop()
-        await workflow.wait_condition(lambda: self.queue.idle and workflow.all_handlers_finished())
+        await workflow.wait_condition(workflow.all_handlers_finished)
         await self.recorder.written()
 
     # --- what may be asked
@@ -111,7 +113,8 @@ class ServerWorkflow:
         """An operation has committed: the server's shape is the new one, whatever it still tidies up."""
         if (running := self.queue.find_running(settled.operation_id)) and not running.settled:
             running.settled = True
-            self._take_shape(settled.shape)
+            self._take_shape(running, settled.shape)
+            self.desk.settled(running)
 
     @workflow.query
     def state(self) -> ServerView:
@@ -145,21 +148,31 @@ class ServerWorkflow:
                 outcome=Outcome.CANCELLED.value,
                 reason=refusal[1],
             )
+            self.queue.not_started(waiting)
             return
         running = await Running.start(waiting, self.server, self.policy, self.shape, self.queue.last_operation)
         self.queue.started(running)
+        self.desk.started(running)
         running.follower = asyncio.create_task(self._follow(running))
 
     async def _follow(self, running: Running) -> None:
         result = await running.result()
+        if running.broken_off:
+            # It wrote no end of its own, and the records of the next operation come after its end.
+            self.recorder.add(
+                RecordKind.OPERATION_ENDED,
+                operation_id=running.operation_id,
+                outcome=result.outcome.value,
+                reason=result.receipt.reason,
+            )
         self._take_result(running, result)
-        self.queue.finished(running)
+        self.queue.finished(running, result.outcome)
         self.desk.after(running, result)
 
     def _take_result(self, running: Running, result: OperationResult) -> None:
         if result.outcome is Outcome.COMMITTED or running.settled:
             if not running.settled or running is self.queue.latest:
-                self._take_shape(result.shape)
+                self._take_shape(running, result.shape)
         else:
             lost = self.shape.replica is not None and result.shape.replica is None
             self.shape = replace(
@@ -176,23 +189,36 @@ class ServerWorkflow:
         if found:
             self.shape = replace(self.shape, filesystems=list(found))
 
-    def _take_shape(self, shape: ServerShape) -> None:
-        now = workflow.now().timestamp()
-        resting = {pool: until for pool, until in shape.cool_downs.items() if until > now}
-        self.shape = replace(shape, cool_downs=resting, filesystems=shape.filesystems or self.shape.filesystems)
+    def _take_shape(self, running: Running, shape: ServerShape) -> None:
+        """What the operation changed; the rest stays, since another may have changed it meanwhile."""
+        now, before, mine = workflow.now().timestamp(), running.shape, self.shape
+        cool_downs = {**mine.cool_downs, **shape.cool_downs}
+        self.shape = ServerShape(
+            primary=mine.primary if shape.primary == before.primary else shape.primary,
+            replica=mine.replica if shape.replica == before.replica else shape.replica,
+            filesystems=shape.filesystems or mine.filesystems,
+            cool_downs={pool: until for pool, until in cool_downs.items() if until > now},
+            blueprint=mine.blueprint if shape.blueprint == before.blueprint else shape.blueprint,
+            kept_snapshots=(
+                mine.kept_snapshots if shape.kept_snapshots == before.kept_snapshots else shape.kept_snapshots
+            ),
+        )
         self.watches.follow(self.shape)
 
     # --- continue as new
 
     def _may_continue(self) -> bool:
-        return workflow.info().is_continue_as_new_suggested() and self.queue.idle and workflow.all_handlers_finished()
+        """When nothing is under way, records included: nothing may be awaited in between."""
+        return (
+            workflow.info().is_continue_as_new_suggested()
+            and not self.ended
+            and self.queue.idle
+            and self.recorder.caught_up
+            and workflow.all_handlers_finished()
+        )
 
-    async def _continue_as_new(self) -> None:
+    def _continue_as_new(self) -> None:
         self.watches.stop()
-        await self.recorder.written()
-        if not self.queue.idle:
-            self.watches.follow(self.shape)
-            return  # something came while the records were written
         latest = dict(list(self.requests.items())[-500:])
         workflow.continue_as_new(
             ServerInput(

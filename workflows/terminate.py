@@ -25,6 +25,7 @@ class TerminateWorkflow:
     @workflow.init
     def __init__(self, start: OperationInput) -> None:
         self.op = Operation(start)
+        self.roots: list[str] = []  # of the instances that are released
         wired(self.op)
 
     @workflow.run
@@ -46,14 +47,18 @@ class TerminateWorkflow:
         return True
 
     async def end(self, placement: Placement) -> None:
+        await end_instance(self.op, placement, await self.volumes_of(placement))
+
+    async def volumes_of(self, placement: Placement) -> list[str]:
+        """Those that end with the instance: its root."""
         where = ec2.InstanceInput(self.op.server.region, placement.instance_id)
-        volumes = (await self.op.ec2(ec2.VOLUMES_OF, where, ec2.Made, FOREVER)).ids
-        await end_instance(self.op, placement, volumes)
+        return (await self.op.ec2(ec2.VOLUMES_OF, where, ec2.Made, FOREVER)).ids
 
     async def release(self) -> bool:
         op = self.op
         await op.step("commit", lambda: op.commit(ServerShape()))
         for placement in self.instances:
+            self.roots += await self.volumes_of(placement)
             op.recorder.add(
                 RecordKind.INSTANCE, instance_id=placement.instance_id, state=InstanceState.RELEASED.value, role=None
             )
@@ -80,6 +85,7 @@ class TerminateWorkflow:
         if self.op.start.request.kind is OperationKind.RELEASE:
             kept += [placement.instance_id for placement in self.instances]
             kept += [placement.spot_request_id for placement in self.instances if placement.spot_request_id]
-            if shape.blueprint and shape.blueprint.root:
+            kept += self.roots
+            if shape.blueprint and shape.blueprint.root and shape.blueprint.root.volume_id not in kept:
                 kept.append(shape.blueprint.root.volume_id)
         return kept

@@ -38,7 +38,7 @@ def run_instances_request(given: LaunchInput, *, public_ip: bool | None) -> dict
     }
     if old.user_data_base64:
         # boto3 encodes user data itself; sent as it is kept it would arrive encoded twice.
-        request["UserData"] = old.user_data_base64
+        request["UserData"] = base64.b64decode(old.user_data_base64)
     if pool.spot:
         request["InstanceMarketOptions"] = _spot(given.max_spot_usd_per_hour)
     return {name: value for name, value in request.items() if value not in ({}, [], "")}

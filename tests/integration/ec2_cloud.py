@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,14 +22,11 @@ from activities.ec2.registry import ec2_activities
 from domain import ec2 as contract
 from domain.blueprint import Blueprint
 from domain.names import ownership_tags
-from lab.__main__ import build
-from lab.app import Server
-from lab.contracts import FAST, LabSettings
 from stack.ports import Leases
+from stack.processes import Process
 
 REGION, A, B = "us-east-1", "us-east-1a", "us-east-1b"
 TAGS = ownership_tags("client-1", "srv-1", "op-1")
-QUICK = replace(FAST, launch_s=0.6, boot_s=0.1, terminate_s=0.3, stop_s=0.3, snapshot_s=0.5)
 UNKNOWN = "i-0123456789abcdef0"
 
 
@@ -136,25 +134,37 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    folder: Path = tmp_path_factory.mktemp("lab")
-    settings = LabSettings(folder, leases.port(), leases.port(), 8080, profile=QUICK)
-    app = build(settings, with_hosts=False)
-    server = Server(app, settings.port)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{settings.port}"
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "tester",
-            "AWS_SECRET_ACCESS_KEY": "none",
-        }.items():
-            environment.setenv(name, value)
-        clients = Clients()
-        clients.warm([REGION])
-        named = {activity._Definition.must_from_callable(one).name or "": one for one in ec2_activities(clients)}
-        yield Cloud(url, httpx.get(f"{url}/_lab/world").json(), clients, named)
-    server.shutdown()
-    app.world.clock.close()
+    """A lab of the module's own, as a process: two in one would share moto's state."""
+    folder, port = tmp_path_factory.mktemp("lab"), leases.port()
+    url = f"http://127.0.0.1:{port}"
+    lab = _lab(folder, url, port, leases.port())
+    lab.start()
+    try:
+        lab.wait_ready()
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in {"ENDPOINT_URL": url, "ACCESS_KEY_ID": "tester", "SECRET_ACCESS_KEY": "none"}.items():
+                environment.setenv(f"AWS_{name}", value)
+            clients = Clients()
+            clients.warm([REGION])
+            yield Cloud(url, httpx.get(f"{url}/_lab/world").json(), clients, named_activities(clients))
+    finally:
+        lab.stop()
+
+
+def _lab(folder: Path, url: str, port: int, imds_port: int) -> Process:
+    def unhealthy() -> str | None:
+        answer = httpx.get(f"{url}/_lab/health", timeout=2)
+        return None if answer.is_success else answer.text
+
+    argv = [sys.executable, "-m", "lab", "--no-hosts", "--port", str(port), "--imds-port", str(imds_port)]
+    argv += ["--region", REGION, "--state-dir", str(folder / "state")]
+    root = Path(__file__).parents[2]
+    return Process("lab", argv, folder / "lab.log", dict(os.environ), unhealthy, folder=root)
+
+
+def named_activities(clients: Clients) -> dict[str, Callable[[Any], Any]]:
+    """A fresh set, which remembers nothing, by the names of the contract."""
+    return {activity._Definition.must_from_callable(one).name or "": one for one in ec2_activities(clients)}
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
-from sqlalchemy import create_engine
 
 from api.app import create_app
 from api.auth import GuardedRoute, kinds_of
-from api.database import Database
 from api.services import Services
 from api.tokens import InstanceIdentity, Kind, read_instance, sign_instance
-from tests.api_world import KEY, World, problem
+from tests.api_world import KEY, World, away, problem
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -188,8 +186,3 @@ async def test_a_rescue_goes_through_while_the_database_is_down(world: World) ->
     forged_token = {"Authorization": f"Bearer {forged(world)}"}
     refused = await world.http.post(f"/api/servers/{server.id}/failover", headers=forged_token)
     assert refused.status_code == 503
-
-
-def away() -> Database:
-    """A database at a port where nothing listens."""
-    return Database(create_engine("mysql+pymysql://nobody@127.0.0.1:1/nothing"))

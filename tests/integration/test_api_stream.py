@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,12 @@ pytest_plugins = ["tests.api_fixtures"]
 PATIENCE_S = 20.0
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - the state is the code's under test, which has no event to wait for
+            await asyncio.sleep(0.01)
+
+
 class OwnServer(uvicorn.Server):
     """Leaves the signals to pytest."""
 
@@ -45,9 +51,7 @@ async def served(services: Services) -> AsyncIterator[str]:
     server = OwnServer(config)
     running = asyncio.create_task(server.serve([listener]))
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not server.started:
-                await asyncio.sleep(0.01)
+        await until(lambda: server.started)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
@@ -150,10 +154,8 @@ async def test_without_an_id_a_stream_begins_now(world: World, live: httpx.Async
 
 async def positioned(world: World) -> None:
     """Until the hub has told every reader where it begins."""
-    async with asyncio.timeout(PATIENCE_S):
-        hub = world.services.hub
-        while not all(r.start.done() for group in hub._readers.values() for r in group) or not hub.readers:
-            await asyncio.sleep(0.01)
+    hub = world.services.hub
+    await until(lambda: hub.readers > 0 and all(r.start.done() for group in hub._readers.values() for r in group))
 
 
 async def test_who_asks_for_expired_events_is_told_where_to_start_afresh(world: World, live: httpx.AsyncClient) -> None:
@@ -175,7 +177,7 @@ async def test_an_operations_stream_begins_with_its_state_and_ends_with_it(
     world: World, live: httpx.AsyncClient
 ) -> None:
     operation = world.operation(world.server())
-    mine, other = {"operation_id": operation.id}, {"operation_id": unique("op")}
+    other = unique("op")
 
     async with reading(live, world.tenant, f"/api/operations/{operation.id}/stream") as stream:
         snapshot = await anext(stream)
@@ -183,10 +185,10 @@ async def test_an_operations_stream_begins_with_its_state_and_ends_with_it(
         write(
             world,
             world.tenant,
-            NewEvent("operation.step", now, payload={"step": "launch"}, **mine),
-            NewEvent("operation.committed", now, **other),
-            NewEvent("operation.committed", now, **mine),
-            NewEvent("instance.terminated", now, **mine),
+            NewEvent("operation.step", now, payload={"step": "launch"}, operation_id=operation.id),
+            NewEvent("operation.committed", now, operation_id=other),
+            NewEvent("operation.committed", now, operation_id=operation.id),
+            NewEvent("instance.terminated", now, operation_id=operation.id),
         )
         rest = [event async for event in stream]
 
@@ -257,9 +259,7 @@ async def test_a_slow_reader_is_cut_off_and_slows_nobody(world: World) -> None:
         stuck = await connect_without_reading(url, world.tenant)
         async with reading(http, world.tenant, last="0") as stream:
             seen = [int((await anext(stream)).id) for _ in range(source.total)]
-            async with asyncio.timeout(PATIENCE_S):
-                while hub.readers > 1:
-                    await asyncio.sleep(0.01)
+            await until(lambda: hub.readers == 1)
         assert seen == list(range(1, source.total + 1))
         got = await asyncio.to_thread(drain, stuck)
         assert 0 < got < source.total * source.size, "the connection is closed before everything was sent"
@@ -291,6 +291,9 @@ def drain(stuck: socket.socket) -> int:
 async def test_a_stream_outlives_the_database_and_catches_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.hub.POLL_DOWN_S", 0.01)
     world.services.hub = Hub(Scripted(total=30, step=7, size=10, down=5), poll_s=0.005)
-    async with served(world.services) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
-        async with reading(http, world.tenant, last="0") as stream:
-            assert [int((await anext(stream)).id) for _ in range(30)] == list(range(1, 31))
+    async with (
+        served(world.services) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http,
+        reading(http, world.tenant, last="0") as stream,
+    ):
+        assert [int((await anext(stream)).id) for _ in range(30)] == list(range(1, 31))

@@ -9,18 +9,16 @@ from typing import Any
 
 import httpx
 import pytest
-from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.ec2 import queue
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.registry import ec2_activities
 from domain import ec2 as contract
 from domain.blueprint import Blueprint, Target
 from domain.comparison import compare, unexplained
 from stack.ports import Leases
-from tests.integration.ec2_cloud import REGION, TAGS, UNKNOWN, A, B, Cloud, clean, cloud
+from tests.integration.ec2_cloud import REGION, TAGS, UNKNOWN, A, B, Cloud, clean, cloud, named_activities
 
 __all__ = ["clean", "cloud"]  # fixtures
 
@@ -303,8 +301,6 @@ def test_an_endpoint_that_is_not_there_is_unavailable(
     cloud: Cloud, leases: Leases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{leases.port()}")
-    lost = {activity._Definition.must_from_callable(a).name or "": a for a in ec2_activities(Clients())}
-    words = replace(cloud, activities=lost).fails(
-        "Unavailable", contract.FIND_BY_TOKEN, contract.TokenInput(REGION, "t")
-    )
+    lost = replace(cloud, activities=named_activities(Clients()))
+    words = lost.fails("Unavailable", contract.FIND_BY_TOKEN, contract.TokenInput(REGION, "t"))
     assert "cannot be reached" in words

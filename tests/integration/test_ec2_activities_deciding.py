@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from temporalio import activity
 
-from activities.ec2.registry import ec2_activities
 from domain import ec2 as contract
 from domain.servers import ServerPolicy
-from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud
+from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud, named_activities
 
 __all__ = ["clean", "cloud"]  # fixtures
 
@@ -38,10 +36,8 @@ def test_the_ranking_does_without_scores_and_on_demand_prices(clean: Cloud) -> N
     for action in ("GetSpotPlacementScores", "GetProducts", "DescribeInstanceTypeOfferings"):
         clean.post("/faults", action=action, kind="fail", code="InternalError", times=100)
     # Prices are remembered for hours: other activities have asked for none yet.
-    fresh = {activity._Definition.must_from_callable(a).name or "": a for a in ec2_activities(clean.clients)}
-    ranked = replace(clean, activities=fresh).run(
-        contract.RANK_POOLS, contract.RankInput(REGION, clean.plain(), ServerPolicy(), same_zone=A)
-    )
+    fresh = replace(clean, activities=named_activities(clean.clients))
+    ranked = fresh.run(contract.RANK_POOLS, contract.RankInput(REGION, clean.plain(), ServerPolicy(), same_zone=A))
     assert ranked.candidates
     assert ranked.on_demand_now == 0
 

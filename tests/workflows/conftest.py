@@ -6,17 +6,17 @@ does not do (suggest continue-as-new, run a watch beside skipped time) runs on t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
-from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue
@@ -84,24 +84,26 @@ def broken() -> Iterator[Broken]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def skipping(skipping_address: str, stage: Stage) -> AsyncIterator[Client]:
-    async with AsyncExitStack() as stack:
-        yield await _with_workers(stack, skipping_address, stage)
+    async with _with_workers(skipping_address, stage) as client:
+        yield client
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hasty(hasty_address: str, stage: Stage) -> AsyncIterator[Client]:
-    async with AsyncExitStack() as stack:
-        yield await _with_workers(stack, hasty_address, stage)
+    async with _with_workers(hasty_address, stage) as client:
+        yield client
 
 
-async def _with_workers(stack: AsyncExitStack, address: str, stage: Stage) -> Client:
+@asynccontextmanager
+async def _with_workers(address: str, stage: Stage) -> AsyncIterator[Client]:
     """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
     client = await Client.connect(address)
-    for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE):
-        await stack.enter_async_context(make_worker(client, queue, stage.control(), 20))
-    for instance_id in (OLD, REPLICA, *LAUNCHED):
-        await stack.enter_async_context(_agent(client, instance_id, stage))
-    return client
+    workers = [make_worker(client, queue, stage.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
+    workers += [_agent(client, instance_id, stage) for instance_id in (OLD, REPLICA, *LAUNCHED)]
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    yield client
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+    await asyncio.gather(*running)
 
 
 def _agent(client: Client, instance_id: str, stage: Stage) -> Worker:
@@ -166,6 +168,3 @@ async def _given(
     finally:
         for server in made:
             await server.end()
-
-
-__all__ = ["RPCError"]

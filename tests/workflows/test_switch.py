@@ -16,3 +16,10 @@ async def test_a_stateless_server_moves_to_the_best_pool(given: Given) -> None:
     result = committed(await server.switch())
     assert result.receipt.to_pool == SPOT
     assert server.cloud.world.alive == ["i-1"]
+
+
+@pytest.mark.parametrize("n", range(6))
+async def test_again(given: Given, n: int) -> None:
+    server = await given(Handoff.VOLUMES)
+    result = committed(await server.switch())
+    print(server.cloud.story)

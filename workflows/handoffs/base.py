@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from domain import ec2
-from domain.blueprint import Blueprint
+from domain.blueprint import BlockDevice, Blueprint
 from domain.host import (
     HOST_QUIESCE,
     HOST_RESUME,
@@ -72,6 +72,27 @@ class HandoffWork(ABC):
         """After the commit: remove what is no longer needed; return the snapshots that are kept."""
         return list(self.op.shape.kept_snapshots)
 
+    def blueprint_after(self) -> Blueprint:
+        """Of the new instance, as far as it is known without asking: what it would be rescued by."""
+        new, pool = self.m.new, self.m.new.candidate.pool
+        return replace(
+            self.m.before,
+            instance_id=new.instance_id,
+            pool=str(pool),
+            zone=pool.zone,
+            subnet_id=new.candidate.subnet_id,
+            network_interface_id=new.network_interface_id,
+            private_ip=new.private_ip,
+            spot_request_id=new.spot_request_id,
+            block_devices=self.devices_after(),
+        )
+
+    def devices_after(self) -> list[BlockDevice]:
+        """The data volumes that came along, and the new instance's own root."""
+        own, root = self.m.new.volume_ids, self.m.before.root
+        roots = [replace(root, volume_id=own[0])] if root and own else []
+        return [*roots, *self.m.before.data_volumes]
+
     # --- fencing
 
     async def stop_old(self) -> None:
@@ -101,6 +122,10 @@ class HandoffWork(ABC):
         request = QuiesceRequest(self.op.start.operation_id, self.m.filesystems, budget)
         pickup = 5.0 if self.op.emergency else 15.0
         await self.op.host(instance_id, HOST_QUIESCE, request, QuiesceReport, budget, pickup)
+
+    async def restart_as_replica(self) -> None:
+        """What a former primary does as the replica: with state, nothing (invariant 1)."""
+        self.op.note(f"{self.m.old.instance_id} stays as the replica")
 
     async def restart_old(self) -> None:
         """Undo of the fence: the old workload serves again, once the new one surely does not."""

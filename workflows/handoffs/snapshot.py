@@ -43,9 +43,21 @@ class SnapshotHandoff(HandoffWork):
         await self.start_new()
         await self.enter_targets()
 
+    def devices_after(self) -> list[BlockDevice]:
+        copies = dict(zip((v.volume_id for v in self.m.before.data_volumes), self.copies, strict=True))
+        return [
+            replace(device, volume_id=copies.get(device.volume_id, device.volume_id))
+            for device in super().devices_after()
+        ]
+
     async def tidy(self) -> list[str]:
         """The last snapshot is kept until the next; the old volumes and older snapshots go."""
         volumes = [volume.volume_id for volume in self.m.before.data_volumes]
+        if self.m.old.instance_id not in self.op.gone:  # kept as the replica
+            pairs = [ec2.Attachment(volume.volume_id, volume.device) for volume in self.m.before.data_volumes]
+            on_old = ec2.AttachInput(self.region, self.m.old.instance_id, pairs)
+            await self.op.ec2(ec2.DETACH_VOLUMES, on_old, ec2.Done, FOREVER)
+            await self.op.ec2(ec2.CONFIRM_DETACHED, on_old, ec2.Done, FOREVER)
         await self._delete(ec2.DELETE_VOLUMES, volumes)
         await self._delete(ec2.DELETE_SNAPSHOTS, [*self.early, *self.op.shape.kept_snapshots])
         return self.final

@@ -30,3 +30,8 @@ class StatelessHandoff(HandoffWork):
             self.served()
         else:
             self.outage_ms = 0
+
+    async def restart_as_replica(self) -> None:
+        """It runs beside the primary, out of the target groups, so that it can take over at once."""
+        await self.restart_old()
+        await super().restart_as_replica()
