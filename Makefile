@@ -29,7 +29,7 @@ clean: ## stop everything; delete var/ and the caches of the tools
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 demo: setup ## the main job, played on the lab; report in var/demo/report.json
-	@$(python) -m stack.demo
+	@$(python) -m demo
 
 test: setup ## every test, against a real database and Temporal server
 	@$(python) -m pytest $(TESTS)

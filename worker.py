@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from activities.ec2.registry import ec2_activities
-from activities.fleet.activity import fleet_activities
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
+from activities.ec2.registry import ec2_activities
+from activities.fleet.activity import fleet_activities
 from activities.notices import QueueAccess, read_notices
 from db.session import make_engine, make_session_factory
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
@@ -97,8 +97,8 @@ def make_worker(client: Client, task_queue: str, activities: Sequence[object], s
 def queue_access(clients: Clients, settings: WorkerSettings) -> QueueAccess:
     region, url = settings.notice_queue_region, settings.notice_queue_url
     return QueueAccess(
-        receive=lambda wait_s: notice_queue.receive(clients, url, wait_s),
-        delete=lambda handle: notice_queue.delete(clients, url, handle),
+        receive=lambda wait_s: notice_queue.receive(clients, url, wait_s, region),
+        delete=lambda handle: notice_queue.delete(clients, url, handle, region),
         tags=lambda found_in, instance_id: notice_queue.instance_tags(clients, found_in or region, instance_id),
     )
 

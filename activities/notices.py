@@ -25,7 +25,7 @@ _KINDS = {
 }
 # A warning comes two minutes ahead (EC2 user guide, "Spot Instance interruption notices").
 _WARNING = timedelta(minutes=2)
-_WAIT_S = 20
+_WAIT_S = 5  # a long poll holds a thread, and the worker's shutdown, for at most this long
 log = logging.getLogger("notices")
 
 

@@ -22,7 +22,8 @@ def main() -> int:
         services = connect(settings)
     except ValidationError as error:
         for found in error.errors(include_input=False, include_url=False):
-            sys.stderr.write(f"setting {'.'.join(map(str, found['loc']))}: {found['msg']}\n")
+            name = str(found["loc"][0]) if found["loc"] else "settings"
+            sys.stderr.write(f"{name if name.isupper() else f'SPOT_{name.upper()}'}: {found['msg']}\n")
         return 2
     except (OSError, ValueError) as error:
         sys.stderr.write(f"the API cannot start: {error}\n")

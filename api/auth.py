@@ -17,6 +17,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.problems import FORBIDDEN, NOT_FOUND, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
@@ -119,8 +120,9 @@ async def _by_database(services: Services, text: str) -> Caller | None:
     kind, token_id = claimed
     try:
         token = await services.database.read(find_token, token_id)
-    except DBAPIError as error:
-        if is_unreachable(error) and (caller := services.tokens.find(text)):
+    except (DBAPIError, PoolTimeout) as error:
+        away = isinstance(error, PoolTimeout) or is_unreachable(error)
+        if away and (caller := services.tokens.find(text)):
             log.warning("database down: token %s goes by what was known of it", token_id)
             return caller
         raise

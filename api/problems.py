@@ -57,7 +57,6 @@ DATABASE_UNREACHABLE = ProblemKind("database-unreachable", 503, "The database ca
 TEMPORAL_UNREACHABLE = ProblemKind("temporal-unreachable", 503, "Temporal cannot be reached")
 NO_WORKER = ProblemKind("no-worker", 503, "No worker answered in time")
 AWS_UNAVAILABLE = ProblemKind("aws-unavailable", 503, "AWS cannot be reached")
-TOO_MANY_READERS = ProblemKind("too-many-readers", 503, "Too many streams are open")
 
 
 class FieldError(BaseModel):

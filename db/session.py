@@ -21,10 +21,10 @@ LOCK_WAIT_S = 5
 _SQL_MODE = "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 _INIT = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_S}, sql_mode = '{_SQL_MODE}'"
 
-_DEADLOCK = frozenset({1213, 1205})  # deadlock; lock wait timeout
+_DEADLOCK = 1213
 # cannot connect; gone away; lost during query; read-only (failing over); too many connections; shutting down;
-# connection killed
-_UNREACHABLE = frozenset({2002, 2003, 2006, 2013, 2055, 1290, 1040, 1053, 1927, 1158, 1159, 1160, 1161, 4031})
+# connection killed; waited too long for a lock (not tried again in place: the caller has a time limit too)
+_UNREACHABLE = frozenset({1205, 2002, 2003, 2006, 2013, 2055, 1290, 1040, 1053, 1927, 1158, 1159, 1160, 1161, 4031})
 
 
 def database_url(text: str) -> URL:
@@ -72,7 +72,7 @@ def error_code(error: BaseException) -> int | None:
 
 def is_deadlock(error: BaseException) -> bool:
     """The transaction was rolled back for another's sake: the same again may well pass."""
-    return any(error_code(one) in _DEADLOCK for one in _chain(error))
+    return any(error_code(one) == _DEADLOCK for one in _chain(error))
 
 
 def is_unreachable(error: BaseException) -> bool:

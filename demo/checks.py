@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from demo.control_plane import Operation
 from demo.outage import Sample, Window, failed_requests, first_answer
-from demo.report import OperationReport, Report
-from demo.screen import Check
+from demo.report import Check, OperationReport, Report
 from demo.stage import Act
 
 REPLICA_S = 5.0

@@ -19,8 +19,8 @@ KNOWN = (
     "m5d.large",
     "r4.large",
 )
-_TYPES = 4
-_ZONES = 3
+_MOST_TYPES, _LEAST_TYPES = 4, 3
+_MOST_ZONES, _LEAST_ZONES = 3, 2
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,30 @@ def choose(pools: Sequence[Mapping[str, Any]]) -> Stalls:
     The type to begin with has an on-demand price; the others' spot prices lie below it. Home is the
     zone where most of them are sold, and each type is sold in every zone that is chosen.
     """
-    spot = {
-        (str(row["zone"]), str(row["instance_type"])): float(row["spot_price"]) for row in pools if row["spot_price"]
-    }
     demand = {str(row["instance_type"]): float(row["on_demand_price"]) for row in pools if row["on_demand_price"]}
     kind = next((name for name in KNOWN if name in demand), None)
     if kind is None:
         raise DemoFailed(f"the market sells none of {', '.join(KNOWN)} on demand; give another PRICES file")
-    cheaper = [pool for pool, price in spot.items() if pool[1] in KNOWN and price < demand[kind]]
-    zones = _fullest(cheaper)
-    types = [name for name in KNOWN if name in demand and all((zone, name) in cheaper for zone in zones)][:_TYPES]
-    if len(zones) < 2 or len(types) < 3:
+    sold: dict[str, set[str]] = {}
+    for row in pools:
+        if row["instance_type"] in demand and row["spot_price"] and float(row["spot_price"]) < demand[kind]:
+            sold.setdefault(str(row["zone"]), set()).add(str(row["instance_type"]))
+    zones, types = _in_common(sold)
+    if len(zones) < _LEAST_ZONES or len(types) < _LEAST_TYPES:
         raise DemoFailed(
-            f"the market has {len(types)} of {', '.join(KNOWN)} in {len(zones)} zones, cheaper on spot than "
-            f"{kind} on demand; the demo needs three types in two zones. Give another PRICES file"
+            f"the demo needs {_LEAST_TYPES} of {', '.join(KNOWN)} in {_LEAST_ZONES} zones, cheaper on spot than "
+            f"{kind} on demand; this market has {', '.join(types) or 'none'}. Give another PRICES file"
         )
-    return Stalls(zones[0], kind, types, zones)
+    return Stalls(zones[0], kind, types[:_MOST_TYPES], zones)
 
 
-def _fullest(pools: Sequence[tuple[str, str]]) -> list[str]:
-    """The zones that sell most of these types, at most three."""
-    count: dict[str, int] = {}
-    for zone, _ in pools:
-        count[zone] = count.get(zone, 0) + 1
-    return sorted(count, key=lambda zone: (-count[zone], zone))[:_ZONES]
+def _in_common(sold: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:
+    """Zones, the fullest first, as long as they have enough types in common; and those types."""
+    known = {zone: kinds & set(KNOWN) for zone, kinds in sold.items()}
+    zones: list[str] = []
+    common = set(KNOWN)
+    for zone in sorted(known, key=lambda zone: (-len(known[zone]), zone)):
+        if len(zones) < _MOST_ZONES and len(common & known[zone]) >= _LEAST_TYPES:
+            zones.append(zone)
+            common &= known[zone]
+    return zones, [name for name in KNOWN if zones and name in common]

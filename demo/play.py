@@ -19,7 +19,8 @@ from demo.errors import DemoFailed
 from demo.follower import Follower
 from demo.loop_thread import LoopThread
 from demo.observer import Observer
-from demo.screen import Check, Screen
+from demo.report import Check
+from demo.screen import Screen
 from demo.stage import Stage
 from stack import database
 from stack.mariadb import DatabaseUnavailable

@@ -61,6 +61,15 @@ class Report:
         beside.replace(path)
 
 
+@dataclass(frozen=True)
+class Check:
+    """Something that has to hold, whether it did, and the figures that say so."""
+
+    name: str
+    held: bool
+    figures: str = ""
+
+
 def reported(operation: Operation, server: str, clients: Iterable[Sequence[Sample]], writes: Writes) -> OperationReport:
     """The operation with what clients saw in its window; one that never finished has none."""
     finished = operation.finished_at

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -13,20 +12,11 @@ from rich.rule import Rule
 from rich.table import Table
 
 from demo.follower import Event
-from demo.report import OperationReport
+from demo.report import Check, OperationReport
 
 _WIDTH_WITHOUT_TERMINAL = 130
 _NOTE = 90
 _MARKS = {"committed": "green", "rolled_back": "yellow", "cancelled": "yellow", "needs_attention": "red"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """Something that has to hold, whether it did, and the figures that say so."""
-
-    name: str
-    held: bool
-    figures: str = ""
 
 
 class Screen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 from temporalio.workflow import ParentClosePolicy
 
 from domain import adoption_rules, ec2, planning
@@ -33,13 +34,21 @@ class AdoptWorkflow:
         result = AdoptResult(findings=found, moves=planning.moves(blueprint), handoff=start.policy.handoff)
         if start.dry_run or adoption_rules.blocking(found, start.accept):
             return result
-        await self._mend(start, blueprint)
         placement = await self._place(start, blueprint)
+        await self._take(start, blueprint)
         recorder = self._record(start, blueprint, placement)
         await recorder.written()
-        await self._tag(start, blueprint)
         await self._begin(start, blueprint, placement, recorder.seq)
         return replace(result, server_id=start.server.server_id, placement=placement)
+
+    async def _take(self, start: AdoptInput, blueprint: Blueprint) -> None:
+        """Tags first: our IAM policy allows changes only on what carries them."""
+        await self._tag(start, blueprint)
+        try:
+            await self._mend(start, blueprint)
+        except ActivityError:
+            await self._tag(start, blueprint, remove=True)
+            raise
 
     async def _mend(self, start: AdoptInput, blueprint: Blueprint) -> None:
         dying = [volume.volume_id for volume in blueprint.data_volumes if volume.delete_on_termination]
@@ -79,10 +88,10 @@ class AdoptWorkflow:
             recorder.add(RecordKind.RESOURCE_ADOPTED, type=kind, resource_id=resource_id)
         return recorder
 
-    async def _tag(self, start: AdoptInput, blueprint: Blueprint) -> None:
+    async def _tag(self, start: AdoptInput, blueprint: Blueprint, *, remove: bool = False) -> None:
         tags = ownership_tags(start.server.client_id, start.server.server_id, f"adopt-{start.server.server_id}")
         ids = [resource_id for _, resource_id in _resources(blueprint)]
-        await direct(ec2.TAG, ec2.TagInput(start.server.region, ids, tags), ec2.Done)
+        await direct(ec2.TAG, ec2.TagInput(start.server.region, ids, tags, remove), ec2.Done)
 
     async def _begin(self, start: AdoptInput, blueprint: Blueprint, placement: Placement, seq: int) -> None:
         policy = replace(start.policy, accepted_findings=list(start.accept))

@@ -2,8 +2,8 @@
 
 Failures, all worth another try (the type is what Temporal shows):
 
-    NotYet         an earlier operation's records, or earlier ones of this stream, are not in yet
-    Gone           the client has no row; somebody has to put it back
+    NotYet         an earlier operation's records, or earlier ones of this stream, are not in yet;
+                   or the client has no row, and somebody has to put it back
     Unavailable    the database is away, or rolled us back for another's sake
 """
 
@@ -46,10 +46,8 @@ class FleetActivities:
     def _done(self, work: Callable[[Session], T], what: str) -> T:
         try:
             return in_transaction(self._sessions, work)
-        except (EarlierOperationUnfinished, RecordsMissing) as error:
+        except (EarlierOperationUnfinished, RecordsMissing, UnknownClient) as error:
             raise ApplicationError(str(error), type=Failure.NOT_YET.value) from None
-        except UnknownClient as error:
-            raise ApplicationError(str(error), type=Failure.GONE.value) from None
         except (DBAPIError, PoolTimeout) as error:
             _raise_unavailable(error, what)
 

@@ -96,12 +96,18 @@ def needs_attention(entry: Entry) -> list[NewEvent]:
 
 
 def finished(entry: Entry) -> list[NewEvent]:
-    """The outcome, said by the operation or, for one that never started, by its server."""
+    """The outcome, said by the operation or, for one that wrote no end of its own, by its server.
+
+    Said twice, the first stands; a receipt is taken whenever it comes.
+    """
     row = _locked(entry)
     outcome = Outcome(entry.payload["outcome"])
+    receipt = entry.payload.get("receipt") or {}
+    if row.status == outcome:
+        row.receipt = row.receipt or dict(receipt) or None
+        return []
     if row.status in FINAL:
         raise Rejected(f"operation {row.id} is {row.status} already; it cannot end as {outcome.value}")
-    receipt = entry.payload.get("receipt") or {}
     row.status = row.outcome = outcome.value
     row.reason = entry.text("reason", 2000)
     row.finished_at = entry.at

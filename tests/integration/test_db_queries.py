@@ -66,6 +66,11 @@ def a_notice(n: int) -> dict[str, Any]:
     return {"notice_id": f"i-{n}/rebalance", **where, **heard}
 
 
+def an_agent(n: int) -> dict[str, Any]:
+    seen = {"version": "1.0", "registered_at": NOW, "seen_at": NOW}
+    return {"client_id": f"cli-{n % CLIENTS}", "instance_id": f"i-{n}", **seen}
+
+
 def a_pool(n: int) -> dict[str, Any]:
     zone, kind = f"region-{n % 20}a", f"m{n}.large"
     end = NOW + timedelta(minutes=n - 1900)
@@ -96,7 +101,7 @@ def fleet(sessions: SessionFactory) -> SessionFactory:
         many = [NewEvent("server.policy", NOW, operation_id=f"op-{n % 100}") for n in range(1500)]
         for client in (MINE, "cli-4"):
             append_events(session, client, many)
-        commands.register_agent(session, MINE, "i-3", "1.0", {}, NOW)
+        session.execute(insert(Agent), [an_agent(n) for n in range(3000)])
     with sessions() as session:
         for model in (Client, Server, Instance, Operation, Resource, Notice, PoolRow, PriceObservation, Audit, Agent):
             session.execute(text(f"ANALYZE TABLE {model.__tablename__}"))
@@ -119,7 +124,7 @@ def explained(session: Session) -> Iterator[list[str]]:
         if explaining or not statement.startswith("SELECT"):
             return
         explaining = True
-        for row in connection.exec_driver_sql(f"EXPLAIN {statement}", values).mappings():
+        for row in connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", values).mappings():
             # <derived2> is the result of a part of the query, read to be joined.
             if row["type"] == "ALL" and not str(row["table"]).startswith("<"):
                 scans.append(f"{row['table']}: {statement}")

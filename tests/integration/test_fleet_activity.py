@@ -39,11 +39,11 @@ def test_they_run_where_activities_run(sessions: SessionFactory) -> None:
     assert found == CoolDowns({})
 
 
-def test_a_client_without_a_row_is_said_to_be_gone(sessions: SessionFactory) -> None:
+def test_records_of_a_client_without_a_row_wait_for_it(sessions: SessionFactory) -> None:
     lost = batch("cli-none", fresh("server/"), "srv", "", ("server_policy", {"policy": {}}))
     with pytest.raises(ApplicationError, match="cli-none") as raised:
         FleetActivities(sessions).record(lost)
-    assert (raised.value.type, raised.value.non_retryable) == ("Gone", False)
+    assert (raised.value.type, raised.value.non_retryable) == ("NotYet", False)
 
 
 def test_a_database_that_is_away_is_worth_another_try() -> None:

@@ -3,123 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from temporalio.exceptions import ApplicationError
 
-from activities.fleet import FleetActivities
 from db.invariants import clients_with_missing_events, servers_with_several_primaries
-from db.models import Event, Instance, Notice, Operation, OperationStep, PoolRow, Resource, Server
-from db.queries.ledger import server_resources
-from db.queries.operations import get_operation
-from db.queries.servers import ServerRow, get_server
+from db.models import Server
 from db.session import SessionFactory
-from domain.records import CoolDownsInput, Record, RecordBatch, RecordKind
-from tests.dbserver import NOW, fresh
+from tests.dbserver import fresh
+from tests.fleetrecords import POOL, Fleet, K, a_switch, accepted, finished, instance, started
 
 pytest_plugins = ["tests.dbfixtures"]
-
-K = RecordKind
-POOL = "us-east-1a/m5.large/spot"
-Step = tuple[RecordKind, dict[str, Any]]
-
-
-class Fleet:
-    """One server of one client, and what its workflows would write."""
-
-    def __init__(self, sessions: SessionFactory, client_id: str) -> None:
-        self.sessions = sessions
-        self.client_id = client_id
-        self.server_id = fresh("srv")
-        self.activities = FleetActivities(sessions)
-        self.seqs: dict[str, int] = {}
-
-    def batch(self, operation_id: str, *steps: Step, first: int | None = None, after: str = "") -> RecordBatch:
-        stream = f"operation/{operation_id}" if operation_id else f"server/{self.server_id}"
-        start = self.seqs.get(stream, 0) + 1 if first is None else first
-        records = [Record(start + n, NOW + timedelta(seconds=start + n), *step) for n, step in enumerate(steps)]
-        self.seqs[stream] = start + len(steps) - 1
-        return RecordBatch(stream, self.client_id, self.server_id, operation_id, records, after, "run-1")
-
-    def write(self, operation_id: str, *steps: Step, after: str = "") -> int:
-        return self.activities.record(self.batch(operation_id, *steps, after=after))
-
-    def adopt(self, name: str = "") -> None:
-        named = {"name": name or self.server_id, "region": "us-east-1", "account_id": "1", "handoff": "volumes"}
-        self.write("", (K.SERVER_ADOPTED, {**named, "policy": {"handoff": "volumes"}, "moves": ["volume vol-1"]}))
-
-    def events(self, prefix: str = "") -> list[Event]:
-        query = select(Event).where(Event.client_id == self.client_id, Event.seq > 1).order_by(Event.seq)
-        with self.sessions() as session:
-            return [event for event in session.scalars(query) if event.type.startswith(prefix)]
-
-    def told(self, prefix: str = "") -> list[str]:
-        return [event.type for event in self.events(prefix)]
-
-    def server(self) -> ServerRow:
-        with self.sessions() as session:
-            row = get_server(session, self.client_id, self.server_id)
-        assert row is not None
-        return row
-
-    def instance(self, instance_id: str) -> Instance:
-        with self.sessions() as session:
-            return session.get_one(Instance, (instance_id, self.server_id))
-
-    def operation(self, operation_id: str) -> tuple[Operation, list[OperationStep]]:
-        with self.sessions() as session:
-            found = get_operation(session, self.client_id, operation_id)
-        assert found is not None
-        return found.operation, found.steps
-
-    def resources(self) -> list[Resource]:
-        with self.sessions() as session:
-            return server_resources(session, self.client_id, self.server_id, ("intended", "live", "gone"))
 
 
 @pytest.fixture
 def fleet(sessions: SessionFactory, client_id: str) -> Fleet:
     return Fleet(sessions, client_id)
-
-
-def instance(instance_id: str, state: str, **more: Any) -> Step:
-    return K.INSTANCE, {"instance_id": instance_id, "state": state, **more}
-
-
-def accepted(operation_id: str, request_id: str = "") -> Step:
-    what = {"operation_id": operation_id, "kind": "switch", "priority": 75, "digest": "d", "pool": POOL}
-    return K.OPERATION_ACCEPTED, {**what, "request_id": request_id or operation_id, "requested_by": "tok-1"}
-
-
-def started(**more: Any) -> Step:
-    return K.OPERATION_STARTED, {"kind": "switch", "handoff": "volumes", "from_pool": POOL, **more}
-
-
-def finished(outcome: str = "committed", **receipt: Any) -> Step:
-    return K.OPERATION_FINISHED, {"outcome": outcome, "reason": "", "receipt": receipt}
-
-
-def a_switch(old: str, new: str) -> list[Step]:
-    """As SwitchWorkflow writes it."""
-    requested = NOW + timedelta(seconds=1)
-    return [
-        started(),
-        (K.STEP_STARTED, {"step": "launch"}),
-        (K.RESOURCE_INTENDED, {"token": f"t-{new}", "type": "instance", "step": "launch", "details": {"pool": POOL}}),
-        (K.RESOURCE_MADE, {"token": f"t-{new}", "type": "instance", "resource_id": new}),
-        (K.RESOURCE_MADE, {"token": f"t-{new}/spot", "type": "spot_request", "resource_id": f"sir-{new}"}),
-        instance(new, "launching", pool=POOL, zone="us-east-1a", launch_requested_at=requested.isoformat()),
-        instance(new, "launching", private_ip="10.0.0.9", launch_confirmed_at="2026-03-01T12:00:03.500Z"),
-        (K.STEP_ENDED, {"step": "launch", "ms": 2500, "ok": True, "calls": ["RunInstances"], "hooks": [], "note": ""}),
-        (K.PRIMARY, {"instance_id": new, "former_instance_id": old, "former_state": "terminating"}),
-        instance(old, "terminating", terminate_requested_at=requested.isoformat()),
-        instance(old, "terminated", terminate_confirmed_at="2026-03-01T12:00:11Z"),
-        (K.RESOURCE_GONE, {"resource_id": old, "how": "deleted"}),
-        finished(to_pool="us-east-1b/m5.large/spot", control_outage_ms=700),
-    ]
 
 
 def test_a_switch_from_its_acceptance_to_its_receipt(fleet: Fleet) -> None:
@@ -340,55 +241,13 @@ def test_a_policy_change_raises_the_version(fleet: Fleet) -> None:
     assert (server.state, server.ended_how) == ("ended", "released")
 
 
-def test_a_notice_heard_twice_is_one(fleet: Fleet) -> None:
-    heard = {"notice_id": f"{fresh('i')}/interruption", "instance_id": "i-1", "kind": "interruption"}
-    imds = {**heard, "source": "imds", "action": "terminate", "deadline": "2026-03-01T12:02:00Z"}
-    fleet.write("", (K.NOTICE, {**imds, "seen_at": NOW.isoformat()}))
-    fleet.write("", (K.NOTICE, {**heard, "source": "eventbridge", "operation_id": "op-1", "handled": "failover"}))
-    fleet.write("", (K.NOTICE, {**heard, "source": "imds", "handled": "failover"}))
-    with fleet.sessions() as session:
-        row = session.get_one(Notice, (heard["notice_id"], fleet.server_id))
-    assert (row.source, row.sources, row.operation_id) == ("imds", ["imds", "eventbridge"], "op-1")
-    assert (row.deadline, row.seen_at) == (NOW + timedelta(minutes=2), NOW)
-    assert fleet.told() == ["notice.interruption", "notice.handled"]
-
-
-def test_invariant_10_cool_downs_are_shared_and_never_cut_short(fleet: Fleet) -> None:
-    pool = f"eu-north-1a/m5.{fresh('x')}/spot"
-    ends = ["2099-01-01T00:00:00Z", "2098-01-01T00:00:00Z", "2020-01-01T00:00:00+00:00"]
-    reasons = ["NoCapacity", "interruption notice", "NoCapacity"]
-    for until, reason in zip(ends, reasons, strict=True):
-        fleet.write("", (K.POOL_COOL_DOWN, {"pool": pool, "until": until, "reason": reason}))
-    fleet.write("", (K.POOL_COOL_DOWN, {"pool": POOL, "until": "2020-01-01T00:00:00Z", "reason": "NoCapacity"}))
-    asked = CoolDownsInput("another client", "eu-north-1")
-    assert fleet.activities.cool_downs(asked).until == {pool: 4070908800.0}
-    assert fleet.activities.cool_downs(CoolDownsInput("c", "us-east-1")).until == {}
-    with fleet.sessions() as session:
-        row = session.get_one(PoolRow, pool)
-    assert (row.capacity_failures, row.notices) == (2, 1)
-
-
-def test_the_ledger_follows_what_is_intended_made_and_gone(fleet: Fleet) -> None:
-    lost, made = fresh("t"), fresh("t")
-    never = {"token": lost, "how": "never_made"}
-    fleet.write("", (K.RESOURCE_INTENDED, {"token": lost, "type": "volume", "step": "copy", "details": {"n": 1}}))
-    fleet.write("", (K.RESOURCE_GONE, never), (K.RESOURCE_GONE, never))
-    fleet.write("", (K.RESOURCE_MADE, {"token": f"{made}/0", "type": "snapshot", "resource_id": "snap-1"}))
-    fleet.write("", (K.RESOURCE_GONE, {"resource_id": "vol-root", "how": "deleted"}))
-    assert [(r.token, r.state, r.how) for r in fleet.resources()] == [
-        (lost, "gone", "never_made"),
-        (f"{made}/0", "live", "made"),
-    ]
-    assert fleet.told() == ["resource.intended", "resource.gone", "resource.made", "resource.gone"]
-    assert fleet.events()[-1].payload == {"how": "deleted", "in_ledger": False, "resource_id": "vol-root"}
-
-
-def test_an_answer_that_came_after_all_opens_the_ledger_again(fleet: Fleet) -> None:
-    token = fresh("t")
-    fleet.write("", (K.RESOURCE_INTENDED, {"token": token, "type": "instance"}))
-    fleet.write("", (K.RESOURCE_GONE, {"token": token, "how": "never_made"}))
-    fleet.write("", (K.RESOURCE_MADE, {"token": token, "type": "instance", "resource_id": "i-late"}))
-    assert [(r.resource_id, r.state, r.gone_at) for r in fleet.resources()] == [("i-late", "live", None)]
+def test_an_end_said_twice_is_told_once(fleet: Fleet) -> None:
+    op = fresh("op")
+    ended = (K.OPERATION_ENDED, {"operation_id": op, "outcome": "rolled_back", "reason": "broken off"})
+    fleet.write("", ended)
+    fleet.write(op, finished("rolled_back", calls=3), finished("committed"))
+    assert (fleet.operation(op)[0].reason, fleet.operation(op)[0].receipt) == ("broken off", {"calls": 3})
+    assert fleet.told() == ["operation.rolled_back", "record_rejected"]
 
 
 def test_a_step_tried_again_is_another_step(fleet: Fleet) -> None:

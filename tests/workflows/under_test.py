@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import google.protobuf.empty_pb2
 import temporalio.api.testservice.v1 as testservice
 from temporalio.client import Client, WorkflowHandle
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, ownership_tags, server_workflow_id
@@ -38,7 +38,9 @@ from domain.states import InstanceState
 from tests.workflows.cloud import Cloud
 from tests.workflows.world import OLD, REGION, REPLICA, SPOT_2
 
-PATIENCE_S = 20.0  # of the clock on the wall; nothing here takes long, unless it is broken
+T = TypeVar("T")
+
+PATIENCE_S = 10.0  # of the clock on the wall; nothing here takes long, unless it is broken
 
 
 class Broken(logging.Handler):
@@ -131,7 +133,7 @@ class ServerUnderTest:
             try:
                 return await handle.result()
             except RPCError as error:
-                if "not found" not in str(error).lower():
+                if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
                 await asyncio.sleep(0.01)
 
@@ -166,22 +168,25 @@ class ServerUnderTest:
 
         async def look() -> ServerView:
             while not condition(view := await self.view()):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.03)
             return view
 
         async with self.clock.skipping():
             return await self._unbroken(look())
 
-    async def _unbroken(self, work: Any) -> Any:
-        """The answer; or the error of workflow code that cannot go on."""
+    async def _unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """The answer; or what is wrong with the workflow code that does not come to one."""
         task = asyncio.ensure_future(work)
-        async with asyncio.timeout(PATIENCE_S):
-            while not task.done():
-                await asyncio.wait([task], timeout=0.2)
-                if self.broken.why:
-                    task.cancel()
-                    raise AssertionError(self.broken.why[0])
-            return await task
+        waited = 0.0
+        while not task.done():
+            await asyncio.wait([task], timeout=0.2)
+            waited += 0.2
+            if not task.done() and (self.broken.why or waited > PATIENCE_S):
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                last = ", ".join(str(call) for call in self.cloud.calls[-6:])
+                raise AssertionError(self.broken.why[0] if self.broken.why else f"no answer; the last calls: {last}")
+        return task.result()
 
     # --- at rest
 

@@ -1,0 +1,110 @@
+"""The main job, end to end: `make demo` as it is, and the report that it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.report import Invariants, OperationReport
+from stack import database
+from stack.settings import REPOSITORY
+
+_LIMIT_S = 420  # the demo's own check is three minutes, on a machine that does nothing else
+
+
+@pytest.fixture
+def var(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "demo"
+    database.clean(tmp_path / "demo")
+
+
+def start(var: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("PRICES", "DATABASE_URL")}
+    argv = [sys.executable, "-m", "demo", "--var", str(var), *arguments]
+    output = (var.parent / "demo.out").open("w")
+    return subprocess.Popen(argv, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True)
+
+
+def said(var: Path) -> str:
+    return (var.parent / "demo.out").read_text()
+
+
+def still_running(var: Path) -> list[str]:
+    """Commands of processes that have this demo's folder in their arguments or environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            text = (entry / "cmdline").read_bytes() + b"\0" + (entry / "environ").read_bytes()
+        except OSError:
+            continue  # it has ended, or is another user's
+        if str(var).encode() in text:
+            found.append((entry / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+@pytest.mark.timeout(_LIMIT_S + 60)
+def test_the_demo_holds_what_it_promises(var: Path) -> None:
+    demo = start(var)
+    code = demo.wait(_LIMIT_S)
+    assert code == 0, said(var)
+    report: dict[str, Any] = json.loads((var / "report.json").read_text())
+    assert set(report) == {"operations", "invariants", "aws"}
+    assert report["aws"] == "lab, profile fast"
+    assert set(report["invariants"]) == set(Invariants.__dataclass_fields__)
+    assert report["invariants"] == {
+        "one_primary": True,
+        "writes_lost": 0,
+        "orphans": [],
+        "duplicates": 0,
+        "events_missed": 0,
+    }
+    for operation in report["operations"]:
+        assert set(operation) == set(OperationReport.__dataclass_fields__)
+        assert all(set(step) == {"name", "started_at", "ms"} for step in operation["steps"])
+        assert operation["writes_lost"] == operation["unexplained_changes"] == 0
+        assert operation["workflow_id"] == f"operation/{operation['id']}"
+    kinds = [(one["server"], one["kind"], one["outcome"]) for one in report["operations"]]
+    assert kinds == [
+        ("web", "switch", "committed"),
+        ("orders", "switch", "committed"),
+        ("ledger", "switch", "committed"),
+        ("web", "switch", "committed"),
+        ("orders", "replica_create", "committed"),
+        ("orders", "failover", "committed"),
+        ("ledger", "failover", "committed"),
+        ("orders", "switch", "committed"),
+        ("orders", "switch", "rolled_back"),
+    ]
+    assert not still_running(var)
+
+
+@pytest.mark.timeout(180)
+def test_a_demo_that_is_interrupted_leaves_nothing_running(var: Path) -> None:
+    demo = start(var)
+    deadline = time.monotonic() + 120
+    while "adopted" not in said(var):
+        assert demo.poll() is None, said(var)
+        assert time.monotonic() < deadline, said(var)
+        time.sleep(0.2)
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(60) == 130, said(var)
+    assert not still_running(var)
+    assert (var / "report.json").exists()
+
+
+@pytest.mark.timeout(60)
+def test_a_price_file_that_is_not_there_is_named(var: Path) -> None:
+    demo = start(var, "--prices", "nowhere.csv")
+    assert demo.wait(30) == 2
+    assert "nowhere.csv" in said(var)

@@ -1,0 +1,183 @@
+"""`spot` says what happened in words, and follows a stream through broken connections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from cli import main
+from cli.client import Api, ApiProblem, in_words
+from cli.follow import Event, follow, parse
+
+Answer = Callable[[httpx.Request], httpx.Response]
+PROBLEM = {
+    "type": "urn:spot-optimizer:problem:adoption-refused",
+    "title": "The instance cannot be adopted as it is",
+    "status": 422,
+    "detail": "the root volume is instance store",
+    "errors": [{"field": "body.name", "message": "too short"}],
+    "findings": [{"code": "root_is_instance_store", "what": "it would be lost", "mend": "aws ec2 …", "blocking": True}],
+}
+
+
+@pytest.fixture
+def spot(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs a command against an API that is one function; returns exit code and all output."""
+
+    def run(answer: Answer, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(main, "Api", partial(Api, transport=httpx.MockTransport(answer)))
+        result = CliRunner().invoke(main.app, ["--url", "http://api.test", "--token", "t", *arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+def accepted(operation_id: str = "op-1") -> httpx.Response:
+    return httpx.Response(202, json={"operation_id": operation_id, "status": "queued"})
+
+
+def test_a_server_is_found_by_name_or_taken_by_id(spot: Callable[..., tuple[int, str]]) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.raw_path.decode()}")
+        if request.method == "GET":
+            found = [{"id": "srv-9"}] if "orders" in str(request.url) else []
+            return httpx.Response(200, json={"items": found})
+        assert json.loads(request.content) == {"pool": "us-east-1a/m5.large/spot", "wait": True}
+        assert request.headers["Idempotency-Key"] == "k1"
+        assert request.headers["Authorization"] == "Bearer t"
+        return accepted()
+
+    pool = ("--pool", "us-east-1a/m5.large/spot", "--key", "k1")
+    assert spot(answer, "switch", "orders-db", *pool)[0] == 0
+    assert spot(answer, "switch", "srv-7", *pool)[0] == 0
+    code, said = spot(answer, "switch", "unknown")
+    assert (code, "no server called unknown" in said) == (1, True)
+    assert asked == [
+        "GET /api/servers?name=orders-db",
+        "POST /api/servers/srv-9/switch",
+        "POST /api/servers/srv-7/switch",
+        "GET /api/servers?name=unknown",
+    ]
+
+
+def test_a_problem_ends_in_words_and_exit_code_1(spot: Callable[..., tuple[int, str]]) -> None:
+    code, said = spot(lambda _: httpx.Response(422, json=PROBLEM), "failover", "srv-1")
+    assert code == 1
+    for words in ("cannot be adopted", "instance store", "body.name: too short", "mend it: aws ec2"):
+        assert words in said
+    assert "Traceback" not in said
+
+
+def test_an_answer_that_is_no_problem_document_still_has_words() -> None:
+    assert in_words(502, {"title": "HTTP 502", "detail": "<html>"}) == "HTTP 502.\n<html>"
+
+
+@pytest.mark.parametrize("arguments", [("--json", "servers"), ("servers", "--json")])
+def test_machines_get_json(spot: Callable[..., tuple[int, str]], arguments: tuple[str, ...]) -> None:
+    code, said = spot(lambda _: httpx.Response(200, json={"items": [], "next_cursor": None}), *arguments)
+    assert (code, json.loads(said)) == (0, {"items": []})
+
+
+def test_a_list_is_read_over_its_pages(spot: Callable[..., tuple[int, str]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        second = request.url.params.get("cursor") == "c1"
+        items = [{"id": "b"}] if second else [{"id": "a"}]
+        return httpx.Response(200, json={"items": items, "next_cursor": None if second else "c1"})
+
+    _, said = spot(answer, "--json", "operations")
+    assert json.loads(said) == {"items": [{"id": "a"}, {"id": "b"}]}
+
+
+def test_a_receipt_shows_steps_and_unexplained_changes(spot: Callable[..., tuple[int, str]]) -> None:
+    step = {
+        "name": "launch",
+        "ok": True,
+        "started_at": "2026-01-02T03:04:05Z",
+        "ms": 812,
+        "calls": ["RunInstances"],
+        "note": "",
+    }
+    change = {"attribute": "user_data", "before": "a", "after": "b", "reason": ""}
+    receipt = {"control_outage_ms": 417, "calls": 9, "hourly_before": 0.096, "hourly_after": 0.035, "changes": [change]}
+    operation = dict.fromkeys(
+        ("id", "server_id", "kind", "handoff", "status", "from_pool", "to_pool", "reason", "attention_reason"), "x"
+    )
+    body = {**operation, "steps": [step], "receipt": receipt}
+
+    _, said = spot(lambda _: httpx.Response(200, json=body), "operation", "op-1")
+
+    for words in ("launch", "812", "RunInstances", "417 ms", "$0.0960 -> $0.0350", "user_data", "UNEXPLAINED"):
+        assert words in said
+
+
+def test_a_switch_that_is_followed_ends_with_its_outcome(spot: Callable[..., tuple[int, str]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return accepted()
+        if request.url.path.endswith("/stream"):
+            frames = 'event: snapshot\ndata: {"status": "running"}\n\nid: 7\nevent: operation.rolled_back\ndata: {}\n\n'
+            return httpx.Response(200, text=frames)
+        return httpx.Response(200, json={"status": "rolled_back"})
+
+    assert spot(answer, "--json", "switch", "srv-1", "--follow")[0] == 1
+
+
+def test_an_event_stream_is_read_as_its_standard_says() -> None:
+    lines = [
+        "retry: 1000",
+        "",
+        ": waiting",
+        "",
+        "event: a",
+        'data: {"n":',
+        "data: 1}",
+        "id: 5",
+        "",
+        "data: {",
+        "no end",
+    ]
+    assert list(parse(lines)) == [Event("5", "a", {"n": 1})]
+
+
+def test_following_goes_on_where_it_broke_off() -> None:
+    resumed_from: list[str | None] = []
+
+    def numbered(*numbers: int, broken: bool) -> Iterator[bytes]:
+        for n in numbers:
+            yield f"id: {n}\nevent: e\ndata: {{}}\n\n".encode()
+        if broken:
+            raise httpx.ReadError("connection reset")
+
+    script: list[Any] = [
+        lambda: httpx.Response(200, content=numbered(1, 2, broken=True)),
+        lambda: httpx.Response(503, json={"title": "down"}),
+        lambda: httpx.Response(200, content=numbered(broken=False)),
+        lambda: httpx.Response(200, content=numbered(3, 4, broken=False)),
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        resumed_from.append(request.headers.get("Last-Event-ID"))
+        response: httpx.Response = script.pop(0)()
+        return response
+
+    api = Api("http://api.test", "t", transport=httpx.MockTransport(answer))
+    got = follow(api, "/api/events/stream", over=lambda event: event.id == "4", sleep=lambda _: None)
+
+    assert [event.id for event in got] == ["1", "2", "3", "4"]
+    assert resumed_from == [None, "2", "2", "2"]
+
+
+def test_following_stops_when_it_is_refused() -> None:
+    refuse = httpx.MockTransport(lambda _: httpx.Response(401, json={"title": "A valid token is needed"}))
+    with pytest.raises(ApiProblem, match="SPOT_TOKEN"):
+        next(follow(Api("http://api.test", "", transport=refuse), "/x", sleep=lambda _: None))
