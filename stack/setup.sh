@@ -53,11 +53,11 @@ if [ ! -x $venv/bin/uv ]; then
 fi
 
 say "installing the packages of requirements/dev.lock"
-if [ -x $venv/bin/uv ]; then
-  install() { $venv/bin/uv pip install --quiet --python $venv/bin/python "$@"; }
-else
-  install() { $venv/bin/python -m pip install --disable-pip-version-check --quiet "$@"; }
-fi
+install() {
+  if [ -x $venv/bin/uv ] && $venv/bin/uv pip install --quiet --python $venv/bin/python "$@"; then return; fi
+  if [ -x $venv/bin/uv ]; then say "uv could not; pip tries, more slowly"; fi
+  $venv/bin/python -m pip install --disable-pip-version-check --quiet "$@"
+}
 install --require-hashes -r requirements/dev.lock
 
 say "linking the project itself into $venv"

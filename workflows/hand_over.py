@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -70,9 +71,24 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
 async def hand_over(op: Operation, work: HandoffWork) -> None:
     """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
     await op.step("copy", work.copy)
+    _promoting(op, work)
     for name in work.order:
         await op.step(name, getattr(work, name))
     await op.step("commit", lambda: _commit(op, work))
+
+
+def _promoting(op: Operation, work: HandoffWork) -> None:
+    """From here the new instance is on its way to be the primary; a replica that does not make it is one again."""
+    instance_id = work.m.new.instance_id
+    if op.shape.replica and op.shape.replica.instance_id == instance_id:
+        op.undo.register("the replica is a replica again", partial(_replica_again, op, instance_id))
+    op.recorder.add(RecordKind.INSTANCE, instance_id=instance_id, state=InstanceState.PROMOTING.value)
+
+
+async def _replica_again(op: Operation, instance_id: str) -> None:
+    if instance_id not in op.gone:
+        state = InstanceState.RUNNING_REPLICA.value
+        op.recorder.add(RecordKind.INSTANCE, instance_id=instance_id, state=state, role="replica")
 
 
 async def _commit(op: Operation, work: HandoffWork) -> None:

@@ -169,7 +169,7 @@ class Operation:
             notes.hooks.extend(hook for hook in hooks if isinstance(hook, HookRun))
 
     def still_wanted(self) -> None:
-        """After a call that is not broken off: stop here when the step was given up meanwhile."""
+        """Stop here when the step was given up during a call that is not broken off."""
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError
@@ -179,10 +179,11 @@ class Operation:
     async def ec2(self, name: str, argument: object, answer: type[R], limits: Limits = CALL) -> R:
         """One EC2 activity, on the queue that the operation's urgency asks for; its calls are noted.
 
-        A call that creates is waited for even when the operation is aborted meanwhile: only then is
-        it known what there is to undo.
+        A call that changes something is waited for even when the operation is aborted meanwhile: only
+        then is it known what there is to undo, and none takes effect after its undo.
         """
-        creates = name in _CREATING
+        self.still_wanted()
+        changes = name not in _LOOKING
         result: R = await _uncancelled(
             name,
             argument,
@@ -193,7 +194,7 @@ class Operation:
             retry_policy=limits.retry,
             cancellation_type=(
                 workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
-                if creates
+                if changes
                 else workflow.ActivityCancellationType.TRY_CANCEL
             ),
             priority=self._priority(),
@@ -207,6 +208,7 @@ class Operation:
         self, instance_id: str, name: str, argument: object, answer: type[T], seconds: float, pickup_s: float = 15.0
     ) -> T:
         """One host activity on the agent's own queue: `seconds` to do it, `pickup_s` to be taken up."""
+        self.still_wanted()
         limits = host(seconds, pickup_s=pickup_s)
         result: T = await _uncancelled(
             name,
@@ -297,7 +299,23 @@ async def _uncancelled(name: str, argument: object, **options: Any) -> Any:
         raise
 
 
-_CREATING = frozenset({ec2.LAUNCH, ec2.CREATE_SNAPSHOTS, ec2.CREATE_VOLUMES})
+_LOOKING = frozenset(
+    {
+        ec2.INSPECT,
+        ec2.RANK_POOLS,
+        ec2.CHECK_LAUNCH,
+        ec2.FIND_BY_TOKEN,
+        ec2.CONFIRM_RUNNING,
+        ec2.CONFIRM_TERMINATED,
+        ec2.VOLUMES_OF,
+        ec2.CONFIRM_DETACHED,
+        ec2.CONFIRM_ATTACHED,
+        ec2.CONFIRM_SNAPSHOTS,
+        ec2.CONFIRM_VOLUMES,
+        ec2.CONFIRM_TARGETS,
+        ec2.CONFIRM_DRAINED,
+    }
+)
 
 
 def _optional(seconds: float | None) -> timedelta | None:

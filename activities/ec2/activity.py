@@ -34,7 +34,10 @@ T = TypeVar("T")
 _calls: ContextVar[list[str] | None] = ContextVar("ec2_calls", default=None)
 
 _PATIENCE_S = 1.0
-_PAUSE_S = 0.1
+# Most waits within an outage (detach, attach) end in a fraction of a second or take several: ask often at
+# first, then less.
+_FIRST_PAUSE_S = 0.04
+_MOST_PAUSE_S = 0.15
 # After these attempts a wait is a long one: ask once an attempt, and leave the pace to the retry policy.
 _QUICK_ATTEMPTS = 5
 _THREADS = 12
@@ -107,11 +110,14 @@ def poll(ask: Callable[[], T]) -> T:
 
     The retry policy is the real poll loop; this saves its latency where the state is a moment away.
     """
-    ends = time.monotonic() + (_PATIENCE_S if attempt() <= _QUICK_ATTEMPTS else 0.0)
+    started = time.monotonic()
+    ends = started + (_PATIENCE_S if attempt() <= _QUICK_ATTEMPTS else 0.0)
     while True:
         try:
             return ask()
         except Ec2Failure as failed:
-            if failed.failure is not Failure.NOT_YET or time.monotonic() + _PAUSE_S > ends:
+            now = time.monotonic()
+            pause = min(_MOST_PAUSE_S, max(_FIRST_PAUSE_S, (now - started) / 6))
+            if failed.failure is not Failure.NOT_YET or now + pause > ends:
                 raise
-        time.sleep(_PAUSE_S)
+        time.sleep(pause)

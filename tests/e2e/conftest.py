@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,24 +16,40 @@ from stack.up import Stack
 from tests.e2e.site import Site
 
 
+Say = Callable[[str], None]
+
+
 @pytest.fixture(scope="session")
-def seed(pytestconfig: pytest.Config) -> int:
+def say(pytestconfig: pytest.Config) -> Say:
+    """A line on the terminal, whether the test passes or not: for seeds and for what was measured."""
+    terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+
+    def write(text: str) -> None:
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(text)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def seed(say: Say) -> int:
     """SPOT_FAULT_SEED, or drawn; printed, so that what was found can be tried again."""
     given = os.environ.get("SPOT_FAULT_SEED", "")
     drawn = int(given) if given else random.SystemRandom().randrange(1_000_000)
-    reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"\nfaults are drawn with SPOT_FAULT_SEED={drawn}")
+    say(f"faults are drawn with SPOT_FAULT_SEED={drawn}")
     return drawn
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, seed: int, request: pytest.FixtureRequest) -> Iterator[Site]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say, request: pytest.FixtureRequest
+) -> Iterator[Site]:
     """Two workers only where the module says so: `WORKERS = 2`."""
     var = tmp_path_factory.mktemp("site")
     settings = StackSettings(var=var, workers=getattr(request.module, "WORKERS", 1))
-    with Stack(settings) as stack, LoopThread("observer") as loop:
-        made = Site(stack, loop, seed)
+    with Stack(settings, report=logging.getLogger(__name__).info) as stack, LoopThread("observer") as loop:
+        made = Site(stack, loop, seed, say)
         try:
             yield made
         finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +41,7 @@ STEPS = {
     "stateless": ("plan", "launch", "ready", "serve", "fence", "commit", "retire"),
 }
 OPERATION_S = 90.0
-_AGENT_S = 30.0
+_AGENT_S = 40.0
 _ANSWER_S = 30.0
 
 
@@ -54,13 +54,18 @@ class Server:
     endpoint: Endpoint
 
 
+def seconds(operation: Operation) -> float:
+    """From the request to the end."""
+    return (operation.finished_at or operation.requested_at) - operation.requested_at
+
+
 class Site:
     """Servers are launched and adopted when they are asked for; clients watch each from then on."""
 
-    def __init__(self, stack: Stack, loop: LoopThread, seed: int) -> None:
+    def __init__(self, stack: Stack, loop: LoopThread, seed: int, say: Callable[[str], None]) -> None:
         self.stack = stack
         self.seed = seed
-        self.chance = random.Random(seed)
+        self.say = say  # a line on the terminal, whether the test passes or not
         self.http = stack.api()
         self.lab = stack.lab()
         self.api = ControlPlane(self.http)
@@ -74,6 +79,10 @@ class Site:
         self.observer.stop()
         self.http.close()
         self.lab.close()
+
+    def chance(self, purpose: str) -> random.Random:
+        """What is drawn for a purpose depends on the seed alone, not on which tests ran before."""
+        return random.Random(f"{self.seed}/{purpose}")
 
     # --- servers
 

@@ -27,7 +27,7 @@ from tests.api_world import Tenant, World, problem, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -253,16 +253,25 @@ class Scripted:
 
 
 async def test_a_slow_reader_is_cut_off_and_slows_nobody(world: World) -> None:
-    source = Scripted(total=400, step=10, size=65_536)
+    source = Scripted(total=400, step=0, size=65_536)
     world.services.hub = hub = Hub(source, poll_s=0.005, limit=50)
     async with served(world.services) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
         stuck = await connect_without_reading(url, world.tenant)
         async with reading(http, world.tenant, last="0") as stream:
-            seen = [int((await anext(stream)).id) for _ in range(source.total)]
+            seen = [int((await read_at_ease(stream, source)).id) for _ in range(source.total)]
             await until(lambda: hub.readers == 1)
         assert seen == list(range(1, source.total + 1))
         got = await asyncio.to_thread(drain, stuck)
         assert 0 < got < source.total * source.size, "the connection is closed before everything was sent"
+
+
+async def read_at_ease(stream: AsyncIterator[Seen], source: Scripted) -> Seen:
+    """The writer stays ten events ahead of this reader, however busy the machine is: it is never the slow one."""
+    if source.visible == 0:
+        source.visible = 10
+    event = await anext(stream)
+    source.visible = min(source.total, int(event.id) + 10)
+    return event
 
 
 async def connect_without_reading(url: str, tenant: Tenant) -> socket.socket:

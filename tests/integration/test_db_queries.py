@@ -49,7 +49,7 @@ def an_instance(n: int) -> dict[str, Any]:
 
 def an_operation(n: int) -> dict[str, Any]:
     server = n % SERVERS
-    what = {"kind": "switch", "status": "running" if n >= OPERATIONS - 100 else "committed", "attention": n % 500 == 0}
+    what = {"kind": "switch", "status": "running" if n >= OPERATIONS - 50 else "committed", "attention": n % 500 == 0}
     where = {"id": f"op-{n}", "server_id": f"srv-{server}", "client_id": f"cli-{server % CLIENTS}"}
     return {**where, **what, "request_id": f"r-{n}", "requested_at": NOW + timedelta(minutes=n)}
 
@@ -73,7 +73,7 @@ def an_agent(n: int) -> dict[str, Any]:
 
 def a_pool(n: int) -> dict[str, Any]:
     zone, kind = f"region-{n % 20}a", f"m{n}.large"
-    end = NOW + timedelta(minutes=n - 1900)
+    end = NOW + timedelta(minutes=n - 950)
     place = {"region": f"region-{n % 20}", "zone": zone, "instance_type": kind, "lifecycle": "spot"}
     return {"id": f"{zone}/{kind}/spot", **place, "cool_down_until": end}
 
@@ -90,18 +90,18 @@ def fleet(sessions: SessionFactory) -> SessionFactory:
         for n in range(CLIENTS):
             commands.create_client(session, f"cli-{n}", f"client {n}", NOW)
             commands.create_token(session, f"tok-{n}", "0" * 64, NOW, client_id=f"cli-{n}")
-        session.execute(insert(Client), [_a_bystander(n) for n in range(1000)])
+        session.execute(insert(Client), [_a_bystander(n) for n in range(1500)])
         session.execute(insert(Server), [a_server(n) for n in range(SERVERS)])
         session.execute(insert(Instance), [an_instance(n) for n in range(INSTANCES)])
         session.execute(insert(Operation), [an_operation(n) for n in range(OPERATIONS)])
-        session.execute(insert(Resource), [a_resource(n) for n in range(3000)])
-        session.execute(insert(Notice), [a_notice(n) for n in range(3000)])
-        session.execute(insert(PoolRow), [a_pool(n) for n in range(2000)])
-        session.execute(insert(PriceObservation), [an_observation(n) for n in range(3000)])
+        session.execute(insert(Resource), [a_resource(n) for n in range(1500)])
+        session.execute(insert(Notice), [a_notice(n) for n in range(1500)])
+        session.execute(insert(PoolRow), [a_pool(n) for n in range(1000)])
+        session.execute(insert(PriceObservation), [an_observation(n) for n in range(1500)])
         many = [NewEvent("server.policy", NOW, operation_id=f"op-{n % 100}") for n in range(1500)]
         for client in (MINE, "cli-4"):
             append_events(session, client, many)
-        session.execute(insert(Agent), [an_agent(n) for n in range(3000)])
+        session.execute(insert(Agent), [an_agent(n) for n in range(1500)])
     with sessions() as session:
         for model in (Client, Server, Instance, Operation, Resource, Notice, PoolRow, PriceObservation, Audit, Agent):
             session.execute(text(f"ANALYZE TABLE {model.__tablename__}"))
@@ -139,7 +139,7 @@ def explained(session: Session) -> Iterator[list[str]]:
 
 
 # Pages are short: for a long page of a table that has few blocks, reading it whole is in truth cheaper.
-SINCE = NOW + timedelta(minutes=2900)
+SINCE = NOW + timedelta(minutes=1450)
 LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "servers": lambda s, c: servers.list_servers(s, c, limit=5).items,
     "servers, ended too": lambda s, c: servers.list_servers(s, c, state=None, limit=5).items,
@@ -249,8 +249,8 @@ def test_the_overview_counts_what_is_there_now(fleet: SessionFactory) -> None:
         mine = overview(session, "cli-5")
         everybody = overview(session, None)
     assert mine.instances == {"running_primary": 100}
-    assert mine.operations == {"running": 10}
+    assert mine.operations == {"running": 5}
     assert mine.usd_per_hour == pytest.approx(5.0)
     assert everybody.servers == 750
     assert everybody.attention == 8
-    assert everybody.resources == {"volume": 429}
+    assert everybody.resources == {"volume": 215}

@@ -49,6 +49,7 @@ class Cloud:
         self.mute: set[str] = set()  # hosts whose agent does not answer
         self.heard: dict[str, asyncio.Queue[host.Notice]] = {}  # what IMDS says there; absent: no watch
         self.changed = asyncio.Event()
+        self._turns: dict[str, int] = {}
 
     def fault(self, fault: Fault) -> Fault:
         self.faults.append(fault)
@@ -82,10 +83,13 @@ class Cloud:
         if name not in (records.RECORD, records.COOL_DOWNS):
             self.calls.append(Call(name, subject, activity.info().task_queue, argument))
         self.changed.set()
+        newest = self._turns[subject] = self._turns.get(subject, 0) + (name in _EXCLUSIVE)
         fault = next((one for one in self.faults if one.takes(name, argument)), None)
         if fault is None:
             return self._act(name, argument)
         await fault.meanwhile()
+        if name in _EXCLUSIVE and self._turns[subject] > newest:
+            raise _failed("LetGo", "a newer request came: the agent does the newest")
         if not fault.failure:
             return self._act(name, argument)
         if fault.did_it:
@@ -227,12 +231,12 @@ class Cloud:
         return ec2.Done(["Describe"])
 
     def create_volumes(self, given: ec2.CreateVolumesInput) -> ec2.Made:
-        made = [v.volume_id for v in self.world.volumes.values() if v.tags.get("token") == given.token]
+        made = [v.volume_id for v in self.world.volumes.values() if v.token == given.token]
         if not made and not given.find_only:
             for copy in given.copies:
                 volume = self.world.add_volume(given.zone, copy.device)
                 volume.writes = self.world.snapshots[copy.snapshot_id][1]
-                volume.tags = {**copy.tags, **given.tags}
+                volume.tags, volume.token = {**copy.tags, **given.tags}, given.token
                 made.append(volume.volume_id)
         return ec2.Made(made, ["CreateVolume"])
 
@@ -396,6 +400,7 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     records.RECORD: Cloud.record,
     records.COOL_DOWNS: Cloud.resting,
 }
+_EXCLUSIVE = frozenset({host.HOST_QUIESCE, host.HOST_RESUME})
 _CHANGES = frozenset(
     {
         ec2.LAUNCH,

@@ -24,6 +24,9 @@ from domain.servers import Handoff, ServerPolicy
 from stack.ports import Leases, accepts
 from stack.processes import Process
 from stack.temporal import DYNAMIC_CONFIG, TemporalServer
+
+pytest.register_assert_rewrite("tests.workflows.under_test")
+
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest
 from tests.workflows.world import LAUNCHED, OLD, REPLICA

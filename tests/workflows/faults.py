@@ -60,8 +60,8 @@ def failing(activity: str, failure: str = Failure.HOST_FAILED, **how: Any) -> Fa
 
 
 def stuck(activity: str, **how: Any) -> Fault:
-    """Never gets there, however often it is asked."""
-    return Fault(activity, Failure.NOT_YET, **{"final": False, **how})
+    """Never gets there, and its limit has passed: no server skips the pauses between attempts."""
+    return Fault(activity, Failure.NOT_YET, **{"final": True, **how})
 
 
 def unanswered(activity: str, **how: Any) -> Fault:

@@ -33,6 +33,7 @@ class Volume:
     root: bool = False
     attached_to: str = ""
     dies_with_instance: bool = False
+    token: str = ""
     writes: int = 0  # the last acknowledged write that is on it
     tags: dict[str, str] = field(default_factory=dict)
 

@@ -92,7 +92,9 @@ class SnapshotHandoff(HandoffWork):
     async def _unmake_snapshots(self, request: ec2.SnapshotInput, made: list[str]) -> None:
         """Also when the answer was lost: what the token made is found by it."""
         search = replace(request, find_only=True)
-        found = made or (await self.op.ec2(ec2.CREATE_SNAPSHOTS, search, ec2.Made, UNDO)).ids
+        if not (found := made):
+            found = (await self.op.ec2(ec2.CREATE_SNAPSHOTS, search, ec2.Made, UNDO)).ids
+            self._found(request.token, "snapshot", found, len(request.volume_ids))
         await self._delete(ec2.DELETE_SNAPSHOTS, found)
 
     async def _volumes(self) -> list[str]:
@@ -115,7 +117,9 @@ class SnapshotHandoff(HandoffWork):
 
     async def _unmake_volumes(self, request: ec2.CreateVolumesInput, made: list[str]) -> None:
         search = replace(request, find_only=True)
-        found = made or (await self.op.ec2(ec2.CREATE_VOLUMES, search, ec2.Made, UNDO)).ids
+        if not (found := made):
+            found = (await self.op.ec2(ec2.CREATE_VOLUMES, search, ec2.Made, UNDO)).ids
+            self._found(request.token, "volume", found, len(request.copies))
         if not self.m.new.discarded:
             attached = [ec2.Attachment(volume_id, "") for volume_id in found]
             on_new = ec2.AttachInput(self.region, self.m.new.instance_id, attached)
@@ -141,6 +145,12 @@ class SnapshotHandoff(HandoffWork):
             self.op.recorder.add(
                 RecordKind.RESOURCE_MADE, token=f"{token}/{position}", type=kind, resource_id=resource_id
             )
+
+    def _found(self, token: str, kind: str, ids: list[str], count: int) -> None:
+        """What a call made whose answer was lost comes into the ledger; what it did not make goes out of it."""
+        self._made(token, kind, ids)
+        for position in range(len(ids), count):
+            self.op.recorder.add(RecordKind.RESOURCE_GONE, token=f"{token}/{position}", how="never_made")
 
     def _ids(self, ids: list[str]) -> ec2.IdsInput:
         return ec2.IdsInput(self.region, ids)

@@ -1,0 +1,120 @@
+"""What AWS does to a switch: answers that are lost, throttling, and interruptions of either instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.fleet import Wish
+from demo.waiting import until
+from tests.e2e.afterwards import assert_invariants, assert_outcome
+from tests.e2e.site import Server, Site, seconds
+
+pytestmark = pytest.mark.timeout(150)
+
+# Once each: botocore asks again by itself. Four times: its tries are used up, and it is our turn.
+LOST = {
+    "ledger": ("RunInstances", "CreateSnapshot", "CreateVolume", "AttachVolume", "AssociateAddress"),
+    "orders": ("RunInstances", "DetachVolume", "AttachVolume", "AssociateAddress", "TerminateInstances"),
+}
+STARTED = ("ready", "fence", "move", "serve")  # steps in which there is a replacement, and no commit yet
+CALLS_A_SECOND = 2.0
+
+
+@pytest.fixture(scope="module")
+def servers(site: Site) -> Iterator[dict[str, Server]]:
+    """`orders` is on spot capacity: nothing else is interrupted."""
+    made = site.adopted(Wish("orders", "volumes", 8), Wish("ledger", "snapshot", 8))
+    servers = {server.name: server for server in made}
+    site.done(servers["orders"], "switch", "to-spot")
+    yield servers
+
+
+@pytest.mark.parametrize(("name", "times"), [("ledger", 1), ("orders", 4)])
+def test_lost_answers_make_nothing_twice(site: Site, servers: dict[str, Server], name: str, times: int) -> None:
+    server = servers[name]
+    before = site.primary(server)["id"]
+    faults = [{"action": action, "kind": "lose", "times": times} for action in LOST[name]]
+
+    with site.faults(*faults):
+        operation = site.end_of(site.ask(server, "switch", f"lost-answers-{times}"))
+        met = {one["action"]: one["seen"] for one in site.ask_lab("GET", "/_lab/faults")["faults"]}
+
+    site.say(f"answers lost {met}: {operation.outcome} in {seconds(operation):.1f} s {operation.reason}")
+    assert all(met.values()), f"not every call was made: {met}"
+    assert_outcome(site, server, operation, before)
+    assert_invariants(site, server)
+
+
+def test_throttling_makes_a_switch_slower_and_nothing_else(site: Site, servers: dict[str, Server]) -> None:
+    server = servers["orders"]
+    operation_id = site.ask(server, "switch", "throttled")
+    site.ask_lab("POST", "/_lab/throttle", {"rate": CALLS_A_SECOND, "burst": CALLS_A_SECOND})
+    try:
+        until("calls are throttled", 30.0, lambda: True if _throttled(site) >= 5 else None)
+    finally:
+        site.ask_lab("POST", "/_lab/throttle", {"rate": None})
+    operation = site.end_of(operation_id)
+
+    site.say(f"throttled {_throttled(site)} times: {operation.outcome} in {seconds(operation):.1f} s")
+    assert operation.outcome == "committed", f"seed {site.seed}: {operation.reason}"
+    assert_invariants(site, server)
+
+
+def test_the_replacement_is_interrupted_in_the_middle_of_a_switch(site: Site, servers: dict[str, Server]) -> None:
+    """The switch lets go of it; if it had committed by then, the server is rescued."""
+    server = servers["orders"]
+    before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
+    step = site.chance("replacement").choice(STARTED)
+
+    operation_id = site.ask(server, "switch", "replacement-interrupted")
+    site.await_step(operation_id, step)
+    replacement = site.replacement_of(operation_id)
+    site.interrupt(replacement)
+    operation = site.end_of(operation_id)
+
+    site.say(f"replacement interrupted at {step}: {operation.outcome} {operation.reason}")
+    if operation.outcome == "committed" and site.primary(server)["id"] == replacement:
+        rescue = site.end_of(site.new_operation(server, "failover", known))
+        assert rescue.outcome == "committed", f"seed {site.seed}: {rescue.reason}"
+    else:
+        assert_outcome(site, server, operation, before)
+    assert site.primary(server)["id"] != replacement
+    assert_invariants(site, server)
+
+
+def test_the_old_instance_is_interrupted_in_the_middle_of_a_switch(site: Site, servers: dict[str, Server]) -> None:
+    """The switch is the rescue: it goes on, and no failover is started beside it."""
+    server = servers["orders"]
+    before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
+    step = site.chance("old").choice(("launch", *STARTED))
+
+    operation_id = site.ask(server, "switch", "old-interrupted")
+    site.await_step(operation_id, step)
+    site.interrupt(before)
+    operation = site.end_of(operation_id)
+
+    site.say(f"old instance interrupted at {step}: {operation.outcome} {operation.reason}")
+    assert operation.outcome == "committed", f"seed {site.seed}: {operation.reason}"
+    assert site.primary(server)["id"] != before
+    assert site.api.operation_ids(server.id, "failover") == known
+    assert_invariants(site, server)
+
+
+def test_an_instance_that_dies_without_notice_is_found_and_replaced(site: Site, servers: dict[str, Server]) -> None:
+    """Not before its agent has been silent for as long as a heartbeat may take."""
+    server = servers["orders"]
+    before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
+
+    site.ask_lab("POST", f"/_lab/instances/{before}/kill", {})
+    rescue = site.end_of(site.new_operation(server, "failover", known))
+
+    site.say(f"killed without notice: {rescue.outcome} in {seconds(rescue):.1f} s once it was found")
+    assert rescue.outcome == "committed", f"seed {site.seed}: {rescue.reason}"
+    assert_invariants(site, server)
+
+
+def _throttled(site: Site) -> int:
+    calls = site.ask_lab("GET", "/_lab/calls")["calls"]
+    return sum(1 for call in calls if call["code"] == "RequestLimitExceeded")

@@ -1,0 +1,316 @@
+"""Notices and rescues: acted on once, whatever else goes on, and however little answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from domain import ec2, host
+from domain.errors import Failure
+from domain.host import Notice, NoticeKind, NoticeSource
+from domain.names import EMERGENCY_QUEUE
+from domain.operations import OperationKind, Outcome
+from domain.records import RECORD, RecordKind
+from domain.servers import Handoff
+from tests.workflows.conftest import Given
+from tests.workflows.faults import Fault, failing, while_in
+from tests.workflows.under_test import committed, rolled_back, steps
+from tests.workflows.world import HOME, OLD, ON_DEMAND, OTHER_ZONE, REPLICA, SPOT, SPOT_2
+
+
+# --- one notice
+
+
+@pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
+async def test_a_notice_heard_in_two_ways_is_one_rescue(given: Given, handoff: Handoff) -> None:
+    server = await given(handoff)
+    rescue = await server.notice(source=NoticeSource.IMDS)
+    assert await server.notice(source=NoticeSource.EVENTBRIDGE) == rescue
+    result = committed(await server.result(rescue))
+    assert result.receipt.kind is OperationKind.FAILOVER
+    await server.at_rest()
+    assert server.cloud.records.accepted == [rescue]
+    assert len(server.cloud.records.of(RecordKind.NOTICE)) == 2, "both sources are told"
+
+
+async def test_a_rebalance_recommendation_starts_no_rescue(given: Given) -> None:
+    server = await given()
+    await server.notice(kind=NoticeKind.REBALANCE)
+    await server.at_rest()
+    await server.cloud.until(lambda: bool(server.cloud.records.of(RecordKind.NOTICE)))
+    assert server.cloud.records.accepted == []
+
+
+async def test_a_notice_for_an_instance_that_is_no_longer_the_servers_changes_nothing(given: Given) -> None:
+    server = await given()
+    committed(await server.switch())
+    await server.at_rest()
+    await server.notice(OLD)
+    await server.at_rest()
+    assert server.cloud.world.alive == ["i-1"]
+
+
+async def test_the_pool_that_gave_the_notice_is_not_chosen_again(given: Given) -> None:
+    server = await given()
+    server.cloud.world.market = [HOME, SPOT]
+    result = committed(await server.result(await server.notice()))
+    assert result.receipt.to_pool == SPOT
+    assert HOME in (await server.at_rest()).shape.cool_downs
+
+
+async def test_a_notice_that_the_agent_hears_is_acted_on(given_watched: Given) -> None:
+    server = await given_watched(Handoff.VOLUMES)
+    heard: asyncio.Queue[Notice] = asyncio.Queue()
+    server.cloud.heard[OLD] = heard
+    now = await server.clock.now()
+    await heard.put(Notice(OLD, NoticeKind.INTERRUPTION, NoticeSource.IMDS, now, deadline=None))
+    view = await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    assert view.shape.primary is not None
+
+
+# --- an emergency meets a running operation
+
+
+async def test_a_switch_away_from_the_doomed_instance_is_its_rescue(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+
+    async def notice() -> None:
+        await server.notice()
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(host.HOST_READY, notice))
+    result = committed(await server.switch())
+    await server.at_rest()
+    assert server.cloud.records.accepted == [result.receipt.operation_id], "no failover beside it"
+    assert {call.queue for call in server.cloud.called(ec2.ATTACH_VOLUMES)} == {EMERGENCY_QUEUE}
+    assert HOME in (await server.view()).shape.cool_downs, "invariant 10"
+
+
+async def test_a_doomed_switch_does_not_turn_back_for_a_difference(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    server.cloud.altered = {"key_name": "another"}
+
+    async def notice() -> None:
+        await server.notice()
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(host.HOST_READY, notice))
+    result = committed(await server.switch())
+    assert result.receipt.unexplained_changes == 1, "it is told in the receipt"
+
+
+async def test_a_switch_whose_replacement_is_doomed_rolls_back(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+
+    async def notice() -> None:
+        await server.notice("i-1")
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(host.HOST_READY, notice))
+    result = rolled_back(await server.switch())
+    assert "i-1 got an interruption notice" in result.receipt.reason
+    assert server.cloud.world.alive == [OLD]
+
+
+async def test_a_failover_whose_replacement_is_doomed_takes_another_pool(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, failover_pools=1)
+
+    async def notice() -> None:
+        await server.notice("i-1")
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(host.HOST_READY, notice))
+    committed(await server.result(await server.notice()))
+    await server.at_rest()
+    assert "i-1" not in server.cloud.world.alive
+
+
+async def test_a_new_primary_that_is_doomed_is_rescued_before_the_old_one_has_ended(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+
+    async def notice() -> None:
+        await server.notice("i-1")
+        await server.cloud.until(lambda: len(server.cloud.called(host.HOST_RESUME)) > 1)
+
+    server.cloud.fault(while_in(ec2.TERMINATE, notice))
+    committed(await server.switch())
+    view = await server.at_rest()
+    assert view.shape.primary is not None
+    assert view.shape.primary.instance_id not in (OLD, "i-1")
+
+
+async def test_a_replica_in_the_making_is_given_up_for_the_rescue_of_the_primary(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    rescues: list[str] = []
+
+    async def notice() -> None:
+        rescues.append(await server.notice())
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(host.HOST_READY, notice))
+    result = await server.do(OperationKind.REPLICA_CREATE)
+    assert result.outcome is Outcome.CANCELLED
+    committed(await server.result(rescues[0]))
+
+
+async def test_a_doomed_replica_is_replaced(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, replica=True)
+    await server.notice(REPLICA)
+    view = await server.until(
+        lambda view: view.shape.replica is not None and view.shape.replica.instance_id != REPLICA
+    )
+    await server.at_rest()
+    assert view.shape.primary is not None
+    assert view.shape.primary.instance_id == OLD
+    assert REPLICA not in server.cloud.world.alive
+
+
+# --- with a replica
+
+
+@pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
+async def test_a_ready_replica_takes_over_and_nothing_is_launched(given: Given, handoff: Handoff) -> None:
+    server = await given(handoff, replica=True)
+    result = committed(await server.result(await server.notice()))
+    shape = (await server.at_rest()).shape
+    assert result.receipt.to_pool == SPOT_2
+    assert shape.primary is not None
+    assert (shape.primary.instance_id, shape.replica) == (REPLICA, None)
+    assert not server.cloud.called(ec2.LAUNCH)
+
+
+async def test_a_replica_that_is_silent_is_passed_over(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, replica=True)
+    server.cloud.mute = {REPLICA}
+    server.cloud.fault(failing(host.HOST_READY, times=1))
+    committed(await server.result(await server.notice()))
+    shape = (await server.at_rest()).shape
+    assert shape.primary is not None
+    assert shape.primary.instance_id not in (OLD, REPLICA)
+
+
+# --- without
+
+
+async def test_several_pools_are_asked_and_the_first_healthy_one_wins(given: Given) -> None:
+    server = await given(failover_pools=3)
+
+    async def slow() -> None:
+        await server.cloud.until(lambda: bool(server.cloud.called(host.HOST_QUIESCE)))
+
+    server.cloud.fault(while_in(host.HOST_READY, slow, times=2))
+    result = committed(await server.result(await server.notice()))
+    await server.at_rest()
+    assert len(server.cloud.called(ec2.LAUNCH)) == 3
+    assert "losers" in steps(result.receipt)
+    assert len(server.cloud.world.alive) == 1, "the others are ended"
+
+
+async def test_volumes_stay_in_their_zone_when_a_pool_there_has_capacity(given: Given) -> None:
+    server = await given(Handoff.SNAPSHOT, failover_pools=1)
+    server.cloud.world.market = [OTHER_ZONE, SPOT]
+    result = committed(await server.result(await server.notice()))
+    assert (result.receipt.to_pool, result.receipt.handoff) == (SPOT, "volumes")
+
+
+async def test_with_no_capacity_in_their_zone_volumes_are_copied_to_another(given: Given) -> None:
+    server = await given(Handoff.SNAPSHOT)
+    server.cloud.empty = {SPOT, SPOT_2, ON_DEMAND}
+    result = committed(await server.result(await server.notice()))
+    assert (result.receipt.to_pool, result.receipt.handoff) == (OTHER_ZONE, "snapshot")
+
+
+async def test_a_host_that_cannot_be_fenced_is_gone_before_its_volumes_are_attached(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    server.cloud.mute = {OLD}
+    server.cloud.fault(failing(host.HOST_INVENTORY))
+    server.cloud.fault(failing(host.HOST_QUIESCE))
+    committed(await server.result(await server.notice()))
+    story = server.cloud.story
+    attached = next(call for call in story if call.startswith("attach_volumes"))
+    assert story.index(f"terminate {OLD}") < story.index(attached)
+
+
+async def test_an_instance_that_is_lost_without_notice_is_found_gone_and_rescued(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    server.cloud.world.end(OLD)
+    view = await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    await server.at_rest()
+    assert view.shape.primary is not None
+    assert [n["source"] for n in server.cloud.records.of(RecordKind.NOTICE)] == ["lost"]
+    assert not server.cloud.called(host.HOST_QUIESCE, OLD)
+
+
+async def test_after_a_move_to_another_zone_the_lost_instance_is_rescued_from_its_new_volumes(given: Given) -> None:
+    server = await given(Handoff.SNAPSHOT)
+    committed(await server.switch(pool=OTHER_ZONE))
+    view = await server.at_rest()
+    assert view.shape.primary is not None
+    lost = view.shape.primary.instance_id
+    server.cloud.world.end(lost)
+    await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != lost)
+    await server.at_rest()
+
+
+async def test_with_no_replacement_healthy_the_writing_stops_before_the_deadline(given: Given) -> None:
+    """FENCE_RESERVE_S before it: a volume that is unmounted in time is whole."""
+    server = await given(Handoff.VOLUMES, failover_pools=1)
+
+    async def slow() -> None:
+        await server.cloud.until(lambda: bool(server.cloud.called(host.HOST_QUIESCE, OLD)))
+
+    server.cloud.fault(while_in(host.HOST_READY, slow))
+    committed(await server.result(await server.notice(seconds=25.5)))
+    story = server.cloud.story
+    assert story.index(f"host_quiesce {OLD}") < story.index("attach_volumes i-1")
+
+
+async def test_a_round_that_fails_is_followed_by_another(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, failover_pools=1)
+    server.cloud.fault(failing(host.HOST_RESUME, times=1))
+    result = await server.result(await server.notice())
+    assert result.outcome is Outcome.COMMITTED, result.receipt.reason
+    assert steps(result.receipt).count("launch") == 2
+
+
+async def test_a_rescue_that_finds_no_capacity_anywhere_says_so_and_keeps_what_there_is(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    server.cloud.empty = set(server.cloud.world.market)
+    result = await server.result(await server.notice())
+    assert result.outcome is Outcome.NEEDS_ATTENTION
+    assert server.cloud.world.alive == [OLD]
+
+
+async def test_a_rescue_that_a_person_cancels_is_not_begun_again(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    rescues: list[str] = []
+
+    async def cancel() -> None:
+        await server.cancel(rescues[0])
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(ec2.LAUNCH, cancel))
+    rescues.append(await server.notice())
+    result = await server.result(rescues[0])
+    assert result.outcome is Outcome.CANCELLED
+    await server.at_rest()
+    assert server.cloud.records.accepted == rescues
+
+
+# --- while the database is down
+
+
+async def test_a_rescue_does_not_wait_for_its_records_and_they_are_caught_up_in_order(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    down = server.cloud.fault(Fault(RECORD, Failure.UNAVAILABLE))
+    rescue = await server.notice()
+    view = await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    assert view.shape.primary is not None
+    assert server.cloud.records.order == [], "nothing could be written"
+    assert view.shape.primary.instance_id in server.cloud.world.serving
+    down.times = 0
+    committed(await server.result(rescue))
+    await server.at_rest()
+    kinds = [record.kind for record in server.cloud.records.applied[f"operation/{rescue}"]]
+    assert (kinds[0], kinds[-1]) == (RecordKind.OPERATION_STARTED, RecordKind.OPERATION_FINISHED)
