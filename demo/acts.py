@@ -25,6 +25,7 @@ POLICY: dict[str, Any] = {
     "hook_timeout_s": 4.0,
     "drain_s": 5.0,
     "cool_down_s": 900.0,
+    "failover_pools": 2,  # each is a whole host on this one machine, and its agent has to start
 }
 
 

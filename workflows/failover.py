@@ -16,7 +16,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from domain import ec2
 from domain.blueprint import Blueprint
 from domain.errors import Failure
-from domain.host import NoticeSource
 from domain.operations import OperationInput, OperationResult
 from domain.pools import Candidate, Pool
 from domain.servers import Placement
@@ -24,7 +23,7 @@ from workflows.carry_out import carry_out, wired
 from workflows.hand_over import filesystems_of, hand_over, handoff_for, wind_up
 from workflows.handoffs.base import HandoffWork, Move
 from workflows.launching import discard
-from workflows.operation import Aborted, Operation, explain
+from workflows.operation import Aborted, Operation, explain, failure_of
 from workflows.planning import pools_to_avoid
 from workflows.race import first_ready
 from workflows.replacement import Replacement
@@ -43,7 +42,7 @@ class FailoverWorkflow:
         self.op.emergency = True
         if notice := start.request.notice:
             self.op.take_notice(notice)
-        self.old_gone = bool(start.request.notice and start.request.notice.source is NoticeSource.LOST)
+        self.old_gone = False  # EC2's word, not the notice's: an impaired instance may still write
         wired(self.op)
 
     @workflow.run
@@ -104,11 +103,12 @@ class FailoverWorkflow:
             if known is None:
                 raise
             self.op.note(f"as it was last seen: {explain(error)}")
+            self.old_gone = failure_of(error) is Failure.GONE
             return known
         if blueprint.state in ("running", "stopped", "stopping") or known is None:
             return blueprint
         self.op.doomed = True
-        self.old_gone = self.old_gone or blueprint.state == "terminated"
+        self.old_gone = blueprint.state == "terminated"
         return known
 
     # --- capacity

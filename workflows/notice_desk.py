@@ -93,7 +93,7 @@ class NoticeDesk:
 
     def _rescue_again(self, notice: Notice, after: Running) -> None:
         """A request ID of its own: the first try at this notice has ended, and the server still runs there."""
-        if self._server.queue.waits_for(OperationKind.FAILOVER):
+        if self._server.queue.has(OperationKind.FAILOVER):
             return
         if f"notice/{notice.notice_id}" not in self._server.requests:
             self.rescue(notice)

@@ -167,8 +167,9 @@ class Queue:
             self._done[operation] = OperationStatus.CANCELLED
         return found
 
-    def waits_for(self, kind: OperationKind) -> bool:
-        return any(one.kind is kind for one in self._waiting)
+    def has(self, kind: OperationKind) -> bool:
+        """Whether one of this kind waits or runs."""
+        return any(one.kind is kind for one in (*self._waiting, *self._running))
 
     def started(self, running: Running) -> None:
         self._starting = False

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from workflows.server import ServerWorkflow
 
 _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
+# An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
+_NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
 
 
 class Watches:
@@ -110,5 +112,5 @@ class Watches:
                 schedule_to_close_timeout=timedelta(seconds=20),
             )
         except ActivityError as error:
-            return failure_of(error) in (Failure.BAD_STATE, Failure.GONE)
+            return failure_of(error) in _NOT_RUNNING
         return False

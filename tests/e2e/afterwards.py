@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from db import invariants
 from db.session import make_engine, make_session_factory
@@ -26,7 +27,7 @@ OUTCOMES = ("committed", "rolled_back", "needs_attention")
 
 def assert_invariants(site: Site, *servers: Server) -> None:
     """Invariants 1 to 5 and 8 of the whole site, and that these servers answer from their primary."""
-    wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_unasked(site)]
+    wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_idle(site), *_unasked(site)]
     for server in servers or site.servers.values():
         wrong += _lost_writes(site, server)
         wrong += _answering(site, server)
@@ -93,6 +94,18 @@ def _orphans(site: Site) -> list[str]:
     originals = {server.first for server in site.servers.values()}
     wrong = _stays(lambda: audit.orphans(site.truth(), ledger.open_rows()))
     return wrong + audit.duplicates(site.truth(), ledger.instances_made(), originals)
+
+
+def _idle(site: Site) -> list[str]:
+    """Every instance that EC2 still bills plays a server."""
+    players = {row["id"] for server in site.servers.values() for row in _played_by(site, server)}
+    alive = [str(row["id"]) for row in site.truth()["instances"] if row["state"] not in ("terminated", "shutting-down")]
+    return [f"{one} plays no server and was not ended" for one in alive if one not in players]
+
+
+def _played_by(site: Site, server: Server) -> list[dict[str, Any]]:
+    found = site.api.server(server.id)
+    return [row for row in (found["primary"], found["replica"]) if row]
 
 
 def _unasked(site: Site) -> list[str]:

@@ -23,11 +23,13 @@ Say = Callable[[str], None]
 def say(pytestconfig: pytest.Config) -> Say:
     """A line on the terminal, whether the test passes or not: for seeds and for what was measured."""
     terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
 
     def write(text: str) -> None:
-        if terminal is not None:
-            terminal.ensure_newline()
-            terminal.write_line(text)
+        if terminal is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                terminal.ensure_newline()
+                terminal.write_line(text)
 
     return write
 

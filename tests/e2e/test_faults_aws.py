@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -102,15 +103,18 @@ def test_the_old_instance_is_interrupted_in_the_middle_of_a_switch(site: Site, s
     assert_invariants(site, server)
 
 
-def test_an_instance_that_dies_without_notice_is_found_and_replaced(site: Site, servers: dict[str, Server]) -> None:
-    """Not before its agent has been silent for as long as a heartbeat may take."""
+@pytest.mark.parametrize("outcome", ["terminated", "impaired"])
+def test_an_instance_that_dies_without_notice_is_replaced(site: Site, servers: dict[str, Server], outcome: str) -> None:
+    """Found when its agent has been silent for as long as a heartbeat may take. `impaired`: EC2 says that it runs."""
     server = servers["orders"]
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
 
-    site.ask_lab("POST", f"/_lab/instances/{before}/kill", {})
+    died_at = time.time()
+    site.ask_lab("POST", f"/_lab/instances/{before}/kill", {"outcome": outcome})
     rescue = site.end_of(site.new_operation(server, "failover", known))
 
-    site.say(f"killed without notice: {rescue.outcome} in {seconds(rescue):.1f} s once it was found")
+    found_s = rescue.requested_at - died_at
+    site.say(f"{outcome} without notice, found after {found_s:.1f} s: {rescue.outcome} in {seconds(rescue):.1f} s")
     assert rescue.outcome == "committed", f"seed {site.seed}: {rescue.reason}"
     assert_invariants(site, server)
 

@@ -130,8 +130,10 @@ async def test_what_no_longer_makes_sense_when_its_turn_comes_is_cancelled(given
     assert server.cloud.records.finished[operation_id(server.ref.server_id, "late")] == "cancelled"
 
 
-async def test_an_operation_that_is_terminated_in_temporal_needs_attention_and_holds_up_no_other(given: Given) -> None:
-    server = await given(Handoff.STATELESS)
+async def test_an_operation_that_is_terminated_in_temporal_needs_attention_and_holds_up_no_other(
+    given_watched: Given,
+) -> None:
+    server = await given_watched()
 
     async def terminate() -> None:
         await server.operation(operation_id(server.ref.server_id, "lost")).terminate("by an operator")
