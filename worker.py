@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -67,14 +69,39 @@ class WorkerSettings:
         )
 
 
-async def connect(settings: WorkerSettings) -> Client:
+async def connect(settings: WorkerSettings, stop: asyncio.Event) -> Client:
     """Connect to Temporal; say which address does not answer, and retry until it does."""
     while True:
         try:
             return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
         except RuntimeError as error:
             log.warning("Temporal does not answer at %s (%s); trying again in 1 s", settings.temporal_address, error)
-            await asyncio.sleep(1.0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1.0)
+                raise SystemExit("worker: stopped before Temporal answered") from None
+
+
+async def await_database(engine: Engine) -> None:
+    """Say where a database that does not answer was looked for, until it does. Work goes on without it."""
+    where = f"{engine.url.host}:{engine.url.port or 3306}/{engine.url.database or ''}"
+    missing = False
+    while True:
+        try:
+            await asyncio.to_thread(_ping, engine)
+        except SQLAlchemyError as error:
+            missing = True
+            words = str(getattr(error, "orig", None) or error)
+            log.warning("the database does not answer at %s (%s); trying again in 2 s", where, words)
+            await asyncio.sleep(2.0)
+            continue
+        if missing:
+            log.info("the database at %s answers", where)
+        return
+
+
+def _ping(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
 
 
 def make_worker(client: Client, task_queue: str, activities: Sequence[object], slots: int) -> Worker:
@@ -107,23 +134,26 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """Run both workers and the notice reader until `stop`."""
     clients = Clients()
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
-    client = await connect(settings)
+    client = await connect(settings, stop)
     await warming
     slots = settings.control_slots + settings.emergency_slots
-    factory = make_session_factory(make_engine(settings.database_url, pool_size=slots, max_overflow=4))
-    activities = [*ec2_activities(clients), *fleet_activities(factory)]
+    engine = make_engine(settings.database_url, pool_size=slots, max_overflow=4)
+    activities = [*ec2_activities(clients), *fleet_activities(make_session_factory(engine))]
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
             (CONTROL_QUEUE, settings.control_slots),
         ):
             await stack.enter_async_context(make_worker(client, queue, activities, size))
-        reader = asyncio.create_task(_notices(clients, client, settings))
+        beside = [
+            asyncio.create_task(_notices(clients, client, settings)),
+            asyncio.create_task(await_database(engine)),
+        ]
         _ready(settings)
         await stop.wait()
-        reader.cancel()
-        with suppress(asyncio.CancelledError):
-            await reader
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
 
 
 async def _notices(clients: Clients, client: Client, settings: WorkerSettings) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from temporalio.service import RPCError, RPCStatusCode
+
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import TAG_SERVER, server_workflow_id
 from domain.operations import SIGNAL_NOTICE
@@ -82,10 +84,20 @@ async def _handle(queue: QueueAccess, client: Signals, handle: str, body: str) -
         log.warning("dropped a message that is no warning of EC2's: %s", error)
         await asyncio.to_thread(queue.delete, handle)
         return
-    tags = await asyncio.to_thread(queue.tags, region, notice.instance_id)
-    if server_id := tags.get(TAG_SERVER):
-        await client.get_workflow_handle(server_workflow_id(server_id)).signal(SIGNAL_NOTICE, notice)
+    server_id = (await asyncio.to_thread(queue.tags, region, notice.instance_id)).get(TAG_SERVER)
+    if server_id and await _tell(client, server_id, notice):
         log.info("notice %s for server %s", notice.notice_id, server_id)
     else:
-        log.info("notice for %s, which is no server of ours", notice.instance_id)
+        log.info("notice for %s, which is no server of ours (any more)", notice.instance_id)
     await asyncio.to_thread(queue.delete, handle)
+
+
+async def _tell(client: Signals, server_id: str, notice: Notice) -> bool:
+    """False: the server's workflow has ended, so nobody will ever take this notice."""
+    try:
+        await client.get_workflow_handle(server_workflow_id(server_id)).signal(SIGNAL_NOTICE, notice)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return True

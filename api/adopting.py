@@ -62,7 +62,7 @@ async def adopt(asked: Asked, body: ServerRequest) -> AdoptionView:
     if await asked.services.database.read(_check_adoption, asked, server, body.instance_id):
         asked.response.headers["Idempotent-Replay"] = "true"
         return await _adopted_before(asked, server_id)
-    work = AdoptInput(server, body.instance_id, _policy(body), body.accept, dry_run=body.dry_run)
+    work = AdoptInput(server, body.instance_id, _policy(body), body.accept, mend=body.mend, dry_run=body.dry_run)
     result = await _adopt(asked, work)
     if not result.server_id and not body.dry_run:
         raise _refused(result)
@@ -113,7 +113,8 @@ def _refused(result: AdoptResult) -> Problem:
 
 
 def _policy(body: NewServer) -> ServerPolicy:
-    return body.policy.over(ServerPolicy())
+    accepted = body.accept if isinstance(body, ServerRequest) else []
+    return body.policy.over(ServerPolicy(accepted_findings=list(accepted)))
 
 
 def _view(result: AdoptResult, name: str) -> AdoptionView:

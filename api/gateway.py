@@ -38,7 +38,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain import operations as contract
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.host import Notice
-from domain.names import CONTROL_QUEUE, new_id, server_workflow_id
+from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, new_id, server_workflow_id
 from domain.operations import Accepted, OperationRequest, Priority, ServerInput, ServerView
 from domain.servers import ServerPolicy
 
@@ -104,6 +104,7 @@ class Operations:
             server,
             id=server_workflow_id(server.server.server_id),
             task_queue=CONTROL_QUEUE,
+            task_timeout=timedelta(seconds=WORKFLOW_TASK_S),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             priority=_person(server.server.client_id),
         )

@@ -41,11 +41,12 @@ _SPECIAL = frozenset(
 
 
 def compare(
-    before: Blueprint, after: Blueprint, *, moved: bool, protection_pending: bool = False
+    before: Blueprint, after: Blueprint, *, moved: bool, addresses: bool = True, protection_pending: bool = False
 ) -> list[AttributeChange]:
     """Every difference, with its reason, or with none when nothing explains it.
 
-    `moved`: state and addresses are on the new instance already, so they are compared too.
+    `moved`: state and addresses are on the new instance already, so they are compared too;
+    without `addresses`: the state alone, since traffic follows later.
     `protection_pending`: before the commit, termination and stop protection are still off on the
     replacement, since a rollback has to be able to end it; after it they must be as they were.
     """
@@ -55,7 +56,9 @@ def compare(
     changes += _root(before.root, after.root)
     changes.append(_automatic_address(before, after))
     if moved:
-        changes += _moved(before, after)
+        changes += _state(before, after)
+    if moved and addresses:
+        changes += _traffic(before, after)
     found = [change for change in changes if change is not None]
     return [_pending(change) for change in found] if protection_pending else found
 
@@ -116,15 +119,18 @@ def _automatic_address(before: Blueprint, after: Blueprint) -> AttributeChange |
     return AttributeChange("automatic public address", before.public_ip or "none", after.public_ip or "none")
 
 
-def _moved(before: Blueprint, after: Blueprint) -> list[AttributeChange | None]:
+def _state(before: Blueprint, after: Blueprint) -> list[AttributeChange | None]:
     same_zone = before.zone == after.zone
-    changes: list[AttributeChange | None] = []
-    changes += _set_change(
+    return _set_change(
         "data volumes",
         [_volume_key(v, same_zone) for v in before.data_volumes],
         [_volume_key(v, same_zone) for v in after.data_volumes],
     )
-    if same_zone:
+
+
+def _traffic(before: Blueprint, after: Blueprint) -> list[AttributeChange | None]:
+    changes: list[AttributeChange | None] = []
+    if before.zone == after.zone:
         changes += _set_change("secondary private addresses", before.secondary_private_ips, after.secondary_private_ips)
     changes += _set_change(
         "elastic addresses",

@@ -11,6 +11,10 @@ import uuid
 CONTROL_QUEUE = "control"
 EMERGENCY_QUEUE = "emergency"
 
+# How long a worker that died in the middle of a workflow task goes unnoticed, and a notice with it.
+# Temporal's own 10 s are more than a rescue has.
+WORKFLOW_TASK_S = 3.0
+
 TAG_CLIENT = "spot-optimizer:client"
 TAG_SERVER = "spot-optimizer:server"
 TAG_OPERATION = "spot-optimizer:operation"

@@ -82,6 +82,7 @@ def _steps(b: Blueprint, handoff: Handoff, candidates: Sequence[Candidate]) -> l
     ]
     tail = [
         PlannedStep("commit", "the replacement is the primary", [], 0.1, point_of_no_return=True),
+        *_traffic_after_commit(b, handoff),
         PlannedStep("retire", f"terminate {b.instance_id}", ["TerminateInstances"], _TERMINATE_S),
         PlannedStep("receipt", "compare every attribute, before and after", ["DescribeInstances"], 1.0),
     ]
@@ -105,7 +106,16 @@ def _middle(b: Blueprint, handoff: Handoff) -> list[PlannedStep]:
         move = PlannedStep("move", "volumes and addresses to the replacement", calls, _DEVICES_S, outage=True)
         return [fence, move, serve]
     copy = PlannedStep("copy", "full snapshots while it serves", ["CreateSnapshot"], _SNAPSHOT_S)
-    calls = ["CreateSnapshot", "CreateVolume", "AttachVolume", *address]
+    calls = ["CreateSnapshot", "CreateVolume", "AttachVolume"]
     seconds = _DELTA_S + _VOLUME_S + _DEVICES_S
-    move = PlannedStep("move", "last difference, volumes in the new zone, addresses", calls, seconds, outage=True)
+    move = PlannedStep("move", "last difference, volumes in the new zone", calls, seconds, outage=True)
+    serve = PlannedStep("serve", "mount, start hook, health on the replacement", [], _RESUME_S, outage=True)
     return [copy, fence, move, serve]
+
+
+def _traffic_after_commit(b: Blueprint, handoff: Handoff) -> list[PlannedStep]:
+    """A copy is reached by clients only once there is no way back: what it acknowledges must stay."""
+    if handoff is not Handoff.SNAPSHOT:
+        return []
+    calls = ["AssociateAddress"] * bool(b.elastic_ips) + ["RegisterTargets"] * bool(b.targets)
+    return [PlannedStep("traffic", "addresses and target groups to the replacement", calls, _ADDRESS_S, outage=True)]

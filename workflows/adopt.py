@@ -6,6 +6,7 @@ Nothing is changed before it is clear that nothing would be lost.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -14,7 +15,7 @@ from temporalio.workflow import ParentClosePolicy
 from domain import adoption_rules, ec2, planning
 from domain.adoption import AdoptInput, AdoptResult
 from domain.blueprint import Blueprint
-from domain.names import CONTROL_QUEUE, ownership_tags, server_workflow_id
+from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_workflow_id
 from domain.operations import ServerInput
 from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
@@ -101,6 +102,7 @@ class AdoptWorkflow:
             ServerInput(start.server, policy, shape, record_seq=seq),
             id=server_workflow_id(start.server.server_id),
             task_queue=CONTROL_QUEUE,
+            task_timeout=timedelta(seconds=WORKFLOW_TASK_S),
             parent_close_policy=ParentClosePolicy.ABANDON,
         )
 

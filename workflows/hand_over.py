@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 
@@ -75,6 +76,9 @@ async def hand_over(op: Operation, work: HandoffWork) -> None:
     for name in work.order:
         await op.step(name, getattr(work, name))
     await op.step("commit", lambda: _commit(op, work))
+    if work.traffic_follows_commit:
+        await op.step("traffic", work.open_traffic)
+        op.describe(control_outage_ms=work.outage_ms)
 
 
 def _promoting(op: Operation, work: HandoffWork) -> None:
@@ -123,7 +127,9 @@ def former_state(op: Operation, work: HandoffWork) -> InstanceState:
 
 
 def keeps_old(op: Operation) -> bool:
-    return op.policy.retire is Retire.KEEP_REPLICA and not op.doomed
+    """One replica is enough: where there is another one already, the old instance is retired."""
+    another = op.shape.replica is not None and op.shape.replica.instance_id not in op.replacements
+    return op.policy.retire is Retire.KEEP_REPLICA and not op.doomed and not another
 
 
 def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
@@ -138,7 +144,9 @@ def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
 async def compare(op: Operation, work: HandoffWork) -> None:
     """Every attribute before and after; `Unexplained` when one differs without a reason."""
     after = await _look_again(op, work, protection_pending=True)
-    changes = comparison.compare(work.m.before, after, moved=True, protection_pending=True)
+    changes = comparison.compare(
+        work.m.before, after, moved=True, addresses=not work.traffic_follows_commit, protection_pending=True
+    )
     op.describe(changes=changes)
     if bad := comparison.unexplained(changes):
         words = "; ".join(f"{c.attribute}: {c.before} -> {c.after}" for c in bad)
@@ -154,8 +162,18 @@ async def _look_again(op: Operation, work: HandoffWork, *, protection_pending: b
 
 async def wind_up(op: Operation, work: HandoffWork) -> None:
     """After the commit: retire the old instance, tidy up, and write the receipt's comparison."""
-    await op.step("retire", lambda: _retire(op, work))
-    await op.step("receipt", lambda: _receipt(op, work))
+    after = await op.step("retire", lambda: _retire_and_look(op, work))
+    await op.step("receipt", lambda: _receipt(op, work, after))
+
+
+async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint:
+    """The new instance is looked at while the old one ends: that takes its time anyway."""
+    looking = asyncio.ensure_future(_look_again(op, work, protection_pending=False))
+    try:
+        await _retire(op, work)
+        return await looking
+    finally:
+        looking.cancel()
 
 
 async def _retire(op: Operation, work: HandoffWork) -> None:
@@ -170,8 +188,7 @@ async def _retire(op: Operation, work: HandoffWork) -> None:
     op.shape = replace(op.shape, kept_snapshots=kept)
 
 
-async def _receipt(op: Operation, work: HandoffWork) -> None:
-    after = await _look_again(op, work, protection_pending=False)
+async def _receipt(op: Operation, work: HandoffWork, after: Blueprint) -> None:
     op.describe(changes=comparison.compare(work.m.before, after, moved=True))
     op.shape = replace(op.shape, blueprint=after)
     workflow.logger.info("%s is served by %s", op.server.name, work.m.new.instance_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,9 +63,13 @@ async def look(
     avoid: list[str] | None = None,
 ) -> Looked:
     """Inspect, rank, check; raise Refused when the asked-for pool cannot be."""
-    inspected: ec2.Inspected = await call(ec2.INSPECT, ec2.InspectInput(server.region, instance_id), ec2.Inspected)
+    inspected: ec2.Inspected
+    resting: list[str]
+    inspected, resting = await asyncio.gather(
+        call(ec2.INSPECT, ec2.InspectInput(server.region, instance_id), ec2.Inspected),
+        pools_to_avoid(server, cool_downs),
+    )
     blueprint = inspected.blueprint
-    resting = await pools_to_avoid(server, cool_downs)
     ranked: ec2.Ranked = await call(
         ec2.RANK_POOLS,
         ec2.RankInput(

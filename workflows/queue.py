@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import Priority as TemporalPriority
@@ -13,7 +13,7 @@ from temporalio.exceptions import FailureError
 from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 
 from domain.host import Notice
-from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, operation_workflow_id
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WORKFLOW_TASK_S, operation_workflow_id
 from domain.operations import (
     OperationInput,
     OperationKind,
@@ -80,6 +80,7 @@ class Running:
             id=operation_workflow_id(waiting.operation_id),
             result_type=OperationResult,
             task_queue=EMERGENCY_QUEUE if emergency else CONTROL_QUEUE,
+            task_timeout=timedelta(seconds=WORKFLOW_TASK_S),
             parent_close_policy=ParentClosePolicy.ABANDON,
             priority=TemporalPriority(
                 priority_key=waiting.request.priority.temporal_key, fairness_key=server.client_id[:64]
@@ -124,13 +125,13 @@ class Queue:
         self.last_operation = last_operation
         self.latest: Running | None = None
         self._waiting: list[Waiting] = []
-        self._starting = False
+        self._starting: Waiting | None = None  # its child workflow is being started
         self._running: list[Running] = []
         self._done: dict[str, OperationStatus] = {}
 
     @property
     def idle(self) -> bool:
-        return not self._waiting and not self._running and not self._starting
+        return not self._waiting and not self._running and self._starting is None
 
     @property
     def busy(self) -> bool:
@@ -153,11 +154,11 @@ class Queue:
         return not self._running
 
     def take(self) -> Waiting:
-        self._starting = True
-        return self._waiting.pop(0)
+        self._starting = self._waiting.pop(0)
+        return self._starting
 
     def not_started(self, waiting: Waiting) -> None:
-        self._starting = False
+        self._starting = None
         self._done[waiting.operation_id] = OperationStatus.CANCELLED
 
     def drop(self, operation: str) -> Waiting | None:
@@ -168,11 +169,11 @@ class Queue:
         return found
 
     def has(self, kind: OperationKind) -> bool:
-        """Whether one of this kind waits or runs."""
-        return any(one.kind is kind for one in (*self._waiting, *self._running))
+        """Whether one of this kind waits, is being started or runs."""
+        return any(one is not None and one.kind is kind for one in (*self._waiting, self._starting, *self._running))
 
     def started(self, running: Running) -> None:
-        self._starting = False
+        self._starting = None
         self._running.append(running)
         self.latest = running
         self.last_operation = running.operation_id

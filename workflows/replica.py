@@ -55,7 +55,10 @@ class ReplicaWorkflow:
 
     async def commit(self, replica: Replacement) -> None:
         op = self.op
-        op.describe(to_pool=str(replica.candidate.pool), hourly_after=replica.candidate.usd_per_hour)
+        primary = op.shape.primary
+        before = primary.usd_per_hour if primary else 0.0
+        price = replica.candidate.usd_per_hour
+        op.describe(to_pool=str(replica.candidate.pool), hourly_before=before, hourly_after=before + price)
         op.recorder.add(
             RecordKind.INSTANCE,
             instance_id=replica.instance_id,

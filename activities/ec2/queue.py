@@ -6,8 +6,9 @@ from urllib.parse import urlparse
 
 from activities.ec2 import describing
 from activities.ec2.clients import Clients
-from activities.ec2.errors import doing
+from activities.ec2.errors import Ec2Failure, doing
 from activities.ec2.tags import as_dict
+from domain.errors import Failure
 
 _MOST_MESSAGES = 10  # SQS gives no more at once
 _LONGEST_WAIT_S = 20
@@ -32,8 +33,13 @@ def delete(clients: Clients, queue_url: str, receipt_handle: str, region: str = 
 
 
 def instance_tags(clients: Clients, region: str, instance_id: str) -> dict[str, str]:
-    """All tags, ours and theirs; `Ec2Failure` Gone when EC2 does not know the instance."""
-    return as_dict(describing.instance(clients.ec2(region), instance_id).get("Tags"))
+    """All tags, ours and theirs; none when EC2 does not know the instance (any more)."""
+    try:
+        return as_dict(describing.instance(clients.ec2(region), instance_id).get("Tags"))
+    except Ec2Failure as failed:
+        if failed.failure is Failure.GONE:
+            return {}
+        raise
 
 
 def region_of(queue_url: str) -> str:

@@ -14,7 +14,7 @@ from api.views.instances import InstanceView
 from api.views.operations import OperationSummary
 from api.views.pools import PoolName
 from domain.adoption import LaunchSpec
-from domain.servers import Handoff, Retire, ServerPolicy
+from domain.servers import Handoff, Retire, ServerPolicy, ServiceAddress
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 ZoneName = Annotated[str, Field(min_length=1, max_length=32)]
@@ -31,6 +31,9 @@ class PolicyChange(Request):
     instance_types: Annotated[list[TypeName], Field(max_length=100)] = Field(default_factory=list)
     zones: Annotated[list[ZoneName], Field(max_length=50)] = Field(default_factory=list)
     subnets: dict[ZoneName, SubnetId] = Field(default_factory=dict)
+    service_address: Annotated[
+        ServiceAddress, Field(description="Where clients find it: `primary` is the primary address, which cannot move")
+    ] = ServiceAddress.AUTO
     retire: Retire = Retire.TERMINATE
     launch_timeout_s: Seconds = 300.0
     terminate_timeout_s: Seconds = 180.0
@@ -79,20 +82,22 @@ class NewServer(Request):
 class ServerRequest(NewServer):
     """A running instance to adopt, or a new one to launch: exactly one of `instance_id` and `launch`.
 
-    `accept`: codes of findings that the owner takes; `dry_run`: look, and change nothing.
+    `accept`: codes of findings that the owner takes; `dry_run`: look, and change nothing; `mend`: data volumes
+    that would die with the instance are set to outlive it, instead of being a reason to refuse.
     """
 
     instance_id: Ec2Id | None = None
     launch: LaunchRequest | None = None
     accept: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=50)] = Field(default_factory=list)
     dry_run: bool = False
+    mend: bool = False
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.instance_id is None) == (self.launch is None):
             raise ValueError("give either instance_id, to adopt, or launch")
-        if self.launch is not None and (self.dry_run or self.accept):
-            raise ValueError("dry_run and accept are for adoption; a launch has no such step")
+        if self.launch is not None and (self.dry_run or self.mend):
+            raise ValueError("dry_run and mend are for adoption; a launch has no such step")
         return self
 
 

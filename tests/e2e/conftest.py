@@ -15,7 +15,6 @@ from stack.settings import StackSettings
 from stack.up import Stack
 from tests.e2e.site import Site
 
-
 Say = Callable[[str], None]
 
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import httpx
 
 from demo import fleet, market
@@ -24,6 +25,9 @@ from demo.observer import Endpoint, Observer
 from demo.outage import first_answer
 from demo.waiting import until
 from stack.up import Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
 
 # Short, for a lab in which everything takes a second or two; long enough for a process to be started again.
 POLICY: Mapping[str, Any] = {
@@ -54,6 +58,16 @@ class Server:
     endpoint: Endpoint
 
 
+def _ec2(aws: Mapping[str, str]) -> EC2Client:
+    """The owner's own client of EC2, here the lab."""
+    session = boto3.Session(
+        aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
+        region_name=aws["AWS_DEFAULT_REGION"],
+    )
+    return session.client("ec2", endpoint_url=aws["AWS_ENDPOINT_URL"])
+
+
 def seconds(operation: Operation) -> float:
     """From the request to the end."""
     return (operation.finished_at or operation.requested_at) - operation.requested_at
@@ -73,7 +87,9 @@ class Site:
         self.servers: dict[str, Server] = {}
         self.asked: set[str] = set()  # every operation that a test asked for or brought about
         self.stalls = market.choose(self.ask_lab("GET", "/_lab/market")["pools"])
-        self._owner = fleet.Owner(stack.aws, self.ask_lab("GET", "/_lab/world"), self.stalls)
+        self.world = self.ask_lab("GET", "/_lab/world")
+        self._owner = fleet.Owner(stack.aws, self.world, self.stalls)
+        self.ec2 = _ec2(stack.aws)
 
     def close(self) -> None:
         self.observer.stop()
@@ -109,6 +125,20 @@ class Site:
         """The snapshot server may not stay in its first zone, so that its first switch leaves it."""
         zones = self.stalls.away if handoff == "snapshot" else list(self.stalls.zones)
         return {**POLICY, "handoff": handoff, "instance_types": list(self.stalls.types), "zones": zones}
+
+    @contextmanager
+    def policy(self, server: Server, **change: Any) -> Iterator[None]:
+        """The server's policy with these fields changed, for as long as it lasts."""
+        path, before = f"/api/servers/{server.id}", self.api.server(server.id)["policy"]
+        self._change_policy(path, change)
+        try:
+            yield
+        finally:
+            self._change_policy(path, {name: before[name] for name in change})
+
+    def _change_policy(self, path: str, change: Mapping[str, Any]) -> None:
+        answer = self.http.patch(path, json={"policy": change})
+        assert answer.is_success, f"PATCH {path}: HTTP {answer.status_code} {answer.text[:300]}"
 
     def primary(self, server: Server) -> dict[str, Any]:
         found = self.api.server(server.id)["primary"]

@@ -7,7 +7,7 @@ from the seed that is printed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -23,12 +23,12 @@ LONGEST_DELAY_S = 0.3
 
 
 @pytest.fixture(scope="module")
-def server_for(site: Site) -> Iterator[Mapping[str, Server]]:
+def server_for(site: Site) -> Mapping[str, Server]:
     """Mostly `volumes`; the others once each, with processes that the seed decides."""
     orders, ledger, web = site.adopted(*WISHES)
     servers = [orders, orders, orders, ledger, web]
     site.chance("handoffs").shuffle(servers)
-    yield dict(zip(PROCESSES, servers, strict=True))
+    return dict(zip(PROCESSES, servers, strict=True))
 
 
 @pytest.mark.parametrize("process", PROCESSES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,12 +23,12 @@ CALLS_A_SECOND = 2.0
 
 
 @pytest.fixture(scope="module")
-def servers(site: Site) -> Iterator[dict[str, Server]]:
+def servers(site: Site) -> dict[str, Server]:
     """`orders` is on spot capacity: nothing else is interrupted."""
     made = site.adopted(Wish("orders", "volumes", 8), Wish("ledger", "snapshot", 8))
     servers = {server.name: server for server in made}
     site.done(servers["orders"], "switch", "to-spot")
-    yield servers
+    return servers
 
 
 @pytest.mark.parametrize(("name", "times"), [("ledger", 1), ("orders", 4)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from demo.fleet import Wish
@@ -18,11 +16,11 @@ SERVING_S = 15.0
 
 
 @pytest.fixture(scope="module")
-def orders(site: Site) -> Iterator[Server]:
+def orders(site: Site) -> Server:
     """On spot capacity: nothing else is interrupted."""
     (server,) = site.adopted(Wish("orders", "volumes", 8))
     site.done(server, "switch", "to-spot")
-    yield server
+    return server
 
 
 @pytest.mark.parametrize("away", ["database", "api", "worker"])

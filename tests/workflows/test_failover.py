@@ -18,7 +18,6 @@ from tests.workflows.faults import Fault, failing, while_in
 from tests.workflows.under_test import committed, rolled_back, steps
 from tests.workflows.world import HOME, OLD, ON_DEMAND, OTHER_ZONE, REPLICA, SPOT, SPOT_2
 
-
 # --- one notice
 
 

@@ -16,7 +16,7 @@ from domain.servers import Handoff
 from tests.workflows.conftest import Given
 from tests.workflows.faults import while_in
 from tests.workflows.under_test import ServerUnderTest, committed
-from tests.workflows.world import HOME, OLD, OTHER_ZONE, SPOT, SPOT_2
+from tests.workflows.world import HOME, OTHER_ZONE, SPOT, SPOT_2
 
 
 async def _refused(server: ServerUnderTest, kind: OperationKind, **how: object) -> str:

@@ -27,7 +27,7 @@ from domain.servers import Handoff, Placement
 from workflows.launching import discard, end_instance
 from workflows.operation import Operation, explain
 from workflows.replacement import Replacement
-from workflows.timeouts import CALL, FENCE_RESERVE_S, UNDO, poll
+from workflows.timeouts import CALL, FENCE_RESERVE_S, FOREVER, UNDO, Limits, poll
 
 
 @dataclass
@@ -47,6 +47,7 @@ class HandoffWork(ABC):
 
     kind: Handoff
     order: tuple[str, ...] = ("fence", "move", "serve")
+    traffic_follows_commit = False
 
     def __init__(self, op: Operation, move: Move) -> None:
         self.op = op
@@ -67,6 +68,10 @@ class HandoffWork(ABC):
 
     @abstractmethod
     async def serve(self) -> None: ...
+
+    async def open_traffic(self) -> None:
+        """After the commit, where traffic follows it."""
+        assert not self.traffic_follows_commit, "a handoff whose traffic follows its commit says how"
 
     async def tidy(self) -> list[str]:
         """After the commit: remove what is no longer needed; return the snapshots that are kept."""
@@ -164,12 +169,16 @@ class HandoffWork(ABC):
         if not self._addresses():
             return
         self.op.undo.register("addresses back to the old instance", self.return_addresses)
-        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=True), ec2.Done)
+        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=True), ec2.Done, self._onward())
 
     async def return_addresses(self) -> None:
         if self.op.doomed or self.m.old_gone:
             return
         await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=False), ec2.Done, UNDO)
+
+    def _onward(self) -> Limits:
+        """Past the commit there is only forward, for as long as it takes."""
+        return FOREVER if self.op.committed else CALL
 
     def _addresses(self) -> bool:
         return bool(self.m.before.elastic_ips or self._secondary())
@@ -203,8 +212,9 @@ class HandoffWork(ABC):
         if not self.m.before.targets:
             return
         self.op.undo.register("new instance out of the target groups", self.withdraw_new)
-        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_new(), ec2.Done)
-        await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_new(), ec2.Done, poll(self.op.policy.resume_timeout_s))
+        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_new(), ec2.Done, self._onward())
+        patience = None if self.op.committed else self.op.policy.resume_timeout_s
+        await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_new(), ec2.Done, poll(patience))
 
     async def withdraw_new(self) -> None:
         await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_new(), ec2.Done, UNDO)

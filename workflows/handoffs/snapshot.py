@@ -1,5 +1,10 @@
 """Data volumes into another zone: an early full snapshot while the old instance serves, a last
-incremental one after fencing, and volumes made from it in the new zone."""
+incremental one after fencing, and volumes made from it in the new zone.
+
+The new instance writes to a copy: once clients reach it, going back would lose what it acknowledged.
+So it is healthy and compared with the old one before any address leads to it, the commit comes
+next, and only then traffic. That step goes forward alone (invariant 2).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ _DEVICE_S = 60.0
 
 class SnapshotHandoff(HandoffWork):
     kind = Handoff.SNAPSHOT
+    traffic_follows_commit = True
     early: list[str]
     final: list[str]
     copies: list[str]
@@ -36,12 +42,16 @@ class SnapshotHandoff(HandoffWork):
         await self.stop_old()
 
     async def move(self) -> None:
-        await together(self._move_volumes(), self.move_addresses())
+        await self._move_volumes()
 
     async def serve(self) -> None:
+        """Healthy, and reached by nobody yet."""
         self.op.undo.register("new workload stopped", self.stop_new)
         await self.start_new()
-        await self.enter_targets()
+
+    async def open_traffic(self) -> None:
+        await together(self.move_addresses(), self.enter_targets())
+        self.served()
 
     def devices_after(self) -> list[BlockDevice]:
         copies = dict(zip((v.volume_id for v in self.m.before.data_volumes), self.copies, strict=True))
