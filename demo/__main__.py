@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     screen = Screen()
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        return 0 if play(_stack_settings(given), given.seed, screen) else 1
+        return 0 if play(_stack_settings(given), given.seed, screen, untimed=given.untimed) else 1
     except KeyboardInterrupt:
         screen.failure("stopped before its end; everything that was started is stopped too")
         return 130
@@ -44,6 +44,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--prices", default="", help="a file of spot prices; else PRICES, else a generated market")
     parser.add_argument("--seed", type=int, help="decides at which step the worker is killed; else at random")
     parser.add_argument("--var", type=Path, default=REPOSITORY / "var" / "demo", help="its own folder; emptied first")
+    parser.add_argument("--untimed", action="store_true", help="limits of time are shown, and do not decide")
     given = parser.parse_args(arguments)
     if given.seed is None:
         given.seed = random.SystemRandom().randrange(1_000_000)

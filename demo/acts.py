@@ -24,7 +24,7 @@ POLICY: dict[str, Any] = {
     "resume_timeout_s": 4.0,
     "hook_timeout_s": 4.0,
     "drain_s": 5.0,
-    "cool_down_s": 900.0,
+    "cool_down_s": 60.0,  # soon over: the next demo on the same DATABASE_URL begins with all pools
     "failover_pools": 2,  # each is a whole host on this one machine, and its agent has to start
 }
 

@@ -94,7 +94,7 @@ def _volumes(e: Evidence) -> Iterator[Check]:
     if one := e.reported("switch orders"):
         limit = round(1000 * (e.delays.detach_s + e.delays.attach_s + 1))
         held = 0 < one.outage_ms <= limit
-        yield Check("switch orders: outage within detach + attach + 1 s", held, f"{one.outage_ms} of {limit} ms")
+        yield Check("switch orders: outage within detach + attach + 1 s", held, f"{one.outage_ms} of {limit} ms", True)
 
 
 def _other_zone(e: Evidence) -> Iterator[Check]:
@@ -151,7 +151,7 @@ def _turned_back(e: Evidence) -> Iterator[Check]:
 
 
 def _in_time(e: Evidence) -> Iterator[Check]:
-    yield Check("all of it in under three minutes", e.seconds < LIMIT_S, f"{e.seconds:.0f} s")
+    yield Check("all of it in under three minutes", e.seconds < LIMIT_S, f"{e.seconds:.0f} s", timed=True)
 
 
 _JUDGES: tuple[Judge, ...] = (
@@ -192,7 +192,7 @@ def _serving_after(e: Evidence, act: Act, server: str, by: Callable[[str], bool]
 def _within(name: str, seconds: float | None, limit: float) -> Check:
     if seconds is None:
         return Check(name, False, "never")
-    return Check(name, seconds <= limit, f"{seconds:.2f} s")
+    return Check(name, seconds <= limit, f"{seconds:.2f} s", timed=True)
 
 
 def _window(e: Evidence, act: str) -> Window | None:

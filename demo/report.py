@@ -63,11 +63,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Check:
-    """Something that has to hold, whether it did, and the figures that say so."""
+    """Something that has to hold, whether it did, and the figures that say so.
+
+    `timed`: it depends on how fast this machine is just now.
+    """
 
     name: str
     held: bool
     figures: str = ""
+    timed: bool = False
 
 
 def reported(operation: Operation, server: str, clients: Iterable[Sequence[Sample]], writes: Writes) -> OperationReport:

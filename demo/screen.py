@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
 
+from demo.control_plane import epoch
 from demo.follower import Event
 from demo.report import Check, OperationReport
 
@@ -106,19 +107,25 @@ def _receipts_table(operations: Sequence[OperationReport]) -> Table:
         colour = _MARKS.get(one.outcome, "red")
         table.add_row(
             one.server,
-            one.kind,
+            one.kind.replace("_", " "),
             one.handoff,
             _pool(one.from_pool),
             _pool(one.to_pool),
-            f"[{colour}]{one.outcome or 'unfinished'}[/]",
-            f"{sum(step['ms'] for step in one.steps) / 1000:.1f} s",
+            f"[{colour}]{(one.outcome or 'unfinished').replace('_', ' ')}[/]",
+            _took(one),
             f"{one.outage_ms} ms",
             str(one.writes_acknowledged),
             str(one.writes_lost),
             str(one.calls),
-            f"{one.hourly_before:.4f} → {one.hourly_after:.4f}",
+            f"{one.hourly_before:.4f} →\n{one.hourly_after:.4f}",
         )
     return table
+
+
+def _took(one: OperationReport) -> str:
+    if one.finished_at is None:
+        return "-"
+    return f"{epoch(one.finished_at) - epoch(one.requested_at):.1f} s"
 
 
 def _pool(text: str) -> str:

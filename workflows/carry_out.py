@@ -29,6 +29,8 @@ async def carry_out(op: Operation, body: Body) -> OperationResult:
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
+            if work.done():
+                raise  # the worker lets go of this workflow and cancels every task: it goes on elsewhere
             op.abort("cancelled in Temporal")
 
 

@@ -1,4 +1,4 @@
-"""A site for each module: what one module breaks, no other sees."""
+"""A site for each module that breaks things: no other sees what it broke."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -47,9 +49,23 @@ def site(
     tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say, request: pytest.FixtureRequest
 ) -> Iterator[Site]:
     """Two workers only where the module says so: `WORKERS = 2`."""
-    var = tmp_path_factory.mktemp("site")
-    settings = StackSettings(var=var, workers=getattr(request.module, "WORKERS", 1))
-    with Stack(settings, report=logging.getLogger(__name__).info) as stack, LoopThread("observer") as loop:
+    workers = getattr(request.module, "WORKERS", 1)
+    with _site(tmp_path_factory.mktemp("site"), seed, say, workers) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def calm_site(tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say) -> Iterator[Site]:
+    """For tests after which everything is as it was."""
+    with _site(tmp_path_factory.mktemp("calm-site"), seed, say, workers=1) as made:
+        yield made
+
+
+@contextmanager
+def _site(var: Path, seed: int, say: Say, workers: int) -> Iterator[Site]:
+    settings = StackSettings(var=var, workers=workers)
+    report = logging.getLogger(__name__).info
+    with Stack(settings, report=report) as stack, LoopThread("observer") as loop:
         made = Site(stack, loop, seed, say)
         try:
             yield made

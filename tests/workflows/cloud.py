@@ -420,6 +420,7 @@ _CHANGES = frozenset(
     }
 )
 
+
 class Stage:
     """Which cloud the session's workers play just now."""
 

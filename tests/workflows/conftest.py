@@ -1,7 +1,8 @@
 """Servers, workers and a fresh fake cloud for each test.
 
-Most tests run on Temporal's time-skipping server: a limit of minutes costs nothing. What that server
-does not do (suggest continue-as-new, run a watch beside skipped time) runs on the dev server.
+Tests run on Temporal's dev server. Those whose workflow pauses for long run on the time-skipping
+server, which skips timers alone (not the pauses between an activity's attempts), and refuses the
+cancellation of an activity that has just ended, so that a race of several pools cannot run there.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def skipping_address(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def hasty_address(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def dev_address(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A dev server that suggests continue-as-new after a short history."""
     server = TemporalServer(
         port=leases.port(),
         http=leases.port(),
-        log=tmp_path_factory.mktemp("hasty") / "server.log",
+        log=tmp_path_factory.mktemp("dev") / "server.log",
         dynamic_config={**DYNAMIC_CONFIG, "limit.historyCount.suggestContinueAsNew": "60"},
     )
     yield from _running(server.process(), server.port)
@@ -92,8 +93,8 @@ async def skipping(skipping_address: str, stage: Stage) -> AsyncIterator[Client]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def hasty(hasty_address: str, stage: Stage) -> AsyncIterator[Client]:
-    async with _with_workers(hasty_address, stage) as client:
+async def dev(dev_address: str, stage: Stage) -> AsyncIterator[Client]:
+    async with _with_workers(dev_address, stage) as client:
         yield client
 
 
@@ -120,18 +121,18 @@ def _agent(client: Client, instance_id: str, stage: Stage) -> Worker:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def given(skipping: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest) -> AsyncIterator[Given]:
+async def given(dev: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest) -> AsyncIterator[Given]:
     """Makes the server under test; what must always hold is looked at when the test has ended."""
-    async for make in _given(skipping, True, stage, broken, request):
+    async for make in _given(dev, False, stage, broken, request):
         yield make
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def given_watched(
-    hasty: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest
+async def given_skipping(
+    skipping: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest
 ) -> AsyncIterator[Given]:
-    """The same on the dev server, in real time, with agents that can be asked to watch."""
-    async for make in _given(hasty, False, stage, broken, request):
+    """The same, with time that is skipped while a workflow sleeps."""
+    async for make in _given(skipping, True, stage, broken, request):
         yield make
 
 

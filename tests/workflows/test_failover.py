@@ -58,8 +58,8 @@ async def test_the_pool_that_gave_the_notice_is_not_chosen_again(given: Given) -
     assert HOME in (await server.at_rest()).shape.cool_downs
 
 
-async def test_a_notice_that_the_agent_hears_is_acted_on(given_watched: Given) -> None:
-    server = await given_watched(Handoff.VOLUMES)
+async def test_a_notice_that_the_agent_hears_is_acted_on(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
     heard: asyncio.Queue[Notice] = asyncio.Queue()
     server.cloud.heard[OLD] = heard
     now = await server.clock.now()
@@ -156,9 +156,7 @@ async def test_a_replica_in_the_making_is_given_up_for_the_rescue_of_the_primary
 async def test_a_doomed_replica_is_replaced(given: Given) -> None:
     server = await given(Handoff.VOLUMES, replica=True)
     await server.notice(REPLICA)
-    view = await server.until(
-        lambda view: view.shape.replica is not None and view.shape.replica.instance_id != REPLICA
-    )
+    view = await server.until(lambda view: view.shape.replica is not None and view.shape.replica.instance_id != REPLICA)
     await server.at_rest()
     assert view.shape.primary is not None
     assert view.shape.primary.instance_id == OLD
@@ -273,8 +271,8 @@ async def test_a_round_that_fails_is_followed_by_another(given: Given) -> None:
     assert steps(result.receipt).count("launch") == 2
 
 
-async def test_a_rescue_that_finds_no_capacity_anywhere_says_so_and_keeps_what_there_is(given: Given) -> None:
-    server = await given(Handoff.VOLUMES)
+async def test_a_rescue_that_finds_no_capacity_anywhere_says_so_and_keeps_what_there_is(given_skipping: Given) -> None:
+    server = await given_skipping(Handoff.VOLUMES)
     server.cloud.empty = set(server.cloud.world.market)
     result = await server.result(await server.notice())
     assert result.outcome is Outcome.NEEDS_ATTENTION

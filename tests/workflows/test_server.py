@@ -131,9 +131,9 @@ async def test_what_no_longer_makes_sense_when_its_turn_comes_is_cancelled(given
 
 
 async def test_an_operation_that_is_terminated_in_temporal_needs_attention_and_holds_up_no_other(
-    given_watched: Given,
+    given: Given,
 ) -> None:
-    server = await given_watched()
+    server = await given()
 
     async def terminate() -> None:
         await server.operation(operation_id(server.ref.server_id, "lost")).terminate("by an operator")
@@ -157,8 +157,8 @@ async def test_it_cannot_be_cancelled_when_it_has_just_ended(given: Given) -> No
 # --- continue as new
 
 
-async def test_continued_as_new_it_knows_its_requests_its_shape_and_its_notices(given_watched: Given) -> None:
-    server = await given_watched(Handoff.VOLUMES)
+async def test_continued_as_new_it_knows_its_requests_its_shape_and_its_notices(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
     run = (await server.handle.describe()).run_id
     asked = [(await server.ask(OperationKind.SWITCH, pool=pool)).operation_id for pool in (SPOT, SPOT_2, SPOT)]
     for operation in asked:

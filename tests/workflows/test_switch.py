@@ -155,6 +155,15 @@ async def test_a_launch_whose_answer_was_lost_for_good_is_found_and_ended(given:
     assert server.cloud.world.instances["i-1"].state == "terminated"
 
 
+async def test_a_launch_that_failed_for_good_is_searched_for_before_it_counts_as_never_made(
+    given_skipping: Given,
+) -> None:
+    server = await given_skipping()
+    server.cloud.fault(failing(ec2.LAUNCH, Failure.UNAVAILABLE))
+    rolled_back(await server.switch())
+    assert len(server.cloud.called(ec2.FIND_BY_TOKEN)) > 1
+
+
 async def test_a_pool_that_rests_is_not_chosen(given: Given) -> None:
     server = await given()
     server.cloud.cool_downs = {SPOT: 4e9}
@@ -206,7 +215,6 @@ async def test_a_workload_that_does_not_start_on_the_new_host_goes_on_on_the_old
     ("handoff", "fault"),
     [
         (Handoff.STATELESS, failing(ec2.RANK_POOLS, Failure.UNAVAILABLE)),
-        (Handoff.STATELESS, failing(ec2.LAUNCH, Failure.PERMISSION_MISSING)),
         (Handoff.STATELESS, failing(host.HOST_READY)),
         (Handoff.STATELESS, failing(ec2.REGISTER_TARGETS, Failure.UNAVAILABLE)),
         (Handoff.STATELESS, stuck(ec2.CONFIRM_TARGETS)),

@@ -1,0 +1,248 @@
+"""The rest of a server's life: adopted, launched, with and without a replica, terminated, released."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+from domain import ec2, host
+from domain.adoption import AdoptInput, AdoptResult, LaunchSpec, Plan, PlanInput
+from domain.errors import Failure
+from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, server_workflow_id
+from domain.operations import (
+    ADOPT_WORKFLOW,
+    PLAN_WORKFLOW,
+    QUERY_STATE,
+    SERVER_WORKFLOW,
+    OperationKind,
+    Outcome,
+    ServerInput,
+    ServerView,
+)
+from domain.records import RecordKind
+from domain.servers import Handoff, ServerPolicy, ServerRef
+from tests.workflows.cloud import Cloud, Stage
+from tests.workflows.conftest import Given
+from tests.workflows.faults import Fault, failing, while_in
+from tests.workflows.under_test import Broken, Clock, ServerUnderTest, committed, rolled_back
+from tests.workflows.world import HOME, OLD, REGION, REPLICA, SPOT, SPOT_2
+
+# --- a replica
+
+
+@pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
+async def test_a_replica_is_made_in_another_pool_promoted_and_dropped(given: Given, handoff: Handoff) -> None:
+    server = await given(handoff)
+    committed(await server.do(OperationKind.REPLICA_CREATE))
+    shape = (await server.at_rest()).shape
+    assert shape.replica is not None
+    assert (shape.replica.instance_id, shape.replica.pool) == ("i-1", SPOT)
+    committed(await server.do(OperationKind.PROMOTE))
+    shape = (await server.at_rest()).shape
+    assert shape.primary is not None
+    assert (shape.primary.instance_id, shape.replica) == ("i-1", None)
+    committed(await server.do(OperationKind.REPLICA_CREATE, pool=SPOT_2))
+    committed(await server.do(OperationKind.REPLICA_DROP))
+    assert server.cloud.world.alive == ["i-1"]
+
+
+async def test_a_promotion_that_fails_leaves_the_replica_a_replica(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, replica=True)
+    server.cloud.fault(failing(host.HOST_RESUME, times=1))
+    rolled_back(await server.do(OperationKind.PROMOTE))
+    shape = (await server.at_rest()).shape
+    assert shape.replica is not None
+    assert server.cloud.records.states[REPLICA] == "running_replica"
+    assert sorted(server.cloud.world.alive) == [OLD, REPLICA]
+
+
+async def test_a_replica_that_does_not_get_ready_is_ended(given: Given) -> None:
+    server = await given()
+    server.cloud.fault(failing(host.HOST_READY))
+    rolled_back(await server.do(OperationKind.REPLICA_CREATE))
+    assert (await server.at_rest()).shape.replica is None
+    assert server.cloud.world.alive == [OLD]
+
+
+# --- the end
+
+
+async def test_terminated_it_leaves_its_data_and_the_server_has_ended(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, replica=True)
+    committed(await server.do(OperationKind.TERMINATE))
+    await server.handle.result()
+    world = server.cloud.world
+    assert world.alive == []
+    assert [v.device for v in world.volumes.values()] == ["/dev/sdf"], "what holds data is always left"
+    assert world.owned() == set(), "and is no longer ours"
+    assert server.cloud.records.of(RecordKind.SERVER_ENDED) == [{"how": "terminated"}]
+
+
+async def test_terminated_after_a_switch_it_lets_go_of_the_volumes_it_has_now(given: Given) -> None:
+    server = await given(Handoff.SNAPSHOT)
+    committed(await server.switch(pool="us-east-1b/m5.large/spot"))
+    committed(await server.do(OperationKind.TERMINATE))
+    await server.handle.result()
+    assert server.cloud.world.owned() == set()
+
+
+async def test_a_termination_that_is_not_confirmed_in_time_is_no_success(given: Given) -> None:
+    server = await given(terminate_timeout_s=0.4)
+    server.cloud.fault(Fault(ec2.CONFIRM_TERMINATED, Failure.NOT_YET, times=6))
+    result = await server.do(OperationKind.TERMINATE)
+    assert result.outcome is Outcome.NEEDS_ATTENTION
+    assert server.cloud.records.of(RecordKind.OPERATION_ATTENTION)
+
+
+async def test_released_everything_runs_on_without_our_tags(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, replica=True)
+    committed(await server.switch())
+    committed(await server.do(OperationKind.RELEASE))
+    await server.handle.result()
+    world = server.cloud.world
+    assert sorted(world.alive) == ["i-1", REPLICA]
+    assert [one for one in world.instances.values() if one.alive and TAG_SERVER in one.tags] == []
+    assert [one for one in world.volumes.values() if TAG_SERVER in one.tags] == []
+
+
+async def test_what_waits_when_the_server_ends_is_cancelled(given: Given) -> None:
+    server = await given()
+
+    async def terminate_then_more() -> None:
+        await server.ask(OperationKind.TERMINATE, request_id="end")
+        await server.ask(OperationKind.REPLICA_CREATE, request_id="too-late")
+
+    server.cloud.fault(while_in(ec2.RANK_POOLS, terminate_then_more))
+    committed(await server.switch())
+    await server.handle.result()
+    assert server.cloud.records.finished[operation_id(server.ref.server_id, "too-late")] == "cancelled"
+
+
+# --- a new server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def unborn(
+    dev: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest
+) -> AsyncIterator[ServerUnderTest]:
+    """A server that is described and has no instance yet."""
+    stage.cloud = Cloud(Handoff.STATELESS)
+    stage.cloud.world.instances.clear()
+    stage.cloud.world.volumes.clear()
+    ref = ServerRef(f"srv-{abs(hash(request.node.nodeid)):x}", "cli-1", "orders", REGION)
+    handle = await dev.start_workflow(
+        SERVER_WORKFLOW,
+        ServerInput(ref, ServerPolicy()),
+        id=server_workflow_id(ref.server_id),
+        task_queue=CONTROL_QUEUE,
+    )
+    server = ServerUnderTest(dev, Clock(dev, skips=False), stage.cloud, broken, ref, handle)
+    yield server
+    await server.end()
+
+
+async def test_a_new_server_is_launched_with_its_data_volumes(unborn: ServerUnderTest) -> None:
+    spec = LaunchSpec("ami-1", SPOT, subnet_id="subnet-us-east-1a", data_volumes_gib=[20])
+    committed(await unborn.do(OperationKind.LAUNCH, launch=spec))
+    view = await unborn.at_rest()
+    assert view.shape.primary is not None
+    assert view.shape.primary.instance_id == "i-1"
+    assert unborn.cloud.records.primary == "i-1"
+    assert unborn.cloud.world.owned() == unborn.cloud.records.holds
+
+
+async def test_a_launch_that_gets_nothing_leaves_nothing(unborn: ServerUnderTest) -> None:
+    unborn.cloud.empty = {SPOT}
+    spec = LaunchSpec("ami-1", SPOT, subnet_id="subnet-us-east-1a")
+    rolled_back(await unborn.do(OperationKind.LAUNCH, launch=spec))
+    view = await unborn.at_rest()
+    assert view.shape.primary is None
+    assert unborn.cloud.world.owned() == unborn.cloud.records.holds == set()
+    assert not unborn.cloud.records.intended
+
+
+# --- adoption and plans
+
+
+class Adopter:
+    def __init__(self, client: Client, stage: Stage, name: str) -> None:
+        self.client, self.stage = client, stage
+        self.ref = ServerRef(f"srv-{name}", "cli-1", "orders", REGION)
+
+    def cloud(self, handoff: Handoff) -> Cloud:
+        self.stage.cloud = Cloud(handoff, elastic=True)
+        return self.stage.cloud
+
+    async def adopt(self, handoff: Handoff, **how: object) -> AdoptResult:
+        given = AdoptInput(self.ref, OLD, ServerPolicy(handoff=handoff), **how)  # type: ignore[arg-type]
+        result: AdoptResult = await self.client.execute_workflow(
+            ADOPT_WORKFLOW, given, id=f"adopt/{self.ref.server_id}", task_queue=CONTROL_QUEUE, result_type=AdoptResult
+        )
+        return result
+
+
+@pytest.fixture
+def adopter(dev: Client, stage: Stage, request: pytest.FixtureRequest) -> Adopter:
+    return Adopter(dev, stage, f"{abs(hash(request.node.nodeid)):x}")
+
+
+async def test_an_adopted_instance_is_recorded_tagged_and_has_its_workflow(adopter: Adopter) -> None:
+    cloud = adopter.cloud(Handoff.VOLUMES)
+    result = await adopter.adopt(Handoff.VOLUMES)
+    assert result.server_id == adopter.ref.server_id
+    assert result.placement is not None
+    assert (result.placement.instance_id, result.placement.pool) == (OLD, HOME)
+    handle = adopter.client.get_workflow_handle(server_workflow_id(adopter.ref.server_id))
+    view = await handle.query(QUERY_STATE, result_type=ServerView)
+    assert view.shape.primary == result.placement
+    assert {one for one in cloud.records.holds if not one.startswith("eip")} == cloud.world.owned()
+    await handle.terminate()
+
+
+async def test_what_would_be_lost_refuses_the_adoption_and_changes_nothing(adopter: Adopter) -> None:
+    cloud = adopter.cloud(Handoff.VOLUMES)
+    _dying(cloud)
+    result = await adopter.adopt(Handoff.VOLUMES)
+    assert result.server_id == ""
+    finding = next(one for one in result.findings if one.code == "volume_dies_with_instance")
+    assert "modify-instance-attribute" in finding.mend
+    assert cloud.world.owned() == set()
+    assert cloud.records.order == []
+
+
+async def test_volumes_that_would_die_are_kept_when_the_owner_lets_us_mend(adopter: Adopter) -> None:
+    cloud = adopter.cloud(Handoff.VOLUMES)
+    _dying(cloud)
+    result = await adopter.adopt(Handoff.VOLUMES, mend=True)
+    assert result.server_id
+    assert not any(v.dies_with_instance for v in cloud.world.attached(OLD, data=True))
+    await adopter.client.get_workflow_handle(server_workflow_id(adopter.ref.server_id)).terminate()
+
+
+async def test_a_dry_run_tells_what_moves_and_changes_nothing(adopter: Adopter) -> None:
+    cloud = adopter.cloud(Handoff.VOLUMES)
+    result = await adopter.adopt(Handoff.VOLUMES, dry_run=True)
+    assert result.server_id == ""
+    assert any("/dev/sdf" in one for one in result.moves)
+    assert {call.name for call in cloud.calls} == {ec2.INSPECT}
+
+
+async def test_a_plan_tells_the_steps_in_order_and_changes_nothing(adopter: Adopter) -> None:
+    cloud = adopter.cloud(Handoff.VOLUMES)
+    given = PlanInput(adopter.ref, ServerPolicy(handoff=Handoff.VOLUMES), cloud.world.placement(OLD))
+    plan: Plan = await adopter.client.execute_workflow(
+        PLAN_WORKFLOW, given, id=f"plan/{adopter.ref.server_id}", task_queue=CONTROL_QUEUE, result_type=Plan
+    )
+    names = [step.name for step in plan.steps]
+    assert names == ["plan", "launch", "ready", "fence", "move", "serve", "commit", "retire", "receipt"]
+    assert str(plan.candidates[0].pool) == SPOT
+    assert [step.name for step in plan.steps if step.point_of_no_return] == ["commit"]
+    assert cloud.story == []
+
+
+def _dying(cloud: Cloud) -> None:
+    for volume in cloud.world.attached(OLD, data=True):
+        volume.dies_with_instance = True
