@@ -76,7 +76,8 @@ class Observer:
 
     def watch(self, endpoint: Endpoint, clients: int = 1) -> None:
         """Begin once the endpoint answers; it has to within 20 s."""
-        until(f"{endpoint.server} answers at {endpoint.url}", _ANSWERS_S, lambda: _answers(endpoint))
+        with httpx.Client(base_url=endpoint.url, timeout=TIMEOUT_S, trust_env=False) as http:
+            until(f"{endpoint.server} answers at {endpoint.url}", _ANSWERS_S, lambda: _answers(http))
         for number in range(1, clients + 1):
             client = Client(f"{endpoint.server}-{number}", endpoint)
             self._clients.append(client)
@@ -189,9 +190,9 @@ def _write(endpoint: Endpoint, client: str, n: int) -> bytes:
     return f"{head}\r\n\r\n{body}".encode()
 
 
-def _answers(endpoint: Endpoint) -> bool | None:
+def _answers(http: httpx.Client) -> bool | None:
     try:
-        answer = httpx.get(f"{endpoint.url}/health", timeout=TIMEOUT_S, trust_env=False)
+        answer = http.get("/health")
     except httpx.HTTPError:
         return None  # not yet: whoever waits says so when it takes too long
     return True if answer.status_code == 200 else None

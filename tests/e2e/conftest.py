@@ -7,7 +7,6 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +17,10 @@ from stack.up import Stack
 from tests.e2e.site import Site
 
 Say = Callable[[str], None]
+
+SOLD = ("m5.large", "m5a.large", "m6i.large", "c5.xlarge", "r5.large", "m6g.large", "c3.large")
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+DAYS = ("2026-01-01", "2026-01-03")
 
 
 @pytest.fixture(scope="session")
@@ -50,20 +53,23 @@ def site(
 ) -> Iterator[Site]:
     """Two workers only where the module says so: `WORKERS = 2`."""
     workers = getattr(request.module, "WORKERS", 1)
-    with _site(tmp_path_factory.mktemp("site"), seed, say, workers) as made:
+    with _site(StackSettings(var=tmp_path_factory.mktemp("site"), workers=workers), seed, say) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def calm_site(tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say) -> Iterator[Site]:
-    """For tests after which everything is as it was."""
-    with _site(tmp_path_factory.mktemp("calm-site"), seed, say, workers=1) as made:
+    """For tests after which everything is as it was. Its market sells a type that starts from an instance store."""
+    var = tmp_path_factory.mktemp("calm-site")
+    prices = tmp_path_factory.mktemp("prices") / "prices.csv"
+    rows = [f"{kind},{zone},{day}T00:00:00Z,0.03" for kind in SOLD for zone in ZONES for day in DAYS]
+    prices.write_text("\n".join(["instance_type,az,timestamp,price_usd_h", *rows]) + "\n")
+    with _site(StackSettings(var=var, prices=prices), seed, say) as made:
         yield made
 
 
 @contextmanager
-def _site(var: Path, seed: int, say: Say, workers: int) -> Iterator[Site]:
-    settings = StackSettings(var=var, workers=workers)
+def _site(settings: StackSettings, seed: int, say: Say) -> Iterator[Site]:
     report = logging.getLogger(__name__).info
     with Stack(settings, report=report) as stack, LoopThread("observer") as loop:
         made = Site(stack, loop, seed, say)
@@ -71,4 +77,4 @@ def _site(var: Path, seed: int, say: Say, workers: int) -> Iterator[Site]:
             yield made
         finally:
             made.close()
-    database.clean(var)
+    database.clean(settings.var)

@@ -105,9 +105,17 @@ def test_an_instance_that_is_gone_is_refused(site: Site) -> None:
         site.ec2.terminate_instances(InstanceIds=[instance_id])
         await_state(site, instance_id, "terminated")
         with nothing_changes(site):
-            document = refused(adopt(site, instance_id, "stateless"), 422, "adoption-refused")
-    assert "not_running" in blocking(document)
+            document = refused(adopt(site, instance_id, "stateless"), 404, "instance-not-found")
     assert f"{instance_id} is terminated" in document["detail"]
+
+
+def test_an_instance_that_does_not_run_is_refused(site: Site) -> None:
+    with own(site) as instance_id:
+        site.ec2.stop_instances(InstanceIds=[instance_id])
+        await_state(site, instance_id, "stopped")
+        with nothing_changes(site):
+            document = refused(adopt(site, instance_id, "stateless"), 422, "adoption-refused")
+    assert f"aws ec2 start-instances --instance-ids {instance_id}" in blocking(document)["not_running"]["mend"]
 
 
 def test_an_instance_that_is_adopted_already_is_refused(site: Site, adopted: Server) -> None:
@@ -168,7 +176,7 @@ def test_a_volume_that_dies_with_the_instance_is_refused_and_mended_when_asked(s
         assert f"aws ec2 modify-instance-attribute --instance-id {instance_id}" in mend
         assert '"mend": true' in mend
         assert looked.status_code == 200, looked.text
-        assert not blocking(looked.json())
+        assert "volume_dies_with_instance" not in blocking(looked.json())
 
         made = adopt(site, instance_id, "volumes", mend=True)
         try:

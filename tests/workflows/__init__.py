@@ -1,0 +1,5 @@
+"""The workflows against fakes of their activities, on a real Temporal server."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.workflows.under_test")

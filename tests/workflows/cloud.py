@@ -130,7 +130,10 @@ class Cloud:
             instance = self.world.add(self.world.next_instance_id(), given.pool, tags=given.tags)
             instance.token, instance.state, instance.changed = given.token, "pending", dict(self.altered)
             for number in range(len(given.data_volumes_gib)):
-                self.world.add_volume(instance.zone, f"/dev/sd{'fgh'[number]}", attached_to=instance.instance_id)
+                made_with = self.world.add_volume(
+                    instance.zone, f"/dev/sd{'fgh'[number]}", attached_to=instance.instance_id
+                )
+                made_with.tags = dict(given.tags)
             made = instance.instance_id
         one = self.world.instances[made]
         return ec2.Launched(made, one.spot_request_id, one.state, f"eni-{made}", ["RunInstances"])

@@ -7,31 +7,23 @@ cancellation of an activity that has just ended, so that a race of several pools
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
-from temporalio.worker import Worker
 
-from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue
 from domain.servers import Handoff, ServerPolicy
 from stack.ports import Leases, accepts
 from stack.processes import Process
 from stack.temporal import DYNAMIC_CONFIG, TemporalServer
-
-pytest.register_assert_rewrite("tests.workflows.under_test")
-
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest
-from tests.workflows.world import LAUNCHED, OLD, REPLICA
-from worker import make_worker
+from tests.workflows.workers import with_workers
 
 Given = Callable[..., Awaitable[ServerUnderTest]]
 
@@ -88,36 +80,14 @@ def broken() -> Iterator[Broken]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def skipping(skipping_address: str, stage: Stage) -> AsyncIterator[Client]:
-    async with _with_workers(skipping_address, stage) as client:
+    async with with_workers(skipping_address, stage) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def dev(dev_address: str, stage: Stage) -> AsyncIterator[Client]:
-    async with _with_workers(dev_address, stage) as client:
+    async with with_workers(dev_address, stage) as client:
         yield client
-
-
-@asynccontextmanager
-async def _with_workers(address: str, stage: Stage) -> AsyncIterator[Client]:
-    """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
-    client = await Client.connect(address)
-    workers = [make_worker(client, queue, stage.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
-    workers += [_agent(client, instance_id, stage) for instance_id in (OLD, REPLICA, *LAUNCHED)]
-    running = [asyncio.create_task(worker.run()) for worker in workers]
-    yield client
-    await asyncio.gather(*(worker.shutdown() for worker in workers))
-    await asyncio.gather(*running)
-
-
-def _agent(client: Client, instance_id: str, stage: Stage) -> Worker:
-    return Worker(
-        client,
-        task_queue=instance_queue(instance_id),
-        activities=stage.agent(),
-        max_concurrent_activities=5,
-        max_concurrent_activity_task_polls=1,
-    )
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -28,7 +28,6 @@ from domain.operations import (
     OperationRequest,
     OperationResult,
     Outcome,
-    Priority,
     Receipt,
     ServerInput,
     ServerView,
@@ -102,6 +101,7 @@ class ServerUnderTest:
         *,
         replica: bool = False,
     ) -> ServerUnderTest:
+        """A server as adoption leaves it, with its workflow."""
         ref = ServerRef(f"srv-{name}", "cli-1", "orders", REGION)
         shape = adopted(cloud, ref, replica=replica)
         handle = await client.start_workflow(
@@ -147,7 +147,8 @@ class ServerUnderTest:
         await self.handle.signal(SIGNAL_CANCEL, operation)
 
     async def view(self) -> ServerView:
-        return await self.handle.query(QUERY_STATE, result_type=ServerView)
+        view: ServerView = await self.handle.query(QUERY_STATE, result_type=ServerView)
+        return view
 
     async def notice(
         self,
@@ -167,7 +168,7 @@ class ServerUnderTest:
         """Look until it is so, while the server's time is skipped ahead."""
 
         async def look() -> ServerView:
-            while not condition(view := await self.view()):
+            while not condition(view := await self.view()):  # noqa: ASYNC110  a query has no event
                 await asyncio.sleep(0.03)
             return view
 
@@ -266,11 +267,3 @@ def committed(result: OperationResult) -> OperationResult:
 def rolled_back(result: OperationResult) -> OperationResult:
     assert result.outcome is Outcome.ROLLED_BACK, f"{result.outcome}: {result.receipt.reason}"
     return result
-
-
-EMERGENCY = Priority.EMERGENCY
-POLICY = ServerPolicy()
-
-
-def stateful(**changes: Any) -> ServerPolicy:
-    return replace(POLICY, **changes)

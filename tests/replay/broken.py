@@ -1,0 +1,28 @@
+"""A switch whose author forgot that others are under way: it asks the new host before the old one."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from domain.operations import OperationInput, OperationResult
+from workflows.carry_out import carry_out
+from workflows.handoffs.base import HandoffWork
+from workflows.launching import ready
+from workflows.planning import Looked
+from workflows.replacement import Replacement
+from workflows.switch import SwitchWorkflow
+
+
+@workflow.defn(name="SwitchWorkflow")
+class HastySwitchWorkflow(SwitchWorkflow):
+    @workflow.init
+    def __init__(self, start: OperationInput) -> None:
+        super().__init__(start)
+
+    @workflow.run
+    async def run(self, start: OperationInput) -> OperationResult:
+        return await carry_out(self.op, self.switch)
+
+    async def prepare(self, looked: Looked, replacement: Replacement) -> HandoffWork:
+        await ready(self.op, replacement, check_health=False)
+        return await super().prepare(looked, replacement)

@@ -1,0 +1,183 @@
+"""Every path through the workflows that has a recorded history, played on the fake cloud."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import Client
+
+from domain import ec2, host
+from domain.adoption import AdoptInput, LaunchSpec, PlanInput
+from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
+from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, ServerInput
+from domain.servers import Handoff, ServerPolicy, ServerRef
+from tests.workflows.cloud import Cloud, Stage
+from tests.workflows.faults import failing, while_in
+from tests.workflows.under_test import Broken, Clock, ServerUnderTest
+from tests.workflows.world import OLD, OTHER_ZONE, REGION, SPOT
+
+
+@dataclass(frozen=True)
+class Play:
+    """One path: `name` is that of its recording."""
+
+    client: Client
+    stage: Stage
+    name: str
+
+    async def server(self, handoff: Handoff, *, replica: bool = False, **policy: Any) -> ServerUnderTest:
+        self.stage.cloud = Cloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
+        allowed = ServerPolicy(handoff=handoff, accepted_findings=["no_address_moves"], **policy)
+        clock = Clock(self.client, skips=False)
+        return await ServerUnderTest.start(
+            self.client, clock, self.stage.cloud, Broken(), self.name, allowed, replica=replica
+        )
+
+    @property
+    def ref(self) -> ServerRef:
+        return ServerRef(f"srv-{self.name}", "cli-1", "orders", REGION)
+
+    async def operation(self, kind: OperationKind, handoff: Handoff, **how: Any) -> list[str]:
+        """One operation to its end; both its history and its server's."""
+        asked = {key: how.pop(key) for key in ("pool",) if key in how}
+        faults = how.pop("faults", [])
+        server = await self.server(handoff, **how)
+        server.cloud.faults += faults
+        result = await server.do(kind, **asked)
+        return await _both(server, result.receipt.operation_id)
+
+
+Path = Callable[[Play], Awaitable[list[str]]]
+
+
+async def _both(server: ServerUnderTest, operation: str) -> list[str]:
+    await server.at_rest()
+    return [operation_workflow_id(operation), server.handle.id]
+
+
+async def _noticed_meanwhile(play: Play, instance_id: str) -> list[str]:
+    server = await play.server(Handoff.VOLUMES)
+
+    async def notice() -> None:
+        await server.notice(instance_id)
+        await asyncio.sleep(0.2)
+
+    server.cloud.fault(while_in(host.HOST_READY, notice))
+    return await _both(server, (await server.switch()).receipt.operation_id)
+
+
+async def _cancelled(play: Play) -> list[str]:
+    server = await play.server(Handoff.VOLUMES)
+
+    async def cancel() -> None:
+        await server.cancel(operation_id(server.ref.server_id, "r1"))
+        await asyncio.sleep(0.2)
+
+    server.cloud.fault(while_in(ec2.ATTACH_VOLUMES, cancel))
+    return await _both(server, (await server.switch()).receipt.operation_id)
+
+
+async def _failover(play: Play, handoff: Handoff, **how: Any) -> list[str]:
+    faults = how.pop("faults", [])
+    server = await play.server(handoff, **how)
+    server.cloud.faults += faults
+    rescue = await server.notice()
+    await server.result(rescue)
+    return await _both(server, rescue)
+
+
+async def _lost(play: Play) -> list[str]:
+    server = await play.server(Handoff.VOLUMES)
+    server.cloud.world.end(OLD)
+    await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    await server.at_rest()
+    return await _both(server, server.cloud.records.accepted[0])
+
+
+async def _queued(play: Play) -> list[str]:
+    """Two wait, one of them is dropped; the server's own history is the one of interest."""
+    server = await play.server(Handoff.STATELESS)
+
+    async def more() -> None:
+        await server.ask(OperationKind.REPLICA_CREATE)
+        dropped = await server.ask(OperationKind.SWITCH, pool=OTHER_ZONE)
+        await server.cancel(dropped.operation_id)
+
+    server.cloud.fault(while_in(host.HOST_READY, more))
+    await server.switch()
+    await server.at_rest()
+    return [server.handle.id]
+
+
+async def _launch(play: Play) -> list[str]:
+    play.stage.cloud = cloud = Cloud(Handoff.STATELESS)
+    cloud.world.instances.clear()
+    cloud.world.volumes.clear()
+    handle = await play.client.start_workflow(
+        SERVER_WORKFLOW,
+        ServerInput(play.ref, ServerPolicy()),
+        id=server_workflow_id(play.ref.server_id),
+        task_queue=CONTROL_QUEUE,
+    )
+    server = ServerUnderTest(play.client, Clock(play.client, skips=False), cloud, Broken(), play.ref, handle)
+    spec = LaunchSpec("ami-1", SPOT, subnet_id="subnet-us-east-1a", data_volumes_gib=[20])
+    result = await server.do(OperationKind.LAUNCH, launch=spec)
+    return await _both(server, result.receipt.operation_id)
+
+
+async def _adopt(play: Play) -> list[str]:
+    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES, elastic=True)
+    for volume in cloud.world.attached(OLD, data=True):
+        volume.dies_with_instance = True
+    given = AdoptInput(play.ref, OLD, ServerPolicy(handoff=Handoff.VOLUMES), mend=True)
+    workflow_id = f"adopt/{play.ref.server_id}"
+    await play.client.execute_workflow(ADOPT_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    return [workflow_id]
+
+
+async def _plan(play: Play) -> list[str]:
+    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES, elastic=True)
+    given = PlanInput(play.ref, ServerPolicy(handoff=Handoff.VOLUMES), cloud.world.placement(OLD))
+    workflow_id = f"plan/{play.ref.server_id}"
+    await play.client.execute_workflow(PLAN_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    return [workflow_id]
+
+
+_K, _H = OperationKind, Handoff
+PATHS: dict[str, Path] = {
+    "switch-stateless": lambda play: play.operation(_K.SWITCH, _H.STATELESS),
+    "switch-volumes": lambda play: play.operation(_K.SWITCH, _H.VOLUMES),
+    "switch-snapshot": lambda play: play.operation(_K.SWITCH, _H.SNAPSHOT, pool=OTHER_ZONE),
+    "switch-next-pool": lambda play: play.operation(
+        _K.SWITCH, _H.STATELESS, faults=[failing(ec2.LAUNCH, "NoCapacity", times=1)]
+    ),
+    "switch-rolled-back": lambda play: play.operation(
+        _K.SWITCH, _H.VOLUMES, faults=[failing(host.HOST_RESUME, times=1)]
+    ),
+    "switch-snapshot-rolled-back": lambda play: play.operation(
+        _K.SWITCH, _H.SNAPSHOT, pool=OTHER_ZONE, faults=[failing(ec2.ATTACH_VOLUMES, times=1)]
+    ),
+    "switch-cancelled": _cancelled,
+    "switch-becomes-the-rescue": lambda play: _noticed_meanwhile(play, OLD),
+    "switch-replacement-doomed": lambda play: _noticed_meanwhile(play, "i-1"),
+    "failover-stateless": lambda play: _failover(play, _H.STATELESS),
+    "failover-replica": lambda play: _failover(play, _H.VOLUMES, replica=True),
+    "failover-race": lambda play: _failover(play, _H.VOLUMES),
+    "failover-second-round": lambda play: _failover(
+        play, _H.VOLUMES, failover_pools=1, faults=[failing(host.HOST_RESUME, times=1)]
+    ),
+    "failover-not-fenced": lambda play: _failover(play, _H.VOLUMES, faults=[failing(host.HOST_QUIESCE)]),
+    "failover-lost": _lost,
+    "replica-create": lambda play: play.operation(_K.REPLICA_CREATE, _H.VOLUMES),
+    "replica-drop": lambda play: play.operation(_K.REPLICA_DROP, _H.VOLUMES, replica=True),
+    "promote": lambda play: play.operation(_K.PROMOTE, _H.VOLUMES, replica=True),
+    "terminate": lambda play: play.operation(_K.TERMINATE, _H.VOLUMES, replica=True),
+    "release": lambda play: play.operation(_K.RELEASE, _H.VOLUMES, replica=True),
+    "server-queue": _queued,
+    "launch": _launch,
+    "adopt": _adopt,
+    "plan": _plan,
+}

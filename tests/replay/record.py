@@ -1,0 +1,68 @@
+"""Record the histories that the replay tests replay: `python -m tests.replay.record [path ...]`.
+
+A recording is the promise kept to operations that run while the control plane is upgraded: one that
+no longer replays means that they would break. Record a new path, or one that a released version has
+never run; for all else change the workflow with `workflow.patched` and leave its recording alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client
+
+from stack.ports import Leases
+from stack.temporal import TemporalServer
+from tests.replay.paths import PATHS, Play
+from tests.workflows.cloud import Stage
+from tests.workflows.workers import with_workers
+
+HISTORIES = Path(__file__).parent / "histories"
+_PRIVATE = frozenset({"stackTrace", "encodedAttributes"})  # they name files of the recording machine
+
+
+async def record(names: list[str], address: str) -> None:
+    stage = Stage()
+    async with with_workers(address, stage, identity="recorder") as client:
+        for name in names:
+            for workflow_id in await PATHS[name](Play(client, stage, name)):
+                await _save(client, name, workflow_id)
+
+
+async def _save(client: Client, name: str, workflow_id: str) -> None:
+    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    kind = workflow_id.split("/")[0]
+    target = HISTORIES / f"{name}.{kind}.json"
+    events = _without_private(json.loads(history.to_json()))
+    target.write_text(json.dumps({"workflow_id": workflow_id, **events}, separators=(",", ":")) + "\n")
+
+
+def _without_private(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_private(item) for key, item in value.items() if key not in _PRIVATE}
+    return [_without_private(item) for item in value] if isinstance(value, list) else value
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(PATHS)
+    if unknown:
+        raise SystemExit(f"no such path: {', '.join(sorted(unknown))}; there are {', '.join(PATHS)}")
+    HISTORIES.mkdir(exist_ok=True)
+    with Leases() as leases, tempfile.TemporaryDirectory() as folder:
+        server = TemporalServer(port=leases.port(), http=leases.port(), log=Path(folder) / "temporal.log")
+        process = server.process()
+        process.start()
+        try:
+            process.wait_ready()
+            asyncio.run(record(names or list(PATHS), server.address))
+        finally:
+            process.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

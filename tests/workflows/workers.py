@@ -1,0 +1,37 @@
+"""Workers whose activities are played by the fake cloud."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue
+from tests.workflows.cloud import Stage
+from tests.workflows.world import LAUNCHED, OLD, REPLICA
+from worker import make_worker
+
+
+@asynccontextmanager
+async def with_workers(address: str, stage: Stage, identity: str = "tests") -> AsyncIterator[Client]:
+    """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
+    client = await Client.connect(address, identity=identity)
+    workers = [make_worker(client, queue, stage.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
+    workers += [_agent(client, instance_id, stage) for instance_id in (OLD, REPLICA, *LAUNCHED)]
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    yield client
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+    await asyncio.gather(*running)
+
+
+def _agent(client: Client, instance_id: str, stage: Stage) -> Worker:
+    return Worker(
+        client,
+        task_queue=instance_queue(instance_id),
+        activities=stage.agent(),
+        max_concurrent_activities=5,
+        max_concurrent_activity_task_polls=1,
+    )
