@@ -36,6 +36,10 @@ class Activity:
     attempts: int = 1
     failure: str = ""  # of the attempt before the last
 
+    def runs(self, at: float) -> bool:
+        """Whether it was being worked on then. Earlier attempts leave no event: they count as work."""
+        return self.attempts > 1 or (self.started is not None and at >= self.started)
+
 
 async def activities(client: Client, workflow_id: str) -> list[Activity]:
     history = await client.get_workflow_handle(workflow_id).fetch_history()

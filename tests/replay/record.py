@@ -11,11 +11,14 @@ import asyncio
 import json
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
+from temporalio.service import RPCError
 
+from domain.names import operation_workflow_id, server_workflow_id
 from stack.ports import Leases
 from stack.temporal import TemporalServer
 from tests.replay.paths import PATHS, Play
@@ -23,15 +26,25 @@ from tests.workflows.cloud import Stage
 from tests.workflows.workers import with_workers
 
 HISTORIES = Path(__file__).parent / "histories"
-_PRIVATE = frozenset({"stackTrace", "encodedAttributes"})  # they name files of the recording machine
+# They name files of the machine that records.
+_PRIVATE = frozenset({"stackTrace", "encodedAttributes"})
+# What goes out is not compared when a history is replayed, and it is most of a recording.
+_SENT = {
+    "activityTaskScheduledEventAttributes": "input",
+    "startChildWorkflowExecutionInitiatedEventAttributes": "input",
+    "workflowExecutionCompletedEventAttributes": "result",
+    "signalExternalWorkflowExecutionInitiatedEventAttributes": "input",
+}
 
 
 async def record(names: list[str], address: str) -> None:
     stage = Stage()
     async with with_workers(address, stage, identity="recorder") as client:
         for name in names:
-            for workflow_id in await PATHS[name](Play(client, stage, name)):
+            played = await PATHS[name](Play(client, stage, name))
+            for workflow_id in played:
                 await _save(client, name, workflow_id)
+            await _end(client, stage, name)
 
 
 async def _save(client: Client, name: str, workflow_id: str) -> None:
@@ -39,7 +52,18 @@ async def _save(client: Client, name: str, workflow_id: str) -> None:
     kind = workflow_id.split("/")[0]
     target = HISTORIES / f"{name}.{kind}.json"
     events = _without_private(json.loads(history.to_json()))
+    for event in events["events"]:
+        for attributes, sent in _SENT.items():
+            event.get(attributes, {}).pop(sent, None)
     target.write_text(json.dumps({"workflow_id": workflow_id, **events}, separators=(",", ":")) + "\n")
+
+
+async def _end(client: Client, stage: Stage, name: str) -> None:
+    """Nothing of one path runs on into the next."""
+    operations = [operation_workflow_id(one) for one in stage.cloud.records.accepted]
+    for workflow_id in (server_workflow_id(f"srv-{name}"), *operations):
+        with suppress(RPCError):
+            await client.get_workflow_handle(workflow_id).terminate()
 
 
 def _without_private(value: Any) -> Any:

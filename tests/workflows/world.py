@@ -76,6 +76,7 @@ class World:
         self.instances: dict[str, Instance] = {}
         self.volumes: dict[str, Volume] = {}
         self.snapshots: dict[str, tuple[str, int, dict[str, str]]] = {}  # id -> token, writes, tags
+        self.elastic = elastic
         self.elastic_on = OLD if elastic else ""
         self.has_targets = targets
         self.registered: set[str] = {OLD} if targets else set()
@@ -166,12 +167,18 @@ class World:
         if self.stateful:
             if len(self.serving) > 1:
                 self.violations.append(f"invariant 1: the workload runs on {', '.join(self.serving)} at once")
-            for instance_id in self.serving:
+            for instance_id in filter(self._reached, self.serving):
                 self.acknowledged += 1
                 for volume in self.attached(instance_id, data=True):
                     volume.writes = self.acknowledged
         elif self.has_targets and not any(self.instances[one].serving for one in self.registered):
             self.violations.append("outage: nobody serves behind the target group")
+
+    def _reached(self, instance_id: str) -> bool:
+        """Whether clients find it: by its address or its target group, or somehow when it has neither."""
+        if self.elastic or self.has_targets:
+            return instance_id == self.elastic_on or instance_id in self.registered
+        return True
 
     def start_workload(self, instance: Instance) -> None:
         instance.serving = True

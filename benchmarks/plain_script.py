@@ -1,0 +1,166 @@
+"""The yardstick: what a switch costs somebody who writes it down with boto3, one call after the other.
+
+It moves a server with a data volume and an Elastic IP to a spot instance, in the order in which the
+product does it, and asks for each state as often. It plans nothing, records nothing, takes nothing
+back, and what it was doing when it died nobody knows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+PAUSE_S = 0.1
+LIMIT_S = 60.0
+MOUNT = "/data"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The server as it stands: its instance, and what has to move."""
+
+    instance_id: str
+    volume_id: str
+    allocation_id: str
+
+
+@dataclass
+class Timed:
+    """Steps in the order in which they were made, milliseconds; and the hooks among them."""
+
+    steps: dict[str, float] = field(default_factory=dict)
+    hooks: dict[str, float] = field(default_factory=dict)  # by step
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.steps[name] = 1000 * (time.perf_counter() - began)
+
+
+class Script:
+    """`hosts`: the lab's hosts' directories, whose commands stand for a shell on each machine."""
+
+    def __init__(self, ec2: EC2Client, hosts: Path, user_data: str) -> None:
+        self._ec2 = ec2
+        self._hosts = hosts
+        self._user_data = user_data
+
+    def move(self, server: Plain, instance_type: str) -> tuple[Plain, Timed]:
+        ec2, timed = self._ec2, Timed()
+        with timed.step("plan"):
+            old = self._look(server.instance_id)
+        with timed.step("launch"):
+            new = self._launch(old, instance_type)
+            _until(lambda: self._state(new) == "running")
+        with timed.step("ready"):
+            _until(lambda: self.agent_is_up(new))
+        with timed.step("fence"):
+            filesystem = self._mounted(server.instance_id)
+            timed.hooks["fence"] = self._hook(server.instance_id, "stop")
+            self._run(server.instance_id, "sync")
+            self._run(server.instance_id, "umount", MOUNT)
+        with timed.step("move"):
+            ec2.detach_volume(VolumeId=server.volume_id, InstanceId=server.instance_id)
+            _until(lambda: self._volume(server.volume_id)["State"] == "available")
+            ec2.attach_volume(VolumeId=server.volume_id, InstanceId=new, Device="/dev/sdf")
+            _until(lambda: _attached(self._volume(server.volume_id), new))
+            ec2.associate_address(AllocationId=server.allocation_id, InstanceId=new, AllowReassociation=True)
+        with timed.step("serve"):
+            self._run(new, "mount", "-o", "rw,X-mount.mkdir", f"UUID={filesystem}", MOUNT)
+            timed.hooks["serve"] = self._hook(new, "start") + self._until_healthy(new)
+        with timed.step("retire"):
+            if request := old.get("SpotInstanceRequestId"):
+                ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request])
+            ec2.terminate_instances(InstanceIds=[server.instance_id])
+            _until(lambda: self._state(server.instance_id) == "terminated")
+        with timed.step("receipt"):
+            self._look(new)
+        return Plain(new, server.volume_id, server.allocation_id), timed
+
+    # --- EC2
+
+    def _look(self, instance_id: str) -> Any:
+        return self._ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+
+    def _launch(self, old: Any, instance_type: str) -> str:
+        answer = self._ec2.run_instances(
+            ImageId=old["ImageId"],
+            InstanceType=instance_type,  # type: ignore[arg-type]  # one of the market's
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=old["SubnetId"],
+            SecurityGroupIds=[group["GroupId"] for group in old["SecurityGroups"]],
+            KeyName=old["KeyName"],
+            UserData=self._user_data,
+            InstanceMarketOptions={"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}},
+            TagSpecifications=[{"ResourceType": "instance", "Tags": old["Tags"]}],
+        )
+        return answer["Instances"][0]["InstanceId"]
+
+    def _state(self, instance_id: str) -> str:
+        """Empty while EC2 does not know it."""
+        filters: Any = [{"Name": "instance-id", "Values": [instance_id]}]
+        found = self._ec2.describe_instances(Filters=filters)["Reservations"]
+        return str(found[0]["Instances"][0]["State"]["Name"]) if found else ""
+
+    def _volume(self, volume_id: str) -> Any:
+        return self._ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]
+
+    # --- the machines
+
+    def agent_is_up(self, instance_id: str) -> bool:
+        """Its process is done with starting: the same wait as the product's, though nobody asks this agent."""
+        log = self._hosts / instance_id / "log" / "agent.log"
+        return log.exists() and "agent.registrar" in log.read_text()
+
+    def _mounted(self, instance_id: str) -> str:
+        """The UUID of the filesystem that is mounted at `MOUNT`."""
+        said = self._run(instance_id, "findmnt", "-J", "-o", "TARGET,UUID", "--real", MOUNT)
+        return str(json.loads(said)["filesystems"][0]["uuid"])
+
+    def _hook(self, instance_id: str, name: str) -> float:
+        """Milliseconds."""
+        began = time.perf_counter()
+        self._run(instance_id, name, folder="hooks")
+        return 1000 * (time.perf_counter() - began)
+
+    def _until_healthy(self, instance_id: str) -> float:
+        """Milliseconds of the run that passed."""
+        ends = time.monotonic() + LIMIT_S
+        while True:
+            try:
+                return self._hook(instance_id, "health")
+            except subprocess.CalledProcessError:
+                if time.monotonic() > ends:
+                    raise
+            time.sleep(PAUSE_S)
+
+    def _run(self, instance_id: str, command: str, *arguments: str, folder: str = "bin") -> str:
+        host = self._hosts / instance_id
+        environment = {"PATH": f"{host}/bin:{os.defpath}", "LC_ALL": "C"}
+        argv = [str(host / folder / command), *arguments]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+        return done.stdout
+
+
+def _attached(volume: Any, instance_id: str) -> bool:
+    return any(one["InstanceId"] == instance_id and one["State"] == "attached" for one in volume["Attachments"])
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    ends = time.monotonic() + LIMIT_S
+    while not reached():
+        if time.monotonic() > ends:
+            raise TimeoutError(f"a state was not reached within {LIMIT_S:g} s")
+        time.sleep(PAUSE_S)
