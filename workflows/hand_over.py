@@ -128,7 +128,8 @@ def former_state(op: Operation, work: HandoffWork) -> InstanceState:
 
 def keeps_old(op: Operation) -> bool:
     """One replica is enough: where there is another one already, the old instance is retired."""
-    another = op.shape.replica is not None and op.shape.replica.instance_id not in op.replacements
+    before = op.start.shape.replica  # not op.shape's: past the commit that may be the old instance itself
+    another = before is not None and before.instance_id not in op.replacements
     return op.policy.retire is Retire.KEEP_REPLICA and not op.doomed and not another
 
 

@@ -69,6 +69,8 @@ def stage() -> Stage:
 
 @pytest.fixture(scope="session")
 def broken() -> Iterator[Broken]:
+    # Activities fail here on purpose, hundreds of times: their tracebacks would only cost time.
+    logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
     handler = Broken()
     loggers = [logging.getLogger(name) for name in ("temporalio", "asyncio")]
     for logger in loggers:
