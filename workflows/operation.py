@@ -70,7 +70,7 @@ class _Notes:
         return [name if times == 1 else f"{name} x{times}" for name, times in self.calls.items()]
 
 
-_notes: ContextVar[_Notes] = ContextVar("notes")
+_notes: ContextVar[_Notes | None] = ContextVar("notes", default=None)
 
 
 class Operation:
@@ -125,7 +125,8 @@ class Operation:
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Run one named step: recorded when it starts and ends, given up when the operation is aborted."""
         started, notes, ok = workflow.now(), _Notes(), False
-        token = _notes.set(notes)
+        outer = _notes.get()
+        _notes.set(notes)
         self.recorder.add(RecordKind.STEP_STARTED, step=name)
         try:
             result = await self._unless_aborted(work())
@@ -138,7 +139,7 @@ class Operation:
             notes.note = str(error)
             raise
         finally:
-            _notes.reset(token)
+            _notes.set(outer)  # not reset by its token: an evicted run is unwound in another context
             self._end_step(name, started, notes, ok)
 
     def _end_step(self, name: str, started: datetime, notes: _Notes, ok: bool) -> None:
@@ -161,11 +162,11 @@ class Operation:
         raise self._abort
 
     def note(self, text: str) -> None:
-        if notes := _notes.get(None):
+        if notes := _notes.get():
             notes.note = text
 
     def note_hooks(self, hooks: list[HookRun]) -> None:
-        if notes := _notes.get(None):
+        if notes := _notes.get():
             notes.hooks.extend(hook for hook in hooks if isinstance(hook, HookRun))
 
     def still_wanted(self) -> None:
@@ -199,7 +200,7 @@ class Operation:
             ),
             priority=self._priority(),
         )
-        if notes := _notes.get(None):
+        if notes := _notes.get():
             notes.calls.update({call: result.calls.count(call) * result.attempts for call in result.calls})
         self.receipt = replace(self.receipt, calls=self.receipt.calls + len(result.calls) * result.attempts)
         return result

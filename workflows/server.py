@@ -63,8 +63,8 @@ class ServerWorkflow:
             if self.queue.may_start():
                 await self._start_next()
             elif self._may_continue():
-                self._continue_as_new()
-        self.watches.stop()
+                await self._continue_as_new()
+        await self.watches.stop()
         await workflow.wait_condition(workflow.all_handlers_finished)
         await self.recorder.written()
 
@@ -217,8 +217,11 @@ class ServerWorkflow:
             and workflow.all_handlers_finished()
         )
 
-    def _continue_as_new(self) -> None:
-        self.watches.stop()
+    async def _continue_as_new(self) -> None:
+        await self.watches.stop()
+        if not self._may_continue():  # something was asked meanwhile
+            self.watches.follow(self.shape)
+            return
         latest = dict(list(self.requests.items())[-500:])
         workflow.continue_as_new(
             ServerInput(

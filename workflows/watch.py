@@ -45,10 +45,13 @@ class Watches:
             if instance_id not in self._tasks:
                 self._tasks[instance_id] = asyncio.create_task(self._watch(placement))
 
-    def stop(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
+    async def stop(self) -> None:
+        """Returns when no watch can add a command any more: the command that ends a run must be its last."""
+        tasks = list(self._tasks.values())
         self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, placement: Placement) -> None:
         silent = 0
@@ -112,5 +115,7 @@ class Watches:
                 schedule_to_close_timeout=timedelta(seconds=20),
             )
         except ActivityError as error:
+            if is_cancelled_exception(error) and workflow.patched("a-cancelled-watch-ends"):
+                raise asyncio.CancelledError from error
             return failure_of(error) in _NOT_RUNNING
         return False
