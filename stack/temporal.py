@@ -65,6 +65,7 @@ class TemporalServer:
         argv += ["--headless"] if self.ui is None else ["--ui-port", str(self.ui), "--ui-disable-news-fetch"]
         if self.database:
             argv += ["--db-filename", str(self.database)]
+        argv += ["--sqlite-pragma", "synchronous=1", "--sqlite-pragma", "journal_mode=wal"]
         for name, kind in self.search_attributes.items():
             argv += ["--search-attribute", f"{name}={kind}"]
         for key, value in self.dynamic_config.items():

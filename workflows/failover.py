@@ -9,6 +9,7 @@ time. What fails is tried again with what the failed round taught, until a round
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
@@ -16,6 +17,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from domain import ec2
 from domain.blueprint import Blueprint
 from domain.errors import Failure
+from domain.host import Filesystem
 from domain.operations import OperationInput, OperationResult
 from domain.pools import Candidate, Pool
 from domain.servers import Placement
@@ -42,6 +44,7 @@ class FailoverWorkflow:
         self.op.emergency = True
         if notice := start.request.notice:
             self.op.take_notice(notice)
+        self.losers: asyncio.Future[None] | None = None  # being ended since a round has its winner
         self.old_gone = False  # EC2's word, not the notice's: an impaired instance may still write
         wired(self.op)
 
@@ -61,19 +64,32 @@ class FailoverWorkflow:
         else:
             raise ApplicationError(f"not rescued in {_ROUNDS} rounds", type=Failure.NO_CAPACITY, non_retryable=True)
         op.attention = ""
-        await asyncio.gather(wind_up(op, work), op.step("losers", lambda: end_losers(op, work.m.new)))
+        await asyncio.gather(wind_up(op, work), op.step("losers", self.losers_ended))
 
     async def rescue(self, blueprint: Blueprint, number: int) -> HandoffWork:
         op = self.op
         old = self.primary
-        winner = await op.step("launch", lambda: self.replacement(blueprint, number))
-        filesystems = (
-            await filesystems_of(op, old.instance_id, blueprint) if not self.old_gone else op.shape.filesystems
-        )
+        asked = asyncio.ensure_future(self.filesystems(blueprint))  # while capacity is sought: it may take seconds
+        try:
+            winner = await op.step("launch", lambda: self.replacement(blueprint, number))
+            filesystems = op.shape.filesystems if self.old_gone else await asked
+        finally:
+            await _ended(asked)
+        self.losers = asyncio.ensure_future(end_losers(op, winner))
         move = Move(blueprint, old, winner, filesystems, old_gone=self.old_gone)
         work = handoff_for(op, move)
         await hand_over(op, work)
         return work
+
+    async def filesystems(self, blueprint: Blueprint) -> list[Filesystem]:
+        if self.old_gone:
+            return self.op.shape.filesystems
+        return await filesystems_of(self.op, self.primary.instance_id, blueprint)
+
+    async def losers_ended(self) -> None:
+        assert self.losers is not None, "a rescue that has committed had a winner"
+        await self.losers
+        self.op.note(f"{len(self.op.launches) - 1} other launches ended")
 
     async def after_failed_round(self, number: int, error: FailureError | Aborted) -> None:
         """Undo the round, say so, and go on: a rescue that stops has lost the server."""
@@ -81,6 +97,7 @@ class FailoverWorkflow:
         if op.committed or (isinstance(error, Aborted) and not error.by_notice):
             raise error
         op.forgive_abort()
+        await _ended(self.losers)
         failed = await op.undo.unwind()
         op.needs_attention("; ".join([f"round {number + 1} failed: {explain(error)}", *failed]))
         await workflow.sleep(_PAUSE_S * min(number, 6))
@@ -168,4 +185,10 @@ async def end_losers(op: Operation, winner: Replacement) -> None:
     """The replacements that came second are terminated, each confirmed."""
     losers = [one for one in op.launches if one is not winner and not one.discarded]
     await asyncio.gather(*(discard(op, loser) for loser in losers))
-    op.note(f"{len(losers)} slower replacements ended")
+
+
+async def _ended(work: asyncio.Future[Any] | None) -> None:
+    """Broken off if it still runs; what it came to has no reader any more."""
+    if work is not None:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
 from domain.records import RecordKind
 from domain.servers import Handoff, Placement, Retire, ServerShape
 from domain.states import InstanceState
-from workflows.handoffs.base import HandoffWork, Move
+from workflows.handoffs.base import HandoffWork, Move, together
 from workflows.handoffs.snapshot import SnapshotHandoff
 from workflows.handoffs.stateless import StatelessHandoff
 from workflows.handoffs.volumes import VolumesHandoff
@@ -73,9 +74,11 @@ async def hand_over(op: Operation, work: HandoffWork) -> None:
     """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
     await op.step("copy", work.copy)
     _promoting(op, work)
-    for name in work.order:
+    *first, last = work.order
+    for name in first:
         await op.step(name, getattr(work, name))
-    await op.step("commit", lambda: _commit(op, work))
+    compared = await op.step(last, lambda: _last_step(op, work, getattr(work, last)))
+    await op.step("commit", lambda: _commit(op, work, compared))
     if work.traffic_follows_commit:
         await op.step("traffic", work.open_traffic)
         op.describe(control_outage_ms=work.outage_ms)
@@ -95,12 +98,21 @@ async def _replica_again(op: Operation, instance_id: str) -> None:
         op.recorder.add(RecordKind.INSTANCE, instance_id=instance_id, state=state, role="replica")
 
 
-async def _commit(op: Operation, work: HandoffWork) -> None:
-    """The last look: an unexplained difference fails the switch here. Then there is no way back.
+async def _last_step(op: Operation, work: HandoffWork, step: Callable[[], Awaitable[None]]) -> bool:
+    """The last step before the commit, and beside it the comparison, where that has nothing to wait for."""
+    if op.doomed or not work.compared_in_last_step:
+        await step()
+        return False
+    await together(step(), compare(op, work))
+    return True
+
+
+async def _commit(op: Operation, work: HandoffWork, compared: bool) -> None:
+    """An unexplained difference fails the switch, here at the latest. Then there is no way back.
 
     A rescue does not turn back for a difference: it is told in the receipt.
     """
-    if not op.doomed:
+    if not (op.doomed or compared):
         await compare(op, work)
     op.recorder.add(
         RecordKind.PRIMARY,

@@ -124,23 +124,20 @@ class Operation:
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Run one named step: recorded when it starts and ends, given up when the operation is aborted."""
-        started, notes, ok = workflow.now(), _Notes(), False
-        outer = _notes.get()
+        started, notes, outer = workflow.now(), _Notes(), _notes.get()
         _notes.set(notes)
         self.recorder.add(RecordKind.STEP_STARTED, step=name)
         try:
             result = await self._unless_aborted(work())
-            ok = True
-            return result
-        except FailureError as error:
-            notes.note = explain(error)
+        except (FailureError, Aborted, asyncio.CancelledError) as error:
+            if not isinstance(error, asyncio.CancelledError):
+                notes.note = explain(error)
+            _notes.set(outer)
+            self._end_step(name, started, notes, False)
             raise
-        except Aborted as error:
-            notes.note = str(error)
-            raise
-        finally:
-            _notes.set(outer)  # not reset by its token: an evicted run is unwound in another context
-            self._end_step(name, started, notes, ok)
+        _notes.set(outer)
+        self._end_step(name, started, notes, True)
+        return result
 
     def _end_step(self, name: str, started: datetime, notes: _Notes, ok: bool) -> None:
         ms = round((workflow.now() - started) / timedelta(milliseconds=1))

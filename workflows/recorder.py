@@ -19,6 +19,7 @@ from domain.servers import ServerRef
 from workflows import timeouts
 
 _BATCH = 40
+_TURNS = 6  # of the event loop, before a batch is closed
 
 
 class Recorder:
@@ -62,6 +63,10 @@ class Recorder:
         return True
 
     async def _write(self) -> None:
+        for _ in range(_TURNS):
+            # What the work adds before it waits for something goes with it: the end of one step, the start
+            # of the next and what that one intends are one write, not three in a row. No timer, no command.
+            await asyncio.sleep(0)
         while self._waiting:
             batch = self._waiting[:_BATCH]
             await workflow.execute_activity(

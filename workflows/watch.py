@@ -115,7 +115,7 @@ class Watches:
                 schedule_to_close_timeout=timedelta(seconds=20),
             )
         except ActivityError as error:
-            if is_cancelled_exception(error) and workflow.patched("a-cancelled-watch-ends"):
+            if is_cancelled_exception(error):
                 raise asyncio.CancelledError from error
             return failure_of(error) in _NOT_RUNNING
         return False

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -68,6 +67,11 @@ class HandoffWork(ABC):
 
     @abstractmethod
     async def serve(self) -> None: ...
+
+    @property
+    def compared_in_last_step(self) -> bool:
+        """Whether what the comparison looks at stands before the last step of `order` begins."""
+        return True
 
     async def open_traffic(self) -> None:
         """After the commit, where traffic follows it."""
@@ -243,7 +247,7 @@ class HandoffWork(ABC):
         await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_old(), ec2.Done, UNDO)
 
 
-async def together(*works: Coroutine[Any, Any, None]) -> None:
+async def together(*works: Awaitable[None]) -> None:
     """Run several at once; when one fails, let the others end, then raise the first failure."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

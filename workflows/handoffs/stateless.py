@@ -6,8 +6,6 @@ therefore serve, move, fence, where a stateful handoff fences first.
 
 from __future__ import annotations
 
-from temporalio import workflow
-
 from domain import ec2
 from domain.servers import Handoff
 from workflows.handoffs.base import HandoffWork
@@ -38,7 +36,7 @@ class StatelessHandoff(HandoffWork):
     async def readmit_old(self) -> None:
         """Healthy again before the new one leaves: a rollback has no outage either."""
         await super().readmit_old()
-        if workflow.patched("readmitted-is-healthy") and not (self.op.doomed or self.m.old_gone):
+        if not (self.op.doomed or self.m.old_gone):
             patience = poll(self.op.policy.resume_timeout_s)
             await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_old(), ec2.Done, patience)
 

@@ -28,6 +28,10 @@ class VolumesHandoff(HandoffWork):
         await self.start_new()
         await self.enter_targets()
 
+    @property
+    def compared_in_last_step(self) -> bool:
+        return not self.m.before.targets  # the last step registers them
+
     async def _move_volumes(self) -> None:
         old, new = self._on(self.m.old.instance_id), self._on(self.m.new.instance_id)
         await self.op.ec2(ec2.DETACH_VOLUMES, old, ec2.Done)
