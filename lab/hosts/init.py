@@ -17,6 +17,7 @@ import time
 from lab.hosts import control, journal, paths, processes
 from lab.hosts.disks import Disks, MountError
 from lab.hosts.image import Image
+from lab.hosts.resident import Resident
 from lab.hosts.spawn import adopt_orphans, die_with_parent
 from lab.hosts.unit import Unit
 
@@ -41,6 +42,7 @@ class Init:
         self.control.bind(control.address(host))
         self.control.listen(16)
         self.wake = _signals_to_pipe()
+        self.resident = Resident(host)
 
     def run(self) -> None:
         self._boot()
@@ -63,10 +65,16 @@ class Init:
             self.workload.start()
         if self.image.has_agent:
             self.agent.start()
+        self.resident.load()
 
     def _wait(self) -> None:
         poll = select.poll()
-        fds = [self.wake, self.control.fileno(), *(u.ready_fd for u in self.units if u.ready_fd is not None)]
+        fds = [
+            self.wake,
+            self.control.fileno(),
+            self.resident.fd,
+            *(u.ready_fd for u in self.units if u.ready_fd is not None),
+        ]
         for fd in fds:
             poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(self._patience_ms())]
@@ -75,6 +83,8 @@ class Init:
                 unit.on_ready_pipe()
         if self.control.fileno() in ready:
             self._take_command()
+        if self.resident.fd in ready:
+            self.resident.take()
         if self.wake in ready and signal.SIGTERM in os.read(self.wake, 512):
             self._begin_shutdown()
 

@@ -54,6 +54,10 @@ def devices_file(host: str) -> str:
     return os.path.join(host, "run", "devices.json")
 
 
+def commands_pipe(host: str) -> str:
+    return os.path.join(host, "run", "commands")
+
+
 def mounts_file(host: str) -> str:
     return os.path.join(host, "run", "mounts.json")
 
