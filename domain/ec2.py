@@ -26,10 +26,8 @@ CONFIRM_TERMINATED = "ec2_confirm_terminated"  # InstanceInput -> Confirmed; Not
 VOLUMES_OF = "ec2_volumes_of"  # InstanceInput -> Made: volumes that end with the instance
 KEEP_VOLUMES = "ec2_keep_volumes"  # VolumesInput -> Done: DeleteOnTermination=false
 TAG = "ec2_tag"  # TagInput -> Done: tags (and, with remove, untags)
-DETACH_VOLUMES = "ec2_detach_volumes"  # AttachInput -> Done
-CONFIRM_DETACHED = "ec2_confirm_detached"  # AttachInput -> Done; NotYet until all are `available`
-ATTACH_VOLUMES = "ec2_attach_volumes"  # AttachInput -> Done
-CONFIRM_ATTACHED = "ec2_confirm_attached"  # AttachInput -> Done; NotYet until all are attached
+DETACH_VOLUMES = "ec2_detach_volumes"  # AttachInput -> Done; NotYet until all are detached
+ATTACH_VOLUMES = "ec2_attach_volumes"  # AttachInput -> Done; NotYet until all are attached
 CREATE_SNAPSHOTS = "ec2_create_snapshots"  # SnapshotInput -> Made (in the order of the volumes)
 CONFIRM_SNAPSHOTS = "ec2_confirm_snapshots"  # IdsInput -> Done; NotYet until all are completed
 CREATE_VOLUMES = "ec2_create_volumes"  # CreateVolumesInput -> Made

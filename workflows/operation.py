@@ -33,7 +33,7 @@ from domain.records import RecordKind
 from domain.servers import ServerShape
 from workflows.recorder import Recorder
 from workflows.replacement import Replacement
-from workflows.timeouts import CALL, Limits, host
+from workflows.timeouts import CALL, CALL_HEARTBEAT_S, Limits, host
 from workflows.undo import UndoStack
 
 T = TypeVar("T")
@@ -189,6 +189,7 @@ class Operation:
             task_queue=EMERGENCY_QUEUE if self.emergency else CONTROL_QUEUE,
             start_to_close_timeout=timedelta(seconds=limits.attempt_s),
             schedule_to_close_timeout=_optional(limits.overall_s),
+            heartbeat_timeout=timedelta(seconds=CALL_HEARTBEAT_S),
             retry_policy=limits.retry,
             cancellation_type=(
                 workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
@@ -306,8 +307,6 @@ _LOOKING = frozenset(
         ec2.CONFIRM_RUNNING,
         ec2.CONFIRM_TERMINATED,
         ec2.VOLUMES_OF,
-        ec2.CONFIRM_DETACHED,
-        ec2.CONFIRM_ATTACHED,
         ec2.CONFIRM_SNAPSHOTS,
         ec2.CONFIRM_VOLUMES,
         ec2.CONFIRM_TARGETS,

@@ -1,7 +1,8 @@
 """Timeouts and retries, as named sets. Seconds.
 
-`start_to_close` is short everywhere: it is how long a dead worker goes unnoticed. Waiting is a
-retry policy over a short activity that raises `NotYet`, so a wait costs no thread and no history.
+`start_to_close` is short everywhere, and what may take seconds has a heartbeat: it is how long a
+dead worker goes unnoticed. Waiting is a retry policy over a short activity that raises `NotYet`, so
+a wait costs no thread and no history.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from temporalio.common import RetryPolicy
 CALL_S = 10.0  # one attempt at EC2
 RECORD_S = 15.0
 HOST_HEARTBEAT_S = 5.0
+CALL_HEARTBEAT_S = 4.0
 WATCH_HEARTBEAT_S = 20.0
 WATCH_S = 24 * 3600.0
 FENCE_RESERVE_S = 25.0  # kept between the latest moment to fence and the deadline of a notice

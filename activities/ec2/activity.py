@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from temporalio import activity
 
 from activities.ec2.errors import Ec2Failure, application_error, doing
+from activities.ec2.pulse import beating
 from domain.errors import Failure
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def ec2_activity(name: str) -> Callable[[Callable[[Self_, In], Out]], Callable[[
     def decorate(method: Callable[[Self_, In], Out]) -> Callable[[Self_, In], Out]:
         @functools.wraps(method)
         def run(self: Self_, given: In) -> Out:
-            with recorded() as calls:
+            with recorded() as calls, beating():
                 try:
                     with doing(name):
                         result = method(self, given)
@@ -59,7 +60,8 @@ def ec2_activity(name: str) -> Callable[[Callable[[Self_, In], Out]], Callable[[
                 filled: Any = {"calls": list(calls), "attempts": attempt()}
                 return replace(result, **filled)
 
-        return activity.defn(name=name)(run)
+        # An attempt that is asked to stop runs to its end: only then is it known what it did.
+        return activity.defn(name=name, no_thread_cancel_exception=True)(run)
 
     return decorate
 

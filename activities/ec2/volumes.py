@@ -31,30 +31,21 @@ class Volumes:
 
     @ec2_activity(contract.DETACH_VOLUMES)
     def detach(self, given: contract.AttachInput) -> contract.Done:
-        """Ask for it. Those that are free, on their way, or elsewhere by now are left as they are."""
+        """Ask for it, and wait. Those that are free, on their way, or elsewhere by now are left as they are."""
         ec2 = self._clients.ec2(given.region)
         now = describing.volumes(ec2, _ids(given))
         attached = [v for v in _ids(given) if _link(now[v], given.instance_id, "attached", "attaching", "busy")]
         parallel([functools.partial(_detach, ec2, volume, given.instance_id) for volume in attached])
-        return contract.Done()
-
-    @ec2_activity(contract.CONFIRM_DETACHED)
-    def confirm_detached(self, given: contract.AttachInput) -> contract.Done:
-        ec2 = self._clients.ec2(given.region)
         poll(lambda: _all_detached(ec2, given))
         return contract.Done()
 
     @ec2_activity(contract.ATTACH_VOLUMES)
     def attach(self, given: contract.AttachInput) -> contract.Done:
+        """Ask for it, and wait; what is there already stays."""
         ec2 = self._clients.ec2(given.region)
         now = describing.volumes(ec2, _ids(given))
         todo = [a for a in given.attachments if not _is_there(now[a.volume_id], a, given.instance_id)]
         parallel([functools.partial(_attach, ec2, a, given.instance_id) for a in todo])
-        return contract.Done()
-
-    @ec2_activity(contract.CONFIRM_ATTACHED)
-    def confirm_attached(self, given: contract.AttachInput) -> contract.Done:
-        ec2 = self._clients.ec2(given.region)
         poll(lambda: _all_attached(ec2, given))
         return contract.Done()
 
@@ -108,9 +99,7 @@ class Volumes:
     def activities(self) -> list[Callable[..., Any]]:
         return [
             self.detach,
-            self.confirm_detached,
             self.attach,
-            self.confirm_attached,
             self.ending_with,
             self.keep,
             self.create,
@@ -136,7 +125,7 @@ def _detach(ec2: EC2Client, volume_id: str, instance_id: str) -> None:
         try:
             ec2.detach_volume(VolumeId=volume_id, InstanceId=instance_id)
         except ClientError as error:
-            # Another attempt was quicker, or the instance ended: CONFIRM_DETACHED says which.
+            # Another attempt was quicker, or the instance ended: waiting for it says which.
             now = describing.volumes(ec2, [volume_id])[volume_id] if code_of(error) == "IncorrectState" else None
             if now is None or _link(now, instance_id, "attached", "attaching", "busy"):
                 raise

@@ -114,9 +114,9 @@ def finished(entry: Entry) -> list[NewEvent]:
     row.receipt = dict(receipt) or None
     row.from_pool = row.from_pool or str(receipt.get("from_pool") or "")[:128]
     row.to_pool = str(receipt.get("to_pool") or "")[:128]
-    if outcome is Outcome.NEEDS_ATTENTION:
-        row.attention = True
-        row.attention_reason = row.attention_reason or row.reason
+    # What was in the way while it ran and is over needs nobody any more; its events still tell it.
+    row.attention = outcome is Outcome.NEEDS_ATTENTION
+    row.attention_reason = (row.attention_reason or row.reason) if row.attention else ""
     return [_ending(entry, row, outcome)]
 
 

@@ -263,6 +263,15 @@ def test_a_step_tried_again_is_another_step(fleet: Fleet) -> None:
     assert fleet.operation(op)[0].receipt == {"calls": 3}
 
 
+def test_what_was_in_the_way_and_is_over_needs_nobody_any_more(fleet: Fleet) -> None:
+    op = fresh("op")
+    fleet.write(op, started(), (K.OPERATION_ATTENTION, {"reason": "round 1 failed"}))
+    fleet.write(op, finished("committed"))
+    operation = fleet.operation(op)[0]
+    assert (operation.status, operation.attention, operation.attention_reason) == ("committed", False, "")
+    assert "operation.attention" in fleet.told("operation")
+
+
 def test_invariant_8_every_number_is_there_after_all_of_it(fleet: Fleet) -> None:
     fleet.write("", instance(fresh("i"), "launching"), instance("", "launching"))
     with fleet.sessions() as session:

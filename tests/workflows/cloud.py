@@ -199,12 +199,9 @@ class Cloud:
         for volume in self._volumes(given):
             if volume.attached_to == given.instance_id and not self.world.instances[given.instance_id].mounted:
                 volume.attached_to = ""
-        return ec2.Done(["DetachVolume"])
-
-    def confirm_detached(self, given: ec2.AttachInput) -> ec2.Done:
         if any(volume.attached_to == given.instance_id for volume in self._volumes(given)):
             raise _failed(Failure.NOT_YET, f"a volume is busy on {given.instance_id}")
-        return ec2.Done(["DescribeVolumes"])
+        return ec2.Done(["DetachVolume", "DescribeVolumes"])
 
     def attach(self, given: ec2.AttachInput) -> ec2.Done:
         one = self.world.instances[given.instance_id]
@@ -214,12 +211,7 @@ class Cloud:
             if volume.attached_to or volume.zone != one.zone or not one.alive:
                 raise _failed(Failure.BAD_STATE, f"{volume.volume_id} cannot be attached to {given.instance_id}")
             volume.attached_to = given.instance_id
-        return ec2.Done(["AttachVolume"])
-
-    def confirm_attached(self, given: ec2.AttachInput) -> ec2.Done:
-        if any(volume.attached_to != given.instance_id for volume in self._volumes(given)):
-            raise _failed(Failure.NOT_YET, "not attached yet")
-        return ec2.Done(["DescribeVolumes"])
+        return ec2.Done(["AttachVolume", "DescribeVolumes"])
 
     def create_snapshots(self, given: ec2.SnapshotInput) -> ec2.Made:
         made = [key for key, (token, _, _) in self.world.snapshots.items() if token == given.token]
@@ -382,9 +374,7 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     ec2.TAG: Cloud.tag,
     ec2.MATCH_ATTRIBUTES: Cloud.match,
     ec2.DETACH_VOLUMES: Cloud.detach,
-    ec2.CONFIRM_DETACHED: Cloud.confirm_detached,
     ec2.ATTACH_VOLUMES: Cloud.attach,
-    ec2.CONFIRM_ATTACHED: Cloud.confirm_attached,
     ec2.CREATE_SNAPSHOTS: Cloud.create_snapshots,
     ec2.CONFIRM_SNAPSHOTS: Cloud.confirm_ids,
     ec2.CREATE_VOLUMES: Cloud.create_volumes,

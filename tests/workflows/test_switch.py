@@ -195,7 +195,7 @@ async def test_a_missing_permission_is_named_before_anything_is_launched(given: 
 @pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
 async def test_a_replacement_that_never_becomes_healthy_is_ended(given: Given, handoff: Handoff) -> None:
     server = await given(handoff)
-    server.cloud.fault(Fault(host.HOST_READY, Failure.HOST_FAILED))
+    server.cloud.fault(failing(host.HOST_READY))
     result = rolled_back(await server.switch())
     assert "HostFailed" in result.receipt.reason
     assert server.cloud.world.alive == [OLD]

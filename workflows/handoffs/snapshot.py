@@ -67,7 +67,6 @@ class SnapshotHandoff(HandoffWork):
             pairs = [ec2.Attachment(volume.volume_id, volume.device) for volume in self.m.before.data_volumes]
             on_old = ec2.AttachInput(self.region, self.m.old.instance_id, pairs)
             await self.op.ec2(ec2.DETACH_VOLUMES, on_old, ec2.Done, FOREVER)
-            await self.op.ec2(ec2.CONFIRM_DETACHED, on_old, ec2.Done, FOREVER)
         await self._delete(ec2.DELETE_VOLUMES, volumes)
         await self._delete(ec2.DELETE_SNAPSHOTS, [*self.early, *self.op.shape.kept_snapshots])
         return self.final
@@ -78,8 +77,7 @@ class SnapshotHandoff(HandoffWork):
         self.copies = await self._volumes()
         await self.op.ec2(ec2.CONFIRM_VOLUMES, self._ids(self.copies), ec2.Done, poll(_VOLUME_S))
         on_new = self._on_new()
-        await self.op.ec2(ec2.ATTACH_VOLUMES, on_new, ec2.Done)
-        await self.op.ec2(ec2.CONFIRM_ATTACHED, on_new, ec2.Done, poll(_DEVICE_S))
+        await self.op.ec2(ec2.ATTACH_VOLUMES, on_new, ec2.Done, poll(_DEVICE_S))
 
     async def _snapshots(self, which: str) -> list[str]:
         volumes = [volume.volume_id for volume in self.m.before.data_volumes]
@@ -134,7 +132,6 @@ class SnapshotHandoff(HandoffWork):
             attached = [ec2.Attachment(volume_id, "") for volume_id in found]
             on_new = ec2.AttachInput(self.region, self.m.new.instance_id, attached)
             await self.op.ec2(ec2.DETACH_VOLUMES, on_new, ec2.Done, UNDO)
-            await self.op.ec2(ec2.CONFIRM_DETACHED, on_new, ec2.Done, poll(_DEVICE_S))
         await self._delete(ec2.DELETE_VOLUMES, found)
 
     async def _delete(self, activity: str, ids: list[str]) -> None:

@@ -34,22 +34,18 @@ class VolumesHandoff(HandoffWork):
 
     async def _move_volumes(self) -> None:
         old, new = self._on(self.m.old.instance_id), self._on(self.m.new.instance_id)
-        await self.op.ec2(ec2.DETACH_VOLUMES, old, ec2.Done)
-        await self.op.ec2(ec2.CONFIRM_DETACHED, old, ec2.Done, poll(_DEVICE_S))
-        await self.op.ec2(ec2.ATTACH_VOLUMES, new, ec2.Done)
-        await self.op.ec2(ec2.CONFIRM_ATTACHED, new, ec2.Done, poll(_DEVICE_S))
+        await self.op.ec2(ec2.DETACH_VOLUMES, old, ec2.Done, poll(_DEVICE_S))
+        await self.op.ec2(ec2.ATTACH_VOLUMES, new, ec2.Done, poll(_DEVICE_S))
 
     async def return_volumes(self) -> None:
         """Take the volumes from the replacement, and give them back to the old one if it lives on."""
         old, new = self._on(self.m.old.instance_id), self._on(self.m.new.instance_id)
         if not self.m.new.discarded:
             await self.op.ec2(ec2.DETACH_VOLUMES, new, ec2.Done, UNDO)
-            await self.op.ec2(ec2.CONFIRM_DETACHED, new, ec2.Done, poll(_DEVICE_S))
         if self.op.doomed or self.m.old_gone:
             await discard(self.op, self.m.new)
             return
         await self.op.ec2(ec2.ATTACH_VOLUMES, old, ec2.Done, UNDO)
-        await self.op.ec2(ec2.CONFIRM_ATTACHED, old, ec2.Done, poll(_DEVICE_S))
 
     def _on(self, instance_id: str) -> ec2.AttachInput:
         return ec2.AttachInput(

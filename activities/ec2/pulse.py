@@ -1,0 +1,60 @@
+"""Heartbeats of EC2 activities, so that a worker that dies is noticed before their timeout.
+
+An attempt may take as long as AWS does, several seconds; without a heartbeat a worker that is killed
+in the middle of a handoff would leave the service down for all of that time. One thread beats for all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import Context, copy_context
+
+from temporalio import activity
+
+_BEAT_S = 1.0
+
+
+class _Pulse:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._alive: dict[object, Context] = {}
+        self._thread: threading.Thread | None = None
+
+    def add(self, key: object, context: Context) -> None:
+        with self._lock:
+            self._alive[key] = context
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="ec2-pulse", daemon=True)
+                self._thread.start()
+
+    def remove(self, key: object) -> None:
+        with self._lock:
+            del self._alive[key]
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(_BEAT_S):
+            with self._lock:
+                # Under the lock: none of these has ended, which its heartbeat would mind.
+                for context in self._alive.values():
+                    with suppress(RuntimeError):  # its worker's event loop has ended
+                        context.run(activity.heartbeat)
+
+
+_pulse = _Pulse()
+
+
+@contextmanager
+def beating() -> Iterator[None]:
+    """Heartbeat while the body runs; nothing outside of Temporal."""
+    if not activity.in_activity():
+        yield
+        return
+    key = object()
+    _pulse.add(key, copy_context())
+    try:
+        yield
+    finally:
+        _pulse.remove(key)
