@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 
@@ -41,6 +42,8 @@ def main() -> int:
         timeout_graceful_shutdown=2,
         server_header=False,
     )
+    gc.collect()
+    gc.freeze()  # what is loaded stays for good: no collection has to go through it while requests wait
     uvicorn.Server(config).run()
     return 0
 
