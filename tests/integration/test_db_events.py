@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from db.commands import create_client
@@ -15,7 +16,7 @@ from db.events import NewEvent, UnknownClient, append_events, expire_events
 from db.invariants import clients_with_missing_events
 from db.models import Event
 from db.queries.events import changed_clients, events_after, heads_of, latest_seq
-from db.session import SessionFactory, in_transaction
+from db.session import SessionFactory, in_transaction, is_deadlock, is_unreachable
 from tests.dbserver import NOW
 
 pytest_plugins = ["tests.dbfixtures"]
@@ -54,9 +55,11 @@ def test_a_reader_beside_eight_writers_misses_none(sessions: SessionFactory, cli
 
     with ThreadPoolExecutor(WRITERS + 1) as pool:
         reader = pool.submit(reads)
-        written = sum(pool.map(writes, range(WRITERS)))
-        finished.set()
-        reader.result(timeout=20)
+        try:
+            written = sum(pool.map(writes, range(WRITERS)))
+        finally:
+            finished.set()  # whatever became of the writers: a reader that goes on would never let this test end
+        reader.result(timeout=60)
     assert [seq for seq, _ in seen] == list(range(2, written + 2))
     assert len({n for _, n in seen}) == written
     with sessions() as session:
@@ -75,6 +78,10 @@ def _write_or_roll_back(sessions: SessionFactory, client_id: str, number: int) -
             if number % 5 == 0:
                 raise _ChangedItsMindError
     except _ChangedItsMindError:
+        return 0
+    except DBAPIError as error:  # a slow disk under eight writers: the wait for the client's row may end first
+        if not (is_deadlock(error) or is_unreachable(error)):
+            raise
         return 0
     return count
 
