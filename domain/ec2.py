@@ -16,6 +16,7 @@ from domain.pools import Candidate
 from domain.servers import ServerPolicy
 
 INSPECT = "ec2_inspect"  # InspectInput -> Inspected; Gone when EC2 does not know the instance
+SURVEY = "ec2_survey"  # SurveyInput -> Surveyed: INSPECT, RANK_POOLS and CHECK_LAUNCH in one
 RANK_POOLS = "ec2_rank_pools"  # RankInput -> Ranked
 CHECK_LAUNCH = "ec2_check_launch"  # CheckInput -> Checked: DryRun permissions, quota, subnet
 LAUNCH = "ec2_launch"  # LaunchInput -> Launched; NoCapacity, LimitReached, PermissionMissing
@@ -127,6 +128,30 @@ class Checked:
     problems: list[str] = field(default_factory=list)
     missing_permissions: list[str] = field(default_factory=list)  # "ec2:RunInstances"
     skip: dict[str, str] = field(default_factory=dict)  # pool -> why
+    calls: list[str] = field(default_factory=list)
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class SurveyInput:
+    """What a plan has to know of the instance and the market. `asked`, `avoid`: as in RankInput."""
+
+    region: str
+    instance_id: str
+    policy: ServerPolicy
+    asked: str = ""
+    avoid: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """`candidates`: where the server may go, its own pool left out. `checked` holds for the first of them."""
+
+    blueprint: Blueprint
+    account_id: str
+    candidates: list[Candidate] = field(default_factory=list)
+    hourly_now: float = 0.0
+    checked: Checked = field(default_factory=Checked)
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 

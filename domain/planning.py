@@ -39,6 +39,11 @@ def handoff_to(blueprint: Blueprint, policy: ServerPolicy, candidate: Candidate)
     return Handoff.SNAPSHOT
 
 
+def bound_to_zone(blueprint: Blueprint, policy: ServerPolicy) -> str:
+    """The only zone the server may go to; empty when it may leave its zone."""
+    return blueprint.zone if policy.handoff is Handoff.VOLUMES else ""
+
+
 def compose(
     blueprint: Blueprint,
     policy: ServerPolicy,

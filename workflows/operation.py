@@ -301,6 +301,7 @@ async def _uncancelled(name: str, argument: object, **options: Any) -> Any:
 _LOOKING = frozenset(
     {
         ec2.INSPECT,
+        ec2.SURVEY,
         ec2.RANK_POOLS,
         ec2.CHECK_LAUNCH,
         ec2.FIND_BY_TOKEN,

@@ -18,7 +18,7 @@ from domain.errors import Failure
 from domain.names import CONTROL_QUEUE
 from domain.pools import Candidate
 from domain.records import COOL_DOWNS, CoolDowns, CoolDownsInput
-from domain.servers import Handoff, ServerPolicy, ServerRef
+from domain.servers import ServerPolicy, ServerRef
 from workflows import timeouts
 from workflows.timeouts import CALL, Limits
 
@@ -63,35 +63,30 @@ async def look(
     avoid: list[str] | None = None,
 ) -> Looked:
     """Inspect, rank, check; raise Refused when the asked-for pool cannot be."""
-    inspected: ec2.Inspected
-    resting: list[str]
-    inspected, resting = await asyncio.gather(
-        call(ec2.INSPECT, ec2.InspectInput(server.region, instance_id), ec2.Inspected),
-        pools_to_avoid(server, cool_downs),
-    )
-    blueprint = inspected.blueprint
-    ranked: ec2.Ranked = await call(
-        ec2.RANK_POOLS,
-        ec2.RankInput(
-            region=server.region,
-            blueprint=blueprint,
-            policy=policy,
-            asked=pool,
-            avoid=[*(p for p in resting if p != pool), *(avoid or [])],
-            same_zone=blueprint.zone if policy.handoff is Handoff.VOLUMES else "",
+    avoided = [*(p for p in _resting(cool_downs) if p != pool), *(avoid or [])]
+    seen: ec2.Surveyed
+    fleets: list[str]
+    seen, fleets = await asyncio.gather(
+        call(
+            ec2.SURVEY,
+            ec2.SurveyInput(server.region, instance_id, policy, pool, avoided),
+            ec2.Surveyed,
+            timeouts.SURVEY,
         ),
-        ec2.Ranked,
+        pools_to_avoid(server, {}),
     )
-    candidates = [c for c in ranked.candidates if str(c.pool) != blueprint.pool]
-    found = adoption_rules.findings(blueprint, policy, inspected.account_id)
-    found, candidates = await _checked(call, server, policy, blueprint, candidates, found)
-    plan = planning.compose(blueprint, policy, candidates, found, ranked.hourly_now)
-    return Looked(plan, blueprint, candidates)
+    candidates = [c for c in seen.candidates if str(c.pool) == pool or str(c.pool) not in fleets]
+    checked = seen.checked
+    if candidates and candidates[0] != seen.candidates[0]:
+        checked = await _check(call, server, policy, seen.blueprint, candidates)
+    found = adoption_rules.findings(seen.blueprint, policy, seen.account_id)
+    found, candidates = _judged(checked, candidates, found)
+    plan = planning.compose(seen.blueprint, policy, candidates, found, seen.hourly_now)
+    return Looked(plan, seen.blueprint, candidates)
 
 
 async def pools_to_avoid(server: ServerRef, own: dict[str, float], patience_s: float = 3.0) -> list[str]:
     """Pools in their cool-down, by this server's own memory and, when it answers, the fleet's."""
-    now = workflow.now().timestamp()
     until = dict(own)
     try:
         fleet = await workflow.execute_activity(
@@ -106,25 +101,35 @@ async def pools_to_avoid(server: ServerRef, own: dict[str, float], patience_s: f
         until.update(fleet.until)
     except ActivityError as error:
         workflow.logger.warning("the fleet's cool-downs are not readable now: %s", error.cause)
+    return _resting(until)
+
+
+def _resting(until: dict[str, float]) -> list[str]:
+    now = workflow.now().timestamp()
     return sorted(pool for pool, end in until.items() if end > now)
 
 
-async def _checked(
+async def _check(
     call: Callable[..., Any],
     server: ServerRef,
     policy: ServerPolicy,
     blueprint: Blueprint,
     candidates: list[Candidate],
-    found: list[Finding],
+) -> ec2.Checked:
+    """Once more: the survey tried the pool that the fleet's cool-downs have taken out since."""
+    actions = planning.actions_for(blueprint, planning.handoff_to(blueprint, policy, candidates[0]))
+    checked: ec2.Checked = await call(
+        ec2.CHECK_LAUNCH, ec2.CheckInput(server.region, blueprint, candidates, actions), ec2.Checked
+    )
+    return checked
+
+
+def _judged(
+    checked: ec2.Checked, candidates: list[Candidate], found: list[Finding]
 ) -> tuple[list[Finding], list[Candidate]]:
     if not candidates:
         nothing = Finding("no_pool", "no other pool fits this server", "allow more instance types or zones")
         return [nothing, *found], candidates
-    handoff = planning.handoff_to(blueprint, policy, candidates[0])
-    actions = planning.actions_for(blueprint, handoff)
-    checked: ec2.Checked = await call(
-        ec2.CHECK_LAUNCH, ec2.CheckInput(server.region, blueprint, candidates, actions), ec2.Checked
-    )
     problems = [Finding("cannot_launch", problem) for problem in checked.problems]
     for action in checked.missing_permissions:
         mend = f"allow {action} in the control plane's IAM policy (deploy/aws/iam-policy.json)"

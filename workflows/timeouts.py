@@ -47,6 +47,7 @@ def _retry(first_s: float, most_s: float, factor: float = 1.6, attempts: int = 0
 
 
 CALL = Limits(CALL_S, 60.0, _retry(0.2, 5.0))
+SURVEY = Limits(3 * CALL_S, 90.0, _retry(0.2, 5.0))  # some ten round trips, one after another
 UNDO = Limits(CALL_S, 600.0, _retry(0.2, 10.0))
 FOREVER = Limits(CALL_S, None, _retry(0.2, 30.0))
 RECORD = Limits(RECORD_S, None, _retry(0.1, 2.0))

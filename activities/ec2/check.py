@@ -50,6 +50,9 @@ class Check:
 
     @ec2_activity(contract.CHECK_LAUNCH)
     def check(self, given: contract.CheckInput) -> contract.Checked:
+        return self.attempt(given)
+
+    def attempt(self, given: contract.CheckInput) -> contract.Checked:
         verdicts, skip = together(lambda: self._try(given), lambda: self._quotas(given))
         denied = sorted({v.denied for v in verdicts if v.denied})
         problems = [v.problem for v in verdicts if v.problem]

@@ -50,6 +50,9 @@ class Inspection:
 
     @ec2_activity(contract.INSPECT)
     def inspect(self, given: contract.InspectInput) -> contract.Inspected:
+        return self.look(given)
+
+    def look(self, given: contract.InspectInput) -> contract.Inspected:
         ec2, elb, instance_id = self._clients.ec2(given.region), self._clients.elbv2(given.region), given.instance_id
         found, account, volumes, addresses, *attributes = together(
             lambda: _living(ec2, instance_id),

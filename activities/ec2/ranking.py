@@ -22,6 +22,9 @@ class Ranking:
 
     @ec2_activity(contract.RANK_POOLS)
     def rank(self, given: contract.RankInput) -> contract.Ranked:
+        return self.order(given)
+
+    def order(self, given: contract.RankInput) -> contract.Ranked:
         try:
             wanted = self._wanted(given)
             market = self._market(given.region, wanted)

@@ -14,6 +14,7 @@ from activities.ec2.market import MarketFacts
 from activities.ec2.matching import Matching
 from activities.ec2.ranking import Ranking
 from activities.ec2.snapshots import Snapshots
+from activities.ec2.survey import Survey
 from activities.ec2.targets import Targets
 from activities.ec2.volumes import Volumes
 
@@ -21,10 +22,12 @@ from activities.ec2.volumes import Volumes
 def ec2_activities(clients: Clients) -> list[Callable[..., Any]]:
     """Bound methods that share `clients`, each an activity named in `domain.ec2`."""
     facts = MarketFacts(clients)
+    inspection, ranking, check = Inspection(clients), Ranking(facts), Check(clients, facts)
     groups = (
-        Inspection(clients),
-        Ranking(facts),
-        Check(clients, facts),
+        inspection,
+        ranking,
+        check,
+        Survey(inspection, ranking, check),
         Instances(clients),
         Matching(clients),
         Volumes(clients),

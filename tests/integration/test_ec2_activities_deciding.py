@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from domain import ec2 as contract
-from domain.servers import ServerPolicy
+from domain.servers import Handoff, ServerPolicy
 from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud, named_activities
 
 __all__ = ["clean", "cloud"]  # fixtures
@@ -40,6 +40,25 @@ def test_the_ranking_does_without_scores_and_on_demand_prices(clean: Cloud) -> N
     ranked = fresh.run(contract.RANK_POOLS, contract.RankInput(REGION, clean.plain(), ServerPolicy(), same_zone=A))
     assert ranked.candidates
     assert ranked.on_demand_now == 0
+
+
+def test_a_survey_says_what_its_parts_say(clean: Cloud) -> None:
+    instance_id = clean.original()
+    survey = contract.SurveyInput(
+        REGION, instance_id, ServerPolicy(handoff=Handoff.VOLUMES), avoid=[f"{A}/m5.large/spot"]
+    )
+    seen = clean.run(contract.SURVEY, survey)
+    old = clean.blueprint(instance_id)
+    asked = contract.RankInput(REGION, old, survey.policy, avoid=survey.avoid, same_zone=A)
+    ranked = clean.run(contract.RANK_POOLS, asked)
+    assert seen.blueprint == old
+    assert seen.candidates == [one for one in ranked.candidates if str(one.pool) != old.pool]
+    assert f"{A}/m5.large/spot" not in {str(one.pool) for one in seen.candidates}
+    assert (seen.hourly_now, seen.checked.problems) == (ranked.hourly_now, [])
+    clean.post("/permissions", deny=["ec2:DetachVolume"])
+    assert clean.run(contract.SURVEY, survey).checked.missing_permissions == ["ec2:DetachVolume"]
+    clean.post("/permissions", deny=[])
+    clean.fails("Refused", contract.SURVEY, replace(survey, asked=f"{A}/m6g.large/spot"))
 
 
 def test_the_check_names_what_is_denied_and_launches_nothing(clean: Cloud) -> None:

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from domain import ec2, host, records
+from domain import ec2, host, planning, records
 from domain.errors import FINAL, Failure
 from domain.servers import Handoff, ServerPolicy
 from tests.workflows.faults import Fault
@@ -116,6 +116,15 @@ class Cloud:
             raise _failed(Failure.REFUSED, f"{given.asked} cannot be used")
         pools.sort(key=lambda p: p != given.asked)
         return ec2.Ranked([candidate(p) for p in pools[: given.limit]], PRICES[HOME], 0.096)
+
+    def survey(self, given: ec2.SurveyInput) -> ec2.Surveyed:
+        seen = self.inspect(ec2.InspectInput(given.region, given.instance_id))
+        old = seen.blueprint
+        zone = planning.bound_to_zone(old, given.policy)
+        ranked = self.rank(ec2.RankInput(given.region, old, given.policy, given.asked, given.avoid, zone))
+        candidates = [one for one in ranked.candidates if str(one.pool) != old.pool]
+        checked = self.check(ec2.CheckInput(given.region, old, candidates))
+        return ec2.Surveyed(old, seen.account_id, candidates, ranked.hourly_now, checked, seen.calls)
 
     def check(self, given: ec2.CheckInput) -> ec2.Checked:
         return ec2.Checked(problems=self.problems, missing_permissions=self.denied)
@@ -362,6 +371,7 @@ def _now() -> datetime:
 
 _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     ec2.INSPECT: Cloud.inspect,
+    ec2.SURVEY: Cloud.survey,
     ec2.RANK_POOLS: Cloud.rank,
     ec2.CHECK_LAUNCH: Cloud.check,
     ec2.LAUNCH: Cloud.launch,

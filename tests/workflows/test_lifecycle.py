@@ -115,7 +115,7 @@ async def test_what_waits_when_the_server_ends_is_cancelled(given: Given) -> Non
         await server.ask(OperationKind.TERMINATE, request_id="end")
         await server.ask(OperationKind.REPLICA_CREATE, request_id="too-late")
 
-    server.cloud.fault(while_in(ec2.RANK_POOLS, terminate_then_more))
+    server.cloud.fault(while_in(ec2.SURVEY, terminate_then_more))
     committed(await server.switch())
     await server.handle.result()
     assert server.cloud.records.finished[operation_id(server.ref.server_id, "too-late")] == "cancelled"

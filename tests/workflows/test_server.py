@@ -95,7 +95,7 @@ async def test_what_waits_goes_by_priority_then_by_arrival(given: Given) -> None
         ):
             asked.append((await server.ask(kind, priority=priority, pool=pool)).operation_id)
 
-    server.cloud.fault(while_in(ec2.RANK_POOLS, queue_up))
+    server.cloud.fault(while_in(ec2.SURVEY, queue_up))
     first = await server.ask(OperationKind.SWITCH)
     await server.result(first.operation_id)
     for operation in asked:
@@ -138,7 +138,7 @@ async def test_an_operation_that_is_terminated_in_temporal_needs_attention_and_h
     async def terminate() -> None:
         await server.operation(operation_id(server.ref.server_id, "lost")).terminate("by an operator")
 
-    server.cloud.fault(while_in(ec2.RANK_POOLS, terminate))
+    server.cloud.fault(while_in(ec2.SURVEY, terminate))
     lost = await server.ask(OperationKind.SWITCH, request_id="lost")
     await server.at_rest()
     assert server.cloud.records.finished[lost.operation_id] == Outcome.NEEDS_ATTENTION

@@ -168,6 +168,7 @@ async def test_a_pool_that_rests_is_not_chosen(given: Given) -> None:
     server = await given()
     server.cloud.cool_downs = {SPOT: 4e9}
     assert committed(await server.switch()).receipt.to_pool == SPOT_2
+    assert len(server.cloud.called(ec2.CHECK_LAUNCH)) == 1, "the survey had tried the pool that rests"
 
 
 # --- refused before anything is launched
@@ -214,7 +215,7 @@ async def test_a_workload_that_does_not_start_on_the_new_host_goes_on_on_the_old
 @pytest.mark.parametrize(
     ("handoff", "fault"),
     [
-        (Handoff.STATELESS, failing(ec2.RANK_POOLS, Failure.UNAVAILABLE)),
+        (Handoff.STATELESS, failing(ec2.SURVEY, Failure.UNAVAILABLE)),
         (Handoff.STATELESS, failing(host.HOST_READY)),
         (Handoff.STATELESS, failing(ec2.REGISTER_TARGETS, Failure.UNAVAILABLE)),
         (Handoff.STATELESS, stuck(ec2.CONFIRM_TARGETS)),
