@@ -22,15 +22,19 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.autopilot.activity import AutopilotActivities
 from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
 from activities.fleet.activity import fleet_activities
 from activities.notices import QueueAccess, read_notices
+from activities.schedules import Regular, ensure
 from db.session import make_engine, make_session_factory
+from domain.autopilot import contract as autopilot
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
 from workflows.registry import WORKFLOWS
 
@@ -48,6 +52,8 @@ class WorkerSettings:
     ready_file: str
     control_slots: int
     emergency_slots: int
+    autopilot_every_s: float  # 0: no schedule; a pass is made only when asked for
+    autopilot_moves: int  # of the autopilot under way at once
     log_level: str
 
     @classmethod
@@ -66,6 +72,8 @@ class WorkerSettings:
             ready_file=env.get("SPOT_WORKER_READY_FILE", ""),
             control_slots=int(env.get("SPOT_CONTROL_SLOTS", "40")),
             emergency_slots=int(env.get("SPOT_EMERGENCY_SLOTS", "40")),
+            autopilot_every_s=float(env.get("SPOT_AUTOPILOT_EVERY_S", "60")),
+            autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
 
@@ -141,7 +149,9 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     await warming
     slots = settings.control_slots + settings.emergency_slots
     engine = make_engine(settings.database_url, pool_size=slots, max_overflow=4)
-    activities = [*ec2_activities(clients), *fleet_activities(make_session_factory(engine))]
+    sessions = make_session_factory(engine)
+    autopilot = AutopilotActivities(sessions, clients, client)
+    activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
@@ -151,6 +161,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         beside = [
             asyncio.create_task(_notices(clients, client, settings)),
             asyncio.create_task(await_database(engine)),
+            asyncio.create_task(_schedules(client, settings)),
         ]
         _leave_alone()
         _ready(settings)
@@ -164,6 +175,24 @@ async def _notices(clients: Clients, client: Client, settings: WorkerSettings) -
     if settings.notice_queue_url:
         await read_notices(queue_access(clients, settings), client)
     log.info("SPOT_NOTICE_QUEUE_URL is not set: notices come from the agents alone")
+
+
+async def _schedules(client: Client, settings: WorkerSettings) -> None:
+    """Keep trying: a control plane without its schedules would look well and decide nothing."""
+    while settings.autopilot_every_s:
+        try:
+            await ensure(client, _autopilot(settings))
+        except RPCError as error:
+            log.warning("schedules cannot be made now (%s); trying again in 5 s", error)
+            await asyncio.sleep(5.0)
+        else:
+            return
+
+
+def _autopilot(settings: WorkerSettings) -> Regular:
+    every = timedelta(seconds=settings.autopilot_every_s)
+    given = autopilot.Round(settings.autopilot_moves)
+    return Regular(autopilot.AUTOPILOT_SCHEDULE, autopilot.AUTOPILOT_WORKFLOW, given, every, jitter=every / 10)
 
 
 def _leave_alone() -> None:

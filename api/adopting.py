@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from api.asking import Asked, finish, replay
+from api.autopilot import sound
 from api.gateway import AlreadyRunning, OperationsError
 from api.idempotency import adopted_server_id, launched_server_id, server_id_prefix
 from api.problems import (
@@ -47,9 +48,11 @@ async def launch(asked: Asked, body: NewServer, spec: LaunchRequest) -> Accepted
         raise Problem(POOL_REFUSED, f"{spec.pool} is not in {body.region}")
     server_id = launched_server_id(asked.caller.client_id, asked.key)
     server = ServerRef(server_id, asked.caller.client_id, body.name, body.region)
+    policy = _policy(body)
     await asked.services.database.read(_free_name, server)
+    await asked.services.database.read(sound, server.client_id, policy)
     wanted = asked.operation(OperationKind.LAUNCH, pool=spec.pool, launch=spec.spec())
-    accepted = await asked.services.operations.launch(ServerInput(server, _policy(body)), wanted)
+    accepted = await asked.services.operations.launch(ServerInput(server, policy), wanted)
     asked.services.ownership.learn(server)
     return await finish(asked, server, wanted, accepted)
 
@@ -62,7 +65,9 @@ async def adopt(asked: Asked, body: ServerRequest) -> AdoptionView:
     if await asked.services.database.read(_check_adoption, asked, server, body.instance_id):
         asked.response.headers["Idempotent-Replay"] = "true"
         return await _adopted_before(asked, server_id)
-    work = AdoptInput(server, body.instance_id, _policy(body), body.accept, mend=body.mend, dry_run=body.dry_run)
+    policy = _policy(body)
+    await asked.services.database.read(sound, server.client_id, policy)
+    work = AdoptInput(server, body.instance_id, policy, body.accept, mend=body.mend, dry_run=body.dry_run)
     result = await _adopt(asked, work)
     if not result.server_id and not body.dry_run:
         raise _refused(result)

@@ -37,6 +37,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain import operations as contract
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
+from domain.autopilot import contract as autopilot
 from domain.host import Notice
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, new_id, server_workflow_id
 from domain.operations import Accepted, OperationRequest, Priority, ServerInput, ServerView
@@ -45,6 +46,7 @@ from domain.servers import ServerPolicy
 ACCEPT_TIMEOUT_S = 15.0  # an update is answered as soon as a worker takes one workflow task
 ADOPT_TIMEOUT_S = 60.0
 PLAN_TIMEOUT_S = 30.0
+EVALUATE_TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 2.0
 
 _T = TypeVar("_T")
@@ -162,6 +164,19 @@ class Operations:
                 priority=_person(work.server.client_id),
             )
             return plan
+
+    async def evaluate(self, given: autopilot.Round) -> autopilot.Evaluated:
+        """One pass of the autopilot over the fleet; the one that runs, if one does."""
+        async with self._call("let the autopilot decide", EVALUATE_TIMEOUT_S) as client:
+            evaluated: autopilot.Evaluated = await client.execute_workflow(
+                autopilot.AUTOPILOT_WORKFLOW,
+                given,
+                id=f"{autopilot.AUTOPILOT_SCHEDULE}/now",
+                task_queue=CONTROL_QUEUE,
+                result_type=autopilot.Evaluated,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            )
+            return evaluated
 
     async def check(self) -> None:
         """Raise TemporalUnreachable unless Temporal answers within CHECK_TIMEOUT_S."""

@@ -39,6 +39,16 @@ def create_client(session: Session, client_id: str, name: str, now: datetime) ->
     return client
 
 
+def change_client(
+    session: Session, client_id: str, now: datetime, *, autopilot: dict[str, Any], limits: dict[str, Any]
+) -> None:
+    """What holds for all its servers, as JSON."""
+    _changed(session, update(Client).where(Client.id == client_id).values(autopilot=autopilot, limits=limits))
+    append_events(
+        session, client_id, [NewEvent("client.policy", now, payload={"autopilot": autopilot, "limits": limits})]
+    )
+
+
 def delete_client(session: Session, client_id: str, now: datetime) -> bool:
     """Mark the client deleted and revoke its tokens; its history stays. False: there is none.
 

@@ -68,6 +68,8 @@ class OperationRequest:
     notice: Notice | None = None
     launch: LaunchSpec | None = None  # of a new server
     body_digest: str = ""  # of what the caller sent: the same request ID with another digest is refused
+    decision_id: str = ""  # of the autopilot: looked at once more before anything is done
+    keep_old_s: float = 0.0  # of a switch: the old instance ends so long after the commit, or when more is asked
 
 
 @dataclass(frozen=True)

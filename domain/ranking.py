@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.blueprint import Blueprint
 from domain.pools import Candidate, Lifecycle, Pool
@@ -74,10 +74,12 @@ class Wanted:
     avoid: frozenset[str] = frozenset()
     same_zone: str = ""
     limit: int = 8
+    home_type: str = ""  # what a type must be like; empty: the one it runs on now
 
     @property
     def home(self) -> Pool:
-        return Pool.parse(self.blueprint.pool)
+        now = Pool.parse(self.blueprint.pool)
+        return replace(now, instance_type=self.home_type) if self.home_type else now
 
 
 def unfit(old: Blueprint, kind: TypeFacts) -> str:

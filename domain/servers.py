@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.autopilot.policy import Wish
 from domain.blueprint import Blueprint
 from domain.host import Filesystem
 
@@ -49,6 +50,7 @@ class ServerPolicy:
     cool_down_s: float = 1800.0
     failover_pools: int = 3  # pools asked at once in a failover
     max_spot_usd_per_hour: float | None = None
+    autopilot: Wish = field(default_factory=Wish)
 
 
 @dataclass(frozen=True)

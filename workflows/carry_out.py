@@ -88,6 +88,7 @@ def plain(value: Any) -> Any:
 
 
 def wired(op: Operation) -> None:
-    """Let a workflow's operation hear notices and aborts."""
+    """Let a workflow's operation hear notices, aborts, and that something else waits."""
+    workflow.set_signal_handler("hurry", op.hurry)
     workflow.set_signal_handler("notice", op.take_notice)
     workflow.set_signal_handler("abort", op.abort)

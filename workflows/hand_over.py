@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -193,12 +194,21 @@ async def _retire(op: Operation, work: HandoffWork) -> None:
     if keeps_old(op) and not work.m.old_gone:
         await work.restart_as_replica()
     elif work.m.old.instance_id not in op.gone:
+        await _linger(op, work)
         # Also when it was found gone: its spot request and its place in the ledger are still open.
         root = work.m.before.root
         dies_with = [root.volume_id] if root and root.delete_on_termination else []
         await end_instance(op, work.m.old, dies_with)
     kept = await work.tidy()
     op.shape = replace(op.shape, kept_snapshots=kept)
+
+
+async def _linger(op: Operation, work: HandoffWork) -> None:
+    """Its owner wants the old instance, stopped and detached, for a while. What is asked next does not wait for it."""
+    keep_s = op.start.request.keep_old_s
+    if keep_s and not work.m.old_gone:
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: op.hurried, timeout=keep_s)
 
 
 async def _receipt(op: Operation, work: HandoffWork, after: Blueprint) -> None:

@@ -94,6 +94,7 @@ class Operation:
         self.replacements: set[str] = set()
         self.launches: list[Replacement] = []
         self.gone: set[str] = set()  # instances it ended
+        self.hurried = False  # something else waits: what may be left out is
         self.tried: list[str] = []
         self.cool_downs: dict[str, float] = dict(start.shape.cool_downs)
         self.receipt = Receipt(start.operation_id, start.request.kind, Outcome.ROLLED_BACK)
@@ -157,6 +158,9 @@ class Operation:
         with suppress(asyncio.CancelledError, FailureError):  # either is the cancellation just asked for
             await task
         raise self._abort
+
+    def hurry(self) -> None:
+        self.hurried = True
 
     def note(self, text: str) -> None:
         if notes := _notes.get():

@@ -112,6 +112,10 @@ class Running:
         with suppress(FailureError):  # it has ended just now: its result is on its way
             await self.handle.signal("abort", reason)
 
+    async def hurry(self) -> None:
+        with suppress(FailureError):
+            await self.handle.signal("hurry")
+
     async def tell(self, notice: Notice) -> None:
         with suppress(FailureError):  # as above; what is doomed is looked at again when the result is there
             await self.handle.signal("notice", notice)
@@ -156,6 +160,10 @@ class Queue:
     def take(self) -> Waiting:
         self._starting = self._waiting.pop(0)
         return self._starting
+
+    def lingering(self) -> list[Running]:
+        """Operations that would only keep an old instance for a while."""
+        return [running for running in self._running if running.request.keep_old_s]
 
     def not_started(self, waiting: Waiting) -> None:
         self._starting = None

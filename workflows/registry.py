@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workflows.adopt import AdoptWorkflow
+from workflows.autopilot import AutopilotWorkflow
 from workflows.failover import FailoverWorkflow
 from workflows.launch import LaunchWorkflow
 from workflows.plan import PlanWorkflow
@@ -14,6 +15,7 @@ from workflows.terminate import TerminateWorkflow
 
 WORKFLOWS: list[type] = [
     AdoptWorkflow,
+    AutopilotWorkflow,
     FailoverWorkflow,
     LaunchWorkflow,
     PlanWorkflow,

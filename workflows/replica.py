@@ -14,6 +14,7 @@ from domain.pools import Candidate, Pool
 from domain.records import RecordKind
 from domain.servers import Placement
 from domain.states import InstanceState
+from workflows.afresh import still_holds
 from workflows.carry_out import carry_out, wired
 from workflows.launching import end_instance, obtain, ready
 from workflows.operation import Operation
@@ -47,6 +48,7 @@ class ReplicaWorkflow:
         """Another pool than the primary's: one notice must not take both."""
         op, primary = self.op, self.op.start.shape.primary
         assert primary is not None, "ServerWorkflow makes a replica only beside a primary"
+        await still_holds(op)
         looked = await look(
             op.ec2, op.server, op.policy, primary.instance_id, pool=op.start.request.pool, cool_downs=op.cool_downs
         )

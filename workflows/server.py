@@ -126,6 +126,8 @@ class ServerWorkflow:
         operation = operation_id(self.server.server_id, request.request_id)
         self.requests[request.request_id] = request.body_digest
         self.queue.add(operation, request)
+        for running in self.queue.lingering():
+            asyncio.create_task(running.hurry())  # noqa: RUF006 - nothing waits for it; Temporal keeps the task
         self.recorder.add(
             RecordKind.OPERATION_ACCEPTED,
             operation_id=operation,

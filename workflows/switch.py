@@ -11,6 +11,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain.operations import OperationInput, OperationResult
+from workflows.afresh import only_decided, still_holds
 from workflows.carry_out import carry_out, wired
 from workflows.hand_over import filesystems_of, hand_over, handoff_for, wind_up
 from workflows.handoffs.base import HandoffWork, Move
@@ -42,6 +43,7 @@ class SwitchWorkflow:
     async def plan(self) -> Looked:
         primary = self.op.start.shape.primary
         assert primary is not None, "ServerWorkflow starts a switch only for a server with a primary"
+        await still_holds(self.op)
         looked = await look(
             self.op.ec2,
             self.op.server,
@@ -51,6 +53,7 @@ class SwitchWorkflow:
             cool_downs=self.op.cool_downs,
         )
         refuse_if_blocked(looked.plan, self.op.policy.accepted_findings)
+        looked = only_decided(self.op, looked)
         self.op.describe(hourly_before=looked.plan.hourly_now, from_pool=primary.pool)
         self.op.note(looked.plan.reason)
         return looked

@@ -50,6 +50,8 @@ CALL = Limits(CALL_S, 60.0, _retry(0.2, 5.0))
 SURVEY = Limits(3 * CALL_S, 90.0, _retry(0.2, 5.0))  # some ten round trips, one after another
 UNDO = Limits(CALL_S, 600.0, _retry(0.2, 10.0))
 FOREVER = Limits(CALL_S, None, _retry(0.2, 30.0))
+RECONSIDER = Limits(2 * CALL_S, 60.0, _retry(0.5, 5.0), CALL_HEARTBEAT_S)
+EVALUATE = Limits(120.0, 300.0, _retry(1.0, 10.0), CALL_HEARTBEAT_S)  # a whole fleet: seconds for thousands
 RECORD = Limits(RECORD_S, None, _retry(0.1, 2.0))
 ONCE = Limits(CALL_S, CALL_S, _retry(0.2, 1.0, attempts=1))
 

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
 from api.auth import AdminCaller, GuardedRoute, ReadingCaller
-from api.problems import CONFLICT, NOT_FOUND, Problem
+from api.autopilot import change as change_policies
+from api.problems import CONFLICT, CONTRADICTION, NOT_FOUND, Problem, documented
 from api.services import ServicesDep
 from api.token_memory import Caller
 from api.tokens import Kind, Minted, mint
+from api.views.autopilot import ClientChange
 from api.views.base import Cursor, Limit
 from api.views.tenants import (
     ClientPage,
@@ -58,6 +60,20 @@ async def index(caller: AdminCaller, services: ServicesDep, cursor: Cursor = Non
 async def show(client_id: str, caller: ReadingCaller, services: ServicesDep) -> ClientView:
     """An admin sees any client, a client itself."""
     return ClientView.model_validate(await _client(services, caller, client_id))
+
+
+@router.patch("/{client_id}", responses=documented(NOT_FOUND, CONTRADICTION))
+async def change(
+    client_id: str, body: ClientChange, caller: ReadingCaller, services: ServicesDep, request: Request
+) -> ClientView:
+    """What holds for all servers that do not say otherwise. Refused when a server would contradict itself by it."""
+    await _client(services, caller, client_id)
+
+    def work(session: Session) -> Client:
+        _audit(session, request, caller, "client.policy", client_id, client_id)
+        return change_policies(session, client_id, body)
+
+    return ClientView.model_validate(await services.database.write(work))
 
 
 @router.delete("/{client_id}", status_code=204)

@@ -10,12 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from api.adopting import adopt, launch
 from api.asking import Asked, no_server
 from api.auth import ClientCaller, GuardedRoute, ReadingCaller
+from api.autopilot import sound
 from api.idempotency import IdempotencyKey
 from api.planning import policy_of
 from api.problems import (
     ADOPTION_REFUSED,
     ALREADY_ADOPTED,
     BEING_ADOPTED,
+    CONTRADICTION,
     ENDED,
     INSTANCE_NOT_FOUND,
     KEY_REUSED,
@@ -106,7 +108,7 @@ async def show(server_id: str, caller: ReadingCaller, services: ServicesDep) -> 
     return await _view(services, caller.scope, server_id)
 
 
-@router.patch("/{server_id}", responses=documented(NOT_FOUND, ENDED))
+@router.patch("/{server_id}", responses=documented(NOT_FOUND, ENDED, CONTRADICTION))
 async def change(server_id: str, body: ServerChange, caller: ClientCaller, services: ServicesDep) -> ServerView:
     """Change the policy; fields that are absent stay. It holds for the next operation."""
     view = await _view(services, caller.client_id, server_id)
@@ -114,6 +116,7 @@ async def change(server_id: str, body: ServerChange, caller: ClientCaller, servi
     if row is None:
         raise no_server(server_id)
     policy = body.policy.over(policy_of(row.server))
+    await services.database.read(sound, row.server.client_id, policy)
     await services.operations.change_policy(server_id, policy)
     # The record follows; the answer shows what was accepted.
     return view.model_copy(update={"policy": asdict(policy), "handoff": policy.handoff.value})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from api.asking import Asked, find_server, submit
 from api.auth import ClientCaller, GuardedRoute
+from api.autopilot import keeps_old_s
 from api.idempotency import IdempotencyKey
 from api.planning import check_pool, make_plan
 from api.problems import (
@@ -59,7 +61,8 @@ async def switch(
     if body.pool:
         await check_pool(asked, server_id, body.pool)
     wanted = asked.operation(OperationKind.SWITCH, pool=body.pool or "", wait=body.wait)
-    return await submit(asked, server, wanted)
+    keep_s = await services.database.read(keeps_old_s, server.client_id, server.server_id)
+    return await submit(asked, server, replace(wanted, keep_old_s=keep_s))
 
 
 @router.post("/failover", status_code=202, responses=documented(*_ALWAYS))

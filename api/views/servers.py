@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from api.problems import FindingDocument
+from api.views.autopilot import AutopilotChange
 from api.views.base import Ec2Id, Name, Region, Request, View
 from api.views.instances import InstanceView
 from api.views.operations import OperationSummary
@@ -44,10 +45,14 @@ class PolicyChange(Request):
     cool_down_s: Annotated[float, Field(ge=0, le=7 * 86_400, allow_inf_nan=False)] = 1800.0
     failover_pools: Annotated[int, Field(ge=1, le=10)] = 3
     max_spot_usd_per_hour: Annotated[float | None, Field(gt=0, le=1_000, allow_inf_nan=False)] = None
+    autopilot: AutopilotChange = AutopilotChange()
 
     def over(self, policy: ServerPolicy) -> ServerPolicy:
         """The policy with the given fields changed."""
-        return ServerPolicy(**(asdict(policy) | self.model_dump(include=self.model_fields_set)))
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        if "autopilot" in given:
+            given["autopilot"] = self.autopilot.over(policy.autopilot)
+        return replace(policy, **given)
 
 
 class ServerChange(Request):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class ClientView(View):
     name: str
     created_at: datetime
     deleted_at: datetime | None = None
+    autopilot: dict[str, Any] | None = None
+    limits: dict[str, Any] | None = None
 
 
 class ClientPage(View):

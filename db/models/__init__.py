@@ -1,5 +1,6 @@
 """The tables. Times are UTC and aware; money is USD per hour; IDs are opaque ASCII."""
 
+from db.models.autopilot import DecisionRow
 from db.models.base import Base
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
 from db.models.market import PoolRow, PriceObservation
@@ -12,6 +13,7 @@ __all__ = [
     "Audit",
     "Base",
     "Client",
+    "DecisionRow",
     "Event",
     "Instance",
     "Notice",

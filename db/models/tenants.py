@@ -23,6 +23,8 @@ class Client(Base):
     event_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    autopilot: Mapped[dict[str, Any] | None]  # domain.autopilot.policy.Wish
+    limits: Mapped[dict[str, Any] | None]  # domain.autopilot.limits.FleetLimits
 
 
 class Token(Base):

@@ -11,8 +11,9 @@ from temporalio.client import Client
 
 from domain import ec2, host
 from domain.adoption import AdoptInput, LaunchSpec, PlanInput
+from domain.autopilot import contract as autopilot
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
-from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, ServerInput
+from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
@@ -146,6 +147,29 @@ async def _plan(play: Play) -> list[str]:
     return [workflow_id]
 
 
+async def _autopilot(play: Play) -> list[str]:
+    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES, elastic=True)
+    plan = PlanInput(play.ref, ServerPolicy(handoff=Handoff.VOLUMES), cloud.world.placement(OLD))
+    ask = autopilot.Ask("dec-1", play.ref.server_id, OperationKind.SWITCH, int(Priority.ORDINARY), SPOT)
+    cloud.evaluated = autopilot.Evaluated(2, asks=[ask], proposals=[autopilot.Proposal("dec-2", plan)])
+    workflow_id = f"autopilot/{play.ref.server_id}"
+    given = autopilot.Round()
+    await play.client.execute_workflow(autopilot.AUTOPILOT_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    return [workflow_id]
+
+
+async def _decided(play: Play, *, kept: bool) -> list[str]:
+    """A decision is carried out, and its old instance kept until the next one, which no longer holds."""
+    server = await play.server(Handoff.STATELESS)
+    decided: dict[str, Any] = {"priority": Priority.ORDINARY, "requested_by": autopilot.REQUESTED_BY}
+    first = await server.ask(OperationKind.SWITCH, pool=SPOT, decision_id="dec-1", keep_old_s=3600.0, **decided)
+    await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    server.cloud.broken_decision = "the price has risen"
+    second = await server.ask(OperationKind.SWITCH, pool=OTHER_ZONE, decision_id="dec-2", **decided)
+    await server.result(second.operation_id)
+    return await _both(server, (first if kept else second).operation_id)
+
+
 _K, _H = OperationKind, Handoff
 PATHS: dict[str, Path] = {
     "switch-stateless": lambda play: play.operation(_K.SWITCH, _H.STATELESS),
@@ -180,4 +204,7 @@ PATHS: dict[str, Path] = {
     "launch": _launch,
     "adopt": _adopt,
     "plan": _plan,
+    "autopilot": _autopilot,
+    "decision-carried-out": lambda play: _decided(play, kept=True),
+    "decision-dropped": lambda play: _decided(play, kept=False),
 }

@@ -17,6 +17,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from domain import ec2, host, planning, records
+from domain.autopilot import contract as autopilot
 from domain.errors import FINAL, Failure
 from domain.servers import Handoff, ServerPolicy
 from tests.workflows.faults import Fault
@@ -45,6 +46,9 @@ class Cloud:
         self.problems: list[str] = []
         self.denied: list[str] = []
         self.cool_downs: dict[str, float] = {}
+        self.broken_decision = ""  # why a decision no longer holds
+        self.evaluated = autopilot.Evaluated()
+        self.plans: list[autopilot.PlanKept] = []
         self.altered: dict[str, Any] = {}  # attributes that a launch gets wrong
         self.mute: set[str] = set()  # hosts whose agent does not answer
         self.heard: dict[str, asyncio.Queue[host.Notice]] = {}  # what IMDS says there; absent: no watch
@@ -321,6 +325,20 @@ class Cloud:
     def resting(self, given: records.CoolDownsInput) -> records.CoolDowns:
         return records.CoolDowns(self.cool_downs)
 
+    # --- the autopilot
+
+    def evaluate(self, given: autopilot.Round) -> autopilot.Evaluated:
+        return self.evaluated
+
+    def ask(self, given: autopilot.Ask) -> str:
+        return f"op-{given.decision_id}"
+
+    def keep_plan(self, given: autopilot.PlanKept) -> None:
+        self.plans.append(given)
+
+    def reconsider(self, given: autopilot.Reconsider) -> autopilot.Reconsidered:
+        return autopilot.Reconsidered(not self.broken_decision, self.broken_decision)
+
     # --- inside
 
     def _by_token(self, token: str) -> str | None:
@@ -402,6 +420,10 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     host.HOST_RESUME: Cloud.host_resume,
     records.RECORD: Cloud.record,
     records.COOL_DOWNS: Cloud.resting,
+    autopilot.EVALUATE: Cloud.evaluate,
+    autopilot.ASK: Cloud.ask,
+    autopilot.KEEP_PLAN: Cloud.keep_plan,
+    autopilot.RECONSIDER: Cloud.reconsider,
 }
 _EXCLUSIVE = frozenset({host.HOST_QUIESCE, host.HOST_RESUME})
 _CHANGES = frozenset(

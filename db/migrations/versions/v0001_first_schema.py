@@ -6,11 +6,10 @@ they do. A run that was cut off half-way goes on where it stopped, since DDL has
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mysql
+
+from db.migrations.parts import ascii_, column, index, seconds, table, when
 
 revision = "0001"
 down_revision = None
@@ -29,8 +28,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in reversed(_TABLES):
-        op.execute(f"DROP TABLE IF EXISTS {table}")
+    for name in reversed(_TABLES):
+        op.execute(f"DROP TABLE IF EXISTS {name}")
 
 
 _TABLES = (
@@ -52,317 +51,258 @@ _TABLES = (
 
 
 def _tenants() -> None:
-    _table(
+    table(
         "clients",
-        _ascii("id", 64, primary_key=True),
-        _column("name", sa.String(200)),
-        _column("event_seq", sa.BigInteger()),
-        _when("created_at"),
-        _when("deleted_at", nullable=True),
+        ascii_("id", 64, primary_key=True),
+        column("name", sa.String(200)),
+        column("event_seq", sa.BigInteger()),
+        when("created_at"),
+        when("deleted_at", nullable=True),
     )
-    _index("ix_clients_created_at_id", "clients", "created_at", "id")
-    _table(
+    index("ix_clients_created_at_id", "clients", "created_at", "id")
+    table(
         "tokens",
-        _ascii("id", 64, primary_key=True),
-        _ascii("client_id", 64, nullable=True),
-        _ascii("kind", 16),
-        _ascii("secret_hash", 64),
-        _column("label", sa.String(200)),
-        _when("created_at"),
-        _when("revoked_at", nullable=True),
-        _when("last_used_at", nullable=True),
+        ascii_("id", 64, primary_key=True),
+        ascii_("client_id", 64, nullable=True),
+        ascii_("kind", 16),
+        ascii_("secret_hash", 64),
+        column("label", sa.String(200)),
+        when("created_at"),
+        when("revoked_at", nullable=True),
+        when("last_used_at", nullable=True),
     )
-    _index("ix_tokens_client_id_created_at", "tokens", "client_id", "created_at")
-    _table(
+    index("ix_tokens_client_id_created_at", "tokens", "client_id", "created_at")
+    table(
         "audit",
-        _column("id", sa.BigInteger(), primary_key=True),
-        _when("at"),
-        _ascii("client_id", 64, nullable=True),
-        _ascii("token_id", 64, nullable=True),
-        _ascii("action", 64),
-        _ascii("subject", 191),
-        _ascii("request_id", 255, nullable=True),
-        _ascii("outcome", 64),
-        _ascii("remote_address", 64),
-        _column("details", sa.JSON()),
+        column("id", sa.BigInteger(), primary_key=True),
+        when("at"),
+        ascii_("client_id", 64, nullable=True),
+        ascii_("token_id", 64, nullable=True),
+        ascii_("action", 64),
+        ascii_("subject", 191),
+        ascii_("request_id", 255, nullable=True),
+        ascii_("outcome", 64),
+        ascii_("remote_address", 64),
+        column("details", sa.JSON()),
     )
-    _index("ix_audit_at", "audit", "at")
-    _index("ix_audit_client_id_at", "audit", "client_id", "at")
+    index("ix_audit_at", "audit", "at")
+    index("ix_audit_client_id_at", "audit", "client_id", "at")
 
 
 def _servers() -> None:
-    _table(
+    table(
         "servers",
-        _ascii("id", 64, primary_key=True),
-        _ascii("client_id", 64),
-        _column("name", sa.String(191)),
-        _ascii("region", 32),
-        _ascii("account_id", 32),
-        _ascii("handoff", 16),
-        _column("policy", sa.JSON()),
-        _column("moves", sa.JSON()),
-        _ascii("state", 16),
-        _ascii("ended_how", 32, nullable=True),
-        _when("ended_at", nullable=True),
-        _column("version", sa.Integer()),
-        _when("created_at"),
-        _when("updated_at"),
-        _column("active_name", sa.String(191), computed="CASE WHEN state = 'active' THEN name END"),
+        ascii_("id", 64, primary_key=True),
+        ascii_("client_id", 64),
+        column("name", sa.String(191)),
+        ascii_("region", 32),
+        ascii_("account_id", 32),
+        ascii_("handoff", 16),
+        column("policy", sa.JSON()),
+        column("moves", sa.JSON()),
+        ascii_("state", 16),
+        ascii_("ended_how", 32, nullable=True),
+        when("ended_at", nullable=True),
+        column("version", sa.Integer()),
+        when("created_at"),
+        when("updated_at"),
+        column("active_name", sa.String(191), computed="CASE WHEN state = 'active' THEN name END"),
     )
-    _index("ix_servers_client_id_created_at_id", "servers", "client_id", "created_at", "id")
-    _index("ix_servers_created_at_id", "servers", "created_at", "id")
-    _index("uq_servers_active_name", "servers", "client_id", "active_name", unique=True)
-    _table(
+    index("ix_servers_client_id_created_at_id", "servers", "client_id", "created_at", "id")
+    index("ix_servers_created_at_id", "servers", "created_at", "id")
+    index("uq_servers_active_name", "servers", "client_id", "active_name", unique=True)
+    table(
         "agents",
-        _ascii("client_id", 64, primary_key=True),
-        _ascii("instance_id", 64, primary_key=True),
-        _ascii("version", 64),
-        _column("identity", sa.JSON()),
-        _when("registered_at"),
-        _when("seen_at"),
+        ascii_("client_id", 64, primary_key=True),
+        ascii_("instance_id", 64, primary_key=True),
+        ascii_("version", 64),
+        column("identity", sa.JSON()),
+        when("registered_at"),
+        when("seen_at"),
     )
 
 
 def _instances() -> None:
-    _table(
+    table(
         "instances",
-        _ascii("id", 64, primary_key=True),
-        _ascii("server_id", 64, primary_key=True),
-        _ascii("client_id", 64),
-        _ascii("state", 32),
-        _ascii("role", 16, nullable=True),
-        _ascii("pool", 128),
-        _ascii("region", 32),
-        _ascii("zone", 32),
-        _ascii("instance_type", 32),
-        _ascii("lifecycle", 16),
-        _ascii("private_ip", 64),
-        _ascii("spot_request_id", 64),
-        _column("usd_per_hour", sa.Numeric(12, 6), nullable=True),
-        _ascii("operation_id", 64, nullable=True),
-        _column("reason", sa.String(1000)),
-        _when("created_at"),
-        _when("updated_at"),
-        _when("launch_requested_at", nullable=True),
-        _when("launch_confirmed_at", nullable=True),
-        _when("terminate_requested_at", nullable=True),
-        _when("terminate_confirmed_at", nullable=True),
-        _seconds("launch_duration_seconds", "launch_requested_at", "launch_confirmed_at"),
-        _seconds("termination_duration_seconds", "terminate_requested_at", "terminate_confirmed_at"),
-        _ascii("primary_of", 64, computed="CASE WHEN role = 'primary' THEN server_id END"),
-        _ascii("live_id", 64, computed="CASE WHEN state NOT IN ('terminated', 'released') THEN id END"),
+        ascii_("id", 64, primary_key=True),
+        ascii_("server_id", 64, primary_key=True),
+        ascii_("client_id", 64),
+        ascii_("state", 32),
+        ascii_("role", 16, nullable=True),
+        ascii_("pool", 128),
+        ascii_("region", 32),
+        ascii_("zone", 32),
+        ascii_("instance_type", 32),
+        ascii_("lifecycle", 16),
+        ascii_("private_ip", 64),
+        ascii_("spot_request_id", 64),
+        column("usd_per_hour", sa.Numeric(12, 6), nullable=True),
+        ascii_("operation_id", 64, nullable=True),
+        column("reason", sa.String(1000)),
+        when("created_at"),
+        when("updated_at"),
+        when("launch_requested_at", nullable=True),
+        when("launch_confirmed_at", nullable=True),
+        when("terminate_requested_at", nullable=True),
+        when("terminate_confirmed_at", nullable=True),
+        seconds("launch_duration_seconds", "launch_requested_at", "launch_confirmed_at"),
+        seconds("termination_duration_seconds", "terminate_requested_at", "terminate_confirmed_at"),
+        ascii_("primary_of", 64, computed="CASE WHEN role = 'primary' THEN server_id END"),
+        ascii_("live_id", 64, computed="CASE WHEN state NOT IN ('terminated', 'released') THEN id END"),
     )
-    _index("ix_instances_client_id_created_at_id", "instances", "client_id", "created_at", "id")
-    _index("ix_instances_client_id_state_created_at", "instances", "client_id", "state", "created_at")
-    _index("ix_instances_created_at_id", "instances", "created_at", "id")
-    _index("ix_instances_server_id_created_at_id", "instances", "server_id", "created_at", "id")
-    _index("ix_instances_state_created_at", "instances", "state", "created_at")
-    _index("uq_instances_live_id", "instances", "live_id", unique=True)
-    _index("uq_instances_primary_of", "instances", "primary_of", unique=True)
+    index("ix_instances_client_id_created_at_id", "instances", "client_id", "created_at", "id")
+    index("ix_instances_client_id_state_created_at", "instances", "client_id", "state", "created_at")
+    index("ix_instances_created_at_id", "instances", "created_at", "id")
+    index("ix_instances_server_id_created_at_id", "instances", "server_id", "created_at", "id")
+    index("ix_instances_state_created_at", "instances", "state", "created_at")
+    index("uq_instances_live_id", "instances", "live_id", unique=True)
+    index("uq_instances_primary_of", "instances", "primary_of", unique=True)
 
 
 def _ledger() -> None:
-    _table(
+    table(
         "resources",
-        _column("id", sa.BigInteger(), primary_key=True),
-        _ascii("client_id", 64),
-        _ascii("server_id", 64),
-        _ascii("operation_id", 64),
-        _ascii("step", 64),
-        _ascii("type", 32),
-        _ascii("token", 160, nullable=True),
-        _ascii("resource_id", 255, nullable=True),
-        _ascii("state", 16),
-        _ascii("how", 32),
-        _column("details", sa.JSON()),
-        _when("intended_at", nullable=True),
-        _when("live_at", nullable=True),
-        _when("gone_at", nullable=True),
+        column("id", sa.BigInteger(), primary_key=True),
+        ascii_("client_id", 64),
+        ascii_("server_id", 64),
+        ascii_("operation_id", 64),
+        ascii_("step", 64),
+        ascii_("type", 32),
+        ascii_("token", 160, nullable=True),
+        ascii_("resource_id", 255, nullable=True),
+        ascii_("state", 16),
+        ascii_("how", 32),
+        column("details", sa.JSON()),
+        when("intended_at", nullable=True),
+        when("live_at", nullable=True),
+        when("gone_at", nullable=True),
     )
-    _index("ix_resources_client_id_resource_id", "resources", "client_id", "resource_id")
-    _index("ix_resources_client_id_state_type", "resources", "client_id", "state", "type")
-    _index("ix_resources_server_id_id", "resources", "server_id", "id")
-    _index("ix_resources_state_type", "resources", "state", "type")
-    _index("uq_resources_token", "resources", "token", unique=True)
-    _table(
+    index("ix_resources_client_id_resource_id", "resources", "client_id", "resource_id")
+    index("ix_resources_client_id_state_type", "resources", "client_id", "state", "type")
+    index("ix_resources_server_id_id", "resources", "server_id", "id")
+    index("ix_resources_state_type", "resources", "state", "type")
+    index("uq_resources_token", "resources", "token", unique=True)
+    table(
         "notices",
-        _ascii("notice_id", 128, primary_key=True),
-        _ascii("server_id", 64, primary_key=True),
-        _ascii("client_id", 64),
-        _ascii("instance_id", 64),
-        _ascii("kind", 16),
-        _ascii("source", 16),
-        _column("sources", sa.JSON()),
-        _ascii("action", 16),
-        _when("deadline", nullable=True),
-        _when("seen_at"),
-        _ascii("operation_id", 64, nullable=True),
-        _when("handled_at", nullable=True),
-        _column("handled", sa.String(255)),
+        ascii_("notice_id", 128, primary_key=True),
+        ascii_("server_id", 64, primary_key=True),
+        ascii_("client_id", 64),
+        ascii_("instance_id", 64),
+        ascii_("kind", 16),
+        ascii_("source", 16),
+        column("sources", sa.JSON()),
+        ascii_("action", 16),
+        when("deadline", nullable=True),
+        when("seen_at"),
+        ascii_("operation_id", 64, nullable=True),
+        when("handled_at", nullable=True),
+        column("handled", sa.String(255)),
     )
-    _index("ix_notices_client_id_seen_at", "notices", "client_id", "seen_at")
-    _index("ix_notices_seen_at", "notices", "seen_at")
-    _index("ix_notices_server_id_seen_at", "notices", "server_id", "seen_at")
+    index("ix_notices_client_id_seen_at", "notices", "client_id", "seen_at")
+    index("ix_notices_seen_at", "notices", "seen_at")
+    index("ix_notices_server_id_seen_at", "notices", "server_id", "seen_at")
 
 
 def _operations() -> None:
-    _table(
+    table(
         "operations",
-        _ascii("id", 64, primary_key=True),
-        _ascii("server_id", 64),
-        _ascii("client_id", 64),
-        _ascii("kind", 32),
-        _column("priority", sa.Integer()),
-        _ascii("status", 32),
-        _column("attention", sa.Boolean()),
-        _column("attention_reason", sa.String(2000)),
-        _ascii("request_id", 255, nullable=True),
-        _ascii("body_digest", 128),
-        _ascii("requested_by", 64),
-        _ascii("asked_pool", 128),
-        _ascii("handoff", 16),
-        _ascii("from_pool", 128),
-        _ascii("to_pool", 128),
-        _ascii("outcome", 32, nullable=True),
-        _column("reason", sa.String(2000)),
-        _ascii("workflow_id", 191),
-        _ascii("workflow_run_id", 64),
-        _when("requested_at"),
-        _when("started_at", nullable=True),
-        _when("finished_at", nullable=True),
-        _column("receipt", sa.JSON(), nullable=True),
-        _seconds("duration_seconds", "started_at", "finished_at"),
+        ascii_("id", 64, primary_key=True),
+        ascii_("server_id", 64),
+        ascii_("client_id", 64),
+        ascii_("kind", 32),
+        column("priority", sa.Integer()),
+        ascii_("status", 32),
+        column("attention", sa.Boolean()),
+        column("attention_reason", sa.String(2000)),
+        ascii_("request_id", 255, nullable=True),
+        ascii_("body_digest", 128),
+        ascii_("requested_by", 64),
+        ascii_("asked_pool", 128),
+        ascii_("handoff", 16),
+        ascii_("from_pool", 128),
+        ascii_("to_pool", 128),
+        ascii_("outcome", 32, nullable=True),
+        column("reason", sa.String(2000)),
+        ascii_("workflow_id", 191),
+        ascii_("workflow_run_id", 64),
+        when("requested_at"),
+        when("started_at", nullable=True),
+        when("finished_at", nullable=True),
+        column("receipt", sa.JSON(), nullable=True),
+        seconds("duration_seconds", "started_at", "finished_at"),
     )
-    _index("ix_operations_attention", "operations", "attention")
-    _index("ix_operations_client_id_attention", "operations", "client_id", "attention")
-    _index("ix_operations_client_id_requested_at_id", "operations", "client_id", "requested_at", "id")
-    _index("ix_operations_client_id_status_requested_at", "operations", "client_id", "status", "requested_at")
-    _index("ix_operations_requested_at_id", "operations", "requested_at", "id")
-    _index("ix_operations_server_id_requested_at_id", "operations", "server_id", "requested_at", "id")
-    _index("ix_operations_server_id_status", "operations", "server_id", "status")
-    _index("ix_operations_status_requested_at", "operations", "status", "requested_at")
-    _index("uq_operations_request", "operations", "client_id", "request_id", unique=True)
-    _table(
+    index("ix_operations_attention", "operations", "attention")
+    index("ix_operations_client_id_attention", "operations", "client_id", "attention")
+    index("ix_operations_client_id_requested_at_id", "operations", "client_id", "requested_at", "id")
+    index("ix_operations_client_id_status_requested_at", "operations", "client_id", "status", "requested_at")
+    index("ix_operations_requested_at_id", "operations", "requested_at", "id")
+    index("ix_operations_server_id_requested_at_id", "operations", "server_id", "requested_at", "id")
+    index("ix_operations_server_id_status", "operations", "server_id", "status")
+    index("ix_operations_status_requested_at", "operations", "status", "requested_at")
+    index("uq_operations_request", "operations", "client_id", "request_id", unique=True)
+    table(
         "operation_steps",
-        _ascii("operation_id", 64, primary_key=True, references="operations.id"),
-        _column("position", sa.Integer(), primary_key=True, autoincrement=False),
-        _ascii("name", 64),
-        _when("started_at"),
-        _when("ended_at", nullable=True),
-        _column("ms", sa.Integer(), nullable=True),
-        _column("ok", sa.Boolean(), nullable=True),
-        _column("calls", sa.JSON()),
-        _column("hooks", sa.JSON()),
-        _column("note", sa.String(2000)),
+        ascii_("operation_id", 64, primary_key=True, references="operations.id"),
+        column("position", sa.Integer(), primary_key=True, autoincrement=False),
+        ascii_("name", 64),
+        when("started_at"),
+        when("ended_at", nullable=True),
+        column("ms", sa.Integer(), nullable=True),
+        column("ok", sa.Boolean(), nullable=True),
+        column("calls", sa.JSON()),
+        column("hooks", sa.JSON()),
+        column("note", sa.String(2000)),
     )
 
 
 def _market() -> None:
-    _table(
+    table(
         "pools",
-        _ascii("id", 128, primary_key=True),
-        _ascii("region", 32),
-        _ascii("zone", 32),
-        _ascii("instance_type", 32),
-        _ascii("lifecycle", 16),
-        _column("usd_per_hour", sa.Numeric(12, 6), nullable=True),
-        _column("on_demand_usd_per_hour", sa.Numeric(12, 6), nullable=True),
-        _when("priced_at", nullable=True),
-        _when("cool_down_until", nullable=True),
-        _column("cool_down_reason", sa.String(500)),
-        _column("capacity_failures", sa.Integer()),
-        _column("notices", sa.Integer()),
+        ascii_("id", 128, primary_key=True),
+        ascii_("region", 32),
+        ascii_("zone", 32),
+        ascii_("instance_type", 32),
+        ascii_("lifecycle", 16),
+        column("usd_per_hour", sa.Numeric(12, 6), nullable=True),
+        column("on_demand_usd_per_hour", sa.Numeric(12, 6), nullable=True),
+        when("priced_at", nullable=True),
+        when("cool_down_until", nullable=True),
+        column("cool_down_reason", sa.String(500)),
+        column("capacity_failures", sa.Integer()),
+        column("notices", sa.Integer()),
     )
-    _index("ix_pools_region_cool_down_until", "pools", "region", "cool_down_until")
-    _index("ix_pools_region_id", "pools", "region", "id")
-    _table(
+    index("ix_pools_region_cool_down_until", "pools", "region", "cool_down_until")
+    index("ix_pools_region_id", "pools", "region", "id")
+    table(
         "price_observations",
-        _ascii("zone", 32, primary_key=True),
-        _ascii("instance_type", 32, primary_key=True),
-        _when("at", primary_key=True),
-        _ascii("source", 32, primary_key=True),
-        _ascii("region", 32),
-        _column("usd_per_hour", sa.Numeric(12, 6)),
+        ascii_("zone", 32, primary_key=True),
+        ascii_("instance_type", 32, primary_key=True),
+        when("at", primary_key=True),
+        ascii_("source", 32, primary_key=True),
+        ascii_("region", 32),
+        column("usd_per_hour", sa.Numeric(12, 6)),
     )
-    _index("ix_price_observations_region_at", "price_observations", "region", "at")
+    index("ix_price_observations_region_at", "price_observations", "region", "at")
 
 
 def _streams() -> None:
-    _table(
+    table(
         "events",
-        _ascii("client_id", 64, primary_key=True),
-        _column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
-        _when("recorded_at", primary_key=True),
-        _ascii("type", 64),
-        _ascii("server_id", 64, nullable=True),
-        _ascii("instance_id", 64, nullable=True),
-        _ascii("operation_id", 64, nullable=True),
-        _when("at"),
-        _column("payload", sa.JSON()),
+        ascii_("client_id", 64, primary_key=True),
+        column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
+        when("recorded_at", primary_key=True),
+        ascii_("type", 64),
+        ascii_("server_id", 64, nullable=True),
+        ascii_("instance_id", 64, nullable=True),
+        ascii_("operation_id", 64, nullable=True),
+        when("at"),
+        column("payload", sa.JSON()),
     )
-    _index("ix_events_operation_id_seq", "events", "operation_id", "seq")
-    _index("ix_events_recorded_at_client_id", "events", "recorded_at", "client_id")
-    _table(
+    index("ix_events_operation_id_seq", "events", "operation_id", "seq")
+    index("ix_events_recorded_at_client_id", "events", "recorded_at", "client_id")
+    table(
         "record_streams",
-        _ascii("stream", 191, primary_key=True),
-        _column("applied_seq", sa.BigInteger()),
+        ascii_("stream", 191, primary_key=True),
+        column("applied_seq", sa.BigInteger()),
     )
-
-
-def _column(
-    name: str,
-    kind: sa.types.TypeEngine[Any],
-    *,
-    nullable: bool = False,
-    primary_key: bool = False,
-    autoincrement: bool = True,
-    references: str | None = None,
-    computed: str | None = None,
-) -> sa.Column[Any]:
-    parts: list[Any] = []
-    if references is not None:
-        parts.append(sa.ForeignKey(references, name="fk_operation_steps_operation_id", ondelete="CASCADE"))
-    if computed is not None:
-        parts.append(sa.Computed(computed, persisted=True))
-    return sa.Column(
-        name,
-        kind,
-        *parts,
-        nullable=nullable or computed is not None,
-        primary_key=primary_key,
-        autoincrement="auto" if autoincrement else False,
-    )
-
-
-def _ascii(name: str, length: int, **options: Any) -> sa.Column[Any]:
-    return _column(name, mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), **options)
-
-
-def _when(name: str, **options: Any) -> sa.Column[Any]:
-    return _column(name, mysql.DATETIME(fsp=6), **options)
-
-
-def _seconds(name: str, start: str, end: str) -> sa.Column[Any]:
-    # Multiplied, not divided: the scale of a division depends on the session.
-    return _column(name, sa.Numeric(16, 6), computed=f"TIMESTAMPDIFF(MICROSECOND, {start}, {end}) * 0.000001")
-
-
-def _table(name: str, *columns: sa.Column[Any]) -> None:
-    op.create_table(
-        name,
-        *columns,
-        if_not_exists=True,
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mysql_collate="utf8mb4_bin",
-    )
-
-
-def _index(name: str, table: str, *columns: str, unique: bool = False) -> None:
-    # MySQL has no CREATE INDEX IF NOT EXISTS.
-    there = sa.text(
-        "SELECT COUNT(*) FROM information_schema.statistics"
-        " WHERE table_schema = DATABASE() AND table_name = :table AND index_name = :name"
-    )
-    if not op.get_bind().scalar(there, {"table": table, "name": name}):
-        op.create_index(name, table, list(columns), unique=unique)

@@ -1,0 +1,1 @@
+"""The autopilot's activities: decide for the fleet, ask for what follows."""

@@ -1,0 +1,153 @@
+"""The autopilot's activities. Those that read EC2 and the database are sync, the one that asks a workflow is not.
+
+Unavailable    the database is away: worth another try
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+from temporalio import activity
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.autopilot.facts import Facts
+from activities.autopilot.rounds import Rounds
+from activities.ec2.clients import Clients
+from activities.ec2.market import MarketFacts
+from activities.ec2.outlines import Outlines
+from activities.ec2.pulse import beating
+from db.decisions import settle
+from db.models import DecisionRow
+from db.session import SessionFactory, in_transaction
+from domain.autopilot import contract
+from domain.autopilot.evaluation import describe
+from domain.autopilot.verdict import DecisionState, Gate
+from domain.errors import Failure
+from domain.names import server_workflow_id
+from domain.operations import UPDATE_REQUEST, Accepted, OperationRequest, Priority
+
+_OPEN = (DecisionState.APPROVED, DecisionState.ASKED)
+# What held when it was decided and holds no more by our own doing: the operation that asks is running.
+_OUR_OWN = frozenset({Gate.NONE, Gate.BUSY, Gate.FLEET_LIMIT})
+
+
+class Workflows(Protocol):
+    def get_workflow_handle(self, workflow_id: str) -> Any: ...
+
+
+class AutopilotActivities:
+    def __init__(self, sessions: SessionFactory, clients: Clients, workflows: Workflows) -> None:
+        self._sessions = sessions
+        self._rounds = Rounds(sessions, Facts(MarketFacts(clients), Outlines(clients)))
+        self._workflows = workflows
+
+    @activity.defn(name=contract.EVALUATE, no_thread_cancel_exception=True)
+    def evaluate(self, given: contract.Round) -> contract.Evaluated:
+        with _as_ours("deciding for the fleet"), beating():
+            return self._rounds.run(given)
+
+    @activity.defn(name=contract.RECONSIDER, no_thread_cancel_exception=True)
+    def reconsider(self, given: contract.Reconsider) -> contract.Reconsidered:
+        """The facts once more, for one server. A decision that no longer holds is dropped, and says why."""
+        with _as_ours("reconsidering"), beating():
+            with self._sessions() as session:
+                row = session.get(DecisionRow, given.decision_id)
+            if row is None:
+                return contract.Reconsidered(False, f"there is no decision {given.decision_id}")
+            why = self._broken(row)
+            if why:
+                self._settle(row.id, DecisionState.DROPPED, why)
+            return contract.Reconsidered(not why, why)
+
+    @activity.defn(name=contract.KEEP_PLAN)
+    def keep_plan(self, given: contract.PlanKept) -> None:
+        """What the decision would do, for whoever has to approve it."""
+
+        def work(session: Session) -> None:
+            row = session.get(DecisionRow, given.decision_id, with_for_update=True)
+            if row is not None:
+                plan = asdict(given.plan) if given.plan else None
+                row.figures = {**row.figures, "plan": plan, "plan_problem": given.problem}
+
+        with _as_ours("keeping a plan"):
+            in_transaction(self._sessions, work)
+
+    @activity.defn(name=contract.ASK)
+    async def ask(self, given: contract.Ask) -> str:
+        """Ask the server's workflow. The same decision is the same request, however often it is sent."""
+        wanted = OperationRequest(
+            request_id=given.decision_id,
+            kind=given.kind,
+            priority=Priority(given.priority),
+            pool=given.pool,
+            requested_by=contract.REQUESTED_BY,
+            decision_id=given.decision_id,
+            keep_old_s=given.keep_old_s,
+        )
+        handle = self._workflows.get_workflow_handle(server_workflow_id(given.server_id))
+        try:
+            accepted: Accepted = await handle.execute_update(UPDATE_REQUEST, wanted, result_type=Accepted)
+        except WorkflowUpdateFailedError as error:
+            await asyncio.to_thread(self._settle, given.decision_id, DecisionState.DROPPED, f"refused: {error.cause}")
+            return ""
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            await asyncio.to_thread(self._settle, given.decision_id, DecisionState.DROPPED, "the server has ended")
+            return ""
+        asked = accepted.operation_id
+        await asyncio.to_thread(self._settle, given.decision_id, DecisionState.ASKED, "", asked)
+        return asked
+
+    def _broken(self, row: DecisionRow) -> str:
+        """Why the decision no longer holds; empty when it does."""
+        outcome = self._rounds.decide(datetime.now(UTC), most_moves=1_000_000, server_id=row.server_id)
+        if outcome.skipped:
+            return f"its facts cannot be read now: {'; '.join(outcome.skipped.values())}"
+        if not outcome.judged:
+            return "the server has no primary that EC2 knows"
+        verdict = outcome.judged[0].verdict
+        found = verdict.decision
+        if (found.kind, found.pool) != (row.kind, row.to_pool):
+            return f"the facts have changed: {describe(found)} to {found.pool or 'nowhere'}"
+        if row.settled_by in ("", contract.REQUESTED_BY) and verdict.gate not in _OUR_OWN:
+            return f"held by {verdict.gate.value}"
+        return ""
+
+    def _settle(self, decision_id: str, state: DecisionState, why: str, operation_id: str | None = None) -> None:
+        with _as_ours("settling a decision"):
+            in_transaction(
+                self._sessions,
+                lambda session: settle(
+                    session,
+                    decision_id,
+                    state,
+                    datetime.now(UTC),
+                    why=why,
+                    expected=(DecisionState.APPROVED,) if state is DecisionState.ASKED else _OPEN,
+                    operation_id=operation_id,
+                ),
+            )
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.evaluate, self.reconsider, self.keep_plan, self.ask]
+
+
+@contextmanager
+def _as_ours(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        cause = getattr(error, "orig", None) or error
+        raise ApplicationError(f"{doing}: {cause}", type=Failure.UNAVAILABLE.value) from None

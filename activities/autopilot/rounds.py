@@ -1,0 +1,179 @@
+"""EVALUATE: one pass over the whole fleet. Facts are read, the pure policy decides, decisions are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from activities.autopilot.facts import Facts, Known
+from activities.autopilot.offers import hours, offers_of
+from activities.ec2.errors import Ec2Failure
+from db.decisions import NewDecision, again, drop_of_ended, follow_operations, keep, settle
+from db.queries import autopilot as reading
+from db.session import SessionFactory, in_transaction
+from domain.adoption import PlanInput
+from domain.autopilot.contract import Ask, Evaluated, Proposal, Round, operation_for
+from domain.autopilot.evaluation import Judged, Room, describe, evaluate, figures
+from domain.autopilot.limits import FleetLimits
+from domain.autopilot.verdict import WEEK, DecisionState, changes
+from domain.deciding.decision import Kind
+from domain.names import new_id
+from domain.operations import OperationKind
+from domain.servers import Placement, ServerRef
+
+log = logging.getLogger(__name__)
+
+_LIMITS = TypeAdapter(FleetLimits)
+_AFTER_FAILURE, _AFTER_REJECTION = timedelta(minutes=30), timedelta(days=1)
+_WAITS = frozenset({DecisionState.PROPOSED.value})
+_UNDER_WAY = frozenset({DecisionState.APPROVED.value, DecisionState.ASKED.value})
+
+
+@dataclass
+class Outcome:
+    """What a round comes to, region by region."""
+
+    known: dict[str, Known] = field(default_factory=dict)
+    judged: list[Judged] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+class Rounds:
+    def __init__(self, sessions: SessionFactory, facts: Facts) -> None:
+        self._sessions = sessions
+        self._facts = facts
+
+    def run(self, given: Round) -> Evaluated:
+        now = datetime.now(UTC)
+        in_transaction(self._sessions, lambda session: (follow_operations(session, now), drop_of_ended(session, now)))
+        outcome = self.decide(now, given.most_moves)
+        return in_transaction(self._sessions, lambda session: _kept(session, outcome, now))
+
+    def decide(self, now: datetime, most_moves: int, server_id: str | None = None) -> Outcome:
+        """Decide, and change nothing. With a server: for it alone, and as if no operation of its own were running."""
+        with self._sessions() as session:
+            rows = reading.fleet(session, server_id)
+            clients = reading.clients(session)
+            moved = reading.moves_since(session, now - WEEK)
+            under_way = reading.under_way(session)
+            tried = reading.turned_down(session, now - _AFTER_FAILURE, now - _AFTER_REJECTION)
+            pools = {region: reading.pools_of(session, region) for region in {row.region for row in rows}}
+        limits = {client: _LIMITS.validate_python(row.limits or {}) for client, row in clients.items()}
+        room = Room(most_moves, limits, under_way)
+        outcome = Outcome()
+        for region, known in sorted(pools.items()):
+            here = [row for row in rows if row.region == region]
+            try:
+                servers = self._facts.known(region, here, clients)
+                prices = self._facts.prices(region, servers)
+                cases = self._facts.cases(region, servers, prices, moved, tried)
+            except Ec2Failure as failed:  # one region's EC2 is no reason to leave the others alone
+                log.warning("nothing is decided in %s: %s", region, failed.message)
+                outcome.skipped[region] = failed.message
+                continue
+            outcome.known |= {one.row.server_id: one for one in servers}
+            outcome.judged += evaluate(cases, offers_of(prices, known, now), hours(now), now, room)
+        return outcome
+
+
+def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
+    """Keep what is new, count what is the same, and say what is to be asked for."""
+    waiting, last = reading.open_decisions(session), reading.last_decisions(session)
+    same: list[str] = []
+    new: list[NewDecision] = []
+    for one in outcome.judged:
+        open_now = waiting.get(one.case.server_id)
+        if open_now is not None and open_now.state in _UNDER_WAY:
+            continue  # it is being carried out
+        before = open_now or last.get(one.case.server_id)
+        if before is not None and _is_same(before, one):
+            same.append(before.id)
+            continue
+        if open_now is not None:
+            _give_way(session, open_now.id, one, now)
+        new.append(_new(one))
+    keep(session, new, now)
+    again(session, same, now)
+    return _told(session, outcome, new)
+
+
+def _told(session: Session, outcome: Outcome, new: Sequence[NewDecision]) -> Evaluated:
+    approved = [one for one in reading.open_decisions(session).values() if one.state == DecisionState.APPROVED]
+    proposals = [
+        Proposal(one.id, _plan(outcome.known[one.server_id], one.to_pool))
+        for one in new
+        if one.state is DecisionState.PROPOSED and operation_for(one.kind) is OperationKind.SWITCH
+    ]
+    return Evaluated(
+        servers=len(outcome.judged),
+        counts=dict(Counter(describe(one.verdict.decision) for one in outcome.judged)),
+        asks=[
+            Ask(
+                one.id,
+                one.server_id,
+                operation_for(one.kind),
+                one.priority,
+                pool_asked(one.kind, one.to_pool),
+                outcome.known[one.server_id].autopilot.keep_old_s,
+            )
+            for one in approved
+            if one.server_id in outcome.known  # in a region that was skipped: the next pass
+        ],
+        proposals=proposals,
+        skipped=outcome.skipped,
+    )
+
+
+def pool_asked(kind: str, to_pool: str) -> str:
+    return "" if kind == Kind.DROP_REPLICA else to_pool
+
+
+def _is_same(before: reading.OpenDecision, one: Judged) -> bool:
+    verdict = one.verdict
+    if before.state in _WAITS and not (verdict.acts and verdict.ask_first):
+        return False
+    if before.state not in _WAITS and (before.state != DecisionState.NOTED or verdict.acts):
+        return False
+    found = (verdict.decision.kind, verdict.decision.reason, verdict.gate, verdict.decision.pool)
+    return (before.kind, before.reason, before.held_by, before.to_pool) == tuple(str(part) for part in found)
+
+
+def _give_way(session: Session, decision_id: str, one: Judged, now: datetime) -> None:
+    why = f"the market has changed: {describe(one.verdict.decision)} to {one.verdict.decision.pool}"
+    settle(session, decision_id, DecisionState.EXPIRED, now, why=why, expected=(DecisionState.PROPOSED,))
+
+
+def _new(one: Judged) -> NewDecision:
+    verdict = one.verdict
+    return NewDecision(
+        id=new_id("dec"),
+        client_id=one.case.client_id,
+        server_id=one.case.server_id,
+        kind=verdict.decision.kind.value,
+        reason=verdict.decision.reason.value,
+        held_by=verdict.gate.value,
+        from_pool=one.case.placed.pool,
+        to_pool=verdict.decision.pool,
+        state=_state(one),
+        priority=int(verdict.priority),
+        figures=figures(one),
+    )
+
+
+def _state(one: Judged) -> DecisionState:
+    """What the policy lets pass is approved by it; what a person has to see waits."""
+    if not (changes(one.verdict.decision) and one.verdict.acts):
+        return DecisionState.NOTED
+    return DecisionState.PROPOSED if one.verdict.ask_first else DecisionState.APPROVED
+
+
+def _plan(known: Known, pool: str) -> PlanInput:
+    row = known.row
+    server = ServerRef(row.server_id, row.client_id, row.name, row.region)
+    return PlanInput(server, known.policy, Placement(row.instance_id, row.pool), pool)

@@ -1,0 +1,60 @@
+"""The control plane's Temporal schedules: made or brought up to date when a worker starts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from domain.names import CONTROL_QUEUE
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Regular:
+    """A workflow to start every so often, a little later or earlier each time. It never overlaps itself."""
+
+    schedule_id: str
+    workflow: str
+    argument: object
+    every: timedelta
+    jitter: timedelta
+
+    def schedule(self) -> Schedule:
+        return Schedule(
+            action=ScheduleActionStartWorkflow(
+                self.workflow, self.argument, id=self.schedule_id, task_queue=CONTROL_QUEUE
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=self.every)], jitter=self.jitter),
+            # What was missed while everything was down is not made up for: the next pass sees all there is.
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=10)),
+        )
+
+
+async def ensure(client: Client, regular: Regular) -> None:
+    """Make the schedule, or bring it up to date. Whether it is paused stays as people left it."""
+    try:
+        await client.create_schedule(regular.schedule_id, regular.schedule())
+    except ScheduleAlreadyRunningError:
+
+        def update(found: ScheduleUpdateInput) -> ScheduleUpdate:
+            schedule = regular.schedule()
+            schedule.state = found.description.schedule.state
+            return ScheduleUpdate(schedule)
+
+        await client.get_schedule_handle(regular.schedule_id).update(update)
+    log.info("%s runs every %s", regular.workflow, regular.every)

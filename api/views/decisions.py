@@ -1,0 +1,58 @@
+"""Decisions of the autopilot: what, why, on which figures, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.views.base import Request, View
+from domain.autopilot.verdict import DecisionState
+
+
+class DecisionSummary(View):
+    """`held_by`: which part of the policy keeps it from being acted on; empty: none. `times`: found so often."""
+
+    id: str
+    client_id: str
+    server_id: str
+    kind: str
+    reason: str
+    held_by: str
+    from_pool: str
+    to_pool: str
+    state: DecisionState
+    priority: int
+    at: datetime
+    last_at: datetime
+    times: int
+    operation_id: str | None
+    settled_at: datetime | None
+    settled_by: str
+    why: str
+
+
+class DecisionView(DecisionSummary):
+    """`figures`: USD and hours; with `plan`, what would be done, while it waits for approval."""
+
+    figures: dict[str, Any]
+
+
+class DecisionPage(View):
+    items: list[DecisionSummary]
+    next_cursor: str | None = None
+
+
+class Rejection(Request):
+    why: Annotated[str, Field(max_length=500)] = ""
+
+
+class RoundView(View):
+    """`counts`: decisions by kind and reason. `skipped`: regions where nothing was decided, and why."""
+
+    servers: int
+    counts: dict[str, int]
+    asked: int
+    proposed: int
+    skipped: dict[str, str]

@@ -1,0 +1,52 @@
+"""What the autopilot decided, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Computed, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.models.base import TABLE, Base
+from db.types import Ascii, UtcDateTime
+
+
+class DecisionRow(Base):
+    """One decision for one server. The same again is counted, not written again.
+
+    `state`: see domain.autopilot.verdict.DecisionState. At most one decision of a server is open at a time.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        Index(None, "client_id", "at", "id"),
+        Index(None, "server_id", "at", "id"),
+        Index(None, "client_id", "state", "at"),
+        Index(None, "state", "at"),
+        Index("uq_decisions_open", "open_server_id", unique=True),
+        TABLE,
+    )
+
+    id: Mapped[str] = mapped_column(Ascii(64), primary_key=True)
+    client_id: Mapped[str] = mapped_column(Ascii(64))
+    server_id: Mapped[str] = mapped_column(Ascii(64))
+    kind: Mapped[str] = mapped_column(Ascii(32))  # domain.deciding.decision.Kind
+    reason: Mapped[str] = mapped_column(Ascii(32))  # domain.deciding.decision.Reason
+    held_by: Mapped[str] = mapped_column(Ascii(32), default="")  # domain.autopilot.verdict.Gate
+    from_pool: Mapped[str] = mapped_column(Ascii(128))
+    to_pool: Mapped[str] = mapped_column(Ascii(128), default="")
+    state: Mapped[str] = mapped_column(Ascii(16))
+    priority: Mapped[int] = mapped_column(Integer, default=0)
+    figures: Mapped[dict[str, Any]]  # the inputs, and what they came to
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)  # when it was last found the same
+    times: Mapped[int] = mapped_column(Integer, default=1)
+    operation_id: Mapped[str | None] = mapped_column(Ascii(64))
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    settled_by: Mapped[str] = mapped_column(Ascii(64), default="")  # token ID, or "autopilot"
+    why: Mapped[str] = mapped_column(String(2000), default="")  # of its end
+    open_server_id: Mapped[str | None] = mapped_column(
+        Ascii(64),
+        Computed("CASE WHEN state IN ('proposed', 'approved', 'asked') THEN server_id END", persisted=True),
+    )

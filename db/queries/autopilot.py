@@ -1,0 +1,199 @@
+"""What the autopilot reads: the whole fleet in a few statements, as plain rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from db.models import Client, DecisionRow, Instance, Operation, PoolRow, Server
+from domain.autopilot.verdict import DecisionState
+from domain.operations import OperationKind, OperationStatus, Priority
+
+AUTOPILOT = "autopilot"  # operations.requested_by begins so
+_UNFINISHED = (OperationStatus.QUEUED.value, OperationStatus.RUNNING.value)
+_OPEN = (DecisionState.PROPOSED.value, DecisionState.APPROVED.value, DecisionState.ASKED.value)
+
+
+@dataclass(frozen=True)
+class FleetRow:
+    """An active server with a primary. `home_type`: the instance type it came with."""
+
+    server_id: str
+    client_id: str
+    name: str
+    region: str
+    policy: dict[str, Any]
+    instance_id: str
+    pool: str
+    since: datetime
+    home_type: str
+    replica_pool: str
+    replica_by: str  # who asked for the replica
+    busy: bool
+
+
+@dataclass(frozen=True)
+class ClientRow:
+    client_id: str
+    autopilot: dict[str, Any] | None
+    limits: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class OpenDecision:
+    id: str
+    server_id: str
+    kind: str
+    reason: str
+    held_by: str
+    to_pool: str
+    state: str
+    priority: int
+
+
+def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
+    """Every active server that has a primary; or that one."""
+    primary, replica = aliased(Instance), aliased(Instance)
+    query = (
+        select(
+            Server.id,
+            Server.client_id,
+            Server.name,
+            Server.region,
+            Server.policy,
+            primary.id,
+            primary.pool,
+            func.coalesce(primary.launch_confirmed_at, primary.created_at),
+            primary.instance_type,
+            func.coalesce(replica.pool, ""),
+            func.coalesce(Operation.requested_by, ""),
+        )
+        .join(primary, primary.primary_of == Server.id)
+        .outerjoin(replica, and_(replica.server_id == Server.id, replica.role == "replica"))
+        .outerjoin(Operation, Operation.id == replica.operation_id)
+        .where(Server.active_name.is_not(None))
+    )
+    if server_id is not None:
+        query = query.where(Server.id == server_id)
+    found = session.execute(query).all()
+    busy, homes = _busy(session, server_id), _home_types(session, server_id)
+    return [
+        FleetRow(
+            server_id=row[0],
+            client_id=row[1],
+            name=row[2],
+            region=row[3],
+            policy=row[4],
+            instance_id=row[5],
+            pool=row[6],
+            since=row[7],
+            home_type=homes.get(row[0]) or str(row[8]),
+            replica_pool=row[9],
+            replica_by=row[10],
+            busy=row[0] in busy,
+        )
+        for row in found
+    ]
+
+
+def clients(session: Session) -> dict[str, ClientRow]:
+    query = select(Client.id, Client.autopilot, Client.limits).where(Client.deleted_at.is_(None))
+    return {row[0]: ClientRow(*row) for row in session.execute(query)}
+
+
+def moves_since(session: Session, since: datetime) -> dict[str, list[datetime]]:
+    """When the autopilot's ordinary moves of each server committed."""
+    query = select(Operation.server_id, Operation.finished_at).where(
+        Operation.status == OperationStatus.COMMITTED.value,
+        Operation.requested_at >= since,
+        Operation.requested_by.startswith(AUTOPILOT),
+        Operation.kind == OperationKind.SWITCH.value,
+        Operation.priority == int(Priority.ORDINARY),
+    )
+    found: defaultdict[str, list[datetime]] = defaultdict(list)
+    for server_id, at in session.execute(query):
+        if at is not None:
+            found[server_id].append(at)
+    return found
+
+
+def under_way(session: Session) -> dict[str, int]:
+    """How many operations of the autopilot each client has queued or running."""
+    query = (
+        select(Operation.client_id, func.count())
+        .where(Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT))
+        .group_by(Operation.client_id)
+    )
+    return {client: int(count) for client, count in session.execute(query)}
+
+
+def open_decisions(session: Session, server_ids: Collection[str] | None = None) -> dict[str, OpenDecision]:
+    """By server: the one that waits for approval or for its operation."""
+    query = _decisions().where(DecisionRow.state.in_(_OPEN))
+    if server_ids is not None:
+        query = query.where(DecisionRow.server_id.in_(server_ids))
+    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
+
+
+def last_decisions(session: Session) -> dict[str, OpenDecision]:
+    """By server: the latest, whatever became of it."""
+    latest = select(DecisionRow.server_id, func.max(DecisionRow.at).label("at")).group_by(DecisionRow.server_id)
+    newest = latest.subquery()
+    same = (DecisionRow.server_id == newest.c.server_id) & (DecisionRow.at == newest.c.at)
+    query = _decisions().join(newest, same).order_by(DecisionRow.id)
+    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
+
+
+def turned_down(session: Session, failed_since: datetime, rejected_since: datetime) -> dict[str, set[tuple[str, str]]]:
+    """By server: (kind, pool) of decisions that failed, did not hold, or were rejected since."""
+    short = (DecisionState.FAILED.value, DecisionState.DROPPED.value)
+    query = select(DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool).where(
+        or_(
+            and_(DecisionRow.state.in_(short), DecisionRow.settled_at >= failed_since),
+            and_(DecisionRow.state == DecisionState.REJECTED.value, DecisionRow.settled_at >= rejected_since),
+        )
+    )
+    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for server_id, kind, pool in session.execute(query):
+        found[server_id].add((kind, pool))
+    return found
+
+
+def pools_of(session: Session, region: str) -> list[PoolRow]:
+    return list(session.scalars(select(PoolRow).where(PoolRow.region == region)))
+
+
+def _decisions() -> Select[str, str, str, str, str, str, str, int]:
+    return select(
+        DecisionRow.id,
+        DecisionRow.server_id,
+        DecisionRow.kind,
+        DecisionRow.reason,
+        DecisionRow.held_by,
+        DecisionRow.to_pool,
+        DecisionRow.state,
+        DecisionRow.priority,
+    )
+
+
+def _busy(session: Session, server_id: str | None) -> set[str]:
+    query = select(Operation.server_id).where(Operation.status.in_(_UNFINISHED))
+    if server_id is not None:
+        query = query.where(Operation.server_id == server_id)
+    return set(session.scalars(query))
+
+
+def _home_types(session: Session, server_id: str | None) -> dict[str, str]:
+    first = select(Instance.server_id, func.min(Instance.created_at).label("at")).group_by(Instance.server_id)
+    if server_id is not None:
+        first = first.where(Instance.server_id == server_id)
+    earliest = first.subquery()
+    same = (Instance.server_id == earliest.c.server_id) & (Instance.created_at == earliest.c.at)
+    query = select(Instance.server_id, Instance.instance_type).join(earliest, same)
+    return {row[0]: row[1] for row in session.execute(query)}

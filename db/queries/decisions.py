@@ -1,0 +1,32 @@
+"""Decisions of the autopilot, for people."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.models import DecisionRow
+from db.queries.paging import Page, fetch_page, scoped
+
+
+def list_decisions(
+    session: Session,
+    client_id: str | None,
+    *,
+    server_id: str | None = None,
+    state: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[DecisionRow]:
+    """Newest first, by when each was first made."""
+    query = scoped(select(DecisionRow), DecisionRow.client_id, client_id)
+    if server_id is not None:
+        query = query.where(DecisionRow.server_id == server_id)
+    if state is not None:
+        query = query.where(DecisionRow.state == state)
+    return fetch_page(session, query, DecisionRow.at, DecisionRow.id, cursor, limit)
+
+
+def get_decision(session: Session, client_id: str | None, decision_id: str) -> DecisionRow | None:
+    query = scoped(select(DecisionRow).where(DecisionRow.id == decision_id), DecisionRow.client_id, client_id)
+    return session.scalar(query)

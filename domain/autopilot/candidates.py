@@ -1,0 +1,77 @@
+"""Which pools a server may be moved to, by the same rules as a person's switch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from domain.blueprint import Blueprint
+from domain.planning import bound_to_zone
+from domain.pools import Lifecycle, Pool
+from domain.ranking import TypeFacts, Wanted, possible_types
+from domain.servers import ServerPolicy
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Servers of one kind may go to the same pools. Hashable: pools are found once for each."""
+
+    region: str
+    home_type: str
+    architecture: str
+    virtualization_type: str
+    root_device_type: str
+    ena_support: bool
+    hibernation: bool
+    tenancy: str
+    platform: str
+    vpc_id: str
+    same_zone: str
+    instance_types: tuple[str, ...]
+    zones: tuple[str, ...]
+    subnets: tuple[tuple[str, str], ...]
+    max_spot_usd_per_hour: float | None
+
+
+def kind_of(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Kind:
+    return Kind(
+        region=outline.region,
+        home_type=home_type,
+        architecture=outline.architecture,
+        virtualization_type=outline.virtualization_type,
+        root_device_type=outline.root_device_type,
+        ena_support=outline.ena_support,
+        hibernation=outline.hibernation,
+        tenancy=outline.tenancy,
+        platform=outline.platform,
+        vpc_id=outline.vpc_id,
+        same_zone=bound_to_zone(outline, policy),
+        instance_types=tuple(sorted(policy.instance_types)),
+        zones=tuple(sorted(policy.zones)),
+        subnets=tuple(sorted(policy.subnets.items())),
+        max_spot_usd_per_hour=policy.max_spot_usd_per_hour,
+    )
+
+
+def wanted_by(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Wanted:
+    """The server as ranking sees it, but like the type it came with: else each move could only be upwards."""
+    return Wanted(outline, policy, same_zone=bound_to_zone(outline, policy), home_type=home_type)
+
+
+def spot_pools(
+    wanted: Wanted, types: Mapping[str, TypeFacts], zones: Mapping[str, str], prices: Mapping[tuple[str, str], float]
+) -> frozenset[str]:
+    """Pools with a price that the server can run in. `zones`: those with a subnet of the server's."""
+    if wanted.blueprint.tenancy == "host":  # EC2 sells no spot on dedicated hosts
+        return frozenset()
+    allowed = set(wanted.policy.zones) or set(zones)
+    cap = wanted.policy.max_spot_usd_per_hour
+    return frozenset(
+        str(Pool(zone, kind, Lifecycle.SPOT))
+        for kind in possible_types(wanted, types)
+        for zone in zones
+        if zone in allowed
+        and (not wanted.same_zone or zone == wanted.same_zone)
+        and (zone, kind) in prices
+        and (cap is None or prices[zone, kind] <= cap)
+    )

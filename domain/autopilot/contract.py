@@ -1,0 +1,87 @@
+"""Contract of the autopilot's activities and workflow: names, inputs, outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from domain.adoption import Plan, PlanInput
+from domain.deciding.decision import Kind
+from domain.operations import OperationKind
+
+EVALUATE = "autopilot_evaluate"  # Round -> Evaluated: decide for every server, and keep the decisions
+ASK = "autopilot_ask"  # Ask -> str: the operation's ID; empty when the server refused
+KEEP_PLAN = "autopilot_keep_plan"  # PlanKept -> None: what a decision that waits for approval would do
+RECONSIDER = "autopilot_reconsider"  # Reconsider -> Reconsidered: does the decision still hold?
+
+AUTOPILOT_WORKFLOW = "AutopilotWorkflow"
+AUTOPILOT_SCHEDULE = "autopilot"
+REQUESTED_BY = "autopilot"
+
+
+_OPERATIONS: dict[str, OperationKind] = {
+    Kind.MOVE: OperationKind.SWITCH,
+    Kind.ON_DEMAND: OperationKind.SWITCH,
+    Kind.REPLICA: OperationKind.REPLICA_CREATE,
+    Kind.DROP_REPLICA: OperationKind.REPLICA_DROP,
+}
+
+
+def operation_for(kind: str) -> OperationKind:
+    """What a decision of this kind asks of the server."""
+    return _OPERATIONS[kind]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One pass over the fleet. `most_moves`: operations of the autopilot under way at once, over all clients."""
+
+    most_moves: int = 20
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A decision that its server's workflow is to be asked for."""
+
+    decision_id: str
+    server_id: str
+    kind: OperationKind
+    priority: int
+    pool: str = ""
+    keep_old_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A decision that waits for approval; its plan is made beside."""
+
+    decision_id: str
+    plan: PlanInput
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """`counts`: decisions by kind and reason, "move/cheaper": 3."""
+
+    servers: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    asks: list[Ask] = field(default_factory=list)
+    proposals: list[Proposal] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)  # region -> why nothing was decided there
+
+
+@dataclass(frozen=True)
+class PlanKept:
+    decision_id: str
+    plan: Plan | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Reconsider:
+    decision_id: str
+
+
+@dataclass(frozen=True)
+class Reconsidered:
+    holds: bool
+    why: str = ""

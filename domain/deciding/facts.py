@@ -1,0 +1,59 @@
+"""What a decision is made on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.deciding.pricing import PriceRecord
+from domain.deciding.reliability import Reliability
+
+
+class ReplicaMode(StrEnum):
+    NONE = "none"
+    ON_RISK = "on_risk"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What losing and moving a server costs its owner; equal for servers that are decided alike."""
+
+    on_demand_pool: str
+    on_demand_usd: float  # per hour; math.inf: on-demand is not to be had, or its price is not known
+    outage_usd_per_h: float
+    loss_outage_h: float = 1 / 6  # 0.2 h to replace an instance, less the notice of two minutes
+    overlap_h: float = 0.2  # both instances are paid for this long in a planned move
+    minimum_stay_h: float = 0.0
+    replica: ReplicaMode = ReplicaMode.NONE
+
+    @property
+    def way_back_usd(self) -> float:
+        """What the overlap costs that brings a server back to spot after a loss."""
+        return self.overlap_h * self.on_demand_usd if math.isfinite(self.on_demand_usd) else 0.0
+
+    @property
+    def loss_usd(self) -> float:
+        """Cost of one loss: the outage, and the way back."""
+        return self.outage_usd_per_h * self.loss_outage_h + self.way_back_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A spot pool a server can run in, as it is now. Prices in USD per hour."""
+
+    pool: str
+    price: PriceRecord
+    reliability: Reliability
+    tightness: float = 0.0  # of capacity in its region, see reliability
+    blocked: str = ""  # why it must not be entered now: cool-down, limits; empty: it may be
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a server runs. `replica`: the pool of its replica, empty if it has none."""
+
+    pool: str
+    since_h: float
+    replica: str = ""

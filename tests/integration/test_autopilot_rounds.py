@@ -1,0 +1,349 @@
+"""The autopilot on the lab's market and a real database: what it decides, keeps, and asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select, update
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
+
+from activities.autopilot.activity import AutopilotActivities
+from api.autopilot import _WISH
+from db.commands import change_client
+from db.decisions import settle
+from db.models import DecisionRow, Event, Instance, Operation, PoolRow, Server
+from db.session import SessionFactory, in_transaction
+from domain.autopilot import contract
+from domain.autopilot.policy import AutoSwitch, Wish
+from domain.autopilot.verdict import DecisionState
+from domain.operations import Accepted, OperationKind, OperationRequest
+from domain.servers import Handoff, ServerPolicy
+from tests.dbserver import fresh
+from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud
+
+__all__ = ["clean", "cloud"]  # fixtures
+pytest_plugins = ["tests.dbfixtures"]
+
+HOME = f"{A}/m5.large/on-demand"
+ON = Wish(auto_switch=AutoSwitch.ON, minimum_stay_h=0)
+PROPOSE = replace(ON, auto_switch=AutoSwitch.PROPOSE)
+
+
+class FakeWorkflows:
+    """The servers' workflows, as the autopilot asks them."""
+
+    def __init__(self) -> None:
+        self.asked: list[OperationRequest] = []
+        self.error: Exception | None = None
+
+    def get_workflow_handle(self, workflow_id: str) -> Any:
+        return self
+
+    async def execute_update(self, name: str, request: OperationRequest, **_: Any) -> Accepted:
+        if self.error:
+            raise self.error
+        self.asked.append(request)
+        return Accepted(f"op-{request.request_id}")
+
+
+@dataclass
+class Site:
+    """One client's fleet, and the autopilot over it."""
+
+    sessions: SessionFactory
+    client_id: str
+    cloud: Cloud
+    workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
+
+    def __post_init__(self) -> None:
+        self.autopilot = AutopilotActivities(self.sessions, self.cloud.clients, self.workflows)
+
+    def server(self, wish: Wish, **policy: Any) -> str:
+        server_id, instance_id, now = fresh("srv"), self.cloud.original(), datetime.now(UTC)
+        kept = asdict(ServerPolicy(handoff=Handoff.STATELESS, autopilot=wish, **policy))
+        with self.sessions.begin() as session:
+            session.add(
+                Server(
+                    id=server_id,
+                    client_id=self.client_id,
+                    name=server_id,
+                    region=REGION,
+                    handoff="stateless",
+                    policy=kept,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+            session.add(
+                Instance(
+                    id=instance_id,
+                    server_id=server_id,
+                    client_id=self.client_id,
+                    state="running_primary",
+                    role="primary",
+                    pool=HOME,
+                    region=REGION,
+                    zone=A,
+                    instance_type="m5.large",
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+        return server_id
+
+    def run(self, activity: Callable[..., Any], given: object) -> Any:
+        return ActivityEnvironment().run(activity, given)
+
+    def round(self, most_moves: int = 20) -> contract.Evaluated:
+        found: contract.Evaluated = self.run(self.autopilot.evaluate, contract.Round(most_moves))
+        return found
+
+    def ask(self, one: contract.Ask) -> str:
+        found: str = asyncio.run(self.run(self.autopilot.ask, one))
+        return found
+
+    def reconsider(self, decision_id: str) -> contract.Reconsidered:
+        found: contract.Reconsidered = self.run(self.autopilot.reconsider, contract.Reconsider(decision_id))
+        return found
+
+    def decisions(self, server_id: str) -> list[DecisionRow]:
+        with self.sessions() as session:
+            query = select(DecisionRow).where(DecisionRow.server_id == server_id).order_by(DecisionRow.at)
+            return list(session.scalars(query))
+
+    def change(self, statement: Any) -> None:
+        with self.sessions.begin() as session:
+            session.execute(statement)
+
+    def policy(self, server_id: str, wish: Wish) -> None:
+        kept = asdict(ServerPolicy(autopilot=wish))
+        self.change(update(Server).where(Server.id == server_id).values(policy=kept, version=Server.version + 1))
+
+    def settle(self, decision_id: str, state: DecisionState, *expected: DecisionState) -> None:
+        now = datetime.now(UTC)
+        done = in_transaction(self.sessions, lambda s: settle(s, decision_id, state, now, expected=expected))
+        assert done is not None
+
+
+@pytest.fixture
+def site(sessions: SessionFactory, client_id: str, clean: Cloud) -> Iterator[Site]:
+    yield Site(sessions, client_id, clean)
+    with sessions.begin() as session:
+        session.execute(update(Server).values(state="ended"))
+        session.execute(delete(PoolRow))
+
+
+def test_a_server_that_nobody_released_is_decided_for_and_not_touched(site: Site) -> None:
+    server = site.server(Wish(minimum_stay_h=0))
+    done = site.round()
+    assert (done.servers, done.asks, done.proposals) == (1, [], [])
+    [decision] = site.decisions(server)
+    assert (decision.kind, decision.held_by, decision.state) == ("move", "off", "noted")
+
+
+def test_the_same_decision_is_counted_and_not_written_again(site: Site) -> None:
+    server = site.server(Wish(minimum_stay_h=0))
+    for _ in range(3):
+        site.round()
+    [decision] = site.decisions(server)
+    assert decision.times == 3
+    assert decision.last_at > decision.at
+
+
+def test_a_move_is_asked_for_once_and_followed_to_its_end(site: Site) -> None:
+    server = site.server(ON)
+    [ask] = site.round().asks
+    assert (ask.server_id, ask.kind, ask.priority) == (server, OperationKind.SWITCH, 25)
+    operation = site.ask(ask)
+    assert site.ask(ask) == operation, "the same decision is the same request"
+    assert {(one.request_id, one.pool, one.requested_by) for one in site.workflows.asked} == {
+        (ask.decision_id, ask.pool, "autopilot")
+    }
+    assert site.round().asks == [], "it is under way"
+    now = datetime.now(UTC)
+    with site.sessions.begin() as session:
+        session.add(
+            Operation(
+                id=operation,
+                server_id=server,
+                client_id=site.client_id,
+                kind="switch",
+                priority=25,
+                status="committed",
+                requested_by="autopilot",
+                requested_at=now,
+                finished_at=now,
+            )
+        )
+        session.execute(update(Instance).where(Instance.server_id == server).values(pool=ask.pool))
+    site.round()
+    first, after = site.decisions(server)
+    assert (first.state, first.operation_id, after.kind) == ("done", operation, "stay")
+    with site.sessions() as session:
+        told = session.scalars(select(Event.type).where(Event.server_id == server).order_by(Event.seq)).all()
+    assert told == ["decision.approved", "decision.asked", "decision.done"]
+
+
+def test_in_propose_the_decision_waits_with_its_plan(site: Site) -> None:
+    server = site.server(PROPOSE)
+    done = site.round()
+    [proposal] = done.proposals
+    assert done.asks == []
+    assert proposal.plan.pool == site.decisions(server)[0].to_pool
+    site.run(site.autopilot.keep_plan, contract.PlanKept(proposal.decision_id, problem="no subnet"))
+    assert site.decisions(server)[0].figures["plan_problem"] == "no subnet"
+    assert site.round().proposals == [], "it waits already"
+    assert site.decisions(server)[0].times == 2
+
+
+def test_a_proposal_gives_way_when_the_market_changes(site: Site) -> None:
+    server = site.server(PROPOSE)
+    site.round()
+    pool = site.decisions(server)[0].to_pool
+    _rest(site, pool)
+    site.round()
+    old, new = site.decisions(server)
+    assert (old.state, new.state) == ("expired", "proposed")
+    assert new.to_pool != pool
+    assert new.to_pool in old.why
+
+
+def test_what_was_rejected_is_not_proposed_again_for_a_day(site: Site) -> None:
+    server = site.server(PROPOSE)
+    site.round()
+    [first] = site.decisions(server)
+    site.settle(first.id, DecisionState.REJECTED, DecisionState.PROPOSED)
+    site.round()
+    site.round()
+    assert [one.held_by for one in site.decisions(server)] == ["", "tried"]
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    site.change(update(DecisionRow).where(DecisionRow.id == first.id).values(settled_at=long_ago))
+    site.round()
+    assert site.decisions(server)[-1].state == "proposed"
+
+
+def test_a_decision_that_no_longer_holds_is_dropped_and_says_why(site: Site) -> None:
+    server = site.server(ON)
+    [ask] = site.round().asks
+    site.ask(ask)
+    assert site.reconsider(ask.decision_id) == contract.Reconsidered(True)
+    _rest(site, ask.pool)
+    found = site.reconsider(ask.decision_id)
+    assert not found.holds
+    assert "the facts have changed: move/cheaper" in found.why
+    [decision] = site.decisions(server)
+    assert (decision.state, decision.why) == ("dropped", found.why)
+
+
+def test_a_freeze_that_came_meanwhile_drops_the_decision(site: Site) -> None:
+    server = site.server(ON)
+    [ask] = site.round().asks
+    site.ask(ask)
+    site.policy(server, replace(ON, frozen=True))
+    assert "held by frozen" in site.reconsider(ask.decision_id).why
+    assert not site.reconsider("dec-none").holds
+
+
+def test_a_server_that_refuses_or_has_ended_is_told_in_the_decision(site: Site) -> None:
+    first, second = site.server(ON), site.server(ON)
+    asks = {one.server_id: one for one in site.round().asks}
+    site.workflows.error = WorkflowUpdateFailedError(ApplicationError("it is in that pool", type="same_pool"))
+    assert site.ask(asks[first]) == ""
+    site.workflows.error = RPCError("gone", RPCStatusCode.NOT_FOUND, b"")
+    assert site.ask(asks[second]) == ""
+    assert "it is in that pool" in site.decisions(first)[0].why
+    assert site.decisions(second)[0].why == "the server has ended"
+
+
+def test_a_decision_ends_with_its_server(site: Site) -> None:
+    server = site.server(ON)
+    site.round()
+    site.change(update(Server).where(Server.id == server).values(state="ended"))
+    assert site.round().asks == []
+    assert [(one.state, one.why) for one in site.decisions(server)] == [("dropped", "the server has ended")]
+
+
+def test_temporal_away_leaves_the_decision_for_the_next_round(site: Site) -> None:
+    server = site.server(ON)
+    [ask] = site.round().asks
+    site.workflows.error = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+    with pytest.raises(RPCError):
+        site.ask(ask)
+    assert site.decisions(server)[0].state == "approved"
+    assert site.round().asks == [ask]
+
+
+def test_the_clients_wish_holds_for_servers_that_say_nothing(site: Site) -> None:
+    server = site.server(Wish())
+    wish = _WISH.dump_python(ON, mode="json", exclude_none=True)
+    now = datetime.now(UTC)
+    in_transaction(
+        site.sessions,
+        lambda s: change_client(s, site.client_id, now, autopilot=wish, limits={"most_per_pool": 0.5}),
+    )
+    [ask] = site.round().asks
+    assert ask.server_id == server
+
+
+def test_a_busy_server_is_left_alone(site: Site) -> None:
+    server, now = site.server(ON), datetime.now(UTC)
+    with site.sessions.begin() as session:
+        session.add(
+            Operation(
+                id=fresh("op"),
+                server_id=server,
+                client_id=site.client_id,
+                kind="switch",
+                status="running",
+                requested_at=now,
+            )
+        )
+    assert site.round().asks == []
+    assert site.decisions(server)[0].held_by == "busy"
+
+
+def test_only_pools_the_server_can_run_in_are_looked_at(site: Site) -> None:
+    narrow = site.server(ON, instance_types=["m5.large"], zones=[A])
+    [ask] = site.round().asks
+    assert ask.pool == f"{A}/m5.large/spot"
+    [decision] = site.decisions(narrow)
+    assert [one["pool"] for one in decision.figures["candidates"]] == [ask.pool]
+
+
+def test_an_instance_that_ec2_does_not_know_is_nobodys_to_move(site: Site) -> None:
+    server = site.server(ON)
+    site.change(update(Instance).where(Instance.server_id == server).values(id="i-0123456789abcdef0"))
+    assert site.round().servers == 0
+
+
+def test_a_region_whose_ec2_fails_is_skipped_with_the_reason(site: Site) -> None:
+    site.server(ON)
+    site.cloud.post("/faults", action="DescribeInstances", kind="fail", code="UnauthorizedOperation", times=10)
+    done = site.round()
+    assert done.servers == 0
+    assert list(done.skipped) == [REGION]
+
+
+def _rest(site: Site, pool: str) -> None:
+    zone, kind, lifecycle = pool.split("/")
+    until = datetime.now(UTC) + timedelta(hours=1)
+    with site.sessions.begin() as session:
+        session.merge(
+            PoolRow(
+                id=pool,
+                region=REGION,
+                zone=zone,
+                instance_type=kind,
+                lifecycle=lifecycle,
+                cool_down_until=until,
+                cool_down_reason="NoCapacity",
+            )
+        )

@@ -1,0 +1,142 @@
+"""The autopilot's pass, and what a server does with what it asks for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from domain import ec2
+from domain.adoption import PlanInput
+from domain.autopilot import contract
+from domain.autopilot.contract import Ask, Evaluated, PlanKept, Proposal, Round
+from domain.errors import Failure
+from domain.names import CONTROL_QUEUE
+from domain.operations import OperationKind, Priority
+from domain.servers import Handoff, Placement, ServerPolicy
+from tests.workflows.conftest import Given
+from tests.workflows.faults import Fault, failing, while_in
+from tests.workflows.under_test import ServerUnderTest, committed, rolled_back
+from tests.workflows.world import OLD, SPOT, SPOT_2
+
+DECIDED: dict[str, Any] = {"decision_id": "dec-1", "requested_by": "autopilot", "priority": Priority.ORDINARY}
+
+
+async def one_pass(server: ServerUnderTest) -> Evaluated:
+    done: Evaluated = await server.client.execute_workflow(
+        contract.AUTOPILOT_WORKFLOW,
+        Round(),
+        id=f"autopilot-{server.ref.server_id}",
+        task_queue=CONTROL_QUEUE,
+        result_type=Evaluated,
+    )
+    return done
+
+
+def plan_of(server: ServerUnderTest, instance_id: str = OLD) -> PlanInput:
+    policy = ServerPolicy(handoff=Handoff.STATELESS, accepted_findings=["no_address_moves"])
+    return PlanInput(server.ref, policy, Placement(instance_id, SPOT_2), SPOT)
+
+
+async def test_what_was_decided_is_asked_for_and_what_waits_gets_its_plan(given: Given) -> None:
+    server = await given()
+    asks = [Ask(f"dec-{n}", f"srv-{n}", OperationKind.SWITCH, 25, SPOT) for n in range(3)]
+    server.cloud.evaluated = Evaluated(3, asks=asks, proposals=[Proposal("dec-9", plan_of(server))])
+    await one_pass(server)
+    assert {call.argument.decision_id for call in server.cloud.called(contract.ASK)} == {"dec-0", "dec-1", "dec-2"}
+    [kept] = server.cloud.plans
+    assert (kept.decision_id, kept.problem) == ("dec-9", "")
+    assert kept.plan is not None
+    assert str(kept.plan.candidates[0].pool) == SPOT
+
+
+async def test_a_plan_that_cannot_be_made_says_why(given: Given) -> None:
+    server = await given()
+    server.cloud.evaluated = Evaluated(1, proposals=[Proposal("dec-9", plan_of(server, "i-gone"))])
+    await one_pass(server)
+    assert server.cloud.plans == [PlanKept("dec-9", None, "Gone: no instance i-gone")]
+
+
+async def test_a_decision_that_holds_is_carried_out(given: Given) -> None:
+    server = await given()
+    assert committed(await server.switch(pool=SPOT, **DECIDED)).receipt.to_pool == SPOT
+    [call] = server.cloud.called(contract.RECONSIDER)
+    assert call.argument.decision_id == "dec-1"
+
+
+async def test_a_persons_switch_is_not_reconsidered(given: Given) -> None:
+    server = await given()
+    committed(await server.switch(pool=SPOT))
+    assert server.cloud.called(contract.RECONSIDER) == []
+
+
+async def test_a_decision_that_no_longer_holds_launches_nothing(given: Given) -> None:
+    server = await given()
+    server.cloud.broken_decision = "the price has risen"
+    result = rolled_back(await server.switch(pool=SPOT, **DECIDED))
+    assert "the decision was dropped: the price has risen" in result.receipt.reason
+    assert server.cloud.called(ec2.LAUNCH) == []
+
+
+async def test_facts_that_cannot_be_read_drop_the_decision(given_skipping: Given) -> None:
+    server = await given_skipping()
+    server.cloud.fault(Fault(contract.RECONSIDER, Failure.UNAVAILABLE))
+    result = rolled_back(await server.switch(pool=SPOT, **DECIDED))
+    assert "its facts cannot be read now" in result.receipt.reason
+
+
+async def test_an_ordinary_move_goes_to_the_decided_pool_or_nowhere(given: Given) -> None:
+    server = await given()
+    server.cloud.empty = {SPOT}
+    rolled_back(await server.switch(pool=SPOT, **DECIDED))
+    assert {call.subject for call in server.cloud.called(ec2.LAUNCH)} == {SPOT}
+
+
+async def test_an_urgent_move_takes_the_next_pool_when_the_first_is_empty(given: Given) -> None:
+    server = await given()
+    server.cloud.empty = {SPOT}
+    urgent = DECIDED | {"priority": Priority.URGENT}
+    assert committed(await server.switch(pool=SPOT, **urgent)).receipt.to_pool == SPOT_2
+
+
+async def test_a_replica_is_reconsidered_too(given: Given) -> None:
+    server = await given()
+    server.cloud.broken_decision = "the risk has passed"
+    rolled_back(await server.do(OperationKind.REPLICA_CREATE, **DECIDED))
+    assert server.cloud.called(ec2.LAUNCH) == []
+
+
+async def test_the_old_instance_is_kept_for_as_long_as_its_owner_wants(given_skipping: Given) -> None:
+    server = await given_skipping()
+    asked = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
+    before = await server.clock.now()
+    committed(await server.result(asked.operation_id))
+    assert await server.clock.now() - before >= timedelta(hours=1)
+    assert OLD in {call.subject for call in server.cloud.called(ec2.TERMINATE)}
+
+
+async def test_what_is_asked_next_does_not_wait_for_a_kept_instance(given: Given) -> None:
+    server = await given()
+    first = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
+    await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    second = await server.ask(OperationKind.SWITCH, pool=SPOT_2)
+    committed(await server.result(first.operation_id))
+    assert committed(await server.result(second.operation_id)).receipt.to_pool == SPOT_2
+
+
+async def test_what_was_asked_before_the_commit_ends_the_keeping_too(given: Given) -> None:
+    server = await given()
+
+    async def ask_more() -> None:
+        await server.ask(OperationKind.SWITCH, pool=SPOT_2)
+
+    server.cloud.fault(while_in(ec2.SURVEY, ask_more))
+    asked = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
+    committed(await server.result(asked.operation_id))
+
+
+async def test_a_failed_ask_is_left_to_the_next_pass(given_skipping: Given) -> None:
+    server = await given_skipping()
+    server.cloud.evaluated = Evaluated(1, asks=[Ask("dec-1", "srv-1", OperationKind.SWITCH, 25, SPOT)])
+    server.cloud.fault(failing(contract.ASK))
+    async with server.clock.skipping():
+        assert (await one_pass(server)).servers == 1

@@ -1,0 +1,79 @@
+"""AutopilotWorkflow: one pass over the fleet. It decides, and asks the servers' workflows for what follows.
+
+A schedule starts it, one at a time: a pass that takes longer than the interval makes the next one wait. What it
+asks for is done by the servers' own workflows, which go on whatever becomes of this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.common import Priority as TemporalPriority
+from temporalio.exceptions import ActivityError, ChildWorkflowError
+
+from domain.adoption import Plan
+from domain.autopilot import contract
+from domain.names import CONTROL_QUEUE
+from domain.operations import PLAN_WORKFLOW, Priority
+from workflows.timeouts import EVALUATE, RECORD, Limits
+
+R = TypeVar("R")
+
+_PLANS_AT_ONCE = 5
+_PLAN_S = 60.0
+
+
+@workflow.defn
+class AutopilotWorkflow:
+    @workflow.run
+    async def run(self, given: contract.Round) -> contract.Evaluated:
+        evaluated = await _upkeep(contract.EVALUATE, given, contract.Evaluated, EVALUATE)
+        turns = asyncio.Semaphore(_PLANS_AT_ONCE)
+        await asyncio.gather(
+            *(_ask(one) for one in evaluated.asks),
+            *(_plan(one, turns) for one in evaluated.proposals),
+        )
+        return evaluated
+
+
+async def _ask(one: contract.Ask) -> None:
+    """What fails here is asked again by the next pass: the decision stays approved."""
+    try:
+        await _upkeep(contract.ASK, one, str, RECORD)
+    except ActivityError as error:
+        workflow.logger.warning("decision %s could not be asked for: %s", one.decision_id, error.cause)
+
+
+async def _plan(one: contract.Proposal, turns: asyncio.Semaphore) -> None:
+    plan, problem = None, ""
+    async with turns:
+        try:
+            plan = await workflow.execute_child_workflow(
+                PLAN_WORKFLOW,
+                one.plan,
+                id=f"plan/{one.plan.server.server_id}/{one.decision_id}",
+                result_type=Plan,
+                execution_timeout=timedelta(seconds=_PLAN_S),
+            )
+        except ChildWorkflowError as error:
+            cause = error.cause
+            problem = str(cause.cause if isinstance(cause, ActivityError) and cause.cause else cause)
+    await _upkeep(contract.KEEP_PLAN, contract.PlanKept(one.decision_id, plan, problem), type(None), RECORD)
+
+
+async def _upkeep(name: str, given: object, answer: type[R], limits: Limits) -> R:
+    result: R = await workflow.execute_activity(
+        name,
+        given,
+        result_type=answer,
+        task_queue=CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=limits.attempt_s),
+        schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
+        heartbeat_timeout=timedelta(seconds=limits.heartbeat_s) if limits.heartbeat_s else None,
+        retry_policy=limits.retry,
+        priority=TemporalPriority(priority_key=Priority.UPKEEP.temporal_key),
+    )
+    return result
