@@ -55,9 +55,36 @@ def a_plan(stage: Stage) -> None:
     stage.screen.plan("orders", stage.api.plan(stage.servers["orders"].server_id))
 
 
-def each_is_switched(stage: Stage) -> None:
+def the_autopilot_decides(stage: Stage) -> None:
+    """It is allowed to move the first server, and does, with its reasons. Asked again, it has nothing more to do."""
+    server = stage.servers["web"]
+    stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
+    _decide(stage)
+    decision = _decided(stage, "web")
+    stage.screen.decision("web", decision)
+    _decide(stage)
+    [again, *_] = stage.api.operation_ids(server.server_id, kind="switch")
+    stage.play("switch web", "web", str(decision["operation_id"]), again=again, to_pool=decision["to_pool"])
+    stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "off"}})
+
+
+def _decide(stage: Stage) -> None:
+    stage.api.decide_now(stage.stack.credentials.admin_token)
+
+
+def _decided(stage: Stage, name: str) -> dict[str, Any]:
+    """The decision that the server's workflow was asked for."""
+
+    def look() -> dict[str, Any] | None:
+        found = stage.api.decisions(stage.servers[name].server_id)
+        return next((one for one in found if one["operation_id"]), None)
+
+    return until(f"the autopilot asks for a switch of {name}", 15.0, look)
+
+
+def the_others_are_switched(stage: Stage) -> None:
     """From on-demand to the best spot pool."""
-    for name in stage.servers:
+    for name in ("orders", "ledger"):
         operation_id = stage.ask(name, "switch", f"switch-{name}")
         # A client that heard no answer asks again, with the same key: that must be the same operation.
         again = stage.ask(name, "switch", f"switch-{name}")
@@ -149,7 +176,8 @@ def _other_type(stage: Stage, instance_type: str) -> str:
 SCENARIO: tuple[tuple[str, Play], ...] = (
     ("Three servers, on demand, under constant requests", three_servers),
     ("A plan", a_plan),
-    ("Each is switched to the best spot pool", each_is_switched),
+    ("The autopilot switches the first to spot", the_autopilot_decides),
+    ("The others are switched to the best spot pool", the_others_are_switched),
     ("A switch finds its first pool empty", an_empty_pool),
     ("A replica is made for the second server", a_replica),
     ("An interruption: the replica takes over", interrupted_with_replica),

@@ -111,6 +111,12 @@ def _to_spot(e: Evidence) -> Iterator[Check]:
             yield Check(f"{act}: from on-demand to cheaper spot", held, figures)
 
 
+def _autopilot(e: Evidence) -> Iterator[Check]:
+    if (one := e.reported("switch web")) and (act := e.acts.get("switch web")):
+        decided = str(act.notes["to_pool"])
+        yield Check("autopilot: its move went where it was decided", one.to_pool == decided, f"{decided}")
+
+
 def _asked_twice(e: Evidence) -> Iterator[Check]:
     known = [e.acts[name] for name in ("switch web", "switch orders", "switch ledger") if name in e.acts]
     same = all(act.notes["again"] == act.operation_id for act in known)
@@ -159,6 +165,7 @@ _JUDGES: tuple[Judge, ...] = (
     _nothing_lost,
     _unexplained,
     _to_spot,
+    _autopilot,
     _stateless,
     _volumes,
     _other_zone,

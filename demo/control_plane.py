@@ -74,6 +74,18 @@ class ControlPlane:
         """Ask for `switch`, `replica`, ...; the operation's ID."""
         return str(self._call("POST", f"/api/servers/{server_id}/{what}", body, key)["operation_id"])
 
+    def change_policy(self, server_id: str, policy: Mapping[str, Any]) -> None:
+        self._call("PATCH", f"/api/servers/{server_id}", {"policy": policy})
+
+    def decide_now(self, admin_token: str) -> dict[str, Any]:
+        """One pass of the autopilot over the fleet."""
+        return self._call("POST", "/api/decisions/rounds", {}, token=admin_token)
+
+    def decisions(self, server_id: str) -> list[dict[str, Any]]:
+        """Newest first, with their figures."""
+        rows = self._pages("/api/decisions", {"server_id": server_id})
+        return [self._call("GET", f"/api/decisions/{row['id']}") for row in rows]
+
     def operation(self, operation_id: str) -> Operation:
         return as_operation(self._call("GET", f"/api/operations/{operation_id}"))
 
@@ -106,8 +118,12 @@ class ControlPlane:
             if not cursor:
                 return rows
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str = "") -> dict[str, Any]:
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str = "", token: str = ""
+    ) -> dict[str, Any]:
         headers = {"Idempotency-Key": key} if key else {}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         try:
             answer = self._http.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:

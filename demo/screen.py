@@ -61,6 +61,16 @@ class Screen:
         for moved in plan["moves"]:
             self._console.print(f"  moves with it: {escape(str(moved))}")
 
+    def decision(self, server: str, decision: Mapping[str, Any]) -> None:
+        """What the autopilot decided, and on which figures."""
+        figures = decision["figures"]
+        self.say(
+            f"{server}: {decision['kind']} to {decision['to_pool']} because {decision['reason']}: saves "
+            f"{figures['gain_usd_per_h']:.4f} USD/h, risk included; the move costs {figures['move_usd']:.4f} USD and "
+            f"has paid for itself after {figures['payback_h']:.1f} h"
+        )
+        self._console.print(_figures_table(decision))
+
     def receipts(self, operations: Sequence[OperationReport]) -> None:
         self._console.print()
         self._console.print(_receipts_table(operations))
@@ -97,6 +107,17 @@ def _pools_table(candidates: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("", "pool", "USD/h", "why", title="pools, in the order they would be tried", title_justify="left")
     for number, one in enumerate(candidates, 1):
         table.add_row(str(number), str(one["pool"]), f"{one['usd_per_hour']:.4f}", str(one["reason"]))
+    return table
+
+
+def _figures_table(decision: Mapping[str, Any]) -> Table:
+    figures = decision["figures"]
+    title = f"the figures: an hour of outage is taken for {figures['outage_usd_per_h']:.2f} USD"
+    table = Table("pool", "USD/h", "losses/h", "USD/h with risk", title=title, title_justify="left")
+    table.add_row(f"{decision['from_pool']} (now)", "", "", f"{figures['cost_now_usd_per_h']:.4f}")
+    for one in figures["candidates"]:
+        row = (f"{one['usd_per_h']:.4f}", f"{one['losses_per_h']:.5f}", f"{one['cost_usd_per_h']:.4f}")
+        table.add_row(str(one["pool"]), *row)
     return table
 
 

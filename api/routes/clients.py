@@ -36,6 +36,7 @@ from db.models import Client, Token
 from db.queries.tenants import get_client, list_clients, list_tokens
 from domain.names import new_id
 
+ME = "me"  # the client of the token
 router = APIRouter(prefix="/clients", tags=["clients"], route_class=GuardedRoute)
 
 
@@ -58,7 +59,7 @@ async def index(caller: AdminCaller, services: ServicesDep, cursor: Cursor = Non
 
 @router.get("/{client_id}")
 async def show(client_id: str, caller: ReadingCaller, services: ServicesDep) -> ClientView:
-    """An admin sees any client, a client itself."""
+    """An admin sees any client, a client itself, also as `me`."""
     return ClientView.model_validate(await _client(services, caller, client_id))
 
 
@@ -67,7 +68,7 @@ async def change(
     client_id: str, body: ClientChange, caller: ReadingCaller, services: ServicesDep, request: Request
 ) -> ClientView:
     """What holds for all servers that do not say otherwise. Refused when a server would contradict itself by it."""
-    await _client(services, caller, client_id)
+    client_id = (await _client(services, caller, client_id)).id
 
     def work(session: Session) -> Client:
         _audit(session, request, caller, "client.policy", client_id, client_id)
@@ -125,8 +126,13 @@ async def revoke(client_id: str, token_id: str, caller: ReadingCaller, services:
         raise Problem(NOT_FOUND, f"client {client_id} has no token {token_id} that could be revoked")
 
 
+def _meant(caller: Caller, client_id: str) -> str:
+    return caller.scope or client_id if client_id == ME else client_id
+
+
 async def _client(services: ServicesDep, caller: Caller, client_id: str) -> Client:
-    """The client, if it is the caller's own or the caller is an admin."""
+    """The client, if it is the caller's own or the caller is an admin. `me`: the token's own."""
+    client_id = _meant(caller, client_id)
     mine = caller.scope in (None, client_id)
     client = await services.database.read(get_client, client_id) if mine else None
     if client is None:

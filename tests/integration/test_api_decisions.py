@@ -130,6 +130,13 @@ async def test_a_clients_wish_and_limits_are_kept_and_shown(world: World) -> Non
     assert "a pool lies in one zone" in refused.json()["detail"]
 
 
+async def test_a_client_finds_itself_without_knowing_its_id(world: World) -> None:
+    changed = await world.call("PATCH", "/api/clients/me", json={"limits": {"moves_at_once": 4}})
+    assert (changed.status_code, changed.json()["id"]) == (200, world.tenant.client_id)
+    assert (await world.call("GET", "/api/clients/me")).json() == changed.json()
+    assert (await world.http.get("/api/clients/me", headers=world.admin)).status_code == 404
+
+
 async def test_another_clients_policy_is_not_there_to_change(world: World) -> None:
     answer = await world.call("PATCH", f"/api/clients/{world.other.client_id}", json={"limits": {"moves_at_once": 1}})
     assert answer.status_code == 404

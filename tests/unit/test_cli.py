@@ -181,3 +181,39 @@ def test_following_stops_when_it_is_refused() -> None:
     refuse = httpx.MockTransport(lambda _: httpx.Response(401, json={"title": "A valid token is needed"}))
     with pytest.raises(ApiProblem, match="SPOT_TOKEN"):
         next(follow(Api("http://api.test", "", transport=refuse), "/x", sleep=lambda _: None))
+
+
+def test_the_autopilots_policy_changes_in_what_is_named(spot: Callable[..., tuple[int, str]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert (request.method, request.url.path) == ("PATCH", "/api/clients/me")
+        assert json.loads(request.content) == {"autopilot": {"auto_switch": "propose", "frozen": False}}
+        return httpx.Response(200, json={"name": "acme", "autopilot": {"auto_switch": "propose", "frozen": False}})
+
+    code, output = spot(answer, "autopilot", "set", "client", "--auto-switch", "propose", "--thaw")
+    assert (code, "propose" in output) == (0, True)
+    code, output = spot(answer, "autopilot", "set", "client")
+    assert (code, "at least one option" in output) == (1, True)
+
+
+def test_a_decision_is_shown_with_its_figures_and_approved(spot: Callable[..., tuple[int, str]]) -> None:
+    shown = {
+        "id": "dec-1", "kind": "move", "to_pool": "us-east-1a/m5.large/spot", "reason": "cheaper", "held_by": "",
+        "state": "proposed", "why": "", "operation_id": None,
+        "figures": {
+            "gain_usd_per_h": 0.07, "payback_h": 0.14, "here": {"pool": "us-east-1a/m5.large/on-demand"},
+            "candidates": [{"pool": "us-east-1a/m5.large/spot", "usd_per_h": 0.026, "losses_per_h": 0.0013,
+                            "cost_usd_per_h": 0.0262, "blocked": ""}],
+        },
+    }  # fmt: skip
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            assert request.url.path == "/api/decisions/dec-1/approve"
+            return accepted()
+        return httpx.Response(200, json=shown)
+
+    code, output = spot(answer, "autopilot", "decision", "dec-1")
+    assert code == 0
+    assert "cheaper" in output
+    assert "0.0262" in output
+    assert "op-1" in spot(answer, "autopilot", "approve", "dec-1")[1]

@@ -31,6 +31,7 @@ PLAYED: dict[str, tuple[str, float, str, str, str]] = {
     "never healthy": ("orders", 180.0, "volumes", SPOT, OTHER),
 }
 NOTES: dict[str, dict[str, Any]] = {
+    "switch web": {"to_pool": SPOT},
     "empty pool": {"first": AWAY},
     "rescue with replica": {"noticed_at": 149.0, "doomed": "i-1", "replica": "i-2"},
     "rescue without replica": {"noticed_at": 159.0, "doomed": "i-3"},
@@ -157,7 +158,8 @@ BREAKS: list[tuple[str, Callable[[Evidence], Evidence]]] = [
     ("no event is missed by a reader that came back", lambda e: replace(e, reconnections=1)),
     ("no unexplained change", lambda e: row(e, "replica", unexplained_changes=1)),
     ("switch orders: from on-demand to cheaper spot", lambda e: row(e, "switch orders", hourly_after=0.2)),
-    ("switch web: from on-demand to cheaper spot", lambda e: row(e, "switch web", to_pool=HOME)),
+    ("switch web: from on-demand to cheaper spot", lambda e: row(e, "switch web", hourly_after=0.2)),
+    ("autopilot: its move went where it was decided", lambda e: noted(e, "switch web", to_pool=OTHER)),
     ("switch web: no failed request, no outage", lambda e: row(e, "switch web", outage_ms=10)),
     ("switch web: no failed request, no outage", one_bad_request),
     ("switch orders: outage within detach + attach + 1 s", lambda e: row(e, "switch orders", outage_ms=1601)),

@@ -1,0 +1,190 @@
+"""The autopilot: what it may do, what it decided and why, and a word on what waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+
+from cli import show
+from cli.client import CliError
+from cli.session import Session, in_words
+
+autopilot = typer.Typer(help="What is decided without you: how, why, and whether it may.", no_args_is_help=True)
+
+DecisionId = Annotated[str, typer.Argument(help="ID of the decision")]
+
+
+@autopilot.command("set")
+@in_words
+def set_policy(
+    context: typer.Context,
+    server: Annotated[str, typer.Argument(help="Name or ID of the server; `client` for all that do not say otherwise")],
+    auto_switch: Annotated[str | None, typer.Option(help="off, propose or on")] = None,
+    replica: Annotated[str | None, typer.Option(help="none, on_risk or always")] = None,
+    tolerance: Annotated[str | None, typer.Option(help="Of outages: relaxed, normal or strict")] = None,
+    outage_cost: Annotated[float | None, typer.Option(help="USD per hour of outage, instead of a tolerance")] = None,
+    min_saving: Annotated[float | None, typer.Option(help="Part of today's cost a move has to save, 0.05")] = None,
+    moves_per_week: Annotated[int | None, typer.Option(help="Ordinary moves a week at most")] = None,
+    minimum_stay: Annotated[float | None, typer.Option(help="Hours between ordinary moves")] = None,
+    keep_old: Annotated[float | None, typer.Option(help="Seconds the old instance is kept after a switch")] = None,
+    approval: Annotated[bool | None, typer.Option("--approval/--no-approval", help="Ordinary moves wait")] = None,
+    frozen: Annotated[bool | None, typer.Option("--freeze/--thaw", help="Nothing is moved but in a rescue")] = None,
+) -> None:
+    """Change what the autopilot may do. What is not named stays."""
+    session: Session = context.obj
+    given = {
+        "auto_switch": auto_switch,
+        "replica": replica,
+        "tolerance": tolerance,
+        "outage_usd_per_hour": outage_cost,
+        "min_saving": min_saving,
+        "max_moves_per_week": moves_per_week,
+        "minimum_stay_h": minimum_stay,
+        "keep_old_s": keep_old,
+        "approval_needed": approval,
+        "frozen": frozen,
+    }
+    wish = {name: value for name, value in given.items() if value is not None}
+    if not wish:
+        raise CliError("nothing to change: name at least one option, for example --auto-switch propose")
+    session.print(_change(session, server, wish), _wish)
+
+
+@autopilot.command("decisions")
+@in_words
+def decisions(
+    context: typer.Context,
+    server: Annotated[str, typer.Option(help="Name or ID of a server")] = "",
+    state: Annotated[str, typer.Option(help="proposed: those that wait for approval")] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000)] = 50,
+) -> None:
+    """List decisions, newest first."""
+    session: Session = context.obj
+    wanted = {"state": state, "server_id": session.server_id(server) if server else ""}
+    found = list(session.api.pages("/api/decisions", limit, **{k: v for k, v in wanted.items() if v}))
+    session.print({"items": found}, lambda page: _table(page["items"]))
+
+
+@autopilot.command("decision")
+@in_words
+def decision(context: typer.Context, decision_id: DecisionId) -> None:
+    """Show a decision with the figures it was made on."""
+    session: Session = context.obj
+    session.print(session.api.get(f"/api/decisions/{decision_id}"), _decision)
+
+
+@autopilot.command("approve")
+@in_words
+def approve(
+    context: typer.Context,
+    decision_id: DecisionId,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", "-f", help="Show its events until it is over")
+    ] = False,
+) -> None:
+    """Let a decision that waits be carried out; the facts are read once more before it begins."""
+    session: Session = context.obj
+    session.accepted(session.api.post(f"/api/decisions/{decision_id}/approve", {}), follow)
+
+
+@autopilot.command("reject")
+@in_words
+def reject(
+    context: typer.Context, decision_id: DecisionId, why: Annotated[str, typer.Option(help="For the record")] = ""
+) -> None:
+    """Turn a decision down; the same is not proposed again for a day."""
+    session: Session = context.obj
+    session.print(session.api.post(f"/api/decisions/{decision_id}/reject", {"why": why}), _decision)
+
+
+@autopilot.command("run")
+@in_words
+def run(context: typer.Context) -> None:
+    """Decide now, for every client (needs an admin's token)."""
+    session: Session = context.obj
+    session.print(session.api.post("/api/decisions/rounds", {}), _round)
+
+
+def _change(session: Session, server: str, wish: dict[str, Any]) -> dict[str, Any]:
+    if server == "client":
+        return session.api.patch("/api/clients/me", {"autopilot": wish})
+    return session.api.patch(f"/api/servers/{session.server_id(server)}", {"policy": {"autopilot": wish}})
+
+
+def _wish(item: Mapping[str, Any]) -> RenderableType:
+    said = item["policy"]["autopilot"] if "policy" in item else item["autopilot"] or {}
+    rows = [(name, value) for name, value in said.items() if value is not None]
+    return show.table(str(item.get("name", "")), ("autopilot", ""), rows)
+
+
+def _table(items: list[Mapping[str, Any]]) -> RenderableType:
+    columns = ("id", "server", "at", "decision", "because", "to", "state", "held by", "times")
+    rows = (
+        [
+            item["id"],
+            item["server_id"],
+            show.when(item["at"]),
+            item["kind"],
+            item["reason"],
+            item["to_pool"],
+            item["state"],
+            item["held_by"],
+            item["times"],
+        ]
+        for item in items
+    )
+    return show.table("decisions", columns, rows)
+
+
+def _decision(item: Mapping[str, Any]) -> RenderableType:
+    figures = item["figures"]
+    facts = [
+        ("decision", item["id"]),
+        ("what", f"{item['kind']} to {item['to_pool']}"),
+        ("because", item["reason"]),
+        ("held by", item["held_by"]),
+        ("state", item["state"]),
+        ("why", item["why"]),
+        ("operation", item["operation_id"]),
+        *((name, figures[name]) for name in _FIGURES if figures.get(name) is not None),
+    ]
+    pools = [
+        _candidate(one) for one in ([figures["here"]] if "here" in figures else []) + figures.get("candidates", [])
+    ]
+    columns = ("pool", "$/h", "losses/h", "$/h with risk", "not entered because")
+    return Group(
+        show.table("", ("", ""), [fact for fact in facts if fact[1] not in (None, "")]),
+        "",
+        show.table("pools: its own first", columns, pools),
+    )
+
+
+_FIGURES = (
+    "cost_now_usd_per_h",
+    "cost_then_usd_per_h",
+    "gain_usd_per_h",
+    "move_usd",
+    "payback_h",
+    "on_demand_usd_per_h",
+    "outage_usd_per_h",
+)
+
+
+def _candidate(one: Mapping[str, Any]) -> list[object]:
+    return [
+        one["pool"],
+        show.money(one.get("usd_per_h")),
+        one.get("losses_per_h"),
+        show.money(one.get("cost_usd_per_h")),
+        one.get("blocked"),
+    ]
+
+
+def _round(item: Mapping[str, Any]) -> RenderableType:
+    counts = sorted(item["counts"].items())
+    skipped = [(f"{region}: nothing decided", why) for region, why in item["skipped"].items()]
+    rows = [("servers", item["servers"]), *counts, ("asked for", item["asked"]), ("proposed", item["proposed"])]
+    return show.table("", ("", ""), [*rows, *skipped])
