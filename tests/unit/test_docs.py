@@ -11,7 +11,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +22,10 @@ from api import problems
 from api.app import create_app
 from api.services import Services
 from api.settings import Settings
+from api.views.autopilot import AutopilotChange
 from api.views.servers import PolicyChange
 from cli.main import app as spot
+from domain.autopilot.policy import AutopilotPolicy, Wish
 from domain.servers import ServerPolicy
 from stack.settings import REPOSITORY
 
@@ -265,18 +267,31 @@ def test_the_problem_types_are_those_that_there_are() -> None:
 
 
 def test_the_policy_is_told_with_its_defaults() -> None:
-    table = TEXTS["docs/api.md"].split("## Policy")[1].split("\n## ")[0]
+    told = _defaults(TEXTS["docs/api.md"].split("## Policy")[1])
+    assert told.keys() == PolicyChange.model_fields.keys()
+    assert told.keys() <= {field.name for field in fields(ServerPolicy)}
+    assert told == {name: _plain(getattr(ServerPolicy(), name)) for name in told}
+
+
+def test_the_autopilots_policy_is_told_with_its_defaults() -> None:
+    told = _defaults(TEXTS["docs/autopilot.md"].split("## What its owner allows")[1])
+    assert told.keys() == AutopilotChange.model_fields.keys()
+    assert told == {field.name: getattr(AutopilotPolicy(), field.name) for field in fields(AutopilotPolicy)}
+
+
+def _defaults(section: str) -> dict[str, Any]:
+    """First two columns of a section's table: names, and their defaults."""
     told: dict[str, str] = {}
-    for line in re.findall(r"^\| `.*", table, re.MULTILINE):
+    for line in re.findall(r"^\| `.*", section.split("\n## ")[0], re.MULTILINE):
         names, defaults = (cell.strip().replace("`", "") for cell in line.split("|")[1:3])
         told |= dict(zip(names.split(" · "), defaults.split(" · "), strict=True))
-    assert told.keys() == PolicyChange.model_fields.keys()
-    policy = ServerPolicy()
-    for name, default in told.items():
-        value = getattr(policy, name)
-        said = json.loads(default) if re.match(r"[\d\[{]|null$", default) else default
-        assert said == value, name
-    assert told.keys() <= {field.name for field in fields(ServerPolicy)}
+    literal = re.compile(r"[\d\[{]|(null|true|false)$")
+    return {name: json.loads(said) if literal.match(said) else said for name, said in told.items()}
+
+
+def _plain(value: object) -> object:
+    """A wish that leaves everything open is empty."""
+    return {name: one for name, one in asdict(value).items() if one is not None} if isinstance(value, Wish) else value
 
 
 def test_the_findings_are_those_that_there_are() -> None:
