@@ -42,8 +42,11 @@ class NewDecision:
 def keep(session: Session, decisions: Sequence[NewDecision], now: datetime) -> None:
     """New decisions. Those that wait for somebody, or are acted on, are told as events."""
     for at in range(0, len(decisions), _CHUNK):
+        former = DecisionRow.latest_server_id.in_([one.server_id for one in decisions[at : at + _CHUNK]])
+        session.execute(update(DecisionRow).where(former).values(latest_server_id=None))
         rows = [
-            vars(one) | {"at": now, "last_at": now, "times": 1, "settled_by": "", "why": ""}
+            vars(one)
+            | {"at": now, "last_at": now, "times": 1, "settled_by": "", "why": "", "latest_server_id": one.server_id}
             for one in decisions[at : at + _CHUNK]
         ]
         session.execute(insert(DecisionRow), rows)

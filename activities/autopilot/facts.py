@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections import defaultdict
@@ -53,12 +54,17 @@ class Facts:
         """Those that EC2 knows; one that it does not is left to those who look after lost instances."""
         outlines = self._outlines.of(region, [row.instance_id for row in rows])
         wishes = {client: _WISH.validate_python(row.autopilot or {}) for client, row in clients.items()}
+        # Servers come in kinds: reading ten thousand policies one by one would take a second and more.
+        policies: dict[tuple[str, str], tuple[ServerPolicy, AutopilotPolicy]] = {}
         found: list[Known] = []
         for row in rows:
             if (outline := outlines.get(row.instance_id)) is None:
                 continue
-            policy = _POLICY.validate_python(row.policy)
-            found.append(Known(row, policy, resolve(policy.autopilot, wishes.get(row.client_id, Wish())), outline))
+            key = (row.client_id, json.dumps(row.policy, sort_keys=True))
+            if key not in policies:
+                policy = _POLICY.validate_python(row.policy)
+                policies[key] = policy, resolve(policy.autopilot, wishes.get(row.client_id, Wish()))
+            found.append(Known(row, *policies[key], outline))
         return found
 
     def prices(self, region: str, servers: Iterable[Known]) -> dict[tuple[str, str], float]:

@@ -24,6 +24,7 @@ class DecisionRow(Base):
         Index(None, "server_id", "at", "id"),
         Index(None, "client_id", "state", "at"),
         Index(None, "state", "at"),
+        Index("uq_decisions_latest", "latest_server_id", unique=True),
         Index("uq_decisions_open", "open_server_id", unique=True),
         TABLE,
     )
@@ -46,6 +47,7 @@ class DecisionRow(Base):
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     settled_by: Mapped[str] = mapped_column(Ascii(64), default="")  # token ID, or "autopilot"
     why: Mapped[str] = mapped_column(String(2000), default="")  # of its end
+    latest_server_id: Mapped[str | None] = mapped_column(Ascii(64))  # of the server's latest decision alone
     open_server_id: Mapped[str | None] = mapped_column(
         Ascii(64),
         Computed("CASE WHEN state IN ('proposed', 'approved', 'asked') THEN server_id END", persisted=True),

@@ -38,12 +38,14 @@ def upgrade() -> None:
         when("settled_at", nullable=True),
         ascii_("settled_by", 64),
         column("why", sa.String(2000)),
+        ascii_("latest_server_id", 64, nullable=True),
         ascii_("open_server_id", 64, computed=_OPEN),
     )
     index("ix_decisions_client_id_at_id", "decisions", "client_id", "at", "id")
     index("ix_decisions_server_id_at_id", "decisions", "server_id", "at", "id")
     index("ix_decisions_client_id_state_at", "decisions", "client_id", "state", "at")
     index("ix_decisions_state_at", "decisions", "state", "at")
+    index("uq_decisions_latest", "decisions", "latest_server_id", unique=True)
     index("uq_decisions_open", "decisions", "open_server_id", unique=True)
 
 
