@@ -31,7 +31,20 @@ def start(var: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("PRICES", "DATABASE_URL")}
     argv = [sys.executable, "-m", "demo", "--var", str(var), *arguments]
     output = (var.parent / "demo.out").open("w")
-    return subprocess.Popen(argv, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        argv,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=_hear_ctrl_c,
+    )
+
+
+def _hear_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and hands that down: also to this test's children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def said(var: Path) -> str:
