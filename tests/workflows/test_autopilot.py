@@ -108,10 +108,10 @@ async def test_a_replica_is_reconsidered_too(given: Given) -> None:
 async def test_the_old_instance_is_kept_for_as_long_as_its_owner_wants(given_skipping: Given) -> None:
     server = await given_skipping()
     # Every watch that the skipped time ends is begun anew: an hour of it would take longer than a test should.
-    asked = await server.ask(OperationKind.SWITCH, keep_old_s=45.0)
+    asked = await server.ask(OperationKind.SWITCH, keep_old_s=10.0)
     before = await server.clock.now()
     committed(await server.result(asked.operation_id))
-    assert await server.clock.now() - before >= timedelta(seconds=45)
+    assert await server.clock.now() - before >= timedelta(seconds=10)
     assert OLD in {call.subject for call in server.cloud.called(ec2.TERMINATE)}
 
 

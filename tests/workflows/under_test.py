@@ -135,7 +135,11 @@ class ServerUnderTest:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
-                await asyncio.sleep(0.01)
+            except RuntimeError as error:
+                # The long poll for the end runs out in skipped time, and says so with an empty answer.
+                if "No completion event" not in str(error):
+                    raise
+            await asyncio.sleep(0.01)
 
     def operation(self, operation: str) -> WorkflowHandle[Any, OperationResult]:
         return self.client.get_workflow_handle(operation_workflow_id(operation), result_type=OperationResult)
