@@ -28,9 +28,12 @@ from tests.workflows.workers import with_workers
 Given = Callable[..., Awaitable[ServerUnderTest]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def skipping_address(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The time-skipping test server, as a process of ours."""
+    """The time-skipping test server, as a process of ours.
+
+    One for each test: after a test that skipped time it may stand still in the next, whose workflows then wait in vain.
+    """
     port = leases.port()
     process = Process(
         name="temporal-test-server",
@@ -80,7 +83,7 @@ def broken() -> Iterator[Broken]:
         logger.removeHandler(handler)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def skipping(skipping_address: str, stage: Stage) -> AsyncIterator[Client]:
     async with with_workers(skipping_address, stage) as client:
         yield client
