@@ -31,6 +31,7 @@ from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
 from activities.fleet.activity import fleet_activities
+from activities.logs import shorten_known_failures
 from activities.notices import QueueAccess, read_notices
 from activities.schedules import Regular, ensure
 from db.session import make_engine, make_session_factory
@@ -212,6 +213,7 @@ async def main() -> None:
     settings = WorkerSettings.from_environment()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    shorten_known_failures()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
