@@ -32,6 +32,8 @@ from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
 from activities.fleet.activity import fleet_activities
 from activities.logs import shorten_known_failures
+from activities.market import schedules as market_schedules
+from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
 from activities.schedules import Regular, ensure
 from db.session import make_engine, make_session_factory
@@ -55,6 +57,7 @@ class WorkerSettings:
     emergency_slots: int
     autopilot_every_s: float  # 0: no schedule; a pass is made only when asked for
     autopilot_moves: int  # of the autopilot under way at once
+    prices_every_s: float  # 0: prices are collected only when asked for
     log_level: str
 
     @classmethod
@@ -75,6 +78,7 @@ class WorkerSettings:
             emergency_slots=int(env.get("SPOT_EMERGENCY_SLOTS", "40")),
             autopilot_every_s=float(env.get("SPOT_AUTOPILOT_EVERY_S", "60")),
             autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
+            prices_every_s=float(env.get("SPOT_PRICES_EVERY_S", "300")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
 
@@ -153,6 +157,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     sessions = make_session_factory(engine)
     autopilot = AutopilotActivities(sessions, clients, client)
     activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
+    activities += market_activities(clients, sessions, engine)
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
@@ -180,14 +185,22 @@ async def _notices(clients: Clients, client: Client, settings: WorkerSettings) -
 
 async def _schedules(client: Client, settings: WorkerSettings) -> None:
     """Keep trying: a control plane without its schedules would look well and decide nothing."""
-    while settings.autopilot_every_s:
+    wanted = _wanted_schedules(settings)
+    while wanted:
         try:
-            await ensure(client, _autopilot(settings))
+            await ensure(client, wanted[0])
         except RPCError as error:
             log.warning("schedules cannot be made now (%s); trying again in 5 s", error)
             await asyncio.sleep(5.0)
         else:
-            return
+            del wanted[0]
+
+
+def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
+    wanted = [_autopilot(settings)] if settings.autopilot_every_s else []
+    if settings.prices_every_s:
+        wanted += market_schedules.schedules(settings.regions, timedelta(seconds=settings.prices_every_s))
+    return wanted
 
 
 def _autopilot(settings: WorkerSettings) -> Regular:

@@ -1,21 +1,27 @@
-"""Prices as they come: kept once each, and the latest of each pool beside the pool."""
+"""Prices as they come: kept in the market's tiers, and the latest of each pool beside the pool."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
-from db.models import PoolRow, PriceObservation
+from db.market.tiers import Kept, keep_prices
+from db.models import PoolRow
+from domain.market.observed import Known, Point, PoolKey, Said, Source
 from domain.pools import Lifecycle, Pool
+
+_ANYTHING = Known()
 
 
 @dataclass(frozen=True)
 class Observation:
+    """A spot price. `usd_per_hour` may be what cannot be a price: that is set aside with its reason."""
+
     region: str
     zone: str
     instance_type: str
@@ -23,15 +29,21 @@ class Observation:
     usd_per_hour: float
 
 
-def record_prices(session: Session, observations: Sequence[Observation], source: str) -> int:
-    """Keep spot prices; one already known (same pool, time and source) changes nothing."""
-    rows = [{**vars(o), "source": source} for o in observations]
-    if not rows:
-        return 0
-    session.execute(insert(PriceObservation).prefix_with("IGNORE"), rows)
-    for observation in _latest(observations):
-        _price_pool(session, observation)
-    return len(rows)
+def record_prices(session: Session, observations: Sequence[Observation], source: str, known: Known = _ANYTHING) -> int:
+    """Keep spot prices; one already known (same pool, time, source and price) changes nothing.
+
+    Returns how many came. `known`: what they are held against; by itself only what no price can be.
+    """
+    said = [Said(o.region, o.zone, o.instance_type, o.at, o.usd_per_hour) for o in observations]
+    record_said(session, said, Source(source), known, known.now or datetime.now(UTC))
+    return len(said)
+
+
+def record_said(session: Session, said: Iterable[Said], source: Source, known: Known, now: datetime) -> Kept:
+    """Keep what was said in all three tiers, and price the pools. `now`: when it was heard."""
+    kept = keep_prices(session, said, source, known, now)
+    _price_pools(session, kept.newest, kept.regions)
+    return kept
 
 
 def record_on_demand(session: Session, pool: Pool, region: str, usd_per_hour: float, now: datetime) -> None:
@@ -44,16 +56,18 @@ def record_on_demand(session: Session, pool: Pool, region: str, usd_per_hour: fl
         session.execute(insert(PoolRow).values(**row, **price).on_duplicate_key_update(price))
 
 
-def _latest(observations: Sequence[Observation]) -> Iterable[Observation]:
-    newest: dict[tuple[str, str], Observation] = {}
-    for observation in sorted(observations, key=lambda o: o.at):
-        newest[observation.zone, observation.instance_type] = observation
-    return [newest[key] for key in sorted(newest)]  # one order of locking for all writers
+def _price_pools(session: Session, newest: Mapping[PoolKey, Point], regions: Mapping[PoolKey, str]) -> None:
+    pools = {str(Pool(*key, Lifecycle.SPOT)): key for key in newest}
+    query = select(PoolRow.id, PoolRow.priced_at).where(PoolRow.id.in_(pools))
+    priced = {pool: at for pool, at in session.execute(query) if at is not None} if pools else {}
+    for pool in sorted(pools):  # one order of locking for all writers
+        point = newest[pools[pool]]
+        if pool not in priced or priced[pool] <= point.at:
+            _price_pool(session, Pool.parse(pool), regions[pools[pool]], point)
 
 
-def _price_pool(session: Session, seen: Observation) -> None:
-    pool = Pool(seen.zone, seen.instance_type, Lifecycle.SPOT)
-    row = insert(PoolRow).values(**_pool_values(pool, seen.region), usd_per_hour=seen.usd_per_hour, priced_at=seen.at)
+def _price_pool(session: Session, pool: Pool, region: str, point: Point) -> None:
+    row = insert(PoolRow).values(**_pool_values(pool, region), usd_per_hour=point.usd, priced_at=point.at)
     # Assignments go from left to right: the price is compared before the time it is compared by changes.
     newer = func.coalesce(PoolRow.priced_at <= row.inserted.priced_at, True)
     price = func.if_(newer, row.inserted.usd_per_hour, PoolRow.usd_per_hour)

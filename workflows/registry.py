@@ -6,6 +6,7 @@ from workflows.adopt import AdoptWorkflow
 from workflows.autopilot import AutopilotWorkflow
 from workflows.failover import FailoverWorkflow
 from workflows.launch import LaunchWorkflow
+from workflows.market import MARKET_WORKFLOWS
 from workflows.plan import PlanWorkflow
 from workflows.promote import PromoteWorkflow
 from workflows.replica import ReplicaWorkflow
@@ -24,4 +25,5 @@ WORKFLOWS: list[type] = [
     ServerWorkflow,
     SwitchWorkflow,
     TerminateWorkflow,
+    *MARKET_WORKFLOWS,
 ]

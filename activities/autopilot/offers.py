@@ -49,6 +49,7 @@ def offers_of(
             price=PriceRecord(at_h, usd),
             reliability=first_seen(at_h, True, hazard_of_band(bands.get(kind, UNKNOWN_BAND))),
             blocked=_blocked(rows.get(pool), now),
+            zone=zone,
         )
     return found
 

@@ -3,12 +3,26 @@
 from db.models.autopilot import DecisionRow
 from db.models.base import Base
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
-from db.models.market import PoolRow, PriceObservation
+from db.models.market import PoolRow
 from db.models.operations import Operation, OperationStep
+from db.models.prices import (
+    AdvisorBand,
+    OnDemandPriceRow,
+    PlacementScore,
+    PoolFactRow,
+    PriceCanonical,
+    PriceCollection,
+    PriceConsolidated,
+    PriceCorrection,
+    PriceObservation,
+    PriceSeries,
+    PriceSetAside,
+)
 from db.models.stream import Event, RecordStream
 from db.models.tenants import Audit, Client, Token
 
 __all__ = [
+    "AdvisorBand",
     "Agent",
     "Audit",
     "Base",
@@ -17,10 +31,19 @@ __all__ = [
     "Event",
     "Instance",
     "Notice",
+    "OnDemandPriceRow",
     "Operation",
     "OperationStep",
+    "PlacementScore",
+    "PoolFactRow",
     "PoolRow",
+    "PriceCanonical",
+    "PriceCollection",
+    "PriceConsolidated",
+    "PriceCorrection",
     "PriceObservation",
+    "PriceSeries",
+    "PriceSetAside",
     "RecordStream",
     "Resource",
     "Server",

@@ -1,4 +1,4 @@
-"""Pools as last seen, and prices as they came. Shared by all clients."""
+"""Pools as last seen. Shared by all clients."""
 
 from __future__ import annotations
 
@@ -29,17 +29,3 @@ class PoolRow(Base):
     cool_down_reason: Mapped[str] = mapped_column(String(500), default="")
     capacity_failures: Mapped[int] = mapped_column(Integer, default=0)
     notices: Mapped[int] = mapped_column(Integer, default=0)
-
-
-class PriceObservation(Base):
-    """A spot price as it was said: not cleaned, not filled."""
-
-    __tablename__ = "price_observations"
-    __table_args__ = (Index(None, "region", "at"), TABLE)
-
-    zone: Mapped[str] = mapped_column(Ascii(32), primary_key=True)
-    instance_type: Mapped[str] = mapped_column(Ascii(32), primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    source: Mapped[str] = mapped_column(Ascii(32), primary_key=True)  # ec2, agent, file
-    region: Mapped[str] = mapped_column(Ascii(32))
-    usd_per_hour: Mapped[float] = mapped_column(Numeric(12, 6, asdecimal=False))

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from domain import ec2, host
 from domain.adoption import AdoptInput, LaunchSpec, PlanInput
 from domain.autopilot import contract as autopilot
+from domain.market import collecting as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
 from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
 from domain.servers import Handoff, ServerPolicy, ServerRef
@@ -170,6 +171,14 @@ async def _decided(play: Play, *, kept: bool) -> list[str]:
     return await _both(server, (first if kept else second).operation_id)
 
 
+async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
+    """A workflow that a schedule starts and that depends on nothing but its input."""
+    play.stage.cloud = Cloud(Handoff.STATELESS)
+    workflow_id = f"upkeep/{play.name}"
+    await play.client.execute_workflow(workflow, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    return [workflow_id]
+
+
 _K, _H = OperationKind, Handoff
 PATHS: dict[str, Path] = {
     "switch-stateless": lambda play: play.operation(_K.SWITCH, _H.STATELESS),
@@ -207,4 +216,8 @@ PATHS: dict[str, Path] = {
     "autopilot": _autopilot,
     "decision-carried-out": lambda play: _decided(play, kept=True),
     "decision-dropped": lambda play: _decided(play, kept=False),
+    "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpot(REGION)),
+    "collect-on-demand": lambda play: _upkeep(play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemand(REGION)),
+    "collect-scores": lambda play: _upkeep(play, market.COLLECT_SCORES_WORKFLOW, market.CollectScores(REGION, [[]])),
+    "thin-out": lambda play: _upkeep(play, market.THIN_OUT_WORKFLOW, market.ThinOut()),
 }

@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 from domain import ec2, host, planning, records
 from domain.autopilot import contract as autopilot
 from domain.errors import FINAL, Failure
+from domain.market import collecting as market
 from domain.servers import Handoff, ServerPolicy
 from tests.workflows.faults import Fault
 from tests.workflows.records import Records
@@ -339,6 +340,20 @@ class Cloud:
     def reconsider(self, given: autopilot.Reconsider) -> autopilot.Reconsidered:
         return autopilot.Reconsidered(not self.broken_decision, self.broken_decision)
 
+    # --- the market
+
+    def collect_spot(self, given: market.CollectSpot) -> market.Collected:
+        return market.Collected(observed=1)
+
+    def collect_on_demand(self, given: market.CollectOnDemand) -> market.Priced:
+        return market.Priced(asked=1, priced=1)
+
+    def collect_scores(self, given: market.CollectScores) -> market.Scored:
+        return market.Scored(len(given.groups))
+
+    def thin_out(self, given: market.ThinOut) -> market.Thinned:
+        return market.Thinned()
+
     # --- inside
 
     def _by_token(self, token: str) -> str | None:
@@ -424,6 +439,10 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     autopilot.ASK: Cloud.ask,
     autopilot.KEEP_PLAN: Cloud.keep_plan,
     autopilot.RECONSIDER: Cloud.reconsider,
+    market.COLLECT_SPOT: Cloud.collect_spot,
+    market.COLLECT_ON_DEMAND: Cloud.collect_on_demand,
+    market.COLLECT_SCORES: Cloud.collect_scores,
+    market.THIN_OUT: Cloud.thin_out,
 }
 _EXCLUSIVE = frozenset({host.HOST_QUIESCE, host.HOST_RESUME})
 _CHANGES = frozenset(

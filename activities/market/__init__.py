@@ -1,0 +1,1 @@
+"""The market's collection: prices and scores from AWS into the records, and the records' thinning."""

@@ -1,0 +1,28 @@
+"""The market's Temporal schedules. None overlaps itself, and they do not all start at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from activities.schedules import Regular
+from domain.market import collecting as contract
+
+SPOT_EVERY = timedelta(minutes=5)
+SPOT_JITTER = timedelta(minutes=1)
+# The Pricing API's answers change a few times a year; types that are new to a region are priced within hours.
+ON_DEMAND_EVERY = timedelta(hours=6)
+THIN_OUT_EVERY = timedelta(days=1)
+JITTER = timedelta(minutes=30)
+
+
+def schedules(regions: Iterable[str], spot_every: timedelta = SPOT_EVERY) -> list[Regular]:
+    """Two for each region, and one for the upkeep of all."""
+    found = [Regular("market/thin-out", contract.THIN_OUT_WORKFLOW, contract.ThinOut(), THIN_OUT_EVERY, JITTER)]
+    spot, on_demand = contract.COLLECT_SPOT_WORKFLOW, contract.COLLECT_ON_DEMAND_WORKFLOW
+    for region in sorted(set(regions)):
+        jitter = min(SPOT_JITTER, spot_every / 5)
+        found.append(Regular(f"market/spot/{region}", spot, contract.CollectSpot(region), spot_every, jitter))
+        given = contract.CollectOnDemand(region)
+        found.append(Regular(f"market/on-demand/{region}", on_demand, given, ON_DEMAND_EVERY, JITTER))
+    return found

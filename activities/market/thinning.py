@@ -1,0 +1,45 @@
+"""Upkeep of the market's records: partitions rotate, old tiers thin out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+from temporalio import activity
+
+from activities.ec2.pulse import beating
+from activities.market.records import recording
+from db.market import thinning
+from db.market.partitions import RotationBusy
+from db.session import SessionFactory
+from domain.market import collecting as contract
+
+
+class Thinning:
+    def __init__(self, sessions: SessionFactory, engine: Engine) -> None:
+        self._sessions = sessions
+        self._engine = engine
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        return [self.thin_out]
+
+    @activity.defn(name=contract.THIN_OUT, no_thread_cancel_exception=True)
+    def thin_out(self, given: contract.ThinOut) -> contract.Thinned:
+        now = datetime.now(UTC)
+        with recording("thinning out prices"), beating():
+            return contract.Thinned(
+                partitions=self._rotate(now, timedelta(days=given.observations)),
+                consolidated=thinning.thin_consolidated(self._sessions, now, timedelta(days=given.consolidated)),
+                canonical=thinning.thin_canonical(self._sessions, now, timedelta(days=given.canonical)),
+                set_aside=thinning.thin_set_aside(self._sessions, now),
+                corrections=thinning.thin_corrections(self._sessions, now),
+            )
+
+    def _rotate(self, now: datetime, keep: timedelta) -> list[str]:
+        try:
+            return thinning.thin_observations(self._engine, now, keep)
+        except RotationBusy:
+            return []  # another does it at this moment

@@ -1,0 +1,73 @@
+"""On-demand prices, as AWS's Pricing API, its price list, or a file of one's own tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.orm import Session
+
+from db.models import OnDemandPriceRow, PriceSeries
+from domain.market.on_demand import LINUX, OnDemandPrice
+
+# Of several prices valid since the same moment: the API's, then the price list's, then a file's; an estimate last.
+_STRENGTH = {"api": 3, "list": 2, "scaled": 0}
+
+
+def keep_on_demand(session: Session, prices: Iterable[OnDemandPrice], now: datetime) -> int:
+    """Keep them; one that is known is seen again. Returns how many came."""
+    rows = [
+        {
+            "region": one.region,
+            "instance_type": one.instance_type,
+            "platform": one.platform,
+            "valid_from": one.valid_from,
+            "source": one.source,
+            "usd_per_hour": one.usd,
+            "seen_at": now,
+        }
+        for one in prices
+    ]
+    rows.sort(key=lambda row: (row["region"], row["instance_type"], row["valid_from"]))  # one order of locking
+    if rows:
+        new = insert(OnDemandPriceRow)
+        again = new.on_duplicate_key_update(usd_per_hour=new.inserted.usd_per_hour, seen_at=new.inserted.seen_at)
+        session.execute(again, rows)
+    return len(rows)
+
+
+def on_demand_prices(session: Session, region: str, at: datetime, platform: str = LINUX) -> dict[str, Decimal]:
+    """Type -> USD per hour then: of those valid by then the latest, else the earliest that is known at all.
+
+    A price that was first read today is the best guess of last month's: AWS's hardly ever change (all 181
+    types of us-east-1 that are in both lists cost the same in 2019 and in 2026).
+    """
+    row = OnDemandPriceRow
+    query = select(row).where(row.region == region, row.platform == platform)
+    best: dict[str, tuple[tuple[bool, float, int], Decimal]] = {}
+    for found in session.scalars(query):
+        claim = _claim(found, at)
+        if found.instance_type not in best or claim > best[found.instance_type][0]:
+            best[found.instance_type] = claim, found.usd_per_hour
+    return {name: usd for name, (_, usd) in best.items()}
+
+
+def types_to_price(session: Session, region: str, seen_since: datetime, platform: str = LINUX) -> list[str]:
+    """The types with a spot price in the region whose on-demand price the API has not told since then."""
+    row = OnDemandPriceRow
+    known = select(row.instance_type).where(
+        row.region == region, row.platform == platform, row.source == "api", row.seen_at >= seen_since
+    )
+    query = select(PriceSeries.instance_type).where(
+        PriceSeries.region == region, PriceSeries.instance_type.not_in(known)
+    )
+    return sorted(set(session.scalars(query)))
+
+
+def _claim(row: OnDemandPriceRow, at: datetime) -> tuple[bool, float, int]:
+    valid = row.valid_from <= at
+    seconds = row.valid_from.timestamp()
+    return valid, seconds if valid else -seconds, _STRENGTH.get(row.source, 1)

@@ -1,0 +1,42 @@
+"""The pools' reliability record: what we lived through in each, appended once, read by region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.orm import Session
+
+from db.models import PoolFactRow
+from domain.market.pool_facts import FactKind, PoolFact
+from domain.pools import Pool
+
+
+def append_pool_facts(session: Session, facts: Iterable[PoolFact]) -> None:
+    """Write the facts that are not written yet: a `fact_id` stands for what happened, and that stays as it was."""
+    rows = [
+        {
+            "fact_id": fact.fact_id,
+            "region": fact.region,
+            "pool": str(fact.pool),
+            "kind": fact.kind.value,
+            "at": fact.at,
+            "seconds": fact.seconds,
+        }
+        for fact in facts
+    ]
+    if rows:
+        rows.sort(key=lambda row: str(row["fact_id"]))  # one order of locking for all writers
+        session.execute(insert(PoolFactRow).prefix_with("IGNORE"), rows)
+
+
+def pool_facts_since(session: Session, region: str, since: datetime, until: datetime) -> list[PoolFact]:
+    """Every pool's facts of the region from `since` up to, not including, `until`, in the order of time."""
+    row = PoolFactRow
+    query = select(row).where(row.region == region, row.at >= since, row.at < until).order_by(row.at, row.fact_id)
+    return [
+        PoolFact(one.fact_id, one.region, Pool.parse(one.pool), FactKind(one.kind), one.at, one.seconds)
+        for one in session.scalars(query)
+    ]

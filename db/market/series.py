@@ -1,0 +1,70 @@
+"""The pools' series: found, made, and held by whoever writes to their tiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Executable, select
+from sqlalchemy.orm import Session
+
+from db.market.bulk import insert_unknown
+from db.models import PriceSeries
+from domain.market.consolidated import Run
+from domain.market.observed import PoolKey, Source
+
+_COLUMNS = tuple(PriceSeries.__table__.c)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A pool's series and its newest run."""
+
+    id: int
+    region: str
+    zone: str
+    instance_type: str
+    version: int
+    sealed_until: datetime | None
+    tail: Run | None
+
+    @property
+    def pool(self) -> PoolKey:
+        return self.zone, self.instance_type
+
+
+def heads_of(session: Session, pools: Iterable[PoolKey]) -> dict[PoolKey, Head]:
+    """The series of those pools that have one, as last committed."""
+    wanted = set(pools)
+    zones, types = {zone for zone, _ in wanted}, {kind for _, kind in wanted}
+    query = select(*_COLUMNS).where(PriceSeries.zone.in_(zones), PriceSeries.instance_type.in_(types))
+    return {head.pool: head for head in _heads(session, query) if head.pool in wanted}
+
+
+def held(session: Session, regions: Mapping[PoolKey, str]) -> dict[PoolKey, Head]:
+    """The series of the pools, made where missing, and ours until the transaction ends."""
+    known = heads_of(session, regions)
+    missing = sorted(pool for pool in regions if pool not in known)
+    if missing:
+        columns = ("region", "zone", "instance_type", "version", "tail_source", "tail_last_source")
+        insert_unknown(session, "price_series", columns, [(regions[p], *p, 0, "", "") for p in missing])
+        known |= heads_of(session, missing)
+    ids = [head.id for head in known.values()]
+    # One order for all writers: none waits for another that waits for it.
+    query = select(*_COLUMNS).where(PriceSeries.id.in_(ids)).order_by(PriceSeries.id).with_for_update()
+    return {head.pool: head for head in _heads(session, query)}
+
+
+def _heads(session: Session, query: Executable) -> list[Head]:
+    return [
+        Head(row.id, row.region, row.zone, row.instance_type, row.version, row.sealed_until, _tail(row))
+        for row in session.execute(query)
+    ]
+
+
+def _tail(row: Any) -> Run | None:
+    if row.tail_at is None:
+        return None
+    return Run(row.tail_at, row.tail_usd, Source(row.tail_source), row.tail_last_at, Source(row.tail_last_source))

@@ -1,0 +1,224 @@
+"""From what was said to the canonical series, one batch of prices in one transaction.
+
+    admit         what can be true and is new; the pools' series are held from here on
+    observe       the first tier, and what was set aside
+    consolidate   the second tier: the runs near what is new are mended (domain.market.consolidated)
+    canonise      the third tier, its versions, and what of the past is another price now
+
+A batch that comes again, or after others that came later, ends in the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, insert, or_, update
+from sqlalchemy.orm import Session
+
+from db.market import nearby
+from db.market.bulk import insert_rows, insert_unknown
+from db.market.series import Head, heads_of, held
+from db.models import PriceCanonical, PriceConsolidated, PriceSeries, PriceSetAside
+from domain.market.canonical import Span, Step, changed, differing, steps
+from domain.market.consolidated import Run, mend, minute_of
+from domain.market.observed import Known, Point, PoolKey, Reason, Said, SetAside, Sifted, Source, sift
+
+_RUN_COLUMNS = ("series_id", "minute", "at", "usd_per_hour", "source", "last_at", "last_source")
+_STEP_COLUMNS = ("series_id", "from_at", "until_at", "usd_per_hour", "kind", "confidence", "confirmed_at", "source")
+_LONGEST_WORD = 64  # of what was set aside; its digest is of the whole
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is new of each pool, and what was set aside."""
+
+    now: datetime
+    heads: dict[PoolKey, Head]
+    points: dict[PoolKey, list[Point]]
+    set_aside: list[SetAside]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A pool's runs before and after. `next_at`: where the run after these starts, which did not change."""
+
+    head: Head
+    before: Sequence[Run]
+    after: Sequence[Run]
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A part of a pool's canonical past that has another price now."""
+
+    region: str
+    zone: str
+    instance_type: str
+    span: Span
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a batch came to. `newest`: the newest point that was new, of each pool that had one."""
+
+    observed: int = 0
+    set_aside: int = 0
+    changes: list[Change] = field(default_factory=list)
+    newest: dict[PoolKey, Point] = field(default_factory=dict)
+    regions: dict[PoolKey, str] = field(default_factory=dict)
+
+
+def keep_prices(session: Session, said: Iterable[Said], source: Source, known: Known, now: datetime) -> Kept:
+    """All three tiers, mended for what was said. `known.now` None: times were checked by the caller."""
+    batch = admit(session, said, source, known, now)
+    observe(session, batch)
+    changes = canonise(session, consolidate(session, batch), now)
+    return Kept(
+        observed=sum(map(len, batch.points.values())),
+        set_aside=len(batch.set_aside),
+        changes=changes,
+        newest={pool: max(points) for pool, points in batch.points.items()},
+        regions={pool: batch.heads[pool].region for pool in batch.points},
+    )
+
+
+def admit(session: Session, said: Iterable[Said], source: Source, known: Known, now: datetime) -> Batch:
+    """What can be true and is not known yet as its pool's newest price."""
+    sifted = sift(said, source, known)
+    _drop_known(session, sifted)
+    heads = held(session, {pool: sifted.regions[pool] for pool in sifted.points}) if sifted.points else {}
+    batch = Batch(now, heads, sifted.points, sifted.set_aside)
+    for head in heads.values():
+        if head.sealed_until is not None:
+            _seal(batch, head, head.sealed_until)
+    return batch
+
+
+def observe(session: Session, batch: Batch) -> None:
+    columns = ("zone", "instance_type", "at", "source", "usd_per_hour", "region", "seen_at")
+    rows: list[tuple[Any, ...]] = []
+    for pool in sorted(batch.points):
+        region = batch.heads[pool].region
+        rows += [(*pool, at, source, usd, region, batch.now) for at, usd, source in batch.points[pool]]
+    insert_unknown(session, "price_observations", columns, rows)
+    if batch.set_aside:
+        aside = {one.digest: one for one in batch.set_aside}
+        words = [_aside(digest, aside[digest], batch.now) for digest in sorted(aside)]
+        session.execute(insert(PriceSetAside).prefix_with("IGNORE"), words)
+
+
+def consolidate(session: Session, batch: Batch) -> list[Mended]:
+    """Write the runs that differ; return them with what they were."""
+    mended = [_mended(session, batch.heads[pool], points) for pool, points in batch.points.items()]
+    rows: list[tuple[Any, ...]] = []
+    for one in mended:
+        out, put = differing(one.before, one.after)
+        if gone := one.before[out]:
+            first, last = minute_of(gone[0].at), minute_of(gone[-1].at)
+            within = PriceConsolidated.minute.between(first, last)
+            session.execute(delete(PriceConsolidated).where(PriceConsolidated.series_id == one.head.id, within))
+        rows += [(one.head.id, minute_of(run.at), *run) for run in one.after[put]]
+    insert_rows(session, "prices_consolidated", _RUN_COLUMNS, rows)
+    return mended
+
+
+def canonise(session: Session, mended: Sequence[Mended], now: datetime) -> list[Change]:
+    """Write the steps that differ and the pools' newest runs; return, and record, where the price differs."""
+    rows: list[tuple[Any, ...]] = []
+    tails: list[dict[str, Any]] = []
+    changes: list[Change] = []
+    for one in mended:
+        before, after = steps(one.before, one.next_at), steps(one.after, one.next_at)
+        out, put = differing(before, after)
+        _take_out(session, one.head, before[out])
+        if one.head.version and (not before or after[0].from_at < before[0].from_at):
+            _give_way(session, one.head, after[0].from_at, before[0].from_at if before else None)
+        rows += [(one.head.id, *step) for step in after[put]]
+        changes += [Change(one.head.region, *one.head.pool, span) for span in changed(before, after)]
+        if before != after or one.before != one.after:
+            tails.append({"id": one.head.id, "version": one.head.version + (before != after)} | _tail(one))
+    insert_rows(session, "prices_canonical", _STEP_COLUMNS, rows)
+    for values in tails:
+        session.execute(update(PriceSeries).where(PriceSeries.id == values.pop("id")).values(values))
+    _record(session, changes, now)
+    return changes
+
+
+def _drop_known(session: Session, sifted: Sifted) -> None:
+    """EC2 gives the price in force with every answer: what a series ends with is not looked at again."""
+    for pool, head in (heads_of(session, sifted.points) if sifted.points else {}).items():
+        tail = head.tail
+        if tail is None:
+            continue
+        known = {Point(tail.at, tail.usd, tail.source), Point(tail.last_at, tail.usd, tail.last_source)}
+        left = [point for point in sifted.points[pool] if point not in known]
+        if left:
+            sifted.points[pool] = left
+        else:
+            del sifted.points[pool]
+
+
+def _seal(batch: Batch, head: Head, sealed_until: datetime) -> None:
+    points = batch.points[head.pool]
+    for at, usd, source in points:
+        if at < sealed_until:
+            said = Said(head.region, *head.pool, at, usd)
+            batch.set_aside.append(SetAside(said, source, Reason.TOO_OLD))
+    left = [point for point in points if point.at >= sealed_until]
+    if left:
+        batch.points[head.pool] = left
+    else:
+        del batch.points[head.pool]
+
+
+def _mended(session: Session, head: Head, points: list[Point]) -> Mended:
+    low, high = minute_of(min(points).at), minute_of(max(points).at)
+    if head.tail is None or minute_of(head.tail.last_at) < low:
+        near: list[Run] = [head.tail] if head.tail else []
+        return Mended(head, near, mend(near, (), points), None)
+    around = nearby.read(session, head, low, high)
+    return Mended(head, around.runs, mend(around.runs, around.points, points), around.next_at)
+
+
+def _take_out(session: Session, head: Head, gone: Sequence[Step]) -> None:
+    if gone:
+        within = PriceCanonical.from_at.between(gone[0].from_at, gone[-1].from_at)
+        session.execute(delete(PriceCanonical).where(PriceCanonical.series_id == head.id, within))
+
+
+def _give_way(session: Session, head: Head, start: datetime, end: datetime | None) -> None:
+    """Make room from `start` to `end`: the runs before may have been thinned out and their steps not."""
+    ours, from_at, until_at = PriceCanonical.series_id == head.id, PriceCanonical.from_at, PriceCanonical.until_at
+    inside = from_at >= start if end is None else and_(from_at >= start, from_at < end)
+    session.execute(delete(PriceCanonical).where(ours, inside))
+    lasts = or_(until_at.is_(None), until_at > start)
+    session.execute(update(PriceCanonical).where(ours, from_at < start, lasts).values(until_at=start))
+
+
+def _record(session: Session, changes: Sequence[Change], now: datetime) -> None:
+    columns = ("region", "zone", "instance_type", "from_at", "until_at", "recorded_at")
+    rows = [(one.region, one.zone, one.instance_type, one.span.from_at, one.span.until_at, now) for one in changes]
+    insert_rows(session, "price_corrections", columns, rows)
+
+
+def _tail(one: Mended) -> dict[str, Any]:
+    """The pool's newest run: among these, unless another follows them."""
+    run = one.after[-1] if one.next_at is None else one.head.tail
+    assert run is not None  # what follows is a run
+    return {
+        "tail_at": run.at,
+        "tail_usd": run.usd,
+        "tail_source": run.source.value,
+        "tail_last_at": run.last_at,
+        "tail_last_source": run.last_source.value,
+    }
+
+
+def _aside(digest: str, one: SetAside, now: datetime) -> dict[str, Any]:
+    region, zone, kind, at, price, currency = (str(word)[:_LONGEST_WORD] for word in one.said)
+    said = {"region": region, "zone": zone, "instance_type": kind, "at": at, "price": price, "currency": currency}
+    return said | {"id": digest, "source": one.source.value, "reason": one.reason.value, "seen_at": now}
