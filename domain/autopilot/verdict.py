@@ -70,9 +70,7 @@ class Verdict:
 
 _CHANGES = frozenset({Kind.MOVE, Kind.ON_DEMAND, Kind.REPLICA, Kind.DROP_REPLICA})
 _REPLICA = frozenset({Kind.REPLICA, Kind.DROP_REPLICA})
-_URGENT = frozenset(
-    {Reason.LOST, Reason.GUARDED, Reason.RISK_AVERTED, Reason.REPLICA_LOST, Reason.SPOT_TOO_RISKY, Reason.NO_SPOT}
-)
+_URGENT = frozenset({Reason.LOST, Reason.RISK_AVERTED, Reason.REPLICA_LOST, Reason.SPOT_TOO_RISKY, Reason.NO_SPOT})
 WEEK = timedelta(days=7)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.deciding.facts import Needs, Offer
@@ -11,21 +11,48 @@ from domain.deciding.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)
+class Rated:
+    """An offer and its risk, whoever wants it."""
+
+    pool: str
+    zone: str
+    price_usd: float
+    typical_change: float  # of its price, relative
+    hazard_per_h: float  # losses per hour, as foreseen
+    up: bool
+    up_h: float
+    blocked: str
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """One candidate: what it costs to be in. USD per hour."""
 
-    pool: str
-    price_usd: float
-    hazard_per_h: float  # losses per hour
-    cost_usd: float  # price, and hazard times the cost of a loss
-    entry_usd: float  # the same with the caution that entering asks for
-    up: bool
-    typical_change: float = 0.0  # of its price, relative
-    blocked: str = ""
+    rated: Rated
+    hazard_per_h: float  # with the caution that experience teaches
+    risk_usd: float  # hazard times the cost of a loss
+    cost_usd: float  # price and risk
 
     @property
-    def open(self) -> bool:
-        return self.up and not self.blocked
+    def pool(self) -> str:
+        return self.rated.pool
+
+    @property
+    def price_usd(self) -> float:
+        return self.rated.price_usd
+
+    @property
+    def entry_usd(self) -> float:
+        """What has to be below on-demand for the pool to be entered; entering and staying are reckoned alike."""
+        return self.cost_usd
+
+    @property
+    def up(self) -> bool:
+        return self.rated.up
+
+    @property
+    def blocked(self) -> str:
+        return self.rated.blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +61,13 @@ class Appraisal:
 
     at_h: float
     needs: Needs
-    ranked: tuple[Figures, ...]  # every pool, by entry cost
+    ranked: Sequence[Figures]  # every pool, the least cost first
     by_pool: Mapping[str, Figures]
+    open: Sequence[Figures]  # of the ranked, those that may be entered
 
-    def best(self, *without: str) -> Figures | None:
+    def best(self, barred: Collection[str] = (), other_than: str = "") -> Figures | None:
         """The cheapest that may be entered, other than these."""
-        return next((one for one in self.ranked if one.open and one.pool not in without), None)
+        return next((one for one in self.open if one.pool != other_than and one.pool not in barred), None)
 
 
 def hazard(offer: Offer, tuning: Tuning) -> float:
@@ -50,15 +78,43 @@ def hazard(offer: Offer, tuning: Tuning) -> float:
     return tuning.shape.rate(record.up_h) * own * shared
 
 
-def appraise(offers: Iterable[Offer], needs: Needs, at_h: float, tuning: Tuning) -> Appraisal:
-    found = [_figures(offer, needs, tuning) for offer in offers]
-    found.sort(key=lambda one: (one.entry_usd, one.pool))
-    return Appraisal(at_h, needs, tuple(found), {one.pool: one for one in found})
+def rate(offers: Iterable[Offer], tuning: Tuning) -> list[Rated]:
+    return [
+        Rated(
+            pool=offer.pool,
+            zone=offer.zone,
+            price_usd=offer.price.usd,
+            typical_change=offer.price.typical_change(tuning.noise_changes, tuning.noise_size),
+            hazard_per_h=hazard(offer, tuning),
+            up=offer.reliability.up,
+            up_h=offer.reliability.up_h,
+            blocked=offer.blocked,
+        )
+        for offer in offers
+    ]
 
 
-def _figures(offer: Offer, needs: Needs, tuning: Tuning) -> Figures:
-    usd, rate = offer.price.usd, hazard(offer, tuning)
-    risk = rate * needs.loss_usd
-    change = offer.price.typical_change(tuning.noise_changes, tuning.noise_size)
-    up, blocked = offer.reliability.up, offer.blocked
-    return Figures(offer.pool, usd, rate, usd + risk, usd + tuning.caution * risk, up, change, blocked)
+def caution(tuning: Tuning, losses: float = 0.0, expected: float = 0.0) -> float:
+    """How many times the foreseen risk to reckon with, after so many losses where so many were expected."""
+    suffered = tuning.caution_losses + losses
+    return (suffered + tuning.caution_deviations * math.sqrt(suffered)) / (tuning.caution_losses + expected)
+
+
+def appraise(
+    offers: Iterable[Offer], needs: Needs, at_h: float, tuning: Tuning, learnt: float | None = None
+) -> Appraisal:
+    """`learnt`: the caution that experience teaches; None: nothing was learnt yet."""
+    return appraise_rated(rate(offers, tuning), needs, at_h, caution(tuning) if learnt is None else learnt)
+
+
+def appraise_rated(rated: Iterable[Rated], needs: Needs, at_h: float, learnt: float) -> Appraisal:
+    """The same of offers that are rated already, as they are for servers with other needs."""
+    ranked = [_figures(one, learnt * one.hazard_per_h, needs.loss_usd) for one in rated]
+    ranked.sort(key=lambda one: (one.cost_usd, one.rated.pool))
+    candidates = [one for one in ranked if one.rated.up and not one.rated.blocked]
+    return Appraisal(at_h, needs, ranked, {one.rated.pool: one for one in ranked}, candidates)
+
+
+def _figures(one: Rated, hazard_per_h: float, loss_usd: float) -> Figures:
+    risk = hazard_per_h * loss_usd
+    return Figures(one, hazard_per_h, risk, one.price_usd + risk)

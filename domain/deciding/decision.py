@@ -25,11 +25,13 @@ class Reason(StrEnum):
     LOST = "lost"  # its pool is gone: wherever it is cheapest
     SPOT_TOO_RISKY = "spot_too_risky"  # on-demand costs less than any pool with its risk
     NO_SPOT = "no_spot"  # no pool is up and open
-    GUARDED = "guarded"  # the policy has lost money here of late, see guard
+    CROWDED = "crowded"  # a pool would do, but the client's limit for it or for its zone is reached
+    ON_DEMAND_SHARE = "on_demand_share"  # the client wants this part of its fleet on on-demand
     RISK_AVERTED = "risk_averted"  # a replica averts more than it costs
     RISK_PASSED = "risk_passed"
     REPLICA_LOST = "replica_lost"
     ALWAYS_REPLICA = "always_replica"
+    NOT_WANTED = "not_wanted"  # the server's policy asks for no replica
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from enum import StrEnum
 from domain.deciding.pricing import PriceRecord
 from domain.deciding.reliability import Reliability
 
+WAYS_BACK = 0.5  # part of the losses after which there is only on-demand, and a way back to pay for
+
 
 class ReplicaMode(StrEnum):
     NONE = "none"
@@ -29,14 +31,19 @@ class Needs:
     replica: ReplicaMode = ReplicaMode.NONE
 
     @property
+    def outage_usd(self) -> float:
+        """Cost of the outage of one loss."""
+        return self.outage_usd_per_h * self.loss_outage_h
+
+    @property
     def way_back_usd(self) -> float:
-        """What the overlap costs that brings a server back to spot after a loss."""
+        """What the overlap costs that brings a server from on-demand back to spot."""
         return self.overlap_h * self.on_demand_usd if math.isfinite(self.on_demand_usd) else 0.0
 
     @property
     def loss_usd(self) -> float:
-        """Cost of one loss: the outage, and the way back."""
-        return self.outage_usd_per_h * self.loss_outage_h + self.way_back_usd
+        """Cost of one loss: its outage, and the way back from on-demand where there is nothing else."""
+        return self.outage_usd + WAYS_BACK * self.way_back_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Offer:
     reliability: Reliability
     tightness: float = 0.0  # of capacity in its region, see reliability
     blocked: str = ""  # why it must not be entered now: cool-down, limits; empty: it may be
+    zone: str = ""  # for limits per zone
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,87 +9,98 @@ multiple of the move's cost before that place is lost or the prices change again
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from domain.deciding.appraisal import Appraisal, Figures
 from domain.deciding.decision import Decision, Kind, Reason
-from domain.deciding.facts import Placement
+from domain.deciding.facts import Needs, Placement
 from domain.deciding.tuning import Tuning
 
 
-def decide(placed: Placement, market: Appraisal, tuning: Tuning, *, guarded: bool = False) -> Decision:
-    """`guarded`: spot does not pay in this market (see guard): on-demand, until it does."""
+def decide(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()) -> Decision:
+    """`barred`: pools that this server must not enter now, though others may; see fleet."""
     if placed.pool == market.needs.on_demand_pool:
-        return _from_on_demand(placed, market, tuning, guarded)
+        return _from_on_demand(placed, market, tuning, barred)
     now = market.by_pool.get(placed.pool)
     if now is None or not now.up:
-        return _after_loss(market, guarded)
-    if guarded:
-        return _leave(now, market, Reason.GUARDED)
-    return _from_spot(placed, now, market, tuning)
+        return _after_loss(market, tuning, barred)
+    return _from_spot(placed, now, market, tuning, barred)
 
 
-def _after_loss(market: Appraisal, guarded: bool) -> Decision:
-    needs, best = market.needs, market.best()
-    if guarded:
-        return Decision(Kind.ON_DEMAND, needs.on_demand_pool, Reason.GUARDED)
+def _after_loss(market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
+    needs, best = market.needs, market.best(barred)
     if best is None and math.isinf(needs.on_demand_usd):
         return Decision(Kind.WAIT, "", Reason.NO_SPOT)
     if best is None:
         return Decision(Kind.ON_DEMAND, needs.on_demand_pool, Reason.NO_SPOT, cost_then_usd=needs.on_demand_usd)
-    if best.entry_usd < needs.on_demand_usd:
-        return Decision(Kind.MOVE, best.pool, Reason.LOST, cost_then_usd=best.cost_usd)
-    return Decision(Kind.ON_DEMAND, needs.on_demand_pool, Reason.SPOT_TOO_RISKY, best.entry_usd, needs.on_demand_usd)
+    for one in market.open:
+        if one.pool not in barred and (one.cost_usd < needs.on_demand_usd or _worth_a_try(one, needs, tuning)):
+            return Decision(Kind.MOVE, one.pool, Reason.LOST, cost_then_usd=one.cost_usd)
+    return Decision(Kind.ON_DEMAND, needs.on_demand_pool, Reason.SPOT_TOO_RISKY, best.cost_usd, needs.on_demand_usd)
 
 
-def _from_on_demand(placed: Placement, market: Appraisal, tuning: Tuning, guarded: bool) -> Decision:
-    needs, best = market.needs, market.best()
-    if guarded or best is None:
-        reason = Reason.GUARDED if guarded else Reason.NO_SPOT
-        return Decision(Kind.WAIT, placed.pool, reason, needs.on_demand_usd)
-    move = needs.overlap_h * needs.on_demand_usd
-    figures = (needs.on_demand_usd, best.entry_usd, move)
-    if best.entry_usd >= needs.on_demand_usd:
+def _worth_a_try(one: Figures, needs: Needs, tuning: Tuning) -> bool:
+    """Whether to go to a pool that is too young at once, rather than by way of on-demand.
+
+    That saves the move back, if the pool lives until it is old enough to be entered, and its lower price
+    meanwhile; it risks one more outage. The hazard is scale * (age) ** -power, so the age comes in closed
+    form, and with it the chance to get there; the time in the pool is reckoned with an even hazard.
+    """
+    saving, shape = needs.on_demand_usd - one.price_usd, tuning.shape
+    if saving <= 0 or one.hazard_per_h <= 0 or not tuning.at_once:
+        return False
+    age = one.rated.up_h + shape.offset_h
+    lasts = age * math.pow(one.risk_usd / saving, 1 / shape.power) - age
+    foreseen = one.hazard_per_h / shape.rate(one.rated.up_h) * shape.expected(one.rated.up_h, one.rated.up_h + lasts)
+    lost = -math.expm1(-foreseen)
+    return (1 - lost) * needs.way_back_usd + saving * lasts * lost / foreseen > lost * needs.outage_usd
+
+
+def _from_on_demand(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
+    needs, best = market.needs, market.best(barred)
+    if best is None:
+        return Decision(Kind.WAIT, placed.pool, Reason.NO_SPOT, needs.on_demand_usd)
+    move = needs.way_back_usd
+    figures = (needs.on_demand_usd, best.cost_usd, move)
+    if best.cost_usd >= needs.on_demand_usd:
         return Decision(Kind.WAIT, placed.pool, Reason.SPOT_TOO_RISKY, *figures)
     if _too_soon(placed, market):
         return Decision(Kind.WAIT, placed.pool, Reason.MINIMUM_STAY, *figures)
     # What a loss costs holds the way back to spot, so the stay is not cut short by the hazard once more.
-    if (needs.on_demand_usd - best.entry_usd) * tuning.horizon_h <= tuning.margin * move:
+    if (needs.on_demand_usd - best.cost_usd) * tuning.horizon_h <= tuning.margin * move:
         return Decision(Kind.WAIT, placed.pool, Reason.NOT_PAID_BACK, *figures)
     return Decision(Kind.MOVE, best.pool, Reason.CHEAPER, *figures)
 
 
-def _from_spot(placed: Placement, now: Figures, market: Appraisal, tuning: Tuning) -> Decision:
-    best = market.best(now.pool)
-    if best is None or best.entry_usd >= now.cost_usd:
-        return Decision(Kind.STAY, now.pool, Reason.BEST_ALREADY, now.cost_usd, best.entry_usd if best else 0.0)
-    gain, move = now.cost_usd - best.entry_usd, market.needs.overlap_h * now.price_usd
-    figures = (now.cost_usd, best.entry_usd, move)
+def _from_spot(placed: Placement, now: Figures, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
+    best = market.best(barred, now.pool)
+    if best is None or best.cost_usd >= now.cost_usd:
+        return Decision(Kind.STAY, now.pool, Reason.BEST_ALREADY, now.cost_usd, best.cost_usd if best else 0.0)
+    gain, move = _gain(now, best, tuning), market.needs.overlap_h * now.price_usd
+    figures = (now.cost_usd, best.cost_usd, move)
     if _too_soon(placed, market):
         return Decision(Kind.STAY, now.pool, Reason.MINIMUM_STAY, *figures)
-    if gain < _least_gain(now, best, tuning):
+    if gain <= tuning.noise * _usual_change(now, best):
         return Decision(Kind.STAY, now.pool, Reason.GAIN_TOO_SMALL, *figures)
-    if not _pays(gain, move, best, tuning):
+    if gain * _lasts(best, tuning) <= tuning.margin * move:
         return Decision(Kind.STAY, now.pool, Reason.NOT_PAID_BACK, *figures)
     return Decision(Kind.MOVE, best.pool, Reason.CHEAPER, *figures)
-
-
-def _leave(now: Figures, market: Appraisal, reason: Reason) -> Decision:
-    needs = market.needs
-    move = needs.overlap_h * now.price_usd
-    return Decision(Kind.ON_DEMAND, needs.on_demand_pool, reason, now.cost_usd, needs.on_demand_usd, move)
 
 
 def _too_soon(placed: Placement, market: Appraisal) -> bool:
     return market.at_h - placed.since_h < market.needs.minimum_stay_h
 
 
-def _least_gain(now: Figures, best: Figures, tuning: Tuning) -> float:
-    """Below it, the next change of either price may undo the gain; USD per hour."""
-    usual = now.typical_change * now.price_usd + best.typical_change * best.price_usd
-    return max(tuning.least_gain * now.price_usd, tuning.noise * usual)
+def _gain(now: Figures, best: Figures, tuning: Tuning) -> float:
+    """USD per hour that a move is believed to bring: all of the price, a part of the risk."""
+    return now.price_usd - best.price_usd + tuning.risk_believed * (now.risk_usd - best.risk_usd)
 
 
-def _pays(gain: float, move: float, best: Figures, tuning: Tuning) -> bool:
-    """Whether the gain over the time one can expect to stay covers the move, with a margin."""
-    stay = min(tuning.horizon_h, 1 / best.hazard_per_h) if best.hazard_per_h else tuning.horizon_h
-    return gain * stay > tuning.margin * move
+def _usual_change(now: Figures, best: Figures) -> float:
+    """USD per hour by which the next change of either price may undo a gain."""
+    return now.rated.typical_change * now.price_usd + best.rated.typical_change * best.price_usd
+
+
+def _lasts(best: Figures, tuning: Tuning) -> float:
+    """Hours one can expect to stay there."""
+    return min(tuning.horizon_h, 1 / best.hazard_per_h) if best.hazard_per_h else tuning.horizon_h

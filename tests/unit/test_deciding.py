@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deciding.appraisal import Appraisal, appraise, hazard
+from domain.deciding.appraisal import Appraisal, appraise, hazard, rate
 from domain.deciding.decision import Decision, Kind, Reason
+from domain.deciding.experience import Experience, learn
 from domain.deciding.facts import Needs, Offer, Placement
-from domain.deciding.guard import begin, follow
 from domain.deciding.policy import decide
 from domain.deciding.pricing import PriceRecord, reprice
 from domain.deciding.reliability import SHAPE, OutOfOrder, Reliability, first_seen, tightness, update
@@ -33,8 +33,8 @@ def market(*offers: Offer, needs: Needs = NEEDS) -> Appraisal:
     return appraise(offers, needs, 0.0, DEFAULT)
 
 
-def decided(pool: str, appraisal: Appraisal, *, guarded: bool = False, since_h: float = -100.0) -> Decision:
-    return decide(Placement(pool, since_h), appraisal, DEFAULT, guarded=guarded)
+def decided(pool: str, appraisal: Appraisal, *, since_h: float = -100.0) -> Decision:
+    return decide(Placement(pool, since_h), appraisal, DEFAULT)
 
 
 # --- entering spot
@@ -104,7 +104,7 @@ def test_where_prices_change_a_lot_a_gain_has_to_be_larger() -> None:
     restless = PriceRecord(0.0, 0.29, changes=100.0, moved=10.0)
     appraisal = market(offer(usd=0.3), replace(offer(B), price=restless), needs=NO_OUTAGE)
     assert decided(A, appraisal).reason is Reason.GAIN_TOO_SMALL
-    calm = market(offer(usd=0.3), offer(B, usd=0.29), needs=NO_OUTAGE)
+    calm = market(offer(usd=0.3), offer(B, usd=0.29), needs=replace(NO_OUTAGE, overlap_h=0.0))
     assert decided(A, calm).kind is Kind.MOVE
 
 
@@ -139,31 +139,31 @@ def test_a_decision_is_a_function_of_its_facts(usd: float, up_h: float, up: bool
     assert once(some, other) == once(some, other) == once(other, some)
 
 
-# --- the guard
+# --- caution that is learnt
 
 
-def test_a_guarded_server_leaves_spot_and_does_not_enter_it() -> None:
-    appraisal = market(offer())
-    assert decided(A, appraisal, guarded=True).reason is Reason.GUARDED
-    assert decided(ON_DEMAND, appraisal, guarded=True).kind is Kind.WAIT
-    assert decided("", appraisal, guarded=True).pool == ON_DEMAND
+def test_caution_grows_where_more_is_lost_than_foreseen_and_fades_where_less_is() -> None:
+    blank = Experience(0.0).caution(DEFAULT)
+    assert _caution(up_h=1.0, down_h=0.2) > blank
+    assert _caution(up_h=500.0, down_h=0.2) < blank
 
 
-def test_the_guard_closes_where_the_policy_keeps_losing_and_not_where_it_saves() -> None:
-    assert _guarded(up_h=5.0, down_h=0.2)
-    assert not _guarded(up_h=500.0, down_h=0.2)
+def test_a_pool_that_is_not_looked_at_any_more_is_no_loss() -> None:
+    before = learn(Experience(0.0), rate([offer()], DEFAULT), NEEDS, 0.0, DEFAULT)
+    assert before.held
+    assert learn(before, [], NEEDS, 1.0, DEFAULT).losses == 0.0
 
 
-def _guarded(up_h: float, down_h: float) -> bool:
-    """Up and down by turns for ten days, seen every six minutes."""
-    needs = replace(NEEDS, outage_usd_per_h=30.0)
-    tuning = replace(DEFAULT, own=0.0, absence=0.0, caution=0.3)  # a policy that does not learn
-    record, guard = first_seen(0.0, True), begin(needs, 0.0)
+def _caution(up_h: float, down_h: float) -> float:
+    """Up and down by turns for ten days, seen every six minutes, by who foresees by a pool's age alone."""
+    tuning = replace(DEFAULT, own=0.0, absence=0.0)
+    record, experience = first_seen(0.0, True), Experience(0.0)
     for step in range(1, 2400):
         at_h = step / 10
         record = update(record, at_h, at_h % (up_h + down_h) < up_h)
-        guard = follow(guard, appraise([Offer(A, PriceRecord(0.0, 0.3), record)], needs, at_h, tuning), tuning)
-    return guard.closed(needs, tuning)
+        rated = rate([Offer(A, PriceRecord(0.0, 0.3), record)], tuning)
+        experience = learn(experience, rated, NEEDS, at_h, tuning)
+    return experience.caution(tuning)
 
 
 # --- records
