@@ -16,10 +16,10 @@ COLLECT_ON_DEMAND = "market_collect_on_demand"  # CollectOnDemand -> Priced; the
 COLLECT_SCORES = "market_collect_scores"  # CollectScores -> Scored; the same
 THIN_OUT = "market_thin_out"  # ThinOut -> Thinned; Unavailable
 
-COLLECT_SPOT_WORKFLOW = "CollectSpotPrices"
-COLLECT_ON_DEMAND_WORKFLOW = "CollectOnDemandPrices"
-COLLECT_SCORES_WORKFLOW = "CollectPlacementScores"
-THIN_OUT_WORKFLOW = "ThinOutPrices"
+COLLECT_SPOT_WORKFLOW = "CollectSpotWorkflow"
+COLLECT_ON_DEMAND_WORKFLOW = "CollectOnDemandWorkflow"
+COLLECT_SCORES_WORKFLOW = "CollectScoresWorkflow"
+THIN_OUT_WORKFLOW = "ThinOutWorkflow"
 
 # Accounts that still have EC2-Classic see VPC prices under a name of their own.
 LINUX_PRODUCTS = (LINUX, f"{LINUX} (Amazon VPC)")
