@@ -1,0 +1,90 @@
+import { Link } from "react-router";
+import { agentOnline, rowState, type FleetRow } from "../../model/fleet";
+import { againstOnDemand, below, price } from "../../model/money";
+import { kindName, statusBadge } from "../../model/words";
+import { Badge } from "../../ui/Badge";
+import { Ago, Elapsed, Until } from "../../ui/Elapsed";
+import { useNow } from "../../ui/now";
+
+export function State({ row }: { row: FleetRow }) {
+  const state = rowState(row);
+  return (
+    <div className="cell">
+      <Badge label={state.label} tone={state.tone} />
+      <small className="muted truncate">
+        {state.since && <Elapsed since={state.since} />}
+        {state.detail && <> {state.detail}</>}
+        {!state.since && !state.detail && row.replica && <>with replica</>}
+        {row.deadline && (
+          <span className="tone-warn">
+            {" "}
+            ends in <Until at={row.deadline} />
+          </span>
+        )}
+        {!row.deadline && row.decisionId && <span className="tone-warn"> decision waits</span>}
+      </small>
+    </div>
+  );
+}
+
+export function Agent({ row }: { row: FleetRow }) {
+  const now = useNow();
+  const online = agentOnline(row, now);
+  if (!row.primary?.agentSeenAt) return <span className="agent">never seen</span>;
+  return (
+    <span className="agent" data-online={online}>
+      {online ? "online" : <Ago at={row.primary.agentSeenAt} />}
+    </span>
+  );
+}
+
+export function Price({ row }: { row: FleetRow }) {
+  const now = row.primary?.usdPerHour;
+  const part = below(now, row.onDemandUsdPerHour);
+  return (
+    <div className="cell">
+      <span>
+        <b>{price(now)}</b>{" "}
+        {row.onDemandUsdPerHour !== null && <span className="muted">of {price(row.onDemandUsdPerHour)}</span>}
+      </span>
+      <small className={part !== null && part > 0.005 ? "tone-good" : "muted"}>{againstOnDemand(part)}</small>
+    </div>
+  );
+}
+
+const LEVEL_WORDS = { low: "Low", medium: "Medium", high: "High", unknown: "Not known" } as const;
+
+export function RiskMeter({ row }: { row: FleetRow }) {
+  const level = row.risk?.level ?? "unknown";
+  if (!row.risk) return <span className="muted">—</span>;
+  return (
+    <div className="cell" title={row.risk.reason}>
+      <span className="risk" data-level={level}>
+        <i aria-hidden />
+        <i aria-hidden />
+        <i aria-hidden />
+        {LEVEL_WORDS[level]}
+      </span>
+      <small className="muted truncate">{row.risk.reason}</small>
+    </div>
+  );
+}
+
+export function LastOperation({ row }: { row: FleetRow }) {
+  const { last } = row;
+  if (!last) return <span className="muted">—</span>;
+  const badge = statusBadge(last.outcome);
+  return (
+    <div className="cell">
+      <Link to={`/operations/${last.operationId}`} className="above">
+        {kindName(last.kind)}
+      </Link>
+      <small className="truncate">
+        <span className={`tone-${badge.tone}`}>{badge.label.toLowerCase()}</span>{" "}
+        <span className="muted">
+          <Ago at={last.at} />
+        </span>
+      </small>
+    </div>
+  );
+}
