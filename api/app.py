@@ -22,7 +22,19 @@ from api.limits import BodyLimit
 from api.logs import REQUEST_ID, RequestLog
 from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.refusals import RETRY_AFTER, problem_of
-from api.routes import agents, clients, decisions, events, health, instances, operations, pools, servers, switching
+from api.routes import (
+    agents,
+    clients,
+    decisions,
+    events,
+    health,
+    instances,
+    operations,
+    pools,
+    servers,
+    session,
+    switching,
+)
 from api.services import Services
 from db.queries.paging import BadCursor
 from db.session import is_unreachable
@@ -30,6 +42,7 @@ from db.session import is_unreachable
 log = logging.getLogger(__name__)
 
 _ROUTERS: tuple[APIRouter, ...] = (
+    session.router,
     clients.router,
     servers.router,
     switching.router,
