@@ -15,11 +15,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import problems
+from api import problems, reference
 from api.availability import announce
 from api.gateway import OperationsError
+from api.guards import Guards
 from api.limits import BodyLimit
 from api.logs import REQUEST_ID, RequestLog
+from api.page import PageRoute
 from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.refusals import RETRY_AFTER, problem_of
 from api.routes import (
@@ -60,24 +62,38 @@ _KIND_OF_STATUS: dict[int, ProblemKind] = {
 }
 
 
-def create_app(services: Services) -> FastAPI:
-    """The API over these services; nothing is contacted before the first request or the lifespan."""
+def create_app(services: Services | None) -> FastAPI:
+    """The API over these services; nothing is contacted before the first request or the lifespan.
+
+    Without services it can say what it is, and answer nothing.
+    """
     app = FastAPI(
         title="Spot Optimizer",
         version="1",
         description="Keeps long-running EC2 servers on the cheapest capacity that is safe for them.",
         lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
         responses={"default": _problem_response()},
     )
     app.state.services = services
     for router in _ROUTERS:
         app.include_router(router, prefix="/api")
     app.include_router(health.router)
+    app.include_router(reference.router)
+    _add_page(app, services)
     _add_error_answers(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog, on_error=_unexpected_answer)
+    app.add_middleware(Guards)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
+
+
+def _add_page(app: FastAPI, services: Services | None) -> None:
+    """Last, as it takes what no other route took. Without services (for the document alone) there is none."""
+    if services is not None:
+        app.router.routes.append(PageRoute(services.settings.dashboard_dir))
 
 
 @asynccontextmanager

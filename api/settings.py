@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     agent_temporal_address: str = ""
     identity_certificate: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
     https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
