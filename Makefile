@@ -7,7 +7,7 @@ python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard up down status clean demo test check format lock bench
+.PHONY: help setup dashboard openapi up down status clean demo test check format lock bench
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,9 @@ setup: ## .venv with every package of requirements/dev.lock
 
 dashboard: setup ## the web page, built when its sources have changed
 	@bash stack/dashboard.sh build
+
+openapi: setup ## dashboard/openapi.json, of which the types of the page are made
+	@$(python) -m api.openapi dashboard/openapi.json
 
 up: setup ## start everything in the background and print where it is
 	@bash stack/dashboard.sh try
