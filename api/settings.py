@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
+
+from api.tokens import digest_of
 
 SIGNING_KEY_BYTES = 32  # HS256 asks for a key as long as its digest, RFC 7518 section 3.2
 
@@ -29,6 +32,8 @@ class Settings(BaseSettings):
     agent_temporal_address: str = ""
     identity_certificate: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
+    https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
 
@@ -47,6 +52,11 @@ class Settings(BaseSettings):
         if len(token.get_secret_value()) < 16:
             raise ValueError("needs at least 16 characters; make one with `openssl rand -hex 32`")
         return token
+
+    @cached_property
+    def admin_digest(self) -> str:
+        """Of the admin's token; empty: there is none."""
+        return digest_of(self.admin_token.get_secret_value()) if self.admin_token else ""
 
     @property
     def database_address(self) -> str:

@@ -139,7 +139,7 @@ for _path in ("/promote", "/replica/promote"):
         methods=["POST"],
         status_code=202,
         responses=documented(*_ALWAYS, NO_REPLICA),
-        name=f"promote{_path.replace('/', '_')}",
+        name="promote" if _path == "/promote" else "promote_replica",
         include_in_schema=_path == "/promote",
     )
 
