@@ -45,7 +45,7 @@ export async function request<T>(method: string, path: string, options: Options 
   const answer = await send(method, path, options);
   if (!answer.ok) {
     const problem = await problemOf(answer);
-    if (problem.status === 401 && !options.token) signedOut();
+    if (problem.status === 401 && credentials.csrf) signedOut();
     throw problem;
   }
   return (answer.status === 204 ? undefined : await answer.json()) as T;

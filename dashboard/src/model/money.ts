@@ -39,3 +39,10 @@ export function againstOnDemand(part: number | null): string {
   if (rounded === 0) return "at on-demand";
   return rounded > 0 ? `${rounded}% below on-demand` : `${-rounded}% above on-demand`;
 }
+
+/** `saves $0.0540/h`, `costs $0.0120/h more`. */
+export function againstBefore(before: number, after: number): string {
+  const less = before - after;
+  if (!before || Math.abs(less) < 0.00005) return "";
+  return less > 0 ? `saves ${hourly(less)}` : `costs ${hourly(-less)} more`;
+}

@@ -8,37 +8,80 @@ import { Stat } from "../../ui/Stat";
 
 /** Both questions on the first screen: what needs me, and what do we save. */
 export function Totals({ rows }: { rows: FleetRow[] | undefined }) {
-  const now = useNow();
-  const { data } = useSummary();
-  const servers = rows?.length ?? data?.servers;
-  const online = rows?.filter((row) => agentOnline(row, now)).length ?? data?.agentsOnline;
-  const moving = rows?.filter((row) => rowState(row).tone === "busy").length ?? data?.inProgress;
-  const attention = Math.max(rows?.filter((row) => rowState(row).tone === "bad").length ?? 0, data?.needsAttention ?? 0);
-  const waiting = data?.decisionsWaiting ?? 0;
-  const calm = attention + waiting === 0;
   return (
     <dl className="stats" aria-label="The fleet in figures">
+      <NeedsYou rows={rows} />
+      <Motion rows={rows} />
+      <Savings />
+      <Record />
+    </dl>
+  );
+}
+
+/** Counted from the rows: they are as live as the table below. */
+function NeedsYou({ rows }: { rows: FleetRow[] | undefined }) {
+  const troubled = rows?.filter((row) => rowState(row).tone === "bad").length ?? 0;
+  const waiting = rows?.filter((row) => row.decisionId).length ?? 0;
+  const calm = troubled + waiting === 0;
+  const words = waiting ? `${waiting} decision${waiting === 1 ? " waits" : "s wait"}` : "show them";
+  return (
+    <Stat
+      name="Needs attention"
+      value={rows && troubled + waiting}
+      tone={calm ? "good" : troubled ? "bad" : "warn"}
+      more={calm ? "all is well" : <Link to="/?view=attention">{words}</Link>}
+    />
+  );
+}
+
+function Motion({ rows }: { rows: FleetRow[] | undefined }) {
+  const now = useNow();
+  const moving = rows?.filter((row) => rowState(row).tone === "busy").length;
+  const online = rows?.filter((row) => agentOnline(row, now)).length;
+  return (
+    <>
       <Stat
-        name="Needs attention"
-        value={rows && attention + waiting}
-        tone={calm ? "good" : "bad"}
-        more={calm ? "all is well" : <Link to="/?view=attention">{waiting ? `${waiting} decisions wait` : "show them"}</Link>}
+        name="In progress"
+        value={moving}
+        tone={moving ? "busy" : undefined}
+        more={moving ? <Link to="/?view=moving">show them</Link> : "nothing moves"}
       />
-      <Stat name="In progress" value={moving} tone={moving ? "busy" : undefined} more={moving ? <Link to="/?view=moving">show them</Link> : "nothing moves"} />
-      <Stat name="Servers" value={servers} more={online === undefined ? undefined : `${online} agents online`} />
-      <Stat name="Saved this hour" value={data && usd(data.savedHour)} more="against on-demand" />
-      <Stat name="Saved today" value={data && usd(data.savedDay)} more={<Link to="/savings">by server</Link>} />
-      <Stat name="Saved this month" value={data && usd(data.savedMonth)} more="replicas deducted" />
+      <Stat name="Servers" value={rows?.length} more={rows && `${online} agents online`} />
+    </>
+  );
+}
+
+function Savings() {
+  const { data } = useSummary();
+  return (
+    <>
+      <Stat name="Saved this hour" value={data && usd(data.saved.hour.saved_usd)} more="against on-demand" />
+      <Stat name="Saved today" value={data && usd(data.saved.day.saved_usd)} more={<Link to="/savings">by server</Link>} />
       <Stat
-        name="Switches that succeed"
-        value={data && (data.switchSuccess === null ? null : percent(data.switchSuccess, 0))}
-        more={data?.switches === undefined ? "last 30 days" : `of ${data.switches} in 30 days`}
+        name="Saved this month"
+        value={data && usd(data.saved.month.saved_usd)}
+        tone={data && data.saved.month.saved_usd > 0 ? "good" : undefined}
+        more="replicas deducted"
+      />
+    </>
+  );
+}
+
+function Record() {
+  const { data } = useSummary();
+  const rate = data?.switch_success_rate;
+  return (
+    <>
+      <Stat
+        name="Switch success"
+        value={rate === undefined || rate === null ? null : percent(rate)}
+        more={data ? `${data.switches} in 30 days` : "30 days"}
       />
       <Stat
         name="Failovers"
         value={data?.failovers}
-        more={data?.outageMinutes === undefined ? "last 30 days" : `${elapsed(data.outageMinutes * 60_000)} out, 30 days`}
+        more={data ? `${elapsed(data.outage_minutes * 60_000)} out, 30 d` : "30 days"}
       />
-    </dl>
+    </>
   );
 }
