@@ -30,6 +30,7 @@ from api.routes import (
     clients,
     decisions,
     events,
+    fleet,
     health,
     instances,
     operations,
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 _ROUTERS: tuple[APIRouter, ...] = (
     session.router,
     clients.router,
+    fleet.router,
     servers.router,
     switching.router,
     instances.router,
