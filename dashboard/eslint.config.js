@@ -14,7 +14,10 @@ export default ts.config(
       eqeqeq: "error",
       // Handlers of events may be async; what they throw is handled where it is thrown.
       "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: { attributes: false } }],
-      "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
+      "@typescript-eslint/switch-exhaustiveness-check": [
+        "error",
+        { considerDefaultExhaustiveForUnions: true },
+      ],
     },
   },
   { files: ["eslint.config.js"], ...ts.configs.disableTypeChecked },

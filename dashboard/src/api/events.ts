@@ -23,7 +23,10 @@ export function useEvents(filter: EventFilter) {
     getNextPageParam: (page) => (page.events.length ? page.events.at(-1)?.seq : undefined),
     gcTime: 0,
   });
-  const events = useMemo(() => joined(live, past.data?.pages.flatMap((page) => page.events) ?? [], filter), [live, past.data, filter]);
+  const events = useMemo(
+    () => joined(live, past.data?.pages.flatMap((page) => page.events) ?? [], filter),
+    [live, past.data, filter],
+  );
   return { events, past };
 }
 
@@ -37,7 +40,11 @@ export function isIn(event: StreamEvent, filter: EventFilter): boolean {
   return !filter.operation_id || event.operation_id === filter.operation_id;
 }
 
-async function before(filter: EventFilter, seq: number, signal: AbortSignal): Promise<{ events: StreamEvent[] }> {
+async function before(
+  filter: EventFilter,
+  seq: number,
+  signal: AbortSignal,
+): Promise<{ events: StreamEvent[] }> {
   const page = await get<Schemas["EventList"]>(
     "/api/events",
     { ...filter, before: seq || undefined, order: "newest", limit: PAGE },

@@ -1,8 +1,6 @@
 /** Names in the cache. A key covers all that begin with it. */
 export const keys = {
   fleet: ["fleet"],
-  /** What rows have beyond the events: prices, risk, agents. */
-  rows: ["fleet"],
   summary: ["summary"],
   server: (id: string) => ["server", id],
   timeline: (id: string) => ["server", id, "timeline"],

@@ -15,7 +15,11 @@ export function useOperationsOf(serverId: string) {
   return useInfiniteQuery({
     queryKey: keys.operationsOf(serverId),
     queryFn: ({ signal, pageParam }) =>
-      get<Schemas["OperationPage"]>("/api/operations", { server_id: serverId, limit: 20, cursor: pageParam }, signal),
+      get<Schemas["OperationPage"]>(
+        "/api/operations",
+        { server_id: serverId, limit: 20, cursor: pageParam },
+        signal,
+      ),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor || undefined,
   });
@@ -37,6 +41,7 @@ export function useSettle(decisionId: string) {
 export function useDecisionsOf(serverId: string) {
   return useQuery({
     queryKey: keys.decisionsOf(serverId),
-    queryFn: ({ signal }) => get<Schemas["DecisionPage"]>("/api/decisions", { server_id: serverId, limit: 10 }, signal),
+    queryFn: ({ signal }) =>
+      get<Schemas["DecisionPage"]>("/api/decisions", { server_id: serverId, limit: 10 }, signal),
   });
 }

@@ -18,7 +18,8 @@ export function useSavings(by: Unit) {
 export function useSavingsByServer(days: number) {
   return useQuery({
     queryKey: [...keys.savings, "servers", days],
-    queryFn: ({ signal }) => get<ServersSavingsView>("/api/savings/servers", { from: daysAgo(days), limit: 500 }, signal),
+    queryFn: ({ signal }) =>
+      get<ServersSavingsView>("/api/savings/servers", { from: daysAgo(days), limit: 500 }, signal),
     refetchInterval: AGAIN_MS,
   });
 }
@@ -30,7 +31,8 @@ export async function downloadCsv(by: Unit | "server"): Promise<void> {
   if (!answer.ok) throw new Problem({ title: "The file could not be made" }, answer.status);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
-  link.download = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `savings-${by}.csv`;
+  link.download =
+    /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `savings-${by}.csv`;
   link.click();
   URL.revokeObjectURL(link.href);
 }

@@ -5,7 +5,8 @@ import { get, request } from "./http";
 import { keys } from "./keys";
 import type { Accepted, Plan, Schemas, Server } from "./types";
 
-export type Ask = "switch" | "failover" | "replica_create" | "replica_drop" | "promote" | "release" | "terminate";
+export type Ask =
+  "switch" | "failover" | "replica_create" | "replica_drop" | "promote" | "release" | "terminate";
 
 export interface Asked {
   ask: Ask;
@@ -17,7 +18,11 @@ export interface Asked {
 }
 
 export function useServer(id: string) {
-  return useQuery({ queryKey: keys.server(id), enabled: id !== "", queryFn: ({ signal }) => get<Server>(`/api/servers/${id}`, {}, signal) });
+  return useQuery({
+    queryKey: keys.server(id),
+    enabled: id !== "",
+    queryFn: ({ signal }) => get<Server>(`/api/servers/${id}`, {}, signal),
+  });
 }
 
 export function usePlan(id: string, pool: string) {
@@ -68,7 +73,10 @@ function send(id: string, asked: Asked): Promise<Accepted> {
     case "release":
       return request("DELETE", server, { key });
     case "terminate":
-      return request("POST", `/api/instances/${asked.instanceId}/terminate`, { key, body: { confirm: asked.confirm } });
+      return request("POST", `/api/instances/${asked.instanceId}/terminate`, {
+        key,
+        body: { confirm: asked.confirm },
+      });
   }
 }
 
@@ -92,17 +100,24 @@ function intend(queries: QueryClient, id: string, asked: Asked): void {
 }
 
 function takeBack(queries: QueryClient, id: string, asked: Asked): void {
-  changeRow(queries, id, (row) => (row.running?.operationId === intentOf(asked) ? { ...row, running: null } : row));
+  changeRow(queries, id, (row) =>
+    row.running?.operationId === intentOf(asked) ? { ...row, running: null } : row,
+  );
 }
 
 function nameIntent(queries: QueryClient, id: string, asked: Asked, operationId: string): void {
   changeRow(queries, id, (row) =>
     row.running?.operationId === intentOf(asked)
-      ? { ...row, running: row.last?.operationId === operationId ? null : { ...row.running, operationId, step: "" } }
+      ? {
+          ...row,
+          running: row.last?.operationId === operationId ? null : { ...row.running, operationId, step: "" },
+        }
       : row,
   );
 }
 
 function changeRow(queries: QueryClient, id: string, change: (row: FleetRow) => FleetRow): void {
-  queries.setQueryData<FleetRow[]>(keys.fleet, (rows) => rows?.map((row) => (row.id === id ? change(row) : row)));
+  queries.setQueryData<FleetRow[]>(keys.fleet, (rows) =>
+    rows?.map((row) => (row.id === id ? change(row) : row)),
+  );
 }

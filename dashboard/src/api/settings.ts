@@ -18,7 +18,8 @@ export const useClient = (clientId: string) =>
 export function useClientChange(clientId: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (change: Schemas["ClientChange"]) => request<Client>("PATCH", `/api/clients/${clientId}`, { body: change }),
+    mutationFn: (change: Schemas["ClientChange"]) =>
+      request<Client>("PATCH", `/api/clients/${clientId}`, { body: change }),
     onSuccess: (client) => queries.setQueryData([...keys.client, clientId], client),
   });
 }
@@ -55,7 +56,8 @@ export const useWebhooks = () =>
 export const useDeliveries = (webhookId: string) =>
   useQuery({
     queryKey: [...keys.webhooks, webhookId],
-    queryFn: ({ signal }) => get<{ items: DeliveryView[] }>(`/api/webhooks/${webhookId}/deliveries`, { limit: 20 }, signal),
+    queryFn: ({ signal }) =>
+      get<{ items: DeliveryView[] }>(`/api/webhooks/${webhookId}/deliveries`, { limit: 20 }, signal),
   });
 
 export type WebhookAct =
@@ -70,7 +72,9 @@ export function useWebhookAct() {
     mutationFn: (act: WebhookAct): Promise<{ secret?: string } | undefined> => {
       switch (act.act) {
         case "create":
-          return request("POST", "/api/webhooks", { body: { url: act.url, label: act.label, kinds: act.kinds } });
+          return request("POST", "/api/webhooks", {
+            body: { url: act.url, label: act.label, kinds: act.kinds },
+          });
         case "change":
           return request("PATCH", `/api/webhooks/${act.id}`, { body: act.change });
         case "delete":

@@ -18,8 +18,3 @@ async function health(signal: AbortSignal): Promise<Schemas["ReadyView"]> {
   if (answer.ok || answer.status === 503) return (await answer.json()) as Schemas["ReadyView"];
   throw new Problem({ title: "The API does not say how it is" }, answer.status);
 }
-
-/** Where Temporal's own page shows a workflow; null where the API does not say where that page is. */
-export function useTemporalUi(_workflowId: string): string | null {
-  return null;
-}

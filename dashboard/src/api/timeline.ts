@@ -10,7 +10,11 @@ export function useLife(serverId: string) {
 }
 
 async function lifeOf(serverId: string, signal: AbortSignal): Promise<Life> {
-  const page = await get<Schemas["InstancePage"]>("/api/instances", { server_id: serverId, limit: 200 }, signal);
+  const page = await get<Schemas["InstancePage"]>(
+    "/api/instances",
+    { server_id: serverId, limit: 200 },
+    signal,
+  );
   return { stays: page.items.map(stayOf), marks: [], outages: [] };
 }
 

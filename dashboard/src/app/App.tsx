@@ -25,7 +25,12 @@ export function App() {
 /** Nothing of the fleet is asked for before the API has said who this is. */
 function Door() {
   const [given, setGiven] = useState<Session | null>(null);
-  const asked = useQuery({ queryKey: ["session"], queryFn: currentSession, retry: retrySession, staleTime: Infinity });
+  const asked = useQuery({
+    queryKey: ["session"],
+    queryFn: currentSession,
+    retry: retrySession,
+    staleTime: Infinity,
+  });
   useEffect(() => {
     onSignedOut(leave);
   }, []);

@@ -6,7 +6,12 @@ import { useNow } from "../ui/now";
 
 const useConnection = () => useSyncExternalStore(connection.subscribe, connection.snapshot);
 
-const WORDS = { connecting: "Connecting", live: "Live", lost: "Not connected", "signed-out": "Signed out" } as const;
+const WORDS = {
+  connecting: "Connecting",
+  live: "Live",
+  lost: "Not connected",
+  "signed-out": "Signed out",
+} as const;
 
 export function ConnectionDot() {
   const state = useConnection();
@@ -25,8 +30,8 @@ export function ConnectionBanner() {
     <div className="banner" role="alert">
       <WifiOff aria-hidden />
       <span>
-        <strong>Connection lost.</strong> This is the state of {clock(state.since)}. Nothing is missed: events are
-        caught up when it is back. <Retry at={state.retryAt} />
+        <strong>Connection lost.</strong> This is the state of {clock(state.since)}. Nothing is missed: events
+        are caught up when it is back. <Retry at={state.retryAt} />
       </span>
       <button type="button" className="button" onClick={() => connection.retry()}>
         Try now

@@ -32,12 +32,16 @@ export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void 
             onChange={(event) => setToken(event.target.value)}
           />
           <p className="field__hint">
-            <code>make up</code> prints one; an admin makes more with <code>spot clients token</code>. It is sent once
-            and not kept in this browser.
+            <code>make up</code> prints one; an admin makes more with <code>spot clients token</code>. It is
+            sent once and not kept in this browser.
           </p>
         </div>
         {signing.error && <ProblemNote error={signing.error} />}
-        <button className="button button--primary" type="submit" disabled={!token.trim() || signing.isPending}>
+        <button
+          className="button button--primary"
+          type="submit"
+          disabled={!token.trim() || signing.isPending}
+        >
           {signing.isPending ? "Signing in…" : "Sign in"}
         </button>
       </form>

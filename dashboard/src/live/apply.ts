@@ -5,24 +5,30 @@ import type { Operation, StreamEvent } from "../api/types";
 import type { FleetRow } from "../model/fleet";
 import { reduceFleet } from "./reduceFleet";
 import { reduceOperation } from "./reduceOperation";
-import { staleAfter } from "./stale";
+import { refreshRows } from "../api/fleet";
+import { changesRow, staleAfter } from "./stale";
 import { tape } from "./tape";
 
 /** So long the page waits for more before it loads what an event left open. */
 const BUNDLE_MS = 120;
 
+const rows = new Set<string>();
 const pending = new Map<string, readonly unknown[]>();
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 export function applyEvents(queries: QueryClient, events: StreamEvent[]): void {
-  queries.setQueryData<FleetRow[]>(keys.fleet, (rows) => rows && reduceFleet(rows, events));
+  tape.add(events);
+  queries.setQueryData<FleetRow[]>(keys.fleet, (known) => known && reduceFleet(known, events));
   for (const event of events) {
+    if (event.server_id && changesRow(event)) rows.add(event.server_id);
     if (event.operation_id) {
-      queries.setQueryData<Operation>(keys.operation(event.operation_id), (known) => known && reduceOperation(known, event));
+      queries.setQueryData<Operation>(
+        keys.operation(event.operation_id),
+        (known) => known && reduceOperation(known, event),
+      );
     }
     for (const key of staleAfter(event)) pending.set(JSON.stringify(key), key);
   }
-  tape.add(events);
   timer ??= setTimeout(() => flush(queries), BUNDLE_MS);
 }
 
@@ -35,6 +41,10 @@ export function refreshAll(queries: QueryClient): void {
 function flush(queries: QueryClient): void {
   timer = undefined;
   const stale = [...pending.values()];
+  const touched = [...rows];
   pending.clear();
+  rows.clear();
+  // What fails here is loaded again with the next event, or when the connection is back.
+  if (touched.length) void refreshRows(queries, touched).catch(() => undefined);
   for (const queryKey of stale) void queries.invalidateQueries({ queryKey });
 }

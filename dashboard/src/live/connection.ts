@@ -83,7 +83,10 @@ function connect(receive: (message: Message) => void): Post {
     const line: Line = { post: receive };
     return (command) => switchboard.handle(line, command);
   }
-  const worker = new SharedWorker(new URL("./worker.ts", import.meta.url), { type: "module", name: "spot-events" });
+  const worker = new SharedWorker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+    name: "spot-events",
+  });
   worker.port.onmessage = (event: MessageEvent<Message>) => receive(event.data);
   return (command) => worker.port.postMessage(command);
 }

@@ -23,7 +23,11 @@ export class Feed {
   private wake: () => void = () => undefined;
   private stopped = false;
 
-  constructor(identity: Identity, tell: (message: Message) => void, fetcher: typeof fetch = (...all) => fetch(...all)) {
+  constructor(
+    identity: Identity,
+    tell: (message: Message) => void,
+    fetcher: typeof fetch = (...all) => fetch(...all),
+  ) {
     this.identity = identity;
     this.tell = tell;
     this.fetch = fetcher;

@@ -37,7 +37,8 @@ export function reduceRow(row: FleetRow, event: StreamEvent): FleetRow {
   if (type === "operation.queued") return queued(row, event);
   if (type === "operation.running") return started(row, event);
   if (type === "operation.step") return stepped(row, event);
-  if (type === "operation.attention") return { ...row, attention: text(event, "reason") || "An operation needs a person" };
+  if (type === "operation.attention")
+    return { ...row, attention: text(event, "reason") || "An operation needs a person" };
   if (ENDS.has(type)) return ended(row, event);
   if (type === "notice.interruption") return noticed(row, event);
   if (type === "server.policy") return { ...row, handoff: text(event, "handoff") || row.handoff };
@@ -57,6 +58,7 @@ function adopted(id: string, event: StreamEvent): FleetRow {
     createdAt: event.at,
     primary: null,
     replica: null,
+    passing: null,
     onDemandUsdPerHour: null,
     risk: null,
     running: null,
@@ -79,7 +81,10 @@ function queued(row: FleetRow, event: StreamEvent): FleetRow {
 function started(row: FleetRow, event: StreamEvent): FleetRow {
   const operationId = event.operation_id ?? "";
   const step = row.running?.operationId === operationId ? row.running.step : "";
-  return { ...row, running: { operationId, kind: text(event, "kind"), status: "running", since: event.at, step } };
+  return {
+    ...row,
+    running: { operationId, kind: text(event, "kind"), status: "running", since: event.at, step },
+  };
 }
 
 function stepped(row: FleetRow, event: StreamEvent): FleetRow {
@@ -106,7 +111,7 @@ function noticed(row: FleetRow, event: StreamEvent): FleetRow {
 
 function registered(row: FleetRow, event: StreamEvent): FleetRow {
   if (!row.primary || row.primary.instanceId !== event.instance_id) return row;
-  return { ...row, primary: { ...row.primary, agentSeenAt: event.at } };
+  return { ...row, primary: { ...row.primary, agentSeenAt: event.at, agentOnline: true } };
 }
 
 function settled(row: FleetRow, event: StreamEvent): FleetRow {
@@ -117,7 +122,7 @@ function seated(row: FleetRow, event: StreamEvent): FleetRow {
   const id = event.instance_id ?? "";
   const role = text(event, "role");
   const state = text(event, "state");
-  const next = { ...row };
+  const next = { ...row, passing: passing(row, id, state, event.at) };
   if (role === "primary") {
     next.primary = seat(row.primary?.instanceId === id ? row.primary : row.replica, id, event);
     if (row.replica?.instanceId === id) next.replica = null;
@@ -132,6 +137,18 @@ function seated(row: FleetRow, event: StreamEvent): FleetRow {
   return next;
 }
 
+const UNDER_WAY = new Set(["launching", "promoting", "terminating"]);
+
+function passing(row: FleetRow, instanceId: string, state: string, at: string): FleetRow["passing"] {
+  const known = row.passing;
+  if (UNDER_WAY.has(state))
+    return known?.instanceId === instanceId && known.state === state
+      ? known
+      : { instanceId, state, since: at };
+  // A row that was loaded does not say which instance it is: any that arrives may be the one.
+  return known && (known.instanceId === instanceId || known.instanceId === "") ? null : known;
+}
+
 function seat(former: Seat | null, instanceId: string, event: StreamEvent): Seat {
   const same = former?.instanceId === instanceId ? former : null;
   const state = text(event, "state");
@@ -143,6 +160,7 @@ function seat(former: Seat | null, instanceId: string, event: StreamEvent): Seat
     pool: text(event, "pool") || (same?.pool ?? ""),
     usdPerHour: typeof usd === "number" ? usd : (same?.usdPerHour ?? null),
     agentSeenAt: same?.agentSeenAt ?? null,
+    agentOnline: same?.agentOnline ?? false,
   };
 }
 

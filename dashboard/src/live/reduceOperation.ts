@@ -1,9 +1,11 @@
 /** An operation after an event of it: its steps tick off without asking the API again. */
+import { isRunning } from "../model/words";
 import type { Operation, Step, StreamEvent } from "../api/types";
 
 export function reduceOperation(operation: Operation, event: StreamEvent): Operation {
   if (event.operation_id !== operation.id) return operation;
   const { type, payload } = event;
+  if (!isRunning(operation.status)) return operation; // loaded after its end; this event is older
   if (type === "operation.running")
     return { ...operation, status: "running", started_at: operation.started_at ?? event.at };
   if (type === "operation.step") return { ...operation, steps: stepsAfter(operation.steps ?? [], event) };

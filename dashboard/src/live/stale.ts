@@ -14,13 +14,19 @@ export function staleAfter(event: StreamEvent): Key[] {
   if (type.startsWith("operation.")) stale.push(keys.operations, keys.summary);
   if (ENDS.test(type)) {
     if (event.operation_id) stale.push(keys.operation(event.operation_id));
-    stale.push(keys.rows);
+    stale.push(keys.savings);
   }
-  if (type.startsWith("server.") || type === "agent.registered") stale.push(keys.summary, keys.rows);
+  if (type.startsWith("server.") || type === "agent.registered") stale.push(keys.summary);
   if (type.startsWith("decision.")) stale.push(keys.decisions, keys.summary);
   if (type.startsWith("notice.") || type.startsWith("pool.")) stale.push(keys.market);
   if (type.startsWith("token.")) stale.push(keys.tokens);
   if (type.startsWith("webhook.")) stale.push(keys.webhooks);
   if (type === "client.policy") stale.push(keys.client);
   return stale;
+}
+
+/** What an event leaves open of the server's row: price, risk, agent, and what needs a person. */
+export function changesRow(event: StreamEvent): boolean {
+  const { type } = event;
+  return ENDS.test(type) || /^(server|agent|decision|instance)\./.test(type);
 }

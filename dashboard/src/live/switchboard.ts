@@ -54,7 +54,13 @@ export class Switchboard {
   }
 
   private signOut(): void {
-    const state: Message = { kind: "state", connection: "signed-out", seq: -1, since: Date.now(), retryAt: 0 };
+    const state: Message = {
+      kind: "state",
+      connection: "signed-out",
+      seq: -1,
+      since: Date.now(),
+      retryAt: 0,
+    };
     for (const { feed, lines } of this.circuits.values()) {
       feed.stop();
       lines.forEach((line) => line.post(state));

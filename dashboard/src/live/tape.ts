@@ -12,6 +12,11 @@ class Tape {
     this.watchers.forEach((watcher) => watcher());
   }
 
+  /** Those after this number, oldest first. */
+  after(seq: number): StreamEvent[] {
+    return this.events.filter((event) => event.seq > seq).toReversed();
+  }
+
   clear(): void {
     this.events = [];
     this.watchers.forEach((watcher) => watcher());

@@ -18,7 +18,11 @@ export function tell(event: StreamEvent): Told {
   if (family === "decision") return decision(event, what);
   const plain = PLAIN[event.type];
   if (plain) return { title: plain, detail: details(event), tone: "idle" };
-  return { title: `${sentence(family)} ${what.replaceAll("_", " ")}`.trim(), detail: details(event), tone: "idle" };
+  return {
+    title: `${sentence(family)} ${what.replaceAll("_", " ")}`.trim(),
+    detail: details(event),
+    tone: "idle",
+  };
 }
 
 const PLAIN: Record<string, string> = {
@@ -44,13 +48,20 @@ function operation(event: StreamEvent, what: string): Told {
     if (payload.state === "started") return { title: `${step} begins`, detail: "", tone: "busy" };
     const took = typeof payload.ms === "number" ? duration(payload.ms) : "";
     const ok = payload.ok !== false;
-    return { title: `${step} ${ok ? "done" : "failed"}`, detail: took || text(payload.note), tone: ok ? "idle" : "bad" };
+    return {
+      title: `${step} ${ok ? "done" : "failed"}`,
+      detail: took || text(payload.note),
+      tone: ok ? "idle" : "bad",
+    };
   }
-  if (what === "queued") return { title: `${kind} asked for`, detail: text(payload.pool) || by(payload), tone: "busy" };
+  if (what === "queued")
+    return { title: `${kind} asked for`, detail: text(payload.pool) || by(payload), tone: "busy" };
   if (what === "running") return { title: `${kind} begins`, detail: text(payload.from_pool), tone: "busy" };
-  if (what === "attention") return { title: `${kind} needs a person`, detail: text(payload.reason), tone: "bad" };
+  if (what === "attention")
+    return { title: `${kind} needs a person`, detail: text(payload.reason), tone: "bad" };
   const badge = statusBadge(what);
-  const outage = typeof payload.control_outage_ms === "number" ? `, out for ${duration(payload.control_outage_ms)}` : "";
+  const outage =
+    typeof payload.control_outage_ms === "number" ? `, out for ${duration(payload.control_outage_ms)}` : "";
   const detail = what === "committed" ? text(payload.to_pool) + outage : text(payload.reason);
   return { title: `${kind} ${badge.label.toLowerCase()}`, detail, tone: badge.tone };
 }
@@ -64,7 +75,8 @@ function instance(event: StreamEvent, what: string): Told {
 }
 
 function notice(event: StreamEvent, what: string): Told {
-  if (what === "handled") return { title: "Notice handled", detail: text(event.payload.handled), tone: "good" };
+  if (what === "handled")
+    return { title: "Notice handled", detail: text(event.payload.handled), tone: "good" };
   const title = what === "interruption" ? "AWS will interrupt the instance" : "AWS recommends a move";
   return { title, detail: `heard from ${text(event.payload.source)}`, tone: "warn" };
 }
@@ -79,8 +91,12 @@ function decision(event: StreamEvent, what: string): Told {
 function details(event: StreamEvent): string {
   const { payload } = event;
   const named = ["name", "pool", "handoff", "type", "resource_id", "how", "label", "reason"];
-  return named.map((key) => text(payload[key])).filter(Boolean).join(", ");
+  return named
+    .map((key) => text(payload[key]))
+    .filter(Boolean)
+    .join(", ");
 }
 
-const by = (payload: StreamEvent["payload"]): string => (payload.requested_by ? `by ${text(payload.requested_by)}` : "");
+const by = (payload: StreamEvent["payload"]): string =>
+  payload.requested_by ? `by ${text(payload.requested_by)}` : "";
 const text = (value: unknown): string => (typeof value === "string" ? value : "");

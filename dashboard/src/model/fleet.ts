@@ -9,6 +9,15 @@ export interface Seat {
   pool: string;
   usdPerHour: number | null;
   agentSeenAt: string | null;
+  /** As the API found; heartbeats are no events, so rows in sight are asked for again. */
+  agentOnline: boolean;
+}
+
+/** An instance on its way in or out, and since when. */
+export interface Passing {
+  instanceId: string;
+  state: string;
+  since: string;
 }
 
 export interface Running {
@@ -41,6 +50,7 @@ export interface FleetRow {
   createdAt: string;
   primary: Seat | null;
   replica: Seat | null;
+  passing: Passing | null;
   onDemandUsdPerHour: number | null;
   risk: Risk | null;
   running: Running | null;
@@ -72,6 +82,12 @@ const DOING: Record<string, string> = {
   release: "Releasing",
 };
 
+const PASSING: Record<string, string> = {
+  launching: "Launching",
+  promoting: "Promoting",
+  terminating: "Terminating",
+};
+
 /** One word for how the server is: what needs a person first, then what moves, then what is. */
 export function rowState(row: FleetRow): RowState {
   if (row.attention) return { label: "Needs attention", tone: "bad", since: null, detail: row.attention };
@@ -80,25 +96,13 @@ export function rowState(row: FleetRow): RowState {
     const label = queued ? "Queued" : (DOING[row.running.kind] ?? "Busy");
     return { label, tone: "busy", since: row.running.since, detail: row.running.step };
   }
-  if (row.deadline) return { label: "Notice", tone: "warn", since: null, detail: "AWS is taking the instance away" };
+  if (row.deadline)
+    return { label: "Notice", tone: "warn", since: null, detail: "AWS takes the instance away" };
+  if (row.passing) {
+    const label = PASSING[row.passing.state] ?? "Busy";
+    return { label, tone: "busy", since: row.passing.since, detail: "" };
+  }
   if (!row.primary) return { label: "No primary", tone: "bad", since: null, detail: "" };
-  if (row.primary.state === "running_primary") return { label: "Running", tone: "good", since: null, detail: "" };
-  const label = PASSING[row.primary.state] ?? row.primary.state;
-  return { label, tone: "busy", since: row.primary.since, detail: "" };
-}
-
-const PASSING: Record<string, string> = {
-  launching: "Launching",
-  promoting: "Promoting",
-  terminating: "Terminating",
-  failed: "Failed",
-  running_replica: "Replica only",
-};
-
-/** Agents report every few seconds; after this long one counts as away. */
-export const AGENT_AWAY_MS = 45_000;
-
-export function agentOnline(row: FleetRow, now: number): boolean {
-  const seen = row.primary?.agentSeenAt;
-  return !!seen && now - Date.parse(seen) < AGENT_AWAY_MS;
+  if (row.primary.state === "failed") return { label: "Failed", tone: "bad", since: null, detail: "" };
+  return { label: "Running", tone: "good", since: null, detail: "" };
 }

@@ -27,7 +27,13 @@ export const HANDOFF: FieldSpec[] = [
   },
   { name: "instance_types", label: "Instance types", kind: "list", hint: "Empty: what fits its size" },
   { name: "zones", label: "Zones", kind: "list", hint: "Empty: wherever it has a subnet" },
-  { name: "max_spot_usd_per_hour", label: "Most per hour on spot, USD", kind: "number", optional: true, hint: "Empty: no limit" },
+  {
+    name: "max_spot_usd_per_hour",
+    label: "Most per hour on spot, USD",
+    kind: "number",
+    optional: true,
+    hint: "Empty: no limit",
+  },
   {
     name: "retire",
     label: "The old instance",
@@ -48,7 +54,12 @@ export const AUTOPILOT: FieldSpec[] = [
     name: "auto_switch",
     label: "Switches by itself",
     kind: "choice",
-    choices: [inherit, choice("off", "Never"), choice("propose", "Proposes, you approve"), choice("on", "Yes")],
+    choices: [
+      inherit,
+      choice("off", "Never"),
+      choice("propose", "Proposes, you approve"),
+      choice("on", "Yes"),
+    ],
   },
   {
     name: "approval_needed",
@@ -60,15 +71,31 @@ export const AUTOPILOT: FieldSpec[] = [
     name: "tolerance",
     label: "An outage is",
     kind: "choice",
-    choices: [inherit, choice("relaxed", "no matter"), choice("normal", "a nuisance"), choice("strict", "expensive")],
+    choices: [
+      inherit,
+      choice("relaxed", "no matter"),
+      choice("normal", "a nuisance"),
+      choice("strict", "expensive"),
+    ],
   },
   {
     name: "replica",
     label: "Warm replica",
     kind: "choice",
-    choices: [inherit, choice("none", "No"), choice("on_risk", "When the risk is high"), choice("always", "Always")],
+    choices: [
+      inherit,
+      choice("none", "No"),
+      choice("on_risk", "When the risk is high"),
+      choice("always", "Always"),
+    ],
   },
-  { name: "min_saving", label: "Least saving, part of the cost", kind: "number", optional: true, hint: "0.05 is 5%" },
+  {
+    name: "min_saving",
+    label: "Least saving, part of the cost",
+    kind: "number",
+    optional: true,
+    hint: "0.05 is 5%",
+  },
   { name: "max_moves_per_week", label: "Most moves a week", kind: "number", optional: true },
   { name: "minimum_stay_h", label: "Least stay, hours", kind: "number", optional: true },
   {
@@ -81,7 +108,12 @@ export const AUTOPILOT: FieldSpec[] = [
 ];
 
 export const LIMITS: FieldSpec[] = [
-  { name: "most_per_pool", label: "Most servers in one pool", kind: "number", hint: "A part: 0.5 is half of them" },
+  {
+    name: "most_per_pool",
+    label: "Most servers in one pool",
+    kind: "number",
+    hint: "A part: 0.5 is half of them",
+  },
   { name: "most_per_zone", label: "Most servers in one zone", kind: "number", hint: "A part" },
   { name: "least_on_demand", label: "Least share on-demand", kind: "number", hint: "A part" },
   { name: "moves_at_once", label: "Moves at once", kind: "number", hint: "0: no limit of yours" },

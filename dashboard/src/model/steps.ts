@@ -57,7 +57,15 @@ function rowOf(step: Step, out: boolean): StepRow {
 }
 
 function aheadOf(name: string, out: boolean): StepRow {
-  return { name, state: "ahead", startedAt: null, ms: null, calls: [], note: "", outage: out && OUT.has(name) };
+  return {
+    name,
+    state: "ahead",
+    startedAt: null,
+    ms: null,
+    calls: [],
+    note: "",
+    outage: out && OUT.has(name),
+  };
 }
 
 /** Past the commit an operation only goes forward. */

@@ -40,14 +40,15 @@ export function place(span: Span, at: number): number {
 export function lanes(stays: Stay[], span: Span): Stay[][] {
   const seen = stays.filter((stay) => (stay.to ?? span.to) >= span.from && stay.from <= span.to);
   const byInstance = new Map<string, Stay[]>();
-  for (const stay of seen) byInstance.set(stay.instanceId, [...(byInstance.get(stay.instanceId) ?? []), stay]);
+  for (const stay of seen)
+    byInstance.set(stay.instanceId, [...(byInstance.get(stay.instanceId) ?? []), stay]);
   const lastOf = (lane: Stay[]) => Math.max(...lane.map((stay) => stay.from));
   return [...byInstance.values()].toSorted((one, other) => lastOf(other) - lastOf(one));
 }
 
 const STEPS_MS = [
-  10_000, 30_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000,
-  172_800_000, 604_800_000, 1_209_600_000, 2_592_000_000,
+  10_000, 30_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 10_800_000, 21_600_000, 43_200_000,
+  86_400_000, 172_800_000, 604_800_000, 1_209_600_000, 2_592_000_000,
 ];
 
 /** Round instants for the axis, at most `most` of them. */

@@ -68,7 +68,8 @@ const STEPS: Record<string, string> = {
 const RUNNING = new Set(["queued", "running"]);
 
 export const kindName = (kind: string): string => KINDS[kind] ?? sentence(kind);
-export const statusBadge = (status: string): Badge => STATUSES[status] ?? { label: sentence(status), tone: "idle" };
+export const statusBadge = (status: string): Badge =>
+  STATUSES[status] ?? { label: sentence(status), tone: "idle" };
 export const instanceBadge = (state: string): Badge =>
   INSTANCE_STATES[state] ?? { label: sentence(state), tone: "idle" };
 export const decisionBadge = (state: string): Badge =>

@@ -70,11 +70,10 @@ function optionsOf(node: HTMLElement, wanted: Wanted): uPlot.Options {
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     legend: { show: false },
     padding: [10, 8, 0, 0],
-    scales: { y: { range: (_, low, high) => [wanted.bars ? Math.min(0, low) : low * 0.92, high * 1.06 || 1] } },
-    axes: [
-      axis,
-      { ...axis, size: 68, values: (_, ticks) => ticks.map(wanted.format) },
-    ],
+    scales: {
+      y: { range: (_, low, high) => [wanted.bars ? Math.min(0, low) : low * 0.92, high * 1.06 || 1] },
+    },
+    axes: [axis, { ...axis, size: 68, values: (_, ticks) => ticks.map(wanted.format) }],
     series: [{}, ...wanted.series.map((one) => seriesOf(one, colour, wanted.bars))],
   };
 }

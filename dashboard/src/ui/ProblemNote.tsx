@@ -5,7 +5,11 @@ import { Note } from "./Note";
 /** An error where it happened, in words, with what to do. */
 export function ProblemNote({ error, doing }: { error: unknown; doing?: string }) {
   if (!(error instanceof Problem)) {
-    return <Note tone="bad" title={doing ?? "Something failed on this page"}>{String(error)}</Note>;
+    return (
+      <Note tone="bad" title={doing ?? "Something failed on this page"}>
+        {String(error)}
+      </Note>
+    );
   }
   const advice = adviceOn(error.kind);
   return (

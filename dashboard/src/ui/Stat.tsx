@@ -1,7 +1,17 @@
 import type { ReactNode } from "react";
 
 /** A key figure. `undefined`: not loaded yet; null: nobody knows. */
-export function Stat({ name, value, more, tone }: { name: string; value: ReactNode; more?: ReactNode; tone?: string }) {
+export function Stat({
+  name,
+  value,
+  more,
+  tone,
+}: {
+  name: string;
+  value: ReactNode;
+  more?: ReactNode;
+  tone?: string;
+}) {
   const none = value === undefined || value === null;
   return (
     <div className="stat">

@@ -6,7 +6,12 @@ import { Elapsed } from "./Elapsed";
 import "./steps.css";
 
 const ICONS = { done: Check, running: LoaderCircle, failed: X, ahead: Circle } as const;
-const WORDS: Record<StepState, string> = { done: "done", running: "running", failed: "failed", ahead: "to come" };
+const WORDS: Record<StepState, string> = {
+  done: "done",
+  running: "running",
+  failed: "failed",
+  ahead: "to come",
+};
 
 /** Steps that tick off as they happen. `detailed`: with the calls of each. */
 export function Steps({ rows, detailed }: { rows: StepRow[]; detailed?: boolean }) {

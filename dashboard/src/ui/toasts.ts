@@ -12,5 +12,11 @@ export function say(title: string, description?: string): void {
 export function complain(doing: string, error: unknown): void {
   const known = error instanceof Problem;
   const description = known ? `${error.message} ${adviceOn(error.kind)}`.trim() : String(error);
-  toasts.add({ title: known ? `${doing}: ${error.title}` : doing, description, type: "bad", timeout: 0, priority: "high" });
+  toasts.add({
+    title: known ? `${doing}: ${error.title}` : doing,
+    description,
+    type: "bad",
+    timeout: 0,
+    priority: "high",
+  });
 }

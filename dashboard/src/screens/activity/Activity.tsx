@@ -113,7 +113,11 @@ function Ours() {
 function Days({ events, nameOf }: { events: StreamEvent[]; nameOf: (id: string) => string }) {
   const days = new Map<string, StreamEvent[]>();
   for (const event of events) {
-    const day = new Date(event.at).toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long" });
+    const day = new Date(event.at).toLocaleDateString("en-GB", {
+      weekday: "long",
+      day: "numeric",
+      month: "long",
+    });
     days.set(day, [...(days.get(day) ?? []), event]);
   }
   return [...days].map(([day, ofDay]) => (

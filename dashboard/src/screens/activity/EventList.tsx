@@ -32,7 +32,9 @@ function EventItem({ event, nameOf }: { event: StreamEvent } & Pick<Props, "name
         <b>{told.title}</b> <span className="muted">{told.detail}</span>
       </span>
       <span className="event-row__where">
-        {nameOf && event.server_id && <Link to={`/servers/${event.server_id}`}>{nameOf(event.server_id)}</Link>}
+        {nameOf && event.server_id && (
+          <Link to={`/servers/${event.server_id}`}>{nameOf(event.server_id)}</Link>
+        )}
         {event.operation_id && (
           <Link to={`/operations/${event.operation_id}`} className="muted">
             operation

@@ -16,6 +16,7 @@ export function ChooseClient() {
   });
   return (
     <div className="page">
+      <h1 className="visually-hidden">Choose a client</h1>
       <Empty icon={UsersRound} title="Whose fleet?">
         <p>You are signed in as an admin. Choose the client to look at; what you do is done in its name.</p>
         <Loaded query={clients} height={120} doing="Loading the clients">

@@ -118,8 +118,8 @@ function FirstServer() {
     <div className="card">
       <Empty icon={ServerIcon} title="No servers yet">
         <p>
-          A server is a running EC2 instance that you put into our care. Looking changes nothing: what would be lost is
-          said first.
+          A server is a running EC2 instance that you put into our care. Looking changes nothing: what would
+          be lost is said first.
         </p>
         <Adopt />
       </Empty>

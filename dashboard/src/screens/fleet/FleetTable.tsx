@@ -9,6 +9,7 @@ import {
 import { ArrowDown, ArrowUp } from "lucide-react";
 import { useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { FleetRow } from "../../model/fleet";
+import { useFreshRows } from "./useFreshRows";
 import { useNarrow } from "../../ui/useNarrow";
 import { FleetCard } from "./FleetCard";
 import { FleetLine } from "./FleetLine";
@@ -41,7 +42,10 @@ export function FleetTable({ rows, sort, onSort }: Props) {
   const sorted = useSorted(rows, sort);
   const list = useRef<HTMLDivElement>(null);
   const [offset, setOffset] = useState(0);
-  useLayoutEffect(() => setOffset((list.current?.getBoundingClientRect().top ?? 0) + window.scrollY), [narrow]);
+  useLayoutEffect(
+    () => setOffset((list.current?.getBoundingClientRect().top ?? 0) + window.scrollY),
+    [narrow],
+  );
   const virtual = useWindowVirtualizer({
     count: sorted.length,
     estimateSize: () => (narrow ? CARD : LINE),
@@ -49,6 +53,7 @@ export function FleetTable({ rows, sort, onSort }: Props) {
     scrollMargin: offset,
     getItemKey: (index) => sorted[index]?.id ?? index,
   });
+  useFreshRows(virtual.getVirtualItems().flatMap((item) => sorted[item.index]?.id ?? []));
   const Row = narrow ? FleetCard : FleetLine;
   return (
     <div

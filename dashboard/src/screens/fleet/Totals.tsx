@@ -1,9 +1,8 @@
 import { Link } from "react-router";
 import { useSummary } from "../../api/summary";
-import { agentOnline, rowState, type FleetRow } from "../../model/fleet";
+import { rowState, type FleetRow } from "../../model/fleet";
 import { percent, usd } from "../../model/money";
 import { elapsed } from "../../model/time";
-import { useNow } from "../../ui/now";
 import { Stat } from "../../ui/Stat";
 
 /** Both questions on the first screen: what needs me, and what do we save. */
@@ -35,9 +34,8 @@ function NeedsYou({ rows }: { rows: FleetRow[] | undefined }) {
 }
 
 function Motion({ rows }: { rows: FleetRow[] | undefined }) {
-  const now = useNow();
   const moving = rows?.filter((row) => rowState(row).tone === "busy").length;
-  const online = rows?.filter((row) => agentOnline(row, now)).length;
+  const online = rows?.filter((row) => row.primary?.agentOnline).length;
   return (
     <>
       <Stat
@@ -56,7 +54,11 @@ function Savings() {
   return (
     <>
       <Stat name="Saved this hour" value={data && usd(data.saved.hour.saved_usd)} more="against on-demand" />
-      <Stat name="Saved today" value={data && usd(data.saved.day.saved_usd)} more={<Link to="/savings">by server</Link>} />
+      <Stat
+        name="Saved today"
+        value={data && usd(data.saved.day.saved_usd)}
+        more={<Link to="/savings">by server</Link>}
+      />
       <Stat
         name="Saved this month"
         value={data && usd(data.saved.month.saved_usd)}

@@ -11,7 +11,8 @@ export interface Sort {
 }
 
 export function inView(row: FleetRow, view: View): boolean {
-  if (view === "attention") return rowState(row).tone === "bad" || rowState(row).tone === "warn" || !!row.decisionId;
+  if (view === "attention")
+    return rowState(row).tone === "bad" || rowState(row).tone === "warn" || !!row.decisionId;
   if (view === "moving") return rowState(row).tone === "busy";
   if (view === "all") return true;
   return partsOf(row.primary?.pool)?.lifecycle === view;
@@ -54,7 +55,9 @@ export function valueOf(row: FleetRow, key: SortKey): string | number {
     case "price":
       return row.primary?.usdPerHour ?? -1;
     case "saving":
-      return row.primary?.usdPerHour && row.onDemandUsdPerHour ? 1 - row.primary.usdPerHour / row.onDemandUsdPerHour : -9;
+      return row.primary?.usdPerHour && row.onDemandUsdPerHour
+        ? 1 - row.primary.usdPerHour / row.onDemandUsdPerHour
+        : -9;
     case "risk":
       return row.risk?.perMonth ?? LEVELS[row.risk?.level ?? "unknown"];
     case "last":

@@ -1,10 +1,9 @@
 import { Link } from "react-router";
-import { agentOnline, rowState, type FleetRow } from "../../model/fleet";
+import { rowState, type FleetRow } from "../../model/fleet";
 import { againstOnDemand, below, price } from "../../model/money";
 import { kindName, statusBadge } from "../../model/words";
 import { Badge } from "../../ui/Badge";
 import { Ago, Elapsed, Until } from "../../ui/Elapsed";
-import { useNow } from "../../ui/now";
 
 export function State({ row }: { row: FleetRow }) {
   const state = rowState(row);
@@ -14,6 +13,12 @@ export function State({ row }: { row: FleetRow }) {
       <small className="muted truncate">
         {state.since && <Elapsed since={state.since} />}
         {state.detail && <> {state.detail}</>}
+        {row.running && row.passing && (
+          <>
+            {" "}
+            · {row.passing.state} <Elapsed since={row.passing.since} />
+          </>
+        )}
         {!state.since && !state.detail && row.replica && <>with replica</>}
         {row.deadline && (
           <span className="tone-warn">
@@ -28,12 +33,10 @@ export function State({ row }: { row: FleetRow }) {
 }
 
 export function Agent({ row }: { row: FleetRow }) {
-  const now = useNow();
-  const online = agentOnline(row, now);
   if (!row.primary?.agentSeenAt) return <span className="agent">never seen</span>;
   return (
-    <span className="agent" data-online={online}>
-      {online ? "online" : <Ago at={row.primary.agentSeenAt} />}
+    <span className="agent" data-online={row.primary.agentOnline}>
+      {row.primary.agentOnline ? "online" : <Ago at={row.primary.agentSeenAt} />}
     </span>
   );
 }

@@ -2,7 +2,6 @@ import { ExternalLink } from "lucide-react";
 import { Link, useParams } from "react-router";
 import { useOperation } from "../../api/operations";
 import type { Operation } from "../../api/types";
-import { useTemporalUi } from "../../api/system";
 import { stepRows } from "../../model/steps";
 import { duration, instant } from "../../model/time";
 import { isRunning, kindName, statusBadge } from "../../model/words";
@@ -91,7 +90,7 @@ function Head({ operation }: { operation: Operation }) {
 }
 
 function Facts({ operation }: { operation: Operation }) {
-  const link = useTemporalUi(operation.workflow_id);
+  const link = (operation as { workflow_url?: string }).workflow_url;
   return (
     <section className="card" aria-labelledby="facts">
       <header className="card__head">
@@ -115,7 +114,10 @@ function Facts({ operation }: { operation: Operation }) {
         <dd>{operation.handoff || "—"}</dd>
         <dt>Asked</dt>
         <dd>
-          {instant(operation.requested_at)} <span className="muted">(<Ago at={operation.requested_at} />)</span>
+          {instant(operation.requested_at)}{" "}
+          <span className="muted">
+            (<Ago at={operation.requested_at} />)
+          </span>
         </dd>
         <dt>By</dt>
         <dd>{operation.requested_by || "—"}</dd>

@@ -37,7 +37,10 @@ function Ours() {
       <header className="page__head">
         <div className="page__title">
           <h1>Savings</h1>
-          <p>What the same servers would have cost on demand, less all that they cost, replicas and overlap included.</p>
+          <p>
+            What the same servers would have cost on demand, less all that they cost, replicas and overlap
+            included.
+          </p>
         </div>
         <div className="page__actions">
           <Csv by={by} label="By time" />
@@ -70,8 +73,8 @@ function Ours() {
               <div className="card">
                 <Empty icon={PiggyBank} title="Nothing has accrued yet">
                   <p>
-                    Savings accrue from the minute a server is adopted. They begin to grow once it runs on spot capacity:
-                    plan its first switch from the <Link to="/">fleet</Link>.
+                    Savings accrue from the minute a server is adopted. They begin to grow once it runs on
+                    spot capacity: plan its first switch from the <Link to="/">fleet</Link>.
                   </p>
                 </Empty>
               </div>
@@ -88,7 +91,12 @@ function Totals({ total }: { total: Money }) {
   const part = total.on_demand_usd ? total.saved_usd / total.on_demand_usd : null;
   return (
     <dl className="stats" aria-label="Sums">
-      <Stat name="Saved" value={usd(total.saved_usd)} tone={total.saved_usd >= 0 ? "good" : "bad"} more={part === null ? undefined : `${percent(part)} of on-demand`} />
+      <Stat
+        name="Saved"
+        value={usd(total.saved_usd)}
+        tone={total.saved_usd >= 0 ? "good" : "bad"}
+        more={part === null ? undefined : `${percent(part)} of on-demand`}
+      />
       <Stat name="On demand it would cost" value={usd(total.on_demand_usd)} />
       <Stat name="It cost" value={usd(total.cost_usd)} more="all of it" />
       <Stat name="Primaries" value={usd(total.primary_usd)} />
@@ -146,7 +154,12 @@ function Servers() {
       <header className="card__head">
         <h2 id="by-server">By server, 30 days</h2>
       </header>
-      <Loaded query={query} height={240} doing="Loading the servers' savings" absent={<p className="card__body muted">This API keeps no ledger of savings yet.</p>}>
+      <Loaded
+        query={query}
+        height={240}
+        doing="Loading the servers' savings"
+        absent={<p className="card__body muted">This API keeps no ledger of savings yet.</p>}
+      >
         {(view) =>
           view.items.length === 0 ? (
             <p className="card__body muted">No server has accrued anything yet.</p>

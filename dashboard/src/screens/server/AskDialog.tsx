@@ -17,7 +17,8 @@ interface Words {
 const WORDS: Record<Exclude<Ask, "switch">, Words> = {
   replica_create: {
     title: "Create a replica",
-    means: "A second instance is launched in the best other pool and kept warm. It costs its price until it is dropped.",
+    means:
+      "A second instance is launched in the best other pool and kept warm. It costs its price until it is dropped.",
     button: "Create it",
     said: "A replica is being created",
   },
@@ -29,13 +30,15 @@ const WORDS: Record<Exclude<Ask, "switch">, Words> = {
   },
   promote: {
     title: "Promote the replica",
-    means: "The replica becomes the primary, and the present primary ends. The service is out while state moves.",
+    means:
+      "The replica becomes the primary, and the present primary ends. The service is out while state moves.",
     button: "Promote it",
     said: "The replica is being promoted",
   },
   failover: {
     title: "Fail over now",
-    means: "A rescue, ahead of everything else: a replica is promoted at once, otherwise replacements are launched in several pools. The present primary ends.",
+    means:
+      "A rescue, ahead of everything else: a replica is promoted at once, otherwise replacements are launched in several pools. The present primary ends.",
     button: "Fail over",
     said: "It is failing over",
   },

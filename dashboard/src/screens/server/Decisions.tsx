@@ -32,7 +32,12 @@ function Waiting({ decision }: { decision: Decision }) {
         </div>
         <PoolName pool={decision.to_pool || decision.from_pool} />
         <div className="page__actions">
-          <button type="button" className="button" disabled={settle.isPending} onClick={() => answer("reject")}>
+          <button
+            type="button"
+            className="button"
+            disabled={settle.isPending}
+            onClick={() => answer("reject")}
+          >
             <X aria-hidden /> Reject
           </button>
           <button

@@ -27,7 +27,9 @@ export function InProgress({ running }: { running: Running }) {
           <Steps rows={stepRows(operation)} />
         ) : (
           <p className="muted" role="status">
-            {running.operationId.startsWith("intent:") ? "Asking for it…" : "Accepted; it begins in a moment."}
+            {running.operationId.startsWith("intent:")
+              ? "Asking for it…"
+              : "Accepted; it begins in a moment."}
           </p>
         )}
       </div>

@@ -43,7 +43,9 @@ export function Operations({ serverId }: { serverId: string }) {
                         <PoolName pool={operation.to_pool || operation.asked_pool} />
                       </td>
                       <td className="num">
-                        {operation.duration_seconds === null ? "—" : duration(operation.duration_seconds * 1_000)}
+                        {operation.duration_seconds === null
+                          ? "—"
+                          : duration(operation.duration_seconds * 1_000)}
                       </td>
                       <td className="num muted">
                         <Ago at={operation.requested_at} />

@@ -2,7 +2,7 @@ import { Pencil } from "lucide-react";
 import { useState } from "react";
 import { Problem } from "../../api/http";
 import { usePolicyChange } from "../../api/servers";
-import type { Schemas, Server } from "../../api/types";
+import type { Server } from "../../api/types";
 import { fieldErrors } from "../../model/fieldErrors";
 import { AUTOPILOT, changesOf, HANDOFF, NotANumber, toValues, type FieldSpec } from "../../model/policyForm";
 import { Modal } from "../../ui/Modal";
@@ -64,7 +64,7 @@ function Form({ server, onClose }: { server: Server; onClose: () => void }) {
       if (Object.keys(autopilot).length) policy.autopilot = autopilot;
       setWrong(null);
       if (Object.keys(policy).length === 0) return onClose();
-      changing.mutate(policy as Partial<Schemas["PolicyChange"]>, {
+      changing.mutate(policy, {
         onSuccess: () => {
           say("The policy is changed", "It holds from the next operation on.");
           onClose();
@@ -86,7 +86,12 @@ function Form({ server, onClose }: { server: Server; onClose: () => void }) {
           <button type="button" className="button" onClick={onClose}>
             Leave it
           </button>
-          <button type="button" className="button button--primary" disabled={changing.isPending} onClick={save}>
+          <button
+            type="button"
+            className="button button--primary"
+            disabled={changing.isPending}
+            onClick={save}
+          >
             {changing.isPending ? "Saving…" : "Save"}
           </button>
         </>

@@ -1,3 +1,4 @@
+import { useMemo } from "react";
 import { useParams, useSearchParams, Link } from "react-router";
 import { useFleet } from "../../api/fleet";
 import { useServer } from "../../api/servers";
@@ -8,6 +9,7 @@ import { Elapsed, Until } from "../../ui/Elapsed";
 import { Loaded } from "../../ui/Loaded";
 import { Note } from "../../ui/Note";
 import { SwitchDialog } from "../switching/SwitchDialog";
+import { useFreshRows } from "../fleet/useFreshRows";
 import { Actions } from "./Actions";
 import { Decisions } from "./Decisions";
 import { Facts } from "./Facts";
@@ -25,6 +27,7 @@ export function Component() {
   const server = useServer(serverId);
   const fleet = useFleet();
   const row = fleet.data?.find((one) => one.id === serverId);
+  useFreshRows(useMemo(() => [serverId], [serverId]));
   return (
     <div className="page">
       <Loaded query={server} height={640} doing="Loading the server" absent={<Absent />}>
@@ -77,7 +80,15 @@ function Whole({ server, row }: { server: Server; row: FleetRow | undefined }) {
   );
 }
 
-function Head({ server, row, onSwitch }: { server: Server; row: FleetRow | undefined; onSwitch: () => void }) {
+function Head({
+  server,
+  row,
+  onSwitch,
+}: {
+  server: Server;
+  row: FleetRow | undefined;
+  onSwitch: () => void;
+}) {
   const state = row ? rowState(row) : null;
   return (
     <header className="page__head">

@@ -9,7 +9,11 @@ export function ServerStats({ row }: { row: FleetRow }) {
   const part = below(row.primary?.usdPerHour, row.onDemandUsdPerHour);
   return (
     <dl className="stats" aria-label="How it runs">
-      <Stat name="Pool" value={parts?.type ?? null} more={parts ? `${parts.lifecycle} in ${parts.zone}` : undefined} />
+      <Stat
+        name="Pool"
+        value={parts?.type ?? null}
+        more={parts ? `${parts.lifecycle} in ${parts.zone}` : undefined}
+      />
       <Stat
         name="Price now"
         value={row.primary ? hourly(row.primary.usdPerHour) : null}

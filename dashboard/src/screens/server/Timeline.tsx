@@ -74,13 +74,21 @@ function Lanes({ life, span }: { life: Life; span: Span }) {
               key={outage.from}
               className="outage"
               title={`out for ${duration(outage.to - outage.from)}`}
-              style={{ left: at(outage.from), width: `${(place(span, outage.to) - place(span, outage.from)) * 100}%` }}
+              style={{
+                left: at(outage.from),
+                width: `${(place(span, outage.to) - place(span, outage.from)) * 100}%`,
+              }}
             />
           ))}
         {life.marks
           .filter((mark) => inSpan(mark.at, mark.at))
           .map((mark) => (
-            <span key={`${mark.at}${mark.kind}`} className="mark" data-kind={mark.kind} style={{ left: at(mark.at) }} />
+            <span
+              key={`${mark.at}${mark.kind}`}
+              className="mark"
+              data-kind={mark.kind}
+              style={{ left: at(mark.at) }}
+            />
           ))}
       </div>
       <Key life={life} />
@@ -138,7 +146,12 @@ function Key({ life }: { life: Life }) {
 
 function tickLabel(at: number, span: Span): string {
   const date = new Date(at);
-  if (span.to - span.from > 2 * 86_400_000) return date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  if (span.to - span.from > 2 * 86_400_000)
+    return date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
   const seconds = span.to - span.from < 600_000;
-  return date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(seconds && { second: "2-digit" }) });
+  return date.toLocaleTimeString("en-GB", {
+    hour: "2-digit",
+    minute: "2-digit",
+    ...(seconds && { second: "2-digit" }),
+  });
 }

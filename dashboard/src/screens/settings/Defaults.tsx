@@ -12,7 +12,10 @@ import { say } from "../../ui/toasts";
 /** For a client nothing is above it but the default. */
 const OF_CLIENT: FieldSpec[] = AUTOPILOT.map((spec) =>
   spec.choices
-    ? { ...spec, choices: spec.choices.map((one) => (one.value === "" ? { ...one, label: "The default" } : one)) }
+    ? {
+        ...spec,
+        choices: spec.choices.map((one) => (one.value === "" ? { ...one, label: "The default" } : one)),
+      }
     : spec,
 );
 

@@ -40,7 +40,9 @@ export function Webhooks() {
             {list.items.length ? (
               <List items={list.items} />
             ) : (
-              <p className="muted card__body">Nobody is told yet. Messages are signed; the secret is shown once.</p>
+              <p className="muted card__body">
+                Nobody is told yet. Messages are signed; the secret is shown once.
+              </p>
             )}
           </>
         )}
@@ -94,7 +96,11 @@ function NewWebhook() {
             onChange={(event) => setLabel(event.target.value)}
           />
         </div>
-        <button type="submit" className="button button--primary" disabled={acting.isPending || kinds.length === 0}>
+        <button
+          type="submit"
+          className="button button--primary"
+          disabled={acting.isPending || kinds.length === 0}
+        >
           <Plus aria-hidden /> Add
         </button>
       </form>
@@ -108,7 +114,9 @@ function NewWebhook() {
         ))}
       </fieldset>
       {acting.error && <ProblemNote error={acting.error} doing="It was not added" />}
-      {acting.data?.secret && <Secret title="The secret that signs its messages" secret={acting.data.secret} />}
+      {acting.data?.secret && (
+        <Secret title="The secret that signs its messages" secret={acting.data.secret} />
+      )}
     </div>
   );
 }
@@ -163,7 +171,10 @@ function Row({ webhook, onLook }: { webhook: WebhookView; onLook: () => void }) 
           type="button"
           className="button"
           onClick={() =>
-            acting.mutate({ act: "test", id: webhook.id }, { ...failed, onSuccess: () => say("A test is on its way") })
+            acting.mutate(
+              { act: "test", id: webhook.id },
+              { ...failed, onSuccess: () => say("A test is on its way") },
+            )
           }
         >
           Test
@@ -214,7 +225,8 @@ function Deliveries({ webhook, onClose }: { webhook: WebhookView; onClose: () =>
                   <tr key={delivery.id}>
                     <td>{delivery.type}</td>
                     <td>
-                      {sentence(delivery.state)} {delivery.response_code && <span className="muted">HTTP {delivery.response_code}</span>}
+                      {sentence(delivery.state)}{" "}
+                      {delivery.response_code && <span className="muted">HTTP {delivery.response_code}</span>}
                       {delivery.error && <p className="tone-bad">{delivery.error}</p>}
                     </td>
                     <td className="num">{duration(delivery.duration_ms)}</td>

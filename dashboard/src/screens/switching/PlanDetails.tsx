@@ -14,7 +14,9 @@ export function PlanDetails({ plan }: { plan: Plan | undefined }) {
       <dl className="plan__figures">
         <div>
           <dt>Service out</dt>
-          <dd>{plan.expected_outage_s > 0 ? `about ${duration(plan.expected_outage_s * 1_000)}` : "not at all"}</dd>
+          <dd>
+            {plan.expected_outage_s > 0 ? `about ${duration(plan.expected_outage_s * 1_000)}` : "not at all"}
+          </dd>
         </div>
         <div>
           <dt>Price</dt>
@@ -44,7 +46,8 @@ export function PlanDetails({ plan }: { plan: Plan | undefined }) {
                 <span className="plan__time">{duration(step.expected_s * 1_000)}</span>
                 {step.point_of_no_return && (
                   <em>
-                    <Flag aria-hidden /> point of no return: before it everything is undone, after it it only goes on
+                    <Flag aria-hidden /> point of no return: before it everything is undone, after it it only
+                    goes on
                   </em>
                 )}
               </li>

@@ -76,7 +76,10 @@ function about(plan: Plan | undefined) {
 function candidatesOf(best: Plan | undefined, plan: Plan | undefined): Candidate[] {
   const ranked = best?.candidates ?? [];
   const known = new Set(ranked.map((candidate) => candidate.pool));
-  return [...ranked, ...(plan?.candidates ?? []).filter((candidate) => !known.has(candidate.pool)).slice(0, 1)];
+  return [
+    ...ranked,
+    ...(plan?.candidates ?? []).filter((candidate) => !known.has(candidate.pool)).slice(0, 1),
+  ];
 }
 
 interface FootProps {
