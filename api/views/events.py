@@ -31,12 +31,16 @@ class EventView(View):
 
 
 class EventList(View):
-    """`gap`: events after the asked-for number have expired; start afresh from `oldest_seq - 1`."""
+    """`gap`: events after the asked-for number have expired; start afresh from `oldest_seq - 1`.
+
+    `next_before`: with `order=newest`, where the next page begins; null: this was the last.
+    """
 
     items: list[EventView]
     latest_seq: int
     oldest_seq: int
     gap: bool
+    next_before: int | None = None
 
 
 def as_stream_event(event: Event) -> StreamEvent:
