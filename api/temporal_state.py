@@ -50,12 +50,13 @@ class TemporalState:
 
 async def look(client: Client) -> TemporalState:
     """Raises the client's errors."""
-    info, schedules, *polled = await asyncio.gather(
-        client.workflow_service.get_system_info(GetSystemInfoRequest()),
-        _schedules(client),
-        *(_pollers(client, queue, kind) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE) for kind in _KINDS),
-    )
-    return TemporalState(info.server_version, [one for group in polled for one in group], schedules)
+    asked = (_pollers(client, queue, kind) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE) for kind in _KINDS)
+    version, schedules, polled = await asyncio.gather(_version(client), _schedules(client), asyncio.gather(*asked))
+    return TemporalState(version, [one for group in polled for one in group], schedules)
+
+
+async def _version(client: Client) -> str:
+    return (await client.workflow_service.get_system_info(GetSystemInfoRequest())).server_version
 
 
 async def _pollers(client: Client, queue: str, kind: str) -> list[Poller]:

@@ -21,7 +21,8 @@ def version(session: Session) -> str:
 
 def migration(session: Session) -> str | None:
     """The schema's revision."""
-    return session.scalar(text("SELECT version_num FROM alembic_version"))
+    revision: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def counts(session: Session, now: datetime) -> dict[str, int]:
