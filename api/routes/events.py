@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
-from api.auth import ClientCaller, GuardedRoute
+from api.auth import ClientCaller, GuardedRoute, StreamingCaller, standing_of
 from api.services import ServicesDep
 from api.stream import EventStream
 from api.views.base import Limit
@@ -75,7 +75,7 @@ def _is_missed(after: int, shown: list[Event], latest: int) -> bool:
 
 @router.get("/stream", status_code=200, response_class=EventStream)
 async def stream(
-    caller: ClientCaller,
+    caller: StreamingCaller,
     services: ServicesDep,
     last_event_id: LastEventId = None,
     last: Annotated[str | None, Query(alias="last_event_id", max_length=20)] = None,
@@ -83,6 +83,8 @@ async def stream(
     """Server-Sent Events from now on, or after `Last-Event-ID` without a miss.
 
     `reset` instead of events that have expired, with the oldest `seq` that there is. A comment every 15
-    seconds. A reader that does not keep up is cut off, and comes back with the last ID it saw.
+    seconds. A reader that does not keep up is cut off, and comes back with the last ID it saw. It ends with its
+    token or session.
     """
-    return EventStream(services.hub, caller.client_id, last_seq(last_event_id, last))
+    standing = standing_of(services, caller)
+    return EventStream(services.hub, caller.client_id, last_seq(last_event_id, last), standing)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.auth import ClientCaller, GuardedRoute, ReadingCaller
+from api.auth import ClientCaller, GuardedRoute, ReadingCaller, standing_of
 from api.problems import ALREADY_FINAL, NOT_FOUND, NOTHING_TO_APPROVE, Problem, documented
 from api.services import Services, ServicesDep
 from api.stream import EventStream, Snapshot, Subject
@@ -99,7 +99,8 @@ async def stream(
         return Snapshot(view.model_dump_json(), view.status in FINAL_STATUSES)
 
     subject = Subject(operation_id, snapshot)
-    return EventStream(services.hub, operation.client_id, last_seq(last_event_id, last), subject)
+    standing = standing_of(services, caller)
+    return EventStream(services.hub, operation.client_id, last_seq(last_event_id, last), standing, subject)
 
 
 async def _find(services: ServicesDep, client_id: str | None, operation_id: str) -> OperationDetail:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Header
 from fastapi.sse import format_sse_event
 
-from api.hub import StreamEvent
+from api.hub import EVERY_TOKEN, StreamEvent
 from api.problems import INVALID, FieldError, Problem
 from api.views.base import View
 from db.models import Event
@@ -46,7 +46,15 @@ class EventList(View):
 def as_stream_event(event: Event) -> StreamEvent:
     data = EventView.model_validate(event).model_dump_json()
     frame = format_sse_event(event=event.type, data_str=data, id=str(event.seq))
-    return StreamEvent(event.seq, event.type, event.operation_id or "", frame, event.type in FINAL_TYPES)
+    return StreamEvent(
+        event.seq, event.type, event.operation_id or "", frame, event.type in FINAL_TYPES, _revokes(event)
+    )
+
+
+def _revokes(event: Event) -> str:
+    if event.type == "client.deleted":
+        return EVERY_TOKEN
+    return str(event.payload.get("token_id") or "") if event.type == "token.revoked" else ""
 
 
 def last_seq(header: str | None, query: str | None) -> int | None:
