@@ -38,8 +38,10 @@ from api.routes import (
     servers,
     session,
     switching,
+    system,
 )
 from api.services import Services
+from api.silence import watch_silence
 from db.queries.paging import BadCursor
 from db.session import is_unreachable
 
@@ -57,6 +59,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     agents.router,
     pools.router,
     decisions.router,
+    system.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,
@@ -103,7 +106,8 @@ def _add_page(app: FastAPI, services: Services | None) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    tasks = [asyncio.create_task(services.hub.run()), asyncio.create_task(announce(services))]
+    lasting = (services.hub.run(), announce(services), watch_silence(services))
+    tasks = [asyncio.create_task(one) for one in lasting]
     try:
         yield
     finally:

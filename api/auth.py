@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from api.cookies import check_csrf, check_origin, cookie_of
 from api.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
+from api.stream import Standing
 from api.token_memory import Caller
 from api.tokens import Kind, digest_of, read_instance, same_digest, token_id_of
 from api.views.session import SignInRequest
@@ -113,6 +114,25 @@ class SignsIn(Requires):
             if problem.kind is UNAUTHENTICATED:
                 services.attempts.failed(address)
             raise
+
+
+class NamesClient(Requires):
+    """For streams: browsers' EventSource sets no header, so an admin may name its client in the address."""
+
+    async def __call__(
+        self,
+        services: ServicesDep,
+        request: Request,
+        credentials: Credentials,
+        for_client: ForClient = None,
+        client_id: Annotated[
+            str | None, Query(max_length=64, description="Instead of X-Spot-Client, where headers cannot be set")
+        ] = None,
+    ) -> Caller:
+        return await super().__call__(services, request, credentials, for_client or client_id)
+
+
+StreamingCaller = Annotated[Caller, Depends(NamesClient(Kind.CLIENT))]
 
 
 class GuardedRoute(APIRoute):
@@ -207,6 +227,25 @@ def _signed_in(known: Known, cookie: str) -> Caller:
         cookie=cookie,
         ends_at=known.ends_at,
     )
+
+
+def standing_of(services: Services, caller: Caller) -> Standing:
+    """Whether a caller that reads a stream may still do so; while the database is away, it may."""
+
+    async def holds() -> bool:
+        try:
+            if caller.cookie:
+                await _by_cookie(services, caller.cookie)  # an open page is a page in use
+            elif caller.token_id != BOOTSTRAP:
+                token = await services.database.read(find_token, caller.token_id)
+                return token is not None and token.secret_hash == caller.token_digest
+        except Problem:
+            return False
+        except (DBAPIError, PoolTimeout) as error:
+            log.info("a stream goes on unasked: %s", error)
+        return True
+
+    return Standing(caller.token_id, holds)
 
 
 def _remembered(services: Services, secret: str, error: DBAPIError | PoolTimeout) -> Caller:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
@@ -20,11 +20,11 @@ from api.views.fleet import (
     RiskView,
 )
 from db.queries.fleet import AnyRow, Fleet, fleet
+from db.silence import SILENT_AFTER
 from domain.autopilot.policy import AutoSwitch
 from domain.operations import OperationKind, OperationStatus
 from domain.pools import Lifecycle
 
-ONLINE = timedelta(seconds=45)  # three heartbeats
 HOURS_A_MONTH = 730.0
 
 # What is under way comes first, and of that what is nearest to serving.
@@ -44,7 +44,7 @@ def fleet_page(
 
 
 def online(seen_at: datetime | None, now: datetime) -> bool:
-    return seen_at is not None and now - seen_at < ONLINE
+    return seen_at is not None and now - seen_at < SILENT_AFTER
 
 
 def _server(row: AnyRow, found: Fleet, now: datetime) -> FleetServer:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+EVERY_TOKEN = "*"  # noqa: S105 - it is none
 log = logging.getLogger(__name__)
 
 POLL_S = 0.05
@@ -33,6 +34,7 @@ class StreamEvent:
     operation_id: str
     frame: bytes
     final: bool = False  # the operation is over
+    revokes: str = ""  # the token that it ends; EVERY_TOKEN: all of the client's
 
 
 class EventSource(Protocol):

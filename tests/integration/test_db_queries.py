@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, insert, text
 from sqlalchemy.orm import Session
 
-from db import commands
+from db import commands, sign_ins
 from db.events import NewEvent, append_events
 from db.models import (
     Agent,
@@ -27,7 +27,7 @@ from db.models import (
     Resource,
     Server,
 )
-from db.queries import events, instances, ledger, market, notices, operations, servers, tenants
+from db.queries import decisions, events, instances, ledger, market, notices, operations, servers, tenants, timeline
 from db.queries import fleet as fleet_rows
 from db.queries.overview import overview
 from db.session import SessionFactory
@@ -99,7 +99,7 @@ def a_decision(n: int) -> dict[str, Any]:
     what = {"kind": "stay", "reason": "best_already", "from_pool": "us-east-1a/m5.large/spot", "state": "recorded"}
     at = NOW + timedelta(minutes=n)
     latest = f"srv-{server}" if n >= 2 * SERVERS else None
-    figures = {"here": {"losses_per_h": 0.001}, "on_demand_usd_per_h": 0.096}
+    figures = {"here": {"pool": "us-east-1a/m5.large/spot", "losses_per_h": 0.001}, "on_demand_usd_per_h": 0.096}
     return {**where, **what, "figures": figures, "at": at, "last_at": at, "latest_server_id": latest}
 
 
@@ -132,7 +132,15 @@ def fleet(sessions: SessionFactory) -> SessionFactory:
         session.execute(insert(Notice), [a_notice(n) for n in range(1500)])
         session.execute(insert(PoolRow), [a_pool(n) for n in range(1000)])
         session.execute(insert(PriceObservation), [an_observation(n) for n in range(1500)])
-        many = [NewEvent("server.policy", NOW, operation_id=f"op-{n % 100}") for n in range(1500)]
+        many = [
+            NewEvent(
+                "server.policy" if n % 3 else "instance.changed",
+                NOW,
+                server_id=f"srv-{n % 50}",
+                operation_id=f"op-{n % 100}",
+            )
+            for n in range(1500)
+        ]
         for client in (MINE, "cli-4"):
             append_events(session, client, many)
         session.execute(insert(Agent), [an_agent(n) for n in range(1500)])
@@ -200,6 +208,15 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "overview": overview,
     "events": lambda s, c: events.events_after(s, c or "cli-4", 700, 100).events,
     "events of an operation": lambda s, c: events.events_after(s, c or MINE, 0, 100, "op-7").events,
+    "newest events of a server": lambda s, c: events.search_events(
+        s, c or MINE, events.EventSearch(server_id="srv-3", types=["instance."], newest_first=True), 20
+    ),
+    "events of a time": lambda s, c: events.search_events(
+        s, c or MINE, events.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
+    ),
+    "a server's life": lambda s, c: timeline.lived(s, c or MINE, "srv-3").events,
+    "losses known": lambda s, c: decisions.losses_known(s, MINE, "srv-3"),
+    "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
     "whose events went on": lambda s, c: events.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
     "token": lambda s, c: tenants.find_token(s, "tok-3"),
     "tokens": lambda s, c: tenants.list_tokens(s, c) or c is None,
