@@ -96,6 +96,15 @@ async def test_a_wish_that_makes_no_sense_is_refused_with_the_field(
     assert world.temporal.asked == []
 
 
+async def test_lists_that_contradict_each_other_are_refused_with_the_reason(world: World) -> None:
+    server = world.server()
+    policy = {"instance_types": ["m5.large"], "denied_types": ["m5"]}
+    answer = await world.call("PATCH", f"/api/servers/{server.id}", json={"policy": policy})
+    assert (answer.status_code, problem(answer)) == (422, "policy-contradiction")
+    assert "m5.large" in answer.json()["detail"]
+    assert world.temporal.asked == []
+
+
 async def test_a_wish_that_contradicts_the_clients_is_refused_with_the_reason(world: World) -> None:
     path = f"/api/clients/{world.tenant.client_id}"
     assert (await world.call("PATCH", path, json={"autopilot": {"minimum_stay_h": 48}})).status_code == 422
