@@ -16,7 +16,7 @@ from domain.autopilot.contract import Evaluated, Proposal, Round
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
 from domain.autopilot.windows import Weekday, Window
 from domain.servers import Retire, ServerPolicy
-from tests.api_world import SPOT, Tenant, World, unique
+from tests.api_world import SPOT, Tenant, World, problem, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
