@@ -11,6 +11,12 @@ export interface EventFilter {
   operation_id?: string;
 }
 
+/** Newest first; `next`: where the page before it in time begins. */
+interface Page {
+  events: StreamEvent[];
+  next: number | undefined;
+}
+
 const PAGE = 100;
 
 /** Newest first: the live ones, then page after page of the past. */
@@ -20,7 +26,7 @@ export function useEvents(filter: EventFilter) {
     queryKey: [...keys.events, filter],
     queryFn: ({ signal, pageParam }) => before(filter, pageParam, signal),
     initialPageParam: 0,
-    getNextPageParam: (page) => (page.events.length ? page.events.at(-1)?.seq : undefined),
+    getNextPageParam: (page) => page.next,
     gcTime: 0,
   });
   const events = useMemo(
@@ -40,15 +46,11 @@ export function isIn(event: StreamEvent, filter: EventFilter): boolean {
   return !filter.operation_id || event.operation_id === filter.operation_id;
 }
 
-async function before(
-  filter: EventFilter,
-  seq: number,
-  signal: AbortSignal,
-): Promise<{ events: StreamEvent[] }> {
+async function before(filter: EventFilter, seq: number, signal: AbortSignal): Promise<Page> {
   const page = await get<Schemas["EventList"]>(
     "/api/events",
     { ...filter, before: seq || undefined, order: "newest", limit: PAGE },
     signal,
   );
-  return { events: page.items.toSorted((one, other) => other.seq - one.seq) };
+  return { events: page.items, next: page.next_before ?? undefined };
 }

@@ -3,6 +3,7 @@ import { useQuery, type QueryClient } from "@tanstack/react-query";
 import { reduceFleet } from "../live/reduceFleet";
 import { tape } from "../live/tape";
 import type { FleetRow, Risk } from "../model/fleet";
+import { levelOf } from "../model/risk";
 import { get } from "./http";
 import { keys } from "./keys";
 import type { Schemas } from "./types";
@@ -138,11 +139,4 @@ function lastOf(last: Given["last_operation"]): FleetRow["last"] {
 function riskOf(risk: Given["risk"]): Risk | null {
   if (!risk) return null;
   return { level: levelOf(risk.losses_per_month), perMonth: risk.losses_per_month, reason: risk.reason };
-}
-
-/** Losses a month, as a person weighs them: less than one in two months; less than one in ten days. */
-export function levelOf(perMonth: number | null): Risk["level"] {
-  if (perMonth === null) return "unknown";
-  if (perMonth < 0.5) return "low";
-  return perMonth < 3 ? "medium" : "high";
 }

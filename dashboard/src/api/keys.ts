@@ -4,7 +4,7 @@ export const keys = {
   summary: ["summary"],
   server: (id: string) => ["server", id],
   timeline: (id: string) => ["server", id, "timeline"],
-  candidates: (id: string) => ["server", id, "candidates"],
+  candidates: (id: string) => ["candidates", id],
   plan: (id: string, pool: string) => ["plan", id, pool],
   operations: ["operations"],
   operationsOf: (server: string) => ["operations", server],

@@ -1,6 +1,7 @@
 /** Pools, what they cost over time, and where a server could go. */
 import { useQueries, useQuery, type UseQueryResult } from "@tanstack/react-query";
 import type { PoolFacts } from "../model/heat";
+import { HOURS_A_MONTH } from "../model/risk";
 import { get } from "./http";
 import { keys } from "./keys";
 import type { Schemas } from "./types";
@@ -44,7 +45,9 @@ function factsOf(pool: Schemas["PoolView"]): PoolFacts {
     coolDownReason: pool.cool_down_reason,
     capacityFailures: pool.capacity_failures,
     notices: pool.notices,
-    placementScore: (pool as { placement_score?: number | null }).placement_score ?? null,
+    placementScore: pool.placement_score,
+    lossesPerMonth: pool.losses_per_hour === null ? null : pool.losses_per_hour * HOURS_A_MONTH,
+    lastWeek: pool.last_week,
   };
 }
 
@@ -76,21 +79,55 @@ function together(results: UseQueryResult<PricePoint[]>[]): Prices {
   };
 }
 
-interface GivenPrice {
-  at?: string;
-  start?: string;
-  usd_per_hour: number;
+/** One pool as the autopilot sees it for a server. USD per hour. */
+export interface Seen {
+  pool: string;
+  usd_per_h?: number | null;
+  losses_per_h?: number | null;
+  risk_usd_per_h?: number | null;
+  cost_usd_per_h?: number | null;
+  blocked?: string;
 }
+
+export interface Outlook {
+  kind: string;
+  reason: string;
+  heldBy: string;
+  here: Seen | null;
+  others: Seen[];
+  onDemandUsd: number | null;
+}
+
+/** What the autopilot would decide for a server now; a worker looks, so it is not asked for at every event. */
+export function useOutlook(serverId: string) {
+  return useQuery({
+    queryKey: keys.candidates(serverId),
+    queryFn: async ({ signal }) =>
+      outlookOf(
+        await get<Schemas["CandidatesView"]>(`/api/servers/${serverId}/candidates`, { limit: 5 }, signal),
+      ),
+    retry: false,
+  });
+}
+
+function outlookOf(given: Schemas["CandidatesView"]): Outlook {
+  const figures = given.figures as { here?: Seen; candidates?: Seen[]; on_demand_usd_per_h?: number | null };
+  return {
+    kind: given.kind,
+    reason: given.reason,
+    heldBy: given.held_by,
+    here: figures.here ?? null,
+    others: figures.candidates ?? [],
+    onDemandUsd: figures.on_demand_usd_per_h ?? null,
+  };
+}
+
+/** As many as a chart has room for. */
+const MOST_POINTS = 400;
 
 async function prices(pool: string, days: number, signal: AbortSignal): Promise<PricePoint[]> {
   const from = new Date(Date.now() - days * 86_400_000).toISOString();
-  const page = await get<{ items?: GivenPrice[]; points?: GivenPrice[] }>(
-    `/api/pools/${pool}/prices`,
-    { from },
-    signal,
-  );
-  return (page.items ?? page.points ?? []).map((one) => ({
-    at: Date.parse(one.at ?? one.start ?? "") / 1_000,
-    usd: one.usd_per_hour,
-  }));
+  const query = { from, max_points: MOST_POINTS };
+  const series = await get<Schemas["PriceSeriesView"]>(`/api/pools/${pool}/prices`, query, signal);
+  return series.points.map((piece) => ({ at: Date.parse(piece.from_at) / 1_000, usd: piece.usd_per_hour }));
 }

@@ -1,20 +1,17 @@
-/** What the API says of the system around it. */
+/** What the API says of the system around it; for admins. */
 import { useQuery } from "@tanstack/react-query";
-import { Problem } from "./http";
+import { get } from "./http";
 import { keys } from "./keys";
 import type { Schemas } from "./types";
 
-export function useHealth() {
+export type System = Schemas["SystemView"];
+
+const AGAIN_MS = 10_000; // no event tells of it
+
+export function useSystem() {
   return useQuery({
     queryKey: keys.health,
-    queryFn: ({ signal }) => health(signal),
-    refetchInterval: 10_000, // no event tells of it
+    queryFn: ({ signal }) => get<System>("/api/system", {}, signal),
+    refetchInterval: AGAIN_MS,
   });
-}
-
-/** 503 says which part is away: that is an answer, not an error. */
-async function health(signal: AbortSignal): Promise<Schemas["ReadyView"]> {
-  const answer = await fetch("/health/ready", { signal });
-  if (answer.ok || answer.status === 503) return (await answer.json()) as Schemas["ReadyView"];
-  throw new Problem({ title: "The API does not say how it is" }, answer.status);
 }

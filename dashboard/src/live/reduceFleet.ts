@@ -42,7 +42,7 @@ export function reduceRow(row: FleetRow, event: StreamEvent): FleetRow {
   if (ENDS.has(type)) return ended(row, event);
   if (type === "notice.interruption") return noticed(row, event);
   if (type === "server.policy") return { ...row, handoff: text(event, "handoff") || row.handoff };
-  if (type === "agent.registered") return registered(row, event);
+  if (type.startsWith("agent.")) return heard(row, event);
   if (type === "decision.proposed") return { ...row, decisionId: text(event, "decision_id") || null };
   if (type.startsWith("decision.")) return settled(row, event);
   if (type.startsWith("instance.")) return seated(row, event);
@@ -109,9 +109,12 @@ function noticed(row: FleetRow, event: StreamEvent): FleetRow {
   return { ...row, deadline: text(event, "deadline") || event.at };
 }
 
-function registered(row: FleetRow, event: StreamEvent): FleetRow {
+/** Registered, silent, or back. When one falls silent, it was last heard of before the event. */
+function heard(row: FleetRow, event: StreamEvent): FleetRow {
   if (!row.primary || row.primary.instanceId !== event.instance_id) return row;
-  return { ...row, primary: { ...row.primary, agentSeenAt: event.at, agentOnline: true } };
+  const agentOnline = event.type !== "agent.silent";
+  const agentSeenAt = agentOnline ? event.at : row.primary.agentSeenAt;
+  return { ...row, primary: { ...row.primary, agentSeenAt, agentOnline } };
 }
 
 function settled(row: FleetRow, event: StreamEvent): FleetRow {

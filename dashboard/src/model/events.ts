@@ -31,6 +31,8 @@ const PLAIN: Record<string, string> = {
   "server.ended": "Server ended",
   "pool.cool_down": "Pool rests",
   "agent.registered": "Agent registered",
+  "agent.silent": "Agent fell silent",
+  "agent.back": "Agent is back",
   "client.policy": "Defaults changed",
   "token.created": "Token made",
   "token.revoked": "Token revoked",

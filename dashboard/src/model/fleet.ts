@@ -1,4 +1,5 @@
 /** A server as the fleet's list shows it. */
+import type { Level } from "./risk";
 import type { Tone } from "./words";
 
 export interface Seat {
@@ -9,7 +10,7 @@ export interface Seat {
   pool: string;
   usdPerHour: number | null;
   agentSeenAt: string | null;
-  /** As the API found; heartbeats are no events, so rows in sight are asked for again. */
+  /** As the API found, and as events have told since. */
   agentOnline: boolean;
 }
 
@@ -36,7 +37,7 @@ export interface Last {
 }
 
 export interface Risk {
-  level: "low" | "medium" | "high" | "unknown";
+  level: Level;
   /** Expected interruptions a month; null: not known. */
   perMonth: number | null;
   reason: string;

@@ -13,6 +13,8 @@ export interface PoolFacts {
   capacityFailures: number;
   notices: number;
   placementScore: number | null;
+  lossesPerMonth: number | null;
+  lastWeek: { capacity_failures: number; notices: number; lost: number; launches: number };
 }
 
 export type Measure = "saving" | "price" | "trouble";
@@ -35,7 +37,8 @@ export function heatMap(pools: PoolFacts[]): HeatMap {
 
 /** 0 is cold, 1 is what one looks for (or, of trouble, what one avoids); null: not known. */
 export function warmth(pool: PoolFacts, measure: Measure, all: PoolFacts[]): number | null {
-  if (measure === "trouble") return Math.min(1, (pool.notices + pool.capacityFailures) / 5);
+  if (measure === "trouble")
+    return Math.min(1, (pool.lastWeek.notices + pool.lastWeek.capacity_failures) / 3);
   if (pool.usd === null) return null;
   if (measure === "saving") return pool.onDemandUsd ? Math.max(0, 1 - pool.usd / pool.onDemandUsd) : null;
   const known = all.flatMap((one) => one.usd ?? []);

@@ -3,24 +3,29 @@ import { ShieldCheck } from "lucide-react";
 import { Link } from "react-router";
 import { get } from "../../api/http";
 import { keys } from "../../api/keys";
-import { useHealth } from "../../api/system";
+import { useSystem } from "../../api/system";
 import type { Schemas } from "../../api/types";
 import { useSession } from "../../app/SessionContext";
 import { instant } from "../../model/time";
-import { Badge } from "../../ui/Badge";
 import { Empty } from "../../ui/Empty";
 import { Loaded } from "../../ui/Loaded";
-import { Versions } from "./Versions";
+import { Health, Pollers, Schedules, Versions } from "./System";
 
 export function Component() {
   const { session } = useSession();
-  if (session.kind !== "admin") {
-    return (
-      <Empty icon={ShieldCheck} title="For admins">
-        <p>Sign in with the admin&apos;s token to see all clients and the system&apos;s health.</p>
-      </Empty>
-    );
-  }
+  return session.kind === "admin" ? <Whole /> : <NotForYou />;
+}
+
+function NotForYou() {
+  return (
+    <Empty icon={ShieldCheck} title="For admins">
+      <p>Sign in with the admin&apos;s token to see all clients and the system&apos;s health.</p>
+    </Empty>
+  );
+}
+
+function Whole() {
+  const system = useSystem();
   return (
     <div className="page">
       <header className="page__head">
@@ -29,45 +34,24 @@ export function Component() {
           <p>All clients, and what the control plane stands on.</p>
         </div>
       </header>
-      <Health />
-      <div className="grid-2">
-        <Clients />
-        <Versions />
-      </div>
-    </div>
-  );
-}
-
-function Health() {
-  const health = useHealth();
-  return (
-    <section className="card" aria-labelledby="health">
-      <header className="card__head">
-        <h2 id="health">System health</h2>
-      </header>
-      <Loaded query={health} height={90} doing="Asking for the health">
+      <Loaded query={system} height={420} doing="Asking how the system is">
         {(found) => (
-          <div className="scroll-x">
-            <table className="table">
-              <tbody>
-                {Object.entries(found.dependencies).map(([name, part]) => (
-                  <tr key={name}>
-                    <td>
-                      <b>{name}</b>
-                    </td>
-                    <td>
-                      <Badge label={part.ok ? "Answers" : "Away"} tone={part.ok ? "good" : "bad"} />
-                    </td>
-                    <td className="mono muted">{part.address}</td>
-                    <td className="wrap">{part.detail}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <>
+            <Health system={found} />
+            <div className="grid-2">
+              <div className="stack">
+                <Clients />
+                <Schedules schedules={found.temporal.schedules} />
+              </div>
+              <div className="stack">
+                <Versions system={found} />
+                <Pollers pollers={found.temporal.pollers} />
+              </div>
+            </div>
+          </>
         )}
       </Loaded>
-    </section>
+    </div>
   );
 }
 

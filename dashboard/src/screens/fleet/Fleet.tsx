@@ -109,7 +109,7 @@ function choicesOf(rows: FleetRow[]) {
 }
 
 function sortOf(text: string | null): Sort {
-  if (!text) return { key: "name", down: false };
+  if (!text) return { key: "state", down: false }; // what needs somebody comes first
   return { key: text.replace("-", "") as SortKey, down: text.startsWith("-") };
 }
 

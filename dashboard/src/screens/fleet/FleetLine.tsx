@@ -1,6 +1,7 @@
 import { memo, type CSSProperties } from "react";
 import { Link } from "react-router";
 import type { FleetRow } from "../../model/fleet";
+import { partsOf } from "../../model/pools";
 import { PoolName } from "../../ui/PoolName";
 import { Agent, LastOperation, Price, RiskMeter, State } from "./parts";
 
@@ -25,8 +26,10 @@ function Line({ row, index, style }: Props) {
       </div>
       <div role="cell">
         <div className="cell">
-          <PoolName pool={row.primary?.pool} />
-          <small className="muted truncate mono">{row.primary?.instanceId ?? ""}</small>
+          <PoolName pool={row.primary?.pool} short />
+          <small className="muted truncate">
+            {partsOf(row.primary?.pool)?.zone} <span className="mono">{row.primary?.instanceId}</span>
+          </small>
         </div>
       </div>
       <div role="cell">

@@ -34,6 +34,7 @@ function NeedsYou({ rows }: { rows: FleetRow[] | undefined }) {
 }
 
 function Motion({ rows }: { rows: FleetRow[] | undefined }) {
+  const { data } = useSummary();
   const moving = rows?.filter((row) => rowState(row).tone === "busy").length;
   const online = rows?.filter((row) => row.primary?.agentOnline).length;
   return (
@@ -44,7 +45,11 @@ function Motion({ rows }: { rows: FleetRow[] | undefined }) {
         tone={moving ? "busy" : undefined}
         more={moving ? <Link to="/?view=moving">show them</Link> : "nothing moves"}
       />
-      <Stat name="Servers" value={rows?.length} more={rows && `${online} agents online`} />
+      <Stat
+        name="Servers"
+        value={rows?.length}
+        more={rows && `${data?.agents_online ?? online} agents online`}
+      />
     </>
   );
 }

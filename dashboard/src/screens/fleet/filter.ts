@@ -49,7 +49,7 @@ export function valueOf(row: FleetRow, key: SortKey): string | number {
     case "pool":
       return row.primary?.pool ?? "";
     case "state":
-      return TONES[rowState(row).tone];
+      return `${TONES[rowState(row).tone]} ${row.name.toLowerCase()}`;
     case "agent":
       return row.primary?.agentSeenAt ?? "";
     case "price":

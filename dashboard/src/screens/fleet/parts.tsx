@@ -3,6 +3,7 @@ import { rowState, type FleetRow } from "../../model/fleet";
 import { againstOnDemand, below, price } from "../../model/money";
 import { kindName, statusBadge } from "../../model/words";
 import { Badge } from "../../ui/Badge";
+import { Risk } from "../../ui/Risk";
 import { Ago, Elapsed, Until } from "../../ui/Elapsed";
 
 export function State({ row }: { row: FleetRow }) {
@@ -55,19 +56,11 @@ export function Price({ row }: { row: FleetRow }) {
   );
 }
 
-const LEVEL_WORDS = { low: "Low", medium: "Medium", high: "High", unknown: "Not known" } as const;
-
 export function RiskMeter({ row }: { row: FleetRow }) {
-  const level = row.risk?.level ?? "unknown";
   if (!row.risk) return <span className="muted">—</span>;
   return (
     <div className="cell" title={row.risk.reason}>
-      <span className="risk" data-level={level}>
-        <i aria-hidden />
-        <i aria-hidden />
-        <i aria-hidden />
-        {LEVEL_WORDS[level]}
-      </span>
+      <Risk level={row.risk.level} />
       <small className="muted truncate">{row.risk.reason}</small>
     </div>
   );

@@ -2,9 +2,9 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { refreshRows } from "../../api/fleet";
 
-const AGAIN_MS = 15_000;
+const AGAIN_MS = 60_000;
 
-/** Agents' heartbeats are no events: the rows in sight, and only those, are asked for again. */
+/** Prices and risks move without an event: the rows in sight, and only those, are asked for again. */
 export function useFreshRows(ids: string[]): void {
   const queries = useQueryClient();
   const seen = useRef(ids);

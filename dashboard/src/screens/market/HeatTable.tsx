@@ -68,7 +68,8 @@ function Cell({ pool, measure, pools, chosen, onChoose }: Props & { pool: PoolFa
 
 function said(pool: PoolFacts, measure: Measure): string {
   if (measure === "price") return price(pool.usd);
-  if (measure === "trouble")
-    return pool.notices + pool.capacityFailures ? `${pool.notices} + ${pool.capacityFailures}` : "none";
+  if (measure === "trouble") return troubles(pool) ? String(troubles(pool)) : "none";
   return percent(below(pool.usd, pool.onDemandUsd));
 }
+
+const troubles = (pool: PoolFacts): number => pool.lastWeek.notices + pool.lastWeek.capacity_failures;

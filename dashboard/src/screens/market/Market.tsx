@@ -15,7 +15,7 @@ import "./market.css";
 const MEASURES: { value: Measure; label: string }[] = [
   { value: "saving", label: "Below on-demand" },
   { value: "price", label: "Price" },
-  { value: "trouble", label: "Trouble" },
+  { value: "trouble", label: "Trouble, 7 days" },
 ];
 
 export function Component() {

@@ -1,5 +1,6 @@
 import { useMemo, useState } from "react";
 import type { PoolFacts } from "../../model/heat";
+import { often } from "../../model/risk";
 import { againstOnDemand, below, hourly } from "../../model/money";
 import { Ago, Until } from "../../ui/Elapsed";
 import { useNow } from "../../ui/now";
@@ -46,10 +47,10 @@ export function PoolPanel({ pool }: { pool: PoolFacts }) {
           <dd className={pool.capacityFailures ? "tone-warn" : undefined}>
             {pool.capacityFailures ? `${pool.capacityFailures} times` : "never"}
           </dd>
+          <dt>Expected losses</dt>
+          <dd>{often(pool.lossesPerMonth)}</dd>
           <dt>Placement score</dt>
-          <dd>
-            {pool.placementScore === null ? "asked for with each plan" : `${pool.placementScore} of 10`}
-          </dd>
+          <dd>{pool.placementScore === null ? "not known" : `${pool.placementScore} of 10`}</dd>
           {rests && pool.coolDownUntil && (
             <>
               <dt>Rests</dt>

@@ -1,8 +1,10 @@
-import type { Change, ReceiptView } from "./receiptOf";
+import type { Change, Receipt } from "./documents";
 
 /** Every attribute that is not as it was, and why it may be so. */
-export function Comparison({ receipt }: { receipt: ReceiptView }) {
-  const changes = receipt.changes.toSorted((one, other) => Number(!!one.reason) - Number(!!other.reason));
+export function Comparison({ receipt }: { receipt: Receipt }) {
+  const changes = (receipt.changes as Change[]).toSorted(
+    (one, other) => Number(!!one.reason) - Number(!!other.reason),
+  );
   return (
     <section className="card" aria-labelledby="comparison">
       <header className="card__head">

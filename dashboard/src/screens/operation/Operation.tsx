@@ -14,8 +14,7 @@ import { Steps } from "../../ui/Steps";
 import { Comparison } from "./Comparison";
 import { Control } from "./Control";
 import { Receipt } from "./Receipt";
-import { receiptOf } from "./receiptOf";
-import { useServerName } from "./useServerName";
+import type { Receipt as ReceiptDocument } from "./documents";
 
 export function Component() {
   const { operationId = "" } = useParams();
@@ -30,7 +29,7 @@ export function Component() {
 }
 
 function Whole({ operation }: { operation: Operation }) {
-  const receipt = receiptOf(operation);
+  const receipt = operation.receipt as ReceiptDocument | null; // the API fills in every field
   const running = isRunning(operation.status);
   return (
     <>
@@ -73,7 +72,7 @@ function Whole({ operation }: { operation: Operation }) {
 }
 
 function Head({ operation }: { operation: Operation }) {
-  const name = useServerName(operation.server_id);
+  const name = operation.server_name || operation.server_id;
   return (
     <header className="page__head">
       <div className="page__title">
@@ -90,7 +89,7 @@ function Head({ operation }: { operation: Operation }) {
 }
 
 function Facts({ operation }: { operation: Operation }) {
-  const link = (operation as { workflow_url?: string }).workflow_url;
+  const link = operation.temporal_url;
   return (
     <section className="card" aria-labelledby="facts">
       <header className="card__head">

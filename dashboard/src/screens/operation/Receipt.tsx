@@ -1,8 +1,8 @@
 import { againstBefore, hourly } from "../../model/money";
 import { duration } from "../../model/time";
-import type { ReceiptView } from "./receiptOf";
+import type { Receipt as Document } from "./documents";
 
-export function Receipt({ receipt }: { receipt: ReceiptView }) {
+export function Receipt({ receipt }: { receipt: Document }) {
   const cheaper = receipt.hourly_after < receipt.hourly_before;
   return (
     <section className="card" aria-labelledby="receipt">

@@ -2,6 +2,7 @@ import type { FleetRow } from "../../model/fleet";
 import { againstOnDemand, below, hourly } from "../../model/money";
 import { partsOf } from "../../model/pools";
 import { Stat } from "../../ui/Stat";
+import { Risk } from "../../ui/Risk";
 import { Agent } from "../fleet/parts";
 
 export function ServerStats({ row }: { row: FleetRow }) {
@@ -22,7 +23,7 @@ export function ServerStats({ row }: { row: FleetRow }) {
       />
       <Stat
         name="Interruption risk"
-        value={row.risk ? riskWord(row) : null}
+        value={row.risk ? <Risk level={row.risk.level} /> : null}
         more={row.risk?.reason ?? "not known yet"}
       />
       <Stat name="Agent" value={<Agent row={row} />} more={row.primary?.instanceId} />
@@ -33,10 +34,4 @@ export function ServerStats({ row }: { row: FleetRow }) {
       />
     </dl>
   );
-}
-
-const LEVELS = { low: "Low", medium: "Medium", high: "High", unknown: "—" } as const;
-
-function riskWord(row: FleetRow): string {
-  return LEVELS[row.risk?.level ?? "unknown"];
 }

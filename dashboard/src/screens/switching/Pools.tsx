@@ -1,7 +1,11 @@
 import { useId, useState } from "react";
+import { usePools } from "../../api/market";
 import type { Candidate } from "../../api/types";
+import type { PoolFacts } from "../../model/heat";
+import { levelOf, often } from "../../model/risk";
+import { Risk } from "../../ui/Risk";
 import { againstOnDemand, below, price } from "../../model/money";
-import { problemWithPool } from "../../model/pools";
+import { partsOf, problemWithPool } from "../../model/pools";
 import { PoolName } from "../../ui/PoolName";
 import { Skeleton } from "../../ui/Skeleton";
 
@@ -17,6 +21,7 @@ const SHOWN = 6;
 /** Ranked as they would be tried; another choice is planned anew. */
 export function Pools({ candidates, loading, chosen, onChoose }: Props) {
   const [all, setAll] = useState(false);
+  const known = usePools().data;
   const shown = all ? candidates : candidates.slice(0, SHOWN);
   return (
     <fieldset className="pools">
@@ -28,6 +33,7 @@ export function Pools({ candidates, loading, chosen, onChoose }: Props) {
           candidate={candidate}
           rank={index + 1}
           chosen={candidate.pool === chosen}
+          facts={known?.find((pool) => pool.id === candidate.pool)}
           onChoose={onChoose}
         />
       ))}
@@ -45,10 +51,11 @@ interface ChoiceProps {
   candidate: Candidate;
   rank: number;
   chosen: boolean;
+  facts: PoolFacts | undefined;
   onChoose: (pool: string) => void;
 }
 
-function PoolChoice({ candidate, rank, chosen, onChoose }: ChoiceProps) {
+function PoolChoice({ candidate, rank, chosen, facts, onChoose }: ChoiceProps) {
   const part = below(candidate.usd_per_hour, candidate.on_demand_usd_per_hour);
   return (
     <label className="choice" data-chosen={chosen || undefined}>
@@ -58,19 +65,29 @@ function PoolChoice({ candidate, rank, chosen, onChoose }: ChoiceProps) {
         <PoolName pool={candidate.pool} />
         <small className="muted">{candidate.reason}</small>
       </span>
-      <span className="choice__score">
-        {candidate.placement_score !== null && (
-          <>
-            <b>{candidate.placement_score}</b>/10
-            <small className="muted">placement</small>
-          </>
-        )}
+      <span className="choice__risk">
+        <RiskWords candidate={candidate} facts={facts} />
       </span>
       <span className="choice__price">
         <b>{price(candidate.usd_per_hour)}</b>
         <small className={part && part > 0.005 ? "tone-good" : "muted"}>{againstOnDemand(part)}</small>
       </span>
     </label>
+  );
+}
+
+/** On-demand capacity is not interrupted; of spot, what is expected, and what AWS scores. */
+function RiskWords({ candidate, facts }: { candidate: Candidate; facts: PoolFacts | undefined }) {
+  const spot = partsOf(candidate.pool)?.lifecycle === "spot";
+  const month = spot ? facts?.lossesPerMonth : 0;
+  const score = candidate.placement_score;
+  return (
+    <>
+      <Risk level={spot ? levelOf(month) : "low"} />
+      <small className="muted">
+        {spot ? (score === null ? often(month) : `${often(month)}, score ${score}`) : "never interrupted"}
+      </small>
+    </>
   );
 }
 
