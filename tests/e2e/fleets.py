@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
-from db.models import Agent, Base, Instance, Operation, Server
+from db.market.on_demand import keep_on_demand
+from db.market.tiers import keep_prices
+from db.models import Agent, Base, Instance, Operation, PoolRow, Server
+from domain.market.observed import Known, Said, Source
+from domain.market.on_demand import LINUX, OnDemandPrice
 
 _NAMES = ("orders", "billing", "search", "build", "ledger", "mail", "metrics", "queue", "catalog", "reports")
 _TYPES = {"m5.large": 0.096, "m6i.xlarge": 0.192, "r5.large": 0.126, "c5.xlarge": 0.17, "r6g.xlarge": 0.2016}
@@ -20,7 +26,7 @@ _CHUNK = 500
 
 
 def seed_fleet(session: Session, client_id: str, count: int, *, seed: int = 7) -> list[str]:
-    """So many active servers of a client, in all states that there are; their IDs. One event tells of each.
+    """So many active servers of a client, in many states; their IDs. One event tells of each.
 
     Nothing stands behind them: no workflow, no instance in EC2.
     """
@@ -33,11 +39,48 @@ def seed_fleet(session: Session, client_id: str, count: int, *, seed: int = 7) -
         made = _server(draw, now, client_id, server_id, number)
         for model, row in made:
             rows[model].append(row)
+    session.execute(insert(PoolRow).prefix_with("IGNORE"), _pools(draw, now))
+    keep_on_demand(session, _on_demand(now), now)
+    keep_prices(session, _history(draw, now), Source.FILE, Known(now), now)
     for model, all_rows in rows.items():
         for at in range(0, len(all_rows), _CHUNK):
             session.execute(insert(model), all_rows[at : at + _CHUNK])
     append_events(session, client_id, [NewEvent("server.adopted", now, one, payload={"name": one}) for one in ids])
     return ids
+
+
+def _pools(draw: random.Random, now: datetime) -> list[dict[str, Any]]:
+    """What the fleet's pools cost, as far as nobody has said so yet."""
+    return [
+        {
+            "id": f"{zone}/{kind}/{lifecycle}",
+            "region": "us-east-1",
+            "zone": zone,
+            "instance_type": kind,
+            "lifecycle": lifecycle,
+            "usd_per_hour": on_demand if lifecycle == "on-demand" else round(on_demand * draw.uniform(0.3, 0.6), 4),
+            "priced_at": now,
+        }
+        for kind, on_demand in _TYPES.items()
+        for zone in _ZONES
+        for lifecycle in ("spot", "on-demand")
+    ]
+
+
+def _on_demand(now: datetime) -> list[OnDemandPrice]:
+    since = now - timedelta(days=90)
+    return [OnDemandPrice("us-east-1", kind, LINUX, Decimal(str(usd)), since, "api") for kind, usd in _TYPES.items()]
+
+
+def _history(draw: random.Random, now: datetime) -> Iterator[Said]:
+    """A week of spot prices that move a little every few hours."""
+    for kind, on_demand in _TYPES.items():
+        for zone in _ZONES:
+            part = draw.uniform(0.32, 0.6)
+            for hours in range(168, 0, -6):
+                part = min(0.8, max(0.25, part * draw.uniform(0.94, 1.07)))
+                at = now - timedelta(hours=hours - draw.random())
+                yield Said("us-east-1", zone, kind, at, f"{on_demand * part:.6f}")
 
 
 def _server(
@@ -80,7 +123,9 @@ def _server(
         "created_at": born,
         "updated_at": born,
     }
-    seen_at = now - timedelta(seconds=draw.uniform(1, 8) if mood > 0.02 else 400) + timedelta(hours=1 if mood > 0.02 else 0)
+    seen_at = (
+        now - timedelta(seconds=draw.uniform(1, 8) if mood > 0.02 else 400) + timedelta(hours=1 if mood > 0.02 else 0)
+    )
     agent = {
         "client_id": client_id,
         "instance_id": instance_id,

@@ -7,9 +7,12 @@ from typing import Literal
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 
+from stack.settings import REPOSITORY
+
 Theme = Literal["light", "dark"]
 WIDE, PHONE = (1440, 900), (390, 844)
 SIGN_IN_MS = 10_000
+SCREENS = REPOSITORY / "var" / "screens"
 
 
 @dataclass
@@ -64,6 +67,12 @@ def new_reader(
     return reader
 
 
+def shoot(page: Page, name: str) -> None:
+    """A picture for people to look at, in var/screens."""
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / f"{name}.png")
+
+
 def live(page: Page) -> Locator:
     """There when the tab is connected."""
     return page.locator('[data-connection="live"]')
@@ -77,4 +86,3 @@ def seqs(page: Page) -> list[int]:
     """The numbers of the events that the activity's screen shows, oldest first."""
     shown: list[str] = page.locator("[data-seq]:is(li)").evaluate_all("all => all.map(one => one.dataset.seq)")
     return sorted(int(seq) for seq in shown)
-

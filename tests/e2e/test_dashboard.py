@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -14,7 +13,6 @@ from sqlalchemy.orm import Session
 from db.events import NewEvent, append_events
 from db.session import make_engine
 from demo.fleet import Wish
-from stack.settings import REPOSITORY
 from tests.e2e.chromium import browser as chromium
 from tests.e2e.reader import Reader, live, new_reader, row, seqs
 from tests.e2e.site import Server, Site
@@ -24,14 +22,6 @@ pytestmark = pytest.mark.timeout(200)
 FIRST_LOAD_BYTES = 300_000
 OPERATION_MS = 90_000
 SOON_MS = 20_000
-
-
-@pytest.fixture(scope="module")
-def page_built() -> None:
-    done = subprocess.run(
-        ["bash", "stack/dashboard.sh", "build"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +97,7 @@ def test_the_first_load_is_small_and_stays_at_home(site: Site, reader: Reader) -
     assert 50_000 < sum(bodies) < FIRST_LOAD_BYTES
 
 
-def test_a_client_never_sees_anothers_servers(
-    site: Site, browser: Browser, page_built: None, orders: Server
-) -> None:
+def test_a_client_never_sees_anothers_servers(site: Site, browser: Browser, page_built: None, orders: Server) -> None:
     with site.stack.admin() as admin:
         other = admin.post("/api/clients", json={"name": "other"}).json()["id"]
         token = admin.post(f"/api/clients/{other}/tokens", json={"label": "page"}).json()["token"]
