@@ -71,9 +71,12 @@ function optionsOf(node: HTMLElement, wanted: Wanted): uPlot.Options {
     legend: { show: false },
     padding: [10, 8, 0, 0],
     scales: {
-      y: { range: (_, low, high) => [wanted.bars ? Math.min(0, low) : low * 0.92, high * 1.06 || 1] },
+      y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] },
     },
-    axes: [axis, { ...axis, size: 68, values: (_, ticks) => ticks.map(wanted.format) }],
+    axes: [
+      { ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => dayOrTime(at, step)) },
+      { ...axis, size: 68, values: (_, ticks) => ticks.map(wanted.format) },
+    ],
     series: [{}, ...wanted.series.map((one) => seriesOf(one, colour, wanted.bars))],
   };
 }
@@ -92,4 +95,14 @@ function seriesOf(one: Series, colour: (name: string) => string, bars: boolean |
     ...(!bars && one.fill && { fill: `${stroke}22` }),
     ...(paths && path && { paths: path }),
   };
+}
+
+/** What a tick of the time axis says; `step` seconds lie between two. */
+function dayOrTime(at: number, step: number): string {
+  const date = new Date(at * 1_000);
+  if (step >= 27 * 86_400) return date.toLocaleDateString("en-GB", { month: "short", year: "2-digit" });
+  if (step >= 86_400 || date.getHours() + date.getMinutes() === 0) {
+    return date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  }
+  return date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }

@@ -72,15 +72,15 @@ export function LastOperation({ row }: { row: FleetRow }) {
   const badge = statusBadge(last.outcome);
   return (
     <div className="cell">
-      <Link to={`/operations/${last.operationId}`} className="above">
-        {kindName(last.kind)}
-      </Link>
-      <small className="truncate">
-        <span className={`tone-${badge.tone}`}>{badge.label.toLowerCase()}</span>{" "}
-        <span className="muted">
+      <span className="truncate">
+        <Link to={`/operations/${last.operationId}`} className="above">
+          {kindName(last.kind)}
+        </Link>{" "}
+        <small className="muted">
           <Ago at={last.at} />
-        </span>
-      </small>
+        </small>
+      </span>
+      <small className={`truncate tone-${badge.tone}`}>{badge.label.toLowerCase()}</small>
     </div>
   );
 }

@@ -53,7 +53,6 @@ function Cell({ pool, measure, pools, chosen, onChoose }: Props & { pool: PoolFa
         className="heat__cell"
         data-measure={measure}
         data-known={heat !== null}
-        data-strong={heat !== null && heat > 0.55}
         aria-pressed={pool.id === chosen}
         aria-label={`${pool.id}: ${said(pool, measure)}`}
         style={style}

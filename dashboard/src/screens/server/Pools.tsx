@@ -7,7 +7,6 @@ import { HOURS_A_MONTH, often } from "../../model/risk";
 import { sentence } from "../../model/words";
 import { PoolName } from "../../ui/PoolName";
 import { ProblemNote } from "../../ui/ProblemNote";
-import { Skeleton } from "../../ui/Skeleton";
 import { PriceChart } from "../market/PriceChart";
 import "../market/market.css";
 
@@ -33,12 +32,14 @@ export function Pools({ server, row }: { server: Server; row: FleetRow | undefin
         <span className="muted">prices of 7 days</span>
       </header>
       <div className="card__body">
-        {outlook.isPending ? (
-          <Skeleton height={224} />
-        ) : charted.length > 0 ? (
+        {charted.length > 0 ? (
           <PriceChart pools={charted} onDemand={onDemand} days={7} height={200} />
         ) : (
-          <p className="muted empty-chart">No spot pool of its types has a price yet.</p>
+          <p className="muted empty-chart">
+            {outlook.isPending
+              ? "Looking at the pools it may go to…"
+              : "No spot pool of its types has a price yet."}
+          </p>
         )}
       </div>
       {outlook.error && (
