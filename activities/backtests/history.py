@@ -6,17 +6,19 @@ import base64
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from activities.autopilot.facts import Facts, Known
-from activities.autopilot.offers import UNKNOWN_BAND, hazard_of_band
+from activities.autopilot.facts import Facts, Known, Prices
+from activities.autopilot.records import RegionRecords
 from db.backtests import places_at
 from db.market.beliefs import bands_of
+from db.market.on_demand import on_demand_prices
+from db.market.pool_history import stays_since
 from db.market.reading import region_between
 from db.market.reliability import pool_facts_since
 from db.models import BacktestRow, ModelRow
@@ -24,17 +26,20 @@ from db.queries import autopilot as reading
 from db.session import SessionFactory
 from domain.autopilot.evaluation import Case
 from domain.autopilot.policy import Wish, resolve
-from domain.backtesting.history import LOST_FOR_H, KindPast, Model, Past, PoolPast, ServerPast
+from domain.autopilot.supply import hours
+from domain.backtesting.history import KindPast, Model, Past, PoolPast, RegionPast, ServerPast
+from domain.deciding.pricing import PriceRecord
 from domain.market.canonical import Step
+from domain.market.lived import MEMORY_H, Stay
 from domain.market.observed import PoolKey
-from domain.market.pool_facts import FactKind, PoolFact
-from domain.pools import Lifecycle, Pool
+from domain.market.on_demand import LINUX
+from domain.market.pool_facts import PoolFact
+from domain.pools import Pool
 
-WARM = timedelta(days=14)  # records grow for so long before the period that is judged
+WARM = timedelta(hours=MEMORY_H)  # the records before the period say what was known when it began
 MOST_POOLS = 150  # of a kind of server: the cheapest
 TICKS = 3000.0  # about so many of the period; between five minutes and an hour each
 _GAPS_H = (1 / 12, 0.25, 0.5, 1.0)
-_TAKES_AWAY = frozenset({FactKind.LOST, FactKind.NOTICE, FactKind.NO_CAPACITY})
 _WISH = TypeAdapter(Wish)
 
 
@@ -44,34 +49,28 @@ class NothingToReplay(Exception):
 
 def gather(sessions: SessionFactory, facts: Facts, row: BacktestRow) -> Past:
     """Everything the replay needs. Raise NothingToReplay, or Ec2Failure where EC2 does not tell."""
-    began = row.from_at - WARM
-    past = Past(
-        began=began.isoformat(),
-        warm_h=WARM.total_seconds() / 3600,
-        hours=(row.until_at - began).total_seconds() / 3600,
-        gap_h=_gap_h(row.until_at - row.from_at),
-        pools=[],
-        kinds=[],
-        model=_model(sessions, row.model_id),
-    )
     with sessions() as session:
-        fleet = [one for one in reading.fleet(session) if one.server_id in set(row.server_ids)]
-        clients = reading.clients(session)
-        places = places_at(session, row.server_ids, row.from_at)
-    mine = [one for one in fleet if one.client_id == row.client_id]
-    if not mine:
+        wanted = set(row.server_ids)
+        fleet = [one for one in reading.fleet(session) if one.server_id in wanted and one.client_id == row.client_id]
+        clients, places = reading.clients(session), places_at(session, row.server_ids, row.from_at)
+    if not fleet:
         raise NothingToReplay("none of the servers is active any more")
-    for region in sorted({one.region for one in mine}):
-        here = [one for one in mine if one.region == region]
-        known = [_asked(one, row.asked, clients) for one in facts.known(region, here, clients)]
+    regions: list[RegionPast] = []
+    skipped: dict[str, str] = {}
+    for region in sorted({one.region for one in fleet}):
+        known = facts.known(region, [one for one in fleet if one.region == region], clients)
+        asked = [_asked(one, row.asked, clients) for one in known]
         with sessions() as session:
-            _region(session, facts, region, known, places, past, row)
-    if not past.pools:
+            past = _Gathering(session, facts, row, region, places)
+            regions.append(past.region_of(asked))
+            skipped |= past.skipped
+    if not any(one.pools for one in regions):
         raise NothingToReplay(
-            f"there are no spot prices of {', '.join(sorted({one.region for one in mine}))} "
+            f"there are no spot prices of {', '.join(sorted({one.region for one in fleet}))} "
             f"from {row.from_at:%Y-%m-%d %H:%M} to {row.until_at:%Y-%m-%d %H:%M} UTC"
         )
-    return past
+    gap = _gap_h(row.until_at - row.from_at)
+    return Past(hours(row.from_at), hours(row.until_at), gap, regions, skipped, _model(sessions, row.model_id))
 
 
 def _asked(one: Known, asked: Mapping[str, Any], clients: Mapping[str, reading.ClientRow]) -> Known:
@@ -84,87 +83,92 @@ def _asked(one: Known, asked: Mapping[str, Any], clients: Mapping[str, reading.C
     return replace(one, autopilot=resolve(wish, of_client))
 
 
-def _region(
-    session: Session,
-    facts: Facts,
-    region: str,
-    known: Sequence[Known],
-    places: Mapping[str, str],
-    past: Past,
-    row: BacktestRow,
-) -> None:
-    """Adds the region's pools and kinds to the past."""
-    began = datetime.fromisoformat(past.began)
-    series = region_between(session, region, began, row.until_at)
-    latest = {pool: float(steps[-1].usd) for pool, steps in series.items() if steps}
-    down = _down(pool_facts_since(session, region, began, row.until_at), began)
-    bands = bands_of(session, region, row.from_at)
-    cases = facts.cases(region, known, latest, {}, {})
-    numbers: dict[str, int] = {}
-    grouped: defaultdict[tuple[Any, ...], list[Case]] = defaultdict(list)
-    for case in cases:
-        if not math.isfinite(case.needs.on_demand_usd):
-            past.skipped[case.server_id] = f"the on-demand price of {case.needs.on_demand_pool} is not known"
-            continue
-        grouped[case.needs, case.pools, repr(case.standing.policy)].append(case)
-    names = {one.row.server_id: one.row.name for one in known}
-    for (needs, pools, _), members in grouped.items():
-        wanted = _cheapest(pools | _starts(members, places), latest)
-        for pool in wanted:
-            if pool not in numbers:
-                numbers[pool] = len(past.pools)
-                past.pools.append(_pool(pool, region, series, down, bands, began))
-        servers = [
-            ServerPast(one.server_id, names[one.server_id], places.get(one.server_id, one.placed.pool))
-            for one in members
+@dataclass
+class _Gathering:
+    """One region, read once."""
+
+    session: Session
+    facts: Facts
+    row: BacktestRow
+    region: str
+    places: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        began, until = self.row.from_at - WARM, self.row.until_at
+        self.skipped: dict[str, str] = {}
+        self._series = region_between(self.session, self.region, began, until)
+        self._facts: defaultdict[str, list[PoolFact]] = defaultdict(list)
+        for fact in pool_facts_since(self.session, self.region, began, until):
+            self._facts[str(fact.pool)].append(fact)
+        self._stays = stays_since(self.session, self.region, began, until)
+
+    def region_of(self, known: Sequence[Known]) -> RegionPast:
+        """The servers by kind, and the pools that any of them could be in."""
+        cases = self._cases([one for one in known if one.outline.platform == LINUX])
+        for one in known:
+            if one.outline.platform != LINUX:
+                self.skipped[one.row.server_id] = f"prices of {one.outline.platform} are not kept"
+        names = {one.row.server_id: one.row.name for one in known}
+        grouped: defaultdict[tuple[Any, ...], list[Case]] = defaultdict(list)
+        for case in cases:
+            if math.isfinite(case.needs.on_demand_usd):
+                grouped[case.needs, case.pools, repr(case.standing.policy)].append(case)
+            else:
+                self.skipped[case.server_id] = f"the on-demand price of {case.needs.on_demand_pool} is not known"
+        kinds = [
+            KindPast(
+                needs,
+                members[0].standing.policy,
+                self._cheapest(pools),
+                [ServerPast(one.server_id, names[one.server_id], self._place(one)) for one in members],
+            )
+            for (needs, pools, _), members in grouped.items()
         ]
-        policy = members[0].standing.policy
-        past.kinds.append(KindPast(needs, policy, [numbers[pool] for pool in wanted], servers))
+        wanted = {pool for kind in kinds for pool in (*kind.pools, *(server.pool for server in kind.servers))}
+        pools = [self._pool(pool, self._series[_key(pool)]) for pool in sorted(wanted) if _key(pool) in self._series]
+        bands = bands_of(self.session, self.region, self.row.from_at)
+        return RegionPast(self.region, LINUX, [one for one in pools if one.pool.endswith("/spot")], kinds, bands)
+
+    def _cases(self, known: Sequence[Known]) -> list[Case]:
+        """As the autopilot makes them, at the prices in force at the end."""
+        end = {
+            pool: PriceRecord(hours(steps[-1].from_at), float(steps[-1].usd))
+            for pool, steps in self._series.items()
+            if steps
+        }
+        priced: Prices = end
+        on_demand = on_demand_prices(self.session, self.region, self.row.until_at)
+        records = RegionRecords(on_demand={name: float(usd) for name, usd in on_demand.items()})
+        here = [one for one in known if not (pool := Pool.parse(one.row.pool)).spot or _key(str(pool)) in priced]
+        for one in known:
+            if one not in here:
+                self.skipped[one.row.server_id] = f"{one.row.pool}, where it runs, has no price in this time"
+        return self.facts.cases(self.region, here, {LINUX: priced}, records, {}, {})
+
+    def _place(self, case: Case) -> str:
+        return self.places.get(case.server_id, case.placed.pool)
+
+    def _cheapest(self, pools: Iterable[str]) -> list[str]:
+        """Those with a price, as far as there is room; by name, so that the same facts are replayed the same."""
+        priced = [(self._series[_key(pool)][-1].usd, pool) for pool in pools if self._series.get(_key(pool))]
+        return sorted(pool for _, pool in sorted(priced)[:MOST_POOLS])
+
+    def _pool(self, pool: str, steps: Iterable[Step]) -> PoolPast:
+        return PoolPast(
+            pool,
+            [(hours(step.from_at), float(step.usd)) for step in steps],
+            [(fact.kind.value, hours(fact.at)) for fact in self._facts.get(pool, ())],
+            [_span(stay) for stay in self._stays.get(pool, ())],
+        )
 
 
-def _starts(members: Iterable[Case], places: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(places.get(one.server_id, one.placed.pool) for one in members)
-
-
-def _cheapest(pools: Iterable[str], latest: Mapping[PoolKey, float]) -> list[str]:
-    """Those with a price, as far as there is room; sorted by name, so that the same facts are replayed the same."""
-    priced = [(latest[_key(pool)], pool) for pool in pools if pool.endswith("/spot") and _key(pool) in latest]
-    return sorted(pool for _, pool in sorted(priced)[:MOST_POOLS])
-
-
-def _pool(
-    pool: str,
-    region: str,
-    series: Mapping[PoolKey, Sequence[Step]],
-    down: Mapping[str, list[tuple[float, float]]],
-    bands: Mapping[str, int],
-    began: datetime,
-) -> PoolPast:
-    steps = [(max(0.0, _hours(began, step.from_at)), float(step.usd)) for step in series[_key(pool)]]
-    band = bands.get(Pool.parse(pool).instance_type, UNKNOWN_BAND)
-    return PoolPast(pool, region, steps, down.get(pool, []), hazard_of_band(band))
-
-
-def _down(facts: Iterable[PoolFact], began: datetime) -> dict[str, list[tuple[float, float]]]:
-    """From each loss, notice and refusal for an hour, or until an instance was launched there."""
-    found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
-    for fact in facts:
-        at, spans = _hours(began, fact.at), found[str(fact.pool)]
-        if fact.kind in _TAKES_AWAY:
-            spans.append((at, at + LOST_FOR_H))
-        elif fact.kind is FactKind.LAUNCHED:
-            found[str(fact.pool)] = [(begin, min(end, max(begin, at))) for begin, end in spans]
-    return dict(found)
+def _span(stay: Stay) -> tuple[float, float]:
+    return stay.from_h, stay.until_h
 
 
 def _key(pool: str) -> PoolKey:
     parsed = Pool.parse(pool)
-    assert parsed.lifecycle is Lifecycle.SPOT
     return parsed.zone, parsed.instance_type
-
-
-def _hours(began: datetime, at: datetime) -> float:
-    return (at - began).total_seconds() / 3600
 
 
 def _gap_h(period: timedelta) -> float:

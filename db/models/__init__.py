@@ -1,6 +1,6 @@
 """The tables. Times are UTC and aware; money is USD per hour; IDs are opaque ASCII."""
 
-from db.models.autopilot import DecisionRow
+from db.models.autopilot import DecisionRow, ExperienceRow
 from db.models.backtests import BacktestRow
 from db.models.base import Base
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
@@ -32,6 +32,7 @@ __all__ = [
     "Client",
     "DecisionRow",
     "Event",
+    "ExperienceRow",
     "Instance",
     "ModelRow",
     "ModelShadow",

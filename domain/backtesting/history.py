@@ -1,7 +1,6 @@
 """A client's own history, as it is handed to the replay: plain values, so that it can go to a process of its own.
 
-Hours count from the first moment of the record; the period that is judged begins at `warm_h`, after which the pools'
-records say something.
+Times are hours since 1970, the clock of the policy's records.
 """
 
 from __future__ import annotations
@@ -11,18 +10,16 @@ from dataclasses import dataclass, field
 from domain.autopilot.policy import AutopilotPolicy
 from domain.deciding.facts import Needs
 
-LOST_FOR_H = 1.0  # a pool that took an instance back, or had none, is taken as down for so long, or until one runs
-
 
 @dataclass(frozen=True)
 class PoolPast:
-    """`steps`: (hour, USD per hour) from which each price holds. `down`: (from, until) hours."""
+    """`steps`: (hour, USD per hour) from which each price holds. `facts`: (kind, hour) of the reliability record,
+    see domain.market.pool_facts. `stays`: (from, until), when an instance of ours ran there."""
 
     pool: str
-    region: str
     steps: list[tuple[float, float]]
-    down: list[tuple[float, float]] = field(default_factory=list)
-    prior_per_h: float = 0.0  # losses as published; 0: not known
+    facts: list[tuple[str, float]] = field(default_factory=list)
+    stays: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -36,12 +33,23 @@ class ServerPast:
 
 @dataclass(frozen=True)
 class KindPast:
-    """Servers that are decided alike: the same needs, policy and possible pools (by index into the pools)."""
+    """Servers that are decided alike: the same needs, policy and possible pools."""
 
     needs: Needs
     policy: AutopilotPolicy
-    pools: list[int]
+    pools: list[str]
     servers: list[ServerPast]
+
+
+@dataclass(frozen=True)
+class RegionPast:
+    """A region's pools of one platform, and the client's servers there. `bands`: type -> the Spot Advisor's."""
+
+    region: str
+    platform: str
+    pools: list[PoolPast]
+    kinds: list[KindPast]
+    bands: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Past:
-    """`began`: UTC, ISO 8601, of hour 0. `gap_h`: how often is decided. `skipped`: servers left out, and why."""
+    """From `from_h` to `until_h`, decided every `gap_h`. `skipped`: servers left out, and why."""
 
-    began: str
-    warm_h: float
-    hours: float
+    from_h: float
+    until_h: float
     gap_h: float
-    pools: list[PoolPast]
-    kinds: list[KindPast]
+    regions: list[RegionPast]
     skipped: dict[str, str] = field(default_factory=dict)
     model: Model | None = None
