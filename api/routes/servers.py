@@ -18,6 +18,7 @@ from api.problems import (
     ADOPTION_REFUSED,
     ALREADY_ADOPTED,
     BEING_ADOPTED,
+    CONFLICT,
     CONTRADICTION,
     ENDED,
     INSTANCE_NOT_FOUND,
@@ -25,11 +26,13 @@ from api.problems import (
     NAME_TAKEN,
     NOT_FOUND,
     PERMISSION_MISSING,
+    Problem,
     documented,
 )
 from api.services import ServicesDep
 from api.timeline import timeline as read_timeline
 from api.views.base import Cursor, Limit
+from api.views.decisions import CandidatesView
 from api.views.instances import InstanceView
 from api.views.operations import AcceptedView, OperationSummary
 from api.views.servers import (
@@ -44,6 +47,7 @@ from api.views.timeline import TimelineView
 from db.queries.api_servers import find_server_named
 from db.queries.operations import list_operations
 from db.queries.servers import ServerRow, get_server, list_servers
+from domain.autopilot.contract import Look
 
 router = APIRouter(prefix="/servers", tags=["servers"], route_class=GuardedRoute)
 
@@ -118,6 +122,23 @@ async def timeline(server_id: str, caller: ReadingCaller, services: ServicesDep)
     if found is None:
         raise no_server(server_id)
     return found
+
+
+@router.get("/{server_id}/candidates", responses=documented(NOT_FOUND, CONFLICT))
+async def candidates(
+    server_id: str, caller: ReadingCaller, services: ServicesDep, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> CandidatesView:
+    """What the autopilot sees for this server now, whether or not it may do anything. Nothing is decided by it."""
+    if await services.database.read(get_server, caller.scope, server_id) is None:
+        raise no_server(server_id)
+    looked = await services.operations.candidates(Look(server_id, limit))
+    if looked.problem:
+        raise Problem(CONFLICT, looked.problem)
+    return CandidatesView(
+        server_id=server_id,
+        at=datetime.now(UTC),
+        **{name: getattr(looked, name) for name in ("kind", "reason", "held_by", "to_pool", "figures")},
+    )
 
 
 @router.patch("/{server_id}", responses=documented(NOT_FOUND, ENDED, CONTRADICTION))
