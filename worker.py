@@ -27,6 +27,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.autopilot.activity import AutopilotActivities
+from activities.backtests.activity import BacktestActivities
 from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
@@ -168,6 +169,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     autopilot = AutopilotActivities(sessions, clients, client)
     activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
+    activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),

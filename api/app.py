@@ -27,6 +27,7 @@ from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.refusals import RETRY_AFTER, problem_of
 from api.routes import (
     agents,
+    backtests,
     clients,
     decisions,
     events,
@@ -59,6 +60,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     agents.router,
     pools.router,
     decisions.router,
+    backtests.router,
     system.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
@@ -66,7 +67,7 @@ def _server(row: AnyRow, found: Fleet, now: datetime) -> FleetServer:
         instance_type=row.instance_type or "",
         lifecycle=row.lifecycle or "",
         usd_per_hour=row.pool_usd if row.pool_usd is not None else row.launched_at_usd,
-        on_demand_usd_per_hour=_number(row.home_on_demand_usd) or row.pool_on_demand_usd,
+        on_demand_usd_per_hour=_number(row.home_on_demand_usd) or _number(row.own_on_demand_usd),
         agent_online=online(row.agent_seen_at, now),
         agent_seen_at=row.agent_seen_at,
         risk=_risk(row),
@@ -202,5 +203,5 @@ def _decision(row: AnyRow) -> FleetDecision | None:
     )
 
 
-def _number(text: str | float | None) -> float | None:
+def _number(text: str | float | Decimal | None) -> float | None:
     return None if text is None else float(text)

@@ -163,7 +163,7 @@ def _decision(n: int) -> dict[str, Any]:
 def _pool(pool: str) -> dict[str, Any]:
     zone, kind, lifecycle = pool.split("/")
     return {"id": pool, "region": "us-east-1", "zone": zone, "instance_type": kind, "lifecycle": lifecycle,
-            "usd_per_hour": 0.031, "on_demand_usd_per_hour": 0.096, "capacity_failures": 1, "notices": 2}  # fmt: skip
+            "usd_per_hour": 0.031, "capacity_failures": 1, "notices": 2}  # fmt: skip
 
 
 if __name__ == "__main__":

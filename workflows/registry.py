@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workflows.adopt import AdoptWorkflow
 from workflows.autopilot import AutopilotWorkflow, CandidatesWorkflow
+from workflows.backtest import BacktestWorkflow
 from workflows.failover import FailoverWorkflow
 from workflows.launch import LaunchWorkflow
 from workflows.market import MARKET_WORKFLOWS
@@ -18,6 +19,7 @@ WORKFLOWS: list[type] = [
     AdoptWorkflow,
     AutopilotWorkflow,
     CandidatesWorkflow,
+    BacktestWorkflow,
     FailoverWorkflow,
     LaunchWorkflow,
     PlanWorkflow,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.models import Client, Event
@@ -125,7 +125,8 @@ def changed_clients(session: Session, known: Mapping[str, int]) -> dict[str, int
 
 def heads_of(session: Session, client_ids: Collection[str]) -> dict[str, int]:
     """The number of each client's latest event; one statement on the primary key."""
-    if not client_ids:
-        return {}
-    rows = session.execute(select(Client.id, Client.event_seq).where(Client.id.in_(list(client_ids))))
-    return dict(rows.all())
+    return dict(session.execute(heads_query(client_ids)).all()) if client_ids else {}
+
+
+def heads_query(client_ids: Collection[str]) -> Select[str, int]:
+    return select(Client.id, Client.event_seq).where(Client.id.in_(list(client_ids)))

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session, aliased
 from db.models import Agent, Client, DecisionRow, Instance, OnDemandPriceRow, Operation, OperationStep, PoolRow, Server
 from db.queries.events import latest_seq
 from db.queries.paging import decode_cursor, encode_cursor, scoped
-from domain.market.on_demand import LINUX
 from domain.operations import OperationStatus
 from domain.states import InstanceState
 
@@ -106,15 +105,17 @@ def _servers() -> Select[*tuple[Any, ...]]:
         .correlate(Server)
         .scalar_subquery()
     )
+    # For servers that nothing was decided for yet: its present type's, as Linux.
     on_demand = (
         select(OnDemandPriceRow.usd_per_hour)
         .where(
-            OnDemandPriceRow.region == primary.region,
+            OnDemandPriceRow.region == Server.region,
             OnDemandPriceRow.instance_type == primary.instance_type,
-            OnDemandPriceRow.platform == LINUX,
+            OnDemandPriceRow.platform == "Linux/UNIX",
         )
         .order_by(OnDemandPriceRow.valid_from.desc())
         .limit(1)
+        .correlate(Server, primary)
         .scalar_subquery()
     )
     return (
@@ -138,7 +139,7 @@ def _servers() -> Select[*tuple[Any, ...]]:
             func.coalesce(primary.launch_confirmed_at, primary.created_at).label("running_since"),
             Agent.seen_at.label("agent_seen_at"),
             PoolRow.usd_per_hour.label("pool_usd"),
-            on_demand.label("pool_on_demand_usd"),
+            on_demand.label("own_on_demand_usd"),
             PoolRow.notices.label("pool_notices"),
             PoolRow.capacity_failures.label("pool_failures"),
             DecisionRow.id.label("decision_id"),

@@ -69,7 +69,6 @@ async def test_a_row_carries_all_that_the_screen_shows(world: World) -> None:
                 instance_type="m5.large",
                 lifecycle="spot",
                 usd_per_hour=0.031,
-                on_demand_usd_per_hour=0.099,
                 notices=1,
                 capacity_failures=2,
             )

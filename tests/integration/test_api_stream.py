@@ -232,6 +232,7 @@ class Scripted:
     def __init__(self, total: int, step: int, size: int, down: int = 0) -> None:
         self.total, self.step, self.size, self.down = total, step, size, down
         self.visible = 0
+        self.closed = False
 
     def heads(self, clients: Collection[str]) -> Mapping[str, int]:
         if self.down:
@@ -246,6 +247,9 @@ class Scripted:
 
     def oldest(self, client_id: str) -> int:
         return 1
+
+    def close(self) -> None:
+        self.closed = True
 
     def _event(self, seq: int) -> StreamEvent:
         frame = f"event: big\nid: {seq}\ndata: {json.dumps('x' * self.size)}\n\n"

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from domain import ec2, host
 from domain.adoption import AdoptInput, LaunchSpec, PlanInput
 from domain.autopilot import contract as autopilot
+from domain.backtesting import contract as backtesting
 from domain.market import collecting as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
 from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
@@ -188,6 +189,15 @@ async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
     return [workflow_id]
 
 
+async def _backtest_failed(play: Play) -> list[str]:
+    play.stage.cloud = cloud = Cloud(Handoff.STATELESS)
+    cloud.fault(failing(backtesting.BACKTEST_RUN, backtesting.NO_DATA))
+    workflow_id = backtesting.backtest_workflow_id(play.name)
+    given = backtesting.RunBacktest(play.name)
+    await play.client.execute_workflow(backtesting.BACKTEST_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    return [workflow_id]
+
+
 _K, _H = OperationKind, Handoff
 PATHS: dict[str, Path] = {
     "switch-stateless": lambda play: play.operation(_K.SWITCH, _H.STATELESS),
@@ -230,5 +240,7 @@ PATHS: dict[str, Path] = {
     "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpot(REGION)),
     "collect-on-demand": lambda play: _upkeep(play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemand(REGION)),
     "collect-scores": lambda play: _upkeep(play, market.COLLECT_SCORES_WORKFLOW, market.CollectScores(REGION, [[]])),
+    "backtest": lambda play: _upkeep(play, backtesting.BACKTEST_WORKFLOW, backtesting.RunBacktest("bkt-1")),
+    "backtest-failed": _backtest_failed,
     "thin-out": lambda play: _upkeep(play, market.THIN_OUT_WORKFLOW, market.ThinOut()),
 }
