@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflows.adopt import AdoptWorkflow
-from workflows.autopilot import AutopilotWorkflow
+from workflows.autopilot import AutopilotWorkflow, CandidatesWorkflow
 from workflows.backtest import BacktestWorkflow
 from workflows.failover import FailoverWorkflow
 from workflows.launch import LaunchWorkflow
@@ -19,6 +19,7 @@ WORKFLOWS: list[type] = [
     AdoptWorkflow,
     AutopilotWorkflow,
     BacktestWorkflow,
+    CandidatesWorkflow,
     FailoverWorkflow,
     LaunchWorkflow,
     PlanWorkflow,

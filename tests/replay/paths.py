@@ -172,6 +172,15 @@ async def _decided(play: Play, *, kept: bool) -> list[str]:
     return await _both(server, (first if kept else second).operation_id)
 
 
+async def _replica_dropped(play: Play) -> list[str]:
+    """By the autopilot, which looks once more before it does."""
+    server = await play.server(Handoff.VOLUMES, replica=True)
+    decided: dict[str, Any] = {"priority": Priority.ORDINARY, "requested_by": autopilot.REQUESTED_BY}
+    asked = await server.ask(OperationKind.REPLICA_DROP, decision_id="dec-1", **decided)
+    await server.result(asked.operation_id)
+    return await _both(server, asked.operation_id)
+
+
 async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
     """A workflow that a schedule starts and that depends on nothing but its input."""
     play.stage.cloud = Cloud(Handoff.STATELESS)
@@ -224,6 +233,8 @@ PATHS: dict[str, Path] = {
     "adopt": _adopt,
     "plan": _plan,
     "autopilot": _autopilot,
+    "candidates": lambda play: _upkeep(play, autopilot.CANDIDATES_WORKFLOW, autopilot.Look(play.ref.server_id)),
+    "replica-drop-decided": _replica_dropped,
     "decision-carried-out": lambda play: _decided(play, kept=True),
     "decision-dropped": lambda play: _decided(play, kept=False),
     "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpot(REGION)),

@@ -342,6 +342,9 @@ class Cloud:
     def reconsider(self, given: autopilot.Reconsider) -> autopilot.Reconsidered:
         return autopilot.Reconsidered(not self.broken_decision, self.broken_decision)
 
+    def look(self, given: autopilot.Look) -> autopilot.Looked:
+        return autopilot.Looked("stay", "best_already", figures={"server": given.server_id})
+
     # --- the market
 
     def collect_spot(self, given: market.CollectSpot) -> market.Collected:
@@ -449,6 +452,7 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     autopilot.ASK: Cloud.ask,
     autopilot.KEEP_PLAN: Cloud.keep_plan,
     autopilot.RECONSIDER: Cloud.reconsider,
+    autopilot.LOOK: Cloud.look,
     market.COLLECT_SPOT: Cloud.collect_spot,
     market.COLLECT_ON_DEMAND: Cloud.collect_on_demand,
     market.COLLECT_SCORES: Cloud.collect_scores,
