@@ -101,18 +101,10 @@ def roll_back(session: Session, client_id: str, by: str, now: datetime) -> Model
     if not uses:
         return None
     [use] = uses
-    before = session.scalar(
-        select(ModelUse)
-        .where(ModelUse.client_id == client_id, ModelUse.id != use.id, ModelUse.ended_at == use.began_at)
-        .order_by(ModelUse.began_at.desc())
-        .limit(1)
-    )
+    before = None if use.restored else _before(session, use)
     _end(session, use, by, now, "model.rolled_back")
-    model = session.get(ModelRow, before.model_id) if before else None
-    if before is None or model is None or model.state != ModelState.SHADOW:
-        return use
-    session.add(
-        ModelUse(
+    if before is not None:
+        again = ModelUse(
             id=new_id("use"),
             client_id=client_id,
             model_id=before.model_id,
@@ -120,11 +112,27 @@ def roll_back(session: Session, client_id: str, by: str, now: datetime) -> Model
             began_by=by,
             backtest_id=before.backtest_id,
             forced=before.forced,
-            why=f"rolled back from {use.model_id}"[:_FAILURE],
+            restored=True,
+            why=before.why,
+        )
+        session.add(again)
+        session.flush()
+    return use
+
+
+def _before(session: Session, use: ModelUse) -> ModelUse | None:
+    """The use that gave way to this one, if its model still runs."""
+    query = (
+        select(ModelUse)
+        .join(ModelRow, ModelRow.id == ModelUse.model_id)
+        .where(
+            ModelUse.client_id == use.client_id,
+            ModelUse.id != use.id,
+            ModelUse.ended_at == use.began_at,
+            ModelRow.state == ModelState.SHADOW.value,
         )
     )
-    session.flush()
-    return use
+    return session.scalar(query.limit(1))
 
 
 def note_shadows(session: Session, found: Iterable[Shadowed], day: date) -> None:

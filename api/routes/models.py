@@ -119,7 +119,7 @@ async def start(
         raise Problem(CONFLICT, str(error)) from error
 
 
-@router.post("/{model_id}/roll-back", responses=documented(NOT_FOUND, CONFLICT))
+@router.post("/{model_id}/rollback", responses=documented(NOT_FOUND, CONFLICT))
 async def undo(
     model_id: str, body: RollBackRequest, caller: AdminCaller, services: ServicesDep, request: Request
 ) -> UseView:

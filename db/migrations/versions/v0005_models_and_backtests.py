@@ -83,6 +83,7 @@ def _uses() -> None:
         ascii_("began_by", 64),
         ascii_("backtest_id", 64),
         column("forced", sa.Boolean()),
+        column("restored", sa.Boolean()),
         column("why", sa.String(500)),
         when("ended_at", nullable=True),
         ascii_("ended_by", 64),
