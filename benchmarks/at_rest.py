@@ -38,7 +38,7 @@ LIST_AIM_MS = 50.0
 SLACK = 1.25  # "linear" is a measure of two windows; this much of it is noise
 HOW = (
     "workflows, records and API as they are, with everything on for servers that nobody switches; agents simulated on"
-    " the wire by one process: each polls its queue, answers the watch with a beat every 4 s, and heartbeats over HTTP"
+    " the wire by one process: each polls its queue, answers the watch with a beat every 8 s, and heartbeats over HTTP"
     " every 15 s; a dev Temporal server that keeps its state in a file; the processor time of the agents is not counted"
 )
 

@@ -26,8 +26,8 @@ from stack.up import Stack
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-AGENT_S = 40.0
-END_S = 90.0
+AGENT_S = 90.0
+END_S = 180.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from temporalio.api.common.v1 import Payloads
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice import v1 as calls
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from agent.activities import WATCH_BEAT_S
 from domain import host as contract
@@ -122,7 +122,12 @@ class WireAgent:
         request = calls.RecordActivityTaskHeartbeatRequest(
             task_token=token, identity=self.instance_id, namespace=self._client.namespace
         )
-        answer = await self._client.workflow_service.record_activity_task_heartbeat(request, timeout=_CALL)
+        try:
+            answer = await self._client.workflow_service.record_activity_task_heartbeat(request, timeout=_CALL)
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise
+            return False  # the next beat may get through
         return answer.cancel_requested
 
     async def _complete(self, token: bytes, report: Any) -> None:
