@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from cli import admin, show
 from cli.autopilot import autopilot
+from cli.backtest import backtest
 from cli.client import Api, CliError
 from cli.follow import follow
 from cli.session import Session, in_words
@@ -32,6 +33,7 @@ app = typer.Typer(
 replica = typer.Typer(help="A server's warm replica.", no_args_is_help=True)
 app.add_typer(replica, name="replica")
 app.add_typer(autopilot, name="autopilot")
+app.command("backtest")(backtest)
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
 
