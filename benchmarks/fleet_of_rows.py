@@ -65,7 +65,8 @@ class Fleet:
 
     def adopted(self, count: int) -> list[Server]:
         """Launched on demand with a data volume and an Elastic IP each, adopted, and watched."""
-        instances = [one for first in range(0, count, BATCH) for one in self._launch(min(BATCH, count - first))]
+        instances = self.launched(count, volume=True)
+        self._await_running(instances)
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(self._give_address, instances))
             made = list(threads.map(self._adopt, range(count), instances))
@@ -76,15 +77,24 @@ class Fleet:
         body = {"notice_seconds": NOTICE_S}
         self.lab.post(f"/_lab/instances/{instance_id}/interrupt", json=body).raise_for_status()
 
+    @property
+    def watched(self) -> int:
+        """Agents that are being asked the standing question now, as of the last second."""
+        said = self.agents.log_tail(1).split()
+        return int(said[1]) if said[:1] == ["watching"] and len(said) == 2 else 0
+
     def await_watched(self, count: int) -> None:
         def look() -> bool | None:
-            said = self.agents.log_tail(1)
-            return True if said.startswith("watching ") and int(said.split()[1]) >= count else None
+            return True if self.watched >= count else None
 
         until(f"{count} agents are watched", WATCHED_S, look, every_s=0.5, last_seen=lambda: self.agents.log_tail(1))
 
-    def _launch(self, count: int) -> Sequence[str]:
-        volume: Any = {
+    def launched(self, count: int, *, volume: bool = False) -> list[str]:
+        """On demand, asked for in batches; they may not be running yet."""
+        return [one for first in range(0, count, BATCH) for one in self._launch(min(BATCH, count - first), volume)]
+
+    def _launch(self, count: int, volume: bool) -> Sequence[str]:
+        data: Any = {
             "DeviceName": "/dev/sdf",
             "Ebs": {"VolumeSize": 8, "VolumeType": "gp3", "DeleteOnTermination": False},
         }
@@ -97,12 +107,15 @@ class Fleet:
             SecurityGroupIds=[self.world["security_group_id"]],
             KeyName=self.world["key_name"],
             UserData="{}",
-            BlockDeviceMappings=[volume],
+            BlockDeviceMappings=[data] if volume else [],
         )
-        ids = [one["InstanceId"] for one in answer["Instances"]]
+        return [one["InstanceId"] for one in answer["Instances"]]
+
+    def _await_running(self, instances: Sequence[str]) -> None:
         waiter = self._ec2.get_waiter("instance_running")
-        waiter.wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": int(LAUNCH_S)})
-        return ids
+        for first in range(0, len(instances), BATCH):
+            some = list(instances[first : first + BATCH])
+            waiter.wait(InstanceIds=some, WaiterConfig={"Delay": 1, "MaxAttempts": int(LAUNCH_S)})
 
     def _give_address(self, instance_id: str) -> None:
         made = self._ec2.allocate_address(Domain="vpc")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.figure import Figure, summary
 from benchmarks.plain_script import USER_DATA
-from benchmarks.scene import AGENT_S, Scene, Server, scene
+from benchmarks.scene import Scene, Server, scene
 from benchmarks.terms import Terms
 from benchmarks.usual_scripts import StopFirst
 from demo.fleet import Wish
-from demo.waiting import until
 
 NAME = "outage"
 TENTH = 0.1
-SIDE_BY_SIDE, ROUNDS, APART_S = 5, 2, 5.0  # with realistic delays
 _VOLUME = Wish("orders", "volumes", 8)
 WISHES = (Wish("web", "stateless"), _VOLUME, Wish("ledger", "snapshot", 8))
 BASELINE = "stop, image, terminate, launch, attach, by a boto3 script on the same lab; a data volume and an Elastic IP"
@@ -40,46 +37,10 @@ def measure(terms: Terms) -> list[Figure]:
             usual.append(at.outage_ms("scripted", began, time.time()))
             terms.say(f"{NAME}: the usual script, {number + 1} of {count}: out for {usual[-1]:.0f} ms")
     terms.details.update({**outages, "usual script": usual})
-    return [_figure(wish, outages[wish.name], usual) for wish in WISHES] + [_realistic(terms)]
+    return [_figure(wish, outages[wish.name], usual) for wish in WISHES]
 
 
-def _realistic(terms: Terms) -> Figure:
-    """Several at once, one after the other, since each takes minutes of which almost all is waiting."""
-    count, rounds = terms.choose((SIDE_BY_SIDE, ROUNDS), (1, 1))
-    profile = terms.choose("realistic", "fast")
-    with terms.stack(profile=profile) as stack, scene(stack) as at:
-        wishes = [Wish(f"{who}-{n}", "volumes", 8) for who in ("ours", "scripted") for n in range(count)]
-        originals = at.launch(*wishes)
-        servers = [at.adopt(one) for one in originals[:count]]
-        hosts = stack.settings.var / "lab" / "hosts"
-
-        def switched(number: int) -> list[float]:
-            time.sleep(number * APART_S)
-            return [_switched(at, servers[number], turn) for turn in range(rounds)]
-
-        def scripted(number: int) -> float:
-            time.sleep((number + 0.5) * APART_S)
-            script, plain = StopFirst(at.ec2, hosts, USER_DATA), at.plain(originals[count + number])
-            until("its host is up", AGENT_S, lambda: True if script.agent_is_up(plain.instance_id) else None)
-            began = time.time()
-            script.move(plain, at.stalls.types[number % len(at.stalls.types)])
-            return at.outage_ms(f"scripted-{number}", began, time.time())
-
-        with ThreadPoolExecutor(2 * count) as threads:
-            theirs = threads.map(scripted, range(count))
-            ours = [one for each in threads.map(switched, range(count)) for one in each]
-            usual = list(theirs)
-    terms.details.update({"realistic": ours, "realistic, usual script": usual})
-    terms.say(f"{NAME}: realistic delays: {summary(ours)}, the usual script {summary(usual)}")
-    made, met = summary(ours), summary(ours)["p95"] <= TENTH * summary(usual)["p95"]
-    how = HOW.replace("profile fast", f"profile {profile}: delays as at AWS").replace(
-        "one switch after another", f"{count} servers begin {APART_S:g} s apart"
-    )
-    what = "outage of a switch, volumes, realistic delays"
-    return Figure(NAME, what, "ms", made, summary(usual), BASELINE, "a tenth of the baseline", met, how)
-
-
-def _switched(at: Scene, server: Server, number: int) -> float:
+def switched(at: Scene, server: Server, number: int) -> float:
     """Milliseconds that its clients were without it."""
     operation = at.done(server, "switch", f"{server.name}-{number}", {"pool": next(server.pools)})
     return at.outage_ms(server.name, operation.requested_at, operation.finished_at or time.time())
@@ -89,7 +50,7 @@ def _switch(terms: Terms, at: Scene, server: Server, count: int) -> list[float]:
     """The first switch is not counted: it leaves on-demand, and finds everything cold."""
     found = []
     for number in range(count + 1):
-        out = _switched(at, server, number)
+        out = switched(at, server, number)
         terms.say(f"{NAME}: {server.name}, {number} of {count}: out for {out:.0f} ms")
         if number:
             found.append(out)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 PAUSE_S = 0.1
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 MOUNT = "/data"
 USER_DATA = json.dumps({"workload": "volume", "mount": MOUNT})
 
