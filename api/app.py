@@ -34,6 +34,7 @@ from api.routes import (
     fleet,
     health,
     instances,
+    models,
     operations,
     pools,
     servers,
@@ -62,6 +63,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     decisions.router,
     backtests.router,
     system.router,
+    models.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,
