@@ -168,7 +168,10 @@ def _sideways(page: Page) -> int:
 
 def _tab_to(page: Page, name: str, most: int = 60) -> None:
     for _ in range(most):
-        if name in (page.evaluate("document.activeElement.innerText") or ""):
+        if (
+            page.evaluate("document.activeElement.matches('a, button') && document.activeElement.innerText.trim()")
+            == name
+        ):
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"{name} cannot be reached with the Tab key")
