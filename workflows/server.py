@@ -126,6 +126,8 @@ class ServerWorkflow:
         operation = operation_id(self.server.server_id, request.request_id)
         self.requests[request.request_id] = request.body_digest
         self.queue.add(operation, request)
+        if request.kind is OperationKind.LAUNCH:
+            self._described()
         for running in self.queue.lingering():
             asyncio.create_task(running.hurry())  # noqa: RUF006 - nothing waits for it; Temporal keeps the task
         self.recorder.add(
@@ -139,6 +141,16 @@ class ServerWorkflow:
             requested_by=request.requested_by,
         )
         return operation
+
+    def _described(self) -> None:
+        """A server that was described and not adopted is in the records before it has an instance."""
+        self.recorder.add(
+            RecordKind.SERVER_ADOPTED,
+            name=self.server.name,
+            region=self.server.region,
+            policy=plain(admission.policy_json(self.policy)),
+            handoff=self.policy.handoff.value,
+        )
 
     async def _start_next(self) -> None:
         waiting = self.queue.take()
@@ -183,9 +195,18 @@ class ServerWorkflow:
                 cool_downs={**self.shape.cool_downs, **result.shape.cool_downs},
             )
         if result.ended:
-            self.ended = True
-            how = "released" if running.kind is OperationKind.RELEASE else "terminated"
-            self.recorder.add(RecordKind.SERVER_ENDED, how=how)
+            self._end("released" if running.kind is OperationKind.RELEASE else "terminated")
+        elif self._never_was(running, result) and workflow.patched("a-failed-launch-ends-the-server"):
+            self._end("never launched")
+
+    def _never_was(self, running: Running, result: OperationResult) -> bool:
+        """Nothing is left of its launch: its name is free again, and who wants it describes it anew."""
+        undone = result.outcome in (Outcome.ROLLED_BACK, Outcome.CANCELLED)
+        return running.kind is OperationKind.LAUNCH and undone and self.shape.primary is None
+
+    def _end(self, how: str) -> None:
+        self.ended = True
+        self.recorder.add(RecordKind.SERVER_ENDED, how=how)
 
     def learn_filesystems(self, found: Sequence[Filesystem]) -> None:
         if found:
