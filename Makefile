@@ -7,10 +7,10 @@ python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status clean demo test check format lock bench
+.PHONY: help setup up down status clean demo test check format lock bench crash-matrix chaos
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## .venv with every package of requirements/dev.lock
 	@bash stack/setup.sh
@@ -51,3 +51,10 @@ lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer
 
 bench: setup ## measure what the README claims
 	@$(python) -m benchmarks
+
+crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SEED=, SAMPLE=, MINUTES= bound it
+	@$(python) -m proof.crash_matrix $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MINUTES),--minutes $(MINUTES))
+
+chaos: setup ## a fleet in all kinds of trouble, drawn from SEED=1, for MINUTES=10
+	@$(python) -m proof.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))

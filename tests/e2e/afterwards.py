@@ -39,6 +39,19 @@ def broken_invariants(site: Site, servers: Iterable[Server]) -> list[str]:
     return wrong
 
 
+def broken_while_busy(site: Site) -> list[str]:
+    """What must hold at every moment: one primary, one workload, and no hole in the events."""
+    assert site.stack.database is not None
+    engine = make_engine(site.stack.database.url, pool_size=1, max_overflow=0)
+    try:
+        with make_session_factory(engine)() as session:
+            several = [f"1: {one} has several primaries" for one in invariants.servers_with_several_primaries(session)]
+            holes = [f"8: events of {one} are missing" for one in invariants.clients_with_missing_events(session)]
+    finally:
+        engine.dispose()
+    return [*several, *holes, *_workloads(site)]
+
+
 def assert_outcome(site: Site, server: Server, operation: Operation, before: str) -> None:
     """Invariant 5 of one switch: `before` was the primary, and is it again if the switch was undone."""
     words = f"seed {site.seed}: {operation.id} {operation.outcome}: {operation.reason}"
