@@ -13,7 +13,7 @@ from db import invariants
 from db.session import make_engine, make_session_factory
 from demo import audit
 from demo.control_plane import Operation
-from demo.errors import Overdue
+from demo.errors import DemoFailed, Overdue
 from demo.ledger import Ledger
 from demo.observer import Client, numbers_on_disk
 from demo.waiting import until
@@ -131,14 +131,20 @@ def _lost_writes(site: Site, server: Server) -> list[str]:
         return []
     # What was acknowledged is noted first: what is acknowledged later may or may not be on disk.
     notes = [sample.n for samples in site.observer.samples(server.name) for sample in samples if sample.ok]
-    on_disk = numbers_on_disk(Client(f"{server.name}-1", server.endpoint))
+    try:
+        on_disk = numbers_on_disk(Client(f"{server.name}-1", server.endpoint))
+    except DemoFailed as error:
+        return [f"2: {error}"]
     lost = sorted(set(notes) - on_disk)
     words = [f"2: {server.name} lost {len(lost)} of {len(notes)} acknowledged writes: {lost[:5]}"] if lost else []
     return words if notes else [f"2: no write of {server.name} was ever acknowledged"]
 
 
 def _answering(site: Site, server: Server) -> list[str]:
-    answered, primary = site.answers(server), site.primary(server)["id"]
+    try:
+        answered, primary = site.answers(server), site.primary(server)["id"]
+    except Overdue as error:
+        return [f"5: {error}"]
     return [] if answered == primary else [f"5: {server.name} is answered by {answered}, its primary is {primary}"]
 
 
