@@ -34,6 +34,7 @@ from api.routes import (
     fleet,
     health,
     instances,
+    models,
     operations,
     pools,
     servers,
@@ -61,6 +62,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     pools.router,
     decisions.router,
     backtests.router,
+    models.router,
     system.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
