@@ -62,8 +62,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     pools.router,
     decisions.router,
     backtests.router,
-    system.router,
     models.router,
+    system.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,
