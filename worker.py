@@ -35,10 +35,13 @@ from activities.logs import shorten_known_failures
 from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
+from activities.reconciliation.activity import Reconciliation
 from activities.schedules import Regular, ensure
 from db.session import make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
+from domain.reconciliation import contract as reconciliation
+from domain.reconciliation.facts import Patience
 from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
@@ -58,6 +61,8 @@ class WorkerSettings:
     autopilot_every_s: float  # 0: no schedule; a pass is made only when asked for
     autopilot_moves: int  # of the autopilot under way at once
     prices_every_s: float  # 0: prices are collected only when asked for
+    reconcile_every_s: float  # 0: EC2 is compared with the ledger only when asked for
+    patience: Patience
     log_level: str
 
     @classmethod
@@ -79,6 +84,13 @@ class WorkerSettings:
             autopilot_every_s=float(env.get("SPOT_AUTOPILOT_EVERY_S", "60")),
             autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
             prices_every_s=float(env.get("SPOT_PRICES_EVERY_S", "300")),
+            reconcile_every_s=float(env.get("SPOT_RECONCILE_EVERY_S", "120")),
+            patience=Patience(
+                ours_s=float(env.get("SPOT_GRACE_OURS_S", "900")),
+                unexplained_s=float(env.get("SPOT_GRACE_UNEXPLAINED_S", "86400")),
+                gone_s=float(env.get("SPOT_GRACE_GONE_S", "120")),
+                silent_s=float(env.get("SPOT_AGENT_SILENT_S", "120")),
+            ),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
 
@@ -158,6 +170,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     autopilot = AutopilotActivities(sessions, clients, client)
     activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
+    activities += Reconciliation(sessions, clients, client, settings.regions, settings.patience).all
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
@@ -198,6 +211,8 @@ async def _schedules(client: Client, settings: WorkerSettings) -> None:
 
 def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     wanted = [_autopilot(settings)] if settings.autopilot_every_s else []
+    if settings.reconcile_every_s:
+        wanted.append(_reconciliation(settings))
     if settings.prices_every_s:
         wanted += market_schedules.schedules(settings.regions, timedelta(seconds=settings.prices_every_s))
     return wanted
@@ -207,6 +222,12 @@ def _autopilot(settings: WorkerSettings) -> Regular:
     every = timedelta(seconds=settings.autopilot_every_s)
     given = autopilot.Round(settings.autopilot_moves)
     return Regular(autopilot.AUTOPILOT_SCHEDULE, autopilot.AUTOPILOT_WORKFLOW, given, every, jitter=every / 10)
+
+
+def _reconciliation(settings: WorkerSettings) -> Regular:
+    every = timedelta(seconds=settings.reconcile_every_s)
+    name, workflow = reconciliation.RECONCILE_SCHEDULE, reconciliation.RECONCILE_WORKFLOW
+    return Regular(name, workflow, reconciliation.Look(), every, jitter=every / 10)
 
 
 def _leave_alone() -> None:

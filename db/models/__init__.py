@@ -2,6 +2,7 @@
 
 from db.models.autopilot import DecisionRow
 from db.models.base import Base
+from db.models.drift import DriftRow
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
 from db.models.market import PoolRow
 from db.models.operations import Operation, OperationStep
@@ -28,6 +29,7 @@ __all__ = [
     "Base",
     "Client",
     "DecisionRow",
+    "DriftRow",
     "Event",
     "Instance",
     "Notice",
