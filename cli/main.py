@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from cli import admin, show
 from cli.autopilot import autopilot
 from cli.client import Api, CliError
+from cli.doctor import doctor
 from cli.follow import follow
 from cli.session import Session, in_words
 
@@ -34,6 +35,8 @@ app.add_typer(replica, name="replica")
 app.add_typer(autopilot, name="autopilot")
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
+
+app.command("doctor")(doctor)
 
 Server = Annotated[str, typer.Argument(help="Name or ID of the server")]
 PoolOption = Annotated[str, typer.Option("--pool", help="zone/type/lifecycle; default: the best")]

@@ -23,6 +23,7 @@ from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.host import Notice
 from domain.names import operation_id
 from domain.operations import Accepted, OperationRequest, ServerInput, ServerView
+from domain.reconciliation.contract import Look, Reconciled
 from domain.servers import Handoff, Placement, ServerPolicy, ServerShape
 
 ADMIN = "bootstrap-admin-token-for-tests"
@@ -75,6 +76,10 @@ class FakeOperations(Operations):
     async def plan(self, work: PlanInput) -> Plan:
         self._take("plan", work)
         return self.planned
+
+    async def reconcile(self, given: Look) -> Reconciled:
+        self._take("reconcile", given)
+        return Reconciled(resources=3)
 
     async def check(self) -> None:
         if self.error is not None:

@@ -1,6 +1,6 @@
 """Reconciliation's activities. All but the two that ask workflows are sync.
 
-Unavailable, Throttled    EC2, or the database, is away or asks to slow down: worth another try
+Unavailable    the database is away: worth another try. EC2 that is away is told as a problem; the next pass looks again
 """
 
 from __future__ import annotations

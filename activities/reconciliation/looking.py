@@ -42,7 +42,7 @@ class Looking:
         self._clock = clock
 
     def facts(self, region: str, patience: Patience) -> tuple[Facts, list[str]]:
-        """The facts, and what could not be looked at. Raises `Ec2Failure` when EC2 is away or asks to slow down."""
+        """The facts, and what could not be looked at. When EC2 is away or asks to slow down: no facts at all."""
         with self._sessions() as session:
             busy = records.busy_servers(session)
             expected = [_row(one) for one in records.open_rows(session, region)]
@@ -61,9 +61,9 @@ class Looking:
                 ours = {row.resource_id for row in expected if row.kind == kind and row.state == "live"}
                 told |= {one.resource_id: one for one in self._listing.by_id(region, kind, ours - told.keys())}
             except Ec2Failure as failed:
-                if failed.failure in _HOPELESS:
-                    raise
                 problems.append(failed.message)
+                if failed.failure in _HOPELESS:
+                    return {}, frozenset(), problems
                 continue
             looked.add(kind)
             found |= told

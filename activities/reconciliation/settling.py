@@ -53,7 +53,7 @@ class Settling:
 
     def _not_now(self, due: Finding, now: Finding | None, resting: contract.Resting) -> str:
         if now is None:
-            return "it is not there any more, or its server is busy"
+            return "it is not seen any more, or its server is busy"
         if now.action is not due.action:
             return f"it is another thing now: {now.action.value}, {now.reason.value}"
         if now.server_id and now.server_id not in resting.at_rest:
