@@ -30,6 +30,7 @@ from api.routes import (
     events,
     health,
     instances,
+    metrics,
     operations,
     pools,
     servers,
@@ -38,6 +39,7 @@ from api.routes import (
 from api.services import Services
 from db.queries.paging import BadCursor
 from db.session import is_unreachable
+from metrics.requests import Metering
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +75,11 @@ def create_app(services: Services) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router, prefix="/api")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     _add_error_answers(app)
     app.add_middleware(BodyLimit)
+    if services:
+        app.add_middleware(Metering, requests=services.metrics.requests)
     app.add_middleware(RequestLog, on_error=_unexpected_answer)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     signing_key: SecretStr
     agent_temporal_address: str = ""
     identity_certificate: Path | None = None
+    metrics_token: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
@@ -39,7 +40,7 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {SIGNING_KEY_BYTES} bytes; make one with `openssl rand -hex 32`")
         return key
 
-    @field_validator("admin_token")
+    @field_validator("admin_token", "metrics_token")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
         if token is None or not token.get_secret_value():
