@@ -24,9 +24,7 @@ class Requests:
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
-        path = str(
-            getattr(route, "path", "") or _UNKNOWN
-        )  # as its router names it: without /api  # as its router names it: without /api
+        path = str(getattr(route, "path", "") or _UNKNOWN)  # as its router names it: without /api
         method = scope["method"] if path != _UNKNOWN else _UNKNOWN
         self.durations.labels(method, path, f"{status // 100}xx").observe(seconds)
 
