@@ -29,6 +29,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.autopilot.activity import AutopilotActivities
+from activities.backtests.activity import BacktestActivities
 from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
@@ -41,6 +42,7 @@ from activities.reconciliation.activity import Reconciliation
 from activities.schedules import Regular, ensure
 from db.session import make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
+from domain.market.collecting import ThinOut
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.facts import Patience
@@ -73,6 +75,7 @@ class WorkerSettings:
     metrics_port: int  # 0: none
     metrics_token: str
     temporal_metrics_port: int  # of the Temporal SDK's own; 0: none
+    keep_prices: ThinOut  # how long each tier of them
     log_level: str
 
     @classmethod
@@ -105,8 +108,16 @@ class WorkerSettings:
             metrics_port=int(env.get("SPOT_METRICS_PORT", "0")),
             metrics_token=env.get("SPOT_METRICS_TOKEN", ""),
             temporal_metrics_port=int(env.get("SPOT_TEMPORAL_METRICS_PORT", "0")),
+            keep_prices=_keep_prices(env.get("SPOT_KEEP_PRICES", "14/90/400")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
+
+
+def _keep_prices(text: str) -> ThinOut:
+    try:
+        return ThinOut.read(text)
+    except ValueError as error:
+        raise SystemExit(f"worker: SPOT_KEEP_PRICES is {error}") from None
 
 
 async def connect(settings: WorkerSettings, stop: asyncio.Event) -> Client:
@@ -231,6 +242,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     activities = [*ec2_activities(clients), *fleet_activities(sessions, work.heard), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
     activities += Reconciliation(sessions, clients, client, settings.regions, settings.patience).all
+    activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(metrics_served(settings, registry))
         for queue, size in (
@@ -275,7 +287,8 @@ def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     if settings.reconcile_every_s:
         wanted.append(_reconciliation(settings))
     if settings.prices_every_s:
-        wanted += market_schedules.schedules(settings.regions, timedelta(seconds=settings.prices_every_s))
+        every = timedelta(seconds=settings.prices_every_s)
+        wanted += market_schedules.schedules(settings.regions, every, settings.keep_prices)
     return wanted
 
 

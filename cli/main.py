@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from cli import admin, show
+from cli import admin, market, show
 from cli.autopilot import autopilot
+from cli.backtest import backtest
 from cli.client import Api, CliError
 from cli.doctor import doctor
 from cli.follow import follow
@@ -33,8 +34,12 @@ app = typer.Typer(
 replica = typer.Typer(help="A server's warm replica.", no_args_is_help=True)
 app.add_typer(replica, name="replica")
 app.add_typer(autopilot, name="autopilot")
+app.command("backtest")(backtest)
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
+app.command()(market.pools)
+app.command()(market.prices)
+app.command()(market.candidates)
 
 app.command("doctor")(doctor)
 

@@ -20,10 +20,11 @@ from api.tokens import Kind, mint
 from db.commands import create_client, create_token
 from db.models import Instance, Operation, Server
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
+from domain.autopilot.contract import Look, Looked
 from domain.host import Notice
 from domain.names import operation_id
 from domain.operations import Accepted, OperationRequest, ServerInput, ServerView
-from domain.reconciliation.contract import Look, Reconciled
+from domain.reconciliation import contract as reconciliation
 from domain.servers import Handoff, Placement, ServerPolicy, ServerShape
 
 ADMIN = "bootstrap-admin-token-for-tests"
@@ -42,6 +43,7 @@ class FakeOperations(Operations):
         self.view = ServerView(ServerShape(primary=Placement("i-0", POOL)))
         self.adoption: AdoptResult | None = None
         self.planned = Plan(Handoff.STATELESS, POOL)
+        self.looked = Looked()
         self.accepted: dict[str, Accepted] = {}
 
     def _take(self, call: str, about: Any) -> None:
@@ -77,9 +79,19 @@ class FakeOperations(Operations):
         self._take("plan", work)
         return self.planned
 
-    async def reconcile(self, given: Look) -> Reconciled:
+    async def reconcile(self, given: reconciliation.Look) -> reconciliation.Reconciled:
         self._take("reconcile", given)
-        return Reconciled(resources=3)
+        return reconciliation.Reconciled(resources=3)
+
+    async def candidates(self, look: Look) -> Looked:
+        self._take("candidates", look)
+        return self.looked
+
+    async def start_backtest(self, backtest_id: str, client_id: str) -> None:
+        self._take("backtest", backtest_id)
+
+    async def cancel_backtest(self, backtest_id: str) -> None:
+        self._take("cancel backtest", backtest_id)
 
     async def check(self) -> None:
         if self.error is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from cli import main
 from cli.client import Api, ApiProblem, in_words
 from cli.follow import Event, follow, parse
+from tests.markets import folder
 
 Answer = Callable[[httpx.Request], httpx.Response]
 PROBLEM = {
@@ -268,3 +270,18 @@ def test_the_doctor_says_what_it_could_not_look_at(spot: Callable[..., tuple[int
     code, said = spot(_doctor(httpx.Response(503, json={"title": "Nobody took it"})), "doctor")
     assert code == 1
     assert "Nobody took it" in said
+
+
+def test_a_folder_is_replayed_here_and_what_is_wrong_with_it_is_said(
+    spot: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("a folder needs no API")
+
+    code, said = spot(nobody, "backtest", str(tmp_path))
+    assert code == 1
+    assert "has neither traces_series.csv nor prices_*.csv" in said
+    out = tmp_path / "report.json"
+    code, said = spot(nobody, "backtest", str(folder(tmp_path / "data")), "--quick", "--out", str(out))
+    assert code == 0
+    assert json.loads(out.read_text())["targets"]
