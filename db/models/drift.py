@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Computed, Float, Index, Integer, String
+from sqlalchemy import BigInteger, Computed, Index, Integer, Numeric, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import TABLE, Base
@@ -36,7 +36,7 @@ class DriftRow(Base):
     action: Mapped[str] = mapped_column(Ascii(16))  # domain.reconciliation.finding.Action
     reason: Mapped[str] = mapped_column(Ascii(32))
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    grace_s: Mapped[float] = mapped_column(Float(53), default=0.0)
+    grace_s: Mapped[float] = mapped_column(Numeric(16, 6, asdecimal=False), default=0.0)
     state: Mapped[str] = mapped_column(Ascii(16))  # domain.reconciliation.finding.DriftState
     outcome: Mapped[str] = mapped_column(String(2000), default="")  # why an action failed, or what it did
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -27,7 +27,7 @@ def upgrade() -> None:
         ascii_("action", 16),
         ascii_("reason", 32),
         column("details", sa.JSON()),
-        column("grace_s", sa.Float(53)),
+        column("grace_s", sa.Numeric(16, 6)),
         ascii_("state", 16),
         column("outcome", sa.String(2000)),
         when("first_seen_at"),
