@@ -32,6 +32,7 @@ from api.routes import (
     health,
     instances,
     metrics,
+    models,
     operations,
     pools,
     servers,
@@ -56,6 +57,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     decisions.router,
     drift.router,
     backtests.router,
+    models.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,
