@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities.ec2.listing import Listing
 from activities.reconciliation.activity import Reconciliation
 from db.models import Agent, DriftRow, Event, Instance, Operation, Resource, Server
 from db.session import SessionFactory, make_engine, make_session_factory
@@ -21,7 +23,7 @@ from domain.host import Notice, NoticeSource
 from domain.names import ownership_tags
 from domain.operations import OperationKind, OperationStatus, OperationView, ServerView
 from domain.reconciliation import contract
-from domain.reconciliation.facts import Patience
+from domain.reconciliation.facts import Found, Patience, ResourceKind
 from domain.reconciliation.finding import Finding
 from domain.servers import Placement, ServerShape
 from tests.dbserver import fresh
@@ -352,6 +354,59 @@ def test_while_an_operation_is_in_progress_its_server_is_left_alone(site: Site) 
     site.one_pass()
     assert site.drift() == {}
     assert site.state_of("instances", orphan) == "running"
+
+
+def test_an_operation_that_ends_while_ec2_is_looked_at_is_in_progress(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What EC2 tells may be from before its end."""
+    site.orphan(site.operation("rolled_back"))
+    running = site.operation("running")
+    tagged = Listing.tagged
+
+    def ends(listing: Listing, region: str, kind: ResourceKind) -> list[Found]:
+        with site.sessions.begin() as session:
+            session.execute(update(Operation).where(Operation.id == running).values(status="committed"))
+        return tagged(listing, region, kind)
+
+    monkeypatch.setattr(Listing, "tagged", ends)
+    assert [one for one in site.survey().findings if one.server_id == site.server_id] == []
+
+
+def test_an_operation_that_begins_while_ec2_is_looked_at_is_in_progress(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orphan = site.orphan(site.operation("rolled_back"))
+    tagged = Listing.tagged
+
+    def begins(listing: Listing, region: str, kind: ResourceKind) -> list[Found]:
+        found = tagged(listing, region, kind)
+        if kind is ResourceKind.SPOT_REQUEST:  # the last
+            site.operation("running")
+        return found
+
+    monkeypatch.setattr(Listing, "tagged", begins)
+    assert orphan not in {one.resource_id for one in site.survey().findings}
+
+
+def test_what_ec2_lists_in_many_pages_is_seen_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = site.operation("rolled_back")
+    orphans = {site.orphan(operation) for _ in range(3)}
+    client = site.cloud.ec2
+    real = client.get_paginator
+    paginator = real("describe_instances")
+    monkeypatch.setattr(paginator, "paginate", functools.partial(paginator.paginate, PaginationConfig={"PageSize": 5}))
+    monkeypatch.setattr(client, "get_paginator", lambda name: paginator if name == "describe_instances" else real(name))
+    found = {one.resource_id for one in site.survey().findings if one.server_id == site.server_id}
+    assert found == orphans
+
+
+def test_ec2_that_asks_to_slow_down_is_left_alone_until_the_next_pass(site: Site) -> None:
+    site.orphan(site.operation("rolled_back"))
+    site.cloud.post("/faults", action="DescribeVolumes", kind="fail", code="RequestLimitExceeded", times=50)
+    surveyed = site.survey()
+    assert (surveyed.findings, surveyed.looked) == ([], [])
+    assert "RequestLimitExceeded" in surveyed.problems[0]
 
 
 def test_an_operation_that_the_records_do_not_know_yet_is_asked_of_the_workflow(site: Site) -> None:
