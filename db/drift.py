@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
@@ -96,6 +96,14 @@ def note(session: Session, key: str, why: str) -> None:
     """Why it could not be done now; it is tried again at the next pass."""
     if row := _locked(session, [key]).get(key):
         row.outcome = why[:MOST_WORDS]
+
+
+def forget(session: Session, before: datetime, most: int = 1000) -> int:
+    """Delete what was settled long ago; what is open stays."""
+    old = select(DriftRow.id).where(DriftRow.state != DriftState.OPEN, DriftRow.settled_at < before).limit(most)
+    ids = list(session.scalars(old))
+    session.execute(delete(DriftRow).where(DriftRow.id.in_(ids)))
+    return len(ids)
 
 
 def open_rows_beside(session: Session, looked: Collection[str], keys: Collection[str]) -> list[DriftRow]:

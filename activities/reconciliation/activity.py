@@ -73,14 +73,16 @@ class Reconciliation:
         findings: list[Finding] = []
         looked: list[str] = []
         problems: list[str] = []
+        busy: list[str] = []
         resources = 0
         for facts, wrong in self._all_facts(given.regions or self._regions):
             findings += judge(facts, self._patience)
             looked += [f"{facts.region}/{kind.value}" for kind in sorted(facts.looked)]
             problems += wrong
+            busy += sorted(key for key, server in facts.servers.items() if server.busy)
             resources += len(facts.found)
         told = findings[: contract.MOST_FINDINGS]
-        return contract.Surveyed(told, looked, problems, resources, len(findings) - len(told))
+        return contract.Surveyed(told, looked, problems, busy, resources, len(findings) - len(told))
 
     @activity.defn(name=contract.AT_REST)
     async def at_rest(self, given: contract.Servers) -> contract.Resting:

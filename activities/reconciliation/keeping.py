@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from db.drift import Kept, keep, open_rows_beside, resolve
+from db.drift import Kept, forget, keep, open_rows_beside, resolve
 from db.session import SessionFactory, in_transaction
 from domain.reconciliation import contract
 from domain.reconciliation.finding import Action, Finding
 
+_KEPT = timedelta(days=90)  # after it was settled
 _LOOKS = 2  # that have to find it before anything is done about it, unless EC2 said it in so many words
 
 
@@ -24,6 +25,7 @@ def keep_all(sessions: SessionFactory, given: contract.Report, now: datetime) ->
     findings = [one for one in given.surveyed.findings if not one.server_id or one.server_id in resting]
     kept = _kept(sessions, findings, now)
     resolved = _resolved(sessions, given, now)
+    in_transaction(sessions, lambda session: forget(session, now - _KEPT))
     return contract.Reported(
         found=sum(one.new for one in kept),
         open=len(kept),
@@ -43,10 +45,13 @@ def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -
     if given.surveyed.left_out:
         return 0  # a finding that was not told may still be there
     keys = [one.key for one in given.surveyed.findings]
+    busy = set(given.surveyed.busy)
     with sessions() as session:
         rows = open_rows_beside(session, given.surveyed.looked, keys)
     gone: dict[str, list[str]] = defaultdict(list)
     for row in rows:
+        if row.server_id in busy:
+            continue  # it was not looked for
         gone[row.client_id].append(row.id)
     return sum(
         in_transaction(sessions, lambda s, c=client_id, i=ids: resolve(s, c, i, now))  # type: ignore[misc]

@@ -24,7 +24,6 @@ class Look:
     """One pass. `regions` empty: the worker's."""
 
     regions: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)  # never set; activities of EC2 are called with one input
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Surveyed:
     findings: list[Finding] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)  # servers that were left alone
     resources: int = 0  # that EC2 has with our tags or in our ledger
     left_out: int = 0
     calls: list[str] = field(default_factory=list)

@@ -340,6 +340,19 @@ def test_a_silent_agent_is_told_and_resolved_when_it_speaks_again(site: Site) ->
     assert [kind for kind, _ in site.told()] == ["drift.found", "drift.resolved"]
 
 
+def test_what_was_settled_is_forgotten_in_the_end_and_what_is_open_is_not(site: Site) -> None:
+    site.patience = Patience(silent_s=-1)
+    site.one_pass()
+    site.patience = Patience(silent_s=10**9)
+    site.one_pass()
+    site.record("volume", "vol-0123456789abcdef0")
+    site.workflows.mute.add(site.server_id)
+    site.one_pass(later=89 * 86_400)
+    assert site.drift()[site.instance_id].state == "resolved"
+    site.one_pass(later=2 * 86_400)
+    assert site.drift() == {}
+
+
 def test_a_silent_agent_on_an_impaired_host_is_a_rescue(site: Site) -> None:
     site.patience = Patience(silent_s=-1, gone_s=0)
     site.cloud.post(f"/instances/{site.instance_id}/kill", outcome="impaired")
@@ -354,6 +367,21 @@ def test_while_an_operation_is_in_progress_its_server_is_left_alone(site: Site) 
     site.one_pass()
     assert site.drift() == {}
     assert site.state_of("instances", orphan) == "running"
+
+
+def test_a_finding_stays_as_it_is_while_its_server_is_busy(site: Site) -> None:
+    orphan = site.orphan(site.operation("rolled_back"))
+    site.one_pass()
+    before = site.drift()[orphan]
+    running = site.operation("running")
+    site.one_pass(later=5000)
+    during = site.drift()[orphan]
+    assert (during.state, during.times, during.due_at) == ("open", before.times, before.due_at)
+    with site.sessions.begin() as session:
+        session.execute(update(Operation).where(Operation.id == running).values(status="committed"))
+    site.one_pass()
+    assert site.drift()[orphan].state == "removed"
+    assert [kind for kind, _ in site.told()] == ["drift.found", "drift.removed"]
 
 
 def test_an_operation_that_ends_while_ec2_is_looked_at_is_in_progress(
