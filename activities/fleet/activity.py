@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.ec2.pulse import beating
 from activities.fleet.batch import EarlierOperationUnfinished, RecordsMissing, apply_batch
 from activities.fleet.pools import cooling
 from db.events import UnknownClient
@@ -49,7 +50,8 @@ class FleetActivities:
             told.clear()  # of an attempt that a deadlock took back
             return apply_batch(session, batch, told)
 
-        last = self._done(work, f"records of {batch.stream}")
+        with beating():
+            last = self._done(work, f"records of {batch.stream}")
         self._heard(told)
         return last
 
