@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -15,8 +16,10 @@ from domain.measured import Measure, Measured
 from domain.operations import OperationKind
 from domain.records import RecordKind
 
+log = logging.getLogger(__name__)
+
 _K = RecordKind
-_TO_COMMIT = {
+_TO_COMMIT: Mapping[str, Measure] = {
     OperationKind.SWITCH: Measure.SWITCH,
     OperationKind.PROMOTE: Measure.SWITCH,
     OperationKind.FAILOVER: Measure.FAILOVER,
@@ -30,7 +33,12 @@ def measured(entry: Entry, events: Sequence[NewEvent]) -> list[Measured]:
         return []
     if any(event.type == "record_rejected" for event in events):
         return [Measured(Measure.REJECTED)]
-    return list(_of(entry))
+    try:
+        return list(_of(entry))
+    except (ValueError, TypeError):
+        # A figure that is none is no reason to lose the record, which stands.
+        log.warning("nothing measured of a record", extra={"kind": str(entry.record.kind)}, exc_info=True)
+        return []
 
 
 def _of(entry: Entry) -> Iterator[Measured]:
@@ -38,8 +46,8 @@ def _of(entry: Entry) -> Iterator[Measured]:
         case _K.INSTANCE:
             yield from _instance(entry)
         case _K.STEP_ENDED:
-            kind = _operation(entry).kind
-            labels = {"kind": kind, "step": entry.text("step", 64)}
+            operation = _operation(entry)
+            labels = {"kind": operation.kind if operation else "", "step": entry.text("step", 64)}
             yield Measured(Measure.STEP, float(entry.payload.get("ms") or 0) / 1000, labels)
         case _K.PRIMARY:
             yield from _commit(entry)
@@ -67,7 +75,7 @@ def _instance(entry: Entry) -> Iterator[Measured]:
 
 def _commit(entry: Entry) -> Iterator[Measured]:
     operation = _operation(entry)
-    if measure := _TO_COMMIT.get(OperationKind(operation.kind)):
+    if operation and (measure := _TO_COMMIT.get(operation.kind)):
         yield Measured(measure, _seconds(operation.requested_at, entry.at), {"handoff": operation.handoff})
     former = entry.text("former_instance_id", 64)
     query = select(Notice.deadline).where(
@@ -82,7 +90,7 @@ def _commit(entry: Entry) -> Iterator[Measured]:
 
 def _end(entry: Entry) -> Iterator[Measured]:
     operation = _operation(entry)
-    if operation.finished_at is None:
+    if operation is None or operation.finished_at is None:
         return
     labels = {"kind": operation.kind, "outcome": operation.status}
     yield Measured(Measure.OPERATION, _seconds(operation.requested_at, operation.finished_at), labels)
@@ -92,8 +100,9 @@ def _end(entry: Entry) -> Iterator[Measured]:
         yield Measured(Measure.OUTAGE, float(outage_ms) / 1000, labels)
 
 
-def _operation(entry: Entry) -> Operation:
-    return entry.session.get_one(Operation, entry.operation_id)
+def _operation(entry: Entry) -> Operation | None:
+    """None for a record of the server itself."""
+    return entry.session.get(Operation, entry.operation_id) if entry.operation_id else None
 
 
 def _seconds(since: datetime, until: datetime) -> float:
