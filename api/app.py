@@ -30,6 +30,7 @@ from api.routes import (
     events,
     health,
     instances,
+    models,
     operations,
     pools,
     servers,
@@ -52,6 +53,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     pools.router,
     decisions.router,
     backtests.router,
+    models.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,

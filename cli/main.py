@@ -13,6 +13,7 @@ from cli.autopilot import autopilot
 from cli.backtest import backtest
 from cli.client import Api, CliError
 from cli.follow import follow
+from cli.models import models
 from cli.session import Session, in_words
 
 
@@ -34,6 +35,7 @@ replica = typer.Typer(help="A server's warm replica.", no_args_is_help=True)
 app.add_typer(replica, name="replica")
 app.add_typer(autopilot, name="autopilot")
 app.command("backtest")(backtest)
+app.add_typer(models, name="models")
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
 app.command()(market.pools)

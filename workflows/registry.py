@@ -18,8 +18,8 @@ from workflows.terminate import TerminateWorkflow
 WORKFLOWS: list[type] = [
     AdoptWorkflow,
     AutopilotWorkflow,
-    CandidatesWorkflow,
     BacktestWorkflow,
+    CandidatesWorkflow,
     FailoverWorkflow,
     LaunchWorkflow,
     PlanWorkflow,
