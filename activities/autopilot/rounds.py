@@ -100,9 +100,9 @@ class Rounds:
                 continue
             outcome.known |= {one.row.server_id: one for one in servers}
             supplies |= {(region, platform): supply_of(some, records.known, now) for platform, some in prices.items()}
-        room = replace(seen.room, others=seen.room.others or _left_out(seen.rows, cases))
         words = self._models.words(supplies, {case.client_id for case in cases} if server_id else None)
         informed = {client: one for model, one in words for client in model.active_for}
+        room = replace(seen.room, others=seen.room.others or _left_out(seen.rows, cases))
         found = evaluate(cases, supplies, hours(now), now, room, seen.experience, informed=informed)
         outcome.judged, outcome.learnt = found.judged, found.learnt
         if server_id is None:
