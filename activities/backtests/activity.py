@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ from domain.backtesting.history import Past
 from domain.errors import Failure
 
 LONGEST_S = 600.0
+AT_ONCE = 1  # replays of this worker: each has a processor to itself
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PAST = TypeAdapter(Past)
 
@@ -52,6 +55,7 @@ class BacktestActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients) -> None:
         self._sessions = sessions
         self._facts = Facts(MarketFacts(clients), Outlines(clients))
+        self._turns = threading.Semaphore(AT_ONCE)
 
     @activity.defn(name=BACKTEST_RUN)
     def run(self, given: RunBacktest) -> None:
@@ -84,11 +88,22 @@ class BacktestActivities:
             raise ApplicationError(str(why), type=NO_DATA, non_retryable=True) from None
         except Ec2Failure as failed:
             raise ApplicationError(failed.message, type=failed.failure.value) from None
-        result = replayed(past)
+        with self._turn():
+            result = replayed(past)
         in_transaction(
             self._sessions,
             lambda session: settle(session, backtest_id, BacktestState.DONE, datetime.now(UTC), result=result),
         )
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One after another. The wait is cut into seconds, so that a cancellation is heard."""
+        while not self._turns.acquire(timeout=1.0):
+            pass
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @property
     def all(self) -> list[Callable[..., Any]]:
