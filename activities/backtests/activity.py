@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ from domain.errors import Failure
 
 LONGEST_S = 600.0
 AT_ONCE = 1  # replays of this worker: each has a processor to itself
+COMMAND = (sys.executable, "-m", "backtest.own_process")
+_LISTEN_S = 1.0
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PAST = TypeAdapter(Past)
 
@@ -112,19 +115,10 @@ class BacktestActivities:
 
 def replayed(past: Past) -> dict[str, Any]:
     """In a process of its own, which ends with us or when we are cancelled. Raise ApplicationError."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "backtest.own_process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=_ROOT,
-        env={},
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, cwd=_ROOT, env={})
     try:
-        said, wrong = process.communicate(_PAST.dump_json(past), timeout=LONGEST_S)
-    except subprocess.TimeoutExpired:
-        why = f"it took longer than {LONGEST_S:g} s; ask for fewer servers or days"
-        raise ApplicationError(why, type=FAILED, non_retryable=True) from None
+        said, wrong = _answer(process, _PAST.dump_json(past))
     finally:
         process.kill()
         process.wait()
@@ -136,3 +130,15 @@ def replayed(past: Past) -> dict[str, Any]:
         raise ApplicationError(answer["problem"], type=answer["type"], non_retryable=True)
     result: dict[str, Any] = answer["result"]
     return result
+
+
+def _answer(process: subprocess.Popen[bytes], question: bytes) -> tuple[bytes, bytes]:
+    """Waits a second at a time: while a thread waits, it does not hear that it was cancelled."""
+    ends, given = time.monotonic() + LONGEST_S, question or None
+    while time.monotonic() < ends:
+        try:
+            return process.communicate(given, timeout=min(_LISTEN_S, LONGEST_S))
+        except subprocess.TimeoutExpired:
+            given = None  # it goes on with the question that it has
+    why = f"it took longer than {LONGEST_S:g} s; ask for fewer servers or days"
+    raise ApplicationError(why, type=FAILED, non_retryable=True)
