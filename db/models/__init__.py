@@ -21,7 +21,7 @@ from db.models.prices import (
     PriceSetAside,
 )
 from db.models.stream import Event, RecordStream
-from db.models.tenants import Audit, Client, Token
+from db.models.tenants import Audit, Client, SignIn, Token
 
 __all__ = [
     "AdvisorBand",
@@ -54,5 +54,6 @@ __all__ = [
     "RecordStream",
     "Resource",
     "Server",
+    "SignIn",
     "Token",
 ]
