@@ -22,7 +22,7 @@ from db.models.prices import (
     PriceSetAside,
 )
 from db.models.stream import Event, RecordStream
-from db.models.tenants import Audit, Client, Token
+from db.models.tenants import Audit, Client, SignIn, Token
 
 __all__ = [
     "AdvisorBand",
@@ -56,5 +56,6 @@ __all__ = [
     "RecordStream",
     "Resource",
     "Server",
+    "SignIn",
     "Token",
 ]
