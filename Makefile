@@ -1,13 +1,14 @@
 # Spot Optimizer on one machine. `make help` lists the targets.
 # These can be set in the environment or as arguments (make up SPOT_API_PORT=9000):
 # PYTHON chooses the interpreter that .venv is made with; DATABASE_URL a database of yours;
-# SPOT_API_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, LAB_PORT, DB_PORT the ports; PRICES a file of spot prices.
+# SPOT_API_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, LAB_PORT, DB_PORT the ports; PRICES a file of spot prices;
+# DATA the folder that `make backtest` replays.
 
 python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status clean demo test check format lock bench crash-matrix chaos
+.PHONY: help setup up down status clean demo test check format lock bench backtest crash-matrix chaos
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -49,7 +50,7 @@ format: setup ## format the code
 lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer versions
 	@UV=.venv/bin/uv UPGRADE=$(UPGRADE) bash stack/lock.sh
 
-bench: setup ## measure what the README claims
+bench: setup ## measure what is promised, beside a baseline; half an hour
 	@$(python) -m benchmarks
 
 crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SEED=, SAMPLE=, MINUTES= bound it
@@ -58,3 +59,7 @@ crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SE
 
 chaos: setup ## a fleet in all kinds of trouble, drawn from SEED=1, for MINUTES=10
 	@$(python) -m proof.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+backtest: setup ## what the policy would have done: DATA=folder; report in var/backtest/report.json
+	@test -n "$(DATA)" || { echo "backtest: name the folder with the history: make backtest DATA=folder" >&2; exit 2; }
+	@$(python) -m backtest "$(DATA)"

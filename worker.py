@@ -27,6 +27,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.autopilot.activity import AutopilotActivities
+from activities.backtests.activity import BacktestActivities
 from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
@@ -38,6 +39,7 @@ from activities.notices import QueueAccess, read_notices
 from activities.schedules import Regular, ensure
 from db.session import make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
+from domain.market.collecting import ThinOut
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
 from workflows.registry import WORKFLOWS
 
@@ -58,6 +60,7 @@ class WorkerSettings:
     autopilot_every_s: float  # 0: no schedule; a pass is made only when asked for
     autopilot_moves: int  # of the autopilot under way at once
     prices_every_s: float  # 0: prices are collected only when asked for
+    keep_prices: ThinOut  # how long each tier of them
     log_level: str
 
     @classmethod
@@ -79,8 +82,16 @@ class WorkerSettings:
             autopilot_every_s=float(env.get("SPOT_AUTOPILOT_EVERY_S", "60")),
             autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
             prices_every_s=float(env.get("SPOT_PRICES_EVERY_S", "300")),
+            keep_prices=_keep_prices(env.get("SPOT_KEEP_PRICES", "14/90/400")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
+
+
+def _keep_prices(text: str) -> ThinOut:
+    try:
+        return ThinOut.read(text)
+    except ValueError as error:
+        raise SystemExit(f"worker: SPOT_KEEP_PRICES is {error}") from None
 
 
 async def connect(settings: WorkerSettings, stop: asyncio.Event) -> Client:
@@ -158,6 +169,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     autopilot = AutopilotActivities(sessions, clients, client)
     activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
+    activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
@@ -199,7 +211,8 @@ async def _schedules(client: Client, settings: WorkerSettings) -> None:
 def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     wanted = [_autopilot(settings)] if settings.autopilot_every_s else []
     if settings.prices_every_s:
-        wanted += market_schedules.schedules(settings.regions, timedelta(seconds=settings.prices_every_s))
+        every = timedelta(seconds=settings.prices_every_s)
+        wanted += market_schedules.schedules(settings.regions, every, settings.keep_prices)
     return wanted
 
 

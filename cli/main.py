@@ -8,10 +8,12 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from cli import admin, show
+from cli import admin, market, show
 from cli.autopilot import autopilot
+from cli.backtest import backtest
 from cli.client import Api, CliError
 from cli.follow import follow
+from cli.models import models
 from cli.session import Session, in_words
 
 
@@ -32,8 +34,13 @@ app = typer.Typer(
 replica = typer.Typer(help="A server's warm replica.", no_args_is_help=True)
 app.add_typer(replica, name="replica")
 app.add_typer(autopilot, name="autopilot")
+app.command("backtest")(backtest)
+app.add_typer(models, name="models")
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
+app.command()(market.pools)
+app.command()(market.prices)
+app.command()(market.candidates)
 
 Server = Annotated[str, typer.Argument(help="Name or ID of the server")]
 PoolOption = Annotated[str, typer.Option("--pool", help="zone/type/lifecycle; default: the best")]

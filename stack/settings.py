@@ -25,11 +25,13 @@ class StackSettings:
 
     var: Path = REPOSITORY / "var"
     database_url: str = ""  # empty: a private server
+    database_server: str = ""  # a server on which the stack makes a schema of its own, and drops it at its end
     region: str = "us-east-1"
     profile: str = "fast"  # how long things take in the lab: fast or realistic
     seed: int = 1  # of the lab's market, when no prices are given
     prices: Path | None = None
     workers: int = 1
+    hosts: bool = True  # False: the lab's instances are rows, not processes
     parts: frozenset[str] = frozenset(PARTS)
     standard_ports: bool = False  # 8080, 7233, ... instead of any that are free
     port_choices: Mapping[str, str] = field(default_factory=dict)  # environment variables of stack.ports

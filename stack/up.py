@@ -19,13 +19,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
 import httpx
 
-from stack import credentials, database, ports, programs, temporal, tenant
+from stack import credentials, database, guest, ports, programs, temporal, tenant
 from stack.processes import Process
 from stack.settings import StackSettings, inherited
 
@@ -72,6 +73,8 @@ class Stack:
         """Stop everything, what leans on the rest first. May be called twice."""
         self._stop_processes()
         self._leases.close()
+        if isinstance(self.database, guest.Guest):
+            self.database.drop()
 
     # What a user of the stack needs to know.
 
@@ -184,6 +187,8 @@ class Stack:
         if self.settings.database_url:
             self.database = database.Database(self.settings.database_url)
             self.database.wait_ready()
+        elif self.settings.database_server:
+            self._raise_guest()
         else:
             own = database.private(self.settings.var, self.ports["database"])
             self.database = own
@@ -192,6 +197,13 @@ class Stack:
                 own.create_schema(database.SCHEMA)
         programs.migrate(self.settings, self.environment)
         self._report("the schema is up to date")
+
+    def _raise_guest(self) -> None:
+        log = self.settings.logs / "database.log"
+        made = guest.Guest(self.settings.database_server, self.ports["database"], log)
+        made.create()
+        self.database = made
+        self._run(made.process)
 
     def _raise_temporal(self) -> None:
         if self._has("lab"):
@@ -219,16 +231,18 @@ class Stack:
                 yield programs.worker(number, self.settings, self.environment)
 
     def _learn_from_lab(self) -> None:
-        certificate = self.settings.var / "run" / "identity.pem"
-        certificate.parent.mkdir(parents=True, exist_ok=True)
         with self.lab() as lab:
-            certificate.write_text(lab.get("/_lab/identity-certificate").raise_for_status().json()["pem"])
             world = lab.get("/_lab/world").raise_for_status().json()
+            self._lab_environment = {"SPOT_NOTICE_QUEUE_URL": str(world["queue_url"])}
+            if self.settings.hosts:
+                self._lab_environment["SPOT_IDENTITY_CERTIFICATE"] = str(self._certificate(lab))
         self.region = str(world["region"])
-        self._lab_environment = {
-            "SPOT_IDENTITY_CERTIFICATE": str(certificate),
-            "SPOT_NOTICE_QUEUE_URL": str(world["queue_url"]),
-        }
+
+    def _certificate(self, lab: httpx.Client) -> Path:
+        path = self.settings.var / "run" / "identity.pem"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(lab.get("/_lab/identity-certificate").raise_for_status().json()["pem"])
+        return path
 
     def _introduce_client(self) -> None:
         with self.api() as api:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from workflows.adopt import AdoptWorkflow
-from workflows.autopilot import AutopilotWorkflow
+from workflows.autopilot import AutopilotWorkflow, CandidatesWorkflow
+from workflows.backtest import BacktestWorkflow
 from workflows.failover import FailoverWorkflow
 from workflows.launch import LaunchWorkflow
 from workflows.market import MARKET_WORKFLOWS
@@ -17,6 +18,8 @@ from workflows.terminate import TerminateWorkflow
 WORKFLOWS: list[type] = [
     AdoptWorkflow,
     AutopilotWorkflow,
+    BacktestWorkflow,
+    CandidatesWorkflow,
     FailoverWorkflow,
     LaunchWorkflow,
     PlanWorkflow,

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from activities.fleet import lived
 from activities.fleet.entry import Entry
 from db.events import NewEvent
 from db.models import Instance
@@ -33,6 +34,8 @@ def changed(entry: Entry) -> list[NewEvent]:
         row = _insert(entry, entry.text("instance_id", 64), state)
         _describe(entry, row)
         _settle_role(entry, row)
+        if entry.payload.get("launch_confirmed_at"):
+            lived.launched(entry, row)
         entry.session.flush()
         return [_event(entry, row, state.value)]
     events = _go(entry, row, state, lambda: _describe(entry, row))
@@ -41,6 +44,8 @@ def changed(entry: Entry) -> list[NewEvent]:
         events = [_event(entry, row, "changed")]
     if events:
         _touch(entry, row)
+    if entry.payload.get("launch_confirmed_at"):
+        lived.launched(entry, row)
     return events
 
 

@@ -12,7 +12,8 @@ from domain.autopilot.verdict import DecisionState
 
 
 class DecisionSummary(View):
-    """`held_by`: which part of the policy keeps it from being acted on; empty: none. `times`: found so often."""
+    """`held_by`: which part of the policy keeps it from being acted on; empty: none. `times`: found so often.
+    `informed_by`: the model whose forecasts are in it; with `:fell_back` that had none; empty: built in."""
 
     id: str
     client_id: str
@@ -22,6 +23,7 @@ class DecisionSummary(View):
     held_by: str
     from_pool: str
     to_pool: str
+    informed_by: str
     state: DecisionState
     priority: int
     at: datetime
@@ -56,3 +58,19 @@ class RoundView(View):
     asked: int
     proposed: int
     skipped: dict[str, str]
+
+
+class CandidatesView(View):
+    """What would be decided now, and on which figures: as in a decision, `here` and the best other pools.
+
+    Of each pool: price, expected losses per hour and their cost, what both come to, why it is not entered
+    (`blocked`), and what went into the risk.
+    """
+
+    server_id: str
+    at: datetime
+    kind: str
+    reason: str
+    held_by: str
+    to_pool: str
+    figures: dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.models import Client, DecisionRow, Instance, Operation, PoolRow, Server
+from db.models import Client, DecisionRow, Instance, Operation, Server
 from domain.autopilot.verdict import DecisionState
+from domain.deciding.facts import Placement
 from domain.operations import OperationKind, OperationStatus, Priority
 
 AUTOPILOT = "autopilot"  # operations.requested_by begins so
@@ -55,6 +56,7 @@ class OpenDecision:
     to_pool: str
     state: str
     priority: int
+    informed_by: str
 
 
 def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
@@ -100,6 +102,28 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
         )
         for row in found
     ]
+
+
+def home_types(session: Session, region: str) -> Counter[str]:
+    """How many active servers of the region came with each type."""
+    active = session.scalars(select(Server.id).where(Server.region == region, Server.active_name.is_not(None)))
+    homes = _home_types(session, None)
+    return Counter(homes[server] for server in active if homes.get(server))
+
+
+def placed_of(session: Session, client_id: str) -> dict[str, Placement]:
+    """By server of the client, where it and its replica run; since when is not asked."""
+    query = select(Instance.server_id, Instance.role, Instance.pool).where(
+        Instance.client_id == client_id, Instance.role.in_(("primary", "replica")), Instance.pool != ""
+    )
+    found: dict[str, dict[str, str]] = {}
+    for server_id, role, pool in session.execute(query):
+        found.setdefault(server_id, {})[str(role)] = pool
+    return {
+        server: Placement(pools["primary"], 0.0, pools.get("replica", ""))
+        for server, pools in found.items()
+        if "primary" in pools
+    }
 
 
 def clients(session: Session) -> dict[str, ClientRow]:
@@ -162,11 +186,7 @@ def turned_down(session: Session, failed_since: datetime, rejected_since: dateti
     return found
 
 
-def pools_of(session: Session, region: str) -> list[PoolRow]:
-    return list(session.scalars(select(PoolRow).where(PoolRow.region == region)))
-
-
-def _decisions() -> Select[str, str, str, str, str, str, str, int]:
+def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
     return select(
         DecisionRow.id,
         DecisionRow.server_id,
@@ -176,6 +196,7 @@ def _decisions() -> Select[str, str, str, str, str, str, str, int]:
         DecisionRow.to_pool,
         DecisionRow.state,
         DecisionRow.priority,
+        DecisionRow.informed_by,
     )
 
 

@@ -7,7 +7,7 @@ said when a whole piece is in. Failure types: `domain.errors.Failure`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain.market.on_demand import LINUX
 
@@ -21,8 +21,16 @@ COLLECT_ON_DEMAND_WORKFLOW = "CollectOnDemandWorkflow"
 COLLECT_SCORES_WORKFLOW = "CollectScoresWorkflow"
 THIN_OUT_WORKFLOW = "ThinOutWorkflow"
 
+# A region whose collection ended longer ago is asked of EC2 itself: several turns of it were missed.
+STALE = timedelta(minutes=20)
+
 # Accounts that still have EC2-Classic see VPC prices under a name of their own.
 LINUX_PRODUCTS = (LINUX, f"{LINUX} (Amazon VPC)")
+
+
+def spot_collection(region: str) -> str:
+    """The name by which is kept how far a region's collection of spot prices has come."""
+    return f"spot/{region}/{LINUX}"
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,13 @@ class Priced:
 
 @dataclass(frozen=True)
 class CollectScores:
-    """Each group of types is one question; EC2 grants few new ones a day, and wants three types at least."""
+    """Each group of types is one question; EC2 grants few new ones a day, and wants three types at least.
+
+    No groups: one for each kind of server in the region, those with most servers first (domain.market.scores).
+    """
 
     region: str
-    groups: list[list[str]]
+    groups: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,22 @@ class ThinOut:
     consolidated: float = 90.0
     canonical: float = 400.0
 
+    @classmethod
+    def read(cls, text: str) -> ThinOut:
+        """`14/90/400`. Raise ValueError, with the form to use, for anything else, and where a tier would outlive the
+        one that is made from it."""
+        try:
+            observations, consolidated, canonical = (float(days) for days in text.split("/"))
+            kept = cls(observations, consolidated, canonical)
+        except ValueError:
+            kept = cls(0.0)
+        if not 1 <= kept.observations <= kept.consolidated <= kept.canonical:
+            raise ValueError(
+                f"{text!r}: write the days that observations, consolidated and canonical prices are kept, such as "
+                "14/90/400; none less than the one before"
+            )
+        return kept
+
 
 @dataclass(frozen=True)
 class Thinned:
@@ -101,3 +128,4 @@ class Thinned:
     canonical: int = 0
     set_aside: int = 0
     corrections: int = 0
+    facts: int = 0  # of pools: placement scores, and what we lived through

@@ -18,6 +18,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain import ec2, host, planning, records
 from domain.autopilot import contract as autopilot
+from domain.backtesting import contract as backtesting
 from domain.errors import FINAL, Failure
 from domain.market import collecting as market
 from domain.servers import Handoff, ServerPolicy
@@ -50,6 +51,7 @@ class Cloud:
         self.broken_decision = ""  # why a decision no longer holds
         self.evaluated = autopilot.Evaluated()
         self.plans: list[autopilot.PlanKept] = []
+        self.backtests_settled: list[backtesting.Settled] = []
         self.altered: dict[str, Any] = {}  # attributes that a launch gets wrong
         self.mute: set[str] = set()  # hosts whose agent does not answer
         self.heard: dict[str, asyncio.Queue[host.Notice]] = {}  # what IMDS says there; absent: no watch
@@ -340,6 +342,9 @@ class Cloud:
     def reconsider(self, given: autopilot.Reconsider) -> autopilot.Reconsidered:
         return autopilot.Reconsidered(not self.broken_decision, self.broken_decision)
 
+    def look(self, given: autopilot.Look) -> autopilot.Looked:
+        return autopilot.Looked("stay", "best_already", figures={"server": given.server_id})
+
     # --- the market
 
     def collect_spot(self, given: market.CollectSpot) -> market.Collected:
@@ -353,6 +358,14 @@ class Cloud:
 
     def thin_out(self, given: market.ThinOut) -> market.Thinned:
         return market.Thinned()
+
+    # --- backtests
+
+    def backtest_run(self, given: backtesting.RunBacktest) -> None:
+        pass
+
+    def backtest_settle(self, given: backtesting.Settled) -> None:
+        self.backtests_settled.append(given)
 
     # --- inside
 
@@ -439,10 +452,13 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     autopilot.ASK: Cloud.ask,
     autopilot.KEEP_PLAN: Cloud.keep_plan,
     autopilot.RECONSIDER: Cloud.reconsider,
+    autopilot.LOOK: Cloud.look,
     market.COLLECT_SPOT: Cloud.collect_spot,
     market.COLLECT_ON_DEMAND: Cloud.collect_on_demand,
     market.COLLECT_SCORES: Cloud.collect_scores,
     market.THIN_OUT: Cloud.thin_out,
+    backtesting.BACKTEST_RUN: Cloud.backtest_run,
+    backtesting.BACKTEST_SETTLE: Cloud.backtest_settle,
 }
 _EXCLUSIVE = frozenset({host.HOST_QUIESCE, host.HOST_RESUME})
 _CHANGES = frozenset(
