@@ -8,10 +8,10 @@ python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard openapi up down status clean demo test check format lock bench backtest
+.PHONY: help setup dashboard openapi up down status clean demo test check format lock bench backtest crash-matrix chaos
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## .venv with every package of requirements/dev.lock
 	@bash stack/setup.sh
@@ -66,3 +66,10 @@ bench: setup ## measure what is promised, beside a baseline; half an hour
 backtest: setup ## what the policy would have done: DATA=folder; report in var/backtest/report.json
 	@test -n "$(DATA)" || { echo "backtest: name the folder with the history: make backtest DATA=folder" >&2; exit 2; }
 	@$(python) -m backtest "$(DATA)"
+
+crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SEED=, SAMPLE=, MINUTES= bound it
+	@$(python) -m proof.crash_matrix $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MINUTES),--minutes $(MINUTES))
+
+chaos: setup ## a fleet in all kinds of trouble, drawn from SEED=1, for MINUTES=10
+	@$(python) -m proof.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -24,7 +24,7 @@ unavailable() {
 }
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 new_enough() {
-  command -v npm >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null
+  command -v npm >/dev/null && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' 2>/dev/null
 }
 hash_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
 
@@ -66,7 +66,7 @@ packages() {
 }
 
 sources() {
-  find $page -type f -not -path '*/node_modules/*' -not -path "$page/dist/*" -not -path '*/coverage/*' -print0 |
+  find $page -type f -not -path '*/node_modules/*' -not -path "$page/dist/*" -not -path '*/coverage/*' -not -name schema.d.ts -print0 |
     sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 }
 
