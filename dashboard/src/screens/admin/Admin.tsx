@@ -73,7 +73,7 @@ function Clients() {
               None yet: <code>spot clients create my-team</code>
             </p>
           ) : (
-            <div className="scroll-x">
+            <div className="scroll-x" tabIndex={0}>
               <table className="table">
                 <thead>
                   <tr>

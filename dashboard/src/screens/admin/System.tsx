@@ -13,7 +13,7 @@ export function Health({ system }: { system: System }) {
       <header className="card__head">
         <h2 id="health">System health</h2>
       </header>
-      <div className="scroll-x">
+      <div className="scroll-x" tabIndex={0}>
         <table className="table">
           <tbody>
             <Part name="Database" ok={database.ok} address={database.address}>
@@ -100,7 +100,7 @@ export function Pollers({ pollers }: { pollers: Schemas["PollerView"][] }) {
       <header className="card__head">
         <h2 id="pollers">Who polls</h2>
       </header>
-      <div className="scroll-x">
+      <div className="scroll-x" tabIndex={0}>
         <table className="table">
           <tbody>
             {pollers.map((poller) => (
@@ -127,7 +127,7 @@ export function Schedules({ schedules }: { schedules: Schemas["ScheduleView"][] 
       <header className="card__head">
         <h2 id="schedules">Schedules</h2>
       </header>
-      <div className="scroll-x">
+      <div className="scroll-x" tabIndex={0}>
         <table className="table">
           <tbody>
             {schedules.map((schedule) => (

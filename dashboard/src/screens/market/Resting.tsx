@@ -13,7 +13,7 @@ export function Resting({ pools }: { pools: PoolFacts[] }) {
       {troubled.length === 0 ? (
         <p className="card__body muted">No pool has given a notice or refused a launch.</p>
       ) : (
-        <div className="scroll-x">
+        <div className="scroll-x" tabIndex={0}>
           <table className="table">
             <thead>
               <tr>

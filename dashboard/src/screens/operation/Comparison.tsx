@@ -11,7 +11,7 @@ export function Comparison({ receipt }: { receipt: Receipt }) {
         <h2 id="comparison">Before and after</h2>
         <span className="muted">everything else is as it was</span>
       </header>
-      <div className="scroll-x">
+      <div className="scroll-x" tabIndex={0}>
         <table className="table">
           <thead>
             <tr>

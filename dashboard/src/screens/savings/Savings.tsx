@@ -164,7 +164,7 @@ function Servers() {
           view.items.length === 0 ? (
             <p className="card__body muted">No server has accrued anything yet.</p>
           ) : (
-            <div className="scroll-x">
+            <div className="scroll-x" tabIndex={0}>
               <table className="table">
                 <thead>
                   <tr>

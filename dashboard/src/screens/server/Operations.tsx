@@ -19,7 +19,7 @@ export function Operations({ serverId }: { serverId: string }) {
           const items = data.pages.flatMap((page) => page.items);
           if (items.length === 0) return <p className="muted card__body">Nothing was asked of it yet.</p>;
           return (
-            <div className="scroll-x">
+            <div className="scroll-x" tabIndex={0}>
               <table className="table">
                 <thead>
                   <tr>

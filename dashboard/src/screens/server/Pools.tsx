@@ -56,7 +56,7 @@ function Weighed({ outlook }: { outlook: Outlook }) {
   const rows = outlook.here ? [outlook.here, ...outlook.others] : outlook.others;
   return (
     <>
-      <div className="scroll-x">
+      <div className="scroll-x" tabIndex={0}>
         <table className="table">
           <thead>
             <tr>

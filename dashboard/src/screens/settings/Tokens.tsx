@@ -56,7 +56,7 @@ export function Tokens({ clientId }: { clientId: string }) {
 function List({ tokens, clientId }: { tokens: Token[]; clientId: string }) {
   if (tokens.length === 0) return <Empty icon={KeyRound} title="No tokens" />;
   return (
-    <div className="scroll-x">
+    <div className="scroll-x" tabIndex={0}>
       <table className="table">
         <thead>
           <tr>

@@ -126,7 +126,7 @@ const TONES: Record<WebhookView["state"], Tone> = { active: "good", paused: "idl
 function List({ items }: { items: WebhookView[] }) {
   const [looking, setLooking] = useState<WebhookView | null>(null);
   return (
-    <div className="scroll-x">
+    <div className="scroll-x" tabIndex={0}>
       <table className="table">
         <thead>
           <tr>
