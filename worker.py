@@ -1,4 +1,4 @@
-"""Composition root of the control plane's workers: two task queues, one process.
+"""Composition root of the control plane's workers: their task queues, one process.
 
 Emergency work has its own queue, its own slots and its own threads, so that a thousand ordinary
 switches cannot delay one rescue. The process starts without its database: a notice is acted on
@@ -15,7 +15,7 @@ import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,13 +35,21 @@ from activities.logs import shorten_known_failures
 from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
+from activities.savings import schedules as savings_schedules
+from activities.savings.activity import SavingsActivities
 from activities.schedules import Regular, ensure
+from activities.webhooks import schedules as webhook_schedules
+from activities.webhooks.activity import WebhookActivities
+from activities.webhooks.sending import Sender
+from db.sealing import Sealer
 from db.session import make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
-from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
 from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
+
+WEBHOOK_SLOTS = 8  # messages on their way at once
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,11 @@ class WorkerSettings:
     autopilot_every_s: float  # 0: no schedule; a pass is made only when asked for
     autopilot_moves: int  # of the autopilot under way at once
     prices_every_s: float  # 0: prices are collected only when asked for
+    savings_every_s: float  # 0: nothing is accrued
+    webhooks_every_s: float  # 0: no event is told
+    webhooks_private: bool  # messages may go to private addresses, and by http
+    signing_key: str = field(repr=False)  # opens the secrets of webhooks; empty: no event is told
+    events_days: float
     log_level: str
 
     @classmethod
@@ -79,6 +92,11 @@ class WorkerSettings:
             autopilot_every_s=float(env.get("SPOT_AUTOPILOT_EVERY_S", "60")),
             autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
             prices_every_s=float(env.get("SPOT_PRICES_EVERY_S", "300")),
+            savings_every_s=float(env.get("SPOT_SAVINGS_EVERY_S", "900")),
+            webhooks_every_s=float(env.get("SPOT_WEBHOOKS_EVERY_S", "10")),
+            webhooks_private=env.get("SPOT_WEBHOOKS_PRIVATE", "").lower() in {"1", "true", "yes"},
+            signing_key=env.get("SPOT_SIGNING_KEY", ""),
+            events_days=float(env.get("SPOT_EVENTS_DAYS", "90")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
 
@@ -152,18 +170,23 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
     client = await connect(settings, stop)
     await warming
-    slots = settings.control_slots + settings.emergency_slots
+    slots = settings.control_slots + settings.emergency_slots + WEBHOOK_SLOTS
     engine = make_engine(settings.database_url, pool_size=slots, max_overflow=4)
     sessions = make_session_factory(engine)
     autopilot = AutopilotActivities(sessions, clients, client)
     activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
+    activities += SavingsActivities(sessions).all
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
             (CONTROL_QUEUE, settings.control_slots),
         ):
             await stack.enter_async_context(make_worker(client, queue, activities, size))
+        if settings.signing_key:
+            sender = Sender(private=settings.webhooks_private)
+            webhooks = WebhookActivities(sessions, Sealer(settings.signing_key), sender)
+            await stack.enter_async_context(make_worker(client, WEBHOOK_QUEUE, webhooks.all, WEBHOOK_SLOTS))
         beside = [
             asyncio.create_task(_notices(clients, client, settings)),
             asyncio.create_task(await_database(engine)),
@@ -200,6 +223,13 @@ def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     wanted = [_autopilot(settings)] if settings.autopilot_every_s else []
     if settings.prices_every_s:
         wanted += market_schedules.schedules(settings.regions, timedelta(seconds=settings.prices_every_s))
+    if settings.savings_every_s:
+        every, keep = timedelta(seconds=settings.savings_every_s), timedelta(days=settings.events_days)
+        wanted += savings_schedules.schedules(every, keep)
+    if settings.webhooks_every_s and settings.signing_key:
+        wanted.append(webhook_schedules.schedule(timedelta(seconds=settings.webhooks_every_s)))
+    elif settings.webhooks_every_s:
+        log.info("SPOT_SIGNING_KEY is not set: this worker tells webhooks nothing")
     return wanted
 
 

@@ -22,7 +22,20 @@ from api.limits import BodyLimit
 from api.logs import REQUEST_ID, RequestLog
 from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.refusals import RETRY_AFTER, problem_of
-from api.routes import agents, clients, decisions, events, health, instances, operations, pools, servers, switching
+from api.routes import (
+    agents,
+    clients,
+    decisions,
+    events,
+    health,
+    instances,
+    operations,
+    pools,
+    savings,
+    servers,
+    switching,
+    webhooks,
+)
 from api.services import Services
 from db.queries.paging import BadCursor
 from db.session import is_unreachable
@@ -39,6 +52,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     agents.router,
     pools.router,
     decisions.router,
+    savings.router,
+    webhooks.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,

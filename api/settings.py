@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     agent_temporal_address: str = ""
     identity_certificate: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    webhooks_private: bool = False  # webhooks may be private addresses, and http
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
 

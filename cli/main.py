@@ -12,7 +12,9 @@ from cli import admin, show
 from cli.autopilot import autopilot
 from cli.client import Api, CliError
 from cli.follow import follow
+from cli.savings import savings, summary
 from cli.session import Session, in_words
+from cli.webhooks import webhooks
 
 
 class JsonAnywhere(TyperGroup):
@@ -32,6 +34,9 @@ app = typer.Typer(
 replica = typer.Typer(help="A server's warm replica.", no_args_is_help=True)
 app.add_typer(replica, name="replica")
 app.add_typer(autopilot, name="autopilot")
+app.add_typer(webhooks, name="webhooks")
+app.command()(savings)
+app.command()(summary)
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
 

@@ -18,8 +18,10 @@ from db.models.prices import (
     PriceSeries,
     PriceSetAside,
 )
+from db.models.savings import SavingsDay, SavingsEntry, SavingsProgress, WeeklySummary
 from db.models.stream import Event, RecordStream
 from db.models.tenants import Audit, Client, Token
+from db.models.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
     "AdvisorBand",
@@ -46,6 +48,12 @@ __all__ = [
     "PriceSetAside",
     "RecordStream",
     "Resource",
+    "SavingsDay",
+    "SavingsEntry",
+    "SavingsProgress",
     "Server",
     "Token",
+    "Webhook",
+    "WebhookDelivery",
+    "WeeklySummary",
 ]

@@ -15,7 +15,9 @@ from domain.autopilot import contract as autopilot
 from domain.market import collecting as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
 from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
+from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy, ServerRef
+from domain.webhooks import contract as webhooks
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest
@@ -179,6 +181,25 @@ async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
     return [workflow_id]
 
 
+async def _dispatched(play: Play) -> list[str]:
+    """Two deliveries are handed to their workflows, of which one is there already."""
+    cloud = play.stage.cloud = Cloud(Handoff.STATELESS)
+    cloud.waiting_deliveries = [f"msg_{play.name}_{n}" for n in range(2)]
+    deliveries = [webhooks.delivery_workflow_id(one) for one in cloud.waiting_deliveries]
+    await play.client.execute_workflow(
+        webhooks.DELIVER_WORKFLOW,
+        webhooks.Deliver(cloud.waiting_deliveries[0]),
+        id=deliveries[0],
+        task_queue=CONTROL_QUEUE,
+    )
+    workflow_id = f"upkeep/{play.name}"
+    await play.client.execute_workflow(
+        webhooks.DISPATCH_WORKFLOW, webhooks.Collect(), id=workflow_id, task_queue=CONTROL_QUEUE
+    )
+    await play.client.get_workflow_handle(deliveries[1]).result()
+    return [workflow_id, deliveries[0]]
+
+
 _K, _H = OperationKind, Handoff
 PATHS: dict[str, Path] = {
     "switch-stateless": lambda play: play.operation(_K.SWITCH, _H.STATELESS),
@@ -220,4 +241,8 @@ PATHS: dict[str, Path] = {
     "collect-on-demand": lambda play: _upkeep(play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemand(REGION)),
     "collect-scores": lambda play: _upkeep(play, market.COLLECT_SCORES_WORKFLOW, market.CollectScores(REGION, [[]])),
     "thin-out": lambda play: _upkeep(play, market.THIN_OUT_WORKFLOW, market.ThinOut()),
+    "accrue-savings": lambda play: _upkeep(play, savings.ACCRUE_WORKFLOW, savings.Accrue()),
+    "weekly-summary": lambda play: _upkeep(play, savings.WEEKLY_SUMMARY_WORKFLOW, savings.TellWeek()),
+    "expire-events": lambda play: _upkeep(play, savings.EXPIRE_WORKFLOW, savings.Expire()),
+    "webhooks": _dispatched,
 }
