@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -37,7 +38,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class Sender:
-    def __init__(self, *, private: bool, resolve: Resolve = resolve, verify: bool | str = True) -> None:
+    def __init__(self, *, private: bool, resolve: Resolve = resolve, verify: bool | ssl.SSLContext = True) -> None:
         self._private = private
         self._resolve = resolve
         self._verify = verify
