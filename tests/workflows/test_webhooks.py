@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from temporalio.client import WorkflowExecutionStatus
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from domain.errors import Failure
@@ -53,10 +54,12 @@ async def test_a_delivery_that_has_its_workflow_gets_no_second_one(given: Given)
     assert server.cloud.handed_over == [one, one]
 
 
-async def test_a_handing_over_that_fails_is_noted_when_it_can_be(given: Given) -> None:
+async def test_a_dispatch_that_is_cut_off_is_made_good_by_the_next(given: Given) -> None:
     server = await given()
     server.cloud.waiting_deliveries = [one] = [fresh("msg")]
-    server.cloud.fault(failing(contract.HANDED, Failure.UNAVAILABLE, times=1))
+    server.cloud.fault(failing(contract.HANDED, times=1))
+    with pytest.raises(WorkflowFailureError):
+        await one_pass(server)
     await one_pass(server)
     await result_of(server, one)  # type: ignore[misc]
     assert (server.cloud.delivered, server.cloud.handed_over) == ([one], [one])
