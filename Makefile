@@ -1,16 +1,17 @@
 # Spot Optimizer on one machine. `make help` lists the targets.
 # These can be set in the environment or as arguments (make up SPOT_API_PORT=9000):
 # PYTHON chooses the interpreter that .venv is made with; DATABASE_URL a database of yours;
-# SPOT_API_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, LAB_PORT, DB_PORT the ports; PRICES a file of spot prices.
+# SPOT_API_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, LAB_PORT, DB_PORT the ports; PRICES a file of spot prices;
+# DATA the folder that `make backtest` replays.
 
 python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status clean demo test check format lock bench
+.PHONY: help setup up down status clean demo test check format lock bench backtest
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: ## .venv with every package of requirements/dev.lock
 	@bash stack/setup.sh
@@ -51,3 +52,7 @@ lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer
 
 bench: setup ## measure what the README claims
 	@$(python) -m benchmarks
+
+backtest: setup ## what the policy would have done: DATA=folder; report in var/backtest/report.json
+	@test -n "$(DATA)" || { echo "backtest: name the folder with the history: make backtest DATA=folder" >&2; exit 2; }
+	@$(python) -m backtest "$(DATA)"

@@ -16,6 +16,7 @@ from backtest.running import Chooser, Replay
 from backtest.simple import AlwaysOnDemand, AnyUp, BestAvailability, StayPut
 from backtest.windows import halves, windows
 from domain.deciding.tuning import Tuning
+from domain.forecasting.forecaster import Forecaster
 
 WEIGHTS = (1.0, 10.0, 50.0)
 OURS = "policy"
@@ -94,13 +95,19 @@ def compare(parts: Sequence[Prepared], tuning: Tuning, weights: Iterable[float] 
     return found
 
 
-def judge(parts: Sequence[Prepared], tunings: Mapping[str, Tuning], weight: float) -> list[Result]:
-    """The policy with other parameters, by name."""
+def judge(
+    parts: Sequence[Prepared],
+    tunings: Mapping[str, Tuning],
+    weight: float,
+    forecasters: Mapping[str, Forecaster] | None = None,
+) -> list[Result]:
+    """The policy with other parameters, by name; informed by the forecaster of that name, if there is one."""
     lowest = [_js(clairvoyant(part, weight), weight) for part in parts]
     found: list[Result] = []
     for name, tuning in tunings.items():
         observed = parts[0].observed
-        ours = Ours(observed.market, rated(observed.offers, tuning), weight, tuning)
+        seen = rated(observed.offers, tuning, (forecasters or {}).get(name))
+        ours = Ours(observed.market, seen, weight, tuning)
         found += [_result(part, weight, name, days(part, [ours]), low) for part, low in zip(parts, lowest, strict=True)]
     return found
 

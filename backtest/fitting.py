@@ -8,7 +8,7 @@ few steps. No cost, weight or decision enters, so nothing here is fitted to the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from backtest.availability import Observed
@@ -32,8 +32,15 @@ class Stretch:
     lost: bool
 
 
-def stretches(observed: Observed, tuning: Tuning, since: float = 0.0, until: float = 1.0) -> Iterator[Stretch]:
-    """Of a part of a market, from one share of its time to another."""
+def stretches(
+    observed: Observed,
+    tuning: Tuning,
+    since: float = 0.0,
+    until: float = 1.0,
+    features_of: Callable[[Offer], tuple[float, ...]] | None = None,
+) -> Iterator[Stretch]:
+    """Of a part of a market, from one share of its time to another. `features_of`: other ones than the policy's."""
+    of = features_of or (lambda offer: features(offer, tuning))
     market, offers = observed.market, observed.offers
     first = max(math.ceil(WARM_H / market.gap_h), int(since * market.ticks))
     for pool in range(len(market.pools)):
@@ -45,7 +52,7 @@ def stretches(observed: Observed, tuning: Tuning, since: float = 0.0, until: flo
             begin, ticks = begin or offer, ticks + 1
             hours, lost = ticks * market.gap_h, not market.up[tick + 1][pool]
             if lost or hours >= FINE * (begin.reliability.up_h + tuning.shape.offset_h):
-                yield Stretch(features(begin, tuning), hours, lost)
+                yield Stretch(of(begin), hours, lost)
                 begin, ticks = None, 0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from backtest.billing import RULES
+from backtest.errors import BacktestError
 from backtest.market import ON_DEMAND, Market
 from backtest.observed import Offers
 from domain.deciding.appraisal import Appraisal, Rated, appraise_rated, rate
@@ -13,13 +15,21 @@ from domain.deciding.experience import Experience, learn
 from domain.deciding.facts import Needs, Placement
 from domain.deciding.policy import decide
 from domain.deciding.tuning import Tuning
+from domain.forecasting.forecaster import Forecaster
+from domain.forecasting.informing import rate_informed
 
 ON_DEMAND_POOL = "on-demand"
 
 
-def rated(offers: Sequence[Offers], tuning: Tuning) -> list[list[Rated]]:
-    """By tick; the same at every weight."""
-    return [rate(some, tuning) for some in offers]
+def rated(offers: Sequence[Offers], tuning: Tuning, forecaster: Forecaster | None = None) -> list[list[Rated]]:
+    """By tick; the same at every weight. Raise BacktestError where the forecaster fails: it is what is looked at."""
+    if forecaster is None:
+        return [rate(some, tuning) for some in offers]
+    found = rate_informed((offer for some in offers for offer in some), tuning, forecaster)
+    if found.fell_back:
+        raise BacktestError(f"the model {found.model} gave no forecast: {found.fell_back}")
+    left = iter(found.rated)
+    return [list(islice(left, len(some))) for some in offers]
 
 
 class Ours:

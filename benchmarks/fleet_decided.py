@@ -1,7 +1,8 @@
 """`python -m benchmarks.fleet_decided`: one pass of the autopilot over a whole fleet, database included.
 
 EC2 is played by tables in memory, since the lab cannot hold ten thousand instances; everything else is the real
-thing: rows read from MariaDB, the policy, decisions written. A thousand servers are the baseline for ten thousand.
+thing: rows, a month of prices in their three tiers and our own history read from MariaDB, the policy with its limits
+and replicas, decisions and what was learnt written. A thousand servers are the baseline for ten thousand.
 The aim: ten thousand servers in under ten seconds.
 """
 
@@ -15,6 +16,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,11 +29,22 @@ from activities.autopilot.rounds import Rounds
 from activities.ec2.market import MarketFacts
 from activities.ec2.outlines import Outlines
 from db import schema
+from db.market.beliefs import keep_bands, keep_scores
+from db.market.collections import mark_collected
+from db.market.loading import keep_in_batches
+from db.market.on_demand import keep_on_demand
+from db.market.reliability import append_pool_facts
 from db.models import Client, Instance, Server
 from db.session import SessionFactory, make_engine, make_session_factory
 from domain.autopilot.contract import Round
-from domain.autopilot.policy import AutoSwitch, Tolerance, Wish
+from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
 from domain.blueprint import Blueprint
+from domain.market.advisor import Band
+from domain.market.collecting import spot_collection
+from domain.market.observed import Known as Observed
+from domain.market.observed import Said, Source
+from domain.market.on_demand import LINUX, OnDemandPrice
+from domain.market.pool_facts import FactKind, PoolFact
 from domain.pools import Pool
 from domain.ranking import TypeFacts
 from domain.servers import ServerPolicy
@@ -67,8 +80,7 @@ class MarketInMemory:
         return {n: k for n, k in self.types.items() if current.vcpus <= k.vcpus <= 2 * current.vcpus}
 
     def spot_prices(self, region: str, types: Sequence[str], platform: str) -> dict[tuple[str, str], float]:
-        wanted = set(types)
-        return {pool: usd for pool, usd in self.spot.items() if pool[1] in wanted}
+        raise AssertionError(f"EC2 was asked for the prices of {', '.join(types)}, which the records have")
 
     def on_demand_prices(self, region: str, types: Iterable[str], platform: str) -> dict[str, float]:
         return {name: self.on_demand[name] for name in types}
@@ -126,6 +138,7 @@ def _measure(url: str, count: int, passes: int) -> tuple[float, float, list[floa
     chance = random.Random(1)
     market = MarketInMemory(chance)
     pools = _fleet(sessions, count, market, chance)
+    _market_records(sessions, market, chance)
     rounds = Rounds(sessions, Facts(cast(MarketFacts, market), cast(Outlines, OutlinesInMemory(pools))))
     taken: list[float] = []
     counts: dict[str, int] = {}
@@ -140,14 +153,44 @@ def _measure(url: str, count: int, passes: int) -> tuple[float, float, list[floa
     return decided, taken[0], taken[1:], counts
 
 
+def _market_records(sessions: SessionFactory, market: MarketInMemory, chance: random.Random) -> None:
+    """A price a day and pool, and what else the autopilot reads of the region."""
+    now = datetime.now(UTC)
+    said = [
+        Said(REGION, zone, kind, now - timedelta(days=day, minutes=5), f"{usd * (1 + 0.002 * (day % 3)):.6f}")
+        for (zone, kind), usd in market.spot.items()
+        for day in range(30)
+    ]
+    kinds = list(FactKind)
+    facts = [
+        PoolFact(f"fact-{n}", REGION, Pool.parse(f"{'/'.join(chance.choice(list(market.spot)))}/spot"),
+                 kinds[n % len(kinds)], now - timedelta(hours=chance.uniform(1, 600)), 40.0)
+        for n in range(500)
+    ]  # fmt: skip
+    prices = [OnDemandPrice(REGION, n, LINUX, Decimal(f"{usd:.6f}"), now, "api") for n, usd in market.on_demand.items()]
+    for _ in keep_in_batches(sessions, said, Source.EC2, Observed(now)):
+        pass
+    with sessions.begin() as session:
+        mark_collected(session, spot_collection(REGION), now + timedelta(hours=1))
+        append_pool_facts(session, facts)
+        keep_on_demand(session, prices, now)
+        keep_bands(session, [Band(REGION, name, n % 5, now) for n, name in enumerate(market.types)])
+        group = sorted(market.types)[:10]
+        keep_scores(session, REGION, group, {zone: 1 + n for n, zone in enumerate(ZONES)}, now)
+
+
 def _fleet(sessions: SessionFactory, count: int, market: MarketInMemory, chance: random.Random) -> dict[str, str]:
     """Servers of forty clients: half of them on spot already, with policies of several kinds."""
     now = datetime.now(UTC) - timedelta(days=3)
-    clients = [{"id": f"cli-{n}", "name": f"cli-{n}", "event_seq": 0, "created_at": now} for n in range(40)]
+    limits = [{"most_per_pool": 0.2, "most_per_zone": 0.5, "least_on_demand": 0.1}, None]
+    clients = [
+        {"id": f"cli-{n}", "name": f"cli-{n}", "event_seq": 0, "created_at": now, "limits": limits[n % 2]}
+        for n in range(40)
+    ]
     servers, instances, pools = [], [], {}
     wishes = [
-        asdict(ServerPolicy(autopilot=Wish(auto_switch=AutoSwitch.PROPOSE, tolerance=tolerance)))
-        for tolerance in Tolerance
+        asdict(ServerPolicy(autopilot=Wish(auto_switch=AutoSwitch.PROPOSE, tolerance=tolerance, replica=replica)))
+        for tolerance, replica in zip(Tolerance, ReplicaWish, strict=True)
     ]
     for n in range(count):
         zone, kind = chance.choice(list(market.spot))

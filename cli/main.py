@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from cli import admin, show
 from cli.autopilot import autopilot
+from cli.backtest import backtest
 from cli.client import Api, CliError
 from cli.follow import follow
 from cli.savings import savings, summary
@@ -37,6 +38,7 @@ app.add_typer(autopilot, name="autopilot")
 app.add_typer(webhooks, name="webhooks")
 app.command()(savings)
 app.command()(summary)
+app.command("backtest")(backtest)
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
 

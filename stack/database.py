@@ -44,7 +44,7 @@ class Database:
     def create_schema(self, name: str) -> str:
         """Make an empty schema and return its URL. A former one of that name is dropped."""
         self._execute(f"DROP DATABASE IF EXISTS `{name}`", f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
-        return _text(database_url(self.url).set(database=name))
+        return url_text(database_url(self.url).set(database=name))
 
     def drop_schema(self, name: str) -> None:
         self._execute(f"DROP DATABASE IF EXISTS `{name}`")
@@ -52,12 +52,12 @@ class Database:
     def _missing(self) -> str | None:
         where = database_url(self.url)
         try:
-            return _probe(self.url)
+            return missing(self.url)
         except SQLAlchemyError as error:
             return f"{where.host}:{where.port or 3306}/{where.database or ''}: {error}"
 
     def _execute(self, *statements: str) -> None:
-        engine = make_engine(self.url)
+        engine = make_engine(url_text(database_url(self.url).set(database="")))
         try:
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 for statement in statements:
@@ -104,7 +104,7 @@ def private(var: Path, port: int) -> PrivateDatabase:
         argv=_arguments(server, data, port, _grants(data, user, _password(var))),
         log=var / "log" / "database.log",
         environment=_environment(),
-        probe=lambda: _probe(url),
+        probe=lambda: missing(url),
         ready_s=60,
         stop_s=30,
         user=user,
@@ -252,18 +252,24 @@ def _environment() -> Mapping[str, str]:
 
 
 def _url(port: int, password: str) -> str:
-    return _text(URL.create("mysql+pymysql", ACCOUNT, password, "127.0.0.1", port, SCHEMA, {"charset": "utf8mb4"}))
+    return url_text(URL.create("mysql+pymysql", ACCOUNT, password, "127.0.0.1", port, SCHEMA, {"charset": "utf8mb4"}))
 
 
-def _text(url: URL) -> str:
+def url_text(url: URL) -> str:
+    """With its password."""
     return url.render_as_string(hide_password=False)
 
 
-def _probe(url: str) -> str | None:
+def missing(url: str) -> str | None:
+    """None when it answers; raises what SQLAlchemy raises when it does not."""
+    probe(url)
+    return None
+
+
+def probe(url: str, question: str = "SELECT 1") -> object:
     engine = make_engine(url)
     try:
         with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
+            return connection.scalar(text(question))
     finally:
         engine.dispose()
-    return None

@@ -10,9 +10,9 @@ if [ "${UPGRADE:-0}" = 1 ]; then options+=(--upgrade); fi
 compile() { "$uv" pip compile "${options[@]}" "$@"; }
 
 echo "Locking everything that setup installs"
-compile pyproject.toml --extra agent --extra lab --extra dev -o requirements/dev.lock
+compile pyproject.toml --extra agent --extra lab --extra models --extra dev -o requirements/dev.lock
 echo "Locking what the control plane's image installs"
-compile pyproject.toml --constraint requirements/dev.lock -o requirements/runtime.lock
+compile pyproject.toml --extra models --constraint requirements/dev.lock -o requirements/runtime.lock
 echo "Locking what an agent's host installs"
 python3 - pyproject.toml <<'PY' | compile - --constraint requirements/dev.lock -o requirements/agent.lock
 import sys, tomllib

@@ -25,7 +25,7 @@ from typing import Self
 
 import httpx
 
-from stack import credentials, database, ports, programs, temporal, tenant
+from stack import credentials, database, guest, ports, programs, temporal, tenant
 from stack.processes import Process
 from stack.settings import StackSettings, inherited
 
@@ -74,6 +74,8 @@ class Stack:
         """Stop everything, what leans on the rest first. May be called twice."""
         self._stop_processes()
         self._leases.close()
+        if isinstance(self.database, guest.Guest):
+            self.database.drop()
 
     # What a user of the stack needs to know.
 
@@ -187,6 +189,8 @@ class Stack:
         if self.settings.database_url:
             self.database = database.Database(self.settings.database_url)
             self.database.wait_ready()
+        elif self.settings.database_server:
+            self._raise_guest()
         else:
             own = database.private(self.settings.var, self.ports["database"])
             self.database = own
@@ -195,6 +199,13 @@ class Stack:
                 own.create_schema(database.SCHEMA)
         programs.migrate(self.settings, self.environment)
         self._report("the schema is up to date")
+
+    def _raise_guest(self) -> None:
+        log = self.settings.logs / "database.log"
+        made = guest.Guest(self.settings.database_server, self.ports["database"], log)
+        made.create()
+        self.database = made
+        self._run(made.process)
 
     def _raise_temporal(self) -> None:
         if self._has("lab"):

@@ -12,10 +12,28 @@ from pathlib import Path
 
 import pytest
 
-from stack import database, temporal
+from stack import database, guest, temporal
 from stack.ports import Leases
+from stack.processes import StartFailed
 from stack.settings import StackSettings
 from stack.up import Stack
+from tests.dbserver import given_server
+
+VERSION = pytest.StashKey[str]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where DATABASE_URL names a server that cannot be used, the session ends here."""
+    if server := given_server():
+        try:
+            session.config.stash[VERSION] = guest.admitted(server)
+        except StartFailed as failed:
+            pytest.exit(str(failed), returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if version := config.stash.get(VERSION, ""):
+        terminalreporter.write_line(f"database: {version} of DATABASE_URL, in schemas named {guest.PREFIX}...")
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +77,8 @@ def temporal_server(leases: Leases, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything running: for tests that leave it as they found it."""
-    with Stack(StackSettings(var=tmp_path_factory.mktemp("stack"))) as running:
+    settings = StackSettings(var=tmp_path_factory.mktemp("stack"), database_server=given_server())
+    with Stack(settings) as running:
         yield running
     database.clean(running.settings.var)
 
@@ -67,6 +86,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def own_stack(tmp_path: Path) -> Iterator[Stack]:
     """Everything running, for one test alone: it may break what it likes."""
-    with Stack(StackSettings(var=tmp_path)) as running:
+    with Stack(StackSettings(var=tmp_path, database_server=given_server())) as running:
         yield running
     database.clean(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,12 +11,12 @@ from db import schema
 from db.commands import create_client
 from db.session import SessionFactory, make_engine, make_session_factory
 from stack.database import Database
-from tests.dbserver import NOW, fresh, fresh_schema
+from tests.dbserver import NOW, fresh, fresh_schema, given_server
 
 
 @pytest.fixture(scope="session")
 def db_server(request: pytest.FixtureRequest) -> Database:
-    if url := os.environ.get("DATABASE_URL"):
+    if url := given_server():
         return Database(url)
     private: Database = request.getfixturevalue("database_server")
     return private

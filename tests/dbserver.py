@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from stack.database import Database
+from stack.guest import fresh_name
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -17,10 +19,15 @@ def fresh(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
+def given_server() -> str:
+    """The URL of the server that the suite was told to run on; empty: it makes its own."""
+    return os.environ.get("DATABASE_URL", "")
+
+
 @contextmanager
 def fresh_schema(server: Database) -> Iterator[str]:
     """An empty schema's URL; the schema is dropped at the end."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
+    name = fresh_name()
     url = server.create_schema(name)
     try:
         yield url

@@ -72,6 +72,7 @@ class ReplicaWorkflow:
     async def drop(self) -> None:
         op, replica = self.op, self.op.start.shape.replica
         assert replica is not None, "ServerWorkflow drops only a replica that exists"
+        await still_holds(op)
         op.describe(from_pool=replica.pool)
         await op.step("commit", lambda: op.commit(replace(op.shape, replica=None)))
         await op.step("retire", lambda: self.end(replica))

@@ -12,23 +12,29 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from activities.autopilot.offers import hours
+from activities.autopilot.records import RegionRecords
 from activities.ec2.market import MarketFacts
 from activities.ec2.outlines import Outlines
 from activities.ec2.subnets import subnet_by_zone
 from db.queries.autopilot import ClientRow, FleetRow
 from domain.autopilot.candidates import Kind, kind_of, spot_pools, wanted_by
+from domain.autopilot.contract import REQUESTED_BY
 from domain.autopilot.evaluation import Case
 from domain.autopilot.policy import AutopilotPolicy, Wish, resolve
+from domain.autopilot.supply import hours
 from domain.autopilot.verdict import Standing
 from domain.blueprint import Blueprint
 from domain.deciding.facts import Needs, Placement, ReplicaMode
+from domain.deciding.pricing import PriceRecord, reprice
+from domain.market.observed import PoolKey
+from domain.market.on_demand import LINUX
 from domain.pools import Lifecycle, Pool
 from domain.ranking import TypeFacts
-from domain.servers import Handoff, ServerPolicy
+from domain.servers import Handoff, Retire, ServerPolicy
 
 log = logging.getLogger(__name__)
 
+Prices = dict[PoolKey, PriceRecord]  # (zone, type) -> its price, of one platform
 _POLICY, _WISH = TypeAdapter(ServerPolicy), TypeAdapter(Wish)
 # Both instances are paid for while one hands over to the other, hours (measured on AWS by type of handoff: launch and
 # warm-up for all, a full snapshot beside it where the zone changes).
@@ -67,41 +73,88 @@ class Facts:
             found.append(Known(row, *policies[key], outline))
         return found
 
-    def prices(self, region: str, servers: Iterable[Known]) -> dict[tuple[str, str], float]:
-        """(zone, type) -> USD per hour of all types that any of the servers may run on."""
+    def prices(self, region: str, servers: Iterable[Known], records: RegionRecords, now: datetime) -> dict[str, Prices]:
+        """By platform, the prices of all types that any of the servers may run on.
+
+        From the records; EC2 is asked where they have nothing, or nothing that is current.
+        """
         by_platform: defaultdict[str, set[str]] = defaultdict(set)
+        running: defaultdict[str, set[PoolKey]] = defaultdict(set)
+        kinds: set[tuple[str, str, tuple[str, ...]]] = set()
         for one in servers:
-            named = one.policy.instance_types or self._types(region, one.row.home_type)
-            by_platform[one.outline.platform] |= {*named, one.row.home_type, Pool.parse(one.row.pool).instance_type}
-        found: dict[tuple[str, str], float] = {}
-        for platform, types in sorted(by_platform.items()):
-            found |= self._market.spot_prices(region, sorted(types), platform)
-        return found
+            here = Pool.parse(one.row.pool)
+            by_platform[one.outline.platform] |= {one.row.home_type, here.instance_type}
+            kinds.add((one.outline.platform, one.row.home_type, tuple(one.policy.instance_types)))
+            if here.spot:
+                running[one.outline.platform].add((here.zone, here.instance_type))
+        for platform, home, named in kinds:
+            by_platform[platform] |= set(named or self._types(region, home))
+        return {
+            platform: self._priced(region, platform, types, running[platform], records, now)
+            for platform, types in sorted(by_platform.items())
+        }
+
+    def _priced(
+        self,
+        region: str,
+        platform: str,
+        types: Collection[str],
+        running: Collection[PoolKey],
+        records: RegionRecords,
+        now: datetime,
+    ) -> Prices:
+        recorded = records.prices if platform == LINUX else {}
+        mine = {pool: one for pool, one in recorded.items() if pool[1] in types}
+        found = {pool: one.price for pool, one in mine.items() if one.current}
+        old = {kind for (_, kind), one in mine.items() if not one.current}
+        if lacking := sorted((set(types) - {kind for _, kind in mine}) | old):
+            for pool, usd in self._market.spot_prices(region, lacking, platform).items():
+                found[pool] = (
+                    reprice(mine[pool].price, hours(now), usd) if pool in mine else PriceRecord(hours(now), usd)
+                )
+        # Whoever runs in a pool that has no price any more still runs: at its last price.
+        return found | {pool: mine[pool].price for pool in running if pool in mine and pool not in found}
 
     def cases(
         self,
         region: str,
         servers: Sequence[Known],
-        prices: Mapping[tuple[str, str], float],
+        prices: Mapping[str, Prices],
+        records: RegionRecords,
         moved: Mapping[str, Sequence[datetime]],
         tried: Mapping[str, Collection[tuple[str, str]]],
     ) -> list[Case]:
         kinds: dict[Kind, frozenset[str]] = {}
-        dear = self._on_demand(region, servers)
+        dear = self._on_demand(region, servers, records)
         found: list[Case] = []
         for one in servers:
+            if not _is_priced(one, prices[one.outline.platform]):
+                # Without a price it would be taken for lost, and moved at once.
+                log.warning("nothing is decided for %s: %s has no price anywhere", one.row.server_id, one.row.pool)
+                continue
             kind = kind_of(one.outline, one.policy, one.row.home_type)
             if kind not in kinds:
-                kinds[kind] = self._pools(region, one, prices)
-            usd = dear.get((one.row.home_type, one.outline.platform), math.inf)
+                usd_of = {pool: price.usd for pool, price in prices[one.outline.platform].items()}
+                kinds[kind] = self._pools(region, one, usd_of)
             standing = Standing(
                 policy=one.autopilot,
                 moved_at=tuple(moved.get(one.row.server_id, ())),
                 busy=one.row.busy,
                 tried=frozenset(tried.get(one.row.server_id, ())),
             )
-            placed = Placement(one.row.pool, hours(one.row.since), one.row.replica_pool)
-            found.append(Case(one.row.server_id, one.row.client_id, placed, _needs(one, usd), kinds[kind], standing))
+            found.append(
+                Case(
+                    server_id=one.row.server_id,
+                    client_id=one.row.client_id,
+                    placed=Placement(one.row.pool, hours(one.row.since), one.row.replica_pool),
+                    needs=_needs(one, dear),
+                    pools=kinds[kind],
+                    standing=standing,
+                    region=region,
+                    platform=one.outline.platform,
+                    replica_ours=_replica_ours(one),
+                )
+            )
         return found
 
     def _pools(self, region: str, one: Known, prices: Mapping[tuple[str, str], float]) -> frozenset[str]:
@@ -115,26 +168,45 @@ class Facts:
             types |= self._market.similar_types(region, types[home])
         return types
 
-    def _on_demand(self, region: str, servers: Iterable[Known]) -> dict[tuple[str, str], float]:
+    def _on_demand(self, region: str, servers: Iterable[Known], records: RegionRecords) -> dict[tuple[str, str], float]:
         """(type, platform) -> USD per hour; one whose price is not known is absent."""
         by_platform: defaultdict[str, set[str]] = defaultdict(set)
         for one in servers:
-            by_platform[one.outline.platform].add(one.row.home_type)
-        return {
-            (name, platform): usd
-            for platform, names in by_platform.items()
-            for name, usd in self._market.on_demand_prices(region, names, platform).items()
-        }
+            by_platform[one.outline.platform] |= {one.row.home_type, _on_demand_pool(one).instance_type}
+        found: dict[tuple[str, str], float] = {}
+        for platform, names in by_platform.items():
+            recorded = records.on_demand if platform == LINUX else {}
+            found |= {(name, platform): recorded[name] for name in names if name in recorded}
+            if lacking := sorted(names - recorded.keys()):
+                told = self._market.on_demand_prices(region, lacking, platform)
+                found |= {(name, platform): usd for name, usd in told.items()}
+        return found
 
 
-def _needs(one: Known, on_demand_usd: float) -> Needs:
-    zone = Pool.parse(one.row.pool).zone
-    known = math.isfinite(on_demand_usd)
+def _needs(one: Known, dear: Mapping[tuple[str, str], float]) -> Needs:
+    """What an outage costs goes by the type the server came with; what on-demand costs by where that would be."""
+    pool, platform = _on_demand_pool(one), one.outline.platform
     return Needs(
-        on_demand_pool=str(Pool(zone, one.row.home_type, Lifecycle.ON_DEMAND)),
-        on_demand_usd=on_demand_usd,
-        outage_usd_per_h=one.autopilot.outage_usd(on_demand_usd if known else 0.0),
+        on_demand_pool=str(pool),
+        on_demand_usd=dear.get((pool.instance_type, platform), math.inf),
+        outage_usd_per_h=one.autopilot.outage_usd(dear.get((one.row.home_type, platform), 0.0)),
         overlap_h=_OVERLAP_H[one.policy.handoff] + one.autopilot.keep_old_s / 3600,
         minimum_stay_h=one.autopilot.minimum_stay_h,
         replica=ReplicaMode(one.autopilot.replica.value),
     )
+
+
+def _on_demand_pool(one: Known) -> Pool:
+    """Where it is, if that is on demand (a rescue may have taken another type); else its own type in its zone."""
+    here = Pool.parse(one.row.pool)
+    return Pool(here.zone, here.instance_type if not here.spot else one.row.home_type, Lifecycle.ON_DEMAND)
+
+
+def _is_priced(one: Known, prices: Prices) -> bool:
+    here = Pool.parse(one.row.pool)
+    return not here.spot or (here.zone, here.instance_type) in prices
+
+
+def _replica_ours(one: Known) -> bool:
+    """A person's replica, and the old instance that the policy keeps as one, are not ours to drop."""
+    return one.row.replica_by.startswith(REQUESTED_BY) and one.policy.retire is not Retire.KEEP_REPLICA

@@ -5,24 +5,31 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from activities.autopilot.facts import Facts, Known
-from activities.autopilot.offers import hours, offers_of
+from activities.autopilot.records import RegionRecords, read
 from activities.ec2.errors import Ec2Failure
 from db.decisions import NewDecision, again, drop_of_ended, follow_operations, keep, settle
+from db.experiences import experiences, keep_experiences
+from db.market.price_records import PriceRecords
 from db.queries import autopilot as reading
 from db.session import SessionFactory, in_transaction
 from domain.adoption import PlanInput
 from domain.autopilot.contract import Ask, Evaluated, Proposal, Round, operation_for
-from domain.autopilot.evaluation import Judged, Room, describe, evaluate, figures
+from domain.autopilot.crowding import rest_of
+from domain.autopilot.evaluation import Case, Judged, Learnt, Room, Where, describe, evaluate
+from domain.autopilot.figures import figures
 from domain.autopilot.limits import FleetLimits
+from domain.autopilot.supply import Supply, hours, supply_of
 from domain.autopilot.verdict import WEEK, DecisionState, changes
 from domain.deciding.decision import Kind
+from domain.deciding.experience import Experience
+from domain.deciding.fleet import Others
 from domain.names import new_id
 from domain.operations import OperationKind
 from domain.servers import Placement, ServerRef
@@ -41,13 +48,28 @@ class Outcome:
 
     known: dict[str, Known] = field(default_factory=dict)
     judged: list[Judged] = field(default_factory=list)
+    learnt: Learnt = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Seen:
+    """What a pass reads before it decides."""
+
+    rows: list[reading.FleetRow]
+    clients: dict[str, reading.ClientRow]
+    moved: dict[str, list[datetime]]
+    tried: dict[str, set[tuple[str, str]]]
+    room: Room
+    records: dict[str, RegionRecords]
+    experience: dict[str, Experience]
 
 
 class Rounds:
     def __init__(self, sessions: SessionFactory, facts: Facts) -> None:
         self._sessions = sessions
         self._facts = facts
+        self._prices = PriceRecords()
 
     def run(self, given: Round) -> Evaluated:
         now = datetime.now(UTC)
@@ -58,28 +80,47 @@ class Rounds:
     def decide(self, now: datetime, most_moves: int, server_id: str | None = None) -> Outcome:
         """Decide, and change nothing. With a server: for it alone, and as if no operation of its own were running."""
         with self._sessions() as session:
-            rows = reading.fleet(session, server_id)
-            clients = reading.clients(session)
-            moved = reading.moves_since(session, now - WEEK)
-            under_way = reading.under_way(session)
-            tried = reading.turned_down(session, now - _AFTER_FAILURE, now - _AFTER_REJECTION)
-            pools = {region: reading.pools_of(session, region) for region in {row.region for row in rows}}
-        limits = {client: _LIMITS.validate_python(row.limits or {}) for client, row in clients.items()}
-        room = Room(most_moves, limits, under_way)
-        outcome = Outcome()
-        for region, known in sorted(pools.items()):
-            here = [row for row in rows if row.region == region]
+            seen = self._read(session, now, most_moves, server_id)
+        outcome, cases, supplies = Outcome(), list[Case](), dict[Where, Supply]()
+        for region, records in sorted(seen.records.items()):
+            here = [row for row in seen.rows if row.region == region]
             try:
-                servers = self._facts.known(region, here, clients)
-                prices = self._facts.prices(region, servers)
-                cases = self._facts.cases(region, servers, prices, moved, tried)
+                servers = self._facts.known(region, here, seen.clients)
+                prices = self._facts.prices(region, servers, records, now)
+                cases += self._facts.cases(region, servers, prices, records, seen.moved, seen.tried)
             except Ec2Failure as failed:  # one region's EC2 is no reason to leave the others alone
                 log.warning("nothing is decided in %s: %s", region, failed.message)
                 outcome.skipped[region] = failed.message
                 continue
             outcome.known |= {one.row.server_id: one for one in servers}
-            outcome.judged += evaluate(cases, offers_of(prices, known, now), hours(now), now, room)
+            supplies |= {(region, platform): supply_of(some, records.known, now) for platform, some in prices.items()}
+        found = evaluate(cases, supplies, hours(now), now, seen.room, seen.experience)
+        outcome.judged, outcome.learnt = found.judged, found.learnt
         return outcome
+
+    def _read(self, session: Session, now: datetime, most_moves: int, server_id: str | None) -> Seen:
+        rows = reading.fleet(session, server_id)
+        others: dict[str, Others] = {}
+        if server_id is not None:
+            rows = [replace(row, busy=False) for row in rows]
+            others = {row.client_id: _others(session, row) for row in rows}
+        clients = reading.clients(session)
+        limits = {client: _LIMITS.validate_python(row.limits or {}) for client, row in clients.items()}
+        return Seen(
+            rows=rows,
+            clients=clients,
+            moved=reading.moves_since(session, now - WEEK),
+            tried=reading.turned_down(session, now - _AFTER_FAILURE, now - _AFTER_REJECTION),
+            room=Room(most_moves, limits, reading.under_way(session), others),
+            records={region: read(session, self._prices, region, now) for region in {row.region for row in rows}},
+            experience=experiences(session),
+        )
+
+
+def _others(session: Session, mine: reading.FleetRow) -> Others:
+    """The rest of the client's fleet, as it stands in the tables."""
+    placed = reading.placed_of(session, mine.client_id)
+    return rest_of(Others(), [one for server, one in placed.items() if server != mine.server_id])
 
 
 def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
@@ -100,6 +141,7 @@ def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
         new.append(_new(one))
     keep(session, new, now)
     again(session, same, now)
+    keep_experiences(session, outcome.learnt)
     return _told(session, outcome, new)
 
 
@@ -120,7 +162,7 @@ def _told(session: Session, outcome: Outcome, new: Sequence[NewDecision]) -> Eva
                 operation_for(one.kind),
                 one.priority,
                 pool_asked(one.kind, one.to_pool),
-                outcome.known[one.server_id].autopilot.keep_old_s,
+                _keep_old_s(one, outcome.known[one.server_id]),
             )
             for one in approved
             if one.server_id in outcome.known  # in a region that was skipped: the next pass
@@ -128,6 +170,10 @@ def _told(session: Session, outcome: Outcome, new: Sequence[NewDecision]) -> Eva
         proposals=proposals,
         skipped=outcome.skipped,
     )
+
+
+def _keep_old_s(one: reading.OpenDecision, known: Known) -> float:
+    return known.autopilot.keep_old_s if operation_for(one.kind) is OperationKind.SWITCH else 0.0
 
 
 def pool_asked(kind: str, to_pool: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from activities.fleet import lived
 from activities.fleet.entry import Entry
 from db.events import NewEvent
 from db.models import Instance
@@ -34,6 +35,8 @@ def changed(entry: Entry) -> list[NewEvent]:
         _describe(entry, row)
         _settle_role(entry, row)
         _keep_role(entry, row)
+        if entry.payload.get("launch_confirmed_at"):
+            lived.launched(entry, row)
         entry.session.flush()
         return [_event(entry, row, state.value)]
     events = _go(entry, row, state, lambda: _describe(entry, row))
@@ -43,6 +46,8 @@ def changed(entry: Entry) -> list[NewEvent]:
         events = [_event(entry, row, "changed")]
     if events:
         _touch(entry, row)
+    if entry.payload.get("launch_confirmed_at"):
+        lived.launched(entry, row)
     return events
 
 

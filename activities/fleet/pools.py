@@ -8,13 +8,17 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
+from activities.fleet import lived
 from activities.fleet.entry import Entry
 from activities.fleet.instances import region_of
 from db.events import NewEvent
 from db.models import PoolRow
 from db.types import UtcDateTime
+from domain.errors import Failure
 from domain.pools import Pool
 
+# What says something of the pool: a quota of the account does not.
+_CAPACITY = frozenset({Failure.NO_CAPACITY.value, "launch was not confirmed"})
 _NOTICE_WORDS = ("notice", "interrupt", "rebalance")
 
 
@@ -26,6 +30,8 @@ def cool_down(entry: Entry) -> list[NewEvent]:
         raise ValueError("a cool-down needs its end: until")
     reason = entry.text("reason", 500)
     _keep(entry.session, pool, until, reason)
+    if reason in _CAPACITY:
+        lived.refused(entry, pool)
     return [entry.event("pool.cool_down", pool=str(pool), until=until.isoformat(), reason=reason)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import IntegrityError
 
+from activities.fleet import lived
 from activities.fleet.entry import Entry, Rejected
 from db.events import NewEvent
 from db.models import Notice, Server
@@ -55,6 +56,7 @@ def notice(entry: Entry) -> list[NewEvent]:
     if row is None:
         row = _new_notice(entry, notice_id)
         entry.session.add(row)
+        lived.noticed(entry, row)
         events.append(_heard(entry, row))
     elif (source := entry.text("source", 16)) and source not in row.sources:
         row.sources = [*row.sources, source]

@@ -50,7 +50,7 @@ class Collecting:
     def spot(self, given: contract.CollectSpot) -> contract.Collected:
         """What the region's pools have cost since the last collection ended, in all three tiers."""
         _refuse_other_platforms(given.products)
-        now, name = self._clock(), f"spot/{given.region}/{LINUX}"
+        now, name = self._clock(), contract.spot_collection(given.region)
         with recording(f"collecting the spot prices of {given.region}"):
             start = given.since or self._since(name, given.first_days, now)
             observed = aside = changes = 0

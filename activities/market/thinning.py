@@ -11,9 +11,10 @@ from temporalio import activity
 
 from activities.ec2.pulse import beating
 from activities.market.records import recording
+from db.experiences import forget_experiences
 from db.market import thinning
 from db.market.partitions import RotationBusy
-from db.session import SessionFactory
+from db.session import SessionFactory, in_transaction
 from domain.market import collecting as contract
 
 
@@ -30,6 +31,7 @@ class Thinning:
     def thin_out(self, given: contract.ThinOut) -> contract.Thinned:
         now = datetime.now(UTC)
         with recording("thinning out prices"), beating():
+            in_transaction(self._sessions, lambda session: forget_experiences(session, now))
             return contract.Thinned(
                 partitions=self._rotate(now, timedelta(days=given.observations)),
                 consolidated=thinning.thin_consolidated(self._sessions, now, timedelta(days=given.consolidated)),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.models import AdvisorBand, PlacementScore
 from domain.market.advisor import Band
+from domain.market.scores import Score, latest
 
 _LONGEST_KEY = 191
 
@@ -46,6 +47,16 @@ def scores_since(
     for zone, at, score in session.execute(query.order_by(row.at)):
         found.setdefault(zone, []).append((at, score))
     return found
+
+
+def scores_of_types(session: Session, region: str, since: datetime, until: datetime) -> dict[tuple[str, str], Score]:
+    """(zone, type) -> the latest score by then, and by how much it has fallen; see domain.market.scores."""
+    row = PlacementScore
+    query = select(row.types_key, row.zone, row.score).where(
+        row.region == region, row.at >= since, row.at <= until, row.types_key.not_like("sha256:%")
+    )
+    told = session.execute(query.order_by(row.at, row.types_key, row.zone)).all()
+    return latest((key.split(","), zone, score) for key, zone, score in told)
 
 
 def keep_bands(session: Session, bands: Iterable[Band]) -> int:

@@ -1,6 +1,6 @@
 """The tables. Times are UTC and aware; money is USD per hour; IDs are opaque ASCII."""
 
-from db.models.autopilot import DecisionRow
+from db.models.autopilot import DecisionRow, ExperienceRow
 from db.models.base import Base
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
 from db.models.market import PoolRow
@@ -31,6 +31,7 @@ __all__ = [
     "Client",
     "DecisionRow",
     "Event",
+    "ExperienceRow",
     "Instance",
     "Notice",
     "OnDemandPriceRow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Computed, Index, Integer, String
+from sqlalchemy import Computed, Double, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import TABLE, Base
@@ -52,3 +52,18 @@ class DecisionRow(Base):
         Ascii(64),
         Computed("CASE WHEN state IN ('proposed', 'approved', 'asked') THEN server_id END", persisted=True),
     )
+
+
+class ExperienceRow(Base):
+    """How well losses were foreseen for one kind of needs: domain.deciding.experience, as of `at`."""
+
+    __tablename__ = "experiences"
+    __table_args__ = (Index(None, "region", "at"), TABLE)
+
+    key: Mapped[str] = mapped_column(Ascii(64), primary_key=True)  # domain.autopilot.learning.key_of
+    region: Mapped[str] = mapped_column(Ascii(32))
+    needs: Mapped[dict[str, Any]]  # in words, for people
+    losses: Mapped[float] = mapped_column(Double)
+    expected: Mapped[float] = mapped_column(Double)
+    held: Mapped[dict[str, Any]]  # pool -> losses per hour foreseen
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

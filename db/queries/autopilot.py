@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.models import Client, DecisionRow, Instance, Operation, PoolRow, Server
+from db.models import Client, DecisionRow, Instance, Operation, Server
 from domain.autopilot.verdict import DecisionState
+from domain.deciding.facts import Placement
 from domain.operations import OperationKind, OperationStatus, Priority
 
 AUTOPILOT = "autopilot"  # operations.requested_by begins so
@@ -102,6 +103,21 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
     ]
 
 
+def placed_of(session: Session, client_id: str) -> dict[str, Placement]:
+    """By server of the client, where it and its replica run; since when is not asked."""
+    query = select(Instance.server_id, Instance.role, Instance.pool).where(
+        Instance.client_id == client_id, Instance.role.in_(("primary", "replica")), Instance.pool != ""
+    )
+    found: dict[str, dict[str, str]] = {}
+    for server_id, role, pool in session.execute(query):
+        found.setdefault(server_id, {})[str(role)] = pool
+    return {
+        server: Placement(pools["primary"], 0.0, pools.get("replica", ""))
+        for server, pools in found.items()
+        if "primary" in pools
+    }
+
+
 def clients(session: Session) -> dict[str, ClientRow]:
     query = select(Client.id, Client.autopilot, Client.limits).where(Client.deleted_at.is_(None))
     return {row[0]: ClientRow(*row) for row in session.execute(query)}
@@ -160,10 +176,6 @@ def turned_down(session: Session, failed_since: datetime, rejected_since: dateti
     for server_id, kind, pool in session.execute(query):
         found[server_id].add((kind, pool))
     return found
-
-
-def pools_of(session: Session, region: str) -> list[PoolRow]:
-    return list(session.scalars(select(PoolRow).where(PoolRow.region == region)))
 
 
 def _decisions() -> Select[str, str, str, str, str, str, str, int]:

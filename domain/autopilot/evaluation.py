@@ -1,34 +1,39 @@
-"""One pass over a fleet: for every server a decision, what its policy makes of it, and the figures behind it.
+"""One pass over a fleet: for every server a decision, and what its policy makes of it.
 
 Servers with the same needs and the same possible pools share one appraisal of the market, so that ten thousand
-servers cost little more than their kinds do.
+servers cost little more than their kinds do. A client's limits on crowding are kept by domain.deciding.fleet, for
+those of its servers that may be moved now; the others count where they are.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
+from domain.autopilot.crowding import places, rest_of
+from domain.autopilot.learning import described, key_of, relearn
 from domain.autopilot.limits import FleetLimits
-from domain.autopilot.verdict import Gate, Standing, Verdict, judge
-from domain.deciding.appraisal import Appraisal, appraise
+from domain.autopilot.supply import Supply
+from domain.autopilot.verdict import Gate, Standing, Verdict, changes, judge
+from domain.deciding.appraisal import Appraisal, Rated, appraise_rated, rate
 from domain.deciding.decision import Decision, Kind
-from domain.deciding.facts import Needs, Offer, Placement
+from domain.deciding.experience import Experience
+from domain.deciding.facts import Needs, Placement
+from domain.deciding.fleet import NO_LIMITS, Member, Others, decide_fleet, decide_replicas
 from domain.deciding.policy import decide
 from domain.deciding.tuning import DEFAULT, Tuning
-from domain.pools import Pool
+from domain.market.on_demand import LINUX
 
-_SHOWN = 5  # candidates whose figures are kept with a decision
 NOT_ALLOWED = "the server's policy or network does not allow it"
+Where = tuple[str, str]  # region, platform
+Learnt = dict[str, tuple[Mapping[str, str | float], Experience]]  # by key, with the needs in words
 
 
 @dataclass(frozen=True)
 class Case:
-    """A server to decide for. `pools`: where it may go."""
+    """A server to decide for. `pools`: where it may go. `replica_ours`: the autopilot has made its replica."""
 
     server_id: str
     client_id: str
@@ -36,15 +41,23 @@ class Case:
     needs: Needs
     pools: frozenset[str]
     standing: Standing
+    region: str = ""
+    platform: str = LINUX
+    replica_ours: bool = False
+
+    @property
+    def where(self) -> Where:
+        return self.region, self.platform
 
 
 @dataclass(frozen=True)
 class Room:
-    """How many operations of the autopilot may still be started: over all, and by client."""
+    """How many operations of the autopilot may still be started: over all, and by client; and who else is where."""
 
     over_all: int
     limits: Mapping[str, FleetLimits] = field(default_factory=dict)
     under_way: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, Others] = field(default_factory=dict)  # by client: servers that are not among the cases
 
 
 @dataclass(frozen=True)
@@ -52,70 +65,169 @@ class Judged:
     case: Case
     verdict: Verdict
     market: Appraisal
+    supply: Supply
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`judged`: in the order of the cases. `learnt`: the caution that the next pass begins with."""
+
+    judged: list[Judged]
+    learnt: Learnt
+
+
+@dataclass(frozen=True)
+class _Market:
+    """What some servers see, and the key under which it is known to `domain.deciding.fleet`."""
+
+    key: str
+    appraisal: Appraisal
+    supply: Supply
 
 
 def evaluate(
     cases: Sequence[Case],
-    offers: Mapping[str, Offer],
+    supplies: Mapping[Where, Supply],
     at_h: float,
     now: datetime,
     room: Room,
+    experience: Mapping[str, Experience] | None = None,
     tuning: Tuning = DEFAULT,
-) -> list[Judged]:
-    """In the order of the cases. `at_h`: `now` in the hours of the offers' records."""
-    markets = _markets(cases, offers, at_h, tuning)
-    judged = [_judged(case, markets[case.needs, case.pools], now, tuning) for case in cases]
-    return _within(judged, room)
+) -> Evaluation:
+    """`at_h`: `now` in the hours of the offers' records. `experience`: what was learnt before, by key."""
+    rated = {where: {one.pool: one for one in rate(supplies[where].offers.values(), tuning)} for where in supplies}
+    learnt = _learnt(cases, supplies, rated, at_h, experience or {}, tuning)
+    markets = _markets(cases, supplies, rated, learnt, at_h, tuning)
+    decided = _Deciding(cases, markets, now, room, tuning).verdicts()
+    judged = [
+        Judged(case, verdict, market.appraisal, market.supply)
+        for case, verdict, market in zip(cases, decided, markets, strict=True)
+    ]
+    return Evaluation(_within(judged, room), learnt)
 
 
-def figures(one: Judged) -> dict[str, Any]:
-    """What the decision was made on, and what it came to. USD and hours; JSON."""
-    decision, needs = one.verdict.decision, one.case.needs
-    return {
-        "cost_now_usd_per_h": _number(decision.cost_now_usd),
-        "cost_then_usd_per_h": _number(decision.cost_then_usd),
-        "gain_usd_per_h": _number(decision.gain_usd),
-        "move_usd": _number(decision.move_usd),
-        "payback_h": _number(decision.payback_h),
-        "on_demand_usd_per_h": _number(needs.on_demand_usd),
-        "outage_usd_per_h": _number(needs.outage_usd_per_h),
-        "loss_usd": _number(needs.loss_usd),
-        "since_h": _number(one.market.at_h - one.case.placed.since_h),
-        "here": _shown(one.market, one.case.placed.pool),
-        "candidates": [
-            _shown(one.market, candidate.pool)
-            for candidate in one.market.ranked[: _SHOWN + 1]
-            if candidate.pool != one.case.placed.pool
-        ][:_SHOWN],
-    }
+# --- the market, as each kind of server sees it
+
+
+def _learnt(
+    cases: Iterable[Case],
+    supplies: Mapping[Where, Supply],
+    rated: Mapping[Where, Mapping[str, Rated]],
+    at_h: float,
+    experience: Mapping[str, Experience],
+    tuning: Tuning,
+) -> Learnt:
+    kinds: dict[str, tuple[Where, Needs]] = {}
+    pools: defaultdict[str, set[frozenset[str]]] = defaultdict(set)
+    for where, needs, allowed in {(case.where, case.needs, case.pools) for case in cases}:
+        key = key_of(*where, needs)
+        kinds[key] = where, needs
+        pools[key].add(allowed)
+    found: Learnt = {}
+    for key, (where, needs) in kinds.items():
+        known = rated[where]
+        some = [known[pool] for pool in sorted(frozenset().union(*pools[key])) if pool in known]
+        after = relearn(experience.get(key), some, supplies[where], needs, at_h, tuning)
+        found[key] = described(*where, needs), after
+    return found
 
 
 def _markets(
-    cases: Iterable[Case], offers: Mapping[str, Offer], at_h: float, tuning: Tuning
-) -> dict[tuple[Needs, frozenset[str]], Appraisal]:
+    cases: Sequence[Case],
+    supplies: Mapping[Where, Supply],
+    rated: Mapping[Where, Mapping[str, Rated]],
+    learnt: Learnt,
+    at_h: float,
+    tuning: Tuning,
+) -> list[_Market]:
     """One appraisal for each kind of server: its possible pools, and those its members are in now."""
-    members: dict[tuple[Needs, frozenset[str]], set[str]] = {}
+    members: defaultdict[tuple[Where, Needs, frozenset[str]], set[str]] = defaultdict(set)
     for case in cases:
-        members.setdefault((case.needs, case.pools), set()).add(case.placed.pool)
-    return {
-        (needs, pools): appraise(_seen(pools, here, offers), needs, at_h, tuning)
-        for (needs, pools), here in members.items()
-    }
+        members[case.where, case.needs, case.pools] |= {case.placed.pool, case.placed.replica}
+    made: dict[tuple[Where, Needs, frozenset[str]], _Market] = {}
+    for number, ((where, needs, pools), here) in enumerate(members.items()):
+        caution = learnt[key_of(*where, needs)][1].caution(tuning)
+        appraisal = appraise_rated(_seen(pools, here, rated[where]), needs, at_h, caution)
+        made[where, needs, pools] = _Market(str(number), appraisal, supplies[where])
+    return [made[case.where, case.needs, case.pools] for case in cases]
 
 
-def _seen(pools: frozenset[str], here: set[str], offers: Mapping[str, Offer]) -> list[Offer]:
-    found = [offers[pool] for pool in sorted(pools) if pool in offers]
-    elsewhere = [offers[pool] for pool in sorted(here - pools) if pool in offers]
-    return found + [replace(offer, blocked=offer.blocked or NOT_ALLOWED) for offer in elsewhere]
+def _seen(pools: frozenset[str], here: set[str], rated: Mapping[str, Rated]) -> list[Rated]:
+    found = [rated[pool] for pool in pools if pool in rated]
+    elsewhere = [rated[pool] for pool in here - pools if pool in rated]
+    return found + [replace(one, blocked=one.blocked or NOT_ALLOWED) for one in elsewhere]
 
 
-def _judged(case: Case, market: Appraisal, now: datetime, tuning: Tuning) -> Judged:
-    return Judged(case, judge(decide(case.placed, market, tuning), case.standing, now), market)
+# --- decisions, of servers and of their replicas
+
+
+@dataclass(frozen=True)
+class _Deciding:
+    cases: Sequence[Case]
+    markets: Sequence[_Market]
+    now: datetime
+    room: Room
+    tuning: Tuning
+
+    def verdicts(self) -> list[Verdict]:
+        """In the order of the cases: the server's own decision, or its replica's where that is what there is to do."""
+        free = [
+            judge(decide(case.placed, market.appraisal, self.tuning), case.standing, self.now)
+            for case, market in zip(self.cases, self.markets, strict=True)
+        ]
+        found = list(free)
+        for client, numbers in self._clients().items():
+            for number, verdict in self._of_client(client, numbers, free):
+                found[number] = verdict
+        return found
+
+    def _clients(self) -> dict[str, list[int]]:
+        """By server within a client, so that it does not matter in which order the cases come."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for number in sorted(range(len(self.cases)), key=lambda number: self.cases[number].server_id):
+            found[self.cases[number].client_id].append(number)
+        return found
+
+    def _of_client(self, client: str, numbers: Sequence[int], free: Sequence[Verdict]) -> Iterator[tuple[int, Verdict]]:
+        """Who may be moved is decided within the client's limits; who may not is decided as if there were none."""
+        others = self.room.others.get(client, Others())
+        limits = places(self.room.limits.get(client, FleetLimits()), len(numbers) + others.servers)
+        known = {self.markets[n].key: self.markets[n].appraisal for n in numbers}
+        moves = {self.cases[n].server_id: free[n] for n in numbers}
+        if able := [n for n in numbers if limits is not NO_LIMITS and self._may_move(n, free[n])]:
+            rest = rest_of(others, [self.cases[n].placed for n in sorted(set(numbers) - set(able))])
+            within = decide_fleet(self._members(able), known, self.tuning, limits, rest)
+            moves |= {
+                self.cases[n].server_id: judge(within[self.cases[n].server_id], self.cases[n].standing, self.now)
+                for n in able
+            }
+        acting = {server: verdict.decision for server, verdict in moves.items() if verdict.acts}
+        replicas = decide_replicas(self._members(numbers), known, acting, self.tuning, limits, others)
+        for n in numbers:
+            yield n, self._either(moves[self.cases[n].server_id], replicas.get(self.cases[n].server_id), self.cases[n])
+
+    def _members(self, numbers: Iterable[int]) -> list[Member]:
+        return [Member(self.cases[n].server_id, self.cases[n].placed, self.markets[n].key) for n in numbers]
+
+    def _may_move(self, number: int, free: Verdict) -> bool:
+        """Whether its policy would let it go now, if the limits asked for that."""
+        return free.acts or (not changes(free.decision) and self.cases[number].standing.may_move(self.now))
+
+    def _either(self, own: Verdict, replica: Decision | None, case: Case) -> Verdict:
+        """One thing at a time: a server that moves does that first."""
+        if own.acts or replica is None or not changes(replica):
+            return own
+        if replica.kind is Kind.DROP_REPLICA and not case.replica_ours:
+            return own  # somebody else wanted it
+        verdict = judge(replica, case.standing, self.now)
+        return verdict if verdict.acts or not changes(own.decision) else own
+
+
+# --- how many at once
 
 
 def _within(judged: Sequence[Judged], room: Room) -> list[Judged]:
     """The most urgent and the most saving first, as far as there is room; the rest is held."""
-    places = _Places(judged, room.limits)
     left, under_way = room.over_all - sum(room.under_way.values()), Counter(room.under_way)
     held = list(judged)
     turns = sorted((i for i, one in enumerate(judged) if one.verdict.acts), key=lambda i: _turn(judged[i]))
@@ -123,13 +235,10 @@ def _within(judged: Sequence[Judged], room: Room) -> list[Judged]:
         one = judged[index]
         client = one.case.client_id
         most = room.limits.get(client, FleetLimits()).moves_at_once or room.over_all
-        if not places.take(one):
-            held[index] = _hold(one, Gate.CROWDED)
-        elif one.verdict.ask_first:
+        if one.verdict.ask_first:
             continue  # a proposal starts nothing yet
-        elif left < 1 or under_way[client] >= most:
-            places.leave(one)
-            held[index] = _hold(one, Gate.FLEET_LIMIT)
+        if left < 1 or under_way[client] >= most:
+            held[index] = replace(one, verdict=replace(one.verdict, gate=Gate.FLEET_LIMIT))
         else:
             left, under_way[client] = left - 1, under_way[client] + 1
     return held
@@ -137,71 +246,6 @@ def _within(judged: Sequence[Judged], room: Room) -> list[Judged]:
 
 def _turn(one: Judged) -> tuple[int, float, str]:
     return -int(one.verdict.priority), -one.verdict.decision.gain_usd, one.case.server_id
-
-
-def _hold(one: Judged, gate: Gate) -> Judged:
-    return replace(one, verdict=replace(one.verdict, gate=gate))
-
-
-class _Places:
-    """Who is where, by client, while moves are handed out."""
-
-    def __init__(self, judged: Sequence[Judged], limits: Mapping[str, FleetLimits]) -> None:
-        self._limits = limits
-        self._servers = Counter(one.case.client_id for one in judged)
-        self._in: Counter[tuple[str, str]] = Counter()
-        for one in judged:
-            self._count(one.case.client_id, one.case.placed.pool, 1)
-
-    def take(self, one: Judged) -> bool:
-        """Move the server in the counts, if its client's limits allow it. Leaving spot is always allowed."""
-        client, here, there = one.case.client_id, one.case.placed.pool, one.verdict.decision.pool
-        if one.verdict.decision.kind is not Kind.MOVE:
-            return True
-        limits, servers = self._limits.get(client, FleetLimits()), self._servers[client]
-        self._count(client, here, -1)
-        if self._fits(client, there, limits, servers):
-            self._count(client, there, 1)
-            return True
-        self._count(client, here, 1)
-        return False
-
-    def leave(self, one: Judged) -> None:
-        if one.verdict.decision.kind is Kind.MOVE:
-            self._count(one.case.client_id, one.verdict.decision.pool, -1)
-            self._count(one.case.client_id, one.case.placed.pool, 1)
-
-    def _fits(self, client: str, pool: str, limits: FleetLimits, servers: int) -> bool:
-        return (
-            self._in[client, pool] + 1 <= max(1, math.floor(limits.most_per_pool * servers))
-            and self._in[client, Pool.parse(pool).zone] + 1 <= max(1, math.floor(limits.most_per_zone * servers))
-            and self._in[client, "on-demand"] >= math.ceil(limits.least_on_demand * servers)
-        )
-
-    def _count(self, client: str, pool: str, change: int) -> None:
-        place = Pool.parse(pool)
-        self._in[client, pool if place.spot else "on-demand"] += change
-        if place.spot:
-            self._in[client, place.zone] += change
-
-
-def _shown(market: Appraisal, pool: str) -> dict[str, Any]:
-    found = market.by_pool.get(pool)
-    if found is None:
-        return {"pool": pool}
-    return {
-        "pool": pool,
-        "usd_per_h": _number(found.price_usd),
-        "losses_per_h": _number(found.hazard_per_h),
-        "cost_usd_per_h": _number(found.cost_usd),
-        "entry_usd_per_h": _number(found.entry_usd),
-        "up": found.up,
-        "blocked": found.blocked,
-    }
-
-
-def _number(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
 
 
 def describe(decision: Decision) -> str:

@@ -16,6 +16,8 @@ from domain.autopilot.windows import open_now
 from domain.deciding.decision import Decision, Kind, Reason
 from domain.operations import Priority
 
+WEEK = timedelta(days=7)
+
 
 class Gate(StrEnum):
     """Why a decision is not acted on."""
@@ -29,7 +31,6 @@ class Gate(StrEnum):
     WINDOW = "window"  # no window for ordinary moves is open
     MOVES_USED_UP = "moves_used_up"
     FLEET_LIMIT = "fleet_limit"  # as many moves as may be under way are
-    CROWDED = "crowded"  # too much of the fleet would be in one place
 
 
 class DecisionState(StrEnum):
@@ -53,6 +54,20 @@ class Standing:
     busy: bool = False
     tried: frozenset[tuple[str, str]] = frozenset()  # (kind, pool) that failed or was turned down of late
 
+    def may_move(self, now: datetime) -> bool:
+        """Whether the policy lets an ordinary move of it happen now, whatever it would save."""
+        policy = self.policy
+        return not (
+            policy.auto_switch is AutoSwitch.OFF
+            or policy.is_frozen(now)
+            or self.busy
+            or not open_now(policy.windows, now)
+            or self.moves_used_up(now)
+        )
+
+    def moves_used_up(self, now: datetime) -> bool:
+        return sum(now - WEEK < at <= now for at in self.moved_at) >= self.policy.max_moves_per_week
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -71,7 +86,6 @@ class Verdict:
 _CHANGES = frozenset({Kind.MOVE, Kind.ON_DEMAND, Kind.REPLICA, Kind.DROP_REPLICA})
 _REPLICA = frozenset({Kind.REPLICA, Kind.DROP_REPLICA})
 _URGENT = frozenset({Reason.LOST, Reason.RISK_AVERTED, Reason.REPLICA_LOST, Reason.SPOT_TOO_RISKY, Reason.NO_SPOT})
-WEEK = timedelta(days=7)
 
 
 def changes(decision: Decision) -> bool:
@@ -81,7 +95,7 @@ def changes(decision: Decision) -> bool:
 
 def judge(decision: Decision, standing: Standing, now: datetime) -> Verdict:
     """What is done about the decision, or which gate holds it."""
-    urgent = decision.reason in _URGENT
+    urgent = decision.reason in _URGENT or (decision.kind is Kind.ON_DEMAND and decision.reason is Reason.CROWDED)
     priority = Priority.URGENT if urgent else Priority.ORDINARY
     gate = _gate(decision, standing, now, urgent) if changes(decision) else Gate.NONE
     return Verdict(decision, gate, priority, ask_first=_ask_first(standing.policy, urgent))
@@ -109,10 +123,11 @@ def _gate(decision: Decision, standing: Standing, now: datetime, urgent: bool) -
 
 def _ordinary_gate(decision: Decision, standing: Standing, now: datetime) -> Gate:
     policy = standing.policy
-    if decision.gain_usd < policy.min_saving * decision.cost_now_usd:
+    spread = decision.reason is Reason.ON_DEMAND_SHARE  # the client asks for it, and knows that it costs
+    if not spread and decision.gain_usd < policy.min_saving * decision.cost_now_usd:
         return Gate.SAVES_TOO_LITTLE
     if not open_now(policy.windows, now):
         return Gate.WINDOW
-    if sum(now - WEEK < at <= now for at in standing.moved_at) >= policy.max_moves_per_week:
+    if standing.moves_used_up(now):
         return Gate.MOVES_USED_UP
     return Gate.NONE

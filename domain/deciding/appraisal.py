@@ -71,10 +71,10 @@ class Appraisal:
 
 
 def hazard(offer: Offer, tuning: Tuning) -> float:
-    """Losses per hour: by age, by the pool's own record of losses and of absence, by its region now."""
+    """Losses per hour: by age, by the pool's own record of losses and of absence, by its region now, by AWS's words."""
     record = offer.reliability
     own = math.pow(record.factor(tuning.prior_losses), tuning.own)
-    shared = math.exp(tuning.absence * (1 - record.availability) + tuning.tight * offer.tightness)
+    shared = math.exp(tuning.absence * (1 - record.availability) + tuning.tight * offer.tightness + offer.warning)
     return tuning.shape.rate(record.up_h) * own * shared
 
 

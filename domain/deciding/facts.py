@@ -56,6 +56,7 @@ class Offer:
     tightness: float = 0.0  # of capacity in its region, see reliability
     blocked: str = ""  # why it must not be entered now: cool-down, limits; empty: it may be
     zone: str = ""  # for limits per zone
+    warning: float = 0.0  # log of how many times the hazard AWS's own words make it: scores, rebalance; 0: none
 
 
 @dataclass(frozen=True, slots=True)

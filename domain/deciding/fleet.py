@@ -1,8 +1,9 @@
 """Decisions for a client's servers at once, within its limits on crowding.
 
 The market is appraised once for all servers with equal needs; each server is then decided by the same
-`decide`, with the pools that are full barred. Places are taken as they are decided, and given back by
-nobody: a server that leaves a pool is still there until its move is done.
+`decide`, with the pools that are full barred, and after it each replica by `decide_replica`. Places are
+taken as they are decided, and given back by nobody: a server that leaves a pool is still there until its
+move is done.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from domain.deciding.appraisal import Appraisal
 from domain.deciding.decision import Decision, Kind, Reason
-from domain.deciding.facts import Placement
+from domain.deciding.facts import Placement, ReplicaMode
 from domain.deciding.policy import decide
+from domain.deciding.replica import decide_replica
 from domain.deciding.tuning import Tuning
 
 
@@ -46,13 +48,30 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The rest of the fleet, that is not decided now: how many instances in each pool and zone, how many servers."""
+
+    pools: Mapping[str, int] = field(default_factory=dict)
+    zones: Mapping[str, int] = field(default_factory=dict)
+    servers: int = 0
+    on_demand: int = 0  # of the servers
+
+
+NOBODY = Others()
+
+
 def decide_fleet(
-    members: Sequence[Member], markets: Mapping[str, Appraisal], tuning: Tuning, limits: Limits = NO_LIMITS
+    members: Sequence[Member],
+    markets: Mapping[str, Appraisal],
+    tuning: Tuning,
+    limits: Limits = NO_LIMITS,
+    others: Others = NOBODY,
 ) -> dict[str, Decision]:
     """By server. Who has lost its pool goes first, then in the order given: the first has the first choice."""
-    places = _Places(members, markets, limits)
-    floor = math.ceil(limits.on_demand_share * len(members) - 1e-9)
-    on_demand = sum(_on_demand(one, markets) for one in members)
+    places = _Places(members, markets, limits, others)
+    floor = math.ceil(limits.on_demand_share * (len(members) + others.servers) - 1e-9)
+    on_demand = others.on_demand + sum(_on_demand(one, markets) for one in members)
     found: dict[str, Decision] = {}
     for one in sorted(members, key=lambda one: not _lost(one, markets)):
         decision = _decide(one, markets[one.market], tuning, places)
@@ -68,18 +87,46 @@ def decide_fleet(
     return found | _to_on_demand(members, markets, found, floor - on_demand)
 
 
+def decide_replicas(
+    members: Sequence[Member],
+    markets: Mapping[str, Appraisal],
+    moves: Mapping[str, Decision],
+    tuning: Tuning,
+    limits: Limits = NO_LIMITS,
+    others: Others = NOBODY,
+) -> dict[str, Decision]:
+    """By server, for those that have a replica or may want one. `moves`: what was decided for the servers."""
+    asked = [one for one in members if one.placed.replica or markets[one.market].needs.replica is not ReplicaMode.NONE]
+    if not asked:
+        return {}
+    places = _Places(members, markets, limits, others)
+    for decision in moves.values():
+        if decision.kind is Kind.MOVE:
+            places.take(decision.pool)
+    found: dict[str, Decision] = {}
+    for one in asked:
+        found[one.server] = decide_replica(one.placed, markets[one.market], tuning, places.full)
+        if found[one.server].kind is Kind.REPLICA:
+            places.take(found[one.server].pool)
+    return found
+
+
 class _Places:
     """How many instances are where, and which pools are full."""
 
-    def __init__(self, members: Iterable[Member], markets: Mapping[str, Appraisal], limits: Limits) -> None:
+    def __init__(
+        self, members: Iterable[Member], markets: Mapping[str, Appraisal], limits: Limits, others: Others
+    ) -> None:
         self._limits = limits
         self._zone = {pool: one.rated.zone for market in markets.values() for pool, one in market.by_pool.items()}
         self._in_zone: dict[str, list[str]] = defaultdict(list)
         for pool, zone in self._zone.items():
             self._in_zone[zone].append(pool)
-        self._count: Counter[str] = Counter()
-        self._zone_count: Counter[str] = Counter()
+        self._count: Counter[str] = Counter(others.pools)
+        self._zone_count: Counter[str] = Counter(others.zones)
         self.full: set[str] = set()
+        for pool, zone in self._zone.items():
+            self._close(pool, zone)
         for one in members:
             self.take(one.placed.pool)
             self.take(one.placed.replica)
@@ -90,6 +137,9 @@ class _Places:
             return
         self._count[pool] += 1
         self._zone_count[zone] += 1
+        self._close(pool, zone)
+
+    def _close(self, pool: str, zone: str) -> None:
         if 0 < self._limits.per_pool <= self._count[pool]:
             self.full.add(pool)
         if zone and 0 < self._limits.per_zone <= self._zone_count[zone]:

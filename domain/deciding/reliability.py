@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 AVAILABILITY_MEMORY_H = 24.0
 LOSSES_MEMORY_H = 168.0
@@ -100,6 +100,25 @@ def update(record: Reliability, at_h: float, up: bool) -> Reliability:
         seen_share=record.seen_share * day + (1 - day),
         losses=record.losses * week + lost,
         expected=record.expected * week + (SHAPE.expected(age, age + passed) if record.up else 0.0),
+    )
+
+
+def unwatched(record: Reliability, at_h: float) -> Reliability:
+    """The record at a later time of which nothing was seen: evidence fades, and none is added.
+
+    Raise OutOfOrder if that time is before the record's.
+    """
+    passed = at_h - record.at_h
+    if passed < 0:
+        raise OutOfOrder(f"asked for {at_h:.3f} h, but the record is of {record.at_h:.3f} h; sort by time")
+    day, week = math.exp(-passed / AVAILABILITY_MEMORY_H), math.exp(-passed / LOSSES_MEMORY_H)
+    return replace(
+        record,
+        at_h=at_h,
+        up_share=record.up_share * day,
+        seen_share=record.seen_share * day,
+        losses=record.losses * week,
+        expected=record.expected * week,
     )
 
 

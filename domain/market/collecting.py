@@ -7,7 +7,7 @@ said when a whole piece is in. Failure types: `domain.errors.Failure`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain.market.on_demand import LINUX
 
@@ -21,8 +21,16 @@ COLLECT_ON_DEMAND_WORKFLOW = "CollectOnDemandWorkflow"
 COLLECT_SCORES_WORKFLOW = "CollectScoresWorkflow"
 THIN_OUT_WORKFLOW = "ThinOutWorkflow"
 
+# A region whose collection ended longer ago is asked of EC2 itself: several turns of it were missed.
+STALE = timedelta(minutes=20)
+
 # Accounts that still have EC2-Classic see VPC prices under a name of their own.
 LINUX_PRODUCTS = (LINUX, f"{LINUX} (Amazon VPC)")
+
+
+def spot_collection(region: str) -> str:
+    """The name by which is kept how far a region's collection of spot prices has come."""
+    return f"spot/{region}/{LINUX}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from demo.loop_thread import LoopThread
 from stack import database
 from stack.settings import StackSettings
 from stack.up import Stack
+from tests.dbserver import given_server
 from tests.e2e.site import Site
 
 Say = Callable[[str], None]
@@ -71,6 +73,7 @@ def calm_site(tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say) -> 
 @contextmanager
 def _site(settings: StackSettings, seed: int, say: Say) -> Iterator[Site]:
     report = logging.getLogger(__name__).info
+    settings = replace(settings, database_server=given_server())
     with Stack(settings, report=report) as stack, LoopThread("observer") as loop:
         made = Site(stack, loop, seed, say)
         try:

@@ -16,6 +16,7 @@ from demo.waiting import until
 from stack import database
 from stack.settings import REPOSITORY, StackSettings
 from stack.up import Stack
+from tests.dbserver import given_server
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -74,7 +75,8 @@ def _lab(folder: Path, prices: Path) -> str:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Without a lab: nothing is asked of EC2 here."""
     var = tmp_path_factory.mktemp("start")
-    with Stack(StackSettings(var=var, parts=frozenset({"database", "temporal", "api", "worker"}))) as running:
+    parts = frozenset({"database", "temporal", "api", "worker"})
+    with Stack(StackSettings(var=var, database_server=given_server(), parts=parts)) as running:
         yield running
     database.clean(var)
 

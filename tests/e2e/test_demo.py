@@ -16,7 +16,9 @@ import pytest
 
 from demo.report import Invariants, OperationReport
 from stack import database
+from stack.database import Database
 from stack.settings import REPOSITORY
+from tests.dbserver import fresh_schema, given_server
 
 _LIMIT_S = 420  # the demo's own check is three minutes, on a machine that does nothing else
 
@@ -27,8 +29,19 @@ def var(tmp_path: Path) -> Iterator[Path]:
     database.clean(tmp_path / "demo")
 
 
+@pytest.fixture(autouse=True)
+def schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of the demo's own, where the suite was given a server."""
+    if not (server := given_server()):
+        yield
+        return
+    with fresh_schema(Database(server)) as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        yield
+
+
 def start(var: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("PRICES", "DATABASE_URL")}
+    environment = {name: value for name, value in os.environ.items() if name != "PRICES"}
     argv = [sys.executable, "-m", "demo", "--var", str(var), *arguments]
     output = (var.parent / "demo.out").open("w")
     return subprocess.Popen(

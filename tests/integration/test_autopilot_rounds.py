@@ -19,12 +19,30 @@ from activities.autopilot.activity import AutopilotActivities
 from api.autopilot import _WISH
 from db.commands import change_client
 from db.decisions import settle
-from db.models import DecisionRow, Event, Instance, Operation, PoolRow, Server
+from db.market.collections import mark_collected
+from db.market.reliability import append_pool_facts
+from db.models import (
+    DecisionRow,
+    Event,
+    ExperienceRow,
+    Instance,
+    Operation,
+    PoolFactRow,
+    PoolRow,
+    PriceCollection,
+    Server,
+)
+from db.prices import record_said
 from db.session import SessionFactory, in_transaction
 from domain.autopilot import contract
-from domain.autopilot.policy import AutoSwitch, Wish
+from domain.autopilot.policy import AutoSwitch, ReplicaWish, Wish
 from domain.autopilot.verdict import DecisionState
+from domain.market.collecting import spot_collection
+from domain.market.observed import Known as Checked
+from domain.market.observed import Said, Source
+from domain.market.pool_facts import FactKind, PoolFact
 from domain.operations import Accepted, OperationKind, OperationRequest
+from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
 from tests.dbserver import fresh
 from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud
@@ -138,7 +156,8 @@ def site(sessions: SessionFactory, client_id: str, clean: Cloud) -> Iterator[Sit
     yield Site(sessions, client_id, clean)
     with sessions.begin() as session:
         session.execute(update(Server).values(state="ended"))
-        session.execute(delete(PoolRow))
+        for table in (PoolRow, PoolFactRow, ExperienceRow, PriceCollection):
+            session.execute(delete(table))
 
 
 def test_a_server_that_nobody_released_is_decided_for_and_not_touched(site: Site) -> None:
@@ -318,6 +337,68 @@ def test_only_pools_the_server_can_run_in_are_looked_at(site: Site) -> None:
     assert [one["pool"] for one in decision.figures["candidates"]] == [ask.pool]
 
 
+def test_a_price_comes_from_the_records_and_from_ec2_only_where_they_have_none(site: Site) -> None:
+    server, now, pool = site.server(ON, instance_types=["m5.large"]), datetime.now(UTC), f"{A}/m5.large/spot"
+    with site.sessions.begin() as session:
+        record_said(session, [Said(REGION, A, "m5.large", now, "0.000123")], Source.EC2, Checked(now), now)
+        mark_collected(session, spot_collection(REGION), now)
+    site.cloud.post("/faults", action="DescribeSpotPriceHistory", kind="fail", code="UnauthorizedOperation", times=10)
+    [ask] = site.round().asks
+    assert ask.pool == pool
+    assert site.decisions(server)[0].figures["cost_then_usd_per_h"] < 0.01
+
+
+def test_what_was_lived_through_in_a_pool_sends_servers_elsewhere(site: Site) -> None:
+    first = site.server(ON, instance_types=["m5.large"])
+    [ask] = site.round().asks
+    losses = [
+        PoolFact(fresh("f"), REGION, Pool.parse(ask.pool), FactKind.LOST, datetime.now(UTC) - timedelta(hours=h))
+        for h in (2, 4, 6)
+    ]
+    in_transaction(site.sessions, lambda s: append_pool_facts(s, losses))
+    assert "the facts have changed" in site.reconsider(ask.decision_id).why, "the same facts, by the same path"
+    site.change(update(Server).where(Server.id == first).values(state="ended"))
+    second = site.server(ON, instance_types=["m5.large"])
+    site.round()
+    [decision] = site.decisions(second)
+    assert decision.to_pool != ask.pool
+    shown = {one["pool"]: one for one in decision.figures["candidates"]}
+    assert shown[ask.pool]["own_history"]
+    assert shown[ask.pool]["losses"] > 2
+
+
+def test_what_is_learnt_is_kept_for_the_next_round(site: Site) -> None:
+    site.server(ON)
+    site.round()
+    with site.sessions() as session:
+        [first] = session.scalars(select(ExperienceRow)).all()
+    site.round()
+    with site.sessions() as session:
+        [second] = session.scalars(select(ExperienceRow)).all()
+    assert (second.key, second.needs) == (first.key, first.needs)
+    assert second.at > first.at
+
+
+def test_a_replica_is_asked_for_and_dropped_by_the_wish_alone(site: Site) -> None:
+    always = Wish(replica=ReplicaWish.ALWAYS)
+    server = site.server(always)
+    [ask] = site.round().asks
+    assert (ask.kind, ask.priority, ask.keep_old_s) == (OperationKind.REPLICA_CREATE, 25, 0.0)
+    assert site.reconsider(ask.decision_id).holds
+    operation, replica, now = site.ask(ask), fresh("i"), datetime.now(UTC)
+    with site.sessions.begin() as session:
+        session.add(_operation(operation, server, site.client_id, "replica_create", "autopilot"))
+        session.add(
+            Instance(id=replica, server_id=server, client_id=site.client_id, state="running_replica", role="replica",
+                     pool=ask.pool, region=REGION, zone=A, operation_id=operation, created_at=now, updated_at=now)
+        )  # fmt: skip
+    assert site.round().asks == [], "it has its replica"
+    site.policy(server, Wish())
+    [drop] = site.round().asks
+    assert (drop.kind, drop.pool) == (OperationKind.REPLICA_DROP, "")
+    assert site.reconsider(drop.decision_id).holds
+
+
 def test_an_instance_that_ec2_does_not_know_is_nobodys_to_move(site: Site) -> None:
     server = site.server(ON)
     site.change(update(Instance).where(Instance.server_id == server).values(id="i-0123456789abcdef0"))
@@ -330,6 +411,21 @@ def test_a_region_whose_ec2_fails_is_skipped_with_the_reason(site: Site) -> None
     done = site.round()
     assert done.servers == 0
     assert list(done.skipped) == [REGION]
+
+
+def _operation(operation: str, server: str, client: str, kind: str, by: str) -> Operation:
+    now = datetime.now(UTC)
+    return Operation(
+        id=operation,
+        server_id=server,
+        client_id=client,
+        kind=kind,
+        priority=25,
+        status="committed",
+        requested_by=by,
+        requested_at=now,
+        finished_at=now,
+    )
 
 
 def _rest(site: Site, pool: str) -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
-from domain.autopilot.evaluation import Case, Judged, Room, evaluate, figures
+from domain.autopilot.evaluation import Case, Evaluation, Judged, Room, Where
+from domain.autopilot.evaluation import evaluate as evaluate_all
+from domain.autopilot.figures import figures
 from domain.autopilot.limits import FleetLimits
 from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
+from domain.autopilot.supply import Known, Supply
 from domain.autopilot.verdict import Gate, Standing
-from domain.deciding.decision import Kind
-from domain.deciding.facts import Needs, Offer, Placement
+from domain.deciding.decision import Kind, Reason
+from domain.deciding.experience import Experience
+from domain.deciding.facts import Needs, Offer, Placement, ReplicaMode
+from domain.deciding.fleet import Others
 from domain.deciding.pricing import PriceRecord
 from domain.deciding.reliability import first_seen
+from domain.market.on_demand import LINUX
+from domain.operations import Priority
 
 NOW, AT_H = datetime(2026, 11, 23, 12, 0, tzinfo=UTC), 1000.0
 A, B, C = (f"us-east-1{zone}/m5.large/spot" for zone in "abc")
@@ -23,7 +32,8 @@ PLENTY = Room(1_000)
 
 
 def offer(pool: str, usd: float, blocked: str = "") -> Offer:
-    return Offer(pool, PriceRecord(AT_H, usd), first_seen(AT_H, True, 0.0002), blocked=blocked)
+    record = first_seen(AT_H, True, 0.0002)
+    return Offer(pool, PriceRecord(AT_H, usd), record, blocked=blocked, zone=pool.split("/")[0])
 
 
 MARKET = {A: offer(A, 0.03), B: offer(B, 0.05), C: offer(C, 0.06)}
@@ -34,12 +44,27 @@ def case(number: int, pool: str = HOME, client: str = "cli", policy: AutopilotPo
     return Case(f"srv-{number:05d}", client, placed, NEEDS, frozenset(MARKET), Standing(policy))
 
 
+def evaluated(
+    cases: Sequence[Case],
+    market: Mapping[str, Offer],
+    room: Room = PLENTY,
+    experience: Mapping[str, Experience] | None = None,
+    **supply: Any,
+) -> Evaluation:
+    everywhere: dict[Where, Supply] = {("", LINUX): Supply(market, **supply)}
+    return evaluate_all(cases, everywhere, AT_H, NOW, room, experience)
+
+
+def evaluate(cases: Sequence[Case], market: Mapping[str, Offer], room: Room = PLENTY) -> list[Judged]:
+    return evaluated(cases, market, room).judged
+
+
 def gates(judged: list[Judged]) -> list[Gate]:
     return [one.verdict.gate for one in judged]
 
 
 def test_everybody_goes_where_it_is_cheapest() -> None:
-    judged = evaluate([case(1), case(2, B), case(3, A)], MARKET, AT_H, NOW, PLENTY)
+    judged = evaluate([case(1), case(2, B), case(3, A)], MARKET)
     assert [(one.verdict.decision.kind, one.verdict.decision.pool) for one in judged] == [
         (Kind.MOVE, A),
         (Kind.MOVE, A),
@@ -49,14 +74,14 @@ def test_everybody_goes_where_it_is_cheapest() -> None:
 
 def test_a_blocked_pool_is_not_entered_and_not_left_for_being_blocked() -> None:
     market = MARKET | {A: offer(A, 0.03, blocked="cool-down")}
-    [fresh, there] = evaluate([case(1), case(2, A)], market, AT_H, NOW, PLENTY)
+    [fresh, there] = evaluate([case(1), case(2, A)], market)
     assert fresh.verdict.decision.pool == B
     assert there.verdict.decision.kind is Kind.STAY
 
 
 def test_a_pool_that_the_policy_no_longer_allows_is_no_loss() -> None:
     outside = replace(case(1, C), pools=frozenset({A, B}))
-    [one] = evaluate([outside], MARKET, AT_H, NOW, PLENTY)
+    [one] = evaluate([outside], MARKET)
     assert one.verdict.decision.kind is Kind.MOVE
     assert one.verdict.decision.pool == A
 
@@ -64,40 +89,134 @@ def test_a_pool_that_the_policy_no_longer_allows_is_no_loss() -> None:
 def test_only_as_many_move_as_there_is_room_for_and_the_most_saving_first() -> None:
     dear = replace(NEEDS, on_demand_usd=0.5)
     cases = [case(1), replace(case(2), needs=dear), case(3)]
-    judged = evaluate(cases, MARKET, AT_H, NOW, Room(2, under_way={"other": 1}))
+    judged = evaluate(cases, MARKET, Room(2, under_way={"other": 1}))
     assert gates(judged) == [Gate.FLEET_LIMIT, Gate.NONE, Gate.FLEET_LIMIT]
 
 
 def test_a_clients_own_limit_holds_for_it_alone() -> None:
     room = Room(100, {"small": FleetLimits(moves_at_once=1)})
-    judged = evaluate([case(1, client="small"), case(2, client="small"), case(3)], MARKET, AT_H, NOW, room)
+    judged = evaluate([case(1, client="small"), case(2, client="small"), case(3)], MARKET, room)
     assert sorted(gates(judged)) == [Gate.NONE, Gate.NONE, Gate.FLEET_LIMIT]
     assert judged[2].verdict.acts
 
 
+def targets(judged: list[Judged]) -> list[str]:
+    return [one.verdict.decision.pool for one in judged if one.verdict.acts]
+
+
 def test_a_fleet_does_not_crowd_into_one_pool_or_zone() -> None:
     cases = [case(number) for number in range(10)]
-    half = evaluate(cases, MARKET, AT_H, NOW, Room(100, {"cli": FleetLimits(most_per_pool=0.5)}))
-    assert gates(half).count(Gate.NONE) == 5
-    assert gates(half).count(Gate.CROWDED) == 5
-    zone = evaluate(cases, MARKET, AT_H, NOW, Room(100, {"cli": FleetLimits(most_per_zone=0.3)}))
-    assert gates(zone).count(Gate.NONE) == 3
+    half = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(most_per_pool=0.5)}))
+    assert targets(half) == [A] * 5 + [B] * 5
+    zone = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(most_per_zone=0.3)}))
+    assert targets(zone) == [A] * 3 + [B] * 3 + [C] * 3
+    assert zone[-1].verdict.decision.reason is Reason.CROWDED
+
+
+def test_who_is_not_moved_has_its_place_all_the_same() -> None:
+    off = AutopilotPolicy()
+    cases = [case(number, A, policy=off) for number in range(4)] + [case(number) for number in range(4, 8)]
+    judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(most_per_pool=0.5)}))
+    assert targets(judged) == [B] * 4, "four of eight are in the cheapest already"
+    elsewhere = Room(100, {"cli": FleetLimits(most_per_pool=0.5)}, others={"cli": Others({A: 1}, {}, servers=1)})
+    assert targets(evaluate([case(1)], MARKET, elsewhere)) == [B], "the rest of the fleet is not among the cases"
 
 
 def test_a_share_stays_on_demand_if_asked() -> None:
     cases = [case(number) for number in range(10)]
-    judged = evaluate(cases, MARKET, AT_H, NOW, Room(100, {"cli": FleetLimits(least_on_demand=0.4)}))
-    assert gates(judged).count(Gate.NONE) == 6
+    judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(least_on_demand=0.4)}))
+    assert len(targets(judged)) == 6
+    assert {one.verdict.decision.reason for one in judged[6:]} == {Reason.ON_DEMAND_SHARE}
+
+
+def test_a_share_that_is_missing_is_brought_back_although_it_costs() -> None:
+    cases = [case(number, A) for number in range(4)]
+    judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(least_on_demand=0.5)}))
+    assert targets(judged) == [HOME, HOME]
+
+
+# --- replicas
+
+
+def replicated(number: int, mode: ReplicaMode, replica: str = "", **more: Any) -> Case:
+    one = case(number, A, **more)
+    placed, needs = replace(one.placed, replica=replica), replace(NEEDS, replica=mode)
+    return replace(one, placed=placed, needs=needs, replica_ours=True)
+
+
+def test_a_replica_is_made_beside_a_server_that_is_not_moved_also_where_nothing_may_be() -> None:
+    [one] = evaluate([replicated(1, ReplicaMode.ALWAYS, policy=AutopilotPolicy())], MARKET)
+    decision = one.verdict.decision
+    assert (decision.kind, decision.pool, decision.reason) == (Kind.REPLICA, B, Reason.ALWAYS_REPLICA)
+    assert one.verdict.acts
+    assert one.verdict.priority is Priority.ORDINARY
+
+
+def test_a_server_that_moves_does_that_before_it_gets_a_replica() -> None:
+    on_demand = replace(replicated(1, ReplicaMode.ALWAYS), placed=Placement(HOME, AT_H - 100))
+    [one] = evaluate([on_demand], MARKET)
+    assert one.verdict.decision.kind is Kind.MOVE
+
+
+def test_a_replica_is_made_on_risk_at_once_and_dropped_when_the_risk_has_passed() -> None:
+    young = replace(MARKET[A], reliability=first_seen(AT_H, True))
+    # Nothing else is open: the server stays, and only a replica on demand can avert the outage.
+    risky = {A: young, B: replace(MARKET[B], blocked="cool-down"), C: replace(MARKET[C], blocked="cool-down")}
+    dear = replace(NEEDS, outage_usd_per_h=50.0, replica=ReplicaMode.ON_RISK)
+    [made] = evaluate([replace(replicated(1, ReplicaMode.ON_RISK), needs=dear)], risky)
+    assert (made.verdict.decision.kind, made.verdict.decision.reason) == (Kind.REPLICA, Reason.RISK_AVERTED)
+    assert made.verdict.priority is Priority.URGENT
+    [dropped] = evaluate([replicated(1, ReplicaMode.ON_RISK, replica=B)], MARKET)
+    assert (dropped.verdict.decision.kind, dropped.verdict.decision.reason) == (Kind.DROP_REPLICA, Reason.RISK_PASSED)
+
+
+def test_a_replica_that_somebody_else_wanted_is_not_dropped() -> None:
+    own = replicated(1, ReplicaMode.NONE, replica=B)
+    [ours, theirs] = evaluate([own, replace(own, server_id="srv-2", replica_ours=False)], MARKET)
+    assert ours.verdict.decision.kind is Kind.DROP_REPLICA
+    assert theirs.verdict.decision.kind is Kind.STAY
+
+
+def test_replicas_count_against_the_limits() -> None:
+    cases = [replicated(number, ReplicaMode.ALWAYS, policy=AutopilotPolicy()) for number in range(4)]
+    judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(most_per_pool=0.5)}))
+    assert targets(judged) == [B, B, C, C]
+
+
+# --- what is learnt
+
+
+def test_a_loss_where_we_run_makes_the_next_pass_more_cautious() -> None:
+    cases, known = [case(1)], Known(watched=frozenset({A, B}))
+    first = evaluated(cases, MARKET, known=known)
+    [(key, (_, before))] = first.learnt.items()
+    assert set(before.held) == {A, B}, "in C nobody would see a loss"
+    calm = evaluated(cases, MARKET, experience={key: before}, known=known)
+    lost = evaluated(cases, MARKET, experience={key: before}, known=known, down=frozenset({A}))
+    assert lost.learnt[key][1].losses == 1
+    assert _risk(lost, B) > _risk(calm, B)
+
+
+def test_what_nobody_looked_at_is_not_learnt_from() -> None:
+    cases, known = [case(1)], Known(watched=frozenset({A}))
+    [(key, _)] = evaluated(cases, MARKET).learnt.items()
+    long_ago = Experience(AT_H - 10, held={A: 0.5})
+    after = evaluated(cases, MARKET, experience={key: long_ago}, known=known).learnt[key][1]
+    assert (after.losses, after.expected) == (0, 0)
+
+
+def _risk(found: Evaluation, pool: str) -> float:
+    return found.judged[0].market.by_pool[pool].risk_usd
 
 
 def test_what_waits_for_approval_takes_no_room() -> None:
     propose = AutopilotPolicy(auto_switch=AutoSwitch.PROPOSE)
-    judged = evaluate([case(1, policy=propose), case(2)], MARKET, AT_H, NOW, Room(1))
+    judged = evaluate([case(1, policy=propose), case(2)], MARKET, Room(1))
     assert gates(judged) == [Gate.NONE, Gate.NONE]
 
 
 def test_the_figures_show_what_the_decision_was_made_on() -> None:
-    [one] = evaluate([case(1)], MARKET, AT_H, NOW, PLENTY)
+    [one] = evaluate([case(1)], MARKET)
     shown = figures(one)
     assert shown["gain_usd_per_h"] == round(shown["cost_now_usd_per_h"] - shown["cost_then_usd_per_h"], 6)
     assert [candidate["pool"] for candidate in shown["candidates"]] == [A, B, C]
@@ -107,7 +226,7 @@ def test_the_figures_show_what_the_decision_was_made_on() -> None:
 def test_a_decision_is_a_function_of_its_facts() -> None:
     cases = [case(number, pool) for number, pool in enumerate((HOME, A, B, C) * 5)]
     room = Room(7, {"cli": FleetLimits(most_per_pool=0.4)})
-    once = evaluate(cases, MARKET, AT_H, NOW, room)
-    shuffled = evaluate(cases[::-1], dict(reversed(MARKET.items())), AT_H, NOW, room)
+    once = evaluate(cases, MARKET, room)
+    shuffled = evaluate(cases[::-1], dict(reversed(MARKET.items())), room)
     assert [figures(one) for one in once] == [figures(one) for one in shuffled[::-1]]
     assert gates(once) == gates(shuffled[::-1])

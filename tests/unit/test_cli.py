@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from cli import main
 from cli.client import Api, ApiProblem, in_words
 from cli.follow import Event, follow, parse
+from tests.markets import folder
 
 Answer = Callable[[httpx.Request], httpx.Response]
 PROBLEM = {
@@ -217,3 +219,18 @@ def test_a_decision_is_shown_with_its_figures_and_approved(spot: Callable[..., t
     assert "cheaper" in output
     assert "0.0262" in output
     assert "op-1" in spot(answer, "autopilot", "approve", "dec-1")[1]
+
+
+def test_a_folder_is_replayed_here_and_what_is_wrong_with_it_is_said(
+    spot: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("a folder needs no API")
+
+    code, said = spot(nobody, "backtest", str(tmp_path))
+    assert code == 1
+    assert "has neither traces_series.csv nor prices_*.csv" in said
+    out = tmp_path / "report.json"
+    code, said = spot(nobody, "backtest", str(folder(tmp_path / "data")), "--quick", "--out", str(out))
+    assert code == 0
+    assert json.loads(out.read_text())["targets"]

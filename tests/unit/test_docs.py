@@ -179,8 +179,9 @@ def _misused(command: Any, words: list[str]) -> Iterator[str]:
             if not options[word].is_flag:
                 next(rest, None)
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    if words and given != len(arguments):
-        yield f"{given} arguments, not {len(arguments)}"
+    least = sum(param.required for param in arguments)
+    if words and not least <= given <= len(arguments):
+        yield f"{given} arguments, not {least} to {len(arguments)}"
     missing = {p.name for p in command.params if p.required and p.param_type_name == "option"} - taken
     if words and missing:
         yield f"lacks {', '.join(sorted(missing))}"

@@ -1,0 +1,87 @@
+"""Each pool's price as the decision policy knows it: now, and how far it usually changes. From the canonical series."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.market.collections import collected_until
+from db.models import PriceCanonical, PriceSeries
+from domain.deciding.pricing import PriceRecord, reprice
+from domain.market.collecting import STALE, spot_collection
+from domain.market.consolidated import HOLD
+from domain.market.observed import PoolKey
+
+MEMORY = timedelta(days=42)  # three times what a change is remembered
+_AT_ONCE = 400  # see db.market.reading
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """`current`: the region is collected, and the price was said of late; else EC2 has to be asked."""
+
+    price: PriceRecord
+    current: bool
+
+
+class PriceRecords:
+    """Reads a region's records; of the series that have not changed since, the work is done once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, PriceRecord]] = {}  # series -> its version and what that came to
+        self._lock = threading.Lock()
+
+    def of(self, session: Session, region: str, now: datetime) -> dict[PoolKey, Recorded]:
+        """(zone, type) -> the record, of every pool of the region that was ever priced."""
+        until = collected_until(session, spot_collection(region))
+        collected = until is not None and until >= now - STALE
+        query = select(
+            PriceSeries.id, PriceSeries.version, PriceSeries.zone, PriceSeries.instance_type, PriceSeries.tail_last_at
+        ).where(PriceSeries.region == region, PriceSeries.tail_at.is_not(None))
+        rows = session.execute(query).all()
+        with self._lock:
+            self._read(session, [(row.id, row.version) for row in rows], now)
+            return {
+                (row.zone, row.instance_type): Recorded(
+                    self._known[row.id][1],
+                    collected and row.tail_last_at is not None and now - row.tail_last_at <= HOLD,
+                )
+                for row in rows
+                if row.id in self._known
+            }
+
+    def _read(self, session: Session, wanted: Iterable[tuple[int, int]], now: datetime) -> None:
+        versions = {number: version for number, version in wanted if self._known.get(number, (-1,))[0] != version}
+        numbers = sorted(versions)
+        for first in range(0, len(numbers), _AT_ONCE):
+            some = numbers[first : first + _AT_ONCE]
+            found = _records(session, some, now - MEMORY)
+            self._known |= {number: (versions[number], record) for number, record in found.items()}
+
+
+def _records(session: Session, numbers: Sequence[int], since: datetime) -> dict[int, PriceRecord]:
+    """Of each series, its steps since then; of one that has none, the step in force."""
+    row = PriceCanonical
+    query = select(row.series_id, row.from_at, row.usd_per_hour).where(row.series_id.in_(numbers))
+    steps = session.execute(query.where(row.from_at >= since).order_by(row.series_id, row.from_at)).all()
+    by_series = groupby(steps, key=lambda step: step[0])
+    found = {number: _folded([(at, float(usd)) for _, at, usd in some]) for number, some in by_series}
+    for number in set(numbers) - set(found):
+        last = select(row.from_at, row.usd_per_hour).where(row.series_id == number).order_by(row.from_at.desc())
+        if (step := session.execute(last.limit(1)).first()) is not None:
+            found[number] = _folded([(step[0], float(step[1]))])
+    return found
+
+
+def _folded(steps: Sequence[tuple[datetime, float]]) -> PriceRecord:
+    first_at, first_usd = steps[0]
+    record = PriceRecord(first_at.timestamp() / 3600, first_usd)
+    for at, usd in steps[1:]:
+        record = reprice(record, at.timestamp() / 3600, usd)
+    return record

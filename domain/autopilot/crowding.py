@@ -1,0 +1,41 @@
+"""A client's limits as the fleet's decisions want them: numbers of instances, and who is where."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from domain.autopilot.limits import FleetLimits
+from domain.deciding.facts import Placement
+from domain.deciding.fleet import NO_LIMITS, Limits, Others
+from domain.pools import Pool
+
+
+def places(limits: FleetLimits, servers: int) -> Limits:
+    """Parts of so many servers as numbers; a fleet too small to be spread keeps one place in every pool."""
+    if (limits.most_per_pool, limits.most_per_zone, limits.least_on_demand) == (1.0, 1.0, 0.0):
+        return NO_LIMITS
+    return Limits(
+        per_pool=_places(limits.most_per_pool, servers),
+        per_zone=_places(limits.most_per_zone, servers),
+        on_demand_share=limits.least_on_demand,
+    )
+
+
+def rest_of(others: Others, placed: Iterable[Placement]) -> Others:
+    """The others and these: who is not decided within limits still has its place."""
+    pools, zones = Counter(others.pools), Counter(others.zones)
+    servers, on_demand = others.servers, others.on_demand
+    for one in placed:
+        servers += 1
+        on_demand += not Pool.parse(one.pool).spot
+        for pool in (Pool.parse(name) for name in (one.pool, one.replica) if name):
+            if pool.spot:
+                pools[str(pool)] += 1
+                zones[pool.zone] += 1
+    return Others(pools, zones, servers, on_demand)
+
+
+def _places(part: float, servers: int) -> int:
+    return max(1, math.floor(part * servers + 1e-9)) if part < 1 else 0

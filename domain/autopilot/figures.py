@@ -1,0 +1,70 @@
+"""What a decision was made on, and what it came to: for its record, and for whoever asks. USD and hours; JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from domain.autopilot.evaluation import Judged
+from domain.deciding.appraisal import Figures
+from domain.pools import Pool
+
+SHOWN = 5  # candidates whose figures are kept with a decision
+
+
+def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
+    """`candidates`: how many of the best other pools are shown."""
+    decision, needs, placed = one.verdict.decision, one.case.needs, one.case.placed
+    best = [found for found in one.market.ranked[: candidates + 1] if found.pool != placed.pool]
+    return {
+        "cost_now_usd_per_h": _number(decision.cost_now_usd),
+        "cost_then_usd_per_h": _number(decision.cost_then_usd),
+        "gain_usd_per_h": _number(decision.gain_usd),
+        "move_usd": _number(decision.move_usd),
+        "payback_h": _number(decision.payback_h),
+        "on_demand_usd_per_h": _number(needs.on_demand_usd),
+        "outage_usd_per_h": _number(needs.outage_usd_per_h),
+        "loss_usd": _number(needs.loss_usd),
+        "since_h": _number(one.market.at_h - placed.since_h),
+        "here": shown(one, placed.pool),
+        "replica": shown(one, placed.replica) if placed.replica else None,
+        "candidates": [shown(one, found.pool) for found in best[:candidates]],
+    }
+
+
+def shown(one: Judged, pool: str) -> dict[str, Any]:
+    """One pool as the decision saw it."""
+    found = one.market.by_pool.get(pool)
+    return {"pool": pool} if found is None else {"pool": pool} | _priced(found) | _inputs(one, pool)
+
+
+def _priced(found: Figures) -> dict[str, Any]:
+    return {
+        "usd_per_h": _number(found.price_usd),
+        "losses_per_h": _number(found.hazard_per_h),
+        "risk_usd_per_h": _number(found.risk_usd),
+        "cost_usd_per_h": _number(found.cost_usd),
+        "up_h": _number(found.rated.up_h),
+        "up": found.up,
+        "blocked": found.blocked,
+    }
+
+
+def _inputs(one: Judged, pool: str) -> dict[str, Any]:
+    """What of our own history and of AWS's words went into the risk."""
+    offer, known, place = one.supply.offers[pool], one.supply.known, Pool.parse(pool)
+    score = known.scores.get((place.zone, place.instance_type))
+    return {
+        "own_history": pool in known.lived,
+        "losses": _number(offer.reliability.losses),
+        "availability": _number(offer.reliability.availability),
+        "tightness": _number(offer.tightness),
+        "advisor_band": known.bands.get(place.instance_type),
+        "placement_score": score.score if score else None,
+        "score_fallen": score.fallen if score else None,
+        "rebalance_h_ago": _number(known.rebalanced[pool]) if pool in known.rebalanced else None,
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

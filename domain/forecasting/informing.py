@@ -1,0 +1,39 @@
+"""The one place where forecasts meet the policy: offers in, rated offers out, and whose word they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from domain.deciding.appraisal import Rated, rate
+from domain.deciding.facts import Offer
+from domain.deciding.tuning import Tuning
+from domain.forecasting.forecaster import Forecast, Forecaster, ForecastFailed, sound
+
+
+@dataclass(frozen=True, slots=True)
+class Informed:
+    """`model`: whose forecasts were asked for, empty for none; `fell_back`: why the built-in reckoning is used."""
+
+    rated: Sequence[Rated]
+    model: str = ""
+    fell_back: str = ""
+
+
+def rate_informed(offers: Iterable[Offer], tuning: Tuning, forecaster: Forecaster | None = None) -> Informed:
+    """The offers rated by the forecaster, or by the built-in reckoning where there is none or it fails."""
+    seen = list(offers)
+    rated = rate(seen, tuning)
+    if forecaster is None:
+        return Informed(rated)
+    try:
+        forecasts = sound(forecaster.forecast(seen), len(seen)) if seen else []
+    except ForecastFailed as why:
+        return Informed(rated, forecaster.name, str(why))
+    return Informed([_by(one, forecast) for one, forecast in zip(rated, forecasts, strict=True)], forecaster.name)
+
+
+def _by(one: Rated, forecast: Forecast) -> Rated:
+    if not one.up:
+        return one
+    return replace(one, hazard_per_h=forecast.losses_per_h, price_usd=one.price_usd * forecast.price_ratio)
