@@ -27,6 +27,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.autopilot.activity import AutopilotActivities
+from activities.backtests.activity import BacktestActivities
 from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
@@ -44,6 +45,7 @@ from activities.webhooks.sending import Sender
 from db.sealing import Sealer
 from db.session import make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
+from domain.market.collecting import ThinOut
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
 from workflows.registry import WORKFLOWS
 
@@ -66,11 +68,12 @@ class WorkerSettings:
     autopilot_every_s: float  # 0: no schedule; a pass is made only when asked for
     autopilot_moves: int  # of the autopilot under way at once
     prices_every_s: float  # 0: prices are collected only when asked for
+    keep_prices: ThinOut  # how long each tier of them
     savings_every_s: float  # 0: nothing is accrued
     webhooks_every_s: float  # 0: no event is told
     webhooks_private: bool  # messages may go to private addresses, and by http
     signing_key: str = field(repr=False)  # opens the secrets of webhooks; empty: no event is told
-    events_days: float
+    events_days: float  # that events and the log of deliveries are kept
     log_level: str
 
     @classmethod
@@ -92,6 +95,7 @@ class WorkerSettings:
             autopilot_every_s=float(env.get("SPOT_AUTOPILOT_EVERY_S", "60")),
             autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
             prices_every_s=float(env.get("SPOT_PRICES_EVERY_S", "300")),
+            keep_prices=_keep_prices(env.get("SPOT_KEEP_PRICES", "14/90/400")),
             savings_every_s=float(env.get("SPOT_SAVINGS_EVERY_S", "900")),
             webhooks_every_s=float(env.get("SPOT_WEBHOOKS_EVERY_S", "10")),
             webhooks_private=env.get("SPOT_WEBHOOKS_PRIVATE", "").lower() in {"1", "true", "yes"},
@@ -99,6 +103,13 @@ class WorkerSettings:
             events_days=float(env.get("SPOT_EVENTS_DAYS", "90")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
+
+
+def _keep_prices(text: str) -> ThinOut:
+    try:
+        return ThinOut.read(text)
+    except ValueError as error:
+        raise SystemExit(f"worker: SPOT_KEEP_PRICES is {error}") from None
 
 
 async def connect(settings: WorkerSettings, stop: asyncio.Event) -> Client:
@@ -177,6 +188,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
     activities += SavingsActivities(sessions).all
+    activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
@@ -222,7 +234,8 @@ async def _schedules(client: Client, settings: WorkerSettings) -> None:
 def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     wanted = [_autopilot(settings)] if settings.autopilot_every_s else []
     if settings.prices_every_s:
-        wanted += market_schedules.schedules(settings.regions, timedelta(seconds=settings.prices_every_s))
+        every = timedelta(seconds=settings.prices_every_s)
+        wanted += market_schedules.schedules(settings.regions, every, settings.keep_prices)
     if settings.savings_every_s:
         every, keep = timedelta(seconds=settings.savings_every_s), timedelta(days=settings.events_days)
         wanted += savings_schedules.schedules(every, keep)

@@ -1,4 +1,4 @@
-"""The control plane's API as the agent sees it: register, heartbeat, notice.
+"""The control plane's API as the agent sees it: register, heartbeat, notice, prices.
 
 ControlPlaneError
     Unreachable     no answer, or 5xx, or 429          -> try again; the rescue goes on without it
@@ -7,7 +7,7 @@ ControlPlaneError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -88,6 +88,9 @@ class ControlPlane:
             "deadline": notice.deadline.isoformat() if notice.deadline else None,
         }
         self._post("/api/agents/notice", token, body, "the notice")
+
+    def prices(self, prices: Sequence[Mapping[str, object]], token: str) -> None:
+        self._post("/api/agents/prices", token, {"prices": list(prices)}, "the prices")
 
     def _post(self, path: str, token: str, body: Mapping[str, object], what: str) -> httpx.Response:
         try:

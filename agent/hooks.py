@@ -18,6 +18,7 @@ from domain.host import HookRun
 log = logging.getLogger(__name__)
 
 START, STOP, HEALTH, WARM_UP = "start", "stop", "health", "warm-up"
+PRICES = "prices"  # no part of an operation: see agent.prices
 NAMES = (START, STOP, HEALTH, WARM_UP)
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 0.5
 ONE_HEALTH_CHECK_S = 10.0
@@ -30,13 +31,20 @@ class Hooks:
     def present(self) -> list[str]:
         return [name for name in NAMES if (self._folder / name).exists()]
 
-    def run(self, name: str, operation_id: str, turn: Turn) -> HookRun | None:
-        """One run within the turn; None when there is no such hook."""
+    def path(self, name: str) -> Path | None:
+        """Where the hook is; None when there is no such hook. HostError for one that cannot be run."""
         path = self._folder / name
         if not path.exists():
             return None
         if path.is_dir() or not os.access(path, os.X_OK):
             raise HostError(f"the hook {path} is not executable: chmod +x {path}, or remove it")
+        return path
+
+    def run(self, name: str, operation_id: str, turn: Turn) -> HookRun | None:
+        """One run within the turn; None when there is no such hook."""
+        path = self.path(name)
+        if path is None:
+            return None
         outcome = run([str(path)], turn, {"SPOT_OPERATION_ID": operation_id})
         _log(name, operation_id, outcome)
         return HookRun(name, outcome.exit_code, outcome.ms, outcome.output)

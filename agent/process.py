@@ -5,6 +5,7 @@ imds-watch       notices from AWS
 registrar        a valid instance token
 heartbeats       to the control plane
 notices          to the control plane
+prices           to the control plane, where its owner has a hook for them
 host-*           blocking work of activities
 """
 
@@ -19,6 +20,7 @@ from agent.host import Host
 from agent.imds import Identity, learn_identity
 from agent.logs import LineFormatter
 from agent.notices import NoticeBoard
+from agent.prices import PriceSender
 from agent.registrar import Registrar
 from agent.reports import HeartbeatSender, NoticeSender
 from agent.settings import Settings
@@ -68,6 +70,7 @@ class Agent:
         )
         NoticeSender(self.board, ControlPlane(url), registrar, self.stopped).start()
         HeartbeatSender(identity.instance_id, ControlPlane(url), registrar, self.stopped).start()
+        PriceSender(Hooks(self.settings.hooks_dir), ControlPlane(url), registrar, self.stopped).start()
         registrar.start()
 
     def _accepted(self, registration: Registration) -> None:

@@ -24,6 +24,7 @@ from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.refusals import RETRY_AFTER, problem_of
 from api.routes import (
     agents,
+    backtests,
     clients,
     decisions,
     events,
@@ -54,6 +55,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     decisions.router,
     savings.router,
     webhooks.router,
+    backtests.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,

@@ -92,4 +92,6 @@ def _hold_for_all(session: Session, client_id: str, wish: Wish) -> None:
 
 
 def _check(policy: ServerPolicy, client: Wish) -> None:
+    if why := policy.contradiction():
+        raise Contradiction(why)
     check(resolve(policy.autopilot, client), keeps_replica=policy.retire is Retire.KEEP_REPLICA)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import Priority as TaskPriority
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -38,6 +38,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain import operations as contract
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot import contract as autopilot
+from domain.backtesting import contract as backtesting
 from domain.host import Notice
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, new_id, server_workflow_id
 from domain.operations import Accepted, OperationRequest, Priority, ServerInput, ServerView
@@ -177,6 +178,37 @@ class Operations:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             return evaluated
+
+    async def candidates(self, look: autopilot.Look) -> autopilot.Looked:
+        """What the autopilot sees for one server now."""
+        async with self._call("look at a server's candidates", PLAN_TIMEOUT_S) as client:
+            looked: autopilot.Looked = await client.execute_workflow(
+                autopilot.CANDIDATES_WORKFLOW,
+                look,
+                id=f"candidates/{look.server_id}/{new_id('look')}",
+                task_queue=CONTROL_QUEUE,
+                result_type=autopilot.Looked,
+                execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
+            )
+            return looked
+
+    async def start_backtest(self, backtest_id: str, client_id: str) -> None:
+        """The same again while it runs, or after it has ended, is the one that there is."""
+        async with self._call("start a backtest", ACCEPT_TIMEOUT_S) as client:
+            with suppress(WorkflowAlreadyStartedError):
+                await client.start_workflow(
+                    backtesting.BACKTEST_WORKFLOW,
+                    backtesting.RunBacktest(backtest_id),
+                    id=backtesting.backtest_workflow_id(backtest_id),
+                    task_queue=CONTROL_QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    priority=TaskPriority(priority_key=Priority.UPKEEP.temporal_key, fairness_key=client_id),
+                )
+
+    async def cancel_backtest(self, backtest_id: str) -> None:
+        async with self._call("cancel a backtest", ACCEPT_TIMEOUT_S) as client:
+            await client.get_workflow_handle(backtesting.backtest_workflow_id(backtest_id)).cancel()
 
     async def check(self) -> None:
         """Raise TemporalUnreachable unless Temporal answers within CHECK_TIMEOUT_S."""

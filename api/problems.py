@@ -51,6 +51,7 @@ PERMISSION_MISSING = ProblemKind("aws-permission-missing", 422, "AWS denies a pe
 POOL_REFUSED = ProblemKind("pool-refused", 422, "The pool cannot be used")
 SAME_POOL = ProblemKind("same-pool", 422, "The server is in that pool")
 CONTRADICTION = ProblemKind("policy-contradiction", 422, "The policy contradicts itself")
+NO_DATA = ProblemKind("no-data", 422, "Nothing was observed in that time")
 REFUSED = ProblemKind("refused", 422, "The request cannot be carried out safely")
 CONFIRM = ProblemKind("confirmation-needed", 422, "Say that you mean it")
 INTERNAL = ProblemKind("internal", 500, "Something failed on our side")

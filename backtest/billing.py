@@ -10,17 +10,6 @@ from backtest.market import ON_DEMAND, Market, Window
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Hours: `overlap_h` is paid twice in a planned move; `outage_h` lasts the outage of a loss."""
-
-    overlap_h: float = 0.2
-    outage_h: float = 0.2 - 2 / 60  # the notice comes two minutes before
-
-
-RULES = Rules()
-
-
-@dataclass(frozen=True)
 class Bill:
     """One run, or several: USD, hours, and how often what happened."""
 
@@ -62,13 +51,13 @@ def bill(market: Market, window: Window, choices: Sequence[int], came_from: int 
         if pool != before:
             if market.is_up(tick, before):
                 moves += 1
-                money += RULES.overlap_h * market.price(tick, before)
+                money += market.rules.overlap_h * market.price(tick, before)
             else:
                 interruptions += 1
             before = pool
         money += gap_h * (on_demand_usd if pool == ON_DEMAND else prices[tick][pool])
     hours = gap_h * (window.stop - window.start)
-    return Bill(money, interruptions * RULES.outage_h, moves, interruptions, hours, hours * on_demand_usd)
+    return Bill(money, interruptions * market.rules.outage_h, moves, interruptions, hours, hours * on_demand_usd)
 
 
 def by_day(market: Market, window: Window, choices: Sequence[int], came_from: int | None = None) -> dict[int, Bill]:

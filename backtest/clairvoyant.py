@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from backtest.billing import RULES
 from backtest.market import ON_DEMAND, Market, Window
 
 INFINITE = float("inf")
@@ -65,7 +64,7 @@ class _Costs:
 
     def __init__(self, market: Market, weight: float) -> None:
         self._market = market
-        self._lost_usd = weight * market.on_demand_usd * RULES.outage_h if weight else 0.0
+        self._lost_usd = weight * market.on_demand_usd * market.rules.outage_h if weight else 0.0
         self._known: dict[tuple[Sequence[bool], Sequence[float]], tuple[list[float], list[float]]] = {}
 
     def be(self, tick: int) -> list[float]:
@@ -81,8 +80,9 @@ class _Costs:
         if found is None:
             places, on_demand = list(zip(*key, strict=True)), self._market.on_demand_usd
             be = [on_demand, *(usd if up else INFINITE for up, usd in places)]
-            leave = [RULES.overlap_h * usd if up else self._lost_usd for up, usd in places]
-            found = self._known[key] = be, [RULES.overlap_h * on_demand, *leave]
+            overlap_h = self._market.rules.overlap_h
+            leave = [overlap_h * usd if up else self._lost_usd for up, usd in places]
+            found = self._known[key] = be, [overlap_h * on_demand, *leave]
         return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from backtest.errors import NoData
+from backtest.rules import RULES, Rules
 
 ON_DEMAND = -1  # instead of a pool's index
 DAY_H = 24.0
@@ -25,6 +26,7 @@ class Market:
     prices: Sequence[Sequence[float]]
     on_demand_usd: float
     prior_hazards: Sequence[float] = ()  # losses per hour of each pool as published; empty: not known
+    rules: Rules = RULES
 
     @property
     def ticks(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from backtest.billing import RULES
 from backtest.errors import BacktestError
 from backtest.market import ON_DEMAND, Market
 from backtest.observed import Offers
@@ -44,8 +43,8 @@ class Ours:
             on_demand_pool=ON_DEMAND_POOL,
             on_demand_usd=market.on_demand_usd,
             outage_usd_per_h=weight * market.on_demand_usd if weight else 0.0,
-            loss_outage_h=RULES.outage_h,
-            overlap_h=RULES.overlap_h,
+            loss_outage_h=market.rules.outage_h,
+            overlap_h=market.rules.overlap_h,
         )
         self._index = {pool: number for number, pool in enumerate(market.pools)} | {ON_DEMAND_POOL: ON_DEMAND}
         self._appraised: dict[int, Appraisal] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
-from backtest.billing import RULES, bill
+from backtest.billing import bill
 from backtest.clairvoyant import Clairvoyant
 from backtest.groups import months
 from backtest.intervals import Estimate, ratio
@@ -111,7 +111,7 @@ def unpaid(market: Market, window: Window, choices: Sequence[int], moves: Sequen
 
 
 def _pays(market: Market, start: int, ticks: range, pool: int, left: int) -> bool:
-    owed = RULES.overlap_h * market.price(start + ticks.start, left)
+    owed = market.rules.overlap_h * market.price(start + ticks.start, left)
     for tick in ticks:
         owed -= market.gap_h * (market.price(start + tick, left) - market.price(start + tick, pool))
         if owed <= 0:

@@ -151,15 +151,18 @@ def _decision(item: Mapping[str, Any]) -> RenderableType:
         ("operation", item["operation_id"]),
         *((name, figures[name]) for name in _FIGURES if figures.get(name) is not None),
     ]
-    pools = [
-        _candidate(one) for one in ([figures["here"]] if "here" in figures else []) + figures.get("candidates", [])
-    ]
-    columns = ("pool", "$/h", "losses/h", "$/h with risk", "not entered because")
     return Group(
         show.table("", ("", ""), [fact for fact in facts if fact[1] not in (None, "")]),
         "",
-        show.table("pools: its own first", columns, pools),
+        candidate_table(figures),
     )
+
+
+def candidate_table(figures: Mapping[str, Any]) -> RenderableType:
+    """A server's own pool and the best others, as a decision saw them."""
+    pools = ([figures["here"]] if "here" in figures else []) + figures.get("candidates", [])
+    columns = ("pool", "$/h", "losses/h", "$/h with risk", "not entered because")
+    return show.table("pools: its own first", columns, [_candidate(one) for one in pools])
 
 
 _FIGURES = (

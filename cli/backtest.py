@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 
 from backtest.command import OUT, replay
 from backtest.errors import BacktestError
+from cli import show
 from cli.client import CliError
-from cli.session import in_words
+from cli.session import Session, in_words
+
+ENDED = frozenset({"done", "failed", "cancelled"})
+POLL_S = 1.0
 
 
 @in_words
@@ -19,12 +27,26 @@ def backtest(
     data: Annotated[Path | None, typer.Argument(help="Folder with traces_*.csv, prices_*.csv, ondemand.csv")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A folder: few windows, few groups")] = False,
     out: Annotated[Path, typer.Option("--out", help="A folder: where its report goes")] = OUT,
+    server: Annotated[list[str] | None, typer.Option("--server", help="Name or ID; again for more. None: all")] = None,
+    days: Annotated[float, typer.Option(help="The last so many days")] = 30.0,
+    policy: Annotated[list[str] | None, typer.Option(help="field=value, over the servers' own; again for more")] = None,
+    model: Annotated[str, typer.Option(help="ID of a model to replay beside the policy")] = "",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it has ended")] = True,
+    key: Annotated[str, typer.Option("--key", help="Idempotency-Key: the same key again is the same backtest")] = "",
 ) -> None:
     """Replay history through the decision policy: a folder's, here, or your servers' own."""
     if data is not None:
         _folder(data, quick, out)
         return
-    raise CliError("name a folder with history, or servers with --server")
+    session: Session = context.obj
+    body = {"servers": server or [], "days": days, "policy": _policy(policy or []), "model_id": model}
+    found = session.api.post("/api/backtests", body, key=key)
+    while wait and found["state"] not in ENDED:
+        time.sleep(POLL_S)
+        found = session.api.get(f"/api/backtests/{found['id']}")
+    session.print(found, _backtest)
+    if found["state"] in ("failed", "cancelled"):
+        raise typer.Exit(1)
 
 
 def _folder(data: Path, quick: bool, out: Path) -> None:
@@ -32,3 +54,53 @@ def _folder(data: Path, quick: bool, out: Path) -> None:
         replay(data, quick=quick, out=out)
     except BacktestError as error:
         raise CliError(str(error)) from error
+
+
+def _policy(said: list[str]) -> dict[str, Any]:
+    """Values are JSON where they can be read so, and words otherwise: tolerance=strict, min_saving=0.1."""
+    found: dict[str, Any] = {}
+    for one in said:
+        name, equals, value = one.partition("=")
+        if not (name and equals):
+            raise CliError(f"{one!r} is no field=value, such as tolerance=strict")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _backtest(item: Mapping[str, Any]) -> RenderableType:
+    facts = [
+        ("backtest", item["id"]),
+        ("state", item["state"]),
+        ("from", show.when(item["from_at"])),
+        ("until", show.when(item["until_at"])),
+        ("problem", item["problem"]),
+        *((name, value) for name, value in item["asked"].items()),
+    ]
+    parts: list[RenderableType] = [show.table("", ("", ""), [fact for fact in facts if fact[1] not in (None, "")])]
+    if result := item.get("result"):
+        parts += ["", _outcomes(f"{len(result['servers'])} servers together", result["policies"])]
+        parts += [
+            "",
+            *(_outcomes(f"{one['name']}, from {one['start_pool']}", one["outcomes"]) for one in result["servers"]),
+        ]
+        parts += [f"{server_id} was left out: {why}" for server_id, why in result["skipped"].items()]
+    return Group(*parts)
+
+
+def _outcomes(title: str, outcomes: list[Mapping[str, Any]]) -> RenderableType:
+    columns = ("policy", "$ paid", "moves", "interruptions", "outage min", "$ with the outage's cost")
+    rows = (
+        [
+            one["policy"],
+            f"{one['money_usd']:.2f}",
+            one["moves"],
+            one["interruptions"],
+            f"{one['outage_minutes']:.1f}",
+            f"{one['cost_usd']:.2f}",
+        ]
+        for one in outcomes
+    )
+    return show.table(title, columns, rows)

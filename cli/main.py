@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from cli import admin, show
+from cli import admin, market, show
 from cli.autopilot import autopilot
 from cli.backtest import backtest
 from cli.client import Api, CliError
@@ -41,6 +41,9 @@ app.command()(summary)
 app.command("backtest")(backtest)
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
+app.command()(market.pools)
+app.command()(market.prices)
+app.command()(market.candidates)
 
 Server = Annotated[str, typer.Argument(help="Name or ID of the server")]
 PoolOption = Annotated[str, typer.Option("--pool", help="zone/type/lifecycle; default: the best")]

@@ -1,4 +1,8 @@
-"""`python -m db upgrade | downgrade REVISION | current`, on the database of DATABASE_URL."""
+"""`python -m db`: the schema of DATABASE_URL, and files into its records.
+
+upgrade [REVISION] | downgrade REVISION | current
+load spot-prices | on-demand | advisor FILE ...
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,19 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 from db import schema
-from db.session import database_url
+from db.market import loading
+from db.session import SessionFactory, database_url, make_engine, make_session_factory
 from db.wait import place, wait_for_database
+from domain.market.on_demand import BadFile
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m db", description="Bring the schema of DATABASE_URL up to date.")
-    parser.add_argument("do", choices=["upgrade", "downgrade", "current"])
-    parser.add_argument("revision", nargs="?", help="default: head for upgrade; downgrade wants one (base: empty)")
-    parser.add_argument(
-        "--wait", type=float, default=None, metavar="S", help="give up after S seconds (default: never)"
-    )
+    parser = _parser()
     given = parser.parse_args(arguments)
     url = os.environ.get("DATABASE_URL", "")
     if not url:
@@ -27,8 +31,48 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("downgrade to which revision? `base` empties the schema")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     wait_for_database(url, given.wait)
+    if given.do == "load":
+        return _load(url, given.what, given.files, given.as_of)
     print(f"{place(database_url(url))}: {_run(given.do, url, given.revision) or 'empty'}")  # noqa: T201
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m db", description="Bring the schema of DATABASE_URL up to date, or load files into its records."
+    )
+    parser.add_argument(
+        "--wait", type=float, default=None, metavar="S", help="give up after S seconds (default: never)"
+    )
+    does = parser.add_subparsers(dest="do", required=True)
+    for name in ("upgrade", "downgrade", "current"):
+        one = does.add_parser(name)
+        one.add_argument("revision", nargs="?", help="default: head for upgrade; downgrade wants one (base: empty)")
+        _waits(one)
+    load = does.add_parser("load", help="files of prices and of the Spot Advisor, plain or gzip; docs/market.md")
+    load.add_argument("what", choices=sorted(_LOADS))
+    load.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    load.add_argument(
+        "--as-of",
+        type=_moment,
+        default=None,
+        help="of the Spot Advisor's JSON, which does not tell; default: when the file was last changed",
+    )
+    _waits(load)
+    return parser
+
+
+def _waits(parser: argparse.ArgumentParser) -> None:
+    """Also after the command, where it always stood."""
+    parser.add_argument("--wait", type=float, default=argparse.SUPPRESS, metavar="S", help=argparse.SUPPRESS)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write 2025-06-28") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _run(do: str, url: str, revision: str | None) -> str | None:
@@ -37,6 +81,37 @@ def _run(do: str, url: str, revision: str | None) -> str | None:
     if do == "downgrade":
         return schema.downgrade(url, revision or "base")
     return schema.current(url)
+
+
+def _load(url: str, what: str, files: Sequence[Path], as_of: datetime | None) -> int:
+    """Each file by itself; one that cannot be read does not keep the others out. 1 when there was one."""
+    engine = make_engine(url)
+    sessions, bad = make_session_factory(engine), 0
+    for path in files:
+        try:
+            print(f"{path}: {_LOADS[what](sessions, path, as_of)}")  # noqa: T201
+        except (BadFile, OSError) as error:
+            bad = 1
+            print(f"{path}: {error}", file=sys.stderr)  # noqa: T201
+    engine.dispose()
+    return bad
+
+
+def _spot_prices(sessions: SessionFactory, path: Path, as_of: datetime | None) -> str:
+    kept, aside = loading.load_spot_prices(sessions, path, datetime.now(UTC))
+    return f"{kept:,} spot prices, {aside:,} set aside"
+
+
+def _on_demand(sessions: SessionFactory, path: Path, as_of: datetime | None) -> str:
+    return f"{loading.load_on_demand(sessions, path, datetime.now(UTC)):,} on-demand prices"
+
+
+def _advisor(sessions: SessionFactory, path: Path, as_of: datetime | None) -> str:
+    known = as_of or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"{loading.load_bands(sessions, path, known):,} bands"
+
+
+_LOADS = {"spot-prices": _spot_prices, "on-demand": _on_demand, "advisor": _advisor}
 
 
 if __name__ == "__main__":

@@ -46,16 +46,6 @@ def record_said(session: Session, said: Iterable[Said], source: Source, known: K
     return kept
 
 
-def record_on_demand(session: Session, pool: Pool, region: str, usd_per_hour: float, now: datetime) -> None:
-    """The on-demand price of a zone and type, beside both its pools."""
-    for lifecycle in Lifecycle:
-        row = _pool_values(Pool(pool.zone, pool.instance_type, lifecycle), region)
-        price: dict[str, object] = {"on_demand_usd_per_hour": usd_per_hour}
-        if lifecycle is Lifecycle.ON_DEMAND:
-            price |= {"usd_per_hour": usd_per_hour, "priced_at": now}
-        session.execute(insert(PoolRow).values(**row, **price).on_duplicate_key_update(price))
-
-
 def _price_pools(session: Session, newest: Mapping[PoolKey, Point], regions: Mapping[PoolKey, str]) -> None:
     pools = {str(Pool(*key, Lifecycle.SPOT)): key for key in newest}
     query = select(PoolRow.id, PoolRow.priced_at).where(PoolRow.id.in_(pools))

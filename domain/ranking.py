@@ -45,6 +45,8 @@ class TypeFacts:
     bare_metal: bool = False
     ena: str = "required"  # required, supported, unsupported
     hibernation: bool = False
+    network_gbps: float = 0.0  # baseline; 0: not known
+    ebs_mbps: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,29 @@ def possible_types(wanted: Wanted, types: Mapping[str, TypeFacts]) -> list[str]:
         return []
     else:
         chosen = [kind for kind in types.values() if kind == current or alike(current, kind)]
-    return sorted(kind.name for kind in chosen if not unfit(wanted.blueprint, kind))
+    return sorted(
+        kind.name for kind in chosen if not unfit(wanted.blueprint, kind) and not not_wanted(wanted.policy, kind)
+    )
+
+
+def not_wanted(policy: ServerPolicy, kind: TypeFacts) -> str:
+    """Why the owner does not want the type; empty when nothing is said against it."""
+    if policy.denies(kind.name):
+        return f"the server's policy denies {kind.name} (denied_types)"
+    needs = (
+        ("min_network_gbps", policy.min_network_gbps, kind.network_gbps, "Gbit/s of network"),
+        ("min_ebs_mbps", policy.min_ebs_mbps, kind.ebs_mbps, "Mbit/s to EBS"),
+    )
+    for name, least, has, what in needs:
+        if least is not None and has < least:
+            known = f"has {has:g}" if has else "does not tell its"
+            return f"{kind.name} {known} {what}, the server's policy asks for {least:g} ({name})"
+    return ""
+
+
+def open_zones(policy: ServerPolicy, zones: Iterable[str]) -> list[str]:
+    """Those that the policy allows."""
+    return [zone for zone in zones if (not policy.zones or zone in policy.zones) and zone not in policy.denied_zones]
 
 
 def choose(wanted: Wanted, market: Market) -> list[Pool]:
@@ -153,7 +177,7 @@ def _without(pools: list[Pool], others: list[Pool]) -> list[Pool]:
 
 def _zones(wanted: Wanted, market: Market) -> list[str]:
     """Zones that may be launched in, the server's own first."""
-    allowed = [zone for zone in sorted(market.subnets) if not wanted.policy.zones or zone in wanted.policy.zones]
+    allowed = open_zones(wanted.policy, sorted(market.subnets))
     if wanted.same_zone:
         allowed = [zone for zone in allowed if zone == wanted.same_zone]
     return sorted(allowed, key=lambda zone: (zone != wanted.home.zone, zone))
@@ -194,7 +218,7 @@ def _on_demand_pools(wanted: Wanted, market: Market) -> list[Pool]:
     """The type itself, own zone first; then other possible types, cheapest first."""
     home = wanted.home.instance_type
     kinds = possible_types(wanted, market.types)
-    if not wanted.policy.instance_types and home not in kinds:
+    if not wanted.policy.instance_types and home not in kinds and not wanted.policy.denies(home):
         kinds.append(home)  # whatever is known of it: the server runs on it now
     kinds.sort(key=lambda kind: (kind != home, market.on_demand.get(kind, math.inf), kind))
     pools = [Pool(zone, kind, Lifecycle.ON_DEMAND) for kind in kinds for zone in _zones(wanted, market)]
@@ -223,6 +247,8 @@ def _bad_type(pool: Pool, wanted: Wanted, market: Market) -> str:
         return f"this region has no type {pool.instance_type}. Possible: {possible}."
     if why := unfit(wanted.blueprint, kind):
         return f"{why}. Possible: {possible}."
+    if why := not_wanted(wanted.policy, kind):
+        return f"{why}. Change the policy, or take one of: {possible}."
     if named and pool.instance_type not in named:
         return f"the server's policy allows the types {', '.join(named)}. Change the policy, or take one of them."
     return ""
@@ -234,6 +260,8 @@ def _bad_zone(pool: Pool, wanted: Wanted, market: Market) -> str:
         return f"its volumes cannot leave {wanted.same_zone}. Take that zone, or the handoff `snapshot`."
     if wanted.policy.zones and pool.zone not in wanted.policy.zones:
         return f"the server's policy allows the zones {', '.join(wanted.policy.zones)}."
+    if pool.zone in wanted.policy.denied_zones:
+        return f"the server's policy denies the zone. Possible zones: {zones}."
     if pool.zone in market.closed:
         return f"{market.closed[pool.zone]}. Possible zones: {zones}."
     if pool.zone not in market.subnets:

@@ -36,7 +36,11 @@ class ServerPolicy:
 
     handoff: Handoff = Handoff.STATELESS
     instance_types: list[str] = field(default_factory=list)  # empty: whatever fits, see ranking
+    denied_types: list[str] = field(default_factory=list)  # types (m5.large) and families (m5)
+    min_network_gbps: float | None = None  # baseline; a type of which it is not known is left out
+    min_ebs_mbps: float | None = None
     zones: list[str] = field(default_factory=list)  # empty: every zone with a subnet of ours
+    denied_zones: list[str] = field(default_factory=list)
     subnets: dict[str, str] = field(default_factory=dict)  # zone -> subnet ID; empty: found in its VPC
     service_address: ServiceAddress = ServiceAddress.AUTO
     accepted_findings: list[str] = field(default_factory=list)  # codes its owner accepted at adoption
@@ -51,6 +55,17 @@ class ServerPolicy:
     failover_pools: int = 3  # pools asked at once in a failover
     max_spot_usd_per_hour: float | None = None
     autopilot: Wish = field(default_factory=Wish)
+
+    def denies(self, instance_type: str) -> bool:
+        return not {instance_type, instance_type.split(".")[0]}.isdisjoint(self.denied_types)
+
+    def contradiction(self) -> str:
+        """In what the lists contradict each other, and what to change; empty when they do not."""
+        if both := [name for name in self.instance_types if self.denies(name)]:
+            return f"{', '.join(both)}: both in instance_types and denied; take it out of one"
+        if both := sorted({*self.zones, *self.subnets} & {*self.denied_zones}):
+            return f"{', '.join(both)}: both allowed (zones, subnets) and in denied_zones; take it out of one"
+        return ""
 
 
 @dataclass(frozen=True)

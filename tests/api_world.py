@@ -20,6 +20,7 @@ from api.tokens import Kind, mint
 from db.commands import create_client, create_token
 from db.models import Instance, Operation, Server
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
+from domain.autopilot.contract import Look, Looked
 from domain.host import Notice
 from domain.names import operation_id
 from domain.operations import Accepted, OperationRequest, ServerInput, ServerView
@@ -41,6 +42,7 @@ class FakeOperations(Operations):
         self.view = ServerView(ServerShape(primary=Placement("i-0", POOL)))
         self.adoption: AdoptResult | None = None
         self.planned = Plan(Handoff.STATELESS, POOL)
+        self.looked = Looked()
         self.accepted: dict[str, Accepted] = {}
 
     def _take(self, call: str, about: Any) -> None:
@@ -75,6 +77,16 @@ class FakeOperations(Operations):
     async def plan(self, work: PlanInput) -> Plan:
         self._take("plan", work)
         return self.planned
+
+    async def candidates(self, look: Look) -> Looked:
+        self._take("candidates", look)
+        return self.looked
+
+    async def start_backtest(self, backtest_id: str, client_id: str) -> None:
+        self._take("backtest", backtest_id)
+
+    async def cancel_backtest(self, backtest_id: str) -> None:
+        self._take("cancel backtest", backtest_id)
 
     async def check(self) -> None:
         if self.error is not None:

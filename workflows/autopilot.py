@@ -18,7 +18,7 @@ from domain.adoption import Plan
 from domain.autopilot import contract
 from domain.names import CONTROL_QUEUE
 from domain.operations import PLAN_WORKFLOW, Priority
-from workflows.timeouts import EVALUATE, RECORD, Limits
+from workflows.timeouts import EVALUATE, RECONSIDER, RECORD, Limits
 
 R = TypeVar("R")
 
@@ -37,6 +37,15 @@ class AutopilotWorkflow:
             *(_plan(one, turns) for one in evaluated.proposals),
         )
         return evaluated
+
+
+@workflow.defn(name=contract.CANDIDATES_WORKFLOW)
+class CandidatesWorkflow:
+    """What the autopilot sees for one server, for whoever wants to know. It changes nothing."""
+
+    @workflow.run
+    async def run(self, given: contract.Look) -> contract.Looked:
+        return await _upkeep(contract.LOOK, given, contract.Looked, RECONSIDER)
 
 
 async def _ask(one: contract.Ask) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from workflows.adopt import AdoptWorkflow
-from workflows.autopilot import AutopilotWorkflow
+from workflows.autopilot import AutopilotWorkflow, CandidatesWorkflow
+from workflows.backtest import BacktestWorkflow
 from workflows.failover import FailoverWorkflow
 from workflows.launch import LaunchWorkflow
 from workflows.market import MARKET_WORKFLOWS
@@ -19,6 +20,8 @@ from workflows.webhooks import WEBHOOK_WORKFLOWS
 WORKFLOWS: list[type] = [
     AdoptWorkflow,
     AutopilotWorkflow,
+    CandidatesWorkflow,
+    BacktestWorkflow,
     FailoverWorkflow,
     LaunchWorkflow,
     PlanWorkflow,

@@ -30,7 +30,8 @@ from db.decisions import settle
 from db.models import DecisionRow
 from db.session import SessionFactory, in_transaction
 from domain.autopilot import contract
-from domain.autopilot.evaluation import describe
+from domain.autopilot.evaluation import Judged, describe
+from domain.autopilot.figures import figures
 from domain.autopilot.verdict import DecisionState, Gate
 from domain.errors import Failure
 from domain.names import server_workflow_id
@@ -68,6 +69,22 @@ class AutopilotActivities:
             if why:
                 self._settle(row.id, DecisionState.DROPPED, why)
             return contract.Reconsidered(not why, why)
+
+    @activity.defn(name=contract.LOOK, no_thread_cancel_exception=True)
+    def look(self, given: contract.Look) -> contract.Looked:
+        """What would be decided now; nothing is kept, and nothing asked for."""
+        with _as_ours("looking at a server's candidates"), beating():
+            found = self._one(given.server_id)
+        if isinstance(found, str):
+            return contract.Looked(problem=found)
+        verdict = found.verdict
+        return contract.Looked(
+            kind=verdict.decision.kind.value,
+            reason=verdict.decision.reason.value,
+            held_by=verdict.gate.value,
+            to_pool=verdict.decision.pool,
+            figures=figures(found, given.candidates),
+        )
 
     @activity.defn(name=contract.KEEP_PLAN)
     def keep_plan(self, given: contract.PlanKept) -> None:
@@ -111,18 +128,23 @@ class AutopilotActivities:
 
     def _broken(self, row: DecisionRow) -> str:
         """Why the decision no longer holds; empty when it does."""
-        outcome = self._rounds.decide(datetime.now(UTC), most_moves=1_000_000, server_id=row.server_id)
-        if outcome.skipped:
-            return f"its facts cannot be read now: {'; '.join(outcome.skipped.values())}"
-        if not outcome.judged:
-            return "the server has no primary that EC2 knows"
-        verdict = outcome.judged[0].verdict
+        judged = self._one(row.server_id)
+        if isinstance(judged, str):
+            return judged
+        verdict = judged.verdict
         found = verdict.decision
         if (found.kind, found.pool) != (row.kind, row.to_pool):
             return f"the facts have changed: {describe(found)} to {found.pool or 'nowhere'}"
         if row.settled_by in ("", contract.REQUESTED_BY) and verdict.gate not in _OUR_OWN:
             return f"held by {verdict.gate.value}"
         return ""
+
+    def _one(self, server_id: str) -> Judged | str:
+        """The decision for one server now, by the same path as for all; or why there is none."""
+        outcome = self._rounds.decide(datetime.now(UTC), most_moves=1_000_000, server_id=server_id)
+        if outcome.skipped:
+            return f"its facts cannot be read now: {'; '.join(outcome.skipped.values())}"
+        return outcome.judged[0] if outcome.judged else "the server has no primary that EC2 knows"
 
     def _settle(self, decision_id: str, state: DecisionState, why: str, operation_id: str | None = None) -> None:
         with _as_ours("settling a decision"):
@@ -141,7 +163,7 @@ class AutopilotActivities:
 
     @property
     def all(self) -> list[Callable[..., Any]]:
-        return [self.evaluate, self.reconsider, self.keep_plan, self.ask]
+        return [self.evaluate, self.reconsider, self.look, self.keep_plan, self.ask]
 
 
 @contextmanager

@@ -202,6 +202,7 @@ class MarketFacts:
 
 def _facts(kind: InstanceTypeInfoTypeDef) -> TypeFacts:
     accelerators = ("GpuInfo", "InferenceAcceleratorInfo", "FpgaInfo", "NeuronInfo", "MediaAcceleratorInfo")
+    network = kind.get("NetworkInfo", {})
     return TypeFacts(
         name=str(kind.get("InstanceType", "")),
         architectures=tuple(kind.get("ProcessorInfo", {}).get("SupportedArchitectures", [])),
@@ -213,8 +214,10 @@ def _facts(kind: InstanceTypeInfoTypeDef) -> TypeFacts:
         current_generation=kind.get("CurrentGeneration", True),
         accelerated=any(name in kind for name in accelerators),
         bare_metal=kind.get("BareMetal", False),
-        ena=str(kind.get("NetworkInfo", {}).get("EnaSupport", "supported")),
+        ena=str(network.get("EnaSupport", "supported")),
         hibernation=kind.get("HibernationSupported", False),
+        network_gbps=sum(card.get("BaselineBandwidthInGbps", 0.0) for card in network.get("NetworkCards", [])),
+        ebs_mbps=float(kind.get("EbsInfo", {}).get("EbsOptimizedInfo", {}).get("BaselineBandwidthInMbps", 0)),
     )
 
 

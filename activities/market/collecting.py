@@ -18,11 +18,14 @@ from db.market.beliefs import keep_scores
 from db.market.collections import collected_until, mark_collected
 from db.market.loading import keep_in_batches
 from db.market.on_demand import keep_on_demand, on_demand_prices, types_to_price
+from db.queries.autopilot import home_types
 from db.session import SessionFactory, in_transaction
 from domain.errors import Failure
 from domain.market import collecting as contract
 from domain.market.observed import Known, Said, Source
 from domain.market.on_demand import LINUX
+from domain.market.scores import MOST_GROUPS, group_of
+from domain.ranking import alike
 
 # EC2 may list a change some minutes after it began to hold, and its clock is not ours.
 OVERLAP = timedelta(hours=2)
@@ -67,7 +70,7 @@ class Collecting:
         now, priced = self._clock(), 0
         with recording(f"collecting the on-demand prices of {given.region}"):
             before = now - timedelta(hours=given.older_than_h)
-            types = self._read(types_to_price, given.region, before, given.platform)
+            types = given.types or self._read(types_to_price, given.region, before, given.platform)
             for name in types:
                 _beat(name)
                 found = self._history.on_demand(given.region, name, given.platform)
@@ -79,13 +82,27 @@ class Collecting:
     def scores(self, given: contract.CollectScores) -> contract.Scored:
         """Placement scores of each group of types; a group that EC2 gives none for is left out."""
         now, kept = self._clock(), 0
-        for types in given.groups:
+        for types in given.groups or self._groups(given.region):
             _beat(types)
             scores = self._facts.scores(given.region, types)
             with recording(f"recording the placement scores of {given.region}"):
                 self._read(keep_scores, given.region, types, scores, now)
             kept += len(scores)
         return contract.Scored(kept)
+
+    def _groups(self, region: str) -> list[list[str]]:
+        """What the region's servers may run on, by their own type."""
+        with recording(f"looking for what runs in {region}"):
+            homes = [home for home, _ in self._read(home_types, region).most_common(MOST_GROUPS)]
+        found: list[list[str]] = []
+        for name, home in sorted(self._facts.named_types(region, homes).items()):
+            possible = {
+                kind.name: kind for kind in self._facts.similar_types(region, home).values() if alike(home, kind)
+            }
+            if (group := group_of(home, possible)) and group not in found:
+                found.append(group)
+            _beat(name)
+        return found
 
     def _piece(
         self, given: contract.CollectSpot, start: datetime, end: datetime, now: datetime

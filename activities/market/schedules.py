@@ -12,17 +12,24 @@ SPOT_EVERY = timedelta(minutes=5)
 SPOT_JITTER = timedelta(minutes=1)
 # The Pricing API's answers change a few times a year; types that are new to a region are priced within hours.
 ON_DEMAND_EVERY = timedelta(hours=6)
+# A question that was asked before costs nothing of what EC2 grants a day.
+SCORES_EVERY = timedelta(hours=1)
 THIN_OUT_EVERY = timedelta(days=1)
 JITTER = timedelta(minutes=30)
+KEEP = contract.ThinOut()
 
 
-def schedules(regions: Iterable[str], spot_every: timedelta = SPOT_EVERY) -> list[Regular]:
-    """Two for each region, and one for the upkeep of all."""
-    found = [Regular("market/thin-out", contract.THIN_OUT_WORKFLOW, contract.ThinOut(), THIN_OUT_EVERY, JITTER)]
+def schedules(
+    regions: Iterable[str], spot_every: timedelta = SPOT_EVERY, keep: contract.ThinOut = KEEP
+) -> list[Regular]:
+    """Three for each region, and one for the upkeep of all."""
+    found = [Regular("market/thin-out", contract.THIN_OUT_WORKFLOW, keep, THIN_OUT_EVERY, JITTER)]
     spot, on_demand = contract.COLLECT_SPOT_WORKFLOW, contract.COLLECT_ON_DEMAND_WORKFLOW
     for region in sorted(set(regions)):
         jitter = min(SPOT_JITTER, spot_every / 5)
         found.append(Regular(f"market/spot/{region}", spot, contract.CollectSpot(region), spot_every, jitter))
         given = contract.CollectOnDemand(region)
         found.append(Regular(f"market/on-demand/{region}", on_demand, given, ON_DEMAND_EVERY, JITTER))
+        scores = contract.COLLECT_SCORES_WORKFLOW
+        found.append(Regular(f"market/scores/{region}", scores, contract.CollectScores(region), SCORES_EVERY, JITTER))
     return found

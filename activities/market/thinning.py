@@ -38,6 +38,7 @@ class Thinning:
                 canonical=thinning.thin_canonical(self._sessions, now, timedelta(days=given.canonical)),
                 set_aside=thinning.thin_set_aside(self._sessions, now),
                 corrections=thinning.thin_corrections(self._sessions, now),
+                facts=thinning.thin_facts(self._sessions, now),
             )
 
     def _rotate(self, now: datetime, keep: timedelta) -> list[str]:

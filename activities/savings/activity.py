@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from db.session import SessionFactory
 from db.webhooks.log import expire_deliveries
 from domain.errors import Failure
 from domain.savings import contract
+
+MOST_ASKED = 50  # types whose price is asked for after one accrual
 
 
 def _now() -> datetime:
@@ -39,7 +41,7 @@ class SavingsActivities:
     def accrue(self, given: contract.Accrue) -> contract.Accrued:
         with recording("accruing savings"), _alone(), beating():
             done = accrue(self._sessions, self._clock(), timedelta(hours=given.again_h))
-        return contract.Accrued(done.servers, done.accruals, done.corrections, done.settled)
+        return contract.Accrued(done.servers, done.accruals, done.corrections, done.settled, _by_region(done.lacking))
 
     @activity.defn(name=contract.TELL_WEEK, no_thread_cancel_exception=True)
     def tell_week(self, given: contract.TellWeek) -> contract.Told:
@@ -52,6 +54,15 @@ class SavingsActivities:
         before = self._clock() - timedelta(days=given.days)
         with recording("expiring events"), beating():
             return contract.Expired(expire_events(self._sessions, before), expire_deliveries(self._sessions, before))
+
+
+def _by_region(lacking: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """A few at a time: one call of the Pricing API each."""
+    found: dict[str, list[str]] = {}
+    for region, kind in sorted(lacking)[:MOST_ASKED]:
+        if region:
+            found.setdefault(region, []).append(kind)
+    return found
 
 
 @contextmanager

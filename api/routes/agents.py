@@ -25,10 +25,13 @@ from api.views.agents import (
     RegisterRequest,
 )
 from db.commands import agent_seen, register_agent
+from db.market.on_demand import on_demand_prices
+from db.market.tiers import Kept
 from db.models import Instance
-from db.prices import Observation, record_prices
+from db.prices import record_said
 from db.queries.instances import get_instance
 from db.queries.servers import get_server
+from domain.market.observed import Known, Said, Source
 from domain.names import instance_queue
 from domain.states import ENDED
 
@@ -86,8 +89,15 @@ async def prices(body: PricesRequest, caller: InstanceCaller, services: Services
             raise Problem(INVALID, f"zone {seen.zone} is not in {region}, where this instance is")
         if seen.at > now + CLOCK_SKEW:
             raise Problem(INVALID, f"the price at {seen.at.isoformat()} lies in the future")
-    observed = [Observation(region, p.zone, p.instance_type, p.at, p.usd_per_hour) for p in body.prices]
-    return PricesAccepted(recorded=await services.database.write(record_prices, observed, "agent"))
+    said = [Said(region, p.zone, p.instance_type, p.at, p.usd_per_hour) for p in body.prices]
+
+    def work(session: Session) -> Kept:
+        """A host that others got into shall not make a pool look dearer than any can be."""
+        dear = {(region, name): usd for name, usd in on_demand_prices(session, region, now).items()}
+        return record_said(session, said, Source.AGENT, Known(now + CLOCK_SKEW, on_demand=dear), now)
+
+    kept = await services.database.write(work)
+    return PricesAccepted(recorded=len(said) - kept.set_aside, set_aside=kept.set_aside)
 
 
 def _identity(services: Services, body: RegisterRequest) -> IdentityDocument:

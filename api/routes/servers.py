@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -17,6 +18,7 @@ from api.problems import (
     ADOPTION_REFUSED,
     ALREADY_ADOPTED,
     BEING_ADOPTED,
+    CONFLICT,
     CONTRADICTION,
     ENDED,
     INSTANCE_NOT_FOUND,
@@ -24,10 +26,12 @@ from api.problems import (
     NAME_TAKEN,
     NOT_FOUND,
     PERMISSION_MISSING,
+    Problem,
     documented,
 )
 from api.services import ServicesDep
 from api.views.base import Cursor, Limit
+from api.views.decisions import CandidatesView
 from api.views.instances import InstanceView
 from api.views.operations import AcceptedView, OperationSummary
 from api.views.servers import (
@@ -41,6 +45,7 @@ from api.views.servers import (
 from db.queries.api_servers import find_server_named
 from db.queries.operations import list_operations
 from db.queries.servers import ServerRow, get_server, list_servers
+from domain.autopilot.contract import Look
 
 router = APIRouter(prefix="/servers", tags=["servers"], route_class=GuardedRoute)
 
@@ -106,6 +111,23 @@ async def index(
 @router.get("/{server_id}", responses=documented(NOT_FOUND))
 async def show(server_id: str, caller: ReadingCaller, services: ServicesDep) -> ServerView:
     return await _view(services, caller.scope, server_id)
+
+
+@router.get("/{server_id}/candidates", responses=documented(NOT_FOUND, CONFLICT))
+async def candidates(
+    server_id: str, caller: ReadingCaller, services: ServicesDep, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> CandidatesView:
+    """What the autopilot sees for this server now, whether or not it may do anything. Nothing is decided by it."""
+    if await services.database.read(get_server, caller.scope, server_id) is None:
+        raise no_server(server_id)
+    looked = await services.operations.candidates(Look(server_id, limit))
+    if looked.problem:
+        raise Problem(CONFLICT, looked.problem)
+    return CandidatesView(
+        server_id=server_id,
+        at=datetime.now(UTC),
+        **{name: getattr(looked, name) for name in ("kind", "reason", "held_by", "to_pool", "figures")},
+    )
 
 
 @router.patch("/{server_id}", responses=documented(NOT_FOUND, ENDED, CONTRADICTION))

@@ -68,4 +68,7 @@ class PricesRequest(AgentRequest):
 
 
 class PricesAccepted(View):
+    """`set_aside`: those that cannot be true, such as many times the on-demand price."""
+
     recorded: int
+    set_aside: int

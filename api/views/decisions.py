@@ -56,3 +56,19 @@ class RoundView(View):
     asked: int
     proposed: int
     skipped: dict[str, str]
+
+
+class CandidatesView(View):
+    """What would be decided now, and on which figures: as in a decision, `here` and the best other pools.
+
+    Of each pool: price, expected losses per hour and their cost, what both come to, why it is not entered
+    (`blocked`), and what went into the risk.
+    """
+
+    server_id: str
+    at: datetime
+    kind: str
+    reason: str
+    held_by: str
+    to_pool: str
+    figures: dict[str, Any]

@@ -20,6 +20,7 @@ from domain.servers import Handoff, Retire, ServerPolicy, ServiceAddress
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 ZoneName = Annotated[str, Field(min_length=1, max_length=32)]
 TypeName = Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$", examples=["m5.large"])]
+TypeOrFamily = Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)?$", examples=["t3", "m5.large"])]
 SubnetId = Annotated[str, Field(max_length=64, pattern=r"^subnet-[0-9a-zA-Z]+$")]
 GroupId = Annotated[str, Field(max_length=64, pattern=r"^sg-[0-9a-zA-Z]+$")]
 VolumeGib = Annotated[int, Field(ge=1, le=65_536)]
@@ -30,7 +31,11 @@ class PolicyChange(Request):
 
     handoff: Handoff = Handoff.STATELESS
     instance_types: Annotated[list[TypeName], Field(max_length=100)] = Field(default_factory=list)
+    denied_types: Annotated[list[TypeOrFamily], Field(max_length=100)] = Field(default_factory=list)
+    min_network_gbps: Annotated[float | None, Field(gt=0, le=10_000, allow_inf_nan=False)] = None
+    min_ebs_mbps: Annotated[float | None, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = None
     zones: Annotated[list[ZoneName], Field(max_length=50)] = Field(default_factory=list)
+    denied_zones: Annotated[list[ZoneName], Field(max_length=50)] = Field(default_factory=list)
     subnets: dict[ZoneName, SubnetId] = Field(default_factory=dict)
     service_address: Annotated[
         ServiceAddress, Field(description="Where clients find it: `primary` is the primary address, which cannot move")

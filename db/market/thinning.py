@@ -18,6 +18,8 @@ KEEP_CONSOLIDATED = timedelta(days=90)
 KEEP_CANONICAL = timedelta(days=400)
 KEEP_SET_ASIDE = timedelta(days=30)
 KEEP_CORRECTIONS = timedelta(days=90)  # also those that nobody settled: what they correct is thinned by then
+KEEP_SCORES = timedelta(days=30)
+KEEP_POOL_FACTS = timedelta(days=400)
 _ROWS = 10_000  # in one transaction
 _SERIES = 100  # in one statement
 
@@ -50,6 +52,12 @@ def thin_corrections(sessions: SessionFactory, now: datetime, keep: timedelta = 
     """Delete what was settled longer ago, and what nobody settled in all that time."""
     settled = _thin(sessions, "price_corrections", "settled_at < :before", now - keep)
     return settled + _thin(sessions, "price_corrections", "settled_at IS NULL AND recorded_at < :before", now - keep)
+
+
+def thin_facts(sessions: SessionFactory, now: datetime) -> int:
+    """Placement scores and what we lived through in pools, long after either says anything."""
+    scores = _thin(sessions, "placement_scores", "at < :before", now - KEEP_SCORES)
+    return scores + _thin(sessions, "pool_facts", "at < :before", now - KEEP_POOL_FACTS)
 
 
 def _thin_series(sessions: SessionFactory, table: str, which: str, before: datetime) -> int:

@@ -1,9 +1,11 @@
 """The tables. Times are UTC and aware; money is USD per hour; IDs are opaque ASCII."""
 
 from db.models.autopilot import DecisionRow, ExperienceRow
+from db.models.backtests import BacktestRow
 from db.models.base import Base
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
 from db.models.market import PoolRow
+from db.models.models import ModelRow, ModelShadow, ModelUse
 from db.models.operations import Operation, OperationStep
 from db.models.prices import (
     AdvisorBand,
@@ -27,12 +29,16 @@ __all__ = [
     "AdvisorBand",
     "Agent",
     "Audit",
+    "BacktestRow",
     "Base",
     "Client",
     "DecisionRow",
     "Event",
     "ExperienceRow",
     "Instance",
+    "ModelRow",
+    "ModelShadow",
+    "ModelUse",
     "Notice",
     "OnDemandPriceRow",
     "Operation",

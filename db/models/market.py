@@ -23,7 +23,6 @@ class PoolRow(Base):
     instance_type: Mapped[str] = mapped_column(Ascii(32))
     lifecycle: Mapped[str] = mapped_column(Ascii(16))
     usd_per_hour: Mapped[float | None] = mapped_column(Numeric(12, 6, asdecimal=False))
-    on_demand_usd_per_hour: Mapped[float | None] = mapped_column(Numeric(12, 6, asdecimal=False))
     priced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cool_down_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cool_down_reason: Mapped[str] = mapped_column(String(500), default="")

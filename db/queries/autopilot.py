@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,6 +101,13 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
         )
         for row in found
     ]
+
+
+def home_types(session: Session, region: str) -> Counter[str]:
+    """How many active servers of the region came with each type."""
+    active = session.scalars(select(Server.id).where(Server.region == region, Server.active_name.is_not(None)))
+    homes = _home_types(session, None)
+    return Counter(homes[server] for server in active if homes.get(server))
 
 
 def placed_of(session: Session, client_id: str) -> dict[str, Placement]:

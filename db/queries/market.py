@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import PoolRow, PriceObservation
+from db.models import PoolRow
 
 
 def list_pools(session: Session, region: str, instance_type: str | None = None) -> list[PoolRow]:
@@ -25,13 +25,3 @@ def get_pool(session: Session, pool: str) -> PoolRow | None:
 def cooling_pools(session: Session, region: str, now: datetime) -> list[PoolRow]:
     """The pools that must not be chosen now (invariant 10)."""
     return list(session.scalars(select(PoolRow).where(PoolRow.region == region, PoolRow.cool_down_until > now)))
-
-
-def price_history(
-    session: Session, zone: str, instance_type: str, since: datetime, limit: int = 5000
-) -> list[PriceObservation]:
-    """A pool's spot prices as observed, oldest first."""
-    query = select(PriceObservation).where(
-        PriceObservation.zone == zone, PriceObservation.instance_type == instance_type, PriceObservation.at >= since
-    )
-    return list(session.scalars(query.order_by(PriceObservation.at).limit(limit)))

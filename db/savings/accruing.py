@@ -6,7 +6,7 @@ It can be cut off anywhere and done again: what is booked is not booked twice.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from db.savings.prices import prices_between
 from db.session import SessionFactory, in_transaction
 from domain.market.observed import PoolKey
 from domain.savings.accrual import HOUR, Accrual, hour_start
+from domain.savings.prices import Prices
 from domain.savings.running import ServerRan
 
 BLOCK = 24 * HOUR  # read at once
@@ -27,19 +28,24 @@ _CORRECTIONS = 1000
 
 @dataclass(frozen=True)
 class Accrued:
-    """`servers`: how many were looked at; entries that were added; late prices that were settled."""
+    """`servers`: how many were looked at; entries that were added; late prices that were settled.
+
+    `lacking`: (region, type) without an on-demand price.
+    """
 
     servers: int = 0
     accruals: int = 0
     corrections: int = 0
     settled: int = 0
+    lacking: frozenset[tuple[str, str]] = frozenset()
 
-    def plus(self, servers: int, added: Added) -> Accrued:
+    def plus(self, servers: int, added: Added, lacking: frozenset[tuple[str, str]]) -> Accrued:
         return Accrued(
             max(self.servers, servers),
             self.accruals + added.accruals,
             self.corrections + added.corrections,
             self.settled,
+            self.lacking | lacking,
         )
 
 
@@ -71,7 +77,7 @@ def _block(
     end: datetime,
     now: datetime,
     chosen: Callable[[ServerRan], bool] = lambda _: True,
-) -> tuple[int, Added]:
+) -> tuple[int, Added, frozenset[tuple[str, str]]]:
     with sessions() as session:
         servers = [one for one in fleet_between(session, start, min(end, now)) if chosen(one)]
         prices = prices_between(session, {one.region for one in servers}, start, end)
@@ -81,7 +87,13 @@ def _block(
     for piece in _pieces(servers):
         work = functools.partial(book, servers=piece, hours=hours, accruals=accruals, now=now)
         added = added.plus(in_transaction(sessions, work))
-    return len(servers), added
+    return len(servers), added, frozenset(_lacking(servers, prices))
+
+
+def _lacking(servers: Iterable[ServerRan], prices: Mapping[str, Prices]) -> Iterator[tuple[str, str]]:
+    for server in servers:
+        needed = {server.home_type, *(ran.instance_type for ran in server.instances if not ran.spot)}
+        yield from ((server.region, kind) for kind in needed - prices[server.region].on_demand.keys() if kind)
 
 
 def _pieces(servers: Sequence[ServerRan]) -> Iterator[Sequence[ServerRan]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from domain.blueprint import Blueprint
 from domain.planning import bound_to_zone
 from domain.pools import Lifecycle, Pool
-from domain.ranking import TypeFacts, Wanted, possible_types
+from domain.ranking import TypeFacts, Wanted, open_zones, possible_types
 from domain.servers import ServerPolicy
 
 
@@ -31,6 +31,8 @@ class Kind:
     zones: tuple[str, ...]
     subnets: tuple[tuple[str, str], ...]
     max_spot_usd_per_hour: float | None
+    denied: tuple[str, ...] = ()  # types, families and zones
+    least: tuple[float | None, ...] = ()  # of network and EBS
 
 
 def kind_of(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Kind:
@@ -50,6 +52,8 @@ def kind_of(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Kind:
         zones=tuple(sorted(policy.zones)),
         subnets=tuple(sorted(policy.subnets.items())),
         max_spot_usd_per_hour=policy.max_spot_usd_per_hour,
+        denied=(*sorted(policy.denied_types), *sorted(policy.denied_zones)),
+        least=(policy.min_network_gbps, policy.min_ebs_mbps),
     )
 
 
@@ -64,14 +68,13 @@ def spot_pools(
     """Pools with a price that the server can run in. `zones`: those with a subnet of the server's."""
     if wanted.blueprint.tenancy == "host":  # EC2 sells no spot on dedicated hosts
         return frozenset()
-    allowed = set(wanted.policy.zones) or set(zones)
+    allowed = open_zones(wanted.policy, zones)
     cap = wanted.policy.max_spot_usd_per_hour
     return frozenset(
         str(Pool(zone, kind, Lifecycle.SPOT))
         for kind in possible_types(wanted, types)
-        for zone in zones
-        if zone in allowed
-        and (not wanted.same_zone or zone == wanted.same_zone)
+        for zone in allowed
+        if (not wanted.same_zone or zone == wanted.same_zone)
         and (zone, kind) in prices
         and (cap is None or prices[zone, kind] <= cap)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from domain.adoption import Plan, PlanInput
 from domain.deciding.decision import Kind
@@ -13,7 +14,10 @@ ASK = "autopilot_ask"  # Ask -> str: the operation's ID; empty when the server r
 KEEP_PLAN = "autopilot_keep_plan"  # PlanKept -> None: what a decision that waits for approval would do
 RECONSIDER = "autopilot_reconsider"  # Reconsider -> Reconsidered: does the decision still hold?
 
+LOOK = "autopilot_look"  # Look -> Looked: what would be decided for one server now, and on which figures
+
 AUTOPILOT_WORKFLOW = "AutopilotWorkflow"
+CANDIDATES_WORKFLOW = "CandidatesWorkflow"
 AUTOPILOT_SCHEDULE = "autopilot"
 REQUESTED_BY = "autopilot"
 
@@ -85,3 +89,23 @@ class Reconsider:
 class Reconsidered:
     holds: bool
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """`candidates`: how many of the best other pools are wanted."""
+
+    server_id: str
+    candidates: int = 20
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A decision that nobody keeps. `problem`: why there is none."""
+
+    kind: str = ""
+    reason: str = ""
+    held_by: str = ""
+    to_pool: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""

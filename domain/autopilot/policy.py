@@ -122,5 +122,10 @@ def check(policy: AutopilotPolicy, *, keeps_replica: bool = False) -> None:
             f"{policy.max_moves_per_week} moves a week cannot each be followed by a stay of "
             f"{policy.minimum_stay_h:g} h; lower one of them"
         )
+    if policy.replica is ReplicaWish.ON_RISK and policy.outage_usd_per_hour == 0:
+        raise Contradiction(
+            "replica `on_risk` is made for what an outage costs, and outage_usd_per_hour is 0; name a cost, or take "
+            "`none` or `always`"
+        )
     if keeps_replica and policy.keep_old_s:
         raise Contradiction("keep_old_s is for an old instance that ends; with retire `keep_replica` it stays")

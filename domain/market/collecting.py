@@ -61,11 +61,13 @@ class Collected:
 
 @dataclass(frozen=True)
 class CollectOnDemand:
-    """For every type with a spot price in the region that the Pricing API has not told for so long."""
+    """For `types`; without any, for every type with a spot price in the region that the Pricing API has not told
+    for so long."""
 
     region: str
     platform: str = LINUX
     older_than_h: float = 24.0
+    types: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,13 @@ class Priced:
 
 @dataclass(frozen=True)
 class CollectScores:
-    """Each group of types is one question; EC2 grants few new ones a day, and wants three types at least."""
+    """Each group of types is one question; EC2 grants few new ones a day, and wants three types at least.
+
+    No groups: one for each kind of server in the region, those with most servers first (domain.market.scores).
+    """
 
     region: str
-    groups: list[list[str]]
+    groups: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,22 @@ class ThinOut:
     consolidated: float = 90.0
     canonical: float = 400.0
 
+    @classmethod
+    def read(cls, text: str) -> ThinOut:
+        """`14/90/400`. Raise ValueError, with the form to use, for anything else, and where a tier would outlive the
+        one that is made from it."""
+        try:
+            observations, consolidated, canonical = (float(days) for days in text.split("/"))
+            kept = cls(observations, consolidated, canonical)
+        except ValueError:
+            kept = cls(0.0)
+        if not 1 <= kept.observations <= kept.consolidated <= kept.canonical:
+            raise ValueError(
+                f"{text!r}: write the days that observations, consolidated and canonical prices are kept, such as "
+                "14/90/400; none less than the one before"
+            )
+        return kept
+
 
 @dataclass(frozen=True)
 class Thinned:
@@ -109,3 +130,4 @@ class Thinned:
     canonical: int = 0
     set_aside: int = 0
     corrections: int = 0
+    facts: int = 0  # of pools: placement scores, and what we lived through

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ACCRUE = "savings_accrue"  # Accrue -> Accrued; Unavailable
 TELL_WEEK = "savings_tell_week"  # TellWeek -> Told; Unavailable
@@ -22,12 +22,17 @@ class Accrue:
 
 @dataclass(frozen=True)
 class Accrued:
-    """Servers looked at, entries added for new time and as corrections, late prices settled."""
+    """Servers looked at, entries added for new time and as corrections, late prices settled.
+
+    `lacking`: by region, types whose on-demand price is not in the records: they are asked for, and the next
+    accrual knows them.
+    """
 
     servers: int = 0
     accruals: int = 0
     corrections: int = 0
     settled: int = 0
+    lacking: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

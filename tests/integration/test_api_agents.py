@@ -166,7 +166,7 @@ async def test_prices_are_kept_and_shown_beside_their_pool(
     price = {"zone": "us-east-1f", "instance_type": "m5.large", "usd_per_hour": 0.035, "at": now.isoformat()}
 
     kept = await world.http.post("/api/agents/prices", headers=headers, json={"prices": [price]})
-    assert kept.json() == {"recorded": 1}
+    assert kept.json() == {"recorded": 1, "set_aside": 0}
 
     for wrong in (
         {"usd_per_hour": 0},

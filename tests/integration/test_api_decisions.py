@@ -16,7 +16,7 @@ from domain.autopilot.contract import Evaluated, Proposal, Round
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
 from domain.autopilot.windows import Weekday, Window
 from domain.servers import Retire, ServerPolicy
-from tests.api_world import SPOT, Tenant, World, unique
+from tests.api_world import SPOT, Tenant, World, problem, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -93,6 +93,15 @@ async def test_a_wish_that_makes_no_sense_is_refused_with_the_field(
     )
     assert answer.status_code == 422, answer.text
     assert any(where in error["field"] for error in answer.json()["errors"]), answer.text
+    assert world.temporal.asked == []
+
+
+async def test_lists_that_contradict_each_other_are_refused_with_the_reason(world: World) -> None:
+    server = world.server()
+    policy = {"instance_types": ["m5.large"], "denied_types": ["m5"]}
+    answer = await world.call("PATCH", f"/api/servers/{server.id}", json={"policy": policy})
+    assert (answer.status_code, problem(answer)) == (422, "policy-contradiction")
+    assert "m5.large" in answer.json()["detail"]
     assert world.temporal.asked == []
 
 

@@ -399,6 +399,24 @@ def test_a_replica_is_asked_for_and_dropped_by_the_wish_alone(site: Site) -> Non
     assert site.reconsider(drop.decision_id).holds
 
 
+def test_a_look_shows_what_would_be_decided_and_keeps_nothing(site: Site) -> None:
+    server = site.server(Wish(minimum_stay_h=0))
+    found: contract.Looked = site.run(site.autopilot.look, contract.Look(server, candidates=3))
+    assert (found.kind, found.held_by, found.problem) == ("move", "off", "")
+    assert found.to_pool == found.figures["candidates"][0]["pool"]
+    assert len(found.figures["candidates"]) == 3
+    assert site.decisions(server) == []
+    assert site.run(site.autopilot.look, contract.Look("srv-none")).problem
+
+
+def test_denied_types_and_zones_are_not_candidates(site: Site) -> None:
+    server = site.server(ON, denied_types=["c5", "m5.large"], denied_zones=[A])
+    found: contract.Looked = site.run(site.autopilot.look, contract.Look(server, candidates=100))
+    pools = [one["pool"] for one in found.figures["candidates"]]
+    assert pools
+    assert not [pool for pool in pools if pool.startswith(f"{A}/") or "/c5." in pool or "/m5.large/" in pool]
+
+
 def test_an_instance_that_ec2_does_not_know_is_nobodys_to_move(site: Site) -> None:
     server = site.server(ON)
     site.change(update(Instance).where(Instance.server_id == server).values(id="i-0123456789abcdef0"))

@@ -23,7 +23,7 @@ from activities.market.registry import market_activities
 from activities.schedules import ensure
 from db import schema
 from db.market import beliefs, collections, on_demand, reading, set_aside
-from db.models import PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries
+from db.models import Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
 from db.session import SessionFactory, make_engine, make_session_factory
 from domain.market import collecting as contract
 from domain.names import CONTROL_QUEUE
@@ -213,6 +213,34 @@ def test_placement_scores_are_kept(market: Market) -> None:
     assert A in found
 
 
+def test_scores_are_asked_for_by_what_the_regions_servers_may_run_on(market: Market) -> None:
+    assert market.run(contract.COLLECT_SCORES, contract.CollectScores(REGION)).scores == 0, "nobody runs there"
+    _server(market, "m5.large")
+    assert market.run(contract.COLLECT_SCORES, contract.CollectScores(REGION)).scores > 0
+    with market.sessions() as session:
+        now = datetime.now(UTC)
+        found = beliefs.scores_of_types(session, REGION, now - timedelta(hours=1), now)
+    assert (A, "m5.large") in found
+    assert all(1 <= one.score <= 10 for one in found.values())
+
+
+def _server(market: Market, kind: str) -> None:
+    now = datetime.now(UTC)
+    with market.sessions.begin() as session:
+        session.add(
+            Server(
+                id="srv-1", client_id="cli-1", name="orders", region=REGION, handoff="stateless", policy={},
+                created_at=now, updated_at=now,
+            )
+        )  # fmt: skip
+        session.add(
+            Instance(
+                id="i-1", server_id="srv-1", client_id="cli-1", state="running_primary", role="primary",
+                pool=f"{A}/{kind}/on-demand", region=REGION, zone=A, instance_type=kind, created_at=now, updated_at=now,
+            )
+        )  # fmt: skip
+
+
 def test_tiers_are_thinned_by_an_activity(market: Market) -> None:
     market.collect(first_days=3)
     thinned = market.run(contract.THIN_OUT, contract.ThinOut(consolidated=1.0, canonical=1.0))
@@ -230,7 +258,7 @@ async def test_a_schedule_collects_and_is_made_once(market: Market, temporal_ser
             await ensure(client, regular)
     made = [one async for one in await client.list_schedules() if one.id.endswith(region)]
     described = await client.get_schedule_handle(f"market/spot/{region}").describe()
-    assert len(made) == 2
+    assert len(made) == 3
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
     assert described.schedule.spec.jitter == timedelta(minutes=1)
     assert described.schedule.spec.intervals[0].every == timedelta(minutes=7)

@@ -10,12 +10,11 @@ from sqlalchemy.orm import Session
 
 from db import commands
 from db.models import Agent, Audit, Client, PriceObservation, Server, Token
-from db.prices import Observation, record_on_demand, record_prices
+from db.prices import Observation, record_prices
 from db.queries.events import events_after
 from db.queries.market import get_pool, list_pools
 from db.queries.tenants import find_token, get_client, list_tokens
 from db.session import SessionFactory
-from domain.pools import Lifecycle, Pool
 from tests.dbserver import NOW, fresh
 
 pytest_plugins = ["tests.dbfixtures"]
@@ -115,10 +114,8 @@ def test_a_price_is_kept_once_and_the_latest_stands_beside_the_pool(session: Ses
 
     record_prices(session, [seen(5, 0.05), seen(3, 0.03)], "ec2")
     record_prices(session, [seen(4, 0.04), seen(5, 0.05)], "ec2")
-    record_on_demand(session, Pool("eu-west-1a", "m5.large", Lifecycle.SPOT), "eu-west-1", 0.107, NOW)
     spot = get_pool(session, "eu-west-1a/m5.large/spot")
     assert spot is not None
     assert (spot.usd_per_hour, spot.priced_at) == (0.05, NOW + timedelta(minutes=5))
-    assert spot.on_demand_usd_per_hour == 0.107
     assert session.scalar(select(func.count()).select_from(PriceObservation)) == 3
-    assert [pool.lifecycle for pool in list_pools(session, "eu-west-1")] == ["on-demand", "spot"]
+    assert [pool.lifecycle for pool in list_pools(session, "eu-west-1")] == ["spot"]

@@ -170,7 +170,6 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "server by name": lambda s, c: servers.server_by_name(s, MINE, "n-3"),
     "pools": lambda s, c: market.list_pools(s, "region-3"),
     "cooling pools": lambda s, c: market.cooling_pools(s, "region-3", NOW),
-    "prices": lambda s, c: market.price_history(s, "us-east-1a", "m3.large", SINCE),
 }
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities.autopilot.records import known
 from db.experiences import experiences, forget_experiences, keep_experiences
 from db.market.collections import mark_collected
+from db.market.known import known_of
 from db.market.price_records import PriceRecords
 from db.market.reliability import pool_facts_since
 from db.prices import record_said
@@ -84,8 +84,8 @@ def test_what_was_lived_through_is_read_with_who_is_still_there(fleet: Fleet, se
     )
     fleet.write(fresh("op"), cool_down("NoCapacity"))
     with sessions() as session:
-        found = known(session, REGION, LATER)
-        before = known(session, REGION, NOW - timedelta(days=1))
+        found = known_of(session, REGION, LATER)
+        before = known_of(session, REGION, NOW - timedelta(days=1))
     assert POOL in found.watched
     assert POOL in found.resting
     assert found.lived[POOL].losses > 0.9

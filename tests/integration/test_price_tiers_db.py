@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 
 from db import schema
 from db.market import beliefs, collections, corrections, loading, on_demand, partitions, reading, reliability, set_aside
+from db.market.heat import heat
+from db.market.known import known_of
 from db.market.partitions import RotationBusy
 from db.market.thinning import (
     thin_canonical,
@@ -29,6 +31,10 @@ from db.market.thinning import (
 )
 from db.market.tiers import Kept, keep_prices
 from db.models import (
+    OnDemandPriceRow,
+    PlacementScore,
+    PoolFactRow,
+    PoolRow,
     PriceCanonical,
     PriceConsolidated,
     PriceCorrection,
@@ -437,8 +443,39 @@ def a_history(sessions: SessionFactory, pools: int, changes: int) -> None:
             session.execute(insert(PriceCanonical), rows)
         elsewhere = [{"zone": "eu-west-4a", "instance_type": f"t{n}.large", **plain} for n in range(pools)]
         session.execute(insert(PriceSeries), [{**row, "region": "eu-west-4"} for row in elsewhere])
+    with sessions.begin() as session:
+        session.execute(insert(PoolFactRow), [_a_fact(n) for n in range(3000)])
+        session.execute(insert(PoolRow), [_a_pool(n) for n in range(2000)])
+        session.execute(insert(OnDemandPriceRow), [_a_dear_price(n) for n in range(2000)])
+        session.execute(insert(PlacementScore), [_a_score(n) for n in range(2000)])
     with sessions() as session:
-        session.execute(text("ANALYZE TABLE price_series, prices_canonical"))
+        tables = "price_series, prices_canonical, pool_facts, pools, on_demand_prices, placement_scores"
+        session.execute(text(f"ANALYZE TABLE {tables}"))
+
+
+def _region(n: int) -> str:
+    return "eu-west-3" if n % 20 == 0 else f"eu-west-{4 + n % 19}"
+
+
+def _a_fact(n: int) -> dict[str, Any]:
+    where = {"region": _region(n), "pool": f"{_region(n)}a/t{n % 300}.large/spot"}
+    return {"fact_id": f"fact-{n}", **where, "kind": "no_capacity", "at": NOW - timedelta(minutes=n)}
+
+
+def _a_pool(n: int) -> dict[str, Any]:
+    place = {"region": _region(n), "zone": f"{_region(n)}a", "instance_type": f"t{n}.large", "lifecycle": "spot"}
+    until = NOW + timedelta(minutes=1000 - n)
+    return {"id": f"{_region(n)}a/t{n}.large/spot", **place, "cool_down_until": until}
+
+
+def _a_dear_price(n: int) -> dict[str, Any]:
+    what = {"region": _region(n), "instance_type": f"t{n}.large", "platform": LINUX, "source": "api"}
+    return {**what, "valid_from": NOW - timedelta(days=30), "usd_per_hour": Decimal("0.1"), "seen_at": NOW}
+
+
+def _a_score(n: int) -> dict[str, Any]:
+    what = {"region": _region(n), "zone": f"{_region(n)}a", "types_key": "t1.large,t2.large,t3.large", "score": 5}
+    return {**what, "at": NOW - timedelta(minutes=n)}
 
 
 @pytest.fixture(scope="module")
@@ -457,6 +494,8 @@ READS: dict[str, Callable[[Session], Any]] = {
     "a region's day": lambda s: reading.day_of_prices(s, "eu-west-3", YESTERDAY),
     "a pool's price": lambda s: reading.price_at(s, "eu-west-3a", "t7.large", YESTERDAY),
     "a pool's hours": lambda s: reading.cost_by_hour(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
+    "a region's market": lambda s: heat(s, "eu-west-3", YESTERDAY, NOW),
+    "a region's pools": lambda s: known_of(s, "eu-west-3", NOW).lived,
     "a pool's steps": lambda s: reading.series_between(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
 }
 

@@ -230,6 +230,14 @@ def test_the_ledger_begins_when_it_is_first_kept(sessions: SessionFactory, clien
     assert min(booked(sessions, server_id)) == -2
 
 
+def test_what_has_no_on_demand_price_is_named_to_be_asked_for(sessions: SessionFactory, client_id: str) -> None:
+    a_server(sessions, client_id, spot_at=0)
+    work = SavingsActivities(sessions, lambda: at(1))
+    assert work.accrue(contract.Accrue()).lacking == {REGION: [HOME]}
+    on_demand(sessions)
+    assert work.accrue(contract.Accrue()).lacking == {}
+
+
 # --- corrections
 
 

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from domain import ec2, host
 from domain.adoption import AdoptInput, LaunchSpec, PlanInput
 from domain.autopilot import contract as autopilot
+from domain.backtesting import contract as backtesting
 from domain.market import collecting as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
 from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
@@ -173,6 +174,15 @@ async def _decided(play: Play, *, kept: bool) -> list[str]:
     return await _both(server, (first if kept else second).operation_id)
 
 
+async def _replica_dropped(play: Play) -> list[str]:
+    """By the autopilot, which looks once more before it does."""
+    server = await play.server(Handoff.VOLUMES, replica=True)
+    decided: dict[str, Any] = {"priority": Priority.ORDINARY, "requested_by": autopilot.REQUESTED_BY}
+    asked = await server.ask(OperationKind.REPLICA_DROP, decision_id="dec-1", **decided)
+    await server.result(asked.operation_id)
+    return await _both(server, asked.operation_id)
+
+
 async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
     """A workflow that a schedule starts and that depends on nothing but its input."""
     play.stage.cloud = Cloud(Handoff.STATELESS)
@@ -198,6 +208,15 @@ async def _dispatched(play: Play) -> list[str]:
     )
     await play.client.get_workflow_handle(deliveries[1]).result()
     return [workflow_id, deliveries[0]]
+
+
+async def _backtest_failed(play: Play) -> list[str]:
+    play.stage.cloud = cloud = Cloud(Handoff.STATELESS)
+    cloud.fault(failing(backtesting.BACKTEST_RUN, backtesting.NO_DATA))
+    workflow_id = backtesting.backtest_workflow_id(play.name)
+    given = backtesting.RunBacktest(play.name)
+    await play.client.execute_workflow(backtesting.BACKTEST_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    return [workflow_id]
 
 
 _K, _H = OperationKind, Handoff
@@ -235,11 +254,15 @@ PATHS: dict[str, Path] = {
     "adopt": _adopt,
     "plan": _plan,
     "autopilot": _autopilot,
+    "candidates": lambda play: _upkeep(play, autopilot.CANDIDATES_WORKFLOW, autopilot.Look(play.ref.server_id)),
+    "replica-drop-decided": _replica_dropped,
     "decision-carried-out": lambda play: _decided(play, kept=True),
     "decision-dropped": lambda play: _decided(play, kept=False),
     "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpot(REGION)),
     "collect-on-demand": lambda play: _upkeep(play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemand(REGION)),
     "collect-scores": lambda play: _upkeep(play, market.COLLECT_SCORES_WORKFLOW, market.CollectScores(REGION, [[]])),
+    "backtest": lambda play: _upkeep(play, backtesting.BACKTEST_WORKFLOW, backtesting.RunBacktest("bkt-1")),
+    "backtest-failed": _backtest_failed,
     "thin-out": lambda play: _upkeep(play, market.THIN_OUT_WORKFLOW, market.ThinOut()),
     "accrue-savings": lambda play: _upkeep(play, savings.ACCRUE_WORKFLOW, savings.Accrue()),
     "weekly-summary": lambda play: _upkeep(play, savings.WEEKLY_SUMMARY_WORKFLOW, savings.TellWeek()),

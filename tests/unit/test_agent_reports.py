@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ import pytest
 
 from agent.backoff import Backoff
 from agent.control_plane import ControlPlane, ControlPlaneError, Refused, Registration, Unreachable
+from agent.hooks import Hooks
 from agent.imds import Identity
 from agent.notices import NoticeBoard
+from agent.prices import PriceSender, read
 from agent.registrar import Registrar
 from agent.reports import HeartbeatSender, NoticeSender
 from agent.state import StateDir
@@ -183,3 +186,71 @@ def test_a_connection_that_works_is_left_only_when_temporal_moves(addresses: Cal
     assert not known.moved_from(at)
     known.registered("moved:7233", "default", "srv-1")
     assert known.moved_from(at)
+
+
+# --- prices that its owner lets it see
+
+SEEN = {
+    "SpotPriceHistory": [
+        {
+            "AvailabilityZone": "us-east-1a",
+            "InstanceType": "m5.large",
+            "ProductDescription": system,
+            "SpotPrice": "0.031200",
+            "Timestamp": "2026-01-02T03:04:05+00:00",
+        }
+        for system in ("Linux/UNIX", "Windows")
+    ]
+}
+PRICES = "/api/agents/prices"
+
+
+def prices_of(rig: Rig, tmp_path: Path, script: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.prices.FIRST_S", 0.02)
+    monkeypatch.setattr("agent.prices.EVERY_S", 0.05)
+    if script is not None:
+        (tmp_path / "prices").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "prices").chmod(0o755)
+    rig.start()
+    PriceSender(Hooks(tmp_path), ControlPlane(rig.control.url), rig.registrar, rig.stop).start()
+
+
+def test_what_the_hook_prints_is_sent_without_other_systems_prices(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices_of(rig, tmp_path, f"echo '{json.dumps(SEEN)}'", monkeypatch)
+    eventually(lambda: len(rig.control.bodies(PRICES)) >= 2)
+    assert rig.control.bodies(PRICES)[0] == {
+        "prices": [
+            {
+                "zone": "us-east-1a",
+                "instance_type": "m5.large",
+                "usd_per_hour": 0.0312,
+                "at": "2026-01-02T03:04:05+00:00",
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize("script", ["echo nothing of use", "echo no credentials >&2; exit 255"])
+def test_a_hook_that_fails_or_prints_something_else_is_said_and_tried_again(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str
+) -> None:
+    prices_of(rig, tmp_path, script, monkeypatch)
+    eventually(lambda: sum("prices were not sent" in line for line in caplog.messages) >= 2)
+    assert rig.control.bodies(PRICES) == []
+
+
+def test_without_the_hook_no_price_is_sent(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prices_of(rig, tmp_path, None, monkeypatch)
+    HeartbeatSender(INSTANCE, ControlPlane(rig.control.url), rig.registrar, rig.stop).start()
+    eventually(lambda: len(rig.control.bodies(HEARTBEAT)) >= 3)
+    assert rig.control.bodies(PRICES) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"SpotPriceHistory": [1]}', '{"SpotPriceHistory": [{"SpotPrice": "x"}]}']
+)
+def test_what_is_no_price_history_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="describe-spot-price-history"):
+        list(read(text))

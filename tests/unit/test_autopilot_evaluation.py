@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.autopilot.evaluation import Case, Evaluation, Judged, Room, Where
 from domain.autopilot.evaluation import evaluate as evaluate_all
@@ -203,6 +207,72 @@ def test_what_nobody_looked_at_is_not_learnt_from() -> None:
     long_ago = Experience(AT_H - 10, held={A: 0.5})
     after = evaluated(cases, MARKET, experience={key: long_ago}, known=known).learnt[key][1]
     assert (after.losses, after.expected) == (0, 0)
+
+
+offers_st = st.fixed_dictionaries(
+    {
+        pool: st.builds(
+            lambda usd, up_h, losses, tight, blocked, pool=pool: replace(
+                offer(pool, usd, "cool-down" if blocked else ""),
+                reliability=replace(first_seen(AT_H - up_h, True), at_h=AT_H, losses=losses),
+                tightness=tight,
+            ),
+            st.floats(0.001, 0.2),
+            st.floats(0.0, 500.0),
+            st.floats(0.0, 20.0),
+            st.floats(-1.0, 1.0),
+            st.booleans(),
+        )
+        for pool in (A, B, C)
+    }
+)
+cases_st = st.lists(
+    st.tuples(
+        st.sampled_from([HOME, A, B, C]),
+        st.sampled_from(["", A, B, C]),
+        st.sampled_from(ReplicaMode),
+        st.sampled_from(AutoSwitch),
+        st.sampled_from(["cli", "other"]),
+    ),
+    max_size=12,
+)
+limits_st = st.builds(FleetLimits, st.floats(0.1, 1.0), st.floats(0.1, 1.0), st.floats(0.0, 1.0), st.integers(0, 3))
+
+
+@given(offers_st, cases_st, limits_st, st.sets(st.sampled_from([A, B, C])), st.integers())
+def test_a_decision_is_a_function_of_its_facts_in_whatever_order_they_come(
+    market: dict[str, Offer],
+    drawn: list[tuple[str, str, ReplicaMode, AutoSwitch, str]],
+    limits: FleetLimits,
+    down: set[str],
+    seed: int,
+) -> None:
+    cases = [
+        replace(
+            case(number, pool, client, AutopilotPolicy(auto_switch=switch)),
+            placed=Placement(pool, AT_H - 100, "" if replica == pool else replica),
+            needs=replace(NEEDS, replica=mode),
+            replica_ours=True,
+        )
+        for number, (pool, replica, mode, switch, client) in enumerate(drawn)
+    ]
+    known, room = Known(watched=frozenset({A, B})), Room(5, {"cli": limits})
+    shuffled = list(enumerate(cases))
+    random.Random(seed).shuffle(shuffled)
+    once = evaluated(cases, market, room, known=known, down=frozenset(down))
+    mixed = dict(sorted(market.items(), reverse=True))
+    again = evaluated([one for _, one in shuffled], mixed, room, known=known, down=frozenset(down))
+    assert [again.judged[at].verdict for at in _back(shuffled)] == [one.verdict for one in once.judged]
+    assert [figures(again.judged[at]) for at in _back(shuffled)] == [figures(one) for one in once.judged]
+    assert again.learnt == once.learnt
+    for one in once.judged:
+        if one.verdict.decision.kind in (Kind.MOVE, Kind.REPLICA) and one.verdict.decision.pool != HOME:
+            assert not market[one.verdict.decision.pool].blocked
+
+
+def _back(shuffled: list[tuple[int, Case]]) -> list[int]:
+    places = {number: at for at, (number, _) in enumerate(shuffled)}
+    return [places[number] for number in range(len(shuffled))]
 
 
 def _risk(found: Evaluation, pool: str) -> float:

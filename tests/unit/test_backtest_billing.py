@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.billing import RULES, Bill, bill, by_day, total
+from backtest.billing import Bill, bill, by_day, total
 from backtest.clairvoyant import Clairvoyant
 from backtest.errors import BacktestError
 from backtest.market import ON_DEMAND, Market, Window
+from backtest.rules import RULES
 from tests.markets import long_market, market, markets
 
 A, B = 0, 1

@@ -192,3 +192,45 @@ def test_figures_stand_beside_the_reason() -> None:
     assert (first.subnet_id, first.usd_per_hour, first.on_demand_usd_per_hour) == ("subnet-a", 0.030, 0.0864)
     assert first.placement_score == 9
     assert "placement score 9 of 10; same zone" in first.reason
+
+
+# --- what its owner denies, and what it needs
+
+
+def allowed_by(policy: ServerPolicy, market: Market = MARKET, asked: str = "") -> list[str]:
+    return [str(pool) for pool in choose(Wanted(blueprint(), policy, asked=asked), market)]
+
+
+def test_denied_types_families_and_zones_are_never_chosen_not_even_on_demand() -> None:
+    family = allowed_by(ServerPolicy(denied_types=["m5", "m6a.large"]))
+    assert family
+    assert not [pool for pool in family if "/m5." in pool or "/m6a.large/" in pool]
+    assert {pool.split("/")[0] for pool in allowed_by(ServerPolicy(denied_zones=[A]))} == {B}
+
+
+def test_a_type_has_the_network_and_the_way_to_ebs_that_its_owner_asks_for() -> None:
+    types = TYPES | {"m5.large": replace(TYPES["m5.large"], network_gbps=10.0, ebs_mbps=650.0)}
+    fast = replace(MARKET, types=types)
+    for policy in (ServerPolicy(min_network_gbps=5.0), ServerPolicy(min_ebs_mbps=600.0)):
+        spot = [pool for pool in allowed_by(policy, fast) if pool.endswith("/spot")]
+        assert {pool.split("/")[1] for pool in spot} == {"m5.large"}, "of the others it is not known"
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked", "words"),
+    [
+        (ServerPolicy(denied_types=["m6a"]), f"{A}/m6a.large/spot", "denies m6a.large"),
+        (ServerPolicy(denied_zones=[B]), f"{B}/m5.large/spot", "denies the zone"),
+        (ServerPolicy(min_network_gbps=5.0), f"{A}/m5.large/spot", "does not tell its Gbit/s of network"),
+    ],
+)
+def test_a_pool_that_the_policy_denies_is_refused_with_the_reason(policy: ServerPolicy, asked: str, words: str) -> None:
+    with pytest.raises(Impossible, match=words):
+        allowed_by(policy, asked=asked)
+
+
+def test_lists_that_contradict_each_other_are_told() -> None:
+    assert "m5.large" in ServerPolicy(instance_types=["m5.large"], denied_types=["m5"]).contradiction()
+    assert A in ServerPolicy(zones=[A, B], denied_zones=[A]).contradiction()
+    assert A in ServerPolicy(subnets={A: "subnet-a"}, denied_zones=[A]).contradiction()
+    assert ServerPolicy(instance_types=["m5.large"], denied_types=["m6a"], denied_zones=[C]).contradiction() == ""

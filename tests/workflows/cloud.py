@@ -18,6 +18,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain import ec2, host, planning, records
 from domain.autopilot import contract as autopilot
+from domain.backtesting import contract as backtesting
 from domain.errors import FINAL, Failure
 from domain.market import collecting as market
 from domain.savings import contract as savings
@@ -55,6 +56,7 @@ class Cloud:
         self.waiting_deliveries: list[str] = []
         self.handed_over: list[str] = []
         self.delivered: list[str] = []
+        self.backtests_settled: list[backtesting.Settled] = []
         self.altered: dict[str, Any] = {}  # attributes that a launch gets wrong
         self.mute: set[str] = set()  # hosts whose agent does not answer
         self.heard: dict[str, asyncio.Queue[host.Notice]] = {}  # what IMDS says there; absent: no watch
@@ -345,6 +347,9 @@ class Cloud:
     def reconsider(self, given: autopilot.Reconsider) -> autopilot.Reconsidered:
         return autopilot.Reconsidered(not self.broken_decision, self.broken_decision)
 
+    def look(self, given: autopilot.Look) -> autopilot.Looked:
+        return autopilot.Looked("stay", "best_already", figures={"server": given.server_id})
+
     # --- the market
 
     def collect_spot(self, given: market.CollectSpot) -> market.Collected:
@@ -362,7 +367,7 @@ class Cloud:
     # --- the ledger of savings
 
     def accrue(self, given: savings.Accrue) -> savings.Accrued:
-        return savings.Accrued(servers=1, accruals=1)
+        return savings.Accrued(servers=1, accruals=1, lacking={"us-east-1": ["m5.large"]})
 
     def tell_week(self, given: savings.TellWeek) -> savings.Told:
         return savings.Told("2026-02-23", 1)
@@ -381,6 +386,14 @@ class Cloud:
     def deliver(self, given: webhooks.Deliver) -> webhooks.Delivered:
         self.delivered.append(given.delivery_id)
         return webhooks.Delivered("delivered", 1)
+
+    # --- backtests
+
+    def backtest_run(self, given: backtesting.RunBacktest) -> None:
+        pass
+
+    def backtest_settle(self, given: backtesting.Settled) -> None:
+        self.backtests_settled.append(given)
 
     # --- inside
 
@@ -467,6 +480,7 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     autopilot.ASK: Cloud.ask,
     autopilot.KEEP_PLAN: Cloud.keep_plan,
     autopilot.RECONSIDER: Cloud.reconsider,
+    autopilot.LOOK: Cloud.look,
     market.COLLECT_SPOT: Cloud.collect_spot,
     market.COLLECT_ON_DEMAND: Cloud.collect_on_demand,
     market.COLLECT_SCORES: Cloud.collect_scores,
@@ -477,6 +491,8 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     webhooks.COLLECT: Cloud.collect_events,
     webhooks.HANDED: Cloud.handed,
     webhooks.DELIVER: Cloud.deliver,
+    backtesting.BACKTEST_RUN: Cloud.backtest_run,
+    backtesting.BACKTEST_SETTLE: Cloud.backtest_settle,
 }
 _EXCLUSIVE = frozenset({host.HOST_QUIESCE, host.HOST_RESUME})
 _CHANGES = frozenset(

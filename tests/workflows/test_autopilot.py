@@ -105,6 +105,27 @@ async def test_a_replica_is_reconsidered_too(given: Given) -> None:
     assert server.cloud.called(ec2.LAUNCH) == []
 
 
+async def test_a_replica_is_not_dropped_for_a_risk_that_is_back(given: Given) -> None:
+    server = await given(replica=True)
+    server.cloud.broken_decision = "the risk is back"
+    rolled_back(await server.do(OperationKind.REPLICA_DROP, **DECIDED))
+    assert server.cloud.called(ec2.TERMINATE) == []
+    server.cloud.broken_decision = ""
+    committed(await server.do(OperationKind.REPLICA_DROP, **DECIDED))
+
+
+async def test_a_look_at_a_servers_candidates_is_one_activity(given: Given) -> None:
+    server = await given()
+    found = await server.client.execute_workflow(
+        contract.CANDIDATES_WORKFLOW,
+        contract.Look("srv-1"),
+        id=f"candidates-{server.ref.server_id}",
+        task_queue=CONTROL_QUEUE,
+        result_type=contract.Looked,
+    )
+    assert found == contract.Looked("stay", "best_already", figures={"server": "srv-1"})
+
+
 async def test_the_old_instance_is_kept_for_as_long_as_its_owner_wants(given_skipping: Given) -> None:
     server = await given_skipping()
     # Every watch that the skipped time ends is begun anew: an hour of it would take longer than a test should.

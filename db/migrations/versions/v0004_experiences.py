@@ -1,11 +1,11 @@
-"""What the autopilot has learnt: how cautious to be, by kind of needs."""
+"""What the autopilot has learnt: how cautious to be, by kind of needs. On-demand prices have a table of their own."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from db.migrations.parts import ascii_, column, index, table, when
+from db.migrations.parts import add_column, ascii_, column, drop_column, index, table, when
 
 revision = "0004"
 down_revision = "0003"
@@ -25,7 +25,9 @@ def upgrade() -> None:
         when("at"),
     )
     index("ix_experiences_region_at", "experiences", "region", "at")
+    drop_column("pools", "on_demand_usd_per_hour")
 
 
 def downgrade() -> None:
+    add_column("pools", column("on_demand_usd_per_hour", sa.Numeric(12, 6), nullable=True))
     op.execute("DROP TABLE IF EXISTS experiences")

@@ -1,0 +1,123 @@
+"""BACKTEST_RUN and BACKTEST_SETTLE.
+
+Unavailable       the database is away, or EC2: worth another try
+NoData            nothing was observed in the period
+BacktestFailed    the replay ended with a problem
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.autopilot.facts import Facts
+from activities.backtests.history import NothingToReplay, gather
+from activities.ec2.clients import Clients
+from activities.ec2.errors import Ec2Failure
+from activities.ec2.market import MarketFacts
+from activities.ec2.outlines import Outlines
+from activities.ec2.pulse import beating
+from db.backtests import begin, settle
+from db.models import BacktestRow
+from db.session import SessionFactory, in_transaction
+from domain.backtesting.contract import (
+    BACKTEST_RUN,
+    BACKTEST_SETTLE,
+    FAILED,
+    NO_DATA,
+    BacktestState,
+    RunBacktest,
+    Settled,
+)
+from domain.backtesting.history import Past
+from domain.errors import Failure
+
+LONGEST_S = 600.0
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_PAST = TypeAdapter(Past)
+
+
+class BacktestActivities:
+    def __init__(self, sessions: SessionFactory, clients: Clients) -> None:
+        self._sessions = sessions
+        self._facts = Facts(MarketFacts(clients), Outlines(clients))
+
+    @activity.defn(name=BACKTEST_RUN)
+    def run(self, given: RunBacktest) -> None:
+        """Gather, replay, keep. Again after a worker died: nothing is kept before the end."""
+        try:
+            with beating():
+                self._run(given.backtest_id)
+        except (DBAPIError, PoolTimeout) as error:
+            cause = getattr(error, "orig", None) or error
+            raise ApplicationError(f"running a backtest: {cause}", type=Failure.UNAVAILABLE.value) from None
+
+    @activity.defn(name=BACKTEST_SETTLE)
+    def settle(self, given: Settled) -> None:
+        """An end that is none: failed, cancelled."""
+        now = datetime.now(UTC)
+        in_transaction(
+            self._sessions,
+            lambda session: settle(session, given.backtest_id, given.state, now, problem=given.problem),
+        )
+
+    def _run(self, backtest_id: str) -> None:
+        row: BacktestRow | None = in_transaction(
+            self._sessions, lambda session: begin(session, backtest_id, datetime.now(UTC))
+        )
+        if row is None:
+            return  # it has ended: by an attempt whose answer was lost, or by a cancellation
+        try:
+            past = gather(self._sessions, self._facts, row)
+        except NothingToReplay as why:
+            raise ApplicationError(str(why), type=NO_DATA, non_retryable=True) from None
+        except Ec2Failure as failed:
+            raise ApplicationError(failed.message, type=failed.failure.value) from None
+        result = replayed(past)
+        in_transaction(
+            self._sessions,
+            lambda session: settle(session, backtest_id, BacktestState.DONE, datetime.now(UTC), result=result),
+        )
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.run, self.settle]
+
+
+def replayed(past: Past) -> dict[str, Any]:
+    """In a process of its own, which ends with us or when we are cancelled. Raise ApplicationError."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backtest.own_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=_ROOT,
+        env={},
+    )
+    try:
+        said, wrong = process.communicate(_PAST.dump_json(past), timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        why = f"it took longer than {LONGEST_S:g} s; ask for fewer servers or days"
+        raise ApplicationError(why, type=FAILED, non_retryable=True) from None
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode:
+        last = wrong.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
+        raise ApplicationError(f"the replay ended: {last[0]}", type=FAILED, non_retryable=True)
+    answer = json.loads(said)
+    if "problem" in answer:
+        raise ApplicationError(answer["problem"], type=answer["type"], non_retryable=True)
+    result: dict[str, Any] = answer["result"]
+    return result

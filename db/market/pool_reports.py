@@ -1,0 +1,103 @@
+"""Pools as people look at them: price, on-demand price, what was lived through, how risky it looks now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from db.market.known import known_of
+from db.market.on_demand import on_demand_prices
+from db.market.reliability import count_facts
+from db.models import PoolRow
+from domain.autopilot.supply import Known, hours, supply_of
+from domain.deciding.appraisal import hazard
+from domain.deciding.pricing import PriceRecord
+from domain.deciding.tuning import DEFAULT
+from domain.market.pool_facts import FactKind
+from domain.pools import Lifecycle
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+_MOMENT = timedelta(microseconds=1)
+Counts = Mapping[FactKind, tuple[int, float | None]]
+
+
+@dataclass(frozen=True)
+class Lived:
+    """How often what happened in a pool in some time, to all clients. `launch_s`: mean of its launches."""
+
+    capacity_failures: int = 0
+    notices: int = 0
+    rebalance_recommendations: int = 0
+    lost: int = 0
+    launches: int = 0
+    launch_s: float | None = None
+
+
+@dataclass(frozen=True)
+class PoolReport:
+    row: PoolRow
+    on_demand_usd_per_hour: float | None
+    last_day: Lived = field(default_factory=Lived)
+    last_week: Lived = field(default_factory=Lived)
+    placement_score: int | None = None
+    score_fallen: int | None = None
+    advisor_band: int | None = None
+    own_history: bool = False
+    availability: float | None = None
+    losses_per_hour: float | None = None
+
+
+def reports(session: Session, rows: Sequence[PoolRow], now: datetime) -> list[PoolReport]:
+    """In the order of the rows."""
+    regions = {region: _Region(session, region, now) for region in {row.region for row in rows}}
+    return [regions[row.region].report(row) for row in rows]
+
+
+class _Region:
+    """What is read once for all pools of a region."""
+
+    def __init__(self, session: Session, region: str, now: datetime) -> None:
+        self._now = now
+        self._known: Known = known_of(session, region, now)
+        self._on_demand = on_demand_prices(session, region, now)
+        self._day = count_facts(session, region, now - DAY, now + _MOMENT)
+        self._week = count_facts(session, region, now - WEEK, now + _MOMENT)
+
+    def report(self, row: PoolRow) -> PoolReport:
+        dear = self._on_demand.get(row.instance_type)
+        usd = None if dear is None else float(dear)
+        if row.lifecycle != Lifecycle.SPOT:
+            return PoolReport(row, usd)
+        key = (row.zone, row.instance_type)
+        score = self._known.scores.get(key)
+        price = PriceRecord(hours(self._now), row.usd_per_hour or 0.0)
+        offer = supply_of({key: price}, self._known, self._now).offers[row.id]
+        return PoolReport(
+            row=row,
+            on_demand_usd_per_hour=usd,
+            last_day=lived(self._day.get(row.id, {})),
+            last_week=lived(self._week.get(row.id, {})),
+            placement_score=score.score if score else None,
+            score_fallen=score.fallen if score else None,
+            advisor_band=self._known.bands.get(row.instance_type),
+            own_history=row.id in self._known.lived,
+            availability=offer.reliability.availability if row.id in self._known.lived else None,
+            losses_per_hour=hazard(offer, DEFAULT),
+        )
+
+
+def lived(counts: Counts) -> Lived:
+    def many(kind: FactKind) -> int:
+        return counts.get(kind, (0, None))[0]
+
+    return Lived(
+        capacity_failures=many(FactKind.NO_CAPACITY),
+        notices=many(FactKind.NOTICE),
+        rebalance_recommendations=many(FactKind.REBALANCE),
+        lost=many(FactKind.LOST),
+        launches=many(FactKind.LAUNCHED),
+        launch_s=counts.get(FactKind.LAUNCHED, (0, None))[1],
+    )
