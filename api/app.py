@@ -30,6 +30,7 @@ from api.routes import (
     events,
     health,
     instances,
+    models,
     operations,
     pools,
     savings,
@@ -56,6 +57,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     savings.router,
     webhooks.router,
     backtests.router,
+    models.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,

@@ -179,19 +179,6 @@ class Operations:
             )
             return evaluated
 
-    async def candidates(self, look: autopilot.Look) -> autopilot.Looked:
-        """What the autopilot sees for one server now."""
-        async with self._call("look at a server's candidates", PLAN_TIMEOUT_S) as client:
-            looked: autopilot.Looked = await client.execute_workflow(
-                autopilot.CANDIDATES_WORKFLOW,
-                look,
-                id=f"candidates/{look.server_id}/{new_id('look')}",
-                task_queue=CONTROL_QUEUE,
-                result_type=autopilot.Looked,
-                execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
-            )
-            return looked
-
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
         """The same again while it runs, or after it has ended, is the one that there is."""
         async with self._call("start a backtest", ACCEPT_TIMEOUT_S) as client:
@@ -209,6 +196,19 @@ class Operations:
     async def cancel_backtest(self, backtest_id: str) -> None:
         async with self._call("cancel a backtest", ACCEPT_TIMEOUT_S) as client:
             await client.get_workflow_handle(backtesting.backtest_workflow_id(backtest_id)).cancel()
+
+    async def candidates(self, look: autopilot.Look) -> autopilot.Looked:
+        """What the autopilot sees for one server now."""
+        async with self._call("look at a server's candidates", PLAN_TIMEOUT_S) as client:
+            looked: autopilot.Looked = await client.execute_workflow(
+                autopilot.CANDIDATES_WORKFLOW,
+                look,
+                id=f"candidates/{look.server_id}/{new_id('look')}",
+                task_queue=CONTROL_QUEUE,
+                result_type=autopilot.Looked,
+                execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
+            )
+            return looked
 
     async def check(self) -> None:
         """Raise TemporalUnreachable unless Temporal answers within CHECK_TIMEOUT_S."""

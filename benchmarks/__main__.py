@@ -1,8 +1,6 @@
-"""`python -m benchmarks`: the control plane's own share of a switch, beside a plain boto3 script.
+"""`python -m benchmarks [--only NAME ...] [--quick]`: every promise measured, beside a baseline of the same run.
 
-Both move a server with a data volume and an Elastic IP on the lab (profile fast), by turns on the
-same machine. The own share is the duration less the lab's delays (launch, boot, detach, attach,
-terminate), the host's start of its agent and the host's hooks. The aim: at most 1 s.
+Prints one table and writes benchmarks/results.json. With --only, the other measures' last results stay there.
 """
 
 from __future__ import annotations
@@ -10,98 +8,81 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import shutil
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks import tables
-from benchmarks.measured import Measured, as_json
-from benchmarks.rig import Rig
-from stack import database
-from stack.settings import REPOSITORY, StackSettings
-from stack.up import Stack
+from benchmarks import at_once, at_rest, hot_queries, outage, outage_realistic, rescue, share, streams, table
+from benchmarks.figure import Figure, Machine, Run
+from benchmarks.terms import Terms
+from stack import guest, mariadb
+from stack.processes import StartFailed
+from stack.settings import REPOSITORY
 
 RESULTS = REPOSITORY / "benchmarks" / "results.json"
+MEASURES: Mapping[str, Callable[[Terms], list[Figure]]] = {
+    one.NAME: one.measure for one in (outage, outage_realistic, rescue, share, at_once, at_rest, streams, hot_queries)
+}
 
 
 def main(arguments: Sequence[str]) -> int:
     given = _parse(arguments)
-    console = Console()
-    before = os.getloadavg()
-    database.clean(given.var)
-    shutil.rmtree(given.var, ignore_errors=True)
-    with Stack(StackSettings(var=given.var), report=console.print) as stack, stack.lab() as lab, stack.api() as http:
-        switches, scripts = _measure(Rig(stack, lab, http), given.n, console)
-    database.clean(given.var)
-    machine = {
-        "cores": os.cpu_count(),
-        "shared": "other programs may have run beside it; the load says how many",
-        "load_before": [round(one, 2) for one in before],
-        "load_after": [round(one, 2) for one in os.getloadavg()],
-        "python": platform.python_version(),
-        "system": platform.platform(terse=True),
-    }
-    tables.show(console, switches, scripts)
-    _conclude(console, switches, scripts, machine)
-    given.results.write_text(json.dumps(_results(switches, scripts, machine), indent=2) + "\n")
+    console = Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=140)
+    server = os.environ.get("DATABASE_URL", "")
+    try:
+        database = f"database {guest.admitted(server)} of DATABASE_URL" if server else f"database {mariadb.version()}"
+    except StartFailed as failed:
+        console.print(str(failed), highlight=False)
+        return 2
+    runs = _kept(given.results) if given.only else {}
+    for name in given.only or MEASURES:
+        terms = Terms(given.var / name, given.quick, server, lambda line: console.print(line, highlight=False))
+        runs[name] = _run(name, terms, database).as_json()
+        _write(given.results, runs)
+    shown = [runs[name] for name in MEASURES if name in (given.only or MEASURES)]
+    table.show(console, shown)
     console.print(f"written to {given.results}")
     return 0
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks", description="The control plane's own share of a switch.")
-    parser.add_argument("-n", type=int, default=6, help="switches that are measured, after one to warm up")
+    parser = argparse.ArgumentParser(prog="benchmarks", description="What the README claims, measured.")
+    parser.add_argument("--only", nargs="+", choices=list(MEASURES), metavar="NAME", help=", ".join(MEASURES))
+    parser.add_argument("--quick", action="store_true", help="once each: to see that it runs, not to measure")
     parser.add_argument("--var", type=Path, default=REPOSITORY / "var" / "bench", help="its own folder; emptied first")
     parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args(arguments)
 
 
-def _measure(rig: Rig, count: int, console: Console) -> tuple[list[Measured], list[Measured]]:
-    """By turns, so that both meet the same machine; the first of each is not counted."""
-    switches, scripts = [], []
-    for number in range(count + 1):
-        switches.append(rig.switch(number))
-        scripts.append(rig.script(number))
-        what = "warm-up" if number == 0 else f"{number} of {count}"
-        console.print(
-            f"{what}: switch {switches[-1].took:.0f} ms, own share {switches[-1].share:.0f} ms; "
-            f"script {scripts[-1].took:.0f} ms, own share {scripts[-1].share:.0f} ms"
-        )
-    return switches[1:], scripts[1:]
+def _run(name: str, terms: Terms, database: str) -> Run:
+    run = Run(name, quick=terms.quick, database=database)
+    before, began = _load(), time.monotonic()
+    run.figures = MEASURES[name](terms)
+    run.took_s = round(time.monotonic() - began, 1)
+    run.machine = replace(Machine.here(), load_before=before, load_after=_load())
+    run.details = terms.details
+    return run
 
 
-def _conclude(
-    console: Console, switches: Sequence[Measured], scripts: Sequence[Measured], machine: dict[str, Any]
-) -> None:
-    ours, theirs = tables.share(switches), tables.share(scripts)
-    over = ours - tables.AIM_MS
-    console.print(
-        f"own share {ours:.0f} ms, the script's {theirs:.0f} ms: {ours / theirs:.1f} times, {ours - theirs:+.0f} ms.\n"
-        f"aim: at most {tables.AIM_MS:.0f} ms; it is {abs(over):.0f} ms {'above' if over > 0 else 'below'}.\n"
-        f"{machine['cores']} cores, shared; load {machine['load_before'][0]} before, {machine['load_after'][0]} after"
-    )
+def _load() -> list[float]:
+    return [round(one, 2) for one in os.getloadavg()]
 
 
-def _results(switches: Sequence[Measured], scripts: Sequence[Measured], machine: dict[str, Any]) -> dict[str, Any]:
-    ours, theirs = tables.share(switches), tables.share(scripts)
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "aws": "lab, profile fast",
-        "machine": machine,
-        "aim_ms": tables.AIM_MS,
-        "share_ms": round(ours),
-        "script_share_ms": round(theirs),
-        "ratio": round(ours / theirs, 2),
-        "difference_ms": round(ours - theirs),
-        "switches": [as_json(run) for run in switches],
-        "scripts": [as_json(run) for run in scripts],
-    }
+def _kept(results: Path) -> dict[str, Any]:
+    """Earlier runs, by measure."""
+    if not results.exists():
+        return {}
+    found = json.loads(results.read_text())
+    return {run["measure"]: run for run in found.get("runs", ())}
+
+
+def _write(results: Path, runs: Mapping[str, Any]) -> None:
+    results.write_text(json.dumps({"runs": [runs[name] for name in MEASURES if name in runs]}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

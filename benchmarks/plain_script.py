@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 PAUSE_S = 0.1
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 MOUNT = "/data"
+USER_DATA = json.dumps({"workload": "volume", "mount": MOUNT})
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ class Script:
             old = self._look(server.instance_id)
         with timed.step("launch"):
             new = self._launch(old, instance_type)
-            _until(lambda: self._state(new) == "running")
+            wait_until(lambda: self._state(new) == "running")
         with timed.step("ready"):
-            _until(lambda: self.agent_is_up(new))
+            wait_until(lambda: self.agent_is_up(new))
         with timed.step("fence"):
             filesystem = self._mounted(server.instance_id)
             timed.hooks["fence"] = self._hook(server.instance_id, "stop")
@@ -72,9 +73,9 @@ class Script:
             self._run(server.instance_id, "umount", MOUNT)
         with timed.step("move"):
             ec2.detach_volume(VolumeId=server.volume_id, InstanceId=server.instance_id)
-            _until(lambda: self._volume(server.volume_id)["State"] == "available")
+            wait_until(lambda: self._volume(server.volume_id)["State"] == "available")
             ec2.attach_volume(VolumeId=server.volume_id, InstanceId=new, Device="/dev/sdf")
-            _until(lambda: _attached(self._volume(server.volume_id), new))
+            wait_until(lambda: attached(self._volume(server.volume_id), new))
             ec2.associate_address(AllocationId=server.allocation_id, InstanceId=new, AllowReassociation=True)
         with timed.step("serve"):
             self._run(new, "mount", "-o", "rw,X-mount.mkdir", f"UUID={filesystem}", MOUNT)
@@ -83,7 +84,7 @@ class Script:
             if request := old.get("SpotInstanceRequestId"):
                 ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request])
             ec2.terminate_instances(InstanceIds=[server.instance_id])
-            _until(lambda: self._state(server.instance_id) == "terminated")
+            wait_until(lambda: self._state(server.instance_id) == "terminated")
         with timed.step("receipt"):
             self._look(new)
         return Plain(new, server.volume_id, server.allocation_id), timed
@@ -93,7 +94,8 @@ class Script:
     def _look(self, instance_id: str) -> Any:
         return self._ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
 
-    def _launch(self, old: Any, instance_type: str) -> str:
+    def _launch(self, old: Any, instance_type: str, *, spot: bool = True) -> str:
+        market: Any = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
         answer = self._ec2.run_instances(
             ImageId=old["ImageId"],
             InstanceType=instance_type,  # type: ignore[arg-type]  # one of the market's
@@ -103,7 +105,7 @@ class Script:
             SecurityGroupIds=[group["GroupId"] for group in old["SecurityGroups"]],
             KeyName=old["KeyName"],
             UserData=self._user_data,
-            InstanceMarketOptions={"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}},
+            **({"InstanceMarketOptions": market} if spot else {}),
             TagSpecifications=[{"ResourceType": "instance", "Tags": old["Tags"]}],
         )
         return answer["Instances"][0]["InstanceId"]
@@ -118,6 +120,15 @@ class Script:
         return self._ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]
 
     # --- the machines
+
+    def _take_over(self, server: Plain, new: str, filesystem: str, timed: Timed) -> None:
+        """Volume and address to the new instance, and the service up on it."""
+        wait_until(lambda: self._volume(server.volume_id)["State"] == "available")
+        self._ec2.attach_volume(VolumeId=server.volume_id, InstanceId=new, Device="/dev/sdf")
+        wait_until(lambda: attached(self._volume(server.volume_id), new))
+        self._ec2.associate_address(AllocationId=server.allocation_id, InstanceId=new, AllowReassociation=True)
+        self._run(new, "mount", "-o", "rw,X-mount.mkdir", f"UUID={filesystem}", MOUNT)
+        timed.hooks["serve"] = self._hook(new, "start") + self._until_healthy(new)
 
     def agent_is_up(self, instance_id: str) -> bool:
         """Its process is done with starting: the same wait as the product's, though nobody asks this agent."""
@@ -154,11 +165,11 @@ class Script:
         return done.stdout
 
 
-def _attached(volume: Any, instance_id: str) -> bool:
+def attached(volume: Any, instance_id: str) -> bool:
     return any(one["InstanceId"] == instance_id and one["State"] == "attached" for one in volume["Attachments"])
 
 
-def _until(reached: Callable[[], bool]) -> None:
+def wait_until(reached: Callable[[], bool]) -> None:
     ends = time.monotonic() + LIMIT_S
     while not reached():
         if time.monotonic() > ends:

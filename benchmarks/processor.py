@@ -22,3 +22,10 @@ def _of(pid: int) -> float:
     # The second field is the program's name in brackets, and may hold anything.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return 1000 * (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def memory_mib(pid: int) -> float:
+    """Resident now (proc(5), `VmRSS`)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+    return round(int(kib) / 1024, 1)

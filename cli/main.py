@@ -13,6 +13,7 @@ from cli.autopilot import autopilot
 from cli.backtest import backtest
 from cli.client import Api, CliError
 from cli.follow import follow
+from cli.models import models
 from cli.savings import savings, summary
 from cli.session import Session, in_words
 from cli.webhooks import webhooks
@@ -39,6 +40,7 @@ app.add_typer(webhooks, name="webhooks")
 app.command()(savings)
 app.command()(summary)
 app.command("backtest")(backtest)
+app.add_typer(models, name="models")
 app.add_typer(admin.clients, name="clients")
 app.add_typer(admin.tokens, name="tokens")
 app.command()(market.pools)

@@ -37,6 +37,7 @@ class NewDecision:
     state: DecisionState
     priority: int
     figures: dict[str, Any] = field(default_factory=dict)
+    informed_by: str = ""
 
 
 def keep(session: Session, decisions: Sequence[NewDecision], now: datetime) -> None:

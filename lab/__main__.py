@@ -86,7 +86,8 @@ def build(settings: LabSettings, with_hosts: bool) -> App:
 
         world.hosts = MachineRoom(settings, cloud)
     else:
-        world.hosts = NullHosts()
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        world.hosts = NullHosts(settings.state_dir / "hosts.jsonl")
     genesis.create(world)
     app = App(world)
     app.dispatcher.warm()

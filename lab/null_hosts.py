@@ -1,17 +1,23 @@
-"""Hosts that are not there: for tests of the EC2 half alone (`--no-hosts`)."""
+"""Hosts that are not there (`--no-hosts`): for tests of the EC2 half alone, and for fleets too large for processes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 from lab.contracts import AgentImage, BootSpec, DeviceBusy, HealthCheck
 
 
 class NullHosts:
-    """Remembers what it was told. `busy` names volumes that refuse to be unplugged, as mounted ones do."""
+    """Remembers what it was told. `busy` names volumes that refuse to be unplugged, as mounted ones do.
 
-    def __init__(self) -> None:
+    `journal`: a file that gets a line of JSON for each change, for whoever plays the hosts from outside.
+    """
+
+    def __init__(self, journal: Path | None = None) -> None:
+        self._journal = journal.open("a", buffering=1) if journal else None
         self.live: dict[str, BootSpec] = {}
         self.volumes: dict[str, str | None] = {}
         self.snapshots: dict[str, str] = {}
@@ -26,6 +32,7 @@ class NullHosts:
 
     def boot(self, spec: BootSpec) -> None:
         self.live[spec.instance_id] = spec
+        self._note(boot=spec.instance_id, region=spec.region, account=spec.account_id)
 
     def reboot(self, instance_id: str) -> None: ...
 
@@ -33,6 +40,7 @@ class NullHosts:
 
     def power_off(self, instance_id: str) -> None:
         self.live.pop(instance_id, None)
+        self._note(off=instance_id)
 
     def create_volume(self, volume_id: str, snapshot_id: str | None) -> None:
         self.volumes[volume_id] = snapshot_id
@@ -48,11 +56,13 @@ class NullHosts:
 
     def plug(self, volume_id: str, instance_id: str, device: str) -> None:
         self.plugged[volume_id] = (instance_id, device)
+        self._note(plug=volume_id, instance=instance_id, device=device)
 
     def unplug(self, volume_id: str, force: bool = False) -> None:
         if volume_id in self.busy and not force:
             raise DeviceBusy(volume_id)
         self.plugged.pop(volume_id, None)
+        self._note(unplug=volume_id)
 
     def mounted(self, volume_id: str) -> bool:
         return volume_id in self.busy
@@ -77,6 +87,8 @@ class NullHosts:
 
     def spot_notice(self, instance_id: str, action: str | None, at: datetime | None) -> None:
         self.notices[instance_id] = action
+        if action and at:
+            self._note(notice=instance_id, action=action, at=at.isoformat())
 
     def rebalance_notice(self, instance_id: str, at: datetime | None) -> None:
         self.rebalances[instance_id] = at.isoformat() if at else None
@@ -109,4 +121,10 @@ class NullHosts:
     def set_image(self, image: AgentImage) -> None:
         self.image = image
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        if self._journal:
+            self._journal.close()
+
+    def _note(self, **what: str) -> None:
+        if self._journal:
+            self._journal.write(json.dumps(what) + "\n")

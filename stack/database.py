@@ -103,7 +103,7 @@ def private(var: Path, port: int) -> PrivateDatabase:
         name="database",
         argv=_arguments(server, data, port, _grants(data, user, _password(var))),
         log=var / "log" / "database.log",
-        environment=_environment(),
+        environment=_environment(data),
         probe=lambda: missing(url),
         ready_s=60,
         stop_s=30,
@@ -158,7 +158,9 @@ def _initialise(server: mariadb.Server, data: Path, user: str | None, log: Path)
         argv = [str(server.binary), "--no-defaults", "--initialize-insecure", f"--datadir={data}"]
     if user:
         argv.append(f"--user={user}")
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        argv, env=_environment(data), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode != 0:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(done.stdout)
@@ -247,8 +249,10 @@ def _uid(user: str) -> int | None:
         return None
 
 
-def _environment() -> Mapping[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "LANG", "TZ", "TMPDIR") if name in os.environ}
+def _environment(data: Path) -> Mapping[str, str]:
+    """A temporary folder of its own: a server that starts deletes what another has left in the same one, and so takes
+    away the temporary tables of one that runs."""
+    return {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ} | {"TMPDIR": str(data)}
 
 
 def _url(port: int, password: str) -> str:

@@ -41,6 +41,11 @@ class Guest(Database):
             folder=REPOSITORY,
         )
 
+    @property
+    def past_the_way(self) -> str:
+        """The schema's URL on the server itself."""
+        return url_text(database_url(self._server.url).set(database=self.schema))
+
     def create(self) -> None:
         """Make the schema, past the process. Raise StartFailed as `admitted` does."""
         admitted(self._server.url)

@@ -68,10 +68,19 @@ def service_user() -> str | None:
     return "mysql" if "mysql" in known else "nobody"
 
 
+def version() -> str:
+    """What the server that would be used says of itself; it may be installed first."""
+    return _version(str(find_or_install().binary))
+
+
 def _is_mariadb(binary: str) -> bool:
     # mysqld is MariaDB's too, under its older name.
-    version = subprocess.run([binary, "--no-defaults", "--version"], capture_output=True, text=True, check=False)
-    return "mariadb" in version.stdout.lower()
+    return "mariadb" in _version(binary).lower()
+
+
+def _version(binary: str) -> str:
+    said = subprocess.run([binary, "--no-defaults", "--version"], capture_output=True, text=True, check=False)
+    return said.stdout.partition(" ")[2].strip()
 
 
 def _root_prefix() -> list[str] | None:

@@ -22,6 +22,8 @@ def lab(settings: StackSettings, ports: Ports, network: str, environment: Enviro
     argv += ["--profile", settings.profile, "--seed", str(settings.seed), "--state-dir", str(settings.var / "lab")]
     if settings.prices:
         argv += ["--prices", str(settings.prices)]
+    if not settings.hosts:
+        argv += ["--no-hosts"]
     health = _answers(f"http://127.0.0.1:{ports['lab']}/_lab/health")
     return _program("lab", argv, settings, environment, health, stop_s=20)
 

@@ -34,6 +34,7 @@ class StackSettings:
     seed: int = 1  # of the lab's market, when no prices are given
     prices: Path | None = None
     workers: int = 1
+    hosts: bool = True  # False: the lab's instances are rows, not processes
     parts: frozenset[str] = frozenset(PARTS)
     standard_ports: bool = False  # 8080, 7233, ... instead of any that are free
     port_choices: Mapping[str, str] = field(default_factory=dict)  # environment variables of stack.ports

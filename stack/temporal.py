@@ -18,6 +18,8 @@ NAMESPACE = "default"
 # so that every hop of a workflow waits up to 50 ms. And it fires no timer, and repeats no activity,
 # earlier than 1 s from now: that is the allowance for clocks that differ between hosts, and here is one
 # host. Measured on two busy cores, an activity with retries 50 ms apart: 1000 ms apart before, 90 after.
+# A task queue is four partitions by default, each with buffers of its own; every agent has a queue, which it
+# alone polls. One partition: 0.5 MB of memory a queue instead of 1.6, and a third of the processor time at rest.
 DYNAMIC_CONFIG: Mapping[str, str] = {
     "history.transferProcessorMaxPollRPS": "2000",
     "history.timerProcessorMaxPollRPS": "2000",
@@ -26,6 +28,8 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
     "frontend.namespaceRPS": "10000",
     "frontend.rps": "10000",
     "matching.rps": "10000",
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
     "history.rps": "10000",
     "history.maxInFlightUpdates": "100",
     "history.maxTotalUpdates": "10000",

@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -233,16 +234,18 @@ class Stack:
                 yield programs.worker(number, self.settings, self.environment)
 
     def _learn_from_lab(self) -> None:
-        certificate = self.settings.var / "run" / "identity.pem"
-        certificate.parent.mkdir(parents=True, exist_ok=True)
         with self.lab() as lab:
-            certificate.write_text(lab.get("/_lab/identity-certificate").raise_for_status().json()["pem"])
             world = lab.get("/_lab/world").raise_for_status().json()
+            self._lab_environment = {"SPOT_NOTICE_QUEUE_URL": str(world["queue_url"])}
+            if self.settings.hosts:
+                self._lab_environment["SPOT_IDENTITY_CERTIFICATE"] = str(self._certificate(lab))
         self.region = str(world["region"])
-        self._lab_environment = {
-            "SPOT_IDENTITY_CERTIFICATE": str(certificate),
-            "SPOT_NOTICE_QUEUE_URL": str(world["queue_url"]),
-        }
+
+    def _certificate(self, lab: httpx.Client) -> Path:
+        path = self.settings.var / "run" / "identity.pem"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(lab.get("/_lab/identity-certificate").raise_for_status().json()["pem"])
+        return path
 
     def _introduce_client(self) -> None:
         with self.api() as api:

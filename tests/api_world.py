@@ -78,15 +78,15 @@ class FakeOperations(Operations):
         self._take("plan", work)
         return self.planned
 
-    async def candidates(self, look: Look) -> Looked:
-        self._take("candidates", look)
-        return self.looked
-
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
         self._take("backtest", backtest_id)
 
     async def cancel_backtest(self, backtest_id: str) -> None:
         self._take("cancel backtest", backtest_id)
+
+    async def candidates(self, look: Look) -> Looked:
+        self._take("candidates", look)
+        return self.looked
 
     async def check(self) -> None:
         if self.error is not None:

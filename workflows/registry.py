@@ -20,8 +20,8 @@ from workflows.webhooks import WEBHOOK_WORKFLOWS
 WORKFLOWS: list[type] = [
     AdoptWorkflow,
     AutopilotWorkflow,
-    CandidatesWorkflow,
     BacktestWorkflow,
+    CandidatesWorkflow,
     FailoverWorkflow,
     LaunchWorkflow,
     PlanWorkflow,

@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 from activities.autopilot.facts import Facts, Known
 from activities.autopilot.records import RegionRecords, read
 from activities.ec2.errors import Ec2Failure
+from activities.models.forecasters import Forecasters
 from db.decisions import NewDecision, again, drop_of_ended, follow_operations, keep, settle
 from db.experiences import experiences, keep_experiences
 from db.market.price_records import PriceRecords
+from db.models_registry import note_shadows
 from db.queries import autopilot as reading
 from db.session import SessionFactory, in_transaction
 from domain.adoption import PlanInput
@@ -25,6 +27,7 @@ from domain.autopilot.crowding import rest_of
 from domain.autopilot.evaluation import Case, Judged, Learnt, Room, Where, describe, evaluate
 from domain.autopilot.figures import figures
 from domain.autopilot.limits import FleetLimits
+from domain.autopilot.shadow import Shadowed, shadowed
 from domain.autopilot.supply import Supply, hours, supply_of
 from domain.autopilot.verdict import WEEK, DecisionState, changes
 from domain.deciding.decision import Kind
@@ -49,6 +52,7 @@ class Outcome:
     known: dict[str, Known] = field(default_factory=dict)
     judged: list[Judged] = field(default_factory=list)
     learnt: Learnt = field(default_factory=dict)
+    shadows: list[Shadowed] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
@@ -66,9 +70,10 @@ class Seen:
 
 
 class Rounds:
-    def __init__(self, sessions: SessionFactory, facts: Facts) -> None:
+    def __init__(self, sessions: SessionFactory, facts: Facts, models: Forecasters | None = None) -> None:
         self._sessions = sessions
         self._facts = facts
+        self._models = models or Forecasters(sessions)
         self._prices = PriceRecords()
 
     def run(self, given: Round) -> Evaluated:
@@ -94,8 +99,13 @@ class Rounds:
                 continue
             outcome.known |= {one.row.server_id: one for one in servers}
             supplies |= {(region, platform): supply_of(some, records.known, now) for platform, some in prices.items()}
-        found = evaluate(cases, supplies, hours(now), now, seen.room, seen.experience)
+        words = self._models.words(supplies, {case.client_id for case in cases} if server_id else None)
+        informed = {client: one for model, one in words for client in model.active_for}
+        found = evaluate(cases, supplies, hours(now), now, seen.room, seen.experience, informed=informed)
         outcome.judged, outcome.learnt = found.judged, found.learnt
+        if server_id is None:
+            for _, one in words:
+                outcome.shadows += shadowed(cases, supplies, one, found.learnt, hours(now))
         return outcome
 
     def _read(self, session: Session, now: datetime, most_moves: int, server_id: str | None) -> Seen:
@@ -142,6 +152,7 @@ def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
     keep(session, new, now)
     again(session, same, now)
     keep_experiences(session, outcome.learnt)
+    note_shadows(session, outcome.shadows, now.date())
     return _told(session, outcome, new)
 
 
@@ -186,8 +197,13 @@ def _is_same(before: reading.OpenDecision, one: Judged) -> bool:
         return False
     if before.state not in _WAITS and (before.state != DecisionState.NOTED or verdict.acts):
         return False
-    found = (verdict.decision.kind, verdict.decision.reason, verdict.gate, verdict.decision.pool)
-    return (before.kind, before.reason, before.held_by, before.to_pool) == tuple(str(part) for part in found)
+    found = (verdict.decision.kind, verdict.decision.reason, verdict.gate, verdict.decision.pool, _informed_by(one))
+    kept = (before.kind, before.reason, before.held_by, before.to_pool, before.informed_by)
+    return kept == tuple(str(part) for part in found)
+
+
+def _informed_by(one: Judged) -> str:
+    return one.informed.said if one.informed else ""
 
 
 def _give_way(session: Session, decision_id: str, one: Judged, now: datetime) -> None:
@@ -209,6 +225,7 @@ def _new(one: Judged) -> NewDecision:
         state=_state(one),
         priority=int(verdict.priority),
         figures=figures(one),
+        informed_by=_informed_by(one),
     )
 
 

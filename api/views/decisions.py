@@ -12,7 +12,8 @@ from domain.autopilot.verdict import DecisionState
 
 
 class DecisionSummary(View):
-    """`held_by`: which part of the policy keeps it from being acted on; empty: none. `times`: found so often."""
+    """`held_by`: which part of the policy keeps it from being acted on; empty: none. `times`: found so often.
+    `informed_by`: the model whose forecasts are in it; with `:fell_back` that had none; empty: built in."""
 
     id: str
     client_id: str
@@ -22,6 +23,7 @@ class DecisionSummary(View):
     held_by: str
     from_pool: str
     to_pool: str
+    informed_by: str
     state: DecisionState
     priority: int
     at: datetime

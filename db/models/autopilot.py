@@ -39,6 +39,7 @@ class DecisionRow(Base):
     to_pool: Mapped[str] = mapped_column(Ascii(128), default="")
     state: Mapped[str] = mapped_column(Ascii(16))
     priority: Mapped[int] = mapped_column(Integer, default=0)
+    informed_by: Mapped[str] = mapped_column(Ascii(80), default="")  # domain.autopilot.informing; empty: built in
     figures: Mapped[dict[str, Any]]  # the inputs, and what they came to
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)  # when it was last found the same

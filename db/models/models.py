@@ -49,6 +49,7 @@ class ModelUse(Base):
     began_by: Mapped[str] = mapped_column(Ascii(64))
     backtest_id: Mapped[str] = mapped_column(Ascii(64), default="")  # that showed it to be better
     forced: Mapped[bool] = mapped_column(Boolean, default=False)
+    restored: Mapped[bool] = mapped_column(Boolean, default=False)  # by a roll back; the next one ends all models
     why: Mapped[str] = mapped_column(String(500), default="")
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_by: Mapped[str] = mapped_column(Ascii(64), default="")

@@ -56,6 +56,7 @@ class OpenDecision:
     to_pool: str
     state: str
     priority: int
+    informed_by: str
 
 
 def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
@@ -185,7 +186,7 @@ def turned_down(session: Session, failed_since: datetime, rejected_since: dateti
     return found
 
 
-def _decisions() -> Select[str, str, str, str, str, str, str, int]:
+def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
     return select(
         DecisionRow.id,
         DecisionRow.server_id,
@@ -195,6 +196,7 @@ def _decisions() -> Select[str, str, str, str, str, str, str, int]:
         DecisionRow.to_pool,
         DecisionRow.state,
         DecisionRow.priority,
+        DecisionRow.informed_by,
     )
 
 

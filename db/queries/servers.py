@@ -73,7 +73,7 @@ def _complete(session: Session, servers: Sequence[Server]) -> list[ServerRow]:
     if not ids:
         return []
     instances = _live_instances(session, ids)
-    unfinished = _unfinished(session, ids)
+    unfinished = pending_of(session, ids)
     last = _last_operations(session, ids)
     return [ServerRow(s, instances[s.id], unfinished[s.id], last.get(s.id)) for s in servers]
 
@@ -86,7 +86,8 @@ def _live_instances(session: Session, server_ids: list[str]) -> defaultdict[str,
     return found
 
 
-def _unfinished(session: Session, server_ids: list[str]) -> defaultdict[str, list[Operation]]:
+def pending_of(session: Session, server_ids: list[str]) -> defaultdict[str, list[Operation]]:
+    """By server, what is under way and then what waits, as it will be done."""
     waiting = (OperationStatus.QUEUED, OperationStatus.RUNNING)
     query = select(Operation).where(Operation.server_id.in_(server_ids), Operation.status.in_(waiting))
     found: defaultdict[str, list[Operation]] = defaultdict(list)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.autopilot.crowding import places, rest_of
+from domain.autopilot.informing import Informing
 from domain.autopilot.learning import described, key_of, relearn
 from domain.autopilot.limits import FleetLimits
 from domain.autopilot.supply import Supply
@@ -66,6 +67,7 @@ class Judged:
     verdict: Verdict
     market: Appraisal
     supply: Supply
+    informed: Informing | None = None  # by whose forecasts; None: the built-in reckoning
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,13 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Market:
+class Market:
     """What some servers see, and the key under which it is known to `domain.deciding.fleet`."""
 
     key: str
     appraisal: Appraisal
     supply: Supply
+    informed: Informing | None = None
 
 
 def evaluate(
@@ -93,14 +96,16 @@ def evaluate(
     room: Room,
     experience: Mapping[str, Experience] | None = None,
     tuning: Tuning = DEFAULT,
+    informed: Mapping[str, Informing] | None = None,
 ) -> Evaluation:
-    """`at_h`: `now` in the hours of the offers' records. `experience`: what was learnt before, by key."""
+    """`at_h`: `now` in the hours of the offers' records. `experience`: what was learnt before, by key. `informed`: by
+    client, a model's forecasts."""
     rated = {where: {one.pool: one for one in rate(supplies[where].offers.values(), tuning)} for where in supplies}
     learnt = _learnt(cases, supplies, rated, at_h, experience or {}, tuning)
-    markets = _markets(cases, supplies, rated, learnt, at_h, tuning)
+    markets = markets_of(cases, supplies, rated, learnt, at_h, tuning, informed or {})
     decided = _Deciding(cases, markets, now, room, tuning).verdicts()
     judged = [
-        Judged(case, verdict, market.appraisal, market.supply)
+        Judged(case, verdict, market.appraisal, market.supply, market.informed)
         for case, verdict, market in zip(cases, decided, markets, strict=True)
     ]
     return Evaluation(_within(judged, room), learnt)
@@ -132,24 +137,31 @@ def _learnt(
     return found
 
 
-def _markets(
+def markets_of(
     cases: Sequence[Case],
     supplies: Mapping[Where, Supply],
     rated: Mapping[Where, Mapping[str, Rated]],
     learnt: Learnt,
     at_h: float,
     tuning: Tuning,
-) -> list[_Market]:
-    """One appraisal for each kind of server: its possible pools, and those its members are in now."""
-    members: defaultdict[tuple[Where, Needs, frozenset[str]], set[str]] = defaultdict(set)
+    informed: Mapping[str, Informing],
+) -> list[Market]:
+    """One appraisal for each kind of server, in the order of the cases: its possible pools, and those its members are
+    in now. Clients that are informed by different models see different markets."""
+    members: defaultdict[tuple[str, Where, Needs, frozenset[str]], set[str]] = defaultdict(set)
+    sources = {one.model: one for one in informed.values()}
+    by_client = {client: one.model for client, one in informed.items()}
     for case in cases:
-        members[case.where, case.needs, case.pools] |= {case.placed.pool, case.placed.replica}
-    made: dict[tuple[Where, Needs, frozenset[str]], _Market] = {}
-    for number, ((where, needs, pools), here) in enumerate(members.items()):
+        key = by_client.get(case.client_id, ""), case.where, case.needs, case.pools
+        members[key] |= {case.placed.pool, case.placed.replica}
+    made: dict[tuple[str, Where, Needs, frozenset[str]], Market] = {}
+    for number, ((model, where, needs, pools), here) in enumerate(members.items()):
         caution = learnt[key_of(*where, needs)][1].caution(tuning)
-        appraisal = appraise_rated(_seen(pools, here, rated[where]), needs, at_h, caution)
-        made[where, needs, pools] = _Market(str(number), appraisal, supplies[where])
-    return [made[case.where, case.needs, case.pools] for case in cases]
+        source = sources.get(model)
+        seen = source.rated[where] if source else rated[where]
+        appraisal = appraise_rated(_seen(pools, here, seen), needs, at_h, caution)
+        made[model, where, needs, pools] = Market(str(number), appraisal, supplies[where], source)
+    return [made[by_client.get(case.client_id, ""), case.where, case.needs, case.pools] for case in cases]
 
 
 def _seen(pools: frozenset[str], here: set[str], rated: Mapping[str, Rated]) -> list[Rated]:
@@ -164,7 +176,7 @@ def _seen(pools: frozenset[str], here: set[str], rated: Mapping[str, Rated]) -> 
 @dataclass(frozen=True)
 class _Deciding:
     cases: Sequence[Case]
-    markets: Sequence[_Market]
+    markets: Sequence[Market]
     now: datetime
     room: Room
     tuning: Tuning

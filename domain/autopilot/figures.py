@@ -29,7 +29,15 @@ def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
         "here": shown(one, placed.pool),
         "replica": shown(one, placed.replica) if placed.replica else None,
         "candidates": [shown(one, found.pool) for found in best[:candidates]],
+        "model": _model(one),
     }
+
+
+def _model(one: Judged) -> dict[str, Any] | None:
+    """Whose forecasts are in the figures, or why they are not."""
+    if one.informed is None:
+        return None
+    return {"id": one.informed.model, "used": not one.informed.fell_back, "fell_back": one.informed.fell_back}
 
 
 def shown(one: Judged, pool: str) -> dict[str, Any]:

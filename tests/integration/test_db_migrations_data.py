@@ -110,8 +110,12 @@ def value(column: Column[Any], n: int) -> Any:
         return bool(n % 2)
     if isinstance(kind, sql.Integer):
         return n
+    if isinstance(kind, sql.Float):
+        return n / 4
     if isinstance(kind, sql.Numeric):
         return Decimal(n) / 10
+    if isinstance(kind, sql.LargeBinary):
+        return bytes(range(n))
     if isinstance(kind, sql.JSON):
         return {"n": n}
     if isinstance(kind, sql.String):

@@ -39,7 +39,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PATH = re.compile(r"\.?\w[\w.-]*(/[\w.*-]+)*/?")
 _VARIABLE = re.compile(r"\b((?:SPOT|TEMPORAL|LAB|MYSQL|DB|AWS)_[A-Z0-9_]*[A-Z0-9]|DATABASE_URL|PRICES|TESTS|PYTHON)\b")
 _METHOD = r"(?:GET|POST|PATCH|PUT|DELETE)"
-_MADE = ("var/", "log/", ".venv")  # what the programs make
+_MADE = ("var/", "log/", ".venv", "benchmarks/results.json")  # what the programs make
 _OWN_MACHINE = {"LAB"}  # shell variables of the README's own
 
 

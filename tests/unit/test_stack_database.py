@@ -42,6 +42,11 @@ def test_it_listens_on_loopback_alone_and_asks_for_a_password(database_server: P
             _execute(url.set(username=account, password="").render_as_string(), "SELECT 1")
 
 
+def test_its_temporary_tables_are_out_of_other_servers_reach(database_server: PrivateDatabase) -> None:
+    [folder, data] = (_execute(database_server.url, f"SELECT @@{name}")[0] for name in ("tmpdir", "datadir"))
+    assert Path(str(folder)) == Path(str(data))
+
+
 def test_its_password_is_its_owners(database_server: PrivateDatabase) -> None:
     var = database_server.process.log.parent.parent
     assert stat.S_IMODE((var / "database.password").stat().st_mode) == 0o600

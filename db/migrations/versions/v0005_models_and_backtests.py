@@ -6,13 +6,14 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from db.migrations.parts import ascii_, column, index, table, when
+from db.migrations.parts import add_column, ascii_, column, drop_column, index, table, when
 
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+_INFORMED_BY = mysql.VARCHAR(80, charset="ascii", collation="ascii_bin")
 _TABLES = ("backtests", "models", "model_uses", "model_shadows")
 
 
@@ -21,11 +22,13 @@ def upgrade() -> None:
     _models()
     _uses()
     _shadows()
+    _informed()
 
 
 def downgrade() -> None:
     for name in reversed(_TABLES):
         op.execute(f"DROP TABLE IF EXISTS {name}")
+    drop_column("decisions", "informed_by")
 
 
 def _backtests() -> None:
@@ -80,6 +83,7 @@ def _uses() -> None:
         ascii_("began_by", 64),
         ascii_("backtest_id", 64),
         column("forced", sa.Boolean()),
+        column("restored", sa.Boolean()),
         column("why", sa.String(500)),
         when("ended_at", nullable=True),
         ascii_("ended_by", 64),
@@ -102,3 +106,10 @@ def _shadows() -> None:
         column("built_in_cost_usd", mysql.DOUBLE(asdecimal=False)),
         column("failure", sa.String(500)),
     )
+
+
+def _informed() -> None:
+    """Decisions made before there were models are the built-in policy's."""
+    add_column("decisions", ascii_("informed_by", 80, nullable=True))
+    op.execute("UPDATE decisions SET informed_by = '' WHERE informed_by IS NULL")
+    op.alter_column("decisions", "informed_by", existing_type=_INFORMED_BY, nullable=False)

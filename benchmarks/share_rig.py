@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import httpx
 from temporalio.client import Client
 
 from benchmarks import history, processor
 from benchmarks.history import Activity
 from benchmarks.measured import Delays, Measured, agent_start_ms, of_script, of_switch
-from benchmarks.plain_script import Plain, Script
+from benchmarks.plain_script import USER_DATA, Plain, Script
+from benchmarks.scene import ec2_client
 from demo import fleet, market
 from demo.control_plane import ControlPlane
 from demo.fleet import Original, Wish
 from demo.waiting import until
 from stack.up import Stack
 
-if TYPE_CHECKING:
-    from mypy_boto3_ec2.client import EC2Client
-
 _AGENT_S = 40.0
 _SWITCH_S = 60.0
-USER_DATA = json.dumps({"workload": "volume", "mount": "/data"})
 
 
 class Rig:
@@ -35,7 +30,7 @@ class Rig:
         self._stack = stack
         self._http = http
         self._api = ControlPlane(http)
-        self._ec2 = _ec2(stack)
+        self._ec2 = ec2_client(stack)
         self._lab_folder = stack.settings.var / "lab"
         world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
         self.delays = Delays.of(world)
@@ -116,12 +111,3 @@ class Rig:
             return await history.activities(await Client.connect(self._stack.temporal_address), workflow_id)
 
         return asyncio.run(fetch())
-
-
-def _ec2(stack: Stack) -> EC2Client:
-    session = boto3.Session(
-        aws_access_key_id=stack.aws["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=stack.aws["AWS_SECRET_ACCESS_KEY"],
-        region_name=stack.region,
-    )
-    return session.client("ec2", endpoint_url=stack.aws["AWS_ENDPOINT_URL"])

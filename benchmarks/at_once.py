@@ -1,0 +1,155 @@
+"""Switches carried at once, and failovers of servers that are hit in the same second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from benchmarks.figure import Figure, percentile
+from benchmarks.fleet_of_rows import AT_ONCE, NOTICE_S, Fleet, Server, fleet
+from benchmarks.terms import Terms
+from db.models import Operation, OperationStep
+from db.session import make_engine
+from demo.waiting import until
+from domain.operations import OperationStatus
+
+NAME = "at_once"
+END_S = 400.0
+COUNTS, QUICK = (1, 10, 100, 500), (1, 3)
+HIT, QUICK_HIT = 100, 2
+HOSTS = (
+    "lab, profile fast, whose instances are rows without processes; their agents are one process that polls every"
+    " instance's queue and answers at once (no mounts, no hooks); a data volume and an Elastic IP each; everything"
+    " on the same two cores, the lab and the agents included"
+)
+HOW_SWITCHES = (
+    f"{HOSTS}. All are asked for in one moment over the API, each to a named spot pool; from the first request to the"
+    " last receipt"
+)
+HOW_RESCUES = f"{HOSTS}. Notices of {NOTICE_S:g} s, all in one moment; until the serve step of each failover had ended"
+OPEN = (OperationStatus.QUEUED, OperationStatus.RUNNING)
+
+
+def measure(terms: Terms) -> list[Figure]:
+    counts = terms.choose(COUNTS, QUICK)
+    with terms.stack(hosts=False) as stack, fleet(stack) as at:
+        assert stack.database is not None
+        engine = make_engine(stack.database.url)
+        began = time.monotonic()
+        servers = at.adopted(max(counts))
+        terms.say(f"{NAME}: {len(servers)} servers adopted in {time.monotonic() - began:.0f} s")
+        figures: list[Figure] = []
+        for turn, count in enumerate(counts):
+            figures.append(_switches(terms, at, engine, servers[:count], turn, figures))
+        # All of these are on spot capacity by now.
+        one = _rescues(terms, at, engine, servers[:1], {})
+        figures.append(_rescues(terms, at, engine, servers[1 : 1 + terms.choose(HIT, QUICK_HIT)], one.measured))
+        engine.dispose()
+    return figures
+
+
+def _switches(
+    terms: Terms, at: Fleet, engine: Engine, servers: Sequence[Server], turn: int, before: Sequence[Figure]
+) -> Figure:
+    kinds = at.stalls.types
+
+    def ask(server: Server) -> str:
+        pool = f"{at.stalls.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
+        return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
+
+    with at.cores_busy() as busy:
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            asked = list(threads.map(ask, servers))
+        done = _ended(engine, "switch", asked)
+    took = [1.0 * (one.finished_at - one.requested_at).total_seconds() for one in done if one.finished_at]
+    whole = max(o.finished_at for o in done if o.finished_at) - min(o.requested_at for o in done)
+    a_minute = 60 * len(done) / whole.total_seconds()
+    measured = {
+        "switches a minute": round(a_minute, 1),
+        "p50": round(percentile(took, 50), 2),
+        "p95": round(percentile(took, 95), 2),
+        "cores busy": round(sum(busy.values()), 2),
+        "not committed": sum(one.status != "committed" for one in done),
+        "n": len(servers),
+    }
+    terms.details[f"switches, {len(servers)}"] = {"cores busy": busy}
+    terms.say(f"{NAME}: {len(servers)} switches: {measured}, {busy}")
+    single = before[0].measured if before else measured
+    grown = not before or a_minute > before[-1].measured["switches a minute"] or measured["cores busy"] > 1.7
+    return Figure(NAME, f"switches at once, {len(servers)}", "s", measured, single, "one switch, in the same run",
+                  "throughput grows until the processor is full", grown and not measured["not committed"],
+                  HOW_SWITCHES)  # fmt: skip
+
+
+def _rescues(terms: Terms, at: Fleet, engine: Engine, servers: Sequence[Server], single: Mapping[str, float]) -> Figure:
+    def hit(server: Server) -> str:
+        return str(at.api.server(server.id)["primary"]["id"])
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        doomed = list(threads.map(hit, servers))
+        with at.cores_busy() as busy:
+            noticed = time.time()
+            list(threads.map(at.give_notice, doomed))
+            given_s = time.time() - noticed
+            ids = [server.id for server in servers]
+            until("every failover is recorded", NOTICE_S, lambda: _recorded(engine, ids) == len(ids) or None)
+            asked = _failovers(engine, ids)
+            done = _ended(engine, "failover", asked)
+    late = [served - noticed for served in _served_at(engine, asked)]
+    measured = {
+        "p50": round(percentile(late, 50), 2),
+        "p95": round(percentile(late, 95), 2),
+        "the last": round(max(late), 2),
+        "notices given in, s": round(given_s, 2),
+        "cores busy": round(sum(busy.values()), 2),
+        "not committed": sum(one.status != "committed" for one in done),
+        "n": len(servers),
+    }
+    terms.details[f"failovers, {len(servers)}"] = {"cores busy": busy}
+    terms.say(f"{NAME}: {len(servers)} failovers: {measured}, {busy}")
+    met = len(late) == len(servers) and max(late) < NOTICE_S and not measured["not committed"]
+    return Figure(NAME, f"failovers at once, {len(servers)}", "s", measured, single or measured,
+                  "one failover, in the same run", f"the last within the notice, {NOTICE_S:g}", met,
+                  HOW_RESCUES)  # fmt: skip
+
+
+def _recorded(engine: Engine, server_ids: Sequence[str]) -> int:
+    with Session(engine) as session:
+        found = select(func.count(Operation.server_id.distinct())).where(
+            Operation.kind == "failover", Operation.server_id.in_(server_ids)
+        )
+        return session.scalar(found) or 0
+
+
+def _failovers(engine: Engine, server_ids: Sequence[str]) -> list[str]:
+    with Session(engine) as session:
+        found = select(Operation.id).where(Operation.kind == "failover", Operation.server_id.in_(server_ids))
+        return list(session.scalars(found))
+
+
+def _ended(engine: Engine, what: str, operation_ids: Sequence[str]) -> list[Operation]:
+    """When all are over; asked for rarely, since asking costs what is measured."""
+
+    def look() -> bool | None:
+        with Session(engine) as session:
+            still = select(func.count()).where(Operation.id.in_(operation_ids), Operation.status.in_(OPEN))
+            return None if session.scalar(still) else True
+
+    until(f"{len(operation_ids)} operations ({what}) end", END_S, look, every_s=0.5)
+    with Session(engine) as session:
+        return list(session.scalars(select(Operation).where(Operation.id.in_(operation_ids))))
+
+
+def _served_at(engine: Engine, operation_ids: Sequence[str]) -> list[float]:
+    """Epoch seconds at which each operation's last serve step had ended."""
+    ended = func.max(OperationStep.ended_at)
+    served = OperationStep.name == "serve", OperationStep.ok.is_(True), OperationStep.operation_id.in_(operation_ids)
+    with Session(engine) as session:
+        rows = session.execute(
+            select(OperationStep.operation_id, ended).where(*served).group_by(OperationStep.operation_id)
+        )
+        return [at.timestamp() for _, at in rows if at]

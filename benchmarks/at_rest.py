@@ -1,0 +1,204 @@
+"""A fleet at rest: what it costs to watch 100, 1 000 and 10 000 servers, and how long the API's lists take then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine, insert, text
+from temporalio.client import Client
+
+from api.tokens import InstanceIdentity, sign_instance
+from benchmarks import processor
+from benchmarks.figure import Figure, summary
+from benchmarks.fleet_of_rows import Fleet, agents
+from benchmarks.terms import Terms
+from db.models import Agent, Instance, Operation, Server
+from db.session import make_engine
+from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, server_workflow_id
+from domain.operations import SERVER_WORKFLOW, ServerInput
+from domain.servers import Placement, ServerPolicy, ServerRef, ServerShape
+from stack.up import Stack
+
+NAME = "at_rest"
+POOL = "us-east-1a/m5.large/spot"
+PAST = 3  # operations that each server has behind it
+STARTS_AT_ONCE = 64
+BATCH, RECORDS = 200, 1000
+BEGIN_S, SETTLE_S, WINDOW_S = 180.0, 15.0, 45.0
+COUNTS, QUICK = (100, 1000, 10_000), (5, 10)
+LISTS = ("/api/servers?limit=50", "/api/instances?limit=50", "/api/operations?limit=50")
+LIST_AIM_MS = 50.0
+SLACK = 1.25  # "linear" is a measure of two windows; this much of it is noise
+HOW = (
+    "workflows, records and API as they are, with everything on for servers that nobody switches; agents simulated on"
+    " the wire by one process: each polls its queue, answers the watch with a beat every 8 s, and heartbeats over HTTP"
+    " every 15 s; a dev Temporal server that keeps its state in a file; the processor time of the agents is not counted"
+)
+
+
+def measure(terms: Terms) -> list[Figure]:
+    figures: list[Figure] = []
+    with terms.stack(hosts=False) as stack, stack.lab() as lab, stack.api(timeout=60) as http:
+        assert stack.database is not None
+        journal = stack.settings.var / "agents.jsonl"
+        journal.touch()
+        engine = make_engine(stack.database.url)
+        with agents(stack, journal) as process:
+            at = Growing(stack, Fleet(stack, lab, http, process), engine, journal)
+            first: dict[str, float] = {}
+            for count in terms.choose(COUNTS, QUICK):
+                began = time.monotonic()
+                at.grow(count, terms.choose(BEGIN_S, 60.0))
+                terms.say(f"{NAME}: {at.begun} of {count} servers at rest after {time.monotonic() - began:.0f} s")
+                time.sleep(terms.choose(SETTLE_S, 1.0))
+                costs = _costs(terms, at.fleet, engine, at.begun)
+                first = first or costs
+                lists = _lists(http, terms.choose(100, 3))
+                figures += [_cost_figure(count, costs, first), _list_figure(count, lists, figures)]
+        engine.dispose()
+    return figures
+
+
+class Growing:
+    """A fleet that grows: instances of the lab, their records, then a workflow and an agent each."""
+
+    def __init__(self, stack: Stack, fleet: Fleet, engine: Engine, journal: Path) -> None:
+        self.fleet = fleet
+        self.begun = 0
+        self._stack = stack
+        self._engine = engine
+        self._journal = journal
+        self._instances: list[str] = []
+
+    def grow(self, count: int, limit_s: float) -> None:
+        """To this many records; and as many of them at rest as begin within the limit."""
+        ends = time.monotonic() + limit_s
+        have = len(self._instances)
+        self._instances += self.fleet.launched(count - have)
+        for first in range(have, count, RECORDS):
+            self._record(range(first, min(first + RECORDS, count)))
+        while self.begun < count and time.monotonic() < ends:
+            batch = range(self.begun, min(self.begun + BATCH, count))
+            asyncio.run(_begin(self._stack, [(n, self._instances[n]) for n in batch]))
+            with self._journal.open("a") as lines:
+                lines.writelines(json.dumps(line) + "\n" for line in self._boots(batch))
+            self.begun = batch.stop
+            self.fleet.await_watched(self.begun)
+
+    def _boots(self, numbers: Iterable[int]) -> Iterable[dict[str, Any]]:
+        expires, who = datetime.now(UTC) + timedelta(hours=1), self._stack.credentials
+        for n in numbers:
+            bearer = InstanceIdentity(self._instances[n], who.client_id, _server_id(n), expires)
+            yield {"boot": self._instances[n], "token": sign_instance(who.signing_key, bearer)}
+
+    def _record(self, numbers: Iterable[int]) -> None:
+        """What adoption would have left."""
+        client_id, region, policy = self._stack.credentials.client_id, self._stack.region, asdict(ServerPolicy())
+        servers, instances, seen, past = [], [], [], []
+        for n in numbers:
+            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n)
+            owner = {"client_id": client_id, "created_at": at, "updated_at": at}
+            server_id, instance_id = _server_id(n), self._instances[n]
+            servers.append(
+                {"id": server_id, "name": server_id, "region": region, "account_id": "1", "handoff": "stateless",
+                 "policy": policy, "moves": [], "state": "active", "version": 1, **owner}
+            )  # fmt: skip
+            instances.append(
+                {"id": instance_id, "server_id": server_id, "state": "running_primary", "role": "primary",
+                 "pool": POOL, "region": region, "zone": "us-east-1a", "instance_type": "m5.large",
+                 "usd_per_hour": 0.03, **owner}
+            )  # fmt: skip
+            seen.append({"client_id": client_id, "instance_id": instance_id, "registered_at": at, "seen_at": at})
+            past += [
+                {"id": f"op-{n}-{one}", "server_id": server_id, "client_id": client_id, "kind": "switch",
+                 "status": "committed", "requested_at": at + timedelta(hours=one)}
+                for one in range(PAST)
+            ]  # fmt: skip
+        with self._engine.begin() as connection:
+            for model, made in ((Server, servers), (Instance, instances), (Agent, seen), (Operation, past)):
+                connection.execute(insert(model), made)
+
+
+async def _begin(stack: Stack, instances: Iterable[tuple[int, str]]) -> None:
+    client, turns = await Client.connect(stack.temporal_address), asyncio.Semaphore(STARTS_AT_ONCE)
+
+    async def start(n: int, instance_id: str) -> None:
+        ref = ServerRef(_server_id(n), stack.credentials.client_id, _server_id(n), stack.region)
+        shape = ServerShape(primary=Placement(instance_id, POOL))
+        async with turns:
+            await client.start_workflow(
+                SERVER_WORKFLOW,
+                ServerInput(ref, ServerPolicy(), shape),
+                id=server_workflow_id(ref.server_id),
+                task_queue=CONTROL_QUEUE,
+                task_timeout=timedelta(seconds=WORKFLOW_TASK_S),
+            )
+
+    await asyncio.gather(*(start(n, instance_id) for n, instance_id in instances))
+
+
+def _server_id(n: int) -> str:
+    return f"srv-{n:06d}"
+
+
+def _costs(terms: Terms, at: Fleet, engine: Engine, count: int) -> dict[str, float]:
+    asked, began = _questions(engine), time.monotonic()
+    with at.cores_busy() as busy:
+        time.sleep(terms.choose(WINDOW_S, 3.0))
+    a_second = (_questions(engine) - asked) / (time.monotonic() - began)
+    memory = {name: processor.memory_mib(pid) for name, pid in at.pids().items()}
+    watched = at.watched
+    terms.details[f"{count} servers"] = {"cores busy": busy, "memory, MiB": memory}
+    terms.say(f"{NAME}: {count} servers: cores {busy}, MiB {memory}, {a_second:.0f} queries/s, {watched} watched")
+    return {
+        "cores busy": round(sum(ms for name, ms in busy.items() if name != "agents"), 2),
+        "memory, MiB": round(sum(mib for name, mib in memory.items() if name != "agents")),
+        "queries a second": round(a_second, 1),
+        "watched": watched,
+        "n": count,
+    }
+
+
+def _questions(engine: Engine) -> int:
+    with engine.connect() as connection:
+        row = connection.execute(text("SHOW GLOBAL STATUS LIKE 'Questions'")).one()
+        return int(row[1])
+
+
+def _cost_figure(count: int, costs: dict[str, float], first: dict[str, float]) -> Figure:
+    share = SLACK * costs["n"] / first["n"]
+    linear = all(costs[name] <= share * first[name] for name in ("cores busy", "memory, MiB", "queries a second"))
+    begun = costs["n"] == count
+    because = "" if begun else f"no more than {costs['n']:.0f} of {count:,} came to rest within {BEGIN_S:g} s"
+    return Figure(NAME, f"fleet at rest, {costs['n']:,.0f} servers", "", costs, first, f"{first['n']:.0f} servers",
+                  "linear or better, each watched", linear and begun and costs["watched"] == count, HOW,
+                  because)  # fmt: skip
+
+
+def _lists(http: httpx.Client, times: int) -> list[float]:
+    """Milliseconds of every list by turns, over one connection."""
+    taken = []
+    for number in range(times):
+        for path in LISTS:
+            began = time.perf_counter()
+            http.get(path).raise_for_status()
+            if number:
+                taken.append(1000 * (time.perf_counter() - began))
+    return taken
+
+
+def _list_figure(count: int, taken: Sequence[float], figures: Sequence[Figure]) -> Figure:
+    measured = summary(taken)
+    before = next((one for one in figures if one.unit == "ms"), None)
+    return Figure(NAME, f"API lists, {count:,} servers", "ms", measured, before.measured if before else measured,
+                  "the smallest fleet", f"p95 under {LIST_AIM_MS:.0f} at 10,000", measured["p95"] < LIST_AIM_MS,
+                  f"{HOW}. Lists of servers, instances and operations by turns, 50 rows a page, over one connection"
+                  )  # fmt: skip
