@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, ForeignKey, MetaData, Table, insert, select
 from sqlalchemy import types as sql
-from sqlalchemy.dialects.mysql import DATETIME
+from sqlalchemy.dialects.mysql import DATETIME, MEDIUMBLOB
 
 from db import schema
 from db.session import make_engine
@@ -114,8 +114,10 @@ def value(column: Column[Any], n: int) -> Any:
         return n / 4
     if isinstance(kind, sql.Numeric):
         return Decimal(n) / 10
-    if isinstance(kind, sql.LargeBinary):
+    if isinstance(kind, sql.LargeBinary | MEDIUMBLOB):
         return bytes(range(n))
+    if isinstance(kind, sql.Date):
+        return date(2026, 1, n)
     if isinstance(kind, sql.JSON):
         return {"n": n}
     if isinstance(kind, sql.String):

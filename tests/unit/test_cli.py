@@ -197,6 +197,69 @@ def test_the_autopilots_policy_changes_in_what_is_named(spot: Callable[..., tupl
     assert (code, "at least one option" in output) == (1, True)
 
 
+def test_limits_change_in_what_is_named(spot: Callable[..., tuple[int, str]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert json.loads(request.content) == {"limits": {"most_per_pool": 0.5}}
+        return httpx.Response(200, json={"limits": {"most_per_pool": 0.5, "moves_at_once": 0}})
+
+    assert "most_per_pool" in spot(answer, "autopilot", "limits", "--most-per-pool", "0.5")[1]
+    assert spot(answer, "autopilot", "limits")[0] == 1
+
+
+LIVED = {
+    "capacity_failures": 2,
+    "notices": 1,
+    "lost": 1,
+    "rebalance_recommendations": 0,
+    "launches": 0,
+    "launch_s": None,
+}
+A_POOL = {
+    "id": "us-east-1a/m5.large/spot", "usd_per_hour": 0.031, "on_demand_usd_per_hour": 0.096, "placement_score": 3,
+    "losses_per_hour": 0.00123, "last_day": LIVED, "last_week": LIVED, "cool_down_until": None,
+}  # fmt: skip
+
+
+def test_pools_are_listed_with_what_happened_there(spot: Callable[..., tuple[int, str]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["region"] == "us-east-1"
+        return httpx.Response(200, json={"items": [A_POOL], "next_cursor": None})
+
+    code, output = spot(answer, "pools", "--region", "us-east-1")
+    assert code == 0
+    assert all(words in output for words in ("us-east-1a/m5.large/spot", "0.0310", "0.0960", "0.00123", "2, 2"))
+
+
+def test_a_pools_prices_are_shown_against_on_demand(spot: Callable[..., tuple[int, str]]) -> None:
+    point = {
+        "from_at": "2026-01-02T03:04:05Z", "usd_per_hour": 0.024, "min_usd_per_hour": 0.02, "max_usd_per_hour": 0.03,
+        "kind": "filled", "confidence": 0.47,
+    }  # fmt: skip
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/api/pools/us-east-1a/m5.large/spot/prices"
+        assert (request.url.params["from"], request.url.params["max_points"]) == ("2026-01-01T00:00:00Z", "60")
+        return httpx.Response(200, json={"pool": A_POOL["id"], "on_demand_usd_per_hour": 0.096, "points": [point]})
+
+    code, output = spot(answer, "prices", "us-east-1a/m5.large/spot", "--from", "2026-01-01T00:00:00Z")
+    assert code == 0
+    assert all(words in output for words in ("0.0240", "25%", "filled", "0.47"))
+
+
+def test_candidates_are_shown_with_what_would_be_decided(spot: Callable[..., tuple[int, str]]) -> None:
+    seen = {"pool": A_POOL["id"], "usd_per_h": 0.031, "losses_per_h": 0.2, "cost_usd_per_h": 0.05, "blocked": "resting"}
+    figures = {"on_demand_usd_per_h": 0.096, "loss_usd": 0.16, "here": {"pool": "here"}, "candidates": [seen]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/api/servers/srv-1/candidates"
+        found = {"kind": "move", "to_pool": A_POOL["id"], "reason": "cheaper", "held_by": "off", "figures": figures}
+        return httpx.Response(200, json=found)
+
+    code, output = spot(answer, "candidates", "srv-1")
+    assert code == 0
+    assert all(words in output for words in ("cheaper", "off", "0.0500", "resting"))
+
+
 def test_a_decision_is_shown_with_its_figures_and_approved(spot: Callable[..., tuple[int, str]]) -> None:
     shown = {
         "id": "dec-1", "kind": "move", "to_pool": "us-east-1a/m5.large/spot", "reason": "cheaper", "held_by": "",
