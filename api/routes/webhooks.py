@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from api.auth import ClientCaller, GuardedRoute, ReadingCaller
+from api.auth import ClientCaller, GuardedRoute
 from api.problems import CONFLICT, INVALID, NOT_FOUND, FieldError, Problem, documented
 from api.services import Services, ServicesDep
 from api.token_memory import Caller
@@ -43,8 +43,9 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=GuardedRou
 
 
 @router.get("")
-async def index(caller: ReadingCaller, services: ServicesDep) -> WebhookList:
-    found = await services.database.read(list_webhooks, caller.scope)
+async def index(caller: ClientCaller, services: ServicesDep) -> WebhookList:
+    """All of them, oldest first."""
+    found = await services.database.read(list_webhooks, caller.client_id)
     return WebhookList(items=[WebhookView.model_validate(one) for one in found])
 
 
@@ -98,28 +99,29 @@ async def delete(webhook_id: str, caller: ClientCaller, services: ServicesDep, r
 
 @router.get("/{webhook_id}/deliveries", responses=documented(NOT_FOUND))
 async def deliveries(
-    webhook_id: str, caller: ReadingCaller, services: ServicesDep, cursor: Cursor = None, limit: Limit = 50
+    webhook_id: str, caller: ClientCaller, services: ServicesDep, cursor: Cursor = None, limit: Limit = 50
 ) -> DeliveryPage:
     """Newest first."""
-    await _find(services, caller.scope, webhook_id)
-    page = await services.database.read(list_deliveries, caller.scope, webhook_id, cursor=cursor, limit=limit)
+    await _find(services, caller.client_id, webhook_id)
+    page = await services.database.read(list_deliveries, caller.client_id, webhook_id, cursor=cursor, limit=limit)
     return DeliveryPage.model_validate(page, from_attributes=True)
 
 
 @router.post("/{webhook_id}/test", status_code=202, responses=documented(NOT_FOUND, CONFLICT))
-async def test(webhook_id: str, caller: ClientCaller, services: ServicesDep) -> DeliveryView:
+async def test(webhook_id: str, caller: ClientCaller, services: ServicesDep, request: Request) -> DeliveryView:
     """A message of type `webhook.test`, within seconds; the log of deliveries shows what came of it."""
     row = await _find(services, caller.client_id, webhook_id)
     if row.state != ACTIVE:
         raise Problem(CONFLICT, f"webhook {webhook_id} is {row.state}; make it active first")
 
     def work(session: Session) -> WebhookDelivery:
+        _audit(session, request, caller, "webhook.test", webhook_id)
         return add_test(session, row, new_id("msg").replace("-", "_"), datetime.now(UTC))
 
     return DeliveryView.model_validate(await services.database.write(work))
 
 
-async def _find(services: Services, client_id: str | None, webhook_id: str) -> Webhook:
+async def _find(services: Services, client_id: str, webhook_id: str) -> Webhook:
     row = await services.database.read(get_webhook, client_id, webhook_id)
     if row is None:
         raise _unknown(webhook_id)

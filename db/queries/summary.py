@@ -95,8 +95,10 @@ def needs_attention(session: Session, client_id: str | None) -> int:
 
 
 def _servers(session: Session, client_id: str | None) -> dict[str, int]:
-    query = scoped(select(Server.state, func.count()), Server.client_id, client_id).group_by(Server.state)
-    return dict(session.execute(query).all())
+    """Counted in the index of names: only an active server has one there."""
+    counts = select(func.count(), func.count(Server.active_name)).select_from(Server)
+    every, active = session.execute(scoped(counts, Server.client_id, client_id)).one()
+    return {state: count for state, count in (("active", active), ("ended", every - active)) if count}
 
 
 def _agents(session: Session, client_id: str | None, now: datetime) -> tuple[int, int]:

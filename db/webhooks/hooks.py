@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
 from db.models import Client, Webhook, WebhookDelivery
-from db.queries.paging import scoped
 from domain.webhooks.deliveries import DeliveryState
 
 MOST = 20  # of one client
@@ -102,13 +101,14 @@ def drop_waiting(session: Session, webhook_id: str, now: datetime) -> None:
     session.execute(update(WebhookDelivery).where(*waiting).values(over))
 
 
-def list_webhooks(session: Session, client_id: str | None) -> list[Webhook]:
+def list_webhooks(session: Session, client_id: str) -> list[Webhook]:
     """Oldest first; no client has more than MOST."""
-    return list(session.scalars(scoped(select(Webhook), Webhook.client_id, client_id).order_by(Webhook.created_at)))
+    query = select(Webhook).where(Webhook.client_id == client_id)
+    return list(session.scalars(query.order_by(Webhook.created_at, Webhook.id)))
 
 
-def get_webhook(session: Session, client_id: str | None, webhook_id: str) -> Webhook | None:
-    return session.scalar(scoped(select(Webhook).where(Webhook.id == webhook_id), Webhook.client_id, client_id))
+def get_webhook(session: Session, client_id: str, webhook_id: str) -> Webhook | None:
+    return session.scalar(_mine(client_id, webhook_id))
 
 
 def _mine(client_id: str, webhook_id: str) -> Select[Webhook]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.events import append_events
 from db.models import Webhook, WebhookDelivery
-from db.queries.paging import Page, fetch_page, scoped
+from db.queries.paging import Page, fetch_page
 from db.session import SessionFactory, in_transaction
 from db.webhooks.hooks import ACTIVE, disable
 from domain.webhooks.deliveries import DISABLE_AFTER, GONE, DeliveryState, delivered, next_delay
@@ -84,11 +84,11 @@ def finish(session: Session, delivery_id: str, result: Result, now: datetime) ->
 
 
 def list_deliveries(
-    session: Session, client_id: str | None, webhook_id: str, *, cursor: str | None = None, limit: int = 50
+    session: Session, client_id: str, webhook_id: str, *, cursor: str | None = None, limit: int = 50
 ) -> Page[WebhookDelivery]:
     """Newest first."""
-    query = scoped(select(WebhookDelivery), WebhookDelivery.client_id, client_id)
-    query = query.where(WebhookDelivery.webhook_id == webhook_id)
+    mine = WebhookDelivery.client_id == client_id, WebhookDelivery.webhook_id == webhook_id
+    query = select(WebhookDelivery).where(*mine)
     return fetch_page(session, query, WebhookDelivery.created_at, WebhookDelivery.id, cursor, limit)
 
 

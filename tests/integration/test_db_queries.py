@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from db import commands
 from db.events import NewEvent, append_events
 from db.models import Agent, Audit, Client, Instance, Notice, Operation, PoolRow, PriceObservation, Resource, Server
-from db.queries import events, instances, ledger, market, notices, operations, servers, tenants
+from db.queries import events, instances, ledger, market, notices, operations, servers, summary, tenants
 from db.queries.overview import overview
 from db.session import SessionFactory
 from domain.states import InstanceState
@@ -140,6 +140,7 @@ def explained(session: Session) -> Iterator[list[str]]:
 
 # Pages are short: for a long page of a table that has few blocks, reading it whole is in truth cheaper.
 SINCE = NOW + timedelta(minutes=1450)
+LATE = NOW + timedelta(minutes=3700)
 LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "servers": lambda s, c: servers.list_servers(s, c, limit=5).items,
     "servers, ended too": lambda s, c: servers.list_servers(s, c, state=None, limit=5).items,
@@ -159,6 +160,11 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "notices": lambda s, c: notices.list_notices(s, c, limit=5).items,
     "notices of a server": lambda s, c: notices.list_notices(s, c, server_id="srv-3").items,
     "overview": overview,
+    "servers by state": summary._servers,
+    "agents online": lambda s, c: summary._agents(s, c, NOW),
+    "what became of operations": lambda s, c: summary.record_between(s, c, LATE, LATE + timedelta(days=30)).switches,
+    "operations in progress": summary._in_progress,
+    "needs attention": lambda s, c: summary.needs_attention(s, c) or c == MINE,
     "events": lambda s, c: events.events_after(s, c or "cli-4", 700, 100).events,
     "events of an operation": lambda s, c: events.events_after(s, c or MINE, 0, 100, "op-7").events,
     "whose events went on": lambda s, c: events.changed_clients(s, {"cli-3": 0, "cli-4": 0}),

@@ -260,6 +260,17 @@ def test_a_late_price_is_a_new_entry(sessions: SessionFactory, client_id: str) -
         assert open_corrections(session) == []
 
 
+def test_a_worker_whose_clock_lies_behind_loses_no_correction(sessions: SessionFactory, client_id: str) -> None:
+    run(sessions, -2)
+    price(sessions, -5, "0.04")
+    on_demand(sessions)
+    server_id = a_server(sessions, client_id, spot_at=0)
+    run(sessions, 20)
+    price(sessions, 5, "0.06")
+    run(sessions, 1)
+    assert booked(sessions, server_id)[10].primary == 60_000
+
+
 def test_an_unknown_price_is_said_and_made_good_when_it_is_known(sessions: SessionFactory, client_id: str) -> None:
     run(sessions, -2)
     on_demand(sessions)
