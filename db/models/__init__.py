@@ -20,7 +20,7 @@ from db.models.prices import (
     PriceSeries,
     PriceSetAside,
 )
-from db.models.savings import SavingsDay, SavingsEntry, SavingsProgress, WeeklySummary
+from db.models.savings import SavingsDay, SavingsEntry, SavingsHour, SavingsProgress, WeeklySummary
 from db.models.stream import Event, RecordStream
 from db.models.tenants import Audit, Client, Token
 from db.models.webhooks import Webhook, WebhookDelivery
@@ -57,6 +57,7 @@ __all__ = [
     "Resource",
     "SavingsDay",
     "SavingsEntry",
+    "SavingsHour",
     "SavingsProgress",
     "Server",
     "Token",

@@ -1,4 +1,4 @@
-"""The ledger of savings: entries that are only ever added, and what they come to by day."""
+"""The ledger of savings: entries that are only ever added, and what they come to by hour and by day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SavingsEntry(Base):
     """What was added for a server's hour: domain.savings.ledger. Amounts in whole micro-dollars, times in seconds."""
 
     __tablename__ = "savings"
-    __table_args__ = (Index(None, "client_id", "hour", "server_id"), Index(None, "hour"), TABLE)
+    __table_args__ = (TABLE,)
 
     server_id: Mapped[str] = mapped_column(Ascii(64), primary_key=True)
     hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)  # its start
@@ -31,6 +31,23 @@ class SavingsEntry(Base):
     until_at: Mapped[datetime] = mapped_column(UtcDateTime)
     reason: Mapped[str] = mapped_column(Ascii(16))  # domain.savings.ledger.Reason
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SavingsHour(Base):
+    """The sum of an hour's entries of all servers of a client, kept as SavingsDay is."""
+
+    __tablename__ = "savings_hours"
+    __table_args__ = (Index(None, "hour", "client_id"), TABLE)
+
+    client_id: Mapped[str] = mapped_column(Ascii(64), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    primary_micro: Mapped[int] = mapped_column(BigInteger)
+    replica_micro: Mapped[int] = mapped_column(BigInteger)
+    overlap_micro: Mapped[int] = mapped_column(BigInteger)
+    snapshot_micro: Mapped[int] = mapped_column(BigInteger)
+    on_demand_micro: Mapped[int] = mapped_column(BigInteger)
+    unpriced_s: Mapped[int] = mapped_column(BigInteger)
+    filled_s: Mapped[int] = mapped_column(BigInteger)
 
 
 class SavingsDay(Base):

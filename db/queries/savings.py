@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
-from db.models import SavingsDay, SavingsEntry, Server
+from db.models import SavingsDay, SavingsEntry, SavingsHour, Server
 from db.queries.paging import scoped
 from db.savings.booking import SUMS
 from domain.savings.amounts import Amounts
@@ -45,7 +45,8 @@ def periods(
 ) -> list[Period]:
     """Those with an entry, in the order of time. The time is in whole units: see `floor`."""
     if unit is Unit.HOUR:
-        return _periods(session, client_id, SavingsEntry, SavingsEntry.hour, from_at, until_at, server_id)
+        hours = SavingsHour if server_id is None else SavingsEntry
+        return _periods(session, client_id, hours, hours.hour, from_at, until_at, server_id)
     days = _periods(session, client_id, SavingsDay, SavingsDay.day, from_at, until_at, server_id)
     return days if unit is Unit.DAY else _months(days)
 

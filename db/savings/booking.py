@@ -1,9 +1,9 @@
-"""Booking: entries are added, never changed; the days' sums follow in the same transaction."""
+"""Booking: entries are added, never changed; the sums by hour and day follow in the same transaction."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.market.bulk import insert_rows
-from db.models import SavingsDay, SavingsEntry, SavingsProgress
+from db.models import SavingsDay, SavingsEntry, SavingsHour, SavingsProgress
 from domain.savings.accrual import HOUR, Accrual
 from domain.savings.amounts import Amounts
 from domain.savings.ledger import Booked, Entry, Reason, entry, upto
@@ -102,26 +102,26 @@ def _booked(
 
 def _write(session: Session, rows: Sequence[tuple[ServerRan, datetime, Entry]], now: datetime) -> None:
     values: list[tuple[Any, ...]] = []
-    days: defaultdict[tuple[str, datetime, str], Amounts] = defaultdict(Amounts)
+    by_hour: defaultdict[tuple[Any, ...], Amounts] = defaultdict(Amounts)
+    by_day: defaultdict[tuple[Any, ...], Amounts] = defaultdict(Amounts)
     for server, hour, one in rows:
         head = (server.server_id, hour, one.number, server.client_id)
         values.append((*head, *one.amounts, one.until_at, one.reason.value, now))
-        day = (server.client_id, hour.replace(hour=0), server.server_id)
-        days[day] = days[day].plus(one.amounts)
+        of_hour, of_day = (server.client_id, hour), (server.client_id, hour.replace(hour=0), server.server_id)
+        by_hour[of_hour] = by_hour[of_hour].plus(one.amounts)
+        by_day[of_day] = by_day[of_day].plus(one.amounts)
     insert_rows(session, SavingsEntry.__tablename__, _ENTRY, values)
-    if days:
-        new = insert(SavingsDay)
-        added = {name: getattr(SavingsDay, name) + getattr(new.inserted, name) for name in SUMS}
-        named = [
-            {
-                "client_id": client,
-                "day": day,
-                "server_id": server,
-                **dict(zip(SUMS, days[client, day, server], strict=True)),
-            }
-            for client, day, server in sorted(days)
-        ]
-        session.execute(new.on_duplicate_key_update(added), named)
+    _add(session, SavingsHour, ("client_id", "hour"), by_hour)
+    _add(session, SavingsDay, ("client_id", "day", "server_id"), by_day)
+
+
+def _add(session: Session, table: type[Any], key: Sequence[str], sums: Mapping[tuple[Any, ...], Amounts]) -> None:
+    if not sums:
+        return
+    new = insert(table)
+    added = {name: getattr(table, name) + getattr(new.inserted, name) for name in SUMS}
+    rows = [dict(zip((*key, *SUMS), (*one, *sums[one]), strict=True)) for one in sorted(sums)]
+    session.execute(new.on_duplicate_key_update(added), rows)
 
 
 def hours_between(from_at: datetime, until_at: datetime) -> list[datetime]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from db.models import Audit, Event, SavingsDay, SavingsEntry, Webhook
+from db.models import Audit, Event, SavingsDay, SavingsEntry, SavingsHour, Webhook
 from db.sealing import Sealer
 from tests.api_world import KEY, Tenant, World, problem, unique
 
@@ -21,7 +21,7 @@ HOOK = {"url": "https://hooks.example.com/spot"}
 
 
 def booked(world: World, tenant: Tenant, server_id: str, hour: int, **amounts: int) -> None:
-    """As an accrual leaves it: the entry, and the day's sum."""
+    """As an accrual leaves it: the entry, and the sums of the hour and the day."""
     nothing = dict.fromkeys(("primary_micro", "replica_micro", "overlap_micro", "snapshot_micro", "on_demand_micro"), 0)
     sums: dict[str, Any] = nothing | {"unpriced_s": 0, "filled_s": 0} | amounts
     at = DAY + timedelta(hours=hour)
@@ -31,10 +31,15 @@ def booked(world: World, tenant: Tenant, server_id: str, hour: int, **amounts: i
             hour=at, number=0, until_at=at + timedelta(hours=1), reason="accrual", recorded_at=at, **whose, **sums
         )
     )
+    _add(world, SavingsDay, {"day": at.replace(hour=0), **whose}, sums)
+    _add(world, SavingsHour, {"hour": at, "client_id": tenant.client_id}, sums)
+
+
+def _add(world: World, table: type[Any], key: dict[str, Any], sums: dict[str, Any]) -> None:
     with world.services.database.sessions.begin() as session:
-        row = session.get(SavingsDay, (tenant.client_id, at.replace(hour=0), server_id))
+        row = session.get(table, key)
         if row is None:
-            session.add(SavingsDay(day=at.replace(hour=0), **whose, **sums))
+            session.add(table(**key, **sums))
         else:
             for name, value in sums.items():
                 setattr(row, name, getattr(row, name) + value)

@@ -20,7 +20,7 @@ from db import commands
 from db.market.corrections import open_corrections
 from db.market.on_demand import keep_on_demand
 from db.market.tiers import keep_prices
-from db.models import Event, Instance, Operation, Resource, SavingsDay, SavingsEntry, Server
+from db.models import Event, Instance, Operation, Resource, SavingsDay, SavingsEntry, SavingsHour, Server
 from db.queries.savings import Unit, floor, periods, servers
 from db.queries.summary import summary
 from db.savings.accruing import Accrued, accrue
@@ -48,10 +48,18 @@ def at(hours: float) -> datetime:
 @pytest.fixture(autouse=True)
 def _empty(sessions: SessionFactory) -> None:
     """The ledger is one for all clients: each test begins its own."""
-    tables = ("savings", "savings_days", "savings_progress", "weekly_summaries", "instances", "servers", "operations")
+    tables = (
+        "savings",
+        "savings_hours",
+        "savings_days",
+        "savings_progress",
+        "weekly_summaries",
+        "instances",
+        "servers",
+    )
     prices = ("price_corrections", "prices_canonical", "prices_consolidated", "price_observations", "price_series")
     with sessions.begin() as session:
-        for name in (*tables, *prices, "on_demand_prices", "resources"):
+        for name in (*tables, *prices, "on_demand_prices", "resources", "operations"):
             session.execute(text(f"DELETE FROM {name}"))
 
 
@@ -338,7 +346,7 @@ def test_corrections_converge_to_what_a_fresh_ledger_says(
     found = booked(sessions, server_id)
     _sums_agree(sessions, client_id)
     with sessions.begin() as session:
-        for name in ("savings", "savings_days", "savings_progress"):
+        for name in ("savings", "savings_hours", "savings_days", "savings_progress"):
             session.execute(text(f"DELETE FROM {name}"))
     run(sessions, 0)
     run(sessions, 31)
@@ -347,10 +355,11 @@ def test_corrections_converge_to_what_a_fresh_ledger_says(
 
 def _clear(sessions: SessionFactory) -> None:
     with sessions.begin() as session:
-        for name in ("savings", "savings_days", "savings_progress", "instances", "servers", "price_corrections"):
+        for name in ("savings", "savings_hours", "savings_days", "savings_progress", "instances", "servers"):
             session.execute(text(f"DELETE FROM {name}"))
-        for name in ("prices_canonical", "prices_consolidated", "price_observations", "price_series"):
+        for name in ("price_corrections", "prices_canonical", "prices_consolidated", "price_series"):
             session.execute(text(f"DELETE FROM {name}"))
+        session.execute(text("DELETE FROM price_observations"))
 
 
 # --- sums
@@ -540,8 +549,10 @@ def many(sessions: SessionFactory) -> None:
                     }
                 ],
             )
+        hours = [{"client_id": f"cli-{n % 6}", "hour": at(n // 6), **zeros} for n in range(6000)]
+        session.execute(insert(SavingsHour), hours)
     with sessions.begin() as session:
-        session.execute(text("ANALYZE TABLE savings, savings_days, servers"))
+        session.execute(text("ANALYZE TABLE savings, savings_hours, savings_days, servers"))
 
 
 @pytest.mark.parametrize("who", ["cli-3", None], ids=["client", "admin"])

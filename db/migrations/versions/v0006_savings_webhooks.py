@@ -12,7 +12,10 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-_TABLES = ("savings", "savings_days", "savings_progress", "weekly_summaries", "webhooks", "webhook_deliveries")
+_TABLES = (
+    *("savings", "savings_hours", "savings_days", "savings_progress", "weekly_summaries"),
+    *("webhooks", "webhook_deliveries"),
+)
 _AMOUNTS = (
     "primary_micro",
     "replica_micro",
@@ -52,8 +55,13 @@ def _savings() -> None:
         ascii_("reason", 16),
         when("recorded_at"),
     )
-    index("ix_savings_client_id_hour_server_id", "savings", "client_id", "hour", "server_id")
-    index("ix_savings_hour", "savings", "hour")
+    table(
+        "savings_hours",
+        ascii_("client_id", 64, primary_key=True),
+        when("hour", primary_key=True),
+        *(column(name, sa.BigInteger()) for name in _AMOUNTS),
+    )
+    index("ix_savings_hours_hour_client_id", "savings_hours", "hour", "client_id")
     table(
         "savings_days",
         ascii_("client_id", 64, primary_key=True),
