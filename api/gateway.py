@@ -35,6 +35,7 @@ from temporalio.exceptions import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.temporal_state import TemporalState, look
 from domain import operations as contract
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot import contract as autopilot
@@ -49,6 +50,7 @@ ADOPT_TIMEOUT_S = 60.0
 PLAN_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 2.0
+LOOK_TIMEOUT_S = 5.0
 
 _T = TypeVar("_T")
 
@@ -217,6 +219,14 @@ class Operations:
                 await client.service_client.check_health(timeout=timedelta(seconds=CHECK_TIMEOUT_S))
         except NoWorker as error:
             raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {CHECK_TIMEOUT_S:g} s") from error
+
+    async def look(self) -> TemporalState:
+        """Its version, its pollers, its schedules."""
+        try:
+            async with self._call("look at Temporal", LOOK_TIMEOUT_S) as client:
+                return await look(client)
+        except NoWorker as error:
+            raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {LOOK_TIMEOUT_S:g} s") from error
 
     @asynccontextmanager
     async def _call(self, doing: str, timeout_s: float) -> AsyncIterator[Client]:

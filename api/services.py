@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.attempts import Attempts
 from api.database import Database, DatabaseEvents
 from api.gateway import Operations
 from api.hub import Hub
@@ -46,6 +47,7 @@ class Services:
     identities: IdentityVerifier
     tokens: TokenMemory = field(default_factory=TokenMemory)
     ownership: Ownership = field(default_factory=Ownership)
+    attempts: Attempts = field(default_factory=Attempts)
 
 
 def connect(settings: Settings) -> Services:

@@ -103,6 +103,7 @@ class Stack:
             "SPOT_API_HOST": "127.0.0.1",
             "SPOT_API_PORT": str(self.ports["api"]),
             "SPOT_AGENT_TEMPORAL_ADDRESS": self.temporal_address,
+            "SPOT_TEMPORAL_UI_URL": self.urls["temporal_ui"],
             **self.aws,
             **self._lab_environment,
             **self.settings.extra,

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.ec2.pulse import beating
 from activities.fleet.batch import EarlierOperationUnfinished, RecordsMissing, apply_batch
 from activities.fleet.pools import cooling
 from db.events import UnknownClient
@@ -35,7 +36,8 @@ class FleetActivities:
     @activity.defn(name=RECORD)
     def record(self, batch: RecordBatch) -> int:
         """Apply the batch, once however often it is sent; return the last number applied."""
-        return self._done(lambda session: apply_batch(session, batch), f"records of {batch.stream}")
+        with beating():
+            return self._done(lambda session: apply_batch(session, batch), f"records of {batch.stream}")
 
     @activity.defn(name=COOL_DOWNS)
     def cool_downs(self, asked: CoolDownsInput) -> CoolDowns:

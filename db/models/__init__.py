@@ -22,7 +22,7 @@ from db.models.prices import (
 )
 from db.models.savings import SavingsDay, SavingsEntry, SavingsHour, SavingsProgress, WeeklySummary
 from db.models.stream import Event, RecordStream
-from db.models.tenants import Audit, Client, Token
+from db.models.tenants import Audit, Client, SignIn, Token
 from db.models.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "SavingsHour",
     "SavingsProgress",
     "Server",
+    "SignIn",
     "Token",
     "Webhook",
     "WebhookDelivery",

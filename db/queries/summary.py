@@ -12,11 +12,11 @@ from db.models import Agent, DecisionRow, Instance, Operation, Server
 from db.queries.overview import LIVE_STATES, UNFINISHED
 from db.queries.paging import scoped
 from db.queries.savings import Unit, floor, periods
+from db.silence import SILENT_AFTER
 from domain.autopilot.verdict import DecisionState
 from domain.operations import OperationKind, OperationStatus, Outcome
 from domain.savings.amounts import NOTHING, Amounts, total
 
-ONLINE = timedelta(seconds=30)  # an agent beats every few seconds
 LOOK_BACK = timedelta(days=30)
 _FINAL = frozenset(outcome.value for outcome in Outcome)
 _OUTAGE = "$.control_outage_ms"
@@ -103,9 +103,8 @@ def _servers(session: Session, client_id: str | None) -> dict[str, int]:
 
 def _agents(session: Session, client_id: str | None, now: datetime) -> tuple[int, int]:
     online = func.count(Agent.instance_id)
-    heard = (
-        (Agent.client_id == Instance.client_id) & (Agent.instance_id == Instance.id) & (Agent.seen_at >= now - ONLINE)
-    )
+    lives = (Agent.client_id == Instance.client_id) & (Agent.instance_id == Instance.id)
+    heard = lives & (Agent.seen_at >= now - SILENT_AFTER)
     query = select(func.count(), online).select_from(Instance).outerjoin(Agent, heard)
     query = scoped(query.where(Instance.state.in_(LIVE_STATES)), Instance.client_id, client_id)
     instances, agents = session.execute(query).one()

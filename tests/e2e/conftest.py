@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from demo.loop_thread import LoopThread
 from stack import database
-from stack.settings import StackSettings
+from stack.settings import REPOSITORY, StackSettings
 from stack.up import Stack
 from tests.dbserver import given_server
 from tests.e2e.site import Site
@@ -38,6 +39,14 @@ def say(pytestconfig: pytest.Config) -> Say:
                 terminal.write_line(text)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def page_built() -> None:
+    """The page, built from its sources if they have changed since."""
+    build = ["bash", "stack/dashboard.sh", "build"]
+    done = subprocess.run(build, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
