@@ -30,10 +30,12 @@ from api.routes import (
     backtests,
     clients,
     decisions,
+    drift,
     events,
     fleet,
     health,
     instances,
+    metrics,
     models,
     operations,
     pools,
@@ -48,6 +50,7 @@ from api.services import Services
 from api.silence import watch_silence
 from db.queries.paging import BadCursor
 from db.session import is_unreachable
+from metrics.requests import Metering
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     agents.router,
     pools.router,
     decisions.router,
+    drift.router,
     savings.router,
     webhooks.router,
     backtests.router,
@@ -95,10 +99,13 @@ def create_app(services: Services | None) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router, prefix="/api")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(reference.router)
     _add_page(app, services)
     _add_error_answers(app)
     app.add_middleware(BodyLimit)
+    if services:
+        app.add_middleware(Metering, requests=services.metrics.requests)
     app.add_middleware(RequestLog, on_error=_unexpected_answer)
     app.add_middleware(Guards)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

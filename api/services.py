@@ -17,6 +17,7 @@ from api.settings import Settings
 from api.token_memory import TokenMemory
 from db.session import make_engine
 from domain.servers import ServerRef
+from metrics.registries import ApiMetrics
 
 KNOWN_SERVERS = 10_000
 
@@ -45,6 +46,7 @@ class Services:
     operations: Operations
     hub: Hub
     identities: IdentityVerifier
+    metrics: ApiMetrics
     tokens: TokenMemory = field(default_factory=TokenMemory)
     ownership: Ownership = field(default_factory=Ownership)
     attempts: Attempts = field(default_factory=Attempts)
@@ -53,12 +55,14 @@ class Services:
 def connect(settings: Settings) -> Services:
     """Everything from the settings alone; nothing is contacted yet."""
     database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=20))
+    hub = Hub(DatabaseEvents(database.sessions))
     return Services(
         settings=settings,
         database=database,
         operations=Operations(settings.temporal_address, settings.temporal_namespace),
-        hub=Hub(DatabaseEvents(database.sessions)),
+        hub=hub,
         identities=IdentityVerifier.from_file(settings.identity_certificate),
+        metrics=ApiMetrics(database.engine, database.sessions, lambda: hub.readers),
     )
 
 

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     signing_key: SecretStr
     agent_temporal_address: str = ""
     identity_certificate: Path | None = None
+    metrics_token: SecretStr | None = None
     temporal_ui_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     webhooks_private: bool = False  # webhooks may be private addresses, and http
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {SIGNING_KEY_BYTES} bytes; make one with `openssl rand -hex 32`")
         return key
 
-    @field_validator("admin_token")
+    @field_validator("admin_token", "metrics_token")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
         if token is None or not token.get_secret_value():

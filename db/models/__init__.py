@@ -3,6 +3,7 @@
 from db.models.autopilot import DecisionRow, ExperienceRow
 from db.models.backtests import BacktestRow
 from db.models.base import Base
+from db.models.drift import DriftRow
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
 from db.models.market import PoolRow
 from db.models.models import ModelRow, ModelShadow, ModelUse
@@ -33,6 +34,7 @@ __all__ = [
     "Base",
     "Client",
     "DecisionRow",
+    "DriftRow",
     "Event",
     "ExperienceRow",
     "Instance",

@@ -62,9 +62,9 @@ def seed(say: Say) -> int:
 def site(
     tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say, request: pytest.FixtureRequest
 ) -> Iterator[Site]:
-    """Two workers only where the module says so: `WORKERS = 2`."""
-    workers = getattr(request.module, "WORKERS", 1)
-    with _site(StackSettings(var=tmp_path_factory.mktemp("site"), workers=workers), seed, say) as made:
+    """Two workers only where the module says so: `WORKERS = 2`; more environment for every program: `EXTRA`."""
+    workers, extra = getattr(request.module, "WORKERS", 1), getattr(request.module, "EXTRA", {})
+    with _site(StackSettings(var=tmp_path_factory.mktemp("site"), workers=workers, extra=extra), seed, say) as made:
         yield made
 
 

@@ -7,8 +7,8 @@ from alembic import op
 
 from db.migrations.parts import add_column, ascii_, column, drop_column, index, table, when
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
