@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings, strategies
 from schemathesis import Case
 
 from api.app import create_app
-from api.services import Services, connect
+from api.services import connect
 from demo.waiting import until
 from stack.ports import Leases, accepts
 from tests.api_world import ADMIN, FakeOperations, World, new_tenant, settings_for
@@ -78,7 +78,7 @@ def _owned(world: World, theirs: bool) -> dict[str, str]:
 def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     """A server of its own, over a real socket: nothing is shared with the tests' event loop."""
     made = connect(settings_for(api_schema))
-    services = Services(made.settings, made.database, FakeOperations(), made.hub, made.identities)
+    services = replace(made, operations=FakeOperations())
     port = leases.port()
     config = uvicorn.Config(
         create_app(services), host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1

@@ -284,6 +284,57 @@ def test_a_decision_is_shown_with_its_figures_and_approved(spot: Callable[..., t
     assert "op-1" in spot(answer, "autopilot", "approve", "dec-1")[1]
 
 
+FOUND = {
+    "kind": "unknown_resource",
+    "resource_type": "volume",
+    "resource_id": "vol-1",
+    "server_id": "srv-1",
+    "what": "EC2 has this volume",
+    "matters": "it costs money",
+    "then": "it is removed at noon",
+    "todo": "remove our tags",
+    "first_seen_at": "2026-03-01T12:00:00Z",
+    "outcome": "",
+    "details": {"made_of": "snap-1"},
+}
+LOOKED = {"resources": 9, "found": 1, "open": 1, "resolved": 0, "done": 0, "left": {}, "problems": []}
+
+
+def _doctor(looked: httpx.Response, *found: dict[str, Any]) -> Answer:
+    return lambda request: looked if request.method == "POST" else httpx.Response(200, json={"items": list(found)})
+
+
+def test_the_doctor_explains_what_it_found_and_says_by_its_exit_code_that_there_is_something(
+    spot: Callable[..., tuple[int, str]],
+) -> None:
+    code, said = spot(_doctor(httpx.Response(200, json=LOOKED), FOUND), "doctor")
+    assert code == 1
+    for words in ("looked at 9 resources", "EC2 has this volume", "it costs money", "removed at noon", "snap-1"):
+        assert words in said
+    code, said = spot(_doctor(httpx.Response(200, json=LOOKED)), "doctor")
+    assert code == 0
+    assert "no difference" in said
+
+
+def test_the_doctor_tells_what_is_known_to_whoever_may_not_have_ec2_looked_at(
+    spot: Callable[..., tuple[int, str]],
+) -> None:
+    code, said = spot(_doctor(httpx.Response(403, json={"title": "Forbidden"}), FOUND), "doctor")
+    assert code == 1
+    assert "needs an admin's token" in said
+    assert "vol-1" in said
+
+
+def test_the_doctor_says_what_it_could_not_look_at(spot: Callable[..., tuple[int, str]]) -> None:
+    looked = httpx.Response(200, json=LOOKED | {"problems": ["AWS cannot be reached"]})
+    code, said = spot(_doctor(looked), "doctor")
+    assert code == 1
+    assert "could not look: AWS cannot be reached" in said
+    code, said = spot(_doctor(httpx.Response(503, json={"title": "Nobody took it"})), "doctor")
+    assert code == 1
+    assert "Nobody took it" in said
+
+
 def test_a_folder_is_replayed_here_and_what_is_wrong_with_it_is_said(
     spot: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
