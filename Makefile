@@ -8,15 +8,22 @@ python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status clean demo test check format lock bench backtest
+.PHONY: help setup dashboard openapi up down status clean demo test check format lock bench backtest crash-matrix chaos
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## .venv with every package of requirements/dev.lock
 	@bash stack/setup.sh
 
+dashboard: setup ## the web page, built when its sources have changed
+	@bash stack/dashboard.sh build
+
+openapi: setup ## dashboard/openapi.json, of which the types of the page are made
+	@$(python) -m api.openapi dashboard/openapi.json
+
 up: setup ## start everything in the background and print where it is
+	@bash stack/dashboard.sh try
 	@$(python) -m stack up
 
 down: ## stop what `make up` started; logs stay under var/log
@@ -30,6 +37,7 @@ clean: ## stop everything; delete var/ and the caches of the tools
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 demo: setup ## the main job, played on the lab; report in var/demo/report.json
+	@bash stack/dashboard.sh try
 	@$(python) -m demo
 
 test: setup ## every test, against a real database and Temporal server
@@ -41,6 +49,8 @@ check: setup ## format, lint, types, layers, lock files
 	@echo "check: types" && $(python) -m mypy --no-error-summary
 	@echo "check: layers" && said=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 	@echo "check: lock files" && ! grep -nE '://|^-|@ file' $(locks)
+	@test ! -e dashboard/package-lock.json || ! grep -n '"resolved"' dashboard/package-lock.json
+	@echo "check: page" && test ! -e dashboard/package.json || bash stack/dashboard.sh check
 	@echo "check: all is well"
 
 format: setup ## format the code
@@ -56,3 +66,10 @@ bench: setup ## measure what is promised, beside a baseline; half an hour
 backtest: setup ## what the policy would have done: DATA=folder; report in var/backtest/report.json
 	@test -n "$(DATA)" || { echo "backtest: name the folder with the history: make backtest DATA=folder" >&2; exit 2; }
 	@$(python) -m backtest "$(DATA)"
+
+crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SEED=, SAMPLE=, MINUTES= bound it
+	@$(python) -m proof.crash_matrix $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MINUTES),--minutes $(MINUTES))
+
+chaos: setup ## a fleet in all kinds of trouble, drawn from SEED=1, for MINUTES=10
+	@$(python) -m proof.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))

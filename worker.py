@@ -12,16 +12,18 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -36,11 +38,18 @@ from activities.logs import shorten_known_failures
 from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
+from activities.reconciliation.activity import Reconciliation
 from activities.schedules import Regular, ensure
 from db.session import make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
 from domain.market.collecting import ThinOut
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
+from domain.reconciliation import contract as reconciliation
+from domain.reconciliation.facts import Patience
+from metrics.registries import measure_process
+from metrics.serving import UnsafeAddress, check_address
+from metrics.serving import serve as serve_metrics
+from metrics.work import Work
 from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
@@ -60,6 +69,12 @@ class WorkerSettings:
     autopilot_every_s: float  # 0: no schedule; a pass is made only when asked for
     autopilot_moves: int  # of the autopilot under way at once
     prices_every_s: float  # 0: prices are collected only when asked for
+    reconcile_every_s: float  # 0: EC2 is compared with the ledger only when asked for
+    patience: Patience
+    metrics_host: str
+    metrics_port: int  # 0: none
+    metrics_token: str
+    temporal_metrics_port: int  # of the Temporal SDK's own; 0: none
     keep_prices: ThinOut  # how long each tier of them
     log_level: str
 
@@ -82,6 +97,17 @@ class WorkerSettings:
             autopilot_every_s=float(env.get("SPOT_AUTOPILOT_EVERY_S", "60")),
             autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
             prices_every_s=float(env.get("SPOT_PRICES_EVERY_S", "300")),
+            reconcile_every_s=float(env.get("SPOT_RECONCILE_EVERY_S", "120")),
+            patience=Patience(
+                ours_s=float(env.get("SPOT_GRACE_OURS_S", "900")),
+                unexplained_s=float(env.get("SPOT_GRACE_UNEXPLAINED_S", "86400")),
+                gone_s=float(env.get("SPOT_GRACE_GONE_S", "120")),
+                silent_s=float(env.get("SPOT_AGENT_SILENT_S", "120")),
+            ),
+            metrics_host=env.get("SPOT_METRICS_HOST", "127.0.0.1"),
+            metrics_port=int(env.get("SPOT_METRICS_PORT", "0")),
+            metrics_token=env.get("SPOT_METRICS_TOKEN", ""),
+            temporal_metrics_port=int(env.get("SPOT_TEMPORAL_METRICS_PORT", "0")),
             keep_prices=_keep_prices(env.get("SPOT_KEEP_PRICES", "14/90/400")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
@@ -96,14 +122,57 @@ def _keep_prices(text: str) -> ThinOut:
 
 async def connect(settings: WorkerSettings, stop: asyncio.Event) -> Client:
     """Connect to Temporal; say which address does not answer, and retry until it does."""
+    runtime = _runtime(settings)
     while True:
         try:
-            return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
+            return await Client.connect(
+                settings.temporal_address, namespace=settings.temporal_namespace, runtime=runtime
+            )
         except RuntimeError as error:
             log.warning("Temporal does not answer at %s (%s); trying again in 1 s", settings.temporal_address, error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
                 raise SystemExit("worker: stopped before Temporal answered") from None
+
+
+def _runtime(settings: WorkerSettings) -> Runtime:
+    """The SDK counts and times its own work, and serves that itself: in seconds, and named as Prometheus wants it."""
+    if not settings.temporal_metrics_port:
+        return Runtime.default()
+    own = PrometheusConfig(
+        bind_address=f"{settings.metrics_host}:{settings.temporal_metrics_port}",
+        counters_total_suffix=True,
+        unit_suffix=True,
+        durations_as_seconds=True,
+    )
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=own))
+    except ValueError as error:
+        log.error("no metrics of Temporal's SDK: %s (%s)", own.bind_address, error)
+        return Runtime.default()
+
+
+@asynccontextmanager
+async def metrics_served(settings: WorkerSettings, registry: CollectorRegistry) -> AsyncIterator[None]:
+    """`/metrics` for as long as it lasts, in a thread of its own: a busy event loop is what one wants to see."""
+    if not settings.metrics_port:
+        yield
+        return
+    try:
+        server = serve_metrics(registry, settings.metrics_host, settings.metrics_port, settings.metrics_token)
+    except OSError as error:
+        # No reason to leave servers unwatched; Prometheus sees that its target is down.
+        log.error("no metrics: %s:%d cannot be listened on (%s)", settings.metrics_host, settings.metrics_port, error)
+        yield
+        return
+    serving = asyncio.create_task(asyncio.to_thread(server.serve_forever))
+    log.info("metrics at http://%s:%d/metrics", settings.metrics_host, settings.metrics_port)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        await serving
+        server.server_close()
 
 
 async def await_database(engine: Engine) -> None:
@@ -159,7 +228,9 @@ def queue_access(clients: Clients, settings: WorkerSettings) -> QueueAccess:
 
 async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """Run both workers and the notice reader until `stop`."""
-    clients = Clients()
+    registry = CollectorRegistry()
+    work = Work(registry)
+    clients = Clients(called=work.called)
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
     client = await connect(settings, stop)
     await warming
@@ -167,10 +238,13 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     engine = make_engine(settings.database_url, pool_size=slots, max_overflow=4)
     sessions = make_session_factory(engine)
     autopilot = AutopilotActivities(sessions, clients, client)
-    activities = [*ec2_activities(clients), *fleet_activities(sessions), *autopilot.all]
+    measure_process(registry, engine, sessions)
+    activities = [*ec2_activities(clients), *fleet_activities(sessions, work.heard), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
+    activities += Reconciliation(sessions, clients, client, settings.regions, settings.patience).all
     activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(metrics_served(settings, registry))
         for queue, size in (
             (EMERGENCY_QUEUE, settings.emergency_slots),
             (CONTROL_QUEUE, settings.control_slots),
@@ -210,6 +284,8 @@ async def _schedules(client: Client, settings: WorkerSettings) -> None:
 
 def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     wanted = [_autopilot(settings)] if settings.autopilot_every_s else []
+    if settings.reconcile_every_s:
+        wanted.append(_reconciliation(settings))
     if settings.prices_every_s:
         every = timedelta(seconds=settings.prices_every_s)
         wanted += market_schedules.schedules(settings.regions, every, settings.keep_prices)
@@ -220,6 +296,12 @@ def _autopilot(settings: WorkerSettings) -> Regular:
     every = timedelta(seconds=settings.autopilot_every_s)
     given = autopilot.Round(settings.autopilot_moves)
     return Regular(autopilot.AUTOPILOT_SCHEDULE, autopilot.AUTOPILOT_WORKFLOW, given, every, jitter=every / 10)
+
+
+def _reconciliation(settings: WorkerSettings) -> Regular:
+    every = timedelta(seconds=settings.reconcile_every_s)
+    name, workflow = reconciliation.RECONCILE_SCHEDULE, reconciliation.RECONCILE_WORKFLOW
+    return Regular(name, workflow, reconciliation.Look(), every, jitter=every / 10)
 
 
 def _leave_alone() -> None:
@@ -237,6 +319,10 @@ def _ready(settings: WorkerSettings) -> None:
 
 async def main() -> None:
     settings = WorkerSettings.from_environment()
+    try:
+        check_address(settings.metrics_host, settings.metrics_token)
+    except UnsafeAddress as error:
+        raise SystemExit(f"worker: {error}") from None
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     shorten_known_failures()

@@ -10,16 +10,19 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import problems
+from api import problems, reference
 from api.availability import announce
 from api.gateway import OperationsError
+from api.guards import Guards
 from api.limits import BodyLimit
 from api.logs import REQUEST_ID, RequestLog
+from api.page import PageRoute
 from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.refusals import RETRY_AFTER, problem_of
 from api.routes import (
@@ -27,23 +30,32 @@ from api.routes import (
     backtests,
     clients,
     decisions,
+    drift,
     events,
+    fleet,
     health,
     instances,
+    metrics,
     models,
     operations,
     pools,
     servers,
+    session,
     switching,
+    system,
 )
 from api.services import Services
+from api.silence import watch_silence
 from db.queries.paging import BadCursor
 from db.session import is_unreachable
+from metrics.requests import Metering
 
 log = logging.getLogger(__name__)
 
 _ROUTERS: tuple[APIRouter, ...] = (
+    session.router,
     clients.router,
+    fleet.router,
     servers.router,
     switching.router,
     instances.router,
@@ -52,8 +64,10 @@ _ROUTERS: tuple[APIRouter, ...] = (
     agents.router,
     pools.router,
     decisions.router,
+    drift.router,
     backtests.router,
     models.router,
+    system.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
     404: problems.NOT_FOUND,
@@ -62,30 +76,49 @@ _KIND_OF_STATUS: dict[int, ProblemKind] = {
 }
 
 
-def create_app(services: Services) -> FastAPI:
-    """The API over these services; nothing is contacted before the first request or the lifespan."""
+def create_app(services: Services | None) -> FastAPI:
+    """The API over these services; nothing is contacted before the first request or the lifespan.
+
+    Without services it can say what it is, and answer nothing.
+    """
     app = FastAPI(
         title="Spot Optimizer",
         version="1",
         description="Keeps long-running EC2 servers on the cheapest capacity that is safe for them.",
         lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
         responses={"default": _problem_response()},
+        generate_unique_id_function=_operation_id,
     )
     app.state.services = services
     for router in _ROUTERS:
         app.include_router(router, prefix="/api")
     app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(reference.router)
+    _add_page(app, services)
     _add_error_answers(app)
     app.add_middleware(BodyLimit)
+    if services:
+        app.add_middleware(Metering, requests=services.metrics.requests)
     app.add_middleware(RequestLog, on_error=_unexpected_answer)
+    app.add_middleware(Guards)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
+
+
+def _add_page(app: FastAPI, services: Services | None) -> None:
+    """Last, as it takes what no other route took. Without services (for the document alone) there is none."""
+    if services is not None:
+        app.router.routes.append(PageRoute(services.settings.dashboard_dir))
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    tasks = [asyncio.create_task(services.hub.run()), asyncio.create_task(announce(services))]
+    lasting = (services.hub.run(), announce(services), watch_silence(services))
+    tasks = [asyncio.create_task(one) for one in lasting]
     try:
         yield
     finally:
@@ -158,6 +191,11 @@ def _invalid_values(error: RequestValidationError) -> Problem:
 
 def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location)
+
+
+def _operation_id(route: APIRoute) -> str:
+    """What generated clients call it: `servers_show`."""
+    return f"{route.tags[0] if route.tags else 'plain'}_{route.name}"
 
 
 def _problem_response() -> dict[str, object]:

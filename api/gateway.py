@@ -35,6 +35,7 @@ from temporalio.exceptions import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.temporal_state import TemporalState, look
 from domain import operations as contract
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot import contract as autopilot
@@ -42,13 +43,16 @@ from domain.backtesting import contract as backtesting
 from domain.host import Notice
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, new_id, server_workflow_id
 from domain.operations import Accepted, OperationRequest, Priority, ServerInput, ServerView
+from domain.reconciliation import contract as reconciliation
 from domain.servers import ServerPolicy
 
 ACCEPT_TIMEOUT_S = 15.0  # an update is answered as soon as a worker takes one workflow task
 ADOPT_TIMEOUT_S = 60.0
 PLAN_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 60.0
+RECONCILE_TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 2.0
+LOOK_TIMEOUT_S = 5.0
 
 _T = TypeVar("_T")
 
@@ -179,6 +183,21 @@ class Operations:
             )
             return evaluated
 
+    async def reconcile(self, given: reconciliation.Look) -> reconciliation.Reconciled:
+        """One comparison of EC2 with the ledger; the one that was asked for and runs, if there is one."""
+        async with self._call("compare EC2 with the ledger", RECONCILE_TIMEOUT_S) as client:
+            done: reconciliation.Reconciled = await client.execute_workflow(
+                reconciliation.RECONCILE_WORKFLOW,
+                given,
+                id=f"{reconciliation.RECONCILE_SCHEDULE}/now",
+                task_queue=CONTROL_QUEUE,
+                result_type=reconciliation.Reconciled,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                # A check that nobody waits for any more, because EC2 is away, ends.
+                execution_timeout=timedelta(seconds=RECONCILE_TIMEOUT_S),
+            )
+            return done
+
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
         """The same again while it runs, or after it has ended, is the one that there is."""
         async with self._call("start a backtest", ACCEPT_TIMEOUT_S) as client:
@@ -217,6 +236,14 @@ class Operations:
                 await client.service_client.check_health(timeout=timedelta(seconds=CHECK_TIMEOUT_S))
         except NoWorker as error:
             raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {CHECK_TIMEOUT_S:g} s") from error
+
+    async def look(self) -> TemporalState:
+        """Its version, its pollers, its schedules."""
+        try:
+            async with self._call("look at Temporal", LOOK_TIMEOUT_S) as client:
+                return await look(client)
+        except NoWorker as error:
+            raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {LOOK_TIMEOUT_S:g} s") from error
 
     @asynccontextmanager
     async def _call(self, doing: str, timeout_s: float) -> AsyncIterator[Client]:

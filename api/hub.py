@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+EVERY_TOKEN = "*"  # noqa: S105 - it is none
 log = logging.getLogger(__name__)
 
 POLL_S = 0.05
+POLL_BUSY_S = 0.02  # where something happened, more follows: a step begins and ends
+BUSY_S = 10.0
 POLL_DOWN_S = 1.0  # between tries while the database is down
 BATCH = 500
 BACKLOG_LIMIT = 2_000  # events a reader may lie behind before it is cut off
@@ -33,6 +37,7 @@ class StreamEvent:
     operation_id: str
     frame: bytes
     final: bool = False  # the operation is over
+    revokes: str = ""  # the token that it ends; EVERY_TOKEN: all of the client's
 
 
 class EventSource(Protocol):
@@ -44,6 +49,10 @@ class EventSource(Protocol):
 
     def after(self, client_id: str, seq: int, limit: int) -> Sequence[StreamEvent]:
         """The client's events after `seq`, in order."""
+        ...
+
+    def close(self) -> None:
+        """Nothing will be asked any more."""
         ...
 
     def oldest(self, client_id: str) -> int:
@@ -92,6 +101,7 @@ class Hub:
         self._readers: dict[str, set[Reader]] = defaultdict(set)
         self._positions: dict[str, int] = {}  # client -> last event handed out
         self._watched = asyncio.Event()
+        self._busy_until = 0.0
 
     @property
     def readers(self) -> int:
@@ -118,6 +128,14 @@ class Hub:
             self._watched.clear()
 
     async def run(self) -> None:
+        """Until it is cancelled."""
+        try:
+            await self._feed()
+        finally:
+            # Not cancelled with us: a thread may still be reading.
+            await asyncio.shield(asyncio.to_thread(self.source.close))
+
+    async def _feed(self) -> None:
         down = False
         while True:
             await self._watched.wait()
@@ -133,7 +151,8 @@ class Hub:
             if down:
                 log.info("events can be read again")
             down = False
-            await asyncio.sleep(self._poll_s)
+            busy = time.monotonic() < self._busy_until
+            await asyncio.sleep(min(self._poll_s, POLL_BUSY_S) if busy else self._poll_s)
 
     async def _poll(self) -> None:
         heads = await asyncio.to_thread(self.source.heads, list(self._readers))
@@ -144,6 +163,7 @@ class Hub:
             position = self._positions.setdefault(client_id, head)
             self._start(client_id, position)
             if head > position:
+                self._busy_until = time.monotonic() + BUSY_S
                 await self._hand_out(client_id, position)
 
     def _start(self, client_id: str, position: int) -> None:

@@ -27,6 +27,7 @@ class ProblemKind:
 
 UNAUTHENTICATED = ProblemKind("unauthenticated", 401, "A valid token is needed")
 FORBIDDEN = ProblemKind("forbidden", 403, "This token may not do that")
+CROSS_SITE = ProblemKind("cross-site", 403, "With a cookie, only from a page of this origin")
 IDENTITY_REFUSED = ProblemKind("identity-refused", 403, "The instance identity document is not genuine")
 NOT_FOUND = ProblemKind("not-found", 404, "There is no such thing")
 INSTANCE_NOT_FOUND = ProblemKind("instance-not-found", 404, "There is no such instance in EC2")
@@ -56,6 +57,7 @@ MODEL_REFUSED = ProblemKind("model-refused", 422, "The file cannot be used as a 
 NO_DATA = ProblemKind("no-data", 422, "Nothing was observed in that time")
 REFUSED = ProblemKind("refused", 422, "The request cannot be carried out safely")
 CONFIRM = ProblemKind("confirmation-needed", 422, "Say that you mean it")
+TOO_MANY = ProblemKind("too-many-attempts", 429, "Too many failed attempts")
 INTERNAL = ProblemKind("internal", 500, "Something failed on our side")
 DATABASE_UNREACHABLE = ProblemKind("database-unreachable", 503, "The database cannot be reached")
 TEMPORAL_UNREACHABLE = ProblemKind("temporal-unreachable", 503, "Temporal cannot be reached")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.attempts import Attempts
 from api.database import Database, DatabaseEvents
 from api.gateway import Operations
 from api.hub import Hub
@@ -16,6 +17,7 @@ from api.settings import Settings
 from api.token_memory import TokenMemory
 from db.session import make_engine
 from domain.servers import ServerRef
+from metrics.registries import ApiMetrics
 
 KNOWN_SERVERS = 10_000
 
@@ -44,19 +46,23 @@ class Services:
     operations: Operations
     hub: Hub
     identities: IdentityVerifier
+    metrics: ApiMetrics
     tokens: TokenMemory = field(default_factory=TokenMemory)
     ownership: Ownership = field(default_factory=Ownership)
+    attempts: Attempts = field(default_factory=Attempts)
 
 
 def connect(settings: Settings) -> Services:
     """Everything from the settings alone; nothing is contacted yet."""
     database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=20))
+    hub = Hub(DatabaseEvents(database.sessions))
     return Services(
         settings=settings,
         database=database,
         operations=Operations(settings.temporal_address, settings.temporal_namespace),
-        hub=Hub(DatabaseEvents(database.sessions)),
+        hub=hub,
         identities=IdentityVerifier.from_file(settings.identity_certificate),
+        metrics=ApiMetrics(database.engine, database.sessions, lambda: hub.readers),
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
+
+from api.tokens import digest_of
 
 SIGNING_KEY_BYTES = 32  # HS256 asks for a key as long as its digest, RFC 7518 section 3.2
 
@@ -28,7 +32,11 @@ class Settings(BaseSettings):
     signing_key: SecretStr
     agent_temporal_address: str = ""
     identity_certificate: Path | None = None
+    temporal_ui_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    metrics_token: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
+    https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
 
@@ -39,7 +47,7 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {SIGNING_KEY_BYTES} bytes; make one with `openssl rand -hex 32`")
         return key
 
-    @field_validator("admin_token")
+    @field_validator("admin_token", "metrics_token")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
         if token is None or not token.get_secret_value():
@@ -47,6 +55,18 @@ class Settings(BaseSettings):
         if len(token.get_secret_value()) < 16:
             raise ValueError("needs at least 16 characters; make one with `openssl rand -hex 32`")
         return token
+
+    def workflow_url(self, workflow_id: str, run_id: str = "") -> str | None:
+        """A workflow in Temporal's own page; None: nobody said where that is."""
+        if not self.temporal_ui_url or not workflow_id:
+            return None
+        place = f"{self.temporal_ui_url.rstrip('/')}/namespaces/{quote(self.temporal_namespace, safe='')}/workflows"
+        return "/".join([place, quote(workflow_id, safe=""), *([quote(run_id, safe="")] if run_id else [])])
+
+    @cached_property
+    def admin_digest(self) -> str:
+        """Of the admin's token; empty: there is none."""
+        return digest_of(self.admin_token.get_secret_value()) if self.admin_token else ""
 
     @property
     def database_address(self) -> str:

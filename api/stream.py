@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,12 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from api.hub import BATCH, POLL_DOWN_S, Hub, Reader, StreamEvent
+from api.hub import BATCH, EVERY_TOKEN, POLL_DOWN_S, Hub, Reader, StreamEvent
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 15.0
+STANDING_S = 60.0  # between two looks whether who reads may still do so
 RETRY_MS = 1_000
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold events back
 _COMMENT = b": waiting\n\n"
@@ -41,6 +43,17 @@ class Subject:
         return [event for event in events if event.operation_id == self.operation_id]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Whether who reads may still do so: asked every minute, and told at once by events that end its token."""
+
+    token_id: str
+    holds: Callable[[], Awaitable[bool]]
+
+    def ended_by(self, events: Sequence[StreamEvent]) -> bool:
+        return any(event.revokes in (EVERY_TOKEN, self.token_id) for event in events if event.revokes)
+
+
 class EventStream(StreamingResponse):
     """A client's events after `last_seq` (None: from now on), or those of one operation.
 
@@ -49,11 +62,19 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, client_id: str, last_seq: int | None, subject: Subject | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        client_id: str,
+        last_seq: int | None,
+        standing: Standing,
+        subject: Subject | None = None,
+    ) -> None:
         super().__init__(_nothing(), headers=_HEADERS)
         self._hub = hub
         self._client_id = client_id
         self._last_seq = last_seq
+        self._standing = standing
         self._subject = subject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,9 +151,16 @@ class EventStream(StreamingResponse):
             yield self._frames(events)
 
     async def _live(self, reader: Reader) -> AsyncIterator[bytes]:
+        looked_at = time.monotonic()
         while True:
             events = await reader.take(HEARTBEAT_S)
             yield self._frames(events) or _COMMENT
+            if self._standing.ended_by(events):
+                return
+            if time.monotonic() - looked_at >= STANDING_S:
+                if not await self._standing.holds():
+                    return
+                looked_at = time.monotonic()
             if self._subject is not None and any(event.final for event in self._subject.part_of(events)):
                 return
 

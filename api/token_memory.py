@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from api.tokens import Kind, digest_of
 
@@ -26,6 +27,9 @@ class Caller:
     client_id: str = ""
     instance_id: str = ""
     server_id: str = ""
+    token_digest: str = field(default="", repr=False)
+    cookie: str = field(default="", repr=False)  # came with this one and not with the token itself
+    ends_at: datetime | None = None  # the cookie, if it is not used any more
 
     @property
     def scope(self) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import at_once, at_rest, hot_queries, outage, outage_realistic, rescue, share, streams, table
+from benchmarks import at_once, at_rest, hot_queries, outage, outage_realistic, page, rescue, share, streams, table
 from benchmarks.figure import Figure, Machine, Run
 from benchmarks.terms import Terms
 from stack import guest, mariadb
@@ -26,7 +26,8 @@ from stack.settings import REPOSITORY
 
 RESULTS = REPOSITORY / "benchmarks" / "results.json"
 MEASURES: Mapping[str, Callable[[Terms], list[Figure]]] = {
-    one.NAME: one.measure for one in (outage, outage_realistic, rescue, share, at_once, at_rest, streams, hot_queries)
+    one.NAME: one.measure
+    for one in (outage, outage_realistic, rescue, share, at_once, at_rest, streams, page, hot_queries)
 }
 
 

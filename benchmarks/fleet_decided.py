@@ -9,6 +9,7 @@ The aim: ten thousand servers in under ten seconds.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -34,7 +35,8 @@ from db.market.collections import mark_collected
 from db.market.loading import keep_in_batches
 from db.market.on_demand import keep_on_demand
 from db.market.reliability import append_pool_facts
-from db.models import Client, Instance, Server
+from db.models import Client, Instance, ModelRow, Server
+from db.models_registry import activate
 from db.session import SessionFactory, make_engine, make_session_factory
 from domain.autopilot.contract import Round
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
@@ -50,6 +52,7 @@ from domain.ranking import TypeFacts
 from domain.servers import ServerPolicy
 from stack import database
 from stack.ports import Leases
+from stack.settings import REPOSITORY
 
 REGION = "us-east-1"
 ZONES = [f"{REGION}{letter}" for letter in "abcdef"]
@@ -101,6 +104,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.fleet_decided", description=__doc__)
     parser.add_argument("--servers", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--passes", type=int, default=3)
+    parser.add_argument(
+        "--model", action="store_true", help="with the example model in shadow, deciding for one client"
+    )
     given = parser.parse_args(arguments)
     console = Console()
     table = Table("servers", "decided s", "first pass s", "later passes s", "per server ms", "decisions")
@@ -109,7 +115,9 @@ def main(arguments: Sequence[str]) -> int:
         var = Path(folder)
         with database.private(var, leases.port()) as server:
             for number, count in enumerate(given.servers):
-                decided, first, later, counts = _measure(server.create_schema(f"fleet_{number}"), count, given.passes)
+                decided, first, later, counts = _measure(
+                    server.create_schema(f"fleet_{number}"), count, given.passes, given.model
+                )
                 worst = max(first, *later)
                 table.add_row(
                     str(count),
@@ -130,7 +138,7 @@ def _each(seconds: Sequence[float]) -> str:
     return " ".join(f"{one:.2f}" for one in seconds)
 
 
-def _measure(url: str, count: int, passes: int) -> tuple[float, float, list[float], dict[str, int]]:
+def _measure(url: str, count: int, passes: int, model: bool) -> tuple[float, float, list[float], dict[str, int]]:
     """Seconds to decide alone, of the first pass, of later ones; and what was decided."""
     schema.upgrade(url)
     engine = make_engine(url)
@@ -139,6 +147,8 @@ def _measure(url: str, count: int, passes: int) -> tuple[float, float, list[floa
     market = MarketInMemory(chance)
     pools = _fleet(sessions, count, market, chance)
     _market_records(sessions, market, chance)
+    if model:
+        _example_model(sessions)
     rounds = Rounds(sessions, Facts(cast(MarketFacts, market), cast(Outlines, OutlinesInMemory(pools))))
     taken: list[float] = []
     counts: dict[str, int] = {}
@@ -151,6 +161,28 @@ def _measure(url: str, count: int, passes: int) -> tuple[float, float, list[floa
     decided = time.perf_counter() - started
     engine.dispose()
     return decided, taken[0], taken[1:], counts
+
+
+def _example_model(sessions: SessionFactory) -> None:
+    folder = REPOSITORY / "forecasting" / "example"
+    about, content = json.loads((folder / "example.json").read_text()), (folder / "example.onnx").read_bytes()
+    now = datetime.now(UTC)
+    row = ModelRow(
+        id="mdl-example",
+        name="example",
+        sha256=about["sha256"],
+        size=len(content),
+        content=content,
+        features=about["features"],
+        report={},
+        state="shadow",
+        registered_at=now,
+        registered_by="benchmark",
+    )
+    with sessions.begin() as session:
+        session.add(row)
+        session.flush()
+        activate(session, row.id, "cli-0", "benchmark", now, forced=True, why="a benchmark")
 
 
 def _market_records(sessions: SessionFactory, market: MarketInMemory, chance: random.Random) -> None:

@@ -26,8 +26,9 @@ from sqlalchemy import func, select
 from benchmarks import processor
 from db import schema
 from db.market import partitions, tiers
+from db.market.heat import heat
 from db.market.loading import AT_ONCE, by_pool, text_of
-from db.market.reading import checksum, day_of_prices
+from db.market.reading import DAY, checksum, day_of_prices
 from db.models import PriceCanonical, PriceConsolidated, PriceObservation, PriceSetAside
 from db.session import SessionFactory, make_engine, make_session_factory
 from domain.market import price_file
@@ -157,14 +158,22 @@ def _read(sessions: SessionFactory, said: list[Said]) -> None:
     """A day of the region with most pools, a month ago."""
     region = max({one.region for one in said}, key=lambda name: len({one[1:3] for one in said if one.region == name}))
     day = datetime.now(UTC) - timedelta(days=30)
-    taken: list[float] = []
     with sessions() as session:
-        for _ in range(READS):
-            began = time.perf_counter()
-            found = day_of_prices(session, region, day)
-            taken.append(1000 * (time.perf_counter() - began))
-    steps, middle = sum(map(len, found.values())), statistics.median(taken)
-    print(f"a day of {region}: {len(found)} pools, {steps} steps, {middle:.0f} ms, best {min(taken):.0f} ms")
+        found, middle, best = _timed(lambda: day_of_prices(session, region, day))
+        steps = sum(map(len, found.values()))
+        print(f"a day of {region}: {len(found)} pools, {steps} steps, {middle:.0f} ms, best {best:.0f} ms")
+        pools, middle, best = _timed(lambda: heat(session, region, day, day + DAY))
+        print(f"the same as a heat map: {len(pools)} pools, {middle:.0f} ms, best {best:.0f} ms")
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float, float]:
+    """What it found, and the median and the least of its milliseconds."""
+    taken: list[float] = []
+    for _ in range(READS):
+        began = time.perf_counter()
+        found = work()
+        taken.append(1000 * (time.perf_counter() - began))
+    return found, statistics.median(taken), min(taken)
 
 
 if __name__ == "__main__":

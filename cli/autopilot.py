@@ -53,6 +53,30 @@ def set_policy(
     session.print(_change(session, server, wish), _wish)
 
 
+@autopilot.command("limits")
+@in_words
+def limits(
+    context: typer.Context,
+    most_per_pool: Annotated[float | None, typer.Option(help="Part of your servers in a pool at most, 0 to 1")] = None,
+    most_per_zone: Annotated[float | None, typer.Option(help="Likewise in one zone")] = None,
+    least_on_demand: Annotated[float | None, typer.Option(help="Part that stays on on-demand")] = None,
+    moves_at_once: Annotated[int | None, typer.Option(help="Operations under way; 0: no limit of yours")] = None,
+) -> None:
+    """Keep your fleet from crowding. What is not named stays."""
+    session: Session = context.obj
+    given = {
+        "most_per_pool": most_per_pool,
+        "most_per_zone": most_per_zone,
+        "least_on_demand": least_on_demand,
+        "moves_at_once": moves_at_once,
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if not wanted:
+        raise CliError("nothing to change: name at least one option, for example --most-per-pool 0.5")
+    answer = session.api.patch("/api/clients/me", {"limits": wanted})
+    session.print(answer, lambda found: show.table("limits", ("", ""), list((found["limits"] or {}).items())))
+
+
 @autopilot.command("decisions")
 @in_words
 def decisions(

@@ -12,6 +12,7 @@ from cli import admin, market, show
 from cli.autopilot import autopilot
 from cli.backtest import backtest
 from cli.client import Api, CliError
+from cli.doctor import doctor
 from cli.follow import follow
 from cli.models import models
 from cli.session import Session, in_words
@@ -41,6 +42,8 @@ app.add_typer(admin.tokens, name="tokens")
 app.command()(market.pools)
 app.command()(market.prices)
 app.command()(market.candidates)
+
+app.command("doctor")(doctor)
 
 Server = Annotated[str, typer.Argument(help="Name or ID of the server")]
 PoolOption = Annotated[str, typer.Option("--pool", help="zone/type/lifecycle; default: the best")]

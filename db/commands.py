@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
 from db.models import Agent, Audit, Client, Server, Token
+from db.silence import heard_again, servers_of
 
 TOKEN_USE_EVERY = timedelta(minutes=1)
 HEARTBEAT_EVERY = timedelta(seconds=5)
@@ -146,20 +147,39 @@ def register_agent(
         registered_at=now,
         seen_at=now,
     )
-    again = {"version": version, "identity": identity, "registered_at": now, "seen_at": now}
+    again = {
+        "version": version,
+        "identity": identity,
+        "registered_at": now,
+        "seen_at": now,
+        "silent_since": None,
+    }
     session.execute(row.on_duplicate_key_update(again))
-    event = NewEvent("agent.registered", now, instance_id=instance_id, payload={"version": version, **identity})
+    server_id = servers_of(session, client_id, [instance_id]).get(instance_id)
+    event = NewEvent(
+        "agent.registered",
+        now,
+        server_id=server_id,
+        instance_id=instance_id,
+        payload={"version": version, **identity},
+    )
     append_events(session, client_id, [event])
 
 
 def agent_seen(session: Session, client_id: str, instance_id: str, now: datetime) -> bool:
-    """A heartbeat: no event, and at most one write in five seconds. False: it never registered."""
-    fresh = select(Agent.seen_at).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
-    seen_at = session.scalar(fresh)
-    if seen_at is not None and seen_at < now - HEARTBEAT_EVERY:
+    """A heartbeat: no event but after a silence, and at most one write in five seconds. False: it never registered."""
+    fresh = select(Agent.seen_at, Agent.silent_since).where(
+        Agent.client_id == client_id, Agent.instance_id == instance_id
+    )
+    known = session.execute(fresh).one_or_none()
+    if known is None:
+        return False
+    if known.seen_at < now - HEARTBEAT_EVERY:
         mine = update(Agent).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
         _changed(session, mine.values(seen_at=now))
-    return seen_at is not None
+    if known.silent_since is not None:
+        heard_again(session, client_id, instance_id, now)
+    return True
 
 
 def _changed(session: Session, statement: Update) -> bool:

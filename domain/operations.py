@@ -169,6 +169,7 @@ class ServerInput:
     last_operation: str = ""
     record_seq: int = 0
     ended: bool = False
+    outcomes: dict[str, OperationStatus] = field(default_factory=dict)  # of the requests' operations
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ class ServerPolicy:
     failover_pools: int = 3  # pools asked at once in a failover
     max_spot_usd_per_hour: float | None = None
     autopilot: Wish = field(default_factory=Wish)
+    keep_retired_s: float = 3600.0  # an instance that the server does without
+    keep_snapshots: int = 1  # sets of one operation each
+    keep_snapshots_days: float = 30.0  # what is beyond the count
+    keep_images: int = 3
+    keep_images_days: float = 90.0
 
     def denies(self, instance_type: str) -> bool:
         return not {instance_type, instance_type.split(".")[0]}.isdisjoint(self.denied_types)

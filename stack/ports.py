@@ -28,6 +28,8 @@ VARIABLES: Mapping[str, tuple[str, int | None]] = {
     "lab_service": ("LAB_SERVICE_PORT", None),
     "database": ("DB_PORT", None),
     "temporal_http": ("TEMPORAL_HTTP_PORT", None),
+    "metrics": ("SPOT_METRICS_PORT", None),  # of the first worker
+    "temporal_metrics": ("SPOT_TEMPORAL_METRICS_PORT", None),
 }
 
 # Below the kernel's ephemeral range (32768 and up), so that no outgoing connection holds one.

@@ -33,12 +33,15 @@ def api(settings: StackSettings, ports: Ports, environment: Environment) -> Proc
     return _program("api", [sys.executable, "-m", "api"], settings, environment, health)
 
 
-def worker(number: int, settings: StackSettings, environment: Environment) -> Process:
-    """The worker touches the file that SPOT_WORKER_READY_FILE names once it polls."""
+def worker(number: int, settings: StackSettings, ports: Ports, environment: Environment) -> Process:
+    """The worker touches the file that SPOT_WORKER_READY_FILE names once it polls. The first one tells its metrics."""
     name = f"worker-{number}"
     ready = settings.var / "run" / f"{name}.ready"
     ready.parent.mkdir(parents=True, exist_ok=True)
     environment = {**environment, "SPOT_WORKER_READY_FILE": str(ready), "SPOT_WORKER_NAME": name}
+    if number == 1:
+        for variable, port in (("SPOT_METRICS_PORT", "metrics"), ("SPOT_TEMPORAL_METRICS_PORT", "temporal_metrics")):
+            environment = {**environment, variable: str(ports[port])}
     process = _program(name, [sys.executable, "worker.py"], settings, environment, _exists(ready), stop_s=12)
     process.before_start = lambda: ready.unlink(missing_ok=True)
     return process

@@ -80,7 +80,7 @@ class Stack:
 
     @property
     def urls(self) -> dict[str, str]:
-        names = {"api": "api", "temporal_ui": "temporal_ui", "lab": "lab"}
+        names = {"api": "api", "temporal_ui": "temporal_ui", "lab": "lab", "metrics": "metrics"}
         return {name: f"http://127.0.0.1:{self.ports[port]}" for name, port in names.items()}
 
     @property
@@ -100,6 +100,7 @@ class Stack:
             "SPOT_API_HOST": "127.0.0.1",
             "SPOT_API_PORT": str(self.ports["api"]),
             "SPOT_AGENT_TEMPORAL_ADDRESS": self.temporal_address,
+            "SPOT_TEMPORAL_UI_URL": self.urls["temporal_ui"],
             **self.aws,
             **self._lab_environment,
             **self.settings.extra,
@@ -228,7 +229,7 @@ class Stack:
             yield programs.api(self.settings, self.ports, self.environment)
         if self._has("worker"):
             for number in range(1, self.settings.workers + 1):
-                yield programs.worker(number, self.settings, self.environment)
+                yield programs.worker(number, self.settings, self.ports, self.environment)
 
     def _learn_from_lab(self) -> None:
         with self.lab() as lab:

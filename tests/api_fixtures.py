@@ -45,7 +45,12 @@ async def world(api_app: FastAPI, api_services: Services, monkeypatch: pytest.Mo
     monkeypatch.setattr("api.adopting.RECORD_WAIT_S", 0)
     temporal = FakeOperations()
     services = Services(
-        api_services.settings, api_services.database, temporal, api_services.hub, api_services.identities
+        api_services.settings,
+        api_services.database,
+        temporal,
+        api_services.hub,
+        api_services.identities,
+        api_services.metrics,
     )
     api_app.state.services = services
     transport = httpx.ASGITransport(api_app, raise_app_exceptions=False)

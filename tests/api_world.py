@@ -24,6 +24,7 @@ from domain.autopilot.contract import Look, Looked
 from domain.host import Notice
 from domain.names import operation_id
 from domain.operations import Accepted, OperationRequest, ServerInput, ServerView
+from domain.reconciliation import contract as reconciliation
 from domain.servers import Handoff, Placement, ServerPolicy, ServerShape
 
 ADMIN = "bootstrap-admin-token-for-tests"
@@ -77,6 +78,10 @@ class FakeOperations(Operations):
     async def plan(self, work: PlanInput) -> Plan:
         self._take("plan", work)
         return self.planned
+
+    async def reconcile(self, given: reconciliation.Look) -> reconciliation.Reconciled:
+        self._take("reconcile", given)
+        return reconciliation.Reconciled(resources=3)
 
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
         self._take("backtest", backtest_id)

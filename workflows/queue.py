@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -125,13 +126,13 @@ class Running:
 
 
 class Queue:
-    def __init__(self, last_operation: str) -> None:
+    def __init__(self, last_operation: str, done: Mapping[str, OperationStatus]) -> None:
         self.last_operation = last_operation
         self.latest: Running | None = None
         self._waiting: list[Waiting] = []
         self._starting: Waiting | None = None  # its child workflow is being started
         self._running: list[Running] = []
-        self._done: dict[str, OperationStatus] = {}
+        self._done = dict(done)
 
     @property
     def idle(self) -> bool:
@@ -197,6 +198,10 @@ class Queue:
         if self.find_running(operation):
             return OperationStatus.RUNNING
         return self._done.get(operation, OperationStatus.QUEUED)
+
+    def outcomes(self, most: int) -> dict[str, OperationStatus]:
+        """Of the latest operations that have ended."""
+        return dict(list(self._done.items())[-most:])
 
     def running_view(self) -> OperationView | None:
         first = self.foreground or (self._running[0] if self._running else None)

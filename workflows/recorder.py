@@ -82,6 +82,7 @@ class Recorder:
                 ),
                 task_queue=CONTROL_QUEUE,
                 start_to_close_timeout=timedelta(seconds=timeouts.RECORD.attempt_s),
+                heartbeat_timeout=timedelta(seconds=timeouts.CALL_HEARTBEAT_S),
                 retry_policy=timeouts.RECORD.retry,
             )
             self._applied = batch[-1].seq

@@ -10,6 +10,7 @@ from workflows.launch import LaunchWorkflow
 from workflows.market import MARKET_WORKFLOWS
 from workflows.plan import PlanWorkflow
 from workflows.promote import PromoteWorkflow
+from workflows.reconcile import ReconcileWorkflow
 from workflows.replica import ReplicaWorkflow
 from workflows.server import ServerWorkflow
 from workflows.switch import SwitchWorkflow
@@ -24,6 +25,7 @@ WORKFLOWS: list[type] = [
     LaunchWorkflow,
     PlanWorkflow,
     PromoteWorkflow,
+    ReconcileWorkflow,
     ReplicaWorkflow,
     ServerWorkflow,
     SwitchWorkflow,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -37,6 +38,7 @@ from workflows.recorder import Recorder
 from workflows.watch import Watches
 
 _READ_YOUR_WRITE_S = 2.0
+_REMEMBERED = 500  # requests, across continue-as-new
 
 
 @workflow.defn
@@ -49,7 +51,7 @@ class ServerWorkflow:
         self.ended = start.ended
         self.requests = dict(start.requests)
         self.recorder = Recorder(f"server/{start.server.server_id}", start.server, seq=start.record_seq)
-        self.queue = Queue(start.last_operation)
+        self.queue = Queue(start.last_operation, start.outcomes)
         self.desk = NoticeDesk(self, start.notices)
         self.watches = Watches(self)
 
@@ -126,6 +128,8 @@ class ServerWorkflow:
         operation = operation_id(self.server.server_id, request.request_id)
         self.requests[request.request_id] = request.body_digest
         self.queue.add(operation, request)
+        if request.kind is OperationKind.LAUNCH:
+            self._described()
         for running in self.queue.lingering():
             asyncio.create_task(running.hurry())  # noqa: RUF006 - nothing waits for it; Temporal keeps the task
         self.recorder.add(
@@ -139,6 +143,16 @@ class ServerWorkflow:
             requested_by=request.requested_by,
         )
         return operation
+
+    def _described(self) -> None:
+        """A server that was described and not adopted is in the records before it has an instance."""
+        self.recorder.add(
+            RecordKind.SERVER_ADOPTED,
+            name=self.server.name,
+            region=self.server.region,
+            policy=plain(admission.policy_json(self.policy)),
+            handoff=self.policy.handoff.value,
+        )
 
     async def _start_next(self) -> None:
         waiting = self.queue.take()
@@ -170,6 +184,7 @@ class ServerWorkflow:
         self._take_result(running, result)
         self.queue.finished(running, result.outcome)
         self.desk.after(running, result)
+        await _mark()
 
     def _take_result(self, running: Running, result: OperationResult) -> None:
         if result.outcome is Outcome.COMMITTED or running.settled:
@@ -183,9 +198,18 @@ class ServerWorkflow:
                 cool_downs={**self.shape.cool_downs, **result.shape.cool_downs},
             )
         if result.ended:
-            self.ended = True
-            how = "released" if running.kind is OperationKind.RELEASE else "terminated"
-            self.recorder.add(RecordKind.SERVER_ENDED, how=how)
+            self._end("released" if running.kind is OperationKind.RELEASE else "terminated")
+        elif self._never_was(running, result) and workflow.patched("a-failed-launch-ends-the-server"):
+            self._end("never launched")
+
+    def _never_was(self, running: Running, result: OperationResult) -> bool:
+        """Nothing is left of its launch: its name is free again, and who wants it describes it anew."""
+        undone = result.outcome in (Outcome.ROLLED_BACK, Outcome.CANCELLED)
+        return running.kind is OperationKind.LAUNCH and undone and self.shape.primary is None
+
+    def _end(self, how: str) -> None:
+        self.ended = True
+        self.recorder.add(RecordKind.SERVER_ENDED, how=how)
 
     def learn_filesystems(self, found: Sequence[Filesystem]) -> None:
         if found:
@@ -224,7 +248,7 @@ class ServerWorkflow:
         if not self._may_continue():  # something was asked meanwhile
             self.watches.follow(self.shape)
             return
-        latest = dict(list(self.requests.items())[-500:])
+        latest = dict(list(self.requests.items())[-_REMEMBERED:])
         workflow.continue_as_new(
             ServerInput(
                 self.server,
@@ -235,8 +259,20 @@ class ServerWorkflow:
                 self.queue.last_operation,
                 self.recorder.seq,
                 self.ended,
+                self.queue.outcomes(_REMEMBERED),
             )
         )
+
+
+async def _mark() -> None:
+    """A command, so that no workflow task in which an operation ends is without one.
+
+    The SDK's core takes a task without commands and the one that follows it for one, but only while the second is
+    new: a request that came just then, and to a worker that had to replay, was taken up in another order than it
+    is replayed in (temporalio/sdk-rust issue 1606, temporalio/sdk-python issue 1591). Found by the crash matrix.
+    """
+    if workflow.patched("an-operation-s-end-is-a-command"):
+        await workflow.sleep(timedelta(milliseconds=1))
 
 
 def _refused(refusal: Refusal, words: str) -> ApplicationError:

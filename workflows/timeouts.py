@@ -52,6 +52,7 @@ UNDO = Limits(CALL_S, 600.0, _retry(0.2, 10.0))
 FOREVER = Limits(CALL_S, None, _retry(0.2, 30.0))
 RECONSIDER = Limits(2 * CALL_S, 60.0, _retry(0.5, 5.0), CALL_HEARTBEAT_S)
 EVALUATE = Limits(120.0, 300.0, _retry(1.0, 10.0), CALL_HEARTBEAT_S)  # a whole fleet: seconds for thousands
+RECONCILE = Limits(120.0, 300.0, _retry(2.0, 30.0, 2.0))  # the pages of a whole account; nothing waits for it
 RECORD = Limits(RECORD_S, None, _retry(0.1, 2.0))
 ONCE = Limits(CALL_S, CALL_S, _retry(0.2, 1.0, attempts=1))
 

@@ -16,6 +16,7 @@ from activities.autopilot.records import RegionRecords
 from activities.ec2.market import MarketFacts
 from activities.ec2.outlines import Outlines
 from activities.ec2.subnets import subnet_by_zone
+from db.market.price_records import Recorded
 from db.queries.autopilot import ClientRow, FleetRow
 from domain.autopilot.candidates import Kind, kind_of, spot_pools, wanted_by
 from domain.autopilot.contract import REQUESTED_BY
@@ -76,7 +77,7 @@ class Facts:
     def prices(self, region: str, servers: Iterable[Known], records: RegionRecords, now: datetime) -> dict[str, Prices]:
         """By platform, the prices of all types that any of the servers may run on.
 
-        From the records; EC2 is asked where they have nothing, or nothing that is current.
+        From the records; EC2 itself is asked for what is not collected.
         """
         by_platform: defaultdict[str, set[str]] = defaultdict(set)
         running: defaultdict[str, set[PoolKey]] = defaultdict(set)
@@ -103,17 +104,16 @@ class Facts:
         records: RegionRecords,
         now: datetime,
     ) -> Prices:
-        recorded = records.prices if platform == LINUX else {}
-        mine = {pool: one for pool, one in recorded.items() if pool[1] in types}
-        found = {pool: one.price for pool, one in mine.items() if one.current}
-        old = {kind for (_, kind), one in mine.items() if not one.current}
-        if lacking := sorted((set(types) - {kind for _, kind in mine}) | old):
-            for pool, usd in self._market.spot_prices(region, lacking, platform).items():
-                found[pool] = (
-                    reprice(mine[pool].price, hours(now), usd) if pool in mine else PriceRecord(hours(now), usd)
-                )
-        # Whoever runs in a pool that has no price any more still runs: at its last price.
-        return found | {pool: mine[pool].price for pool in running if pool in mine and pool not in found}
+        recorded = records.prices if platform == LINUX else Recorded()
+        known = {pool: price for pool, price in recorded.prices.items() if pool[1] in types}
+        found = {pool: price for pool, price in known.items() if recorded.collected and pool in recorded.current}
+        # What a collected region has never priced is not sold there.
+        unsure = {kind for _, kind in known.keys() - found} if recorded.collected else set(types)
+        if unsure:
+            told = self._market.spot_prices(region, sorted(unsure), platform)
+            found |= {pool: _repriced(known.get(pool), usd, hours(now)) for pool, usd in told.items()}
+        # Whoever runs in a pool that is sold no more still runs: at its last price.
+        return found | {pool: known[pool] for pool in running if pool in known and pool not in found}
 
     def cases(
         self,
@@ -181,6 +181,10 @@ class Facts:
                 told = self._market.on_demand_prices(region, lacking, platform)
                 found |= {(name, platform): usd for name, usd in told.items()}
         return found
+
+
+def _repriced(known: PriceRecord | None, usd: float, at_h: float) -> PriceRecord:
+    return reprice(known, at_h, usd) if known else PriceRecord(at_h, usd)
 
 
 def _needs(one: Known, dear: Mapping[tuple[str, str], float]) -> Needs:

@@ -11,14 +11,13 @@ from db.market.known import known_of
 from db.market.on_demand import on_demand_prices
 from db.market.price_records import PriceRecords, Recorded
 from domain.autopilot.supply import Known
-from domain.market.observed import PoolKey
 
 
 @dataclass(frozen=True)
 class RegionRecords:
     """`prices`: spot, of Linux. `on_demand`: type -> USD per hour, of Linux."""
 
-    prices: dict[PoolKey, Recorded] = field(default_factory=dict)
+    prices: Recorded = field(default_factory=Recorded)
     on_demand: dict[str, float] = field(default_factory=dict)
     known: Known = field(default_factory=Known)
 

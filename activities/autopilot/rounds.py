@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +32,7 @@ from domain.autopilot.supply import Supply, hours, supply_of
 from domain.autopilot.verdict import WEEK, DecisionState, changes
 from domain.deciding.decision import Kind
 from domain.deciding.experience import Experience
+from domain.deciding.facts import Placement as Placed
 from domain.deciding.fleet import Others
 from domain.names import new_id
 from domain.operations import OperationKind
@@ -101,7 +102,8 @@ class Rounds:
             supplies |= {(region, platform): supply_of(some, records.known, now) for platform, some in prices.items()}
         words = self._models.words(supplies, {case.client_id for case in cases} if server_id else None)
         informed = {client: one for model, one in words for client in model.active_for}
-        found = evaluate(cases, supplies, hours(now), now, seen.room, seen.experience, informed=informed)
+        room = replace(seen.room, others=seen.room.others or _left_out(seen.rows, cases))
+        found = evaluate(cases, supplies, hours(now), now, room, seen.experience, informed=informed)
         outcome.judged, outcome.learnt = found.judged, found.learnt
         if server_id is None:
             for _, one in words:
@@ -125,6 +127,16 @@ class Rounds:
             records={region: read(session, self._prices, region, now) for region in {row.region for row in rows}},
             experience=experiences(session),
         )
+
+
+def _left_out(rows: Sequence[reading.FleetRow], cases: Sequence[Case]) -> dict[str, Others]:
+    """By client, servers for which nothing can be decided now: they have their places all the same."""
+    decided = {case.server_id for case in cases}
+    placed: defaultdict[str, list[Placed]] = defaultdict(list)
+    for row in rows:
+        if row.server_id not in decided:
+            placed[row.client_id].append(Placed(row.pool, hours(row.since), row.replica_pool))
+    return {client: rest_of(Others(), some) for client, some in placed.items()}
 
 
 def _others(session: Session, mine: reading.FleetRow) -> Others:

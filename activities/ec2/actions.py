@@ -22,6 +22,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
         "DeleteSnapshot",
         "DeleteTags",
         "DeleteVolume",
+        "DeregisterImage",
         "DescribeAddresses",
         "DescribeAvailabilityZones",
         "DescribeImages",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -25,6 +25,24 @@ _READ_S = 8
 _LONG_POLL_READ_S = 25  # SQS holds a receive for up to 20 s
 
 
+def _answered(called: Callable[[str, str], None]) -> Callable[..., None]:
+    """botocore's `after-call`: `parsed` has an `Error` when AWS refused, whatever the tries before it."""
+
+    def note(model: Any, parsed: dict[str, Any], **_: object) -> None:
+        called(model.name, str(parsed.get("Error", {}).get("Code") or "ok"))
+
+    return note
+
+
+def _unanswered(called: Callable[[str, str], None]) -> Callable[..., None]:
+    """botocore's `after-call-error`: there was no answer. Its event's name ends with the action."""
+
+    def note(event_name: str, exception: Exception, **_: object) -> None:
+        called(event_name.rpartition(".")[2], type(exception).__name__)
+
+    return note
+
+
 def _config(service: str, attempts: int) -> Config:
     return Config(
         connect_timeout=3,
@@ -42,9 +60,13 @@ class Clients:
     boto3 clients are thread-safe; making one is not, and takes a while (`warm` does it early).
     """
 
-    def __init__(self, session: boto3.Session | None = None) -> None:
+    def __init__(self, session: boto3.Session | None = None, called: Callable[[str, str], None] | None = None) -> None:
+        """`called`: is told each call's action and code, `ok` when it worked."""
         self._session = session or boto3.Session()
         self._session.events.register("before-call", note_call)
+        if called:
+            self._session.events.register("after-call", _answered(called))
+            self._session.events.register("after-call-error", _unanswered(called))
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, int], Any] = {}
 

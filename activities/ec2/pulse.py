@@ -1,4 +1,4 @@
-"""Heartbeats of EC2 activities, so that a worker that dies is noticed before their timeout.
+"""Heartbeats of what calls EC2 or writes records, so that a worker that dies is noticed before their timeout.
 
 An attempt may take as long as AWS does, several seconds; without a heartbeat a worker that is killed
 in the middle of a handoff would leave the service down for all of that time. One thread beats for all.

@@ -9,7 +9,7 @@ Failures, all worth another try (the type is what Temporal shows):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -18,24 +18,42 @@ from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.ec2.pulse import beating
 from activities.fleet.batch import EarlierOperationUnfinished, RecordsMissing, apply_batch
 from activities.fleet.pools import cooling
 from db.events import UnknownClient
 from db.session import SessionFactory, in_transaction, is_deadlock, is_unreachable
 from domain.errors import Failure
+from domain.measured import Measured
 from domain.records import COOL_DOWNS, RECORD, CoolDowns, CoolDownsInput, RecordBatch
 
 T = TypeVar("T")
 
 
+def _unheard(_: Sequence[Measured]) -> None:
+    """Nobody measures."""
+
+
 class FleetActivities:
-    def __init__(self, sessions: SessionFactory) -> None:
+    """`heard`: is told what the records said of durations, once they are committed."""
+
+    def __init__(self, sessions: SessionFactory, heard: Callable[[Sequence[Measured]], None] = _unheard) -> None:
         self._sessions = sessions
+        self._heard = heard
 
     @activity.defn(name=RECORD)
     def record(self, batch: RecordBatch) -> int:
         """Apply the batch, once however often it is sent; return the last number applied."""
-        return self._done(lambda session: apply_batch(session, batch), f"records of {batch.stream}")
+        told: list[Measured] = []
+
+        def work(session: Session) -> int:
+            told.clear()  # of an attempt that a deadlock took back
+            return apply_batch(session, batch, told)
+
+        with beating():
+            last = self._done(work, f"records of {batch.stream}")
+        self._heard(told)
+        return last
 
     @activity.defn(name=COOL_DOWNS)
     def cool_downs(self, asked: CoolDownsInput) -> CoolDowns:
@@ -60,7 +78,9 @@ def _raise_unavailable(error: DBAPIError | PoolTimeout, what: str) -> NoReturn:
     raise error
 
 
-def fleet_activities(sessions: SessionFactory) -> list[Callable[..., Any]]:
+def fleet_activities(
+    sessions: SessionFactory, heard: Callable[[Sequence[Measured]], None] = _unheard
+) -> list[Callable[..., Any]]:
     """What a control worker registers."""
-    fleet = FleetActivities(sessions)
+    fleet = FleetActivities(sessions, heard)
     return [fleet.record, fleet.cool_downs]

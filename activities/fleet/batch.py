@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from activities.fleet import instances, ledger, operations, pools, servers
 from activities.fleet.entry import Entry, Rejected
 from activities.fleet.instances import rejection
+from activities.fleet.measuring import measured
 from db.events import NewEvent, append_events
 from db.models import Operation, RecordStream
+from domain.measured import Measured
 from domain.records import Record, RecordBatch, RecordKind
 from domain.states import IllegalMove
 
@@ -53,8 +55,9 @@ class EarlierOperationUnfinished(Exception):
     """The operation that these records come after has not ended in the tables yet."""
 
 
-def apply_batch(session: Session, batch: RecordBatch) -> int:
-    """Apply what is new in the batch; return the stream's last applied number.
+def apply_batch(session: Session, batch: RecordBatch, told: list[Measured] | None = None) -> int:
+    """Apply what is new in the batch; return the stream's last applied number. `told`: gathers what it says of
+    durations.
 
     Raises RecordsMissing, EarlierOperationUnfinished, db.events.UnknownClient.
     Locks in this order: the stream, the rows, the client's event counter.
@@ -66,7 +69,12 @@ def apply_batch(session: Session, batch: RecordBatch) -> int:
     _check_order(batch, applied, new)
     if batch.after and not _ended(session, batch.after):
         raise EarlierOperationUnfinished(f"{batch.stream} waits for the records of operation {batch.after}")
-    events = [event for record in new for event in _apply(Entry(session, batch, record))]
+    events = []
+    for entry in (Entry(session, batch, record) for record in new):
+        its = _apply(entry)
+        events += its
+        if told is not None:
+            told += measured(entry, its)
     last = new[-1].seq
     session.execute(update(RecordStream).where(RecordStream.stream == batch.stream).values(applied_seq=last))
     append_events(session, batch.client_id, events)

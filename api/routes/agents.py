@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
-from api.auth import ClientCaller, GuardedRoute, InstanceCaller
+from api.auth import GuardedRoute, InstanceCaller, RegisteringCaller
 from api.identity import IdentityDocument, IdentityRefused
 from api.problems import FORBIDDEN, IDENTITY_REFUSED, INSTANCE_NOT_KNOWN, INVALID, NOT_FOUND, Problem, documented
 from api.services import Services, ServicesDep
@@ -43,7 +43,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 
 @router.post("/register", responses=documented(IDENTITY_REFUSED, INSTANCE_NOT_KNOWN))
-async def register(body: RegisterRequest, caller: ClientCaller, services: ServicesDep) -> RegisteredView:
+async def register(body: RegisterRequest, caller: RegisteringCaller, services: ServicesDep) -> RegisteredView:
     """An agent proves which instance it is on and gets a token for that instance alone, for an hour."""
     document = _identity(services, body)
     instance = await services.database.read(_live_instance, caller.client_id, document)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.auth import ClientCaller, GuardedRoute, ReadingCaller
+from api.auth import ClientCaller, GuardedRoute, ReadingCaller, standing_of
 from api.problems import ALREADY_FINAL, NOT_FOUND, NOTHING_TO_APPROVE, Problem, documented
-from api.services import ServicesDep
+from api.services import Services, ServicesDep
 from api.stream import EventStream, Snapshot, Subject
 from api.views.base import Cursor, Limit
 from api.views.events import LastEventId, last_seq
@@ -18,6 +18,7 @@ from api.views.operations import (
     OperationPage,
     OperationSummary,
     OperationView,
+    ReceiptView,
     StepView,
     links,
 )
@@ -55,7 +56,7 @@ async def index(
 @router.get("/{operation_id}", responses=documented(NOT_FOUND))
 async def show(operation_id: str, caller: ReadingCaller, services: ServicesDep) -> OperationView:
     """The operation with its steps and, when it is over, its receipt."""
-    return _view(await _find(services, caller.scope, operation_id))
+    return _view(services, await _find(services, caller.scope, operation_id))
 
 
 @router.post("/{operation_id}/cancel", status_code=202, responses=documented(NOT_FOUND, ALREADY_FINAL))
@@ -94,11 +95,12 @@ async def stream(
     operation = (await _find(services, caller.scope, operation_id)).operation
 
     async def snapshot() -> Snapshot:
-        view = _view(await _find(services, operation.client_id, operation_id))
+        view = _view(services, await _find(services, operation.client_id, operation_id))
         return Snapshot(view.model_dump_json(), view.status in FINAL_STATUSES)
 
     subject = Subject(operation_id, snapshot)
-    return EventStream(services.hub, operation.client_id, last_seq(last_event_id, last), subject)
+    standing = standing_of(services, caller)
+    return EventStream(services.hub, operation.client_id, last_seq(last_event_id, last), standing, subject)
 
 
 async def _find(services: ServicesDep, client_id: str | None, operation_id: str) -> OperationDetail:
@@ -108,7 +110,19 @@ async def _find(services: ServicesDep, client_id: str | None, operation_id: str)
     return found
 
 
-def _view(detail: OperationDetail) -> OperationView:
-    summary = OperationSummary.model_validate(detail.operation)
-    steps = [StepView.model_validate(step) for step in detail.steps]
-    return OperationView(**summary.model_dump(), steps=steps, receipt=detail.operation.receipt)
+def _view(services: Services, detail: OperationDetail) -> OperationView:
+    operation = detail.operation
+    summary = OperationSummary.model_validate(operation)
+    return OperationView(
+        **summary.model_dump(),
+        server_name=detail.server_name,
+        steps=[StepView.model_validate(step) for step in detail.steps],
+        receipt=ReceiptView.model_validate(operation.receipt) if operation.receipt else None,
+        cancellable=operation.status not in FINAL_STATUSES and not _committed(detail),
+        workflow_run_id=operation.workflow_run_id,
+        temporal_url=services.settings.workflow_url(operation.workflow_id, operation.workflow_run_id),
+    )
+
+
+def _committed(detail: OperationDetail) -> bool:
+    return any(step.name == "commit" and step.ok for step in detail.steps)

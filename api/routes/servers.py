@@ -30,6 +30,7 @@ from api.problems import (
     documented,
 )
 from api.services import ServicesDep
+from api.timeline import timeline as read_timeline
 from api.views.base import Cursor, Limit
 from api.views.decisions import CandidatesView
 from api.views.instances import InstanceView
@@ -42,6 +43,7 @@ from api.views.servers import (
     ServerSummary,
     ServerView,
 )
+from api.views.timeline import TimelineView
 from db.queries.api_servers import find_server_named
 from db.queries.operations import list_operations
 from db.queries.servers import ServerRow, get_server, list_servers
@@ -111,6 +113,15 @@ async def index(
 @router.get("/{server_id}", responses=documented(NOT_FOUND))
 async def show(server_id: str, caller: ReadingCaller, services: ServicesDep) -> ServerView:
     return await _view(services, caller.scope, server_id)
+
+
+@router.get("/{server_id}/timeline", responses=documented(NOT_FOUND))
+async def timeline(server_id: str, caller: ReadingCaller, services: ServicesDep) -> TimelineView:
+    """Its instances over time with their states and roles, notices, outages, operations."""
+    found = await services.database.read(read_timeline, caller.scope, server_id, datetime.now(UTC))
+    if found is None:
+        raise no_server(server_id)
+    return found
 
 
 @router.get("/{server_id}/candidates", responses=documented(NOT_FOUND, CONFLICT))

@@ -27,6 +27,7 @@ from api.problems import (
 from api.services import ServicesDep
 from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
 from api.views.plans import PlanRequest, PlanView
+from db.queries.decisions import losses_known
 from domain.operations import OperationKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)
@@ -41,7 +42,8 @@ async def plan(
 ) -> PlanView:
     """A dry run: steps, calls, expected outage, price, point of no return. Changes nothing."""
     pool = (body.pool if body else None) or ""
-    return PlanView.of(await make_plan(services, caller, server_id, pool))
+    planned = await make_plan(services, caller, server_id, pool)
+    return PlanView.of(planned, await services.database.read(losses_known, caller.client_id, server_id))
 
 
 @router.post("/switch", status_code=202, responses=documented(*_ALWAYS, SAME_POOL, POOL_REFUSED))
@@ -139,7 +141,7 @@ for _path in ("/promote", "/replica/promote"):
         methods=["POST"],
         status_code=202,
         responses=documented(*_ALWAYS, NO_REPLICA),
-        name=f"promote{_path.replace('/', '_')}",
+        name="promote" if _path == "/promote" else "promote_replica",
         include_in_schema=_path == "/promote",
     )
 

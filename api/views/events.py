@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Header
 from fastapi.sse import format_sse_event
 
-from api.hub import StreamEvent
+from api.hub import EVERY_TOKEN, StreamEvent
 from api.problems import INVALID, FieldError, Problem
 from api.views.base import View
 from db.models import Event
@@ -31,18 +31,30 @@ class EventView(View):
 
 
 class EventList(View):
-    """`gap`: events after the asked-for number have expired; start afresh from `oldest_seq - 1`."""
+    """`gap`: events after the asked-for number have expired; start afresh from `oldest_seq - 1`.
+
+    `next_before`: with `order=newest`, where the next page begins; null: this was the last.
+    """
 
     items: list[EventView]
     latest_seq: int
     oldest_seq: int
     gap: bool
+    next_before: int | None = None
 
 
 def as_stream_event(event: Event) -> StreamEvent:
     data = EventView.model_validate(event).model_dump_json()
     frame = format_sse_event(event=event.type, data_str=data, id=str(event.seq))
-    return StreamEvent(event.seq, event.type, event.operation_id or "", frame, event.type in FINAL_TYPES)
+    return StreamEvent(
+        event.seq, event.type, event.operation_id or "", frame, event.type in FINAL_TYPES, _revokes(event)
+    )
+
+
+def _revokes(event: Event) -> str:
+    if event.type == "client.deleted":
+        return EVERY_TOKEN
+    return str(event.payload.get("token_id") or "") if event.type == "token.revoked" else ""
 
 
 def last_seq(header: str | None, query: str | None) -> int | None:

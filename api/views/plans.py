@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from api.problems import FindingDocument
@@ -17,15 +19,18 @@ class PlanRequest(Request):
 
 
 class CandidateView(View):
+    """`losses_per_hour`: how often one would lose an instance there, as the latest decision has it; null: not known."""
+
     pool: str
     subnet_id: str
     usd_per_hour: float
     on_demand_usd_per_hour: float
     reason: str
     placement_score: int | None
+    losses_per_hour: float | None = None
 
     @classmethod
-    def of(cls, candidate: Candidate) -> CandidateView:
+    def of(cls, candidate: Candidate, losses: Mapping[str, float]) -> CandidateView:
         return cls(
             pool=str(candidate.pool),
             subnet_id=candidate.subnet_id,
@@ -33,6 +38,7 @@ class CandidateView(View):
             on_demand_usd_per_hour=candidate.on_demand_usd_per_hour,
             reason=candidate.reason,
             placement_score=candidate.placement_score,
+            losses_per_hour=losses.get(str(candidate.pool)) if candidate.pool.spot else 0.0,
         )
 
 
@@ -61,13 +67,13 @@ class PlanView(View):
     reason: str
 
     @classmethod
-    def of(cls, plan: Plan) -> PlanView:
+    def of(cls, plan: Plan, losses: Mapping[str, float]) -> PlanView:
         blocked = any(finding.blocking for finding in plan.findings)
         return cls(
             executable=bool(plan.candidates) and not blocked,
             handoff=plan.handoff,
             from_pool=plan.from_pool,
-            candidates=[CandidateView.of(candidate) for candidate in plan.candidates],
+            candidates=[CandidateView.of(candidate, losses) for candidate in plan.candidates],
             steps=[PlannedStepView.model_validate(step) for step in plan.steps],
             moves=plan.moves,
             findings=[FindingDocument.model_validate(finding) for finding in plan.findings],

@@ -51,6 +51,11 @@ class PolicyChange(Request):
     failover_pools: Annotated[int, Field(ge=1, le=10)] = 3
     max_spot_usd_per_hour: Annotated[float | None, Field(gt=0, le=1_000, allow_inf_nan=False)] = None
     autopilot: AutopilotChange = AutopilotChange()
+    keep_retired_s: Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False)] = 3600.0
+    keep_snapshots: Annotated[int, Field(ge=1, le=1_000)] = 1
+    keep_snapshots_days: Annotated[float, Field(ge=1, le=3_650, allow_inf_nan=False)] = 30.0
+    keep_images: Annotated[int, Field(ge=1, le=1_000)] = 3
+    keep_images_days: Annotated[float, Field(ge=1, le=3_650, allow_inf_nan=False)] = 90.0
 
     def over(self, policy: ServerPolicy) -> ServerPolicy:
         """The policy with the given fields changed."""

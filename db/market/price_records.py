@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -22,12 +22,16 @@ MEMORY = timedelta(days=42)  # three times what a change is remembered
 _AT_ONCE = 400  # see db.market.reading
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recorded:
-    """`current`: the region is collected, and the price was said of late; else EC2 has to be asked."""
+    """A region's pools. `collected`: of late, so that a pool without a price is not sold; else ask EC2 itself.
 
-    price: PriceRecord
-    current: bool
+    `current`: pools whose price was said within a day or so; whether the others are still sold, EC2 knows.
+    """
+
+    collected: bool = False
+    prices: dict[PoolKey, PriceRecord] = field(default_factory=dict)
+    current: frozenset[PoolKey] = frozenset()
 
 
 class PriceRecords:
@@ -37,24 +41,25 @@ class PriceRecords:
         self._known: dict[int, tuple[int, PriceRecord]] = {}  # series -> its version and what that came to
         self._lock = threading.Lock()
 
-    def of(self, session: Session, region: str, now: datetime) -> dict[PoolKey, Recorded]:
-        """(zone, type) -> the record, of every pool of the region that was ever priced."""
+    def of(self, session: Session, region: str, now: datetime) -> Recorded:
+        """Of every pool of the region that was ever priced."""
         until = collected_until(session, spot_collection(region))
-        collected = until is not None and until >= now - STALE
         query = select(
             PriceSeries.id, PriceSeries.version, PriceSeries.zone, PriceSeries.instance_type, PriceSeries.tail_last_at
         ).where(PriceSeries.region == region, PriceSeries.tail_at.is_not(None))
         rows = session.execute(query).all()
         with self._lock:
             self._read(session, [(row.id, row.version) for row in rows], now)
-            return {
-                (row.zone, row.instance_type): Recorded(
-                    self._known[row.id][1],
-                    collected and row.tail_last_at is not None and now - row.tail_last_at <= HOLD,
-                )
+            known = {row.id: self._known[row.id][1] for row in rows if row.id in self._known}
+        return Recorded(
+            collected=until is not None and until >= now - STALE,
+            prices={(row.zone, row.instance_type): known[row.id] for row in rows if row.id in known},
+            current=frozenset(
+                (row.zone, row.instance_type)
                 for row in rows
-                if row.id in self._known
-            }
+                if row.tail_last_at is not None and now - row.tail_last_at <= HOLD
+            ),
+        )
 
     def _read(self, session: Session, wanted: Iterable[tuple[int, int]], now: datetime) -> None:
         versions = {number: version for number, version in wanted if self._known.get(number, (-1,))[0] != version}

@@ -68,6 +68,11 @@ def index(name: str, table: str, *columns: str, unique: bool = False) -> None:
         op.create_index(name, table, list(columns), unique=unique)
 
 
+def drop_index(name: str, table: str) -> None:
+    if name in {found["name"] for found in sa.inspect(op.get_bind()).get_indexes(table)}:
+        op.drop_index(name, table)
+
+
 def add_column(name: str, to: sa.Column[Any]) -> None:
     """Add the column to the table `name`, unless it is there."""
     if to.name not in _columns(name):

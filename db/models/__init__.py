@@ -3,6 +3,7 @@
 from db.models.autopilot import DecisionRow, ExperienceRow
 from db.models.backtests import BacktestRow
 from db.models.base import Base
+from db.models.drift import DriftRow
 from db.models.fleet import Agent, Instance, Notice, Resource, Server
 from db.models.market import PoolRow
 from db.models.models import ModelRow, ModelShadow, ModelUse
@@ -21,7 +22,7 @@ from db.models.prices import (
     PriceSetAside,
 )
 from db.models.stream import Event, RecordStream
-from db.models.tenants import Audit, Client, Token
+from db.models.tenants import Audit, Client, SignIn, Token
 
 __all__ = [
     "AdvisorBand",
@@ -31,6 +32,7 @@ __all__ = [
     "Base",
     "Client",
     "DecisionRow",
+    "DriftRow",
     "Event",
     "ExperienceRow",
     "Instance",
@@ -54,5 +56,6 @@ __all__ = [
     "RecordStream",
     "Resource",
     "Server",
+    "SignIn",
     "Token",
 ]

@@ -21,7 +21,13 @@ class Event(Base):
     """
 
     __tablename__ = "events"
-    __table_args__ = (Index(None, "recorded_at", "client_id"), Index(None, "operation_id", "seq"), TABLE)
+    __table_args__ = (
+        Index(None, "recorded_at", "client_id"),
+        Index(None, "operation_id", "seq"),
+        Index(None, "client_id", "recorded_at", "seq"),
+        Index(None, "client_id", "server_id", "seq"),
+        TABLE,
+    )
 
     client_id: Mapped[str] = mapped_column(Ascii(64), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

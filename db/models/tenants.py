@@ -43,6 +43,25 @@ class Token(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class SignIn(Base):
+    """A person at the page, by a cookie. `id` is the cookie's digest; the cookie itself is nowhere.
+
+    It stands on the token it was made with, and ends with it: revoked, its client deleted, or (the admin's of
+    the environment) another.
+    """
+
+    __tablename__ = "sign_ins"
+    __table_args__ = (Index(None, "expires_at"), TABLE)
+
+    id: Mapped[str] = mapped_column(Ascii(64), primary_key=True)  # SHA-256, hex
+    kind: Mapped[str] = mapped_column(Ascii(16))  # admin | client
+    token_id: Mapped[str] = mapped_column(Ascii(64))
+    secret_hash: Mapped[str] = mapped_column(Ascii(64))  # of the token: SHA-256, hex
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)  # to the minute
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Audit(Base):
     """Who did what over the API, and what came of it."""
 

@@ -30,3 +30,13 @@ def list_decisions(
 def get_decision(session: Session, client_id: str | None, decision_id: str) -> DecisionRow | None:
     query = scoped(select(DecisionRow).where(DecisionRow.id == decision_id), DecisionRow.client_id, client_id)
     return session.scalar(query)
+
+
+def losses_known(session: Session, client_id: str, server_id: str) -> dict[str, float]:
+    """Losses per hour by pool, as the server's latest decision has them: where it is, and the best others."""
+    query = select(DecisionRow.figures).where(
+        DecisionRow.latest_server_id == server_id, DecisionRow.client_id == client_id
+    )
+    figures = session.scalar(query) or {}
+    shown = [figures.get("here") or {}, *(figures.get("candidates") or [])]
+    return {one["pool"]: float(one["losses_per_h"]) for one in shown if one.get("losses_per_h") is not None}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.models import Client, Event
@@ -50,6 +51,69 @@ def _follows(events: list[Event], seq: int) -> bool:
     return bool(events) and events[0].seq == seq + 1
 
 
+@dataclass(frozen=True)
+class StreamEnds:
+    """The first number that can still be read (one more than the latest: none can), and the latest."""
+
+    oldest_seq: int
+    latest_seq: int
+
+    def has_gap(self, after: int) -> bool:
+        """Whether a reader that has come to `after` has missed something, or was in another database."""
+        return self.oldest_seq > after + 1 or after > self.latest_seq
+
+
+def stream_of(session: Session, client_id: str) -> StreamEnds:
+    latest = latest_seq(session, client_id)
+    oldest = session.scalar(select(func.min(Event.seq)).where(Event.client_id == client_id))
+    return StreamEnds(latest + 1 if oldest is None else oldest, latest)
+
+
+@dataclass(frozen=True)
+class EventSearch:
+    """What is looked for. `types`: whole types, or beginnings that end in a dot. `since`, `until`: as recorded."""
+
+    after: int = 0
+    before: int | None = None
+    server_id: str | None = None
+    operation_id: str | None = None
+    types: Collection[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    newest_first: bool = False
+
+
+def search_events(session: Session, client_id: str, search: EventSearch, limit: int) -> list[Event]:
+    """The client's events that fit, at most `limit`."""
+    query = select(Event).where(Event.client_id == client_id, Event.seq > search.after)
+    if search.before is not None:
+        query = query.where(Event.seq < search.before)
+    if search.server_id is not None:
+        query = query.where(Event.server_id == search.server_id)
+    if search.operation_id is not None:
+        query = query.where(Event.operation_id == search.operation_id)
+    if search.types:
+        query = query.where(or_(*(_of_type(one) for one in search.types)))
+    # Numbers and times of recording rise together, so a time is a number.
+    if search.since is not None:
+        query = query.where(Event.seq >= _first_from(session, client_id, search.since))
+    if search.until is not None:
+        query = query.where(Event.seq < _first_from(session, client_id, search.until))
+    order = Event.seq.desc() if search.newest_first else Event.seq
+    return list(session.scalars(query.order_by(order).limit(limit)))
+
+
+def _of_type(text: str) -> ColumnElement[bool]:
+    return Event.type.startswith(text, autoescape=True) if text.endswith(".") else Event.type == text
+
+
+def _first_from(session: Session, client_id: str, at: datetime) -> int:
+    """The client's first number that was recorded then or later; one more than its latest if there is none."""
+    query = select(Event.seq).where(Event.client_id == client_id, Event.recorded_at >= at)
+    first = session.scalar(query.order_by(Event.recorded_at, Event.seq).limit(1))
+    return latest_seq(session, client_id) + 1 if first is None else first
+
+
 def changed_clients(session: Session, known: Mapping[str, int]) -> dict[str, int]:
     """Which of these clients are not at the number known of them, and their latest number.
 
@@ -61,7 +125,8 @@ def changed_clients(session: Session, known: Mapping[str, int]) -> dict[str, int
 
 def heads_of(session: Session, client_ids: Collection[str]) -> dict[str, int]:
     """The number of each client's latest event; one statement on the primary key."""
-    if not client_ids:
-        return {}
-    rows = session.execute(select(Client.id, Client.event_seq).where(Client.id.in_(list(client_ids))))
-    return dict(rows.all())
+    return dict(session.execute(heads_query(client_ids)).all()) if client_ids else {}
+
+
+def heads_query(client_ids: Collection[str]) -> Select[str, int]:
+    return select(Client.id, Client.event_seq).where(Client.id.in_(list(client_ids)))

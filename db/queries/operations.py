@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Operation, OperationStep
+from db.models import Operation, OperationStep, Server
 from db.queries.paging import Page, fetch_page, scoped
 
 
@@ -15,6 +15,7 @@ from db.queries.paging import Page, fetch_page, scoped
 class OperationDetail:
     operation: Operation
     steps: list[OperationStep]  # in the order they began
+    server_name: str = ""
 
 
 def list_operations(
@@ -48,7 +49,8 @@ def get_operation(session: Session, client_id: str | None, operation_id: str) ->
     if operation is None:
         return None
     steps = select(OperationStep).where(OperationStep.operation_id == operation_id).order_by(OperationStep.position)
-    return OperationDetail(operation, list(session.scalars(steps)))
+    name = session.scalar(select(Server.name).where(Server.id == operation.server_id))
+    return OperationDetail(operation, list(session.scalars(steps)), name or "")
 
 
 def operation_by_request(session: Session, client_id: str, request_id: str) -> Operation | None:

@@ -79,7 +79,8 @@ def supply_of(prices: Mapping[tuple[str, str], PriceRecord], known: Known, now: 
         blocked = known.resting.get(pool, "")
         if not record.up:
             down.add(pool)
-            record, blocked = update(record, at_h, True), blocked or CLOSED
+            # `now` is exact to the microsecond, hours are not.
+            record, blocked = update(record, max(at_h, record.at_h), True), blocked or CLOSED
         offers[pool] = Offer(
             pool=pool,
             price=price,

@@ -144,7 +144,8 @@ class MachineRoom:
         """Which of the image's hooks fail from now on: {"warm-up": {"instance_types": [...]}}.
 
         A rule is `true` or an object: `instance_types`, `instances`, `zones` (all that are given
-        must match), `next` (how many more times), `sleep_s` (wait first), `fail` (false: only wait).
+        must match), `next` (how many more times), `sleep_s` (wait first), `after` (do the work before
+        that), `fail` (false: only wait). `last` is written beside `next`: whose hook met it.
         """
         path = paths.faults_file(str(self._settings.state_dir))
         with FileLock(path + ".lock"):

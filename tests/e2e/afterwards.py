@@ -7,14 +7,13 @@ the clients' notes for what was acknowledged.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from db import invariants
 from db.session import make_engine, make_session_factory
 from demo import audit
 from demo.control_plane import Operation
-from demo.errors import Overdue
+from demo.errors import DemoFailed, Overdue
 from demo.ledger import Ledger
 from demo.observer import Client, numbers_on_disk
 from demo.waiting import until
@@ -27,11 +26,30 @@ OUTCOMES = ("committed", "rolled_back", "needs_attention")
 
 def assert_invariants(site: Site, *servers: Server) -> None:
     """Invariants 1 to 5 and 8 of the whole site, and that these servers answer from their primary."""
+    wrong = broken_invariants(site, servers or tuple(site.servers.values()))
+    assert not wrong, f"seed {site.seed}: " + "; ".join(wrong)
+
+
+def broken_invariants(site: Site, servers: Iterable[Server]) -> list[str]:
+    """What does not hold, each with the number of its invariant in front; empty when all is well."""
     wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_idle(site), *_unasked(site)]
-    for server in servers or site.servers.values():
+    for server in servers:
         wrong += _lost_writes(site, server)
         wrong += _answering(site, server)
-    assert not wrong, f"seed {site.seed}: " + "; ".join(wrong)
+    return wrong
+
+
+def broken_while_busy(site: Site) -> list[str]:
+    """What must hold at every moment: one primary, one workload, and no hole in the events."""
+    assert site.stack.database is not None
+    engine = make_engine(site.stack.database.url, pool_size=1, max_overflow=0)
+    try:
+        with make_session_factory(engine)() as session:
+            several = [f"1: {one} has several primaries" for one in invariants.servers_with_several_primaries(session)]
+            holes = [f"8: events of {one} are missing" for one in invariants.clients_with_missing_events(session)]
+    finally:
+        engine.dispose()
+    return [*several, *holes, *_workloads(site)]
 
 
 def assert_outcome(site: Site, server: Server, operation: Operation, before: str) -> None:
@@ -63,11 +81,11 @@ def _in_the_tables(site: Site) -> list[str]:
     try:
         with make_session_factory(engine)() as session:
             return [
-                *(f"{one} has not ended" for one in invariants.unfinished_operations(session)),
-                *(f"{one} has several primaries" for one in invariants.servers_with_several_primaries(session)),
-                *(f"{one} has no primary" for one in invariants.active_servers_without_primary(session)),
-                *(f"{one} was left behind" for one in invariants.live_instances_of_ended_servers(session)),
-                *(f"events of {one} are missing" for one in invariants.clients_with_missing_events(session)),
+                *(f"5: {one} has not ended" for one in invariants.unfinished_operations(session)),
+                *(f"1: {one} has several primaries" for one in invariants.servers_with_several_primaries(session)),
+                *(f"5: {one} has no primary" for one in invariants.active_servers_without_primary(session)),
+                *(f"3: {one} was left behind" for one in invariants.live_instances_of_ended_servers(session)),
+                *(f"8: events of {one} are missing" for one in invariants.clients_with_missing_events(session)),
             ]
     finally:
         engine.dispose()
@@ -75,7 +93,7 @@ def _in_the_tables(site: Site) -> list[str]:
 
 def _primaries(site: Site) -> list[str]:
     count = audit.primaries(site.api.instances())
-    return [f"{s.name} has {count[s.id]} primaries" for s in site.servers.values() if count[s.id] != 1]
+    return [f"1: {s.name} has {count[s.id]} primaries" for s in site.servers.values() if count[s.id] != 1]
 
 
 def _workloads(site: Site) -> list[str]:
@@ -84,8 +102,8 @@ def _workloads(site: Site) -> list[str]:
     names = {server.id: server.name for server in site.servers.values()}
     rows = site.api.instances()
     owners = {str(row["id"]): names[str(row["server_id"])] for row in rows if row["server_id"] in names}
-    twice = [f"one volume in use by {a['instance']} and {b['instance']}" for a, b in journal.overlaps(state)]
-    return twice + audit.overlaps(audit.runs(journal.read(state), time.time()), owners)
+    twice = [f"1: one volume in use by {a['instance']} and {b['instance']}" for a, b in journal.overlaps(state)]
+    return twice + [f"1: {one}" for one in audit.overlaps(audit.runs(journal.read(state), time.time()), owners)]
 
 
 def _orphans(site: Site) -> list[str]:
@@ -93,23 +111,19 @@ def _orphans(site: Site) -> list[str]:
     ledger = Ledger(site.stack.database.url if site.stack.database else "", site.stack.credentials.client_id)
     originals = {server.first for server in site.servers.values()}
     wrong = _stays(lambda: audit.orphans(site.truth(), ledger.open_rows()))
-    return wrong + audit.duplicates(site.truth(), ledger.instances_made(), originals)
+    wrong += audit.duplicates(site.truth(), ledger.instances_made(), originals)
+    return [f"3: {one}" for one in wrong]
 
 
 def _idle(site: Site) -> list[str]:
     """Every instance that EC2 still bills plays a server."""
-    players = {row["id"] for server in site.servers.values() for row in _played_by(site, server)}
+    players = {row["id"] for row in site.api.instances() if row["role"]}
     alive = [str(row["id"]) for row in site.truth()["instances"] if row["state"] not in ("terminated", "shutting-down")]
-    return [f"{one} plays no server and was not ended" for one in alive if one not in players]
-
-
-def _played_by(site: Site, server: Server) -> list[dict[str, Any]]:
-    found = site.api.server(server.id)
-    return [row for row in (found["primary"], found["replica"]) if row]
+    return [f"3: {one} plays no server and was not ended" for one in alive if one not in players]
 
 
 def _unasked(site: Site) -> list[str]:
-    return [f"{one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.asked]
+    return [f"4: {one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.asked]
 
 
 def _lost_writes(site: Site, server: Server) -> list[str]:
@@ -117,15 +131,21 @@ def _lost_writes(site: Site, server: Server) -> list[str]:
         return []
     # What was acknowledged is noted first: what is acknowledged later may or may not be on disk.
     notes = [sample.n for samples in site.observer.samples(server.name) for sample in samples if sample.ok]
-    on_disk = numbers_on_disk(Client(f"{server.name}-1", server.endpoint))
+    try:
+        on_disk = numbers_on_disk(Client(f"{server.name}-1", server.endpoint))
+    except DemoFailed as error:
+        return [f"2: {error}"]
     lost = sorted(set(notes) - on_disk)
-    words = [f"{server.name} lost {len(lost)} of {len(notes)} acknowledged writes: {lost[:5]}"] if lost else []
-    return words if notes else [f"no write of {server.name} was ever acknowledged"]
+    words = [f"2: {server.name} lost {len(lost)} of {len(notes)} acknowledged writes: {lost[:5]}"] if lost else []
+    return words if notes else [f"2: no write of {server.name} was ever acknowledged"]
 
 
 def _answering(site: Site, server: Server) -> list[str]:
-    answered, primary = site.answers(server), site.primary(server)["id"]
-    return [] if answered == primary else [f"{server.name} is answered by {answered}, its primary is {primary}"]
+    try:
+        answered, primary = site.answers(server), site.primary(server)["id"]
+    except Overdue as error:
+        return [f"5: {error}"]
+    return [] if answered == primary else [f"5: {server.name} is answered by {answered}, its primary is {primary}"]
 
 
 def _stays(look: Callable[[], list[str]]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from demo.loop_thread import LoopThread
 from stack import database
-from stack.settings import StackSettings
+from stack.settings import REPOSITORY, StackSettings
 from stack.up import Stack
 from tests.dbserver import given_server
 from tests.e2e.site import Site
@@ -41,6 +42,14 @@ def say(pytestconfig: pytest.Config) -> Say:
 
 
 @pytest.fixture(scope="session")
+def page_built() -> None:
+    """The page, built from its sources if they have changed since."""
+    build = ["bash", "stack/dashboard.sh", "build"]
+    done = subprocess.run(build, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
 def seed(say: Say) -> int:
     """SPOT_FAULT_SEED, or drawn; printed, so that what was found can be tried again."""
     given = os.environ.get("SPOT_FAULT_SEED", "")
@@ -53,9 +62,9 @@ def seed(say: Say) -> int:
 def site(
     tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say, request: pytest.FixtureRequest
 ) -> Iterator[Site]:
-    """Two workers only where the module says so: `WORKERS = 2`."""
-    workers = getattr(request.module, "WORKERS", 1)
-    with _site(StackSettings(var=tmp_path_factory.mktemp("site"), workers=workers), seed, say) as made:
+    """Two workers only where the module says so: `WORKERS = 2`; more environment for every program: `EXTRA`."""
+    workers, extra = getattr(request.module, "WORKERS", 1), getattr(request.module, "EXTRA", {})
+    with _site(StackSettings(var=tmp_path_factory.mktemp("site"), workers=workers, extra=extra), seed, say) as made:
         yield made
 
 

@@ -72,6 +72,11 @@ class Cloud:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def truth(self) -> dict[str, Any]:
+        """Everything that exists in the lab, as it is."""
+        found: dict[str, Any] = httpx.get(f"{self.url}/_lab/truth").raise_for_status().json()
+        return found
+
     def original(self, **changed: Any) -> str:
         """An instance as its owner once launched it, with much that a replacement could lose."""
         asked: dict[str, Any] = {

@@ -201,7 +201,7 @@ async def test_the_stream_of_an_operation_that_is_over_is_its_state(world: World
     operation = world.operation(world.server(), status="committed", receipt={"calls": 7})
     async with reading(live, world.tenant, f"/api/operations/{operation.id}/stream") as stream:
         seen = [event async for event in stream]
-    assert [(event.type, event.data["receipt"]) for event in seen] == [("snapshot", {"calls": 7})]
+    assert [(event.type, event.data["receipt"]["calls"]) for event in seen] == [("snapshot", 7)]
 
 
 async def test_an_idle_stream_shows_that_it_lives(
@@ -232,6 +232,7 @@ class Scripted:
     def __init__(self, total: int, step: int, size: int, down: int = 0) -> None:
         self.total, self.step, self.size, self.down = total, step, size, down
         self.visible = 0
+        self.closed = False
 
     def heads(self, clients: Collection[str]) -> Mapping[str, int]:
         if self.down:
@@ -246,6 +247,9 @@ class Scripted:
 
     def oldest(self, client_id: str) -> int:
         return 1
+
+    def close(self) -> None:
+        self.closed = True
 
     def _event(self, seq: int) -> StreamEvent:
         frame = f"event: big\nid: {seq}\ndata: {json.dumps('x' * self.size)}\n\n"
@@ -306,3 +310,52 @@ async def test_a_stream_outlives_the_database_and_catches_up(world: World, monke
         reading(http, world.tenant, last="0") as stream,
     ):
         assert [int((await anext(stream)).id) for _ in range(30)] == list(range(1, 31))
+
+
+async def test_a_revoked_token_ends_the_streams_it_opened_and_no_others(world: World, live: httpx.AsyncClient) -> None:
+    place = f"/api/clients/{world.tenant.client_id}/tokens"
+    made = (await world.call("POST", place, json={"label": "page"})).json()
+    theirs = Tenant(world.tenant.client_id, made["token"])
+    async with reading(live, world.tenant) as ours, reading(live, theirs) as stream:
+        await positioned(world)
+        await world.call("DELETE", f"{place}/{made['id']}")
+        assert [event.type async for event in stream][-1:] == ["token.revoked"]
+        latest = write(world, world.tenant, numbered(1))
+        async for event in ours:
+            if event.id == str(latest):
+                break
+
+
+async def test_the_page_reads_its_stream_by_cookie_until_it_signs_out(
+    world: World, live: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.stream.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("api.stream.STANDING_S", 0.1)
+    page = {"Origin": str(live.base_url).rstrip("/")}
+    signed = await live.post("/api/session", json={"token": world.tenant.token}, headers=page)
+    async with asyncio.timeout(PATIENCE_S), live.stream("GET", "/api/events/stream") as answer:
+        assert answer.status_code == 200
+        stream = events_of(answer)
+        await positioned(world)
+        latest = write(world, world.tenant, numbered(1))
+        while (await anext(stream)).id != str(latest):
+            pass
+        word = {**page, "X-CSRF-Token": signed.json()["csrf_token"]}
+        assert (await live.delete("/api/session", headers=word)).status_code == 204
+        assert {event.id async for event in stream} <= {""}
+
+
+async def test_an_admins_page_names_its_client_in_the_streams_address(world: World, live: httpx.AsyncClient) -> None:
+    """EventSource sets no header."""
+    admin = Tenant("", world.admin["Authorization"][7:])
+    assert (await world.http.get("/api/events/stream", headers=world.admin)).status_code == 403
+    async with reading(live, admin, f"/api/events/stream?client_id={world.tenant.client_id}") as stream:
+        await positioned(world)
+        latest = write(world, world.tenant, numbered(1))
+        assert (await anext(stream)).id == str(latest)
+    async with live.stream(
+        "GET", f"/api/events/stream?client_id={world.other.client_id}", headers=world.tenant.headers
+    ) as answer:
+        assert answer.status_code == 200
+        await positioned(world)
+        assert world.other.client_id not in world.services.hub._readers, "a client names nobody but itself"

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, insert, text
 from sqlalchemy.orm import Session
 
-from db import commands
+from db import commands, sign_ins
 from db.events import NewEvent, append_events
-from db.models import Agent, Audit, Client, Instance, Notice, Operation, PoolRow, PriceObservation, Resource, Server
-from db.queries import events, instances, ledger, market, notices, operations, servers, tenants
+from db.models import (
+    Agent,
+    Audit,
+    Client,
+    DecisionRow,
+    Instance,
+    Notice,
+    Operation,
+    OperationStep,
+    PoolRow,
+    PriceObservation,
+    Resource,
+    Server,
+)
+from db.queries import decisions, events, instances, ledger, market, notices, operations, servers, tenants, timeline
+from db.queries import fleet as fleet_rows
 from db.queries.overview import overview
 from db.session import SessionFactory
 from domain.states import InstanceState
@@ -71,6 +85,24 @@ def an_agent(n: int) -> dict[str, Any]:
     return {"client_id": f"cli-{n % CLIENTS}", "instance_id": f"i-{n}", **seen}
 
 
+def a_step(n: int) -> dict[str, Any]:
+    """Those of the operations that run are open."""
+    open_ = n >= 2 * (OPERATIONS - 50) and n % 2 == 1
+    which = {"operation_id": f"op-{n // 2}", "position": 1 + n % 2, "name": "launch", "started_at": NOW}
+    return {**which, "ended_at": None if open_ else NOW, "calls": [], "hooks": [], "note": ""}
+
+
+def a_decision(n: int) -> dict[str, Any]:
+    """Each server has had three; the last is its latest."""
+    server = n % SERVERS
+    where = {"id": f"dec-{n}", "server_id": f"srv-{server}", "client_id": f"cli-{server % CLIENTS}"}
+    what = {"kind": "stay", "reason": "best_already", "from_pool": "us-east-1a/m5.large/spot", "state": "recorded"}
+    at = NOW + timedelta(minutes=n)
+    latest = f"srv-{server}" if n >= 2 * SERVERS else None
+    figures = {"here": {"pool": "us-east-1a/m5.large/spot", "losses_per_h": 0.001}, "on_demand_usd_per_h": 0.096}
+    return {**where, **what, "figures": figures, "at": at, "last_at": at, "latest_server_id": latest}
+
+
 def a_pool(n: int) -> dict[str, Any]:
     zone, kind = f"region-{n % 20}a", f"m{n}.large"
     end = NOW + timedelta(minutes=n - 950)
@@ -94,18 +126,28 @@ def fleet(sessions: SessionFactory) -> SessionFactory:
         session.execute(insert(Server), [a_server(n) for n in range(SERVERS)])
         session.execute(insert(Instance), [an_instance(n) for n in range(INSTANCES)])
         session.execute(insert(Operation), [an_operation(n) for n in range(OPERATIONS)])
+        session.execute(insert(OperationStep), [a_step(n) for n in range(2 * OPERATIONS)])
+        session.execute(insert(DecisionRow), [a_decision(n) for n in range(3 * SERVERS)])
         session.execute(insert(Resource), [a_resource(n) for n in range(1500)])
         session.execute(insert(Notice), [a_notice(n) for n in range(1500)])
         session.execute(insert(PoolRow), [a_pool(n) for n in range(1000)])
         session.execute(insert(PriceObservation), [an_observation(n) for n in range(1500)])
-        many = [NewEvent("server.policy", NOW, operation_id=f"op-{n % 100}") for n in range(1500)]
+        many = [
+            NewEvent(
+                "server.policy" if n % 3 else "instance.changed",
+                NOW,
+                server_id=f"srv-{n % 50}",
+                operation_id=f"op-{n % 100}",
+            )
+            for n in range(1500)
+        ]
         for client in (MINE, "cli-4"):
             append_events(session, client, many)
         session.execute(insert(Agent), [an_agent(n) for n in range(1500)])
     with sessions() as session:
         for model in (Client, Server, Instance, Operation, Resource, Notice, PoolRow, PriceObservation, Audit, Agent):
             session.execute(text(f"ANALYZE TABLE {model.__tablename__}"))
-        session.execute(text("ANALYZE TABLE events, tokens, operation_steps"))
+        session.execute(text("ANALYZE TABLE events, tokens, operation_steps, decisions"))
     return sessions
 
 
@@ -143,6 +185,11 @@ SINCE = NOW + timedelta(minutes=1450)
 LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "servers": lambda s, c: servers.list_servers(s, c, limit=5).items,
     "servers, ended too": lambda s, c: servers.list_servers(s, c, state=None, limit=5).items,
+    "fleet": lambda s, c: fleet_rows.fleet(s, c, limit=5).servers,
+    "fleet, the next page": lambda s, c: (
+        fleet_rows.fleet(s, c, cursor=fleet_rows.fleet(s, c, limit=5).next_cursor, limit=5).servers
+    ),
+    "fleet, some of it": lambda s, c: fleet_rows.fleet(s, c, server_ids=["srv-993", "srv-13"]).steps,
     "server": lambda s, c: servers.get_server(s, c, "srv-3"),
     "instances": lambda s, c: instances.list_instances(s, c).items,
     "instances that live": lambda s, c: instances.list_instances(s, c, states=STATES[:5]).items,
@@ -161,6 +208,15 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "overview": overview,
     "events": lambda s, c: events.events_after(s, c or "cli-4", 700, 100).events,
     "events of an operation": lambda s, c: events.events_after(s, c or MINE, 0, 100, "op-7").events,
+    "newest events of a server": lambda s, c: events.search_events(
+        s, c or MINE, events.EventSearch(server_id="srv-3", types=["instance."], newest_first=True), 20
+    ),
+    "events of a time": lambda s, c: events.search_events(
+        s, c or MINE, events.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
+    ),
+    "a server's life": lambda s, c: timeline.lived(s, c or MINE, "srv-3").events,
+    "losses known": lambda s, c: decisions.losses_known(s, MINE, "srv-3"),
+    "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
     "whose events went on": lambda s, c: events.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
     "token": lambda s, c: tenants.find_token(s, "tok-3"),
     "tokens": lambda s, c: tenants.list_tokens(s, c) or c is None,

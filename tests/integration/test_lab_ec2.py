@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from demo.waiting import until
 from lab.__main__ import build
 from lab.app import App, Server
 from lab.contracts import FAST, LabSettings
@@ -622,6 +624,21 @@ def test_the_nth_call_fails_without_being_done(faults: Lab) -> None:
     faults.launch(InstanceType="m5.large")
     refused("Unsupported", faults.launch, InstanceType="c5.large")
     faults.launch(InstanceType="c5.large")
+
+
+@pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
+def test_a_held_call_waits_and_is_never_answered(faults: Lab, ec2: Any, when: str, made: int) -> None:
+    token = uuid.uuid4().hex
+    faults.post("/faults", action="RunInstances", kind="hold", when=when, match={"ClientToken": token})
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(faults.launch, ClientToken=token)
+        until("it is held", 5.0, lambda: True if faults.get("/faults")["faults"][0]["held"] else None)
+        assert not call.done()
+        assert len([i for i in faults.get("/truth")["instances"] if i["client_token"] == token]) == made
+        faults.http.delete("/_lab/faults")
+        with pytest.raises(ConnectionClosedError):
+            call.result(timeout=5)
+    assert len([i for i in faults.get("/truth")["instances"] if i["client_token"] == token]) == made
 
 
 def test_calls_are_throttled_when_asked(faults: Lab, ec2: Any) -> None:

@@ -104,22 +104,22 @@ def test_prices_come_from_the_records_as_long_as_they_are_collected(sessions: Se
     with sessions.begin() as session:
         record_said(session, said, Source.EC2, Checked(now), now)
     with sessions() as session:
-        assert not any(one.current for one in records.of(session, "us-west-2", now).values()), "nobody collects"
+        assert not records.of(session, "us-west-2", now).collected
     with sessions.begin() as session:
         mark_collected(session, spot_collection("us-west-2"), now)
     with sessions() as session:
         found = records.of(session, "us-west-2", now)
         stale = records.of(session, "us-west-2", now + timedelta(hours=1))
-    assert found[zone, "m5.large"].current
-    assert not found[zone, "c5.large"].current, "AWS has not repeated it for more than a day: it may be sold no more"
-    assert not stale[zone, "m5.large"].current
-    price = found[zone, "m5.large"].price
+    assert found.collected
+    assert found.current == {(zone, "m5.large")}, "AWS has not repeated the other for more than a day"
+    assert not stale.collected
+    price = found.prices[zone, "m5.large"]
     assert (price.usd, price.changes) == (0.03, 1.0)
     assert price.moved == pytest.approx(0.5)
     with sessions.begin() as session:
         record_said(session, [Said("us-west-2", zone, "m5.large", now, 0.06)], Source.EC2, Checked(now), now)
     with sessions() as session:
-        assert records.of(session, "us-west-2", now)[zone, "m5.large"].price.usd == 0.06
+        assert records.of(session, "us-west-2", now).prices[zone, "m5.large"].usd == 0.06
 
 
 # --- what was learnt

@@ -1,6 +1,9 @@
-"""A switch whose author forgot that others are under way: it asks the new host before the old one."""
+"""Changes whose authors forgot that operations are under way: one asks the new host before the old one, and so on."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from temporalio import workflow
 
@@ -26,3 +29,13 @@ class HastySwitchWorkflow(SwitchWorkflow):
     async def prepare(self, looked: Looked, replacement: Replacement) -> HandoffWork:
         await ready(self.op, replacement, check_health=False)
         return await super().prepare(looked, replacement)
+
+
+def later(work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The same a moment later: a command more, right before it."""
+
+    async def run(*given: Any, **named: Any) -> Any:
+        await workflow.sleep(0.001)
+        return await work(*given, **named)
+
+    return run

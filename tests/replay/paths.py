@@ -16,6 +16,8 @@ from domain.backtesting import contract as backtesting
 from domain.market import collecting as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
 from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
+from domain.reconciliation import contract as reconciliation
+from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
@@ -189,6 +191,22 @@ async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
     return [workflow_id]
 
 
+async def _reconcile(play: Play, *, drift: bool) -> list[str]:
+    cloud = play.stage.cloud = Cloud(Handoff.STATELESS)
+    if drift:
+        server = f"srv-{play.name}"
+        what = (FindingKind.VANISHED_PRIMARY, Action.ASK, Reason.EC2_SAYS_SO, "instance", OLD, "cli-1", server)
+        gone = Finding(REGION, *what)
+        cloud.drift.findings = cloud.drift.due = [gone]
+        cloud.drift.lost = [reconciliation.Lost(gone.key, server, OLD)]
+    workflow_id = f"reconcile/{play.name}"
+    given = reconciliation.Look()
+    await play.client.execute_workflow(
+        reconciliation.RECONCILE_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE
+    )
+    return [workflow_id]
+
+
 async def _backtest_failed(play: Play) -> list[str]:
     play.stage.cloud = cloud = Cloud(Handoff.STATELESS)
     cloud.fault(failing(backtesting.BACKTEST_RUN, backtesting.NO_DATA))
@@ -237,6 +255,8 @@ PATHS: dict[str, Path] = {
     "replica-drop-decided": _replica_dropped,
     "decision-carried-out": lambda play: _decided(play, kept=True),
     "decision-dropped": lambda play: _decided(play, kept=False),
+    "reconcile": lambda play: _reconcile(play, drift=False),
+    "reconcile-drift": lambda play: _reconcile(play, drift=True),
     "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpot(REGION)),
     "collect-on-demand": lambda play: _upkeep(play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemand(REGION)),
     "collect-scores": lambda play: _upkeep(play, market.COLLECT_SCORES_WORKFLOW, market.CollectScores(REGION, [[]])),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import MethodType
 
 import pytest
 from temporalio.client import WorkflowHistory
@@ -12,10 +13,14 @@ from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.broken import HastySwitchWorkflow
+from tests.replay.broken import HastySwitchWorkflow, later
 from tests.replay.paths import PATHS
+from workflows.operation import Operation
+from workflows.queue import Running
+from workflows.recorder import Recorder
 from workflows.registry import WORKFLOWS
 from workflows.switch import SwitchWorkflow
+from workflows.undo import UndoStack
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
@@ -49,6 +54,50 @@ async def test_a_change_that_would_break_running_operations_is_noticed(name: str
     recording = next(path for path in HISTORIES if path.name == f"{name}.operation.json")
     with pytest.raises(NondeterminismError):
         await _replayer(workflows).replay_workflow(_history(recording))
+
+
+# Without a commit of their own, or without anything to undo.
+_NOT_COMMITTED = (
+    "switch-rolled-back",
+    "switch-cancelled",
+    "switch-replacement-doomed",
+    "switch-snapshot-rolled-back",
+    "decision-dropped",
+)
+_UNDONE = (*_NOT_COMMITTED, "failover-second-round")
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "kind", "broken"),
+    [
+        (Operation, "commit", "operation", lambda path: path not in _NOT_COMMITTED),
+        (UndoStack, "unwind", "operation", lambda path: path in _UNDONE),
+        (Recorder, "written", "operation", lambda path: True),
+        (Running, "start", "server", lambda path: True),
+    ],
+    ids=["commit", "undo", "records", "start"],
+)
+async def test_each_recording_notices_a_change_in_what_it_has_recorded(
+    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, kind: str, broken: Callable[[str], bool]
+) -> None:
+    """A command more, before the commit, the undo, the last records, the start of a child."""
+    whole = getattr(owner, method)
+    changed = later(whole)
+    monkeypatch.setattr(owner, method, staticmethod(changed) if isinstance(whole, MethodType) else changed)
+    names: dict[str, str] = {}
+
+    async def histories() -> AsyncIterator[WorkflowHistory]:
+        for recording in HISTORIES:
+            if recording.name.endswith(f".{kind}.json"):
+                history = _history(recording)
+                names[history.run_id] = recording.name.split(".")[0]
+                yield history
+
+    passed = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows", "tests.replay.broken")
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(restrictions=passed))
+    results = await replayer.replay_workflows(histories(), raise_on_replay_failure=False)
+    noticed = {names[run] for run in results.replay_failures}
+    assert noticed == {path for path in names.values() if broken(path)}
 
 
 def test_every_path_and_every_workflow_has_a_recording() -> None:

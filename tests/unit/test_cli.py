@@ -197,6 +197,69 @@ def test_the_autopilots_policy_changes_in_what_is_named(spot: Callable[..., tupl
     assert (code, "at least one option" in output) == (1, True)
 
 
+def test_limits_change_in_what_is_named(spot: Callable[..., tuple[int, str]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert json.loads(request.content) == {"limits": {"most_per_pool": 0.5}}
+        return httpx.Response(200, json={"limits": {"most_per_pool": 0.5, "moves_at_once": 0}})
+
+    assert "most_per_pool" in spot(answer, "autopilot", "limits", "--most-per-pool", "0.5")[1]
+    assert spot(answer, "autopilot", "limits")[0] == 1
+
+
+LIVED = {
+    "capacity_failures": 2,
+    "notices": 1,
+    "lost": 1,
+    "rebalance_recommendations": 0,
+    "launches": 0,
+    "launch_s": None,
+}
+A_POOL = {
+    "id": "us-east-1a/m5.large/spot", "usd_per_hour": 0.031, "on_demand_usd_per_hour": 0.096, "placement_score": 3,
+    "losses_per_hour": 0.00123, "last_day": LIVED, "last_week": LIVED, "cool_down_until": None,
+}  # fmt: skip
+
+
+def test_pools_are_listed_with_what_happened_there(spot: Callable[..., tuple[int, str]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["region"] == "us-east-1"
+        return httpx.Response(200, json={"items": [A_POOL], "next_cursor": None})
+
+    code, output = spot(answer, "pools", "--region", "us-east-1")
+    assert code == 0
+    assert all(words in output for words in ("us-east-1a/m5.large/spot", "0.0310", "0.0960", "0.00123", "2, 2"))
+
+
+def test_a_pools_prices_are_shown_against_on_demand(spot: Callable[..., tuple[int, str]]) -> None:
+    point = {
+        "from_at": "2026-01-02T03:04:05Z", "usd_per_hour": 0.024, "min_usd_per_hour": 0.02, "max_usd_per_hour": 0.03,
+        "kind": "filled", "confidence": 0.47,
+    }  # fmt: skip
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/api/pools/us-east-1a/m5.large/spot/prices"
+        assert (request.url.params["from"], request.url.params["max_points"]) == ("2026-01-01T00:00:00Z", "60")
+        return httpx.Response(200, json={"pool": A_POOL["id"], "on_demand_usd_per_hour": 0.096, "points": [point]})
+
+    code, output = spot(answer, "prices", "us-east-1a/m5.large/spot", "--from", "2026-01-01T00:00:00Z")
+    assert code == 0
+    assert all(words in output for words in ("0.0240", "25%", "filled", "0.47"))
+
+
+def test_candidates_are_shown_with_what_would_be_decided(spot: Callable[..., tuple[int, str]]) -> None:
+    seen = {"pool": A_POOL["id"], "usd_per_h": 0.031, "losses_per_h": 0.2, "cost_usd_per_h": 0.05, "blocked": "resting"}
+    figures = {"on_demand_usd_per_h": 0.096, "loss_usd": 0.16, "here": {"pool": "here"}, "candidates": [seen]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/api/servers/srv-1/candidates"
+        found = {"kind": "move", "to_pool": A_POOL["id"], "reason": "cheaper", "held_by": "off", "figures": figures}
+        return httpx.Response(200, json=found)
+
+    code, output = spot(answer, "candidates", "srv-1")
+    assert code == 0
+    assert all(words in output for words in ("cheaper", "off", "0.0500", "resting"))
+
+
 def test_a_decision_is_shown_with_its_figures_and_approved(spot: Callable[..., tuple[int, str]]) -> None:
     shown = {
         "id": "dec-1", "kind": "move", "to_pool": "us-east-1a/m5.large/spot", "reason": "cheaper", "held_by": "",
@@ -219,6 +282,57 @@ def test_a_decision_is_shown_with_its_figures_and_approved(spot: Callable[..., t
     assert "cheaper" in output
     assert "0.0262" in output
     assert "op-1" in spot(answer, "autopilot", "approve", "dec-1")[1]
+
+
+FOUND = {
+    "kind": "unknown_resource",
+    "resource_type": "volume",
+    "resource_id": "vol-1",
+    "server_id": "srv-1",
+    "what": "EC2 has this volume",
+    "matters": "it costs money",
+    "then": "it is removed at noon",
+    "todo": "remove our tags",
+    "first_seen_at": "2026-03-01T12:00:00Z",
+    "outcome": "",
+    "details": {"made_of": "snap-1"},
+}
+LOOKED = {"resources": 9, "found": 1, "open": 1, "resolved": 0, "done": 0, "left": {}, "problems": []}
+
+
+def _doctor(looked: httpx.Response, *found: dict[str, Any]) -> Answer:
+    return lambda request: looked if request.method == "POST" else httpx.Response(200, json={"items": list(found)})
+
+
+def test_the_doctor_explains_what_it_found_and_says_by_its_exit_code_that_there_is_something(
+    spot: Callable[..., tuple[int, str]],
+) -> None:
+    code, said = spot(_doctor(httpx.Response(200, json=LOOKED), FOUND), "doctor")
+    assert code == 1
+    for words in ("looked at 9 resources", "EC2 has this volume", "it costs money", "removed at noon", "snap-1"):
+        assert words in said
+    code, said = spot(_doctor(httpx.Response(200, json=LOOKED)), "doctor")
+    assert code == 0
+    assert "no difference" in said
+
+
+def test_the_doctor_tells_what_is_known_to_whoever_may_not_have_ec2_looked_at(
+    spot: Callable[..., tuple[int, str]],
+) -> None:
+    code, said = spot(_doctor(httpx.Response(403, json={"title": "Forbidden"}), FOUND), "doctor")
+    assert code == 1
+    assert "needs an admin's token" in said
+    assert "vol-1" in said
+
+
+def test_the_doctor_says_what_it_could_not_look_at(spot: Callable[..., tuple[int, str]]) -> None:
+    looked = httpx.Response(200, json=LOOKED | {"problems": ["AWS cannot be reached"]})
+    code, said = spot(_doctor(looked), "doctor")
+    assert code == 1
+    assert "could not look: AWS cannot be reached" in said
+    code, said = spot(_doctor(httpx.Response(503, json={"title": "Nobody took it"})), "doctor")
+    assert code == 1
+    assert "Nobody took it" in said
 
 
 def test_a_folder_is_replayed_here_and_what_is_wrong_with_it_is_said(

@@ -58,7 +58,7 @@ def test_compose_publishes_ports_on_loopback_only(services: dict[str, dict[str, 
 
 def test_every_lasting_service_of_compose_has_a_health_check(services: dict[str, dict[str, Any]]) -> None:
     lasting = {name for name, service in services.items() if service["restart"] == "unless-stopped"}
-    assert lasting == {"mysql", "temporal-db", "temporal", "temporal-ui", "api", "worker"}
+    assert lasting == {"mysql", "temporal-db", "temporal", "temporal-ui", "api", "worker", "prometheus", "grafana"}
     assert all("healthcheck" in services[name] for name in lasting)
 
 

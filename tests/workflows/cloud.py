@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, get_type_hints
 
@@ -21,6 +21,8 @@ from domain.autopilot import contract as autopilot
 from domain.backtesting import contract as backtesting
 from domain.errors import FINAL, Failure
 from domain.market import collecting as market
+from domain.reconciliation import contract as reconciliation
+from domain.reconciliation.finding import Finding
 from domain.servers import Handoff, ServerPolicy
 from tests.workflows.faults import Fault
 from tests.workflows.records import Records
@@ -38,6 +40,16 @@ class Call:
         return f"{self.name.removeprefix('ec2_')} {self.subject}".strip()
 
 
+@dataclass
+class Drift:
+    """What reconciliation finds, what of it is due, and what it asks the servers for."""
+
+    findings: list[Finding] = field(default_factory=list)
+    due: list[Finding] = field(default_factory=list)
+    lost: list[reconciliation.Lost] = field(default_factory=list)
+    busy: set[str] = field(default_factory=set)
+
+
 class Cloud:
     def __init__(self, handoff: Handoff, *, targets: bool = False, elastic: bool = False) -> None:
         self.world = World(volumes=handoff is not Handoff.STATELESS, targets=targets, elastic=elastic)
@@ -51,6 +63,7 @@ class Cloud:
         self.broken_decision = ""  # why a decision no longer holds
         self.evaluated = autopilot.Evaluated()
         self.plans: list[autopilot.PlanKept] = []
+        self.drift = Drift()
         self.backtests_settled: list[backtesting.Settled] = []
         self.altered: dict[str, Any] = {}  # attributes that a launch gets wrong
         self.mute: set[str] = set()  # hosts whose agent does not answer
@@ -328,6 +341,24 @@ class Cloud:
     def resting(self, given: records.CoolDownsInput) -> records.CoolDowns:
         return records.CoolDowns(self.cool_downs)
 
+    # --- reconciliation
+
+    def look_around(self, given: reconciliation.Look) -> reconciliation.Surveyed:
+        return reconciliation.Surveyed(self.drift.findings, resources=len(self.world.instances))
+
+    def at_rest(self, given: reconciliation.Servers) -> reconciliation.Resting:
+        return reconciliation.Resting([one for one in given.server_ids if one not in self.drift.busy])
+
+    def report_drift(self, given: reconciliation.Report) -> reconciliation.Reported:
+        return reconciliation.Reported(len(given.surveyed.findings), len(given.surveyed.findings), due=self.drift.due)
+
+    def settle_drift(self, given: reconciliation.Settle) -> reconciliation.Settled:
+        rest = [one for one in given.due if one.server_id in given.resting.at_rest]
+        return reconciliation.Settled([one.key for one in rest], lost=self.drift.lost)
+
+    def ask_for_lost(self, given: reconciliation.Lost) -> bool:
+        return True
+
     # --- the autopilot
 
     def evaluate(self, given: autopilot.Round) -> autopilot.Evaluated:
@@ -448,6 +479,11 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     host.HOST_RESUME: Cloud.host_resume,
     records.RECORD: Cloud.record,
     records.COOL_DOWNS: Cloud.resting,
+    reconciliation.SURVEY: Cloud.look_around,
+    reconciliation.AT_REST: Cloud.at_rest,
+    reconciliation.REPORT: Cloud.report_drift,
+    reconciliation.SETTLE: Cloud.settle_drift,
+    reconciliation.ASK: Cloud.ask_for_lost,
     autopilot.EVALUATE: Cloud.evaluate,
     autopilot.ASK: Cloud.ask,
     autopilot.KEEP_PLAN: Cloud.keep_plan,

@@ -151,6 +151,8 @@ async def test_a_new_server_is_launched_with_its_data_volumes(unborn: ServerUnde
     assert view.shape.primary is not None
     assert view.shape.primary.instance_id == "i-1"
     assert unborn.cloud.records.primary == "i-1"
+    first, *_ = [record for _, record in unborn.cloud.records.order]
+    assert (first.kind, first.payload["name"]) == (RecordKind.SERVER_ADOPTED, "orders")
     assert unborn.cloud.world.owned() == unborn.cloud.records.holds
 
 
@@ -162,6 +164,8 @@ async def test_a_launch_that_gets_nothing_leaves_nothing(unborn: ServerUnderTest
     assert view.shape.primary is None
     assert unborn.cloud.world.owned() == unborn.cloud.records.holds == set()
     assert not unborn.cloud.records.intended
+    await unborn.handle.result()
+    assert [one["how"] for one in unborn.cloud.records.of(RecordKind.SERVER_ENDED)] == ["never launched"]
 
 
 # --- adoption and plans

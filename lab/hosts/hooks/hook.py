@@ -17,11 +17,17 @@ def main(hook: str) -> int:
     host = os.environ[processes.HOST_VARIABLE]
     image = Image(host)
     fault = find_fault(hook, host, image)
-    if fault is not None:
-        seconds = fault.get("sleep_s", 0)
-        time.sleep(float(str(seconds)))
-        if fault.get("fail", True):
-            return _say(f"{hook}: failing as the lab was told", 1)
+    if fault is None:
+        return _work(hook, host, image)
+    late = bool(fault.get("after"))
+    status = _work(hook, host, image) if late else 0
+    time.sleep(float(str(fault.get("sleep_s", 0))))
+    if fault.get("fail", True):
+        return _say(f"{hook}: failing as the lab was told", 1)
+    return status if late else _work(hook, host, image)
+
+
+def _work(hook: str, host: str, image: Image) -> int:
     if hook in ("start", "stop"):
         return _service(host, hook)
     return _health(image) if hook == "health" else _say(f"{hook}: nothing to do", 0)
@@ -49,7 +55,7 @@ def _lab_fault(hook: str, state_dir: str, spec: dict[str, object]) -> dict[str, 
         if not isinstance(rule, dict):
             return {}
         if "next" in rule:
-            faults[hook] = rule | {"next": int(rule["next"]) - 1}
+            faults[hook] = rule | {"next": int(rule["next"]) - 1, "last": spec.get("instance_id")}
             paths.write_json(path, faults)
         return rule
 

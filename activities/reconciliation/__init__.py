@@ -1,0 +1,1 @@
+"""Reconciliation: EC2 is compared with the ledger, and what differs is kept, told and settled."""

@@ -1,0 +1,165 @@
+"""Reconciliation's activities. All but the two that ask workflows are sync.
+
+Unavailable    the database is away: worth another try. EC2 that is away is told as a problem; the next pass looks again
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from temporalio import activity
+from temporalio.client import WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.ec2.activity import ec2_activity
+from activities.ec2.clients import Clients
+from activities.ec2.listing import Listing
+from activities.ec2.removal import Removal
+from activities.market.records import recording
+from activities.reconciliation.keeping import keep_all
+from activities.reconciliation.looking import Looking
+from activities.reconciliation.settling import Settling
+from db.session import SessionFactory
+from domain.host import Notice, NoticeKind, NoticeSource
+from domain.names import server_workflow_id
+from domain.operations import QUERY_STATE, SIGNAL_NOTICE, ServerView
+from domain.reconciliation import contract
+from domain.reconciliation.facts import Facts, Patience
+from domain.reconciliation.finding import Finding
+from domain.reconciliation.rules import judge
+from domain.servers import Placement
+
+_ASKED_AT_ONCE = 20
+_QUERY = timedelta(seconds=5)
+
+
+class Workflows(Protocol):
+    def get_workflow_handle(self, workflow_id: str) -> Any: ...
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Reconciliation:
+    """`regions`: those that a pass looks at when it names none."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        clients: Clients,
+        workflows: Workflows,
+        regions: Sequence[str],
+        patience: Patience = Patience(),  # noqa: B008  frozen
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._sessions = sessions
+        self._workflows = workflows
+        self._regions = list(regions)
+        self._patience = patience
+        self._clock = clock
+        listing = Listing(clients)
+        self._looking = Looking(sessions, listing, clock)
+        self._settling = Settling(sessions, Removal(clients), listing, clock)
+
+    @ec2_activity(contract.SURVEY)
+    def survey(self, given: contract.Look) -> contract.Surveyed:
+        """Look at every region and judge. Changes nothing."""
+        findings: list[Finding] = []
+        looked: list[str] = []
+        problems: list[str] = []
+        busy: list[str] = []
+        resources = 0
+        for facts, wrong in self._all_facts(given.regions or self._regions):
+            findings += judge(facts, self._patience)
+            looked += [f"{facts.region}/{kind.value}" for kind in sorted(facts.looked)]
+            problems += wrong
+            busy += sorted(key for key, server in facts.servers.items() if server.busy)
+            resources += len(facts.found)
+        told = findings[: contract.MOST_FINDINGS]
+        return contract.Surveyed(told, looked, problems, busy, resources, len(findings) - len(told))
+
+    @activity.defn(name=contract.AT_REST)
+    async def at_rest(self, given: contract.Servers) -> contract.Resting:
+        """The records may lag behind while the database was away; a server's workflow knows what it is doing."""
+        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+        async def ask(server_id: str) -> tuple[str, ServerView | None, bool]:
+            async with turns:
+                return (server_id, *await self._view(server_id))
+
+        resting, without, instances = [], [], set[str]()
+        for server_id, view, absent in await asyncio.gather(*map(ask, given.server_ids)):
+            if absent:
+                without.append(server_id)
+            elif view and view.running is None and not view.queue:
+                resting.append(server_id)
+            if view:
+                instances |= {one.instance_id for one in _placements(view)}
+        return contract.Resting(resting, without, sorted(instances))
+
+    @activity.defn(name=contract.REPORT)
+    def report(self, given: contract.Report) -> contract.Reported:
+        with recording("keeping what reconciliation found"):
+            return keep_all(self._sessions, given, self._clock())
+
+    @ec2_activity(contract.SETTLE)
+    def settle(self, given: contract.Settle) -> contract.Settled:
+        """Look once more, and do what is still right. What was done already is done again without harm."""
+        wanted: dict[str, list[Finding]] = defaultdict(list)
+        for one in given.due:
+            wanted[one.region].append(one)
+        settled = contract.Settled()
+        for facts, _ in self._all_facts(list(wanted)):
+            now = {one.key: one for one in judge(facts, self._patience)}
+            # An active server without a workflow may be one that we look for in the wrong place: it is left alone.
+            ended = [
+                one for one in given.resting.without_workflow if one in facts.servers and not facts.servers[one].active
+            ]
+            resting = replace(given.resting, at_rest=[*given.resting.at_rest, *ended])
+            for due in wanted[facts.region]:
+                with recording("settling what reconciliation found"):
+                    settled = self._settling.settle(settled, due, now.get(due.key), resting)
+        return settled
+
+    @activity.defn(name=contract.ASK)
+    async def ask(self, given: contract.Lost) -> bool:
+        """The server's workflow takes it as it takes an instance that its own watch found gone. False: it has ended."""
+        now = self._clock()
+        notice = Notice(given.instance_id, NoticeKind.INTERRUPTION, NoticeSource.LOST, now, deadline=now)
+        try:
+            await self._workflows.get_workflow_handle(server_workflow_id(given.server_id)).signal(SIGNAL_NOTICE, notice)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        with recording("noting that a server's workflow was asked"):
+            await asyncio.to_thread(self._settling.asked, given.key)
+        return True
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.survey, self.at_rest, self.report, self.settle, self.ask]
+
+    def _all_facts(self, regions: Sequence[str]) -> list[tuple[Facts, list[str]]]:
+        with recording("reading the records for reconciliation"):
+            return [self._looking.facts(region, self._patience) for region in regions]
+
+    async def _view(self, server_id: str) -> tuple[ServerView | None, bool]:
+        """What the workflow says, and whether there is none. No answer is none: the server is left alone."""
+        handle = self._workflows.get_workflow_handle(server_workflow_id(server_id))
+        try:
+            return await handle.query(QUERY_STATE, result_type=ServerView, rpc_timeout=_QUERY), False
+        except RPCError as error:
+            return None, error.status is RPCStatusCode.NOT_FOUND
+        except WorkflowQueryFailedError:
+            return None, False
+
+
+def _placements(view: ServerView) -> list[Placement]:
+    return [one for one in (view.shape.primary, view.shape.replica) if one]

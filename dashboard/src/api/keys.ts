@@ -1,0 +1,23 @@
+/** Names in the cache. A key covers all that begin with it. */
+export const keys = {
+  fleet: ["fleet"],
+  summary: ["summary"],
+  server: (id: string) => ["server", id],
+  timeline: (id: string) => ["server", id, "timeline"],
+  candidates: (id: string) => ["candidates", id],
+  plan: (id: string, pool: string) => ["plan", id, pool],
+  operations: ["operations"],
+  operationsOf: (server: string) => ["operations", server],
+  operation: (id: string) => ["operation", id],
+  decisions: ["decisions"],
+  decisionsOf: (server: string) => ["decisions", server],
+  market: ["market"],
+  prices: (pool: string, days: number) => ["market", "prices", pool, days],
+  savings: ["savings"],
+  events: ["events"],
+  client: ["client"],
+  tokens: ["tokens"],
+  webhooks: ["webhooks"],
+  clients: ["clients"],
+  health: ["health"],
+} as const satisfies Record<string, readonly unknown[] | ((...parts: never[]) => readonly unknown[])>;

@@ -1,0 +1,47 @@
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { get, request } from "./http";
+import { keys } from "./keys";
+import type { Accepted, Operation, Schemas } from "./types";
+
+export function useOperation(id: string) {
+  return useQuery({
+    queryKey: keys.operation(id),
+    queryFn: ({ signal }) => get<Operation>(`/api/operations/${id}`, {}, signal),
+    enabled: id !== "" && !id.startsWith("intent:"),
+  });
+}
+
+export function useOperationsOf(serverId: string) {
+  return useInfiniteQuery({
+    queryKey: keys.operationsOf(serverId),
+    queryFn: ({ signal, pageParam }) =>
+      get<Schemas["OperationPage"]>(
+        "/api/operations",
+        { server_id: serverId, limit: 20, cursor: pageParam },
+        signal,
+      ),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor || undefined,
+  });
+}
+
+export function useCancel(id: string) {
+  return useMutation({ mutationFn: () => request<Accepted>("POST", `/api/operations/${id}/cancel`) });
+}
+
+export function useSettle(decisionId: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (word: "approve" | "reject") =>
+      request("POST", `/api/decisions/${decisionId}/${word}`, word === "reject" ? { body: {} } : {}),
+    onSettled: () => queries.invalidateQueries({ queryKey: keys.decisions }),
+  });
+}
+
+export function useDecisionsOf(serverId: string) {
+  return useQuery({
+    queryKey: keys.decisionsOf(serverId),
+    queryFn: ({ signal }) =>
+      get<Schemas["DecisionPage"]>("/api/decisions", { server_id: serverId, limit: 10 }, signal),
+  });
+}

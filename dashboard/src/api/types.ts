@@ -1,0 +1,14 @@
+/** Names for the API's documents; their shapes are generated from its OpenAPI document (`npm run types`). */
+import type { components } from "./schema";
+
+export type Schemas = components["schemas"];
+export type Server = Schemas["ServerView"];
+export type Instance = Schemas["InstanceView"];
+export type OperationSummary = Schemas["OperationSummary"];
+export type Operation = Schemas["OperationView"];
+export type Step = Schemas["StepView"];
+export type Accepted = Schemas["AcceptedView"];
+export type Plan = Schemas["PlanView"];
+export type Candidate = Schemas["CandidateView"];
+export type Decision = Schemas["DecisionSummary"];
+export type StreamEvent = Schemas["EventView"];

@@ -1,0 +1,2 @@
+/** package.json's version, put in by vite.config.ts. */
+declare const __PAGE_VERSION__: string;

@@ -1,0 +1,105 @@
+"""Contract of the reconciliation's activities and workflow: names, inputs, outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from domain.reconciliation.finding import Finding
+
+SURVEY = "reconcile_survey"  # Look -> Surveyed: what EC2 has and the records say, judged
+AT_REST = "reconcile_at_rest"  # Servers -> Resting: ask the servers' workflows
+REPORT = "reconcile_report"  # Report -> Reported: keep the findings; which are due
+SETTLE = "reconcile_settle"  # Settle -> Settled: look once more, and do what is still right
+ASK = "reconcile_ask"  # Lost -> bool: tell a server's workflow that an instance is gone
+
+RECONCILE_WORKFLOW = "ReconcileWorkflow"
+RECONCILE_SCHEDULE = "reconcile"
+
+MOST_FINDINGS = 1000  # told in one pass; what is left out comes when these are settled
+MOST_REMOVALS = 10  # in one pass: a rule gone wrong is noticed before it has emptied an account
+
+
+@dataclass(frozen=True)
+class Look:
+    """One pass. `regions` empty: the worker's."""
+
+    regions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """`looked`: "region/kind" that EC2 told completely. `problems`: what could not be looked at, and why."""
+
+    findings: list[Finding] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)  # servers that were left alone
+    resources: int = 0  # that EC2 has with our tags or in our ledger
+    left_out: int = 0
+    calls: list[str] = field(default_factory=list)
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Servers:
+    server_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Resting:
+    """Servers whose workflow says that nothing is under way there, and those that have no workflow (any more)."""
+
+    at_rest: list[str] = field(default_factory=list)
+    without_workflow: list[str] = field(default_factory=list)
+    instances: list[str] = field(default_factory=list)  # that the workflows know as theirs: never to be ended
+
+
+@dataclass(frozen=True)
+class Report:
+    surveyed: Surveyed
+    resting: Resting
+
+
+@dataclass(frozen=True)
+class Reported:
+    found: int = 0  # that are new
+    open: int = 0
+    resolved: int = 0
+    due: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Settle:
+    due: list[Finding]
+    resting: Resting
+
+
+@dataclass(frozen=True)
+class Settled:
+    """`done`: keys. `left`: key -> why it was left as it is."""
+
+    done: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+    lost: list[Lost] = field(default_factory=list)  # to be asked for
+    calls: list[str] = field(default_factory=list)
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An instance of a server that is gone, or as good as gone."""
+
+    key: str
+    server_id: str
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    resources: int = 0
+    found: int = 0
+    open: int = 0
+    resolved: int = 0
+    done: int = 0
+    left: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)

@@ -1,0 +1,83 @@
+"""A finding: a difference between EC2 and the records, with what becomes of it, when, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class FindingKind(StrEnum):
+    UNKNOWN_RESOURCE = "unknown_resource"  # our tags, and no record explains it
+    RETIRED_RESOURCE = "retired_resource"  # in the ledger, and used by nobody any more
+    RECORD_GONE = "record_gone"  # in the ledger, and EC2 has it no more
+    NEVER_MADE = "never_made"  # intended by an operation that has ended
+    VANISHED_PRIMARY = "vanished_primary"
+    VANISHED_REPLICA = "vanished_replica"
+    SILENT_AGENT = "silent_agent"
+    NO_PRIMARY = "no_primary"
+
+
+class Action(StrEnum):
+    REPORT = "report"  # a person decides
+    ADOPT = "adopt"  # into the ledger
+    REMOVE = "remove"  # at EC2, and from the ledger
+    CLOSE = "close"  # the record
+    ASK = "ask"  # the server's workflow, to replace what it has lost
+
+
+class Reason(StrEnum):
+    """Why a finding is dealt with as it is."""
+
+    IN_USE = "in_use"  # the server runs on it, or it is attached to what the server runs on
+    OPERATION_ENDED = "operation_ended"  # what made it has ended, and the server does without it
+    OPERATION_UNDONE = "operation_undone"  # what made it was rolled back, and the data is where it was
+    SUPERSEDED = "superseded"  # by age and count, and the data is on a volume that serves
+    RETIRED = "retired"
+    RECENT = "recent"  # kept for as long as the policy says
+    ONLY_COPY = "only_copy"  # nothing proves that its data is elsewhere
+    HOLDS_DATA = "holds_data"  # data volumes are attached to it
+    STRANGE_TAGS = "strange_tags"  # of a client, server or operation that these records do not know
+    ADOPTED = "adopted"  # its owner made it
+    ADDRESS = "address"  # given back, it is lost for good
+    EC2_SAYS_SO = "ec2_says_so"  # it lists it as ended
+    NOT_LISTED = "not_listed"
+    STILL_RUNS = "still_runs"  # the instance does, its agent does not
+    IMPAIRED = "impaired"  # its status checks fail
+    NOTHING_SERVES = "nothing_serves"
+
+
+class DriftState(StrEnum):
+    OPEN = "open"
+    ADOPTED = "adopted"
+    REMOVED = "removed"
+    CLOSED = "closed"
+    RESOLVED = "resolved"  # it went away by itself
+
+
+DONE: dict[str, DriftState] = {
+    Action.ADOPT: DriftState.ADOPTED,
+    Action.REMOVE: DriftState.REMOVED,
+    Action.CLOSE: DriftState.CLOSED,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    region: str
+    kind: FindingKind
+    action: Action
+    reason: Reason
+    resource_type: str = ""
+    resource_id: str = ""
+    client_id: str = ""
+    server_id: str = ""
+    grace_s: float = 0.0  # from the first sight to the action
+    certain: bool = False  # EC2's positive word: one look is enough
+    row_id: int = 0  # of the ledger, where it is about a record
+    details: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The same difference, found again."""
+        subject = self.resource_id or (f"row-{self.row_id}" if self.row_id else self.server_id)
+        return f"{self.region}/{self.kind.value}/{subject}"

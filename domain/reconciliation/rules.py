@@ -1,0 +1,30 @@
+"""The rules: every difference between EC2 and the records, and what becomes of it.
+
+A server with an operation in progress is left alone: its operation is about to change what is seen here. A kind of
+resource that EC2 did not tell completely is not judged at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domain.reconciliation import missing, servers, unexplained
+from domain.reconciliation.facts import Facts, Patience
+from domain.reconciliation.finding import Finding
+
+
+def judge(facts: Facts, patience: Patience) -> list[Finding]:
+    """Findings in a stable order; at most one for each resource and kind."""
+    found = {one.key: one for one in _all(facts, patience)}
+    return [found[key] for key in sorted(found)]
+
+
+def _all(facts: Facts, patience: Patience) -> Iterator[Finding]:
+    for finding in (
+        *unexplained.findings(facts, patience),
+        *missing.findings(facts, patience),
+        *servers.findings(facts, patience),
+    ):
+        server = facts.servers.get(finding.server_id)
+        if server is None or not server.busy:
+            yield finding

@@ -1,0 +1,87 @@
+"""Where a worker or an agent may be killed in an operation, read from a run in which nothing was killed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+BEFORE, AFTER = "before", "after"
+GIVEN_UP = "given-up"  # as `after`, and the operation is cancelled while nobody works
+WORKER, AGENT = "worker", "agent"
+_NOT_EC2 = frozenset({"sqs", "sts"})
+_LOOKING = ("Describe", "Get", "List")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A call to EC2 (`ec2`), a COMMIT (`db`) or a hook of a host activity (`host`); the nth of its name."""
+
+    kind: str
+    name: str
+    nth: int = 1
+    changes: bool = True
+
+
+@dataclass(frozen=True)
+class Cell:
+    scenario: str
+    place: Place
+    moment: str
+    victim: str = WORKER
+
+    @property
+    def name(self) -> str:
+        where = f"{self.scenario}/{self.place.kind}/{self.place.name}#{self.place.nth}/{self.moment}"
+        return where if self.victim == WORKER else f"{where}/{self.victim}"
+
+
+def cells_of(scenario: str, places: Iterable[Place], *, cancels: bool) -> list[Cell]:
+    """Every place before and after; on the host the agent dies too. `cancels`: the operation can be given up."""
+    found = []
+    for place in places:
+        victims = (WORKER, AGENT) if place.kind == "host" else (WORKER,)
+        found += [Cell(scenario, place, moment, victim) for victim in victims for moment in (BEFORE, AFTER)]
+        if cancels and place.kind == "ec2" and place.changes:
+            found.append(Cell(scenario, place, GIVEN_UP))
+    return found
+
+
+def ec2_places(calls: Iterable[Mapping[str, Any]]) -> list[Place]:
+    """Each call of the run. A question repeated until the answer changes is one place: its first asking."""
+    times: Counter[str] = Counter()
+    latest: dict[str, object] = {}
+    found = []
+    for call in calls:
+        action = str(call["action"])
+        if call["service"] in _NOT_EC2:
+            continue
+        times[action] += 1
+        looks = action.startswith(_LOOKING) or call["params"].get("DryRun") == "true"
+        place = Place("ec2", action, times[action], not looks)
+        if place.changes or latest.get(action) != call["params"]:
+            found.append(place)
+        latest[action] = call["params"]
+    return found
+
+
+def db_places(commits: int) -> list[Place]:
+    return [Place("db", "COMMIT", nth) for nth in range(1, commits + 1)]
+
+
+def host_places(receipt: Mapping[str, Any]) -> list[Place]:
+    """By the hooks in the receipt: each host activity that changes something runs one. A hook repeated is one."""
+    hooks = [hook["name"] for step in receipt.get("steps") or () for hook in step.get("hooks") or ()]
+    return [Place("host", name) for name in dict.fromkeys(hooks)]
+
+
+def chosen(cells: Sequence[Cell], only: str, sample: int, seed: int) -> list[Cell]:
+    """Those whose name begins as `only` says (`*` and `?` allowed); `sample` of them, 0: all."""
+    found = [cell for cell in cells if fnmatchcase(cell.name, f"{only}*")]
+    if not sample or sample >= len(found):
+        return found
+    picked = set(random.Random(f"{seed}/cells").sample(range(len(found)), sample))
+    return [cell for number, cell in enumerate(found) if number in picked]

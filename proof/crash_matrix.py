@@ -1,0 +1,144 @@
+"""`python -m proof.crash_matrix`: kill the worker at every place of every operation, and look what holds.
+
+Exit code 0 when every invariant held in every cell. The report is in var/crash-matrix/report.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from proof.cells import Cell, chosen
+from proof.rig import Rig, rig
+from proof.runs import Row, recorded, struck
+from proof.scenarios import SCENARIOS, Scenario
+from stack.settings import REPOSITORY, StackSettings
+
+_WIDTH = 62
+
+
+class Matrix:
+    """Runs cells one after another on one rig; after a broken invariant on a new one."""
+
+    def __init__(self, var: Path, seed: int, until: float) -> None:
+        self._var = var
+        self._seed = seed
+        self._until = until
+        self._open = ExitStack()
+        self._rig: Rig | None = None
+        self.rows: list[Row] = []
+        self.left = 0  # cells that there was no time for
+
+    def run(self, scenario: Scenario, only: str, sample: int) -> None:
+        if self._late():
+            _say(f"{scenario.name}: no time left")
+            return
+        cells, row = recorded(self._ready(), scenario)
+        self._note(row)
+        for cell in self._chosen(cells, only, sample):
+            if self._late():
+                self.left += 1
+            else:
+                self._note(struck(self._ready(), scenario, cell))
+
+    def close(self) -> None:
+        self._open.close()
+        self._rig = None
+
+    def _chosen(self, cells: Sequence[Cell], only: str, sample: int) -> list[Cell]:
+        found = chosen(cells, only, sample, self._seed)
+        _say(f"{found[0].scenario if found else '-'}: {len(cells)} cells, {len(found)} of them are run")
+        return found
+
+    def _ready(self) -> Rig:
+        if self._rig is None:
+            shutil.rmtree(self._var, ignore_errors=True)
+            self._rig = self._open.enter_context(rig(StackSettings(var=self._var), self._seed, _say))
+        return self._rig
+
+    def _note(self, row: Row) -> None:
+        self.rows.append(row)
+        _say(shown(row))
+        if row.wrong:
+            self.close()
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._until
+
+
+def shown(row: Row) -> str:
+    what = row.outcome if row.reached else f"{row.outcome} (not reached)"
+    held = "invariants hold" if not row.wrong else f"BROKEN {', '.join(row.broken)}: {'; '.join(row.wrong)}"
+    return f"{row.cell:{_WIDTH}} {what:24} {row.seconds:6.1f} s  {held}"
+
+
+def wanted(only: str, sample: int, seed: int) -> Iterator[tuple[Scenario, int]]:
+    """The scenarios that `only` may mean, and how many cells of each; a sample is of a few scenarios."""
+    named = [one for one in SCENARIOS if fnmatchcase(one.name, only.partition("/")[0] + ("" if "/" in only else "*"))]
+    if not sample:
+        yield from ((one, 0) for one in named)
+        return
+    few = random.Random(f"{seed}/scenarios").sample(named, min(len(named), max(1, sample // 2)))
+    for number, one in enumerate(few):
+        yield one, sample // len(few) + (number < sample % len(few))
+
+
+@contextmanager
+def matrix(var: Path, seed: int, minutes: float) -> Iterator[Matrix]:
+    made = Matrix(var, seed, time.monotonic() + 60 * minutes)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    given = _parse(arguments)
+    _say(f"seed {given.seed}; only {given.only or 'everything'}; {given.sample or 'all'} cells")
+    with matrix(given.var / "stack", given.seed, given.minutes) as made:
+        for scenario, sample in wanted(given.only, given.sample, given.seed):
+            made.run(scenario, given.only, sample)
+    _summary(made)
+    report = given.var / "report.json"
+    report.write_text(json.dumps({"seed": given.seed, "left": made.left, "rows": [asdict(r) for r in made.rows]}))
+    _say(f"report in {report}")
+    return 1 if any(row.wrong for row in made.rows) else 0
+
+
+def _summary(made: Matrix) -> None:
+    outcomes = Counter(row.outcome or "no end" for row in made.rows)
+    missed = sum(1 for row in made.rows if not row.reached)
+    broken = sum(1 for row in made.rows if row.wrong)
+    words = ", ".join(f"{count} {name}" for name, count in outcomes.most_common())
+    _say(f"{len(made.rows)} runs: {words}; {missed} places not reached, {made.left} cells without time")
+    _say(f"{broken} runs broke an invariant" if broken else "every invariant held in every run")
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="proof.crash_matrix", description=__doc__)
+    parser.add_argument("--only", default="", help="cells whose name begins so: switch-volumes/ec2/Attach, */db")
+    parser.add_argument("--seed", type=int, default=1, help="draws the sample")
+    parser.add_argument("--sample", type=int, default=0, help="how many cells; 0: all")
+    parser.add_argument("--minutes", type=float, default=600.0, help="begin no cell after so long")
+    parser.add_argument("--var", type=Path, default=REPOSITORY / "var" / "crash-matrix")
+    given = parser.parse_args(arguments)
+    given.var.mkdir(parents=True, exist_ok=True)
+    return given
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""A sample of the crash matrix, drawn from the seed; and three broken builds that the matrix has to catch.
+
+All of it: `make crash-matrix`. One rig for all of it, since it is the start that takes long: the broken builds
+come last, and what each breaks is told from what was broken before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from proof.cells import AFTER, BEFORE, GIVEN_UP, Cell, Place
+from proof.crash_matrix import shown
+from proof.rig import Rig, rig
+from proof.runs import Row, recorded, struck
+from proof.scenarios import SCENARIOS, Scenario
+from stack.settings import StackSettings
+from tests.e2e import afterwards
+from tests.e2e.conftest import Say
+from tests.e2e.site import Site
+
+pytestmark = pytest.mark.timeout(240)
+
+SETTLE_S = 4.0  # what is broken stays broken: not waited for as long as what may be late
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+CUT = ("switch-volumes", "switch-snapshot", "switch-stateless", "failover-volumes", "failover-replica", "promote")
+
+
+@pytest.fixture(scope="module")
+def matrix_rig(tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say) -> Iterator[Rig]:
+    with rig(StackSettings(var=tmp_path_factory.mktemp("matrix")), seed, say) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cells(matrix_rig: Rig) -> dict[str, list[Cell]]:
+    """Of two operations: the one that the broken builds are caught in, and one that is drawn."""
+    found = {}
+    for name in ("switch-volumes", matrix_rig.site.chance("scenario").choice(CUT[1:])):
+        found[name], row = recorded(matrix_rig, BY_NAME[name])
+        matrix_rig.site.say(shown(row))
+        assert not row.wrong
+    return found
+
+
+@pytest.mark.parametrize("moment", [BEFORE, AFTER])
+@pytest.mark.parametrize("kind", ["ec2", "db", "host"])
+def test_a_worker_killed_at_a_place_drawn_from_the_matrix_breaks_no_invariant(
+    matrix_rig: Rig, cells: dict[str, list[Cell]], kind: str, moment: str
+) -> None:
+    chance = matrix_rig.site.chance(f"{kind} {moment}")
+    name = chance.choice(sorted(cells))
+    cell = chance.choice([one for one in cells[name] if one.place.kind == kind and one.moment == moment])
+    row = struck(matrix_rig, BY_NAME[name], cell)
+    matrix_rig.site.say(shown(row))
+    assert not row.wrong, f"seed {matrix_rig.site.seed}: {shown(row)}"
+
+
+def test_an_operation_given_up_while_its_launch_is_unheard_of_leaves_nothing(
+    matrix_rig: Rig, cells: dict[str, list[Cell]]
+) -> None:
+    row = struck(matrix_rig, BY_NAME["switch-volumes"], _launch(cells, GIVEN_UP))
+    matrix_rig.site.say(shown(row))
+    assert (row.reached, row.wrong, row.outcome) == (True, [], "cancelled")
+
+
+# --- the tests of the tests
+
+
+def test_an_undo_registered_after_its_step_is_caught(
+    matrix_rig: Rig, cells: dict[str, list[Cell]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = _worn(matrix_rig, "late_undo", BY_NAME["switch-volumes"], _launch(cells, GIVEN_UP), monkeypatch)
+    assert row.broken == ["3"], shown(row)
+
+
+def test_a_token_that_is_not_derived_from_its_step_is_caught(
+    matrix_rig: Rig, cells: dict[str, list[Cell]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = _worn(matrix_rig, "fresh_token", BY_NAME["switch-volumes"], _launch(cells, AFTER), monkeypatch)
+    assert row.broken == ["3"], shown(row)
+
+
+def test_a_fence_that_is_left_out_is_caught(matrix_rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the volumes are copied, nothing of EC2's own stands in the way of two workloads."""
+    cell = Cell("switch-snapshot", Place("ec2", "CreateVolume"), AFTER)
+    row = _worn(matrix_rig, "no_fence", BY_NAME["switch-snapshot"], cell, monkeypatch)
+    assert "1" in row.broken, shown(row)
+
+
+def _launch(cells: dict[str, list[Cell]], moment: str) -> Cell:
+    found = [one for one in cells["switch-volumes"] if one.place.name == "RunInstances" and one.moment == moment]
+    return next(one for one in found if one.place.changes)
+
+
+def _worn(matrix_rig: Rig, build: str, scenario: Scenario, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Row:
+    """The cell under a broken build: what is wrong that was not before. Then the build is taken off."""
+    matrix_rig.target(scenario)  # what it needs is made by the build that works
+    monkeypatch.setattr(afterwards, "_SETTLE_S", SETTLE_S)
+    before = _wrong(matrix_rig.site)
+    matrix_rig.workers.wear(f"tests.broken.{build}")
+    try:
+        row = struck(matrix_rig, scenario, cell)
+    finally:
+        matrix_rig.workers.wear()
+    matrix_rig.site.say(f"{build}: {shown(row)}")
+    return Row(row.cell, row.outcome, row.reason, row.reached, [one for one in row.wrong if one not in before])
+
+
+def _wrong(site: Site) -> list[str]:
+    return afterwards.broken_invariants(site, [])

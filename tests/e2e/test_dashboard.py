@@ -1,0 +1,252 @@
+"""The page in a real browser, against the whole system on the lab."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy.orm import Session
+
+from db.events import NewEvent, append_events
+from db.session import make_engine
+from demo.fleet import Wish
+from tests.e2e.chromium import browser as chromium
+from tests.e2e.reader import Reader, live, new_reader, row, seqs
+from tests.e2e.site import Server, Site
+
+pytestmark = pytest.mark.timeout(200)
+
+FIRST_LOAD_BYTES = 300_000
+OPERATION_MS = 90_000
+SOON_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def servers(site: Site) -> list[Server]:
+    return site.adopted(Wish("orders", "volumes", 8), Wish("web", "stateless"), Wish("queue", "volumes", 8))
+
+
+@pytest.fixture(scope="module")
+def orders(servers: list[Server]) -> Server:
+    return servers[0]
+
+
+@pytest.fixture
+def reader(site: Site, browser: Browser, page_built: None, servers: list[Server]) -> Iterator[Reader]:
+    found = new_reader(browser, site.stack.urls["api"])
+    yield found
+    found.context.close()
+    assert found.foreign == []
+    assert found.complaints == []
+
+
+@pytest.fixture
+def fleet(site: Site, reader: Reader) -> Page:
+    """The first screen, signed in."""
+    return reader.sign_in(site.stack.credentials.client_token)
+
+
+def spot_pool(site: Site, server: Server) -> str:
+    """The cheapest spot pool that its plan would take."""
+    plan = site.http.post(f"/api/servers/{server.id}/plan", json={}).json()
+    return next(str(one["pool"]) for one in plan["candidates"] if one["pool"].endswith("/spot"))
+
+
+# --- signing in
+
+
+def test_a_person_signs_in_once_and_the_browser_holds_no_token(site: Site, reader: Reader) -> None:
+    page, token = reader.tab(), site.stack.credentials.client_token
+    page.get_by_label("Access token").fill("spt_client_no_such_token_of_anybody")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("token")
+
+    page.get_by_label("Access token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])")
+    assert token not in kept
+    assert "spot_session" not in kept  # not even the cookie can be read by a script
+    cookies = reader.context.cookies()
+    assert [(one["httpOnly"], one["sameSite"]) for one in cookies] == [(True, "Strict")]
+    assert token not in cookies[0]["value"]
+    page.reload()
+    expect(live(page)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Access token")).to_be_visible()
+
+
+def test_the_first_load_is_small_and_stays_at_home(site: Site, reader: Reader) -> None:
+    page = reader.tab()
+    bodies: list[int] = []  # as they came over the wire: packed
+    page.on("response", lambda answer: bodies.append(int(answer.headers.get("content-length", 0))))
+    page.goto("/")
+    page.get_by_label("Access token").fill(site.stack.credentials.client_token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(live(page)).to_be_visible()
+    assert 50_000 < sum(bodies) < FIRST_LOAD_BYTES
+
+
+def test_a_client_never_sees_anothers_servers(site: Site, browser: Browser, page_built: None, orders: Server) -> None:
+    with site.stack.admin() as admin:
+        other = admin.post("/api/clients", json={"name": "other"}).json()["id"]
+        token = admin.post(f"/api/clients/{other}/tokens", json={"label": "page"}).json()["token"]
+    stranger = new_reader(browser, site.stack.urls["api"])
+    page = stranger.sign_in(token)
+    expect(page.get_by_text("No servers yet")).to_be_visible()
+    page.goto(f"/servers/{orders.id}")
+    expect(page.get_by_text("There is no such server")).to_be_visible()
+    page.goto("/activity")
+    expect(page.locator("[data-type='token.created']")).to_be_visible()
+
+    site.http.patch(f"/api/servers/{orders.id}", json={"policy": {"drain_s": 6}}).raise_for_status()
+    _append(site, other, 1)  # after it in time: when this one is here, the other's would be
+
+    expect(page.locator("[data-type='record_rejected']")).to_be_visible(timeout=SOON_MS)
+    assert page.locator("[data-type='server.policy'], [data-type='server.adopted']").count() == 0
+    assert "orders" not in page.content()
+    stranger.context.close()
+
+
+# --- asking
+
+
+def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, orders: Server) -> None:
+    before = site.api.operation_ids(orders.id, "switch")
+    row(fleet, orders.id).get_by_role("link", name="orders").click()
+    fleet.get_by_role("button", name="Plan a switch").click()
+    dialog = fleet.get_by_role("dialog")
+    expect(dialog.get_by_role("radio").first).to_be_visible(timeout=SOON_MS)
+
+    dialog.get_by_label("Another pool").fill("the moon")
+    dialog.get_by_role("button", name="Plan it").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("zone/type/lifecycle")
+
+    dialog.get_by_label("Another pool").fill("us-east-1a/x9.imaginary/spot")
+    dialog.get_by_role("button", name="Plan it").click()
+    expect(dialog.get_by_role("alert").filter(has_text="x9.imaginary")).to_be_visible(timeout=SOON_MS)
+    confirm = dialog.get_by_role("button", name=re.compile("^Switch"))
+    expect(confirm).to_have_attribute("aria-disabled", "true")
+    confirm.click()
+
+    fleet.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert site.api.operation_ids(orders.id, "switch") == before
+
+
+def test_a_switch_is_watched_from_click_to_commit(site: Site, reader: Reader, fleet: Page, orders: Server) -> None:
+    pool = spot_pool(site, orders)
+    late = reader.tab(f"/servers/{orders.id}?switch")  # a plan that will be old when it is confirmed
+    late.get_by_role("dialog").get_by_label("Another pool").fill(pool)
+    late.get_by_role("button", name="Plan it").click()
+    ready = late.get_by_role("button", name=re.compile("^Switch to"))
+    expect(ready).to_have_attribute("aria-disabled", "false", timeout=SOON_MS)
+
+    row(fleet, orders.id).get_by_role("link", name="orders").click()
+    fleet.get_by_role("button", name="Plan a switch").click()
+    dialog = fleet.get_by_role("dialog")
+    dialog.locator("label.choice", has_text="spot").first.click()
+    expect(dialog.get_by_text("point of no return")).to_be_visible(timeout=SOON_MS)
+    confirm = dialog.get_by_role("button", name=re.compile("^Switch to"))
+    expect(confirm).to_have_attribute("aria-disabled", "false", timeout=SOON_MS)
+    confirm.click(click_count=3, delay=5)
+
+    steps = fleet.get_by_role("region", name=re.compile("in progress"))
+    expect(steps.locator("[data-step='launch']")).to_have_attribute("data-state", "done", timeout=OPERATION_MS)
+    expect(steps.locator("[data-step='commit']")).to_have_attribute("data-state", re.compile("ahead|running|done"))
+    expect(fleet.get_by_role("heading", level=1)).to_contain_text("Running", timeout=OPERATION_MS)
+    expect(fleet.get_by_role("row").filter(has_text="Switch").filter(has_text="Committed")).to_have_count(1)
+
+    assert len(site.api.operation_ids(orders.id, "switch")) == 1
+    site.asked.update(site.api.operation_ids(orders.id, "switch"))
+    assert site.primary(orders)["pool"] == pool
+    fleet.get_by_role("link", name="Switch", exact=True).click()
+    expect(fleet.get_by_role("heading", name="Receipt")).to_be_visible()
+    expect(fleet.get_by_role("heading", name="Before and after")).to_be_visible()
+    for step in ("plan", "launch", "ready", "fence", "move", "serve", "commit", "retire"):
+        expect(fleet.locator(f"[data-step='{step}']")).to_have_attribute("data-state", "done")
+
+    ready.click()  # the server is in that pool by now
+    expect(late.get_by_role("alert").filter(has_text="Nothing was changed")).to_be_visible(timeout=SOON_MS)
+    expect(late.get_by_role("heading", level=1)).to_contain_text("Running")
+    assert len(site.api.operation_ids(orders.id, "switch")) == 1
+
+
+def test_two_tabs_agree_and_ten_are_fine(site: Site, reader: Reader, fleet: Page, servers: list[Server]) -> None:
+    queue = servers[2]
+    others = [reader.tab(f"/servers/{queue.id}"), *(reader.tab() for _ in range(8))]
+    for page in others:
+        expect(live(page)).to_be_visible(timeout=SOON_MS)
+
+    others[0].get_by_role("button", name="More").click()
+    others[0].get_by_role("menuitem", name="Create a replica").click()
+    others[0].get_by_role("dialog").get_by_role("button", name="Create it").click()
+
+    for page in (fleet, *others[1:]):
+        expect(row(page, queue.id)).to_contain_text(re.compile("Adding replica|Queued"), timeout=SOON_MS)
+    for page in (fleet, *others[1:]):
+        expect(row(page, queue.id)).to_contain_text("with replica", timeout=OPERATION_MS)
+    heads = {page.locator("[data-connection]").get_attribute("data-seq") for page in (fleet, *others)}
+    site.asked.update(site.api.operation_ids(queue.id, "replica_create"))
+    assert len(heads) <= 2  # an event may be on its way to some of them
+
+
+def test_an_interruption_arrives_and_the_failover_finishes(site: Site, fleet: Page, orders: Server) -> None:
+    doomed = site.primary(orders)
+    known = site.api.operation_ids(orders.id, "failover")
+    assert doomed["lifecycle"] == "spot"
+    mine = row(fleet, orders.id)
+    expect(mine).to_contain_text(doomed["id"])
+
+    site.interrupt(doomed["id"])
+
+    expect(mine).to_contain_text("Failing over", timeout=SOON_MS)
+    expect(mine).to_contain_text("Running", timeout=OPERATION_MS)
+    expect(mine).to_contain_text(re.compile("Failover.*committed"), timeout=SOON_MS)
+    operation = site.end_of(site.new_operation(orders, "failover", known))
+    expect(mine).to_contain_text(site.primary(orders)["id"])
+    mine.get_by_role("link", name="orders").click()
+    expect(fleet.locator("[data-type='notice.interruption']").first).to_be_visible()
+    assert operation.outcome == "committed", operation.reason
+
+
+def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: Reader, fleet: Page) -> None:
+    client_id = site.stack.credentials.client_id
+    activity = reader.tab("/activity")
+    expect(live(activity)).to_be_visible()
+    expect(activity.locator(".event-row").first).to_be_visible()
+    before = seqs(activity)[-1]
+
+    site.stack.kill("api")
+    for page in (activity, fleet):
+        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible(timeout=SOON_MS)
+    written = _append(site, client_id, 25)
+    site.stack.restart("api")
+
+    for page in (activity, fleet):
+        expect(live(page)).to_be_visible(timeout=SOON_MS)
+        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_have_count(0)
+    expect(activity.locator(f"[data-seq='{written}']:is(li)")).to_be_visible(timeout=SOON_MS)
+    shown = [seq for seq in seqs(activity) if before <= seq <= written]
+    assert shown == list(range(before, written + 1))
+
+
+def _append(site: Site, client_id: str, count: int) -> int:
+    """Events straight into the database; the last one's number."""
+    assert site.stack.database is not None
+    engine = make_engine(site.stack.database.url)
+    with Session(engine) as session, session.begin():
+        made = [NewEvent("record_rejected", datetime.now(UTC), payload={"reason": f"made {n}"}) for n in range(count)]
+        last = append_events(session, client_id, made)
+    engine.dispose()
+    return last

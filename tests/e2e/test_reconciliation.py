@@ -1,0 +1,227 @@
+"""Behind our back: what appears in EC2, what disappears from it, and a primary that somebody terminates."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from db.models import Resource
+from db.session import make_engine, make_session_factory
+from demo.fleet import Wish
+from demo.waiting import until
+from domain.names import ownership_tags
+from stack.settings import REPOSITORY
+from tests.e2e.afterwards import assert_invariants
+from tests.e2e.site import Server, Site
+
+pytestmark = pytest.mark.timeout(200)
+
+EXTRA = {
+    "SPOT_RECONCILE_EVERY_S": "3",
+    "SPOT_GRACE_OURS_S": "4",
+    "SPOT_GRACE_UNEXPLAINED_S": "6",
+    "SPOT_GRACE_GONE_S": "3",
+    "SPOT_LOG_LEVEL": "INFO",
+}
+_SETTLED_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def server(site: Site) -> Server:
+    [made] = site.adopted(Wish("orders", "volumes", 8))
+    return made
+
+
+@pytest.fixture(scope="module")
+def undone(site: Site, server: Server) -> str:
+    """A switch that was cancelled: what carries its tags was made by an operation that came to nothing."""
+    operation_id = site.ask(server, "switch", "to-be-cancelled")
+    site.http.post(f"/api/operations/{operation_id}/cancel", headers={"Idempotency-Key": "cancel-it"})
+    assert site.end_of(operation_id).outcome in ("cancelled", "rolled_back")
+    return operation_id
+
+
+def drift(site: Site, resource_id: str, state: str = "") -> dict[str, Any] | None:
+    rows = site.http.get("/api/drift", params={"limit": 500}).raise_for_status().json()["items"]
+    found = [row for row in rows if row["resource_id"] == resource_id and state in ("", row["state"])]
+    return found[0] if found else None
+
+
+def awaited(site: Site, resource_id: str, state: str) -> dict[str, Any]:
+    return until(f"{resource_id} is {state}", _SETTLED_S, lambda: drift(site, resource_id, state))
+
+
+def state_of(site: Site, kind: str, resource_id: str) -> str:
+    return next((str(row["state"]) for row in site.truth()[kind] if row["id"] == resource_id), "none")
+
+
+def tagged(site: Site, server: Server, operation_id: str, kind: str) -> list[Any]:
+    client = site.stack.credentials.client_id
+    tags = ownership_tags(client, server.id, operation_id)
+    return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
+
+
+def doctor(site: Site, token: str, *options: str) -> tuple[int, str]:
+    environment = {**os.environ, "SPOT_URL": site.stack.urls["api"], "SPOT_TOKEN": token, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "cli.main", *options, "doctor"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
+    return done.returncode, done.stdout + done.stderr
+
+
+def data_volume(site: Site, server: Server) -> str:
+    primary = site.primary(server)["id"]
+    return next(str(v["id"]) for v in site.truth()["volumes"] if v["attached_to"] == primary and not v["root"])
+
+
+def test_an_orphan_is_told_and_then_removed(site: Site, server: Server, undone: str) -> None:
+    made = site.ec2.run_instances(
+        ImageId=site.world["images"]["x86_64"],
+        InstanceType="m5.large",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=next(iter(site.world["subnets"].values())),
+        TagSpecifications=tagged(site, server, undone, "instance"),
+    )
+    orphan = str(made["Instances"][0]["InstanceId"])
+    row = awaited(site, orphan, "open")
+    assert (row["kind"], row["action"]) == ("unknown_resource", "remove")
+    assert state_of(site, "instances", orphan) in ("pending", "running"), "told before anything is done"
+    awaited(site, orphan, "removed")
+    until("it ends", 30.0, lambda: state_of(site, "instances", orphan) in ("terminated", "none") or None)
+    site.say(f"orphan {orphan}: found {row['first_seen_at']}, due {row['due_at']}, removed")
+
+
+def test_a_copy_is_removed_and_a_volume_that_may_be_the_only_copy_is_not(
+    site: Site, server: Server, undone: str
+) -> None:
+    snapshot = str(
+        site.ec2.create_snapshot(
+            VolumeId=data_volume(site, server),
+            TagSpecifications=tagged(site, server, undone, "snapshot"),
+        )["SnapshotId"]
+    )
+    until("snapshot", 60.0, lambda: state_of(site, "snapshots", snapshot) == "completed" or None)
+    zone = site.primary(server)["pool"].split("/")[0]
+    wanted = {"AvailabilityZone": zone, "TagSpecifications": tagged(site, server, undone, "volume")}
+    copy = str(site.ec2.create_volume(SnapshotId=snapshot, **wanted)["VolumeId"])
+    lonely = str(site.ec2.create_volume(Size=4, **wanted)["VolumeId"])
+    awaited(site, copy, "removed")
+    awaited(site, snapshot, "removed")
+    row = awaited(site, lonely, "open")
+    assert (row["action"], row["reason"], row["due_at"]) == ("report", "only_copy", None)
+    assert state_of(site, "volumes", lonely) == "available"
+    assert state_of(site, "volumes", data_volume(site, server)) == "in-use"
+
+    code, said = doctor(site, site.stack.credentials.admin_token)
+    assert code == 1, said
+    assert lonely in said
+    assert "nothing by itself" in said
+    site.say(said)
+    site.ec2.delete_volume(VolumeId=lonely)
+    awaited(site, lonely, "resolved")
+
+
+def test_a_record_whose_resource_is_gone_is_closed(site: Site, server: Server) -> None:
+    volume = "vol-0fedcba9876543210"
+    engine = make_engine(site.stack.environment["DATABASE_URL"], pool_size=1)
+    row = {"client_id": site.stack.credentials.client_id, "server_id": server.id, "type": "volume", "state": "live"}
+    with make_session_factory(engine).begin() as session:
+        session.add(Resource(**row, resource_id=volume, how="made", live_at=datetime.now(UTC)))
+    assert awaited(site, volume, "closed")["outcome"] == "EC2 no longer lists it"
+    with make_session_factory(engine)() as session:
+        kept = session.query(Resource).where(Resource.resource_id == volume).one()
+        assert (kept.state, kept.how) == ("gone", "vanished")
+    engine.dispose()
+
+
+def test_a_primary_that_somebody_terminates_is_one_failover(site: Site, server: Server) -> None:
+    before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
+    site.ec2.terminate_instances(InstanceIds=[before])
+    rescue = site.end_of(site.new_operation(server, "failover", known))
+    assert rescue.outcome == "committed", rescue.reason
+    assert site.primary(server)["id"] != before
+    until("it is whole again", _SETTLED_S, lambda: drift(site, before, "open") is None or None)
+    assert len(site.api.operation_ids(server.id, "failover")) == len(known) + 1
+    found = drift(site, before) or {"state": "found by the watch first"}
+    site.say(f"terminated by hand: {rescue.outcome}; drift {found['state']}")
+
+
+def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site: Site, server: Server) -> None:
+    def healthy() -> str | None:
+        code, said = doctor(site, site.stack.credentials.admin_token)
+        return said if code == 0 else None
+
+    said = until("nothing differs", _SETTLED_S, healthy, every_s=2.0)
+    assert "no difference" in said
+    code, said = doctor(site, site.stack.credentials.client_token, "--json")
+    assert (code, json.loads(said)["items"]) == (0, [])
+    assert "needs an admin's token" in json.loads(said)["why_not"]
+    assert_invariants(site, server)
+
+
+def test_with_ec2_away_the_doctor_says_so_and_nothing_is_done(site: Site, server: Server) -> None:
+    with site.faults({"action": "DescribeInstances", "kind": "fail", "code": "InternalError", "times": 200}):
+        code, said = doctor(site, site.stack.credentials.admin_token)
+    assert code == 1
+    assert "could not look" in said
+    assert drift(site, site.primary(server)["id"], "open") is None
+
+
+# --- what the processes measure
+
+
+@pytest.fixture(scope="module")
+def scraped(site: Site, server: Server) -> dict[str, set[str]]:
+    """The names of all samples, of each endpoint, after something was done."""
+    admin = {"Authorization": f"Bearer {site.stack.credentials.admin_token}"}
+    ports = site.stack.ports
+    return {
+        "api": _names(f"{site.stack.urls['api']}/metrics", admin),
+        "worker": _names(f"http://127.0.0.1:{ports['metrics']}/metrics", {}),
+        "sdk": _names(f"http://127.0.0.1:{ports['temporal_metrics']}/metrics", {}),
+    }
+
+
+def _names(url: str, headers: dict[str, str]) -> set[str]:
+    text = httpx.get(url, headers=headers, timeout=10).raise_for_status().text
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def test_every_metric_of_temporals_in_a_dashboard_is_measured(scraped: dict[str, set[str]]) -> None:
+    wanted: set[str] = set()
+    for path in (REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"):
+        wanted |= set(re.findall(r"temporal_\w+", _queries(path)))
+    # A request that failed is counted only once there is one.
+    missing = wanted - scraped["sdk"] - {"temporal_request_failure_total"}
+    assert wanted
+    assert not missing, sorted(scraped["sdk"])
+
+
+def _queries(path: Path) -> str:
+    panels = json.loads(path.read_text())["panels"]
+    return "\n".join(target["expr"] for panel in panels for target in panel["targets"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        ("api", "spot_optimizer_servers"),
+        ("api", "spot_optimizer_event_readers"),
+        ("worker", "spot_optimizer_launch_duration_seconds_bucket"),
+        ("worker", "spot_optimizer_failover_duration_seconds_bucket"),
+        ("worker", "spot_optimizer_ec2_calls_total"),
+        ("worker", "spot_optimizer_agents_online"),
+    ],
+)
+def test_a_running_process_tells_what_it_did(scraped: dict[str, set[str]], endpoint: str, name: str) -> None:
+    assert name in scraped[endpoint]

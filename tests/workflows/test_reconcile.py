@@ -1,0 +1,83 @@
+"""The pass over EC2 and the ledger, and what a server does when it is told that its instance is gone."""
+
+from __future__ import annotations
+
+from domain.errors import Failure
+from domain.host import Notice, NoticeKind, NoticeSource
+from domain.names import CONTROL_QUEUE
+from domain.operations import SIGNAL_NOTICE
+from domain.reconciliation import contract
+from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
+from domain.servers import Handoff
+from tests.workflows.conftest import Given
+from tests.workflows.faults import Fault
+from tests.workflows.under_test import ServerUnderTest
+from tests.workflows.world import OLD, REGION
+
+
+async def one_pass(server: ServerUnderTest) -> contract.Reconciled:
+    done: contract.Reconciled = await server.client.execute_workflow(
+        contract.RECONCILE_WORKFLOW,
+        contract.Look(),
+        id=f"reconcile-{server.ref.server_id}",
+        task_queue=CONTROL_QUEUE,
+        result_type=contract.Reconciled,
+    )
+    return done
+
+
+def finding(server: ServerUnderTest, name: str = "i-orphan", action: Action = Action.REMOVE) -> Finding:
+    what = (FindingKind.UNKNOWN_RESOURCE, action, Reason.OPERATION_ENDED, "instance", name)
+    return Finding(REGION, *what, server.ref.client_id, server.ref.server_id)
+
+
+async def test_what_is_due_is_settled_after_its_server_was_asked_again(given: Given) -> None:
+    server = await given()
+    server.cloud.drift.findings = server.cloud.drift.due = [finding(server)]
+    done = await one_pass(server)
+    assert (done.found, done.done) == (1, 1)
+    names = [call.name for call in server.cloud.calls if call.name.startswith("reconcile")]
+    assert names == [contract.SURVEY, contract.AT_REST, contract.REPORT, contract.AT_REST, contract.SETTLE]
+
+
+async def test_a_server_that_became_busy_meanwhile_is_left_alone(given: Given) -> None:
+    server = await given()
+    server.cloud.drift.findings = server.cloud.drift.due = [finding(server)]
+    server.cloud.drift.busy = {server.ref.server_id}
+    assert (await one_pass(server)).done == 0
+    [settle] = server.cloud.called(contract.SETTLE)
+    assert settle.argument.resting.at_rest == []
+
+
+async def test_without_anything_due_nothing_is_settled(given: Given) -> None:
+    server = await given()
+    await one_pass(server)
+    assert server.cloud.called(contract.SETTLE) == []
+
+
+async def test_a_look_that_fails_is_made_again(given: Given) -> None:
+    server = await given()
+    server.cloud.fault(Fault(contract.REPORT, Failure.UNAVAILABLE, times=1))
+    await one_pass(server)
+    assert len(server.cloud.called(contract.REPORT)) == 2
+
+
+async def test_a_workflow_that_cannot_be_asked_does_not_keep_the_others_from_being_asked(given: Given) -> None:
+    server = await given()
+    server.cloud.drift.findings = server.cloud.drift.due = [finding(server, action=Action.ASK)]
+    server.cloud.drift.lost = [contract.Lost(f"k{n}", f"srv-{n}", f"i-{n}") for n in (1, 2)]
+    server.cloud.fault(Fault(contract.ASK, Failure.REFUSED, times=1))
+    await one_pass(server)
+    assert [call.argument.server_id for call in server.cloud.called(contract.ASK)] == ["srv-1", "srv-2"]
+
+
+async def test_an_instance_told_lost_is_one_failover_however_often_it_is_told(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    server.cloud.world.end(OLD)
+    now = await server.clock.now()
+    for _ in range(3):
+        notice = Notice(OLD, NoticeKind.INTERRUPTION, NoticeSource.LOST, now, deadline=now)
+        await server.handle.signal(SIGNAL_NOTICE, notice)
+    await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    await server.assert_true()
+    assert len(server.cloud.records.accepted) == 1
