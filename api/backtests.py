@@ -11,13 +11,13 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from api.autopilot import wish_of
-from api.problems import CONTRADICTION, INVALID, NO_DATA, NOT_FOUND, FieldError, Problem
+from api.problems import CONFLICT, CONTRADICTION, INVALID, NO_DATA, NOT_FOUND, FieldError, Problem
 from api.views.backtests import BacktestRequest
-from db.backtests import ask
+from db.backtests import ask, under_way
 from db.models import BacktestRow, Client, ModelRow
 from db.queries.backtests import Replayable, priced_between, replayable
 from domain.autopilot.policy import Contradiction, Wish, check, resolve
-from domain.backtesting.contract import MOST_SERVERS, BacktestState
+from domain.backtesting.contract import MOST_SERVERS, MOST_UNDER_WAY, BacktestState
 from domain.forecasting.registry import ModelState
 
 _WISH = TypeAdapter(Wish)
@@ -39,6 +39,8 @@ def kept(
         since, until = body.period(now)
     except ValueError as error:
         raise Problem(INVALID, str(error), errors=[FieldError(field="body", message=str(error))]) from error
+    if (count := under_way(session, client_id)) >= MOST_UNDER_WAY:
+        raise Problem(CONFLICT, f"{count} backtests of yours wait or run; cancel one, or ask again when one has ended")
     servers = _servers(session, client_id, body.servers)
     _priced(session, servers, since, until)
     _model(session, body.model_id)

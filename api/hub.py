@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.05
 POLL_BUSY_S = 0.02  # where something happened, more follows: a step begins and ends
 BUSY_S = 10.0
+FEW_READERS = 100
 POLL_DOWN_S = 1.0  # between tries while the database is down
 BATCH = 500
 BACKLOG_LIMIT = 2_000  # events a reader may lie behind before it is cut off
@@ -151,8 +152,12 @@ class Hub:
             if down:
                 log.info("events can be read again")
             down = False
-            busy = time.monotonic() < self._busy_until
-            await asyncio.sleep(min(self._poll_s, POLL_BUSY_S) if busy else self._poll_s)
+            await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Many readers are better served by several events at once."""
+        quick = time.monotonic() < self._busy_until and self.readers <= FEW_READERS
+        return min(self._poll_s, POLL_BUSY_S) if quick else self._poll_s
 
     async def _poll(self) -> None:
         heads = await asyncio.to_thread(self.source.heads, list(self._readers))

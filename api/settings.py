@@ -32,8 +32,8 @@ class Settings(BaseSettings):
     signing_key: SecretStr
     agent_temporal_address: str = ""
     identity_certificate: Path | None = None
-    temporal_ui_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     metrics_token: SecretStr | None = None
+    temporal_ui_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
     https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False

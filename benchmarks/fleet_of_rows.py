@@ -63,14 +63,14 @@ class Fleet:
         for name, ms in processor.between(worked, processor.milliseconds(pids)).items():
             found[name] = round(ms / lasted, 2)
 
-    def adopted(self, count: int) -> list[Server]:
+    def adopted(self, numbers: range) -> list[Server]:
         """Launched on demand with a data volume and an Elastic IP each, adopted, and watched."""
-        instances = self.launched(count, volume=True)
+        instances = self.launched(len(numbers), volume=True)
         self._await_running(instances)
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(self._give_address, instances))
-            made = list(threads.map(self._adopt, range(count), instances))
-        self.await_watched(count)
+            made = list(threads.map(self._adopt, numbers, instances))
+        self.await_watched(numbers.stop)
         return made
 
     def give_notice(self, instance_id: str) -> None:

@@ -121,7 +121,7 @@ def _plans(sessions: SessionFactory, ask: Ask) -> list[dict[str, Any]]:
             ask(session, random.Random(1))
         found = []
         for statement, parameters in statements:
-            cursor = session.connection().exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            cursor = session.connection().exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters)
             found += [{name: row[name] for name in ("table", "type", "key", "rows")} for row in cursor.mappings()]
         return found
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
@@ -17,13 +18,17 @@ _PROBLEM = 2000
 
 
 def ask(session: Session, row: BacktestRow) -> BacktestRow:
-    """Keep a new one; the same ID again is the one that is there already."""
-    found = session.get(BacktestRow, row.id, with_for_update=True)
-    if found is not None:
-        return found
-    session.add(row)
-    session.flush()
-    return row
+    """Keep a new one; the same ID again, at the same moment even, is the one that is there already."""
+    values = {column.key: getattr(row, column.key) for column in BacktestRow.__table__.columns}
+    given = {name: value for name, value in values.items() if value is not None}
+    session.execute(insert(BacktestRow).prefix_with("IGNORE").values(given | {"problem": ""}))
+    return session.get_one(BacktestRow, row.id, populate_existing=True)
+
+
+def under_way(session: Session, client_id: str) -> int:
+    """How many of the client's wait or run."""
+    ours = BacktestRow.client_id == client_id, BacktestRow.state.not_in([state.value for state in ENDED])
+    return session.scalar(select(func.count()).where(*ours)) or 0
 
 
 def begin(session: Session, backtest_id: str, now: datetime) -> BacktestRow | None:

@@ -120,6 +120,7 @@ class Run:
             self._end(words, end, at)
         self._ends.clear()
         self._site.ask_lab("DELETE", "/_lab/faults")
+        self.trouble.all_back()
         self._log.write("calm", "nothing goes wrong any more")
 
     def _wait_until(self, at_s: float) -> None:
@@ -194,6 +195,9 @@ def _chaos(site: Site, deeds: Sequence[Deed], log: Log, servers: int) -> dict[st
         if handoff == "snapshot":
             site.api.change_policy(made.id, {"zones": list(site.stalls.zones)})
         site.api.change_policy(made.id, {"cool_down_s": 8.0, "failover_pools": 2})
+    to_spot = [site.ask(server, "switch", f"to-spot-{server.name}") for server in site.servers.values()]
+    for operation_id in to_spot:
+        site.end_of(operation_id)  # whatever its end: a server that stays on demand is not interrupted
     log.write("begin", f"{servers} servers, {len(deeds)} troubles, seed {site.seed}")
     run, checker = Run(site, log, deeds), Checker(site, log)
     checker.start()

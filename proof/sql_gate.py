@@ -1,4 +1,4 @@
-"""A proxy between the worker and its database that can stop the nth COMMIT before it arrives, or its answer."""
+"""A proxy between the worker and its database: it stops the nth COMMIT of a write before it arrives, or its answer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from demo.loop_thread import LoopThread
 
 _QUERY = 3  # COM_QUERY, MySQL's client protocol
 _HEADER = 4  # three bytes of length, one that counts the packets of a command
+_WRITES = (b"INSERT", b"UPDATE", b"DELETE", b"REPLACE")
 _CHUNK = 65536
 _START_S = 10.0
 
@@ -86,11 +87,14 @@ class SqlGate:
             end.close()
 
     async def _queries(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, muted: asyncio.Event) -> None:
+        wrote = False  # a COMMIT of nothing is no write; one comes with every connection
         with suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = await reader.readexactly(_HEADER)
                 body = await reader.readexactly(int.from_bytes(head[:3], "little"))
-                when = self._met(head, body)
+                words = _statement(head, body)
+                when = self._met() if wrote and words == b"COMMIT" else ""
+                wrote = words.startswith(_WRITES) or (wrote and words not in (b"COMMIT", b"ROLLBACK"))
                 if when == "before":
                     await self._hold()
                     return
@@ -108,10 +112,8 @@ class SqlGate:
                 writer.write(answer)
                 await writer.drain()
 
-    def _met(self, head: Sequence[int], body: bytes) -> str:
-        """`before` or `after` when this packet is the COMMIT that is waited for."""
-        if head[3] != 0 or body[:1] != bytes([_QUERY]) or body[1:].strip().upper() != b"COMMIT":
-            return ""
+    def _met(self) -> str:
+        """`before` or `after` when this COMMIT is the one that is waited for."""
         with self._lock:
             self.commits += 1
             return self._when if self.commits == self._nth else ""
@@ -121,3 +123,10 @@ class SqlGate:
         released = self._released
         self._held.set()
         await released.wait()
+
+
+def _statement(head: Sequence[int], body: bytes) -> bytes:
+    """The beginning of the statement that this packet carries, in capitals; empty: it carries none."""
+    if head[3] != 0 or body[:1] != bytes([_QUERY]):
+        return b""
+    return body[1:60].strip().upper()

@@ -157,10 +157,15 @@ class Trouble:
         self._site.stack.kill(process)
 
         def back() -> None:
-            self._site.stack.restart(process)
+            self._site.stack.processes[process].start()  # not waited for: what it needs may be away too
             self.away.discard(process)
 
         return f"{process} is killed", back
+
+    def all_back(self) -> None:
+        """Every process is up and says that it is ready."""
+        for process in self._site.stack.processes.values():
+            process.wait_ready()
 
     # --- inside
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,9 @@ from domain.backtesting.history import Past
 from domain.errors import Failure
 
 LONGEST_S = 600.0
+AT_ONCE = 1  # replays of this worker: each has a processor to itself
+COMMAND = (sys.executable, "-m", "backtest.own_process")
+_LISTEN_S = 1.0
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PAST = TypeAdapter(Past)
 
@@ -52,6 +58,7 @@ class BacktestActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients) -> None:
         self._sessions = sessions
         self._facts = Facts(MarketFacts(clients), Outlines(clients))
+        self._turns = threading.Semaphore(AT_ONCE)
 
     @activity.defn(name=BACKTEST_RUN)
     def run(self, given: RunBacktest) -> None:
@@ -84,11 +91,22 @@ class BacktestActivities:
             raise ApplicationError(str(why), type=NO_DATA, non_retryable=True) from None
         except Ec2Failure as failed:
             raise ApplicationError(failed.message, type=failed.failure.value) from None
-        result = replayed(past)
+        with self._turn():
+            result = replayed(past)
         in_transaction(
             self._sessions,
             lambda session: settle(session, backtest_id, BacktestState.DONE, datetime.now(UTC), result=result),
         )
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One after another. The wait is cut into seconds, so that a cancellation is heard."""
+        while not self._turns.acquire(timeout=1.0):
+            pass
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -97,19 +115,10 @@ class BacktestActivities:
 
 def replayed(past: Past) -> dict[str, Any]:
     """In a process of its own, which ends with us or when we are cancelled. Raise ApplicationError."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "backtest.own_process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=_ROOT,
-        env={},
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, cwd=_ROOT, env={})
     try:
-        said, wrong = process.communicate(_PAST.dump_json(past), timeout=LONGEST_S)
-    except subprocess.TimeoutExpired:
-        why = f"it took longer than {LONGEST_S:g} s; ask for fewer servers or days"
-        raise ApplicationError(why, type=FAILED, non_retryable=True) from None
+        said, wrong = _answer(process, _PAST.dump_json(past))
     finally:
         process.kill()
         process.wait()
@@ -121,3 +130,15 @@ def replayed(past: Past) -> dict[str, Any]:
         raise ApplicationError(answer["problem"], type=answer["type"], non_retryable=True)
     result: dict[str, Any] = answer["result"]
     return result
+
+
+def _answer(process: subprocess.Popen[bytes], question: bytes) -> tuple[bytes, bytes]:
+    """Waits a second at a time: while a thread waits, it does not hear that it was cancelled."""
+    ends, given = time.monotonic() + LONGEST_S, question or None
+    while time.monotonic() < ends:
+        try:
+            return process.communicate(given, timeout=min(_LISTEN_S, LONGEST_S))
+        except subprocess.TimeoutExpired:
+            given = None  # it goes on with the question that it has
+    why = f"it took longer than {LONGEST_S:g} s; ask for fewer servers or days"
+    raise ApplicationError(why, type=FAILED, non_retryable=True)

@@ -62,6 +62,7 @@ class Guarded(Forecaster):
         self._name, self._opened, self._clock = name, opened, clock
         self._forecaster: OnnxForecaster | None = None
         self._failed_at, self._why = 0.0, ""
+        self._opening = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -71,14 +72,19 @@ class Guarded(Forecaster):
         if self._why and self._clock() - self._failed_at < LEFT_ALONE_S:
             raise ForecastFailed(f"left alone for {LEFT_ALONE_S / 60:g} minutes after a failure: {self._why}")
         try:
-            self._forecaster = self._forecaster or self._opened()
-            found = self._forecaster.forecast(offers)
+            found = self._open().forecast(offers)
         except (ForecastFailed, ModelRefused) as error:
             log.warning("model %s gives no forecast: %s", self._name, error)
             self._failed_at, self._why = self._clock(), str(error)
             raise ForecastFailed(str(error)) from error
         self._why = ""
         return found
+
+    def _open(self) -> OnnxForecaster:
+        """A pass and a decision that is reconsidered may come at the same time: one process for both."""
+        with self._opening:
+            self._forecaster = self._forecaster or self._opened()
+            return self._forecaster
 
     def close(self) -> None:
         if self._forecaster is not None:

@@ -12,7 +12,7 @@ from api.auth import ClientCaller, GuardedRoute, ReadingCaller
 from api.backtests import kept
 from api.gateway import NoSuchWorkflow
 from api.idempotency import IdempotencyKey, digest_of
-from api.problems import ALREADY_FINAL, CONTRADICTION, KEY_REUSED, NO_DATA, NOT_FOUND, Problem, documented
+from api.problems import ALREADY_FINAL, CONFLICT, CONTRADICTION, KEY_REUSED, NO_DATA, NOT_FOUND, Problem, documented
 from api.services import Services, ServicesDep
 from api.views.backtests import BacktestPage, BacktestRequest, BacktestSummary, BacktestView
 from api.views.base import Cursor, Limit
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/backtests", tags=["backtests"], route_class=GuardedR
 _NAMESPACE = uuid.UUID("0f7c6c0e-51c4-4a3e-9d55-2f6d9c1b8a10")
 
 
-@router.post("", status_code=202, responses=documented(NOT_FOUND, KEY_REUSED, NO_DATA, CONTRADICTION))
+@router.post("", status_code=202, responses=documented(NOT_FOUND, CONFLICT, KEY_REUSED, NO_DATA, CONTRADICTION))
 async def create(
     body: BacktestRequest,
     caller: ClientCaller,

@@ -43,7 +43,7 @@ async def index(
     return DecisionPage.model_validate(page)
 
 
-@router.get("/{decision_id}", responses=documented(NOT_FOUND))
+@router.get("/{decision_id}", response_model_exclude_unset=True, responses=documented(NOT_FOUND))
 async def show(decision_id: str, caller: ReadingCaller, services: ServicesDep) -> DecisionView:
     return DecisionView.model_validate(await _find(services, caller.scope, decision_id))
 
@@ -80,7 +80,7 @@ async def approve(
     )
 
 
-@router.post("/{decision_id}/reject", responses=documented(NOT_FOUND, CONFLICT))
+@router.post("/{decision_id}/reject", response_model_exclude_unset=True, responses=documented(NOT_FOUND, CONFLICT))
 async def reject(
     decision_id: str, body: Rejection, caller: ClientCaller, services: ServicesDep, request: Request
 ) -> DecisionView:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -124,7 +123,7 @@ async def timeline(server_id: str, caller: ReadingCaller, services: ServicesDep)
     return found
 
 
-@router.get("/{server_id}/candidates", responses=documented(NOT_FOUND, CONFLICT))
+@router.get("/{server_id}/candidates", response_model_exclude_unset=True, responses=documented(NOT_FOUND, CONFLICT))
 async def candidates(
     server_id: str, caller: ReadingCaller, services: ServicesDep, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> CandidatesView:
@@ -152,7 +151,7 @@ async def change(server_id: str, body: ServerChange, caller: ClientCaller, servi
     await services.database.read(sound, row.server.client_id, policy)
     await services.operations.change_policy(server_id, policy)
     # The record follows; the answer shows what was accepted.
-    return view.model_copy(update={"policy": asdict(policy), "handoff": policy.handoff.value})
+    return view.model_copy(update={"policy": policy, "handoff": policy.handoff.value})
 
 
 async def _view(services: ServicesDep, client_id: str | None, server_id: str) -> ServerView:
@@ -163,7 +162,7 @@ async def _view(services: ServicesDep, client_id: str | None, server_id: str) ->
     return ServerView(
         **summary(row).model_dump(),
         account_id=row.server.account_id,
-        policy=row.server.policy,
+        policy=policy_of(row.server),
         moves=row.server.moves,
         ended_how=row.server.ended_how,
         version=row.server.version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from api.views.base import Request, View
 from domain.autopilot.verdict import DecisionState
@@ -35,10 +35,65 @@ class DecisionSummary(View):
     why: str
 
 
+class _Kept(View):
+    """A part of what is kept with a decision: what it lacks was not known, or not kept yet, when it was made."""
+
+    model_config = ConfigDict(from_attributes=True, extra="allow")
+
+
+class PoolFigures(_Kept):
+    """One pool as the decision saw it: USD and hours. `cost_usd_per_h`: with its risk. `blocked`: why it is none."""
+
+    pool: str
+    usd_per_h: float | None = None
+    losses_per_h: float | None = None
+    risk_usd_per_h: float | None = None
+    cost_usd_per_h: float | None = None
+    up_h: float | None = None
+    up: bool | None = None
+    blocked: str | None = None
+    own_history: bool | None = None
+    losses: float | None = None
+    availability: float | None = None
+    tightness: float | None = None
+    advisor_band: int | None = None
+    placement_score: int | None = None
+    score_fallen: bool | None = None
+    rebalance_h_ago: float | None = None
+
+
+class ModelFigures(_Kept):
+    """Whose forecasts are in the figures, or why they are not."""
+
+    id: str
+    used: bool = False
+    fell_back: str | None = None
+
+
+class DecisionFigures(_Kept):
+    """What was decided on. `here`: the pool it is in; `plan`: what would be done, while it waits for approval."""
+
+    cost_now_usd_per_h: float | None = None
+    cost_then_usd_per_h: float | None = None
+    gain_usd_per_h: float | None = None
+    move_usd: float | None = None
+    payback_h: float | None = None
+    on_demand_usd_per_h: float | None = None
+    outage_usd_per_h: float | None = None
+    loss_usd: float | None = None
+    since_h: float | None = None
+    here: PoolFigures | None = None
+    replica: PoolFigures | None = None
+    candidates: list[PoolFigures] = Field(default_factory=list)
+    model: ModelFigures | None = None
+    plan: dict[str, Any] | None = None
+    plan_problem: str | None = None
+
+
 class DecisionView(DecisionSummary):
     """`figures`: USD and hours; with `plan`, what would be done, while it waits for approval."""
 
-    figures: dict[str, Any]
+    figures: DecisionFigures
 
 
 class DecisionPage(View):
@@ -73,4 +128,4 @@ class CandidatesView(View):
     reason: str
     held_by: str
     to_pool: str
-    figures: dict[str, Any]
+    figures: DecisionFigures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -154,7 +154,7 @@ class ServerSummary(View):
 
 class ServerView(ServerSummary):
     account_id: str
-    policy: dict[str, Any]
+    policy: ServerPolicy
     moves: list[str]
     ended_how: str | None
     version: int

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from api.views.base import Name, Request, View
+from domain.autopilot.limits import FleetLimits
+from domain.autopilot.policy import Wish
 
 
 class ClientRequest(Request):
@@ -19,8 +21,8 @@ class ClientView(View):
     name: str
     created_at: datetime
     deleted_at: datetime | None = None
-    autopilot: dict[str, Any] | None = None
-    limits: dict[str, Any] | None = None
+    autopilot: Wish | None = None
+    limits: FleetLimits | None = None
 
 
 class ClientPage(View):

@@ -46,12 +46,13 @@ def on_demand_prices(session: Session, region: str, at: datetime, platform: str 
     types of us-east-1 that are in both lists cost the same in 2019 and in 2026).
     """
     row = OnDemandPriceRow
-    query = select(row).where(row.region == region, row.platform == platform)
+    columns = (row.instance_type, row.usd_per_hour, row.valid_from, row.source)
+    query = select(*columns).where(row.region == region, row.platform == platform)
     best: dict[str, tuple[tuple[bool, float, int], Decimal]] = {}
-    for found in session.scalars(query):
-        claim = _claim(found, at)
-        if found.instance_type not in best or claim > best[found.instance_type][0]:
-            best[found.instance_type] = claim, found.usd_per_hour
+    for name, usd, valid_from, source in session.execute(query):
+        claim = _claim(valid_from, source, at)
+        if name not in best or claim > best[name][0]:
+            best[name] = claim, usd
     return {name: usd for name, (_, usd) in best.items()}
 
 
@@ -67,7 +68,6 @@ def types_to_price(session: Session, region: str, seen_since: datetime, platform
     return sorted(set(session.scalars(query)))
 
 
-def _claim(row: OnDemandPriceRow, at: datetime) -> tuple[bool, float, int]:
-    valid = row.valid_from <= at
-    seconds = row.valid_from.timestamp()
-    return valid, seconds if valid else -seconds, _STRENGTH.get(row.source, 1)
+def _claim(valid_from: datetime, source: str, at: datetime) -> tuple[bool, float, int]:
+    valid, seconds = valid_from <= at, valid_from.timestamp()
+    return valid, seconds if valid else -seconds, _STRENGTH.get(source, 1)

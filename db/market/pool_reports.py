@@ -49,6 +49,11 @@ class PoolReport:
     availability: float | None = None
     losses_per_hour: float | None = None
 
+    @property
+    def usd_per_hour(self) -> float | None:
+        """Now, or as last heard."""
+        return self.row.usd_per_hour if self.row.lifecycle == Lifecycle.SPOT else self.on_demand_usd_per_hour
+
 
 def reports(session: Session, rows: Sequence[PoolRow], now: datetime) -> list[PoolReport]:
     """In the order of the rows."""

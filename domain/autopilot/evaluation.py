@@ -29,7 +29,7 @@ from domain.market.on_demand import LINUX
 
 NOT_ALLOWED = "the server's policy or network does not allow it"
 Where = tuple[str, str]  # region, platform
-Learnt = dict[str, tuple[Mapping[str, str | float], Experience]]  # by key, with the needs in words
+Learnt = dict[str, tuple[Mapping[str, str | float | None], Experience]]  # by key, with the needs in words
 
 
 @dataclass(frozen=True)

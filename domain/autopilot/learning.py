@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,12 +16,12 @@ from domain.deciding.tuning import Tuning
 UNSEEN_H = 1.0  # after a longer time without a look nobody knows what was lost in it
 
 
-def described(region: str, platform: str, needs: Needs) -> dict[str, str | float]:
+def described(region: str, platform: str, needs: Needs) -> dict[str, str | float | None]:
     """What caution depends on: servers that differ in nothing else learn together."""
     return {
         "region": region,
         "platform": platform,
-        "on_demand_usd": round(needs.on_demand_usd, 6),
+        "on_demand_usd": round(needs.on_demand_usd, 6) if math.isfinite(needs.on_demand_usd) else None,
         "outage_usd_per_h": round(needs.outage_usd_per_h, 6),
         "loss_outage_h": round(needs.loss_outage_h, 6),
         "overlap_h": round(needs.overlap_h, 6),

@@ -14,6 +14,7 @@ from datetime import datetime
 from domain.deciding.facts import Offer
 from domain.deciding.pricing import PriceRecord
 from domain.deciding.reliability import Reliability, first_seen, tightness, update
+from domain.deciding.tuning import KNOWN
 from domain.market.scores import Score
 from domain.pools import Lifecycle, Pool
 
@@ -109,7 +110,7 @@ def prior_of(band: int | None) -> float:
 
 
 def _unknown(at_h: float, band: int | None) -> Reliability:
-    return first_seen(at_h, True, prior_of(band))
+    return first_seen(at_h, True, prior_of(band), KNOWN)
 
 
 def _tightness(lived: Mapping[str, Reliability]) -> tuple[dict[str, float], float]:

@@ -12,6 +12,7 @@ BACKTEST_WORKFLOW = "BacktestWorkflow"
 MOST_DAYS = 90.0
 LEAST_DAYS = 1.0
 MOST_SERVERS = 200
+MOST_UNDER_WAY = 3  # of a client
 
 NO_DATA, FAILED = "NoData", "BacktestFailed"  # failure types, beside domain.errors.Failure
 

@@ -74,13 +74,16 @@ class Reliability:
         return (prior_losses + self.losses) / (prior_losses + self.expected)
 
 
-def first_seen(at_h: float, up: bool, prior_hazard_per_h: float | None = None) -> Reliability:
+def first_seen(
+    at_h: float, up: bool, prior_hazard_per_h: float | None = None, shape: HazardShape = SHAPE
+) -> Reliability:
     """A record of one observation.
 
     A prior (such as the Spot Advisor's band as losses per hour) counts as the age at which the shape
-    has that hazard: it fades as the pool grows older, and is forgotten at the first loss.
+    has that hazard: it fades as the pool grows older, and is forgotten at the first loss. `shape`: that
+    with which the hazard will be reckoned, so that it begins as the prior says.
     """
-    age = SHAPE.age(prior_hazard_per_h) if prior_hazard_per_h else 0.0
+    age = shape.age(prior_hazard_per_h) if prior_hazard_per_h else 0.0
     return Reliability(at_h, up, at_h - age if up else at_h)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from domain.deciding.reliability import Reliability, first_seen, unwatched, update
+from domain.deciding.tuning import KNOWN
 from domain.market.pool_facts import FactKind, PoolFact
 
 CLOSED_H = 0.5
@@ -36,7 +37,7 @@ def lived_through(
     opened = sorted(hour for fact in facts if fact.kind is FactKind.LAUNCHED and (hour := _hour(fact)) <= at_h)
     watched = _merged(stay for stay in stays if stay.from_h <= at_h)
     moments = _moments(downs, opened, watched, at_h)
-    record, closed_until = first_seen(moments[0], True, prior_hazard_per_h), moments[0]
+    record, closed_until = first_seen(moments[0], True, prior_hazard_per_h, KNOWN), moments[0]
     losses, launches = set(downs), set(opened)
     for moment in moments:
         record = _until(record, moment, watched)

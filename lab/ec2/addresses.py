@@ -99,6 +99,8 @@ def association(world: World, interface_id: str, private_ip: str) -> dict[str, A
     return None
 
 
+_BLOCKS = (200, *range(202, 216))  # third octets of Elastic IPs; load balancers have 201
+_A_BLOCK = 254
 PATHS = {
     "allocation-id": "AllocationId",
     "association-id": "AssociationId",
@@ -147,10 +149,11 @@ def find(world: World, params: Params) -> Address:
 
 @action("AllocateAddress")
 def allocate_address(world: World, params: Params) -> Answer:
-    number = world.number("elastic-ip")
-    if number > 254:
+    block, number = divmod(world.number("elastic-ip") - 1, _A_BLOCK)
+    if block >= len(_BLOCKS):
         raise Ec2Error("AddressLimitExceeded", "The maximum number of addresses has been reached.")
-    address = Address(new_id("eipalloc"), f"{world.settings.network}.200.{number}", tags=tags_for(params, "elastic-ip"))
+    public_ip = f"{world.settings.network}.{_BLOCKS[block]}.{number + 1}"
+    address = Address(new_id("eipalloc"), public_ip, tags=tags_for(params, "elastic-ip"))
     world.addresses[address.allocation_id] = address
     return {**shaped(world, address), "Tags": None}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -156,6 +157,26 @@ async def test_one_that_runs_can_be_cancelled_and_one_that_has_ended_cannot(worl
     assert ended.json()["state"] == "cancelled"
     again = await world.call("POST", f"/api/backtests/{found}/cancel")
     assert (again.status_code, again.json()["type"].rsplit(":")[-1]) == (409, "already-final")
+
+
+async def test_only_so_many_of_a_client_are_under_way_at_once(world: World) -> None:
+    server = priced_server(world)
+    first, *_ = [(await asked(world, servers=[server.id], days=7)).json()["id"] for _ in range(3)]
+    fourth = await asked(world, servers=[server.id], days=7)
+    assert (fourth.status_code, fourth.json()["type"].rsplit(":")[-1]) == (409, "conflict")
+    with world.services.database.sessions.begin() as session:
+        session.get_one(BacktestRow, first).state = "done"
+    assert (await asked(world, servers=[server.id], days=7)).status_code == 202
+
+
+async def test_the_same_key_at_the_same_moment_is_one_backtest(world: World) -> None:
+    server, headers = priced_server(world), {"Idempotency-Key": unique("key")}
+    body = {"servers": [server.id], "days": 7}
+    answers = await asyncio.gather(
+        *(world.call("POST", "/api/backtests", json=body, headers=headers) for _ in range(5))
+    )
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
 
 
 async def test_a_result_is_shown(world: World) -> None:

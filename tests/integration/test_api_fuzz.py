@@ -29,8 +29,8 @@ from tests.integration.test_api_auth import instance_token
 pytestmark = pytest.mark.timeout(240)
 pytest_plugins = ["tests.api_fixtures"]
 
-SEED, EXAMPLES = 20260101, 12
-FEW = 3
+SEED, EXAMPLES = 20260101, 8
+FEW = 2
 # A client may look at itself, change what it allows the autopilot, and see to its own tokens.
 ADMINS_OWN = ("POST /api/clients", "GET /api/clients", "DELETE /api/clients/{client_id}", "POST /api/decisions/rounds")
 INSTANCES_OWN = ("/api/agents/heartbeat", "/api/agents/notice", "/api/agents/prices")

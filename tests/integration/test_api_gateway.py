@@ -24,6 +24,7 @@ from api.gateway import (
     TemporalUnreachable,
 )
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
+from domain.autopilot.contract import Look, Looked
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE
@@ -96,9 +97,16 @@ class TinyPlan:
         return Plan(Handoff.VOLUMES, work.primary.pool, reason=work.pool)
 
 
+@workflow.defn(name="CandidatesWorkflow")
+class TinyLook:
+    @workflow.run
+    async def run(self, work: Look) -> Looked:
+        return Looked("stay", "best_already", figures={"candidates": work.candidates})
+
+
 @asynccontextmanager
 async def at_work(client: Client) -> AsyncIterator[None]:
-    workflows = [TinyServer, TinyAdoption, TinyPlan]
+    workflows = [TinyServer, TinyAdoption, TinyPlan, TinyLook]
     runner = UnsandboxedWorkflowRunner()  # this module imports the API, which a sandbox would load again
     async with Worker(client, task_queue=CONTROL_QUEUE, workflows=workflows, workflow_runner=runner):
         yield
@@ -168,6 +176,8 @@ async def test_adoption_and_plan_answer_or_say_why_not(
 
         plan = await operations.plan(PlanInput(server, ServerPolicy(), Placement("i-1", "here"), pool="there"))
         assert (plan.from_pool, plan.reason) == ("here", "there")
+        looked = await operations.candidates(Look(server.server_id, 7))
+        assert (looked.kind, looked.figures) == ("stay", {"candidates": 7})
 
         monkeypatch.setattr(gateway, "ADOPT_TIMEOUT_S", 1.0)
         with pytest.raises(NoWorker):

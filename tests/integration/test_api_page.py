@@ -50,7 +50,7 @@ async def test_any_address_of_the_page_gets_the_page_and_no_cache_keeps_it(http:
     assert answer.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/nothing", "/docs/nothing", "/health/nothing", "/metrics"])
+@pytest.mark.parametrize("path", ["/api", "/api/nothing", "/docs/nothing", "/health/nothing", "/metrics/nothing"])
 async def test_what_machines_ask_for_is_never_the_page(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path, headers=PERSON)
     assert (answer.status_code, problem(answer)) == (404, "not-found")

@@ -17,7 +17,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, ForeignKey, MetaData, Table, insert, select
 from sqlalchemy import types as sql
-from sqlalchemy.dialects.mysql import DATETIME, MEDIUMBLOB
+from sqlalchemy.dialects.mysql import DATETIME
 
 from db import schema
 from db.session import make_engine
@@ -26,6 +26,10 @@ pytest_plugins = ["tests.dbfixtures"]
 
 ROWS = 7
 REVISIONS = [one.revision for one in reversed(list(ScriptDirectory.from_config(schema._config(None)).walk_revisions()))]
+# What a revision gives up on purpose, and why nothing is lost with it.
+GIVEN_UP = {
+    "0004": {"pools": {"on_demand_usd_per_hour"}},  # collected again every six hours, into a table of its own
+}
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -34,7 +38,7 @@ def test_a_migration_and_its_way_back_keep_every_row(empty_schema: str, old: str
     schema.upgrade(empty_schema, old)
     with tables(empty_schema) as (connection, found):
         fill(connection, found)
-    before = rows(empty_schema)
+    before = without(rows(empty_schema), new)
     assert all(len(kept) == ROWS for kept in before.values())
 
     schema.upgrade(empty_schema, new)
@@ -44,7 +48,7 @@ def test_a_migration_and_its_way_back_keep_every_row(empty_schema: str, old: str
         fill(connection, [one for one in found if one.name not in before])
 
     schema.downgrade(empty_schema, old)
-    assert rows(empty_schema) == before
+    assert without(rows(empty_schema), new) == before
 
     schema.upgrade(empty_schema, new)
     assert only(before, rows(empty_schema)) == only(before, after)
@@ -56,7 +60,7 @@ def test_all_of_it_filled_goes_down_to_nothing_and_comes_up_again(empty_schema: 
         fill(connection, found)
     first = schema.downgrade(empty_schema, REVISIONS[0])
     assert first == REVISIONS[0]
-    kept = rows(empty_schema)
+    kept = without(rows(empty_schema), *REVISIONS)
     assert all(len(one) == ROWS for one in kept.values())
 
     schema.upgrade(empty_schema)
@@ -94,6 +98,15 @@ def rows(url: str) -> Rows:
         }
 
 
+def without(found: Rows, *revisions: str) -> Rows:
+    """What was found but for what these revisions give up."""
+    given_up = {name: columns for one in revisions for name, columns in GIVEN_UP.get(one, {}).items()}
+    return {
+        name: [{column: row[column] for column in row if column not in given_up.get(name, ())} for row in kept]
+        for name, kept in found.items()
+    }
+
+
 def only(wanted: Rows, found: Rows) -> Rows:
     """Of what was found, the tables and columns that are wanted."""
     return {name: [{column: row[column] for column in kept[0]} for row in found[name]] for name, kept in wanted.items()}
@@ -106,6 +119,8 @@ def value(column: Column[Any], n: int) -> Any:
     kind = column.type
     if isinstance(kind, DATETIME):
         return datetime(2026, 1, 1) + timedelta(days=20 * n, microseconds=n)  # noqa: DTZ001  # as MySQL keeps it
+    if isinstance(kind, sql.Date):
+        return date(2026, 1, n)
     if isinstance(kind, sql.Boolean):
         return bool(n % 2)
     if isinstance(kind, sql.Integer):
@@ -114,10 +129,8 @@ def value(column: Column[Any], n: int) -> Any:
         return n / 4
     if isinstance(kind, sql.Numeric):
         return Decimal(n) / 10
-    if isinstance(kind, sql.LargeBinary | MEDIUMBLOB):
+    if kind.python_type is bytes:
         return bytes(range(n))
-    if isinstance(kind, sql.Date):
-        return date(2026, 1, n)
     if isinstance(kind, sql.JSON):
         return {"n": n}
     if isinstance(kind, sql.String):

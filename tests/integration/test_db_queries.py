@@ -309,3 +309,24 @@ def test_the_overview_counts_what_is_there_now(fleet: SessionFactory) -> None:
     assert everybody.servers == 750
     assert everybody.attention == 8
     assert everybody.resources == {"volume": 215}
+
+
+def test_the_overview_reads_no_more_operations_than_need_attention(fleet: SessionFactory) -> None:
+    """Their number grows for ever; each of those that need it is one row of an index."""
+    read: list[int] = []
+
+    def explain(connection: Connection, _: Any, statement: str, values: Any, __: Any, ___: bool) -> None:
+        if statement.startswith("SELECT") and "operations.attention" in statement:
+            rows = connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", values).mappings()
+            read.extend(int(row["rows"] or 0) for row in rows)
+
+    with fleet() as session:
+        engine = session.get_bind()
+        event.listen(engine, "before_cursor_execute", explain)
+        try:
+            found = overview(session, "cli-0")
+        finally:
+            event.remove(engine, "before_cursor_execute", explain)
+    assert found.attention == OPERATIONS // 500
+    assert read
+    assert sum(read) <= 2 * found.attention

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -199,6 +201,13 @@ def test_a_loss_where_we_run_makes_the_next_pass_more_cautious() -> None:
     lost = evaluated(cases, MARKET, experience={key: before}, known=known, down=frozenset({A}))
     assert lost.learnt[key][1].losses == 1
     assert _risk(lost, B) > _risk(calm, B)
+
+
+def test_what_is_learnt_can_be_kept_also_where_no_on_demand_price_is_known() -> None:
+    unknown = replace(case(1, A), needs=replace(NEEDS, on_demand_usd=math.inf, outage_usd_per_h=0.0))
+    found = evaluated([unknown], MARKET, known=Known(watched=frozenset({A})))
+    [(needs, one)] = found.learnt.values()
+    json.dumps([dict(needs), dict(one.held), figures(found.judged[0])], allow_nan=False)
 
 
 def test_what_nobody_looked_at_is_not_learnt_from() -> None:

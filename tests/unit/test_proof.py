@@ -1,0 +1,71 @@
+"""The crash matrix's cells, and what a chaos run draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proof.cells import AFTER, BEFORE, GIVEN_UP, Place, cells_of, chosen, db_places, ec2_places, host_places
+from proof.crash_matrix import wanted
+from proof.scenarios import SCENARIOS
+from proof.trouble import drawn
+
+
+def call(action: str, service: str = "ec2", **params: str) -> dict[str, Any]:
+    return {"service": service, "action": action, "params": params}
+
+
+def test_a_question_repeated_until_its_answer_changes_is_one_place_and_is_counted() -> None:
+    calls = [call("DescribeInstances", id="a")] * 3 + [call("DescribeInstances", id="b")]
+    assert [place.nth for place in ec2_places(calls)] == [1, 4]
+
+
+def test_a_change_repeated_is_a_place_each_time_and_the_notice_queue_is_none() -> None:
+    calls = [call("AttachVolume", v="1"), call("ReceiveMessage", "sqs"), call("AttachVolume", v="1")]
+    assert [(place.name, place.nth) for place in ec2_places(calls)] == [("AttachVolume", 1), ("AttachVolume", 2)]
+
+
+def test_only_what_changes_something_is_given_up_at() -> None:
+    places = ec2_places([call("DescribeVpcs"), call("RunInstances", DryRun="true"), call("RunInstances", t="1")])
+    cells = cells_of("switch-volumes", [*places, *db_places(2)], cancels=True)
+    assert [cell.name for cell in cells if cell.moment == GIVEN_UP] == ["switch-volumes/ec2/RunInstances#2/given-up"]
+    assert sum(cell.moment == BEFORE for cell in cells) == sum(cell.moment == AFTER for cell in cells) == 5
+
+
+def test_at_a_hook_the_worker_or_the_agent_dies() -> None:
+    receipt = {"steps": [{"hooks": [{"name": "stop"}]}, {"hooks": [{"name": "health"}, {"name": "health"}]}]}
+    cells = cells_of("switch-volumes", host_places(receipt), cancels=True)
+    assert [cell.name.partition("host/")[2] for cell in cells if cell.place.name == "health"] == [
+        "health#1/before",
+        "health#1/after",
+        "health#1/before/agent",
+        "health#1/after/agent",
+    ]
+
+
+def test_a_sample_is_drawn_from_its_seed_and_keeps_to_what_is_asked_for() -> None:
+    cells = cells_of("promote", [Place("ec2", "AttachVolume", n) for n in range(1, 9)], cancels=False)
+    one, again, other = (chosen(cells, "promote/ec2", 4, seed) for seed in (1, 1, 2))
+    assert one == again != other
+    assert len(one) == 4
+    assert chosen(cells, "promote/db", 4, 1) == []
+    assert chosen(cells, "", 0, 1) == cells
+
+
+def test_a_sample_is_of_a_few_operations_and_all_is_of_all() -> None:
+    assert [scenario for scenario, _ in wanted("", 0, 1)] == list(SCENARIOS)
+    assert sum(count for _, count in wanted("", 7, 3)) == 7
+    assert [scenario.name for scenario, _ in wanted("promote/ec2", 0, 1)] == ["promote"]
+    assert {scenario.name for scenario, _ in wanted("switch", 0, 1)} == {
+        "switch-volumes",
+        "switch-snapshot",
+        "switch-stateless",
+    }
+
+
+def test_a_chaos_run_has_its_outage_and_its_partition_and_is_drawn_from_its_seed() -> None:
+    deeds = drawn(1, 600.0)
+    assert deeds == drawn(1, 600.0) != drawn(2, 600.0)
+    assert [deed.at_s for deed in deeds] == sorted(deed.at_s for deed in deeds)
+    assert {deed.what: deed.lasts_s for deed in deeds}["outage"] == 60.0
+    assert sum(deed.what == "partition" for deed in deeds) == 1
+    assert len(deeds) > 150
