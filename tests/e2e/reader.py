@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 
@@ -11,7 +11,10 @@ from stack.settings import REPOSITORY
 
 Theme = Literal["light", "dark"]
 WIDE, PHONE = (1440, 900), (390, 844)
+SIZES = {"1440": WIDE, "390": PHONE}
 SIGN_IN_MS = 10_000
+AXE = REPOSITORY / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
+WORST = ("serious", "critical")
 SCREENS = REPOSITORY / "var" / "screens"
 
 
@@ -86,3 +89,20 @@ def seqs(page: Page) -> list[int]:
     """The numbers of the events that the activity's screen shows, oldest first."""
     shown: list[str] = page.locator("[data-seq]:is(li)").evaluate_all("all => all.map(one => one.dataset.seq)")
     return sorted(int(seq) for seq in shown)
+
+
+def axe(page: Page) -> list[str]:
+    """What is seriously wrong, each with an example."""
+    page.evaluate(AXE.read_text())
+    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']} ({one['help']}): {one['nodes'][0]['html'][:160]}"
+        for one in found["violations"]
+        if one["impact"] in WORST
+    ]
+
+
+def sideways(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    wider: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return wider

@@ -14,7 +14,7 @@ from db.events import NewEvent, append_events
 from db.session import make_engine
 from demo.fleet import Wish
 from tests.e2e.chromium import browser as chromium
-from tests.e2e.reader import Reader, live, new_reader, row, seqs
+from tests.e2e.reader import SIZES, Reader, Theme, axe, live, new_reader, row, seqs, shoot, sideways
 from tests.e2e.site import Server, Site
 
 pytestmark = pytest.mark.timeout(200)
@@ -239,6 +239,35 @@ def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: Re
     expect(activity.locator(f"[data-seq='{written}']:is(li)")).to_be_visible(timeout=SOON_MS)
     shown = [seq for seq in seqs(activity) if before <= seq <= written]
     assert shown == list(range(before, written + 1))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_what_has_happened_is_drawn(site: Site, browser: Browser, orders: Server, theme: Theme, size: str) -> None:
+    """After all that: a plan, a life with a switch and a failover, its receipt. For people to look at, and for axe."""
+    reader = new_reader(browser, site.stack.urls["api"], size=SIZES[size], theme=theme)
+    page = reader.sign_in(site.stack.credentials.client_token)
+    operation = site.api.operation_ids(orders.id, "switch")[0]
+    paths = {
+        "fleet": "/",
+        "server": f"/servers/{orders.id}",
+        "switch": f"/servers/{orders.id}?switch",
+        "operation": f"/operations/{operation}",
+        "market": "/market",
+        "activity": "/activity",
+    }
+    wrong: list[str] = []
+    for name, path in paths.items():
+        page.goto(path)
+        expect(live(page)).to_be_visible()
+        if name == "switch":
+            expect(page.get_by_role("dialog").get_by_text("point of no return")).to_be_visible(timeout=SOON_MS)
+        expect(page.locator(".skeleton")).to_have_count(0, timeout=SOON_MS)
+        shoot(page, f"live-{name}-{size}-{theme}")
+        wrong += [f"{name}: {one}" for one in axe(page)]
+        assert sideways(page) <= 0, f"{name} is wider than the screen"
+    reader.context.close()
+    assert wrong == []
 
 
 def _append(site: Site, client_id: str, count: int) -> int:

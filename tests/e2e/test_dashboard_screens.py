@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,18 +12,15 @@ from sqlalchemy.orm import Session
 
 from db.session import make_engine
 from stack import database
-from stack.settings import REPOSITORY, StackSettings
+from stack.settings import StackSettings
 from stack.up import Stack
 from tests.e2e.chromium import browser as chromium
 from tests.e2e.fleets import seed_fleet
-from tests.e2e.reader import PHONE, WIDE, Theme, live, new_reader, row, shoot
+from tests.e2e.reader import SIZES, Theme, axe, live, new_reader, row, shoot, sideways
 
 pytestmark = pytest.mark.timeout(200)
 
-AXE = REPOSITORY / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 CROWD = 2_000
-WORST = ("serious", "critical")
-SIZES = {"1440": WIDE, "390": PHONE}
 
 
 class Gallery:
@@ -90,8 +85,8 @@ def test_every_screen_is_drawn_and_axe_finds_nothing_serious(
         expect(page.locator("h1")).to_be_visible()
         expect(page.locator(".skeleton")).to_have_count(0)
         shoot(page, f"{name}-{size}-{theme}")
-        wrong += [f"{name}: {one}" for one in _axe(page)]
-        assert _sideways(page) <= 0, f"{name} is wider than the screen"
+        wrong += [f"{name}: {one}" for one in axe(page)]
+        assert sideways(page) <= 0, f"{name} is wider than the screen"
     assert wrong == []
     assert reader.foreign == []
     assert reader.complaints == []
@@ -108,7 +103,7 @@ def test_two_thousand_servers_are_found_and_sorted_without_drawing_them_all(
     expect(page.get_by_text(f"{CROWD} servers")).to_be_visible()
     assert 5 < page.locator("[data-server]").count() < 60
     shoot(page, f"fleet-{CROWD}-{size}-{theme}")
-    assert _axe(page) == []
+    assert axe(page) == []
 
     page.get_by_role("searchbox").fill("billing-00 spot")
     expect(page.get_by_text(re.compile(rf"^\d+ of {CROWD}$"))).to_be_visible()
@@ -147,23 +142,6 @@ def test_all_is_done_with_the_keyboard(gallery: Gallery, browser: Browser) -> No
     expect(page.get_by_role("menuitem", name="Create a replica")).to_be_visible()
     page.keyboard.press("Escape")
     reader.context.close()
-
-
-def _axe(page: Page) -> list[str]:
-    """What is seriously wrong, each with an example."""
-    page.evaluate(Path(AXE).read_text())
-    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']} ({one['help']}): {one['nodes'][0]['html'][:160]}"
-        for one in found["violations"]
-        if one["impact"] in WORST
-    ]
-
-
-def _sideways(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
-    wider: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    return wider
 
 
 def _tab_to(page: Page, name: str, most: int = 60) -> None:

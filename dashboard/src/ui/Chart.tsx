@@ -71,6 +71,7 @@ function optionsOf(node: HTMLElement, wanted: Wanted): uPlot.Options {
     legend: { show: false },
     padding: [10, 8, 0, 0],
     scales: {
+      x: { range: (_, from, to) => (wanted.bars ? widened(from, to, wanted.times.length) : [from, to]) },
       y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] },
     },
     axes: [
@@ -105,4 +106,10 @@ function dayOrTime(at: number, step: number): string {
     return date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
   }
   return date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+/** Room for the whole of the first bar and of the last. */
+function widened(from: number, to: number, bars: number): [number, number] {
+  const half = bars > 1 ? (to - from) / (bars - 1) / 2 : 43_200;
+  return [from - half, to + half];
 }
