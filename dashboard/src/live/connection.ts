@@ -62,8 +62,10 @@ class TabConnection {
 
   private receive(message: Message): void {
     if (message.kind === "events") {
-      this.seq = message.events.at(-1)?.seq ?? this.seq;
       this.listener?.events(message.events);
+      this.seq = message.events.at(-1)?.seq ?? this.seq;
+      this.state = { ...this.state, seq: this.seq ?? this.state.seq };
+      for (const watcher of this.watchers) watcher();
     } else if (message.kind === "reset") this.listener?.reset();
     else {
       // Known only now, after lists were loaded without it: those may lack what came between.

@@ -59,7 +59,13 @@ function PoolChoice({ candidate, rank, chosen, facts, onChoose }: ChoiceProps) {
   const part = below(candidate.usd_per_hour, candidate.on_demand_usd_per_hour);
   return (
     <label className="choice" data-chosen={chosen || undefined}>
-      <input type="radio" name="pool" checked={chosen} onChange={() => onChoose(candidate.pool)} />
+      <input
+        type="radio"
+        name="pool"
+        value={candidate.pool}
+        checked={chosen}
+        onChange={() => onChoose(candidate.pool)}
+      />
       <span className="choice__rank">{rank}</span>
       <span className="choice__pool">
         <PoolName pool={candidate.pool} />
