@@ -1,4 +1,4 @@
-"""Composition root of the control plane's workers: two task queues, one process.
+"""Composition root of the control plane's workers: their task queues, one process.
 
 Emergency work has its own queue, its own slots and its own threads, so that a thousand ordinary
 switches cannot delay one rescue. The process starts without its database: a notice is acted on
@@ -15,7 +15,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,11 +39,17 @@ from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
 from activities.reconciliation.activity import Reconciliation
+from activities.savings import schedules as savings_schedules
+from activities.savings.activity import SavingsActivities
 from activities.schedules import Regular, ensure
+from activities.webhooks import schedules as webhook_schedules
+from activities.webhooks.activity import WebhookActivities
+from activities.webhooks.sending import Sender
+from db.sealing import Sealer
 from db.session import make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
 from domain.market.collecting import ThinOut
-from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.facts import Patience
 from metrics.registries import measure_process
@@ -53,6 +59,8 @@ from metrics.work import Work
 from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
+
+WEBHOOK_SLOTS = 8  # messages on their way at once
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,11 @@ class WorkerSettings:
     metrics_token: str
     temporal_metrics_port: int  # of the Temporal SDK's own; 0: none
     keep_prices: ThinOut  # how long each tier of them
+    savings_every_s: float  # 0: nothing is accrued
+    webhooks_every_s: float  # 0: no event is told
+    webhooks_private: bool  # messages may go to private addresses, and by http
+    signing_key: str = field(repr=False)  # opens the secrets of webhooks; empty: no event is told
+    events_days: float  # that events and the log of deliveries are kept
     log_level: str
 
     @classmethod
@@ -109,6 +122,11 @@ class WorkerSettings:
             metrics_token=env.get("SPOT_METRICS_TOKEN", ""),
             temporal_metrics_port=int(env.get("SPOT_TEMPORAL_METRICS_PORT", "0")),
             keep_prices=_keep_prices(env.get("SPOT_KEEP_PRICES", "14/90/400")),
+            savings_every_s=float(env.get("SPOT_SAVINGS_EVERY_S", "900")),
+            webhooks_every_s=float(env.get("SPOT_WEBHOOKS_EVERY_S", "10")),
+            webhooks_private=env.get("SPOT_WEBHOOKS_PRIVATE", "").lower() in {"1", "true", "yes"},
+            signing_key=env.get("SPOT_SIGNING_KEY", ""),
+            events_days=float(env.get("SPOT_EVENTS_DAYS", "90")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
 
@@ -234,7 +252,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
     client = await connect(settings, stop)
     await warming
-    slots = settings.control_slots + settings.emergency_slots
+    slots = settings.control_slots + settings.emergency_slots + WEBHOOK_SLOTS
     engine = make_engine(settings.database_url, pool_size=slots, max_overflow=4)
     sessions = make_session_factory(engine)
     autopilot = AutopilotActivities(sessions, clients, client)
@@ -242,6 +260,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     activities = [*ec2_activities(clients), *fleet_activities(sessions, work.heard), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
     activities += Reconciliation(sessions, clients, client, settings.regions, settings.patience).all
+    activities += SavingsActivities(sessions).all
     activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(metrics_served(settings, registry))
@@ -250,6 +269,10 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
             (CONTROL_QUEUE, settings.control_slots),
         ):
             await stack.enter_async_context(make_worker(client, queue, activities, size))
+        if settings.signing_key:
+            sender = Sender(private=settings.webhooks_private)
+            webhooks = WebhookActivities(sessions, Sealer(settings.signing_key), sender)
+            await stack.enter_async_context(make_worker(client, WEBHOOK_QUEUE, webhooks.all, WEBHOOK_SLOTS))
         beside = [
             asyncio.create_task(_notices(clients, client, settings)),
             asyncio.create_task(await_database(engine)),
@@ -289,6 +312,13 @@ def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     if settings.prices_every_s:
         every = timedelta(seconds=settings.prices_every_s)
         wanted += market_schedules.schedules(settings.regions, every, settings.keep_prices)
+    if settings.savings_every_s:
+        every, keep = timedelta(seconds=settings.savings_every_s), timedelta(days=settings.events_days)
+        wanted += savings_schedules.schedules(every, keep)
+    if settings.webhooks_every_s and settings.signing_key:
+        wanted.append(webhook_schedules.schedule(timedelta(seconds=settings.webhooks_every_s)))
+    elif settings.webhooks_every_s:
+        log.info("SPOT_SIGNING_KEY is not set: this worker tells webhooks nothing")
     return wanted
 
 

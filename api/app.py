@@ -39,10 +39,12 @@ from api.routes import (
     models,
     operations,
     pools,
+    savings,
     servers,
     session,
     switching,
     system,
+    webhooks,
 )
 from api.services import Services
 from api.silence import watch_silence
@@ -65,6 +67,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     pools.router,
     decisions.router,
     drift.router,
+    savings.router,
+    webhooks.router,
     backtests.router,
     models.router,
     system.router,

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
     temporal_ui_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    webhooks_private: bool = False  # webhooks may be private addresses, and http
     dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
     https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False
     api_host: str = "127.0.0.1"

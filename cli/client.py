@@ -42,6 +42,10 @@ class Api:
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         return self._send("GET", path, params={k: v for k, v in query.items() if v is not None})
 
+    def text(self, path: str, **query: Any) -> str:
+        """An answer that is not JSON."""
+        return self._answer("GET", path, params={k: v for k, v in query.items() if v is not None}).text
+
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str = "") -> dict[str, Any]:
         """Asked once and carried out once: a fresh Idempotency-Key unless the caller has one."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
@@ -75,14 +79,18 @@ class Api:
             yield from answer.iter_lines()
 
     def _send(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        answer = self._answer(method, path, **options)
+        content: dict[str, Any] = answer.json() if answer.content else {}
+        return content
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.TransportError as error:
             raise CliError(f"the API at {self._url} cannot be reached: {error}; is SPOT_URL right?") from error
         if answer.is_error:
             raise _problem(answer)
-        content: dict[str, Any] = answer.json() if answer.content else {}
-        return content
+        return answer
 
 
 def _problem(answer: httpx.Response) -> ApiProblem:

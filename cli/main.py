@@ -15,7 +15,9 @@ from cli.client import Api, CliError
 from cli.doctor import doctor
 from cli.follow import follow
 from cli.models import models
+from cli.savings import savings, summary
 from cli.session import Session, in_words
+from cli.webhooks import webhooks
 
 
 class JsonAnywhere(TyperGroup):
@@ -35,6 +37,9 @@ app = typer.Typer(
 replica = typer.Typer(help="A server's warm replica.", no_args_is_help=True)
 app.add_typer(replica, name="replica")
 app.add_typer(autopilot, name="autopilot")
+app.add_typer(webhooks, name="webhooks")
+app.command()(savings)
+app.command()(summary)
 app.command("backtest")(backtest)
 app.add_typer(models, name="models")
 app.add_typer(admin.clients, name="clients")

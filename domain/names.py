@@ -10,6 +10,7 @@ import uuid
 
 CONTROL_QUEUE = "control"
 EMERGENCY_QUEUE = "emergency"
+WEBHOOK_QUEUE = "webhooks"
 
 # How long a worker that died in the middle of a workflow task goes unnoticed, and a notice with it.
 # Temporal's own 10 s are more than a rescue has.

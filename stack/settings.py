@@ -12,7 +12,10 @@ PARTS = ("database", "temporal", "lab", "api", "worker")
 
 # What the programs see of the caller's environment. Not AWS_*: a stack never finds a way to a real
 # account by a profile that happens to be set. Not the proxies: everything is on this machine.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SPOT_LOG_LEVEL")
+_INHERITED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SPOT_LOG_LEVEL"),
+    *("SPOT_SAVINGS_EVERY_S", "SPOT_WEBHOOKS_EVERY_S", "SPOT_WEBHOOKS_PRIVATE"),
+)
 
 
 class InvalidSetting(ValueError):

@@ -32,6 +32,8 @@ from stack.settings import StackSettings, inherited
 
 Report = Callable[[str], None]
 
+# What a first hour needs: savings to be seen within a minute, and webhooks that reach a receiver beside us.
+_ON_ONE_MACHINE = {"SPOT_SAVINGS_EVERY_S": "60", "SPOT_WEBHOOKS_PRIVATE": "1"}
 _FOUNDATIONS = frozenset({"database", "temporal", "lab"})  # they do without the rest, not the rest without them
 
 
@@ -91,6 +93,7 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """What every program of the control plane is started with. It holds secrets."""
         return {
+            **_ON_ONE_MACHINE,
             **inherited(os.environ),
             "DATABASE_URL": self.database.url if self.database else self.settings.database_url,
             "TEMPORAL_ADDRESS": self.temporal_address,

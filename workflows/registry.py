@@ -12,9 +12,11 @@ from workflows.plan import PlanWorkflow
 from workflows.promote import PromoteWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.replica import ReplicaWorkflow
+from workflows.savings import SAVINGS_WORKFLOWS
 from workflows.server import ServerWorkflow
 from workflows.switch import SwitchWorkflow
 from workflows.terminate import TerminateWorkflow
+from workflows.webhooks import WEBHOOK_WORKFLOWS
 
 WORKFLOWS: list[type] = [
     AdoptWorkflow,
@@ -31,4 +33,6 @@ WORKFLOWS: list[type] = [
     SwitchWorkflow,
     TerminateWorkflow,
     *MARKET_WORKFLOWS,
+    *SAVINGS_WORKFLOWS,
+    *WEBHOOK_WORKFLOWS,
 ]

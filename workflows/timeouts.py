@@ -53,6 +53,9 @@ FOREVER = Limits(CALL_S, None, _retry(0.2, 30.0))
 RECONSIDER = Limits(2 * CALL_S, 60.0, _retry(0.5, 5.0), CALL_HEARTBEAT_S)
 EVALUATE = Limits(120.0, 300.0, _retry(1.0, 10.0), CALL_HEARTBEAT_S)  # a whole fleet: seconds for thousands
 RECONCILE = Limits(120.0, 300.0, _retry(2.0, 30.0, 2.0))  # the pages of a whole account; nothing waits for it
+LEDGER = Limits(600.0, 1800.0, _retry(2.0, 60.0, 2.0), 15.0)  # after days without a worker: minutes
+DISPATCH = Limits(30.0, 120.0, _retry(1.0, 10.0))
+DELIVER = Limits(45.0, None, _retry(5.0, 600.0, 2.0))  # the activity itself says when an attempt is due
 RECORD = Limits(RECORD_S, None, _retry(0.1, 2.0))
 ONCE = Limits(CALL_S, CALL_S, _retry(0.2, 1.0, attempts=1))
 

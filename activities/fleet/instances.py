@@ -34,12 +34,14 @@ def changed(entry: Entry) -> list[NewEvent]:
         row = _insert(entry, entry.text("instance_id", 64), state)
         _describe(entry, row)
         _settle_role(entry, row)
+        _keep_role(entry, row)
         if entry.payload.get("launch_confirmed_at"):
             lived.launched(entry, row)
         entry.session.flush()
         return [_event(entry, row, state.value)]
     events = _go(entry, row, state, lambda: _describe(entry, row))
     _settle_role(entry, row)
+    _keep_role(entry, row)
     if not events and entry.session.is_modified(row):
         events = [_event(entry, row, "changed")]
     if events:
@@ -63,10 +65,12 @@ def committed(entry: Entry) -> list[NewEvent]:
     entry.session.flush()
     if new is None:
         new = _insert(entry, instance_id, _S.RUNNING_PRIMARY)
+        _keep_role(entry, new)
         events.append(_event(entry, new, new.state))
         return events
     arrived = _go(entry, new, _S.RUNNING_PRIMARY)
     new.role = "primary"
+    _keep_role(entry, new)
     _touch(entry, new)
     return [*events, *(arrived or [_event(entry, new, "changed")])]
 
@@ -80,6 +84,7 @@ def _formers(entry: Entry, instance_id: str, former_id: str) -> list[Instance]:
 def _step_down(entry: Entry, former: Instance) -> list[NewEvent]:
     stated = entry.text("former_state")
     former.role = "replica" if stated == _S.RUNNING_REPLICA else None
+    _keep_role(entry, former)
     _touch(entry, former)
     if not stated:
         return [_event(entry, former, "changed")]
@@ -162,6 +167,13 @@ def _settle_role(entry: Entry, row: Instance) -> None:
         row.role = "replica"
     elif state is _S.RUNNING_PRIMARY:
         row.role = "primary"
+
+
+def _keep_role(entry: Entry, row: Instance) -> None:
+    """When it became what: the ledger of savings tells a primary's time from a replica's and from overlap."""
+    known = row.roles or []
+    if (known[-1][1] if known else None) != row.role:
+        row.roles = [*known, [entry.at.isoformat(), row.role]]
 
 
 def _describe(entry: Entry, row: Instance) -> None:

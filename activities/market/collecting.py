@@ -70,7 +70,7 @@ class Collecting:
         now, priced = self._clock(), 0
         with recording(f"collecting the on-demand prices of {given.region}"):
             before = now - timedelta(hours=given.older_than_h)
-            types = self._read(types_to_price, given.region, before, given.platform)
+            types = given.types or self._read(types_to_price, given.region, before, given.platform)
             for name in types:
                 _beat(name)
                 found = self._history.on_demand(given.region, name, given.platform)

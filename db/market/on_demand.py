@@ -56,6 +56,21 @@ def on_demand_prices(session: Session, region: str, at: datetime, platform: str 
     return {name: usd for name, (_, usd) in best.items()}
 
 
+def on_demand_history(
+    session: Session, region: str, platform: str = LINUX
+) -> dict[str, list[tuple[datetime, Decimal]]]:
+    """Type -> (valid from, USD per hour), in the order of time; of several at one moment the strongest source."""
+    row = OnDemandPriceRow
+    query = select(row).where(row.region == region, row.platform == platform)
+    found: dict[str, dict[datetime, OnDemandPriceRow]] = {}
+    for one in session.scalars(query):
+        since = found.setdefault(one.instance_type, {})
+        known = since.get(one.valid_from)
+        if known is None or _STRENGTH.get(one.source, 1) > _STRENGTH.get(known.source, 1):
+            since[one.valid_from] = one
+    return {name: [(at, since[at].usd_per_hour) for at in sorted(since)] for name, since in found.items()}
+
+
 def types_to_price(session: Session, region: str, seen_since: datetime, platform: str = LINUX) -> list[str]:
     """The types with a spot price in the region whose on-demand price the API has not told since then."""
     row = OnDemandPriceRow

@@ -21,8 +21,10 @@ from db.models.prices import (
     PriceSeries,
     PriceSetAside,
 )
+from db.models.savings import SavingsDay, SavingsEntry, SavingsHour, SavingsProgress, WeeklySummary
 from db.models.stream import Event, RecordStream
 from db.models.tenants import Audit, Client, SignIn, Token
+from db.models.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
     "AdvisorBand",
@@ -55,7 +57,14 @@ __all__ = [
     "PriceSetAside",
     "RecordStream",
     "Resource",
+    "SavingsDay",
+    "SavingsEntry",
+    "SavingsHour",
+    "SavingsProgress",
     "Server",
     "SignIn",
     "Token",
+    "Webhook",
+    "WebhookDelivery",
+    "WeeklySummary",
 ]

@@ -80,6 +80,7 @@ class Instance(Base):
         Index(None, "client_id", "state", "created_at"),
         Index(None, "created_at", "id"),
         Index(None, "state", "created_at"),
+        Index(None, "state", "updated_at"),
         TABLE,
     )
 
@@ -88,6 +89,7 @@ class Instance(Base):
     client_id: Mapped[str] = mapped_column(Ascii(64))
     state: Mapped[str] = mapped_column(Ascii(32))  # domain.states.InstanceState
     role: Mapped[str | None] = mapped_column(Ascii(16))  # primary | replica; None: retired, or not yet
+    roles: Mapped[list[Any] | None]  # [when, role] each time it became another; money depends on it
     pool: Mapped[str] = mapped_column(Ascii(128), default="")
     region: Mapped[str] = mapped_column(Ascii(32), default="")
     zone: Mapped[str] = mapped_column(Ascii(32), default="")
@@ -147,6 +149,7 @@ class Resource(Base):
         Index(None, "client_id", "resource_id"),
         Index(None, "client_id", "state", "type"),
         Index(None, "state", "type"),
+        Index(None, "type", "gone_at"),
         TABLE,
     )
 

@@ -61,11 +61,13 @@ class Collected:
 
 @dataclass(frozen=True)
 class CollectOnDemand:
-    """For every type with a spot price in the region that the Pricing API has not told for so long."""
+    """For `types`; without any, for every type with a spot price in the region that the Pricing API has not told
+    for so long."""
 
     region: str
     platform: str = LINUX
     older_than_h: float = 24.0
+    types: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

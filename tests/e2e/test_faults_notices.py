@@ -33,7 +33,7 @@ def orders(site: Site) -> Server:
 
 @pytest.mark.parametrize("away", [*ALONE, "two of them", "all of them"])
 def test_a_notice_with_processes_down_is_a_failover_to_the_replica(site: Site, orders: Server, away: str) -> None:
-    site.done(orders, "replica", f"replica-{away}")
+    site.done(orders, "replica", f"replica-{away.replace(' ', '-')}")
     serving_s = _rescued(site, orders, _processes(site, away), "the replica")
     assert serving_s <= SERVING_S
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio import workflow
-from temporalio.client import Client
+from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleIntervalSpec, ScheduleSpec
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -205,3 +206,24 @@ async def test_a_temporal_that_is_not_there_is_named(monkeypatch: pytest.MonkeyP
         await away.check()
     with pytest.raises(TemporalUnreachable, match=r"127\.0\.0\.1:1"):
         await away.request("srv-1", asked())
+
+
+async def test_who_polls_and_what_is_scheduled_can_be_seen(operations: Operations, client: Client) -> None:
+    schedule_id = f"regular/{uuid.uuid4().hex}"
+    action = ScheduleActionStartWorkflow("PlanWorkflow", id=schedule_id, task_queue=CONTROL_QUEUE)
+    every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))])
+    handle = await client.create_schedule(schedule_id, Schedule(action, every))
+    try:
+        async with at_work(client), asyncio.timeout(30):
+            while True:  # Temporal shows both a moment after they are there
+                seen = await operations.look()
+                found = [one for one in seen.schedules if one.schedule_id == schedule_id]
+                if found and any(poller.queue == CONTROL_QUEUE for poller in seen.pollers):
+                    break
+                await asyncio.sleep(0.1)
+    finally:
+        await handle.delete()
+    assert seen.version
+    assert (found[0].workflow, found[0].paused) == ("PlanWorkflow", False)
+    assert found[0].next_run_at is not None
+    assert {poller.kind for poller in seen.pollers} >= {"workflows"}

@@ -27,7 +27,19 @@ from db.models import (
     Resource,
     Server,
 )
-from db.queries import decisions, events, instances, ledger, market, notices, operations, servers, tenants, timeline
+from db.queries import (
+    decisions,
+    events,
+    instances,
+    ledger,
+    market,
+    notices,
+    operations,
+    servers,
+    summary,
+    tenants,
+    timeline,
+)
 from db.queries import fleet as fleet_rows
 from db.queries.overview import overview
 from db.session import SessionFactory
@@ -182,6 +194,7 @@ def explained(session: Session) -> Iterator[list[str]]:
 
 # Pages are short: for a long page of a table that has few blocks, reading it whole is in truth cheaper.
 SINCE = NOW + timedelta(minutes=1450)
+LATE = NOW + timedelta(minutes=3700)
 LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "servers": lambda s, c: servers.list_servers(s, c, limit=5).items,
     "servers, ended too": lambda s, c: servers.list_servers(s, c, state=None, limit=5).items,
@@ -206,6 +219,11 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "notices": lambda s, c: notices.list_notices(s, c, limit=5).items,
     "notices of a server": lambda s, c: notices.list_notices(s, c, server_id="srv-3").items,
     "overview": overview,
+    "servers by state": summary._servers,
+    "agents online": lambda s, c: summary._agents(s, c, NOW),
+    "what became of operations": lambda s, c: summary.record_between(s, c, LATE, LATE + timedelta(days=30)).switches,
+    "operations in progress": summary._in_progress,
+    "needs attention": lambda s, c: summary.needs_attention(s, c) or c == MINE,
     "events": lambda s, c: events.events_after(s, c or "cli-4", 700, 100).events,
     "events of an operation": lambda s, c: events.events_after(s, c or MINE, 0, 100, "op-7").events,
     "newest events of a server": lambda s, c: events.search_events(

@@ -134,6 +134,18 @@ def test_a_queued_operation_that_was_cancelled_lets_the_next_pass(fleet: Fleet) 
     assert fleet.events("operation.cancelled")[0].operation_id == cancelled
 
 
+def test_an_instance_remembers_when_it_was_what(fleet: Fleet) -> None:
+    """Money depends on it: the ledger of savings tells a primary's time from a replica's and from overlap."""
+    old, new, op = fresh("i"), fresh("i"), fresh("op")
+    fleet.adopt()
+    fleet.write("", instance(old, "running_primary", role="primary", pool="us-east-1a/m5.large/on-demand"))
+    fleet.write(op, *a_switch(old, new))
+    kept = {one: [role for _, role in fleet.instance(one).roles or []] for one in (old, new)}
+    assert kept == {old: ["primary", None], new: ["primary"]}
+    [[ended_at, _], [started_at, _]] = (fleet.instance(old).roles or [])[-1], (fleet.instance(new).roles or [])[0]
+    assert ended_at == started_at
+
+
 def test_invariant_1_the_commit_changes_the_primary_at_once(fleet: Fleet) -> None:
     old, replica = fresh("i"), fresh("i")
     fleet.adopt()

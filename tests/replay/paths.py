@@ -18,7 +18,9 @@ from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, ser
 from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
+from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy, ServerRef
+from domain.webhooks import contract as webhooks
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest
@@ -207,6 +209,25 @@ async def _reconcile(play: Play, *, drift: bool) -> list[str]:
     return [workflow_id]
 
 
+async def _dispatched(play: Play) -> list[str]:
+    """Two deliveries are handed to their workflows, of which one is there already."""
+    cloud = play.stage.cloud = Cloud(Handoff.STATELESS)
+    cloud.waiting_deliveries = [f"msg_{play.name}_{n}" for n in range(2)]
+    deliveries = [webhooks.delivery_workflow_id(one) for one in cloud.waiting_deliveries]
+    await play.client.execute_workflow(
+        webhooks.DELIVER_WORKFLOW,
+        webhooks.Deliver(cloud.waiting_deliveries[0]),
+        id=deliveries[0],
+        task_queue=CONTROL_QUEUE,
+    )
+    workflow_id = f"upkeep/{play.name}"
+    await play.client.execute_workflow(
+        webhooks.DISPATCH_WORKFLOW, webhooks.Collect(), id=workflow_id, task_queue=CONTROL_QUEUE
+    )
+    await play.client.get_workflow_handle(deliveries[1]).result()
+    return [workflow_id, deliveries[0]]
+
+
 async def _backtest_failed(play: Play) -> list[str]:
     play.stage.cloud = cloud = Cloud(Handoff.STATELESS)
     cloud.fault(failing(backtesting.BACKTEST_RUN, backtesting.NO_DATA))
@@ -263,4 +284,8 @@ PATHS: dict[str, Path] = {
     "backtest": lambda play: _upkeep(play, backtesting.BACKTEST_WORKFLOW, backtesting.RunBacktest("bkt-1")),
     "backtest-failed": _backtest_failed,
     "thin-out": lambda play: _upkeep(play, market.THIN_OUT_WORKFLOW, market.ThinOut()),
+    "accrue-savings": lambda play: _upkeep(play, savings.ACCRUE_WORKFLOW, savings.Accrue()),
+    "weekly-summary": lambda play: _upkeep(play, savings.WEEKLY_SUMMARY_WORKFLOW, savings.TellWeek()),
+    "expire-events": lambda play: _upkeep(play, savings.EXPIRE_WORKFLOW, savings.Expire()),
+    "webhooks": _dispatched,
 }

@@ -238,7 +238,7 @@ def routes() -> set[tuple[str, str]]:
 def named_routes(text: str) -> set[tuple[str, str]]:
     """`POST`, `DELETE /api/x` names both."""
     plain = text.replace("`", "")
-    found = re.findall(rf"((?:{_METHOD}, )*{_METHOD}) (/(?:api|health)[\w/{{}}]*)", plain)
+    found = re.findall(rf"((?:{_METHOD}, )*{_METHOD}) (/(?:api|health)[\w/{{}}]*(?:\.csv)?)", plain)
     return {(method, path) for methods, path in found for method in methods.split(", ")}
 
 

@@ -23,7 +23,9 @@ from domain.errors import FINAL, Failure
 from domain.market import collecting as market
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.finding import Finding
+from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy
+from domain.webhooks import contract as webhooks
 from tests.workflows.faults import Fault
 from tests.workflows.records import Records
 from tests.workflows.world import ACCOUNT, HOME, PRICES, Volume, World, candidate
@@ -64,6 +66,9 @@ class Cloud:
         self.evaluated = autopilot.Evaluated()
         self.plans: list[autopilot.PlanKept] = []
         self.drift = Drift()
+        self.waiting_deliveries: list[str] = []
+        self.handed_over: list[str] = []
+        self.delivered: list[str] = []
         self.backtests_settled: list[backtesting.Settled] = []
         self.altered: dict[str, Any] = {}  # attributes that a launch gets wrong
         self.mute: set[str] = set()  # hosts whose agent does not answer
@@ -390,6 +395,29 @@ class Cloud:
     def thin_out(self, given: market.ThinOut) -> market.Thinned:
         return market.Thinned()
 
+    # --- the ledger of savings
+
+    def accrue(self, given: savings.Accrue) -> savings.Accrued:
+        return savings.Accrued(servers=1, accruals=1, lacking={"us-east-1": ["m5.large"]})
+
+    def tell_week(self, given: savings.TellWeek) -> savings.Told:
+        return savings.Told("2026-02-23", 1)
+
+    def expire(self, given: savings.Expire) -> savings.Expired:
+        return savings.Expired(events=1)
+
+    # --- webhooks
+
+    def collect_events(self, given: webhooks.Collect) -> webhooks.Collected:
+        return webhooks.Collected(len(self.waiting_deliveries), list(self.waiting_deliveries))
+
+    def handed(self, given: webhooks.Handed) -> None:
+        self.handed_over += given.ids
+
+    def deliver(self, given: webhooks.Deliver) -> webhooks.Delivered:
+        self.delivered.append(given.delivery_id)
+        return webhooks.Delivered("delivered", 1)
+
     # --- backtests
 
     def backtest_run(self, given: backtesting.RunBacktest) -> None:
@@ -493,6 +521,12 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     market.COLLECT_ON_DEMAND: Cloud.collect_on_demand,
     market.COLLECT_SCORES: Cloud.collect_scores,
     market.THIN_OUT: Cloud.thin_out,
+    savings.ACCRUE: Cloud.accrue,
+    savings.TELL_WEEK: Cloud.tell_week,
+    savings.EXPIRE: Cloud.expire,
+    webhooks.COLLECT: Cloud.collect_events,
+    webhooks.HANDED: Cloud.handed,
+    webhooks.DELIVER: Cloud.deliver,
     backtesting.BACKTEST_RUN: Cloud.backtest_run,
     backtesting.BACKTEST_SETTLE: Cloud.backtest_settle,
 }
@@ -524,7 +558,10 @@ class Stage:
         self.cloud = Cloud(ServerPolicy().handoff)
 
     def control(self) -> Sequence[Callable[..., Awaitable[Any]]]:
-        return [self._activity(name) for name in _PLAYED if not name.startswith("host_")]
+        return [self._activity(name) for name in _PLAYED if not name.startswith(("host_", "webhooks_"))]
+
+    def webhooks(self) -> Sequence[Callable[..., Awaitable[Any]]]:
+        return [self._activity(name) for name in _PLAYED if name.startswith("webhooks_")]
 
     def agent(self) -> Sequence[Callable[..., Awaitable[Any]]]:
         return [*(self._activity(name) for name in _PLAYED if name.startswith("host_")), self._watch()]

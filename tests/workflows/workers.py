@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE, instance_queue
 from tests.workflows.cloud import Stage
 from tests.workflows.world import LAUNCHED, OLD, REPLICA
 from worker import make_worker
@@ -20,6 +20,7 @@ async def with_workers(address: str, stage: Stage, identity: str = "tests") -> A
     """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
     client = await Client.connect(address, identity=identity)
     workers = [make_worker(client, queue, stage.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
+    workers.append(make_worker(client, WEBHOOK_QUEUE, stage.webhooks(), 4))
     workers += [_agent(client, instance_id, stage) for instance_id in (OLD, REPLICA, *LAUNCHED)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
     yield client

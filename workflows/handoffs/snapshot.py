@@ -82,7 +82,7 @@ class SnapshotHandoff(HandoffWork):
     async def _snapshots(self, which: str) -> list[str]:
         volumes = [volume.volume_id for volume in self.m.before.data_volumes]
         token = client_token(self.op.start.operation_id, f"snapshot-{which}", 0, self.m.new.instance_id)
-        self._intend(token, "snapshot", len(volumes))
+        self._intend(token, "snapshot", [volume.size_gib for volume in self.m.before.data_volumes])
         request = ec2.SnapshotInput(
             self.region,
             volumes,
@@ -107,8 +107,8 @@ class SnapshotHandoff(HandoffWork):
 
     async def _volumes(self) -> list[str]:
         token = client_token(self.op.start.operation_id, "volumes", 0, self.m.new.instance_id)
-        self._intend(token, "volume", len(self.final))
         data = self.m.before.data_volumes
+        self._intend(token, "volume", [volume.size_gib for volume in data])
         request = ec2.CreateVolumesInput(
             self.region,
             self.m.new.candidate.pool.zone,
@@ -141,10 +141,10 @@ class SnapshotHandoff(HandoffWork):
         for resource_id in ids:
             self.op.recorder.add(RecordKind.RESOURCE_GONE, resource_id=resource_id, how="deleted")
 
-    def _intend(self, token: str, kind: str, count: int) -> None:
-        for position in range(count):
+    def _intend(self, token: str, kind: str, sizes: list[int]) -> None:
+        for position, gib in enumerate(sizes):
             self.op.recorder.add(
-                RecordKind.RESOURCE_INTENDED, token=f"{token}/{position}", type=kind, step="copy", details={}
+                RecordKind.RESOURCE_INTENDED, token=f"{token}/{position}", type=kind, step="copy", details={"gib": gib}
             )
 
     def _made(self, token: str, kind: str, ids: list[str]) -> None:

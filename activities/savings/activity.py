@@ -1,0 +1,75 @@
+"""The activities of domain.savings.contract. Sync: PyMySQL blocks its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.ec2.pulse import beating
+from activities.market.records import recording
+from db.events import expire_events
+from db.savings.accruing import accrue
+from db.savings.weeks import tell_week
+from db.session import SessionFactory
+from db.webhooks.log import expire_deliveries
+from domain.errors import Failure
+from domain.savings import contract
+
+MOST_ASKED = 50  # types whose price is asked for after one accrual
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SavingsActivities:
+    def __init__(self, sessions: SessionFactory, clock: Callable[[], datetime] = _now) -> None:
+        self._sessions = sessions
+        self._clock = clock
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.accrue, self.tell_week, self.expire]
+
+    @activity.defn(name=contract.ACCRUE, no_thread_cancel_exception=True)
+    def accrue(self, given: contract.Accrue) -> contract.Accrued:
+        with recording("accruing savings"), _alone(), beating():
+            done = accrue(self._sessions, self._clock(), timedelta(hours=given.again_h))
+        return contract.Accrued(done.servers, done.accruals, done.corrections, done.settled, _by_region(done.lacking))
+
+    @activity.defn(name=contract.TELL_WEEK, no_thread_cancel_exception=True)
+    def tell_week(self, given: contract.TellWeek) -> contract.Told:
+        with recording("telling the week"), beating():
+            week, clients = tell_week(self._sessions, self._clock())
+        return contract.Told(week.date().isoformat(), clients)
+
+    @activity.defn(name=contract.EXPIRE, no_thread_cancel_exception=True)
+    def expire(self, given: contract.Expire) -> contract.Expired:
+        before = self._clock() - timedelta(days=given.days)
+        with recording("expiring events"), beating():
+            return contract.Expired(expire_events(self._sessions, before), expire_deliveries(self._sessions, before))
+
+
+def _by_region(lacking: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """A few at a time: one call of the Pricing API each."""
+    found: dict[str, list[str]] = {}
+    for region, kind in sorted(lacking)[:MOST_ASKED]:
+        if region:
+            found.setdefault(region, []).append(kind)
+    return found
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two that book the same at once: the second fails on the entry's number, and finds it booked next time."""
+    try:
+        yield
+    except IntegrityError as error:
+        message = f"accruing savings: another accrual was faster: {error.orig}"
+        raise ApplicationError(message, type=Failure.UNAVAILABLE.value) from None

@@ -1,0 +1,1 @@
+"""Webhooks: events become deliveries, and messages go out."""

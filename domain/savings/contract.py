@@ -1,0 +1,59 @@
+"""Contract of the ledger's activities and workflows: names, inputs, outputs. All are safe to repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+ACCRUE = "savings_accrue"  # Accrue -> Accrued; Unavailable
+TELL_WEEK = "savings_tell_week"  # TellWeek -> Told; Unavailable
+EXPIRE = "events_expire"  # Expire -> Expired; Unavailable
+
+ACCRUE_WORKFLOW = "AccrueSavingsWorkflow"
+WEEKLY_SUMMARY_WORKFLOW = "WeeklySummaryWorkflow"
+EXPIRE_WORKFLOW = "ExpireEventsWorkflow"
+
+
+@dataclass(frozen=True)
+class Accrue:
+    """`again_h`: hours before the last accrual that are looked at once more, for what was recorded late."""
+
+    again_h: float = 3.0
+
+
+@dataclass(frozen=True)
+class Accrued:
+    """Servers looked at, entries added for new time and as corrections, late prices settled.
+
+    `lacking`: by region, types whose on-demand price is not in the records: they are asked for, and the next
+    accrual knows them.
+    """
+
+    servers: int = 0
+    accruals: int = 0
+    corrections: int = 0
+    settled: int = 0
+    lacking: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TellWeek:
+    """The last whole week, for every client that has not been told yet."""
+
+
+@dataclass(frozen=True)
+class Told:
+    week: str = ""  # its Monday
+    clients: int = 0
+
+
+@dataclass(frozen=True)
+class Expire:
+    """Events older than so many days, and deliveries of webhooks that are over."""
+
+    days: float = 30.0
+
+
+@dataclass(frozen=True)
+class Expired:
+    events: int = 0
+    deliveries: int = 0

@@ -1,0 +1,91 @@
+"""Dispatch and delivery as workflows: handed over once each, tried until they are over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from domain.errors import Failure
+from domain.names import CONTROL_QUEUE, WEBHOOK_QUEUE
+from domain.webhooks import contract
+from tests.dbserver import fresh
+from tests.workflows.conftest import Given
+from tests.workflows.faults import Fault, failing
+from tests.workflows.under_test import ServerUnderTest
+
+
+async def one_pass(server: ServerUnderTest) -> contract.Collected:
+    done: contract.Collected = await server.client.execute_workflow(
+        contract.DISPATCH_WORKFLOW,
+        contract.Collect(),
+        id=fresh("dispatch"),
+        task_queue=CONTROL_QUEUE,
+        result_type=contract.Collected,
+    )
+    return done
+
+
+def result_of(server: ServerUnderTest, delivery_id: str) -> object:
+    workflow_id = contract.delivery_workflow_id(delivery_id)
+    return server.client.get_workflow_handle(workflow_id, result_type=contract.Delivered).result()
+
+
+async def test_what_waits_is_handed_over_and_delivered_beside(given: Given) -> None:
+    server = await given()
+    server.cloud.waiting_deliveries = waiting = [fresh("msg") for _ in range(3)]
+    assert (await one_pass(server)).waiting == waiting
+    assert server.cloud.handed_over == waiting
+    for one in waiting:
+        await result_of(server, one)  # type: ignore[misc]
+    assert sorted(server.cloud.delivered) == sorted(waiting)
+    assert {call.queue for call in server.cloud.called(contract.DELIVER)} == {WEBHOOK_QUEUE}
+
+
+async def test_a_delivery_that_has_its_workflow_gets_no_second_one(given: Given) -> None:
+    server = await given()
+    server.cloud.waiting_deliveries = [one] = [fresh("msg")]
+    for _ in range(2):
+        await one_pass(server)
+        await result_of(server, one)  # type: ignore[misc]
+    assert server.cloud.delivered == [one]
+    assert server.cloud.handed_over == [one, one]
+
+
+async def test_a_dispatch_that_is_cut_off_is_made_good_by_the_next(given: Given) -> None:
+    server = await given()
+    server.cloud.waiting_deliveries = [one] = [fresh("msg")]
+    server.cloud.fault(failing(contract.HANDED, times=1))
+    with pytest.raises(WorkflowFailureError):
+        await one_pass(server)
+    await one_pass(server)
+    await result_of(server, one)  # type: ignore[misc]
+    assert (server.cloud.delivered, server.cloud.handed_over) == ([one], [one])
+
+
+class Later(Fault):
+    """An attempt that failed, and says when the next one is due."""
+
+    def error(self) -> ApplicationError:
+        return ApplicationError("attempt failed", type=Failure.UNAVAILABLE.value, next_retry_delay=timedelta(hours=8))
+
+
+async def test_an_attempt_comes_when_the_last_one_said(given_skipping: Given) -> None:
+    server = await given_skipping()
+    one = fresh("msg")
+    server.cloud.fault(Later(contract.DELIVER, Failure.UNAVAILABLE, times=3))
+    async with server.clock.skipping():
+        before = await server.clock.now()
+        handle = await server.client.start_workflow(
+            contract.DELIVER_WORKFLOW,
+            contract.Deliver(one),
+            id=contract.delivery_workflow_id(one),
+            task_queue=CONTROL_QUEUE,
+        )
+        await handle.result()
+        passed = await server.clock.now() - before
+    assert server.cloud.delivered == [one]
+    assert timedelta(hours=24) <= passed < timedelta(hours=25)
+    assert (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
