@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { credentials, get, Problem, queryOf } from "./http";
 import { keys } from "./keys";
-import type { SavingsView, ServersSavingsView } from "./pending";
+import type { SavingsView, ServersSavingsView } from "./types";
 
 export type Unit = "hour" | "day" | "month";
 

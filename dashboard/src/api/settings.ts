@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { get, request } from "./http";
 import { keys } from "./keys";
-import type { DeliveryView, WebhookView } from "./pending";
+import type { DeliveryView, WebhookView } from "./types";
 import type { Schemas } from "./types";
 
 export type Client = Schemas["ClientView"];

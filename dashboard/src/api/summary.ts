@@ -2,7 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { get } from "./http";
 import { keys } from "./keys";
-import type { SummaryView } from "./pending";
+import type { SummaryView } from "./types";
 
 /** Savings accrue without an event: once a minute they are asked for. */
 const AGAIN_MS = 60_000;

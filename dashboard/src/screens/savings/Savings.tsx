@@ -1,7 +1,7 @@
 import { Download, PiggyBank } from "lucide-react";
 import { useMemo } from "react";
 import { Link, useSearchParams } from "react-router";
-import type { Money, ServerSavings } from "../../api/pending";
+import type { Money, ServerSavings } from "../../api/types";
 import { downloadCsv, useSavings, useSavingsByServer, type Unit } from "../../api/savings";
 import { useSession } from "../../app/SessionContext";
 import { percent, usd } from "../../model/money";

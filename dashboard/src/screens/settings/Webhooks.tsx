@@ -1,6 +1,6 @@
 import { Plus, Webhook as Icon } from "lucide-react";
 import { useState } from "react";
-import type { WebhookView } from "../../api/pending";
+import type { WebhookView } from "../../api/types";
 import { useDeliveries, useWebhookAct, useWebhooks } from "../../api/settings";
 import { duration } from "../../model/time";
 import { sentence, type Tone } from "../../model/words";
