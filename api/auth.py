@@ -93,7 +93,11 @@ RegisteringCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, cookies=Fals
 
 
 class SignsIn(Requires):
-    """The caller by a token in the body, or as a bearer's; never by a cookie. Failures are counted by address."""
+    """The caller by a token in the body, or as a bearer's; never by a cookie.
+
+    Failures are counted by address, and are all that is limited: whoever has a right token is let in, however
+    many others have failed from behind the same address.
+    """
 
     async def __call__(  # type: ignore[override]  # another signature is what FastAPI reads
         self,
@@ -103,17 +107,21 @@ class SignsIn(Requires):
         body: SignInRequest | None = None,
     ) -> Caller:
         check_origin(request, services.settings)
-        address = request.client.host if request.client else ""
-        if wait_s := services.attempts.wait_s(address):
-            raise Problem(TOO_MANY, f"try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
         if body is not None:
             credentials = HTTPAuthorizationCredentials(scheme="Bearer", credentials=body.token.strip())
         try:
             return self._let_in(await authenticate(services, credentials))
         except Problem as problem:
             if problem.kind is UNAUTHENTICATED:
-                services.attempts.failed(address)
+                _count_failure(services, request)
             raise
+
+
+def _count_failure(services: Services, request: Request) -> None:
+    address = request.client.host if request.client else ""
+    if wait_s := services.attempts.wait_s(address):
+        raise Problem(TOO_MANY, f"try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
+    services.attempts.failed(address)
 
 
 class NamesClient(Requires):
