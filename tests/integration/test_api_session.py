@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from api.__main__ import server_config
 from api.attempts import ADDRESSES, FAILURES, WINDOW_S, Attempts
-from db.models import SignIn
+from db.models import Audit, SignIn
 from db.sign_ins import IDLE, LIFE
 from tests.api_world import ADMIN, World, away, problem, settings_for
 
@@ -289,6 +289,20 @@ async def test_failures_are_counted_by_the_address_that_a_trusted_proxy_names(
         assert {await fail("203.0.113.1") for _ in range(FAILURES)} == {401}
         assert await fail("203.0.113.1") == 429
         assert await fail("203.0.113.2") == theirs
+
+
+async def test_an_address_that_is_none_is_noted_as_far_as_it_fits(world: World) -> None:
+    config = server_config(world.services)
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app, client=("127.0.0.1", 50_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        headers = [(name.encode(), value.encode()) for name, value in PAGE.items()]
+        headers.append((b"X-Forwarded-For", b"\xe9" * 100))
+        answer = await http.post("/api/session", json={"token": world.tenant.token}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    with world.services.database.sessions() as session:
+        [noted] = session.scalars(select(Audit).where(Audit.client_id == world.tenant.client_id)).all()
+    assert noted.remote_address == "?" * 64
 
 
 @pytest.mark.parametrize("proxies", ["*", "proxy.example.com", "10.0.0.1/8", "10.0.0.1;10.0.0.2"])
