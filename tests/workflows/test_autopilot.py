@@ -162,3 +162,26 @@ async def test_a_failed_ask_is_left_to_the_next_pass(given_skipping: Given) -> N
     server.cloud.fault(failing(contract.ASK))
     async with server.clock.skipping():
         assert (await one_pass(server)).servers == 1
+
+
+async def test_a_plan_that_cannot_be_kept_does_not_fail_the_pass(given: Given) -> None:
+    server = await given()
+    server.cloud.evaluated = Evaluated(1, proposals=[Proposal("dec-9", plan_of(server))])
+    server.cloud.fault(failing(contract.KEEP_PLAN))
+    assert (await one_pass(server)).servers == 1
+
+
+async def test_nothing_in_a_pass_is_waited_for_without_limit(given: Given) -> None:
+    """One server that does not answer would stop the passes of all others, since they never overlap."""
+    server = await given()
+    ask = Ask("dec-1", "srv-1", OperationKind.SWITCH, 25, SPOT)
+    server.cloud.evaluated = Evaluated(2, asks=[ask], proposals=[Proposal("dec-9", plan_of(server))])
+    await one_pass(server)
+    history = await server.client.get_workflow_handle(f"autopilot-{server.ref.server_id}").fetch_history()
+    asked = [one.activity_task_scheduled_event_attributes for one in history.events]
+    limits = {
+        one.activity_type.name: one.schedule_to_close_timeout.ToTimedelta() for one in asked if one.activity_type.name
+    }
+    assert {contract.EVALUATE, contract.ASK, contract.KEEP_PLAN} == limits.keys()
+    assert all(timedelta(0) < limit < contract.LONGEST for limit in limits.values()), limits
+    assert limits[contract.ASK] <= timedelta(minutes=1)
