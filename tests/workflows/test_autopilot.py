@@ -11,7 +11,7 @@ from domain.autopilot import contract
 from domain.autopilot.contract import Ask, Evaluated, PlanKept, Proposal, Round
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE
-from domain.operations import OperationKind, Priority
+from domain.operations import OperationKind, Outcome, Priority
 from domain.servers import Handoff, Placement, ServerPolicy
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault, failing, while_in
@@ -185,3 +185,42 @@ async def test_nothing_in_a_pass_is_waited_for_without_limit(given: Given) -> No
     assert {contract.EVALUATE, contract.ASK, contract.KEEP_PLAN} == limits.keys()
     assert all(timedelta(0) < limit < contract.LONGEST for limit in limits.values()), limits
     assert limits[contract.ASK] <= timedelta(minutes=1)
+
+
+async def test_a_notice_does_not_wait_for_the_second_look_at_a_decision(given: Given) -> None:
+    server = await given()
+
+    async def notice() -> None:
+        await server.notice()
+        await server.cloud.until(lambda: bool(server.cloud.called(ec2.LAUNCH)))
+
+    server.cloud.broken_decision = "its facts have changed"
+    server.cloud.fault(while_in(contract.RECONSIDER, notice))
+    result = committed(await server.switch(pool=SPOT, **DECIDED))
+    assert len(server.cloud.called(contract.RECONSIDER)) == 1
+    assert result.receipt.to_pool == SPOT
+
+
+async def test_a_decided_move_that_becomes_the_rescue_takes_any_pool(given: Given) -> None:
+    server = await given()
+
+    async def notice() -> None:
+        await server.notice()
+        await server.cloud.until(lambda: bool(server.cloud.called(ec2.LAUNCH)))
+
+    server.cloud.empty = {SPOT}
+    server.cloud.fault(while_in(contract.RECONSIDER, notice))
+    assert committed(await server.switch(pool=SPOT, **DECIDED)).receipt.to_pool != SPOT
+
+
+async def test_an_abort_ends_the_second_look_at_a_decision(given: Given) -> None:
+    server = await given()
+
+    async def cancel() -> None:
+        await server.cancel(server.cloud.records.accepted[0])
+        await server.cloud.until(lambda: bool(server.cloud.records.finished))
+
+    server.cloud.fault(while_in(contract.RECONSIDER, cancel))
+    result = await server.switch(pool=SPOT, **DECIDED)
+    assert result.outcome is Outcome.CANCELLED
+    assert server.cloud.called(ec2.LAUNCH) == []
