@@ -348,6 +348,13 @@ def test_a_price_comes_from_the_records_and_from_ec2_only_where_they_have_none(s
     assert site.decisions(server)[0].figures["cost_then_usd_per_h"] < 0.01
 
 
+def test_a_price_of_a_clock_ahead_of_ours_does_not_stop_the_round(site: Site) -> None:
+    server, now = site.server(ON, instance_types=["m5.large"]), datetime.now(UTC)
+    ahead = Said(REGION, A, "m5.large", now + timedelta(seconds=50), "0.000123")
+    in_transaction(site.sessions, lambda s: record_said(s, [ahead], Source.EC2, Checked(now), now))
+    assert [one.server_id for one in site.round().asks] == [server], "the region is not collected, so EC2 was asked"
+
+
 def test_what_was_lived_through_in_a_pool_sends_servers_elsewhere(site: Site) -> None:
     first = site.server(ON, instance_types=["m5.large"])
     [ask] = site.round().asks
