@@ -171,7 +171,7 @@ def _to_on_demand(
 
 def _leave(one: Member, market: Appraisal) -> Decision:
     now, needs = market.by_pool[one.placed.pool], market.needs
-    move = needs.overlap_h * now.price_usd
+    move = needs.move_usd(now.price_usd)
     pool, usd = needs.on_demand_pool, needs.on_demand_usd
     return Decision(Kind.ON_DEMAND, pool, Reason.ON_DEMAND_SHARE, now.cost_usd, usd, move)
 

@@ -86,7 +86,7 @@ class Site:
 
     def server(self, wish: Wish, **policy: Any) -> str:
         server_id, instance_id, now = fresh("srv"), self.cloud.original(), datetime.now(UTC)
-        kept = asdict(ServerPolicy(handoff=Handoff.STATELESS, autopilot=wish, **policy))
+        kept = asdict(ServerPolicy(**({"handoff": Handoff.STATELESS, "autopilot": wish} | policy)))
         with self.sessions.begin() as session:
             session.add(
                 Server(
@@ -407,6 +407,18 @@ def test_a_look_shows_what_would_be_decided_and_keeps_nothing(site: Site) -> Non
     assert len(found.figures["candidates"]) == 3
     assert site.decisions(server) == []
     assert site.run(site.autopilot.look, contract.Look("srv-none")).problem
+
+
+def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
+    """An hour of outage costs 36 USD: a second of it a cent."""
+    wish = Wish(outage_usd_per_hour=36.0)
+    cost: dict[Handoff, float] = {}
+    for handoff in Handoff:
+        server = site.server(wish, handoff=handoff)
+        found: contract.Looked = site.run(site.autopilot.look, contract.Look(server))
+        cost[handoff] = found.figures["move_outage_usd"]
+    assert cost[Handoff.STATELESS] == 0.0
+    assert 0.0 < cost[Handoff.VOLUMES] < cost[Handoff.SNAPSHOT] == pytest.approx(0.745)
 
 
 def test_denied_types_and_zones_are_not_candidates(site: Site) -> None:

@@ -141,6 +141,14 @@ def test_a_share_that_is_missing_is_brought_back_although_it_costs() -> None:
     assert targets(judged) == [HOME, HOME]
 
 
+def test_going_back_to_on_demand_has_its_outage_too() -> None:
+    plain, outage = (replace(case(1, A), needs=replace(NEEDS, move_outage_usd=usd)) for usd in (0.0, 2.0))
+    room = Room(100, {"cli": FleetLimits(least_on_demand=1.0)})
+    [free], [dear] = evaluate([plain], MARKET, room), evaluate([outage], MARKET, room)
+    assert figures(dear)["move_usd"] == figures(free)["move_usd"] + 2.0
+    assert figures(dear)["move_outage_usd"] == 2.0
+
+
 # --- replicas
 
 
