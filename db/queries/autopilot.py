@@ -148,13 +148,17 @@ def moves_since(session: Session, since: datetime) -> dict[str, list[datetime]]:
 
 
 def under_way(session: Session) -> dict[str, int]:
-    """How many operations of the autopilot each client has queued or running."""
-    query = (
-        select(Operation.client_id, func.count())
-        .where(Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT))
-        .group_by(Operation.client_id)
+    """How many operations of the autopilot each client has queued or running, or is about to have."""
+    running = select(Operation.client_id, Operation.server_id, Operation.id).where(
+        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT)
     )
-    return {client: int(count) for client, count in session.execute(query)}
+    found = session.execute(running).all()
+    count, shown = Counter(client for client, _, _ in found), {server for _, server, _ in found}
+    coming = select(DecisionRow.client_id, DecisionRow.server_id).where(
+        DecisionRow.state.in_((DecisionState.APPROVED.value, DecisionState.ASKED.value))
+    )
+    count.update(client for client, server in session.execute(coming) if server not in shown)
+    return dict(count)
 
 
 def open_decisions(session: Session, server_ids: Collection[str] | None = None) -> dict[str, OpenDecision]:

@@ -33,6 +33,7 @@ from db.models import (
     Server,
 )
 from db.prices import record_said
+from db.queries.autopilot import under_way
 from db.session import SessionFactory, in_transaction
 from domain.autopilot import contract
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Wish
@@ -84,9 +85,9 @@ class Site:
     def __post_init__(self) -> None:
         self.autopilot = AutopilotActivities(self.sessions, self.cloud.clients, self.workflows)
 
-    def server(self, wish: Wish, **policy: Any) -> str:
+    def server(self, wish: Wish, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
         server_id, instance_id, now = fresh("srv"), self.cloud.original(), datetime.now(UTC)
-        kept = asdict(ServerPolicy(**({"handoff": Handoff.STATELESS, "autopilot": wish} | policy)))
+        kept = asdict(ServerPolicy(handoff=handoff, autopilot=wish, **policy))
         with self.sessions.begin() as session:
             session.add(
                 Server(
@@ -409,12 +410,52 @@ def test_a_look_shows_what_would_be_decided_and_keeps_nothing(site: Site) -> Non
     assert site.run(site.autopilot.look, contract.Look("srv-none")).problem
 
 
+@pytest.mark.parametrize("how_far", ["approved", "asked", "running"])
+def test_who_is_on_its_way_has_its_place_there_already(site: Site, how_far: str) -> None:
+    """Half of two servers may be in one pool: the second finds it full while the first is still on its way."""
+    limits, now = {"most_per_pool": 0.5}, datetime.now(UTC)
+    in_transaction(site.sessions, lambda s: change_client(s, site.client_id, now, autopilot={}, limits=limits))
+    site.server(ON)
+    [first] = site.round().asks
+    if how_far != "approved":
+        operation = site.ask(first)
+    if how_far == "running":
+        with site.sessions.begin() as session:
+            session.add(_running(operation, first.server_id, site.client_id, first.pool))
+    second = site.server(ON)
+    [other] = [ask for ask in site.round().asks if ask.server_id == second]
+    assert other.pool != first.pool
+    assert site.reconsider(other.decision_id).holds
+    found: contract.Looked = site.run(site.autopilot.look, contract.Look(second))
+    assert found.to_pool == other.pool, "so it is where a decision is looked at once more"
+
+
+def test_who_is_on_its_way_to_spot_is_no_longer_of_the_share_on_demand(site: Site) -> None:
+    limits, now = {"least_on_demand": 0.5}, datetime.now(UTC)
+    site.server(ON)
+    [first] = site.round().asks
+    in_transaction(site.sessions, lambda s: change_client(s, site.client_id, now, autopilot={}, limits=limits))
+    second = site.server(ON)
+    assert [ask.server_id for ask in site.round().asks] == [first.server_id]
+    assert site.decisions(second)[0].reason == "on_demand_share"
+
+
+def test_a_decision_that_has_no_operation_yet_takes_its_room(site: Site) -> None:
+    with site.sessions() as session:
+        room_for_one = sum(under_way(session).values()) + 1
+    site.server(ON)
+    [first] = site.round(room_for_one).asks
+    second = site.server(ON)
+    assert [ask.server_id for ask in site.round(room_for_one).asks] == [first.server_id]
+    assert site.decisions(second)[0].held_by == "fleet_limit"
+
+
 def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
     """An hour of outage costs 36 USD: a second of it a cent."""
     wish = Wish(outage_usd_per_hour=36.0)
     cost: dict[Handoff, float] = {}
     for handoff in Handoff:
-        server = site.server(wish, handoff=handoff)
+        server = site.server(wish, handoff)
         found: contract.Looked = site.run(site.autopilot.look, contract.Look(server))
         cost[handoff] = found.figures["move_outage_usd"]
     assert cost[Handoff.STATELESS] == 0.0
@@ -456,6 +497,14 @@ def _operation(operation: str, server: str, client: str, kind: str, by: str) -> 
         requested_at=now,
         finished_at=now,
     )
+
+
+def _running(operation: str, server: str, client: str, pool: str = "", **more: Any) -> Operation:
+    one = _operation(operation, server, client, "switch", "autopilot")
+    one.status, one.finished_at, one.asked_pool = "running", None, pool
+    for name, value in more.items():
+        setattr(one, name, value)
+    return one
 
 
 def _rest(site: Site, pool: str) -> None:

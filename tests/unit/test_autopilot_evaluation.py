@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.autopilot.crowding import Arrival, with_arrivals
 from domain.autopilot.evaluation import Case, Evaluation, Judged, Room, Where
 from domain.autopilot.evaluation import evaluate as evaluate_all
 from domain.autopilot.figures import figures
@@ -126,6 +127,20 @@ def test_who_is_not_moved_has_its_place_all_the_same() -> None:
     assert targets(judged) == [B] * 4, "four of eight are in the cheapest already"
     elsewhere = Room(100, {"cli": FleetLimits(most_per_pool=0.5)}, others={"cli": Others({A: 1}, {}, servers=1)})
     assert targets(evaluate([case(1)], MARKET, elsewhere)) == [B], "the rest of the fleet is not among the cases"
+
+
+def test_who_is_on_its_way_counts_where_it_goes_and_is_not_where_it_was_for_the_share() -> None:
+    both = Others({B: 1}, {"us-east-1b": 1}, servers=2, on_demand=1)
+    arrivals = [
+        Arrival("srv-1", A, HOME),
+        Arrival("srv-2", HOME, B),
+        Arrival("srv-3", A, ""),
+        Arrival("srv-2", C, B, True),
+    ]
+    assert with_arrivals(both, arrivals[:1]).on_demand == 0
+    assert with_arrivals(both, arrivals) == Others(
+        {A: 2, B: 1, C: 1}, {"us-east-1a": 2, "us-east-1b": 1, "us-east-1c": 1}, servers=2, on_demand=1
+    )
 
 
 def test_a_share_stays_on_demand_if_asked() -> None:
