@@ -141,6 +141,7 @@ class Facts:
                 policy=one.autopilot,
                 moved_at=tuple(moved.get(one.row.server_id, ())),
                 busy=one.row.busy,
+                lingers=one.row.lingers,
                 tried=frozenset(tried.get(one.row.server_id, ())),
             )
             found.append(

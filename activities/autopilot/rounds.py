@@ -116,7 +116,7 @@ class Rounds:
         rows = reading.fleet(session, server_id)
         others, arrivals = dict[str, Others](), in_flight.arrivals(session)
         if server_id is not None:
-            rows = [replace(row, busy=False) for row in rows]
+            rows = [replace(row, busy=False, lingers=False) for row in rows]
             others = {row.client_id: _others(session, row) for row in rows}
             arrivals = {
                 row.client_id: [one for one in arrivals.get(row.client_id, []) if one.server_id != server_id]

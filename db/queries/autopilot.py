@@ -12,6 +12,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.models import Client, DecisionRow, Instance, Operation, Server
+from db.queries.lingering import lingers
 from domain.autopilot.verdict import DecisionState
 from domain.deciding.facts import Placement
 from domain.operations import OperationKind, OperationStatus, Priority
@@ -37,6 +38,7 @@ class FleetRow:
     replica_pool: str
     replica_by: str  # who asked for the replica
     busy: bool
+    lingers: bool = False  # what runs is a switch that has committed and keeps the old instance for a while
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
     if server_id is not None:
         query = query.where(Server.id == server_id)
     found = session.execute(query).all()
-    busy, homes = _busy(session, server_id), _home_types(session, server_id)
+    (busy, lingering), homes = _occupied(session, server_id), _home_types(session, server_id)
     return [
         FleetRow(
             server_id=row[0],
@@ -99,6 +101,7 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
             replica_pool=row[9],
             replica_by=row[10],
             busy=row[0] in busy,
+            lingers=row[0] in lingering,
         )
         for row in found
     ]
@@ -148,9 +151,12 @@ def moves_since(session: Session, since: datetime) -> dict[str, list[datetime]]:
 
 
 def under_way(session: Session) -> dict[str, int]:
-    """How many operations of the autopilot each client has queued or running, or is about to have."""
+    """How many operations of the autopilot each client has queued or running, or is about to have.
+
+    One that has committed and only keeps the old instance for a while takes no place.
+    """
     running = select(Operation.client_id, Operation.server_id, Operation.id).where(
-        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT)
+        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT), ~lingers()
     )
     found = session.execute(running).all()
     count, shown = Counter(client for client, _, _ in found), {server for _, server, _ in found}
@@ -204,11 +210,14 @@ def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
     )
 
 
-def _busy(session: Session, server_id: str | None) -> set[str]:
-    query = select(Operation.server_id).where(Operation.status.in_(_UNFINISHED))
+def _occupied(session: Session, server_id: str | None) -> tuple[set[str], set[str]]:
+    """Servers that have something to do, and those of which a switch only keeps the old instance."""
+    query = select(Operation.server_id, lingers()).where(Operation.status.in_(_UNFINISHED))
     if server_id is not None:
         query = query.where(Operation.server_id == server_id)
-    return set(session.scalars(query))
+    found = session.execute(query).all()
+    busy = {server for server, only_lingers in found if not only_lingers}
+    return busy, {server for server, _ in found} - busy
 
 
 def _home_types(session: Session, server_id: str | None) -> dict[str, str]:

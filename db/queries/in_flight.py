@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.models import DecisionRow, Instance, Operation
+from db.queries.lingering import lingers
 from domain.autopilot.crowding import Arrival
 from domain.autopilot.verdict import DecisionState
 from domain.deciding.decision import Kind
@@ -30,7 +31,7 @@ def arrivals(session: Session, client_id: str | None = None) -> dict[str, list[A
     )
     target = func.if_(Operation.to_pool != "", Operation.to_pool, Operation.asked_pool)
     running = select(Operation.server_id, Operation.client_id, Operation.kind, target).where(
-        Operation.status.in_(_UNFINISHED)
+        Operation.status.in_(_UNFINISHED), ~lingers()
     )
     if client_id is not None:
         asked, running = (

@@ -27,13 +27,14 @@ from db.models import (
     ExperienceRow,
     Instance,
     Operation,
+    OperationStep,
     PoolFactRow,
     PoolRow,
     PriceCollection,
     Server,
 )
 from db.prices import record_said
-from db.queries.autopilot import under_way
+from db.queries.autopilot import fleet, under_way
 from db.session import SessionFactory, in_transaction
 from domain.autopilot import contract
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Wish
@@ -448,6 +449,30 @@ def test_a_decision_that_has_no_operation_yet_takes_its_room(site: Site) -> None
     second = site.server(ON)
     assert [ask.server_id for ask in site.round(room_for_one).asks] == [first.server_id]
     assert site.decisions(second)[0].held_by == "fleet_limit"
+
+
+def test_a_switch_that_only_keeps_the_old_instance_holds_up_nobody_else_and_nothing_but_ordinary_moves(
+    site: Site,
+) -> None:
+    moved = site.server(ON)
+    [ask] = site.round().asks
+    operation, now = site.ask(ask), datetime.now(UTC)
+    with site.sessions.begin() as session:
+        before = sum(under_way(session).values()) - 1
+        session.add(_running(operation, moved, site.client_id, ask.pool, to_pool=ask.pool))
+        session.execute(update(Instance).where(Instance.server_id == moved).values(pool=ask.pool))
+    with site.sessions.begin() as session:
+        assert sum(under_way(session).values()) == before + 1
+        session.add(OperationStep(operation_id=operation, position=9, name="retire", started_at=now))
+    site.round()
+    assert site.decisions(moved)[0].state == "done", "it has committed"
+    with site.sessions() as session:
+        assert sum(under_way(session).values()) == before
+        [row] = [one for one in fleet(session) if one.server_id == moved]
+    assert (row.busy, row.lingers) == (False, True)
+    site.policy(moved, replace(ON, replica=ReplicaWish.ALWAYS))
+    [replica] = [one for one in site.round().asks if one.server_id == moved]
+    assert replica.kind is OperationKind.REPLICA_CREATE
 
 
 def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
