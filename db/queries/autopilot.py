@@ -33,7 +33,7 @@ class FleetRow:
     policy: dict[str, Any]
     instance_id: str
     pool: str
-    since: datetime
+    since: datetime  # when it came there: was launched, or promoted where its replica was
     home_type: str
     replica_pool: str
     replica_by: str  # who asked for the replica
@@ -74,6 +74,7 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
             primary.id,
             primary.pool,
             func.coalesce(primary.launch_confirmed_at, primary.created_at),
+            primary.roles,
             primary.instance_type,
             func.coalesce(replica.pool, ""),
             func.coalesce(Operation.requested_by, ""),
@@ -96,10 +97,10 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
             policy=row[4],
             instance_id=row[5],
             pool=row[6],
-            since=row[7],
-            home_type=homes.get(row[0]) or str(row[8]),
-            replica_pool=row[9],
-            replica_by=row[10],
+            since=_promoted_at(row[8]) or row[7],
+            home_type=homes.get(row[0]) or str(row[9]),
+            replica_pool=row[10],
+            replica_by=row[11],
             busy=row[0] in busy,
             lingers=row[0] in lingering,
         )
@@ -208,6 +209,14 @@ def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
         DecisionRow.priority,
         DecisionRow.informed_by,
     )
+
+
+def _promoted_at(roles: list[Any] | None) -> datetime | None:
+    """When a replica became the primary it is: the server's stay there began then. None: it never was a replica."""
+    known = roles or []
+    if "replica" not in [role for _, role in known]:
+        return None
+    return max((datetime.fromisoformat(at) for at, role in known if role == "primary"), default=None)
 
 
 def _occupied(session: Session, server_id: str | None) -> tuple[set[str], set[str]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from domain.deciding.appraisal import Appraisal
 from domain.deciding.decision import Decision, Kind, Reason
 from domain.deciding.facts import Placement, ReplicaMode
-from domain.deciding.policy import decide
+from domain.deciding.policy import decide, too_soon
 from domain.deciding.replica import decide_replica
 from domain.deciding.tuning import Tuning
 
@@ -182,7 +182,8 @@ def _saving_lost(one: Member, markets: Mapping[str, Appraisal]) -> float:
 
 
 def _can_go(one: Member, markets: Mapping[str, Appraisal]) -> bool:
-    return math.isfinite(markets[one.market].needs.on_demand_usd)
+    market = markets[one.market]
+    return math.isfinite(market.needs.on_demand_usd) and not too_soon(one.placed, market)
 
 
 def _on_demand(one: Member, markets: Mapping[str, Appraisal]) -> bool:

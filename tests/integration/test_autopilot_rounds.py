@@ -475,6 +475,18 @@ def test_a_switch_that_only_keeps_the_old_instance_holds_up_nobody_else_and_noth
     assert replica.kind is OperationKind.REPLICA_CREATE
 
 
+def test_the_stay_of_a_promoted_server_begins_with_its_promotion(site: Site) -> None:
+    server, now = site.server(replace(ON, minimum_stay_h=2)), datetime.now(UTC)
+    long_ago, lately = now - timedelta(days=3), now - timedelta(hours=1)
+    roles = [[long_ago.isoformat(), "replica"], [lately.isoformat(), "primary"]]
+    placed = update(Instance).where(Instance.server_id == server)
+    site.change(placed.values(launch_confirmed_at=long_ago, roles=roles))
+    assert site.round().asks == []
+    assert site.decisions(server)[0].reason == "minimum_stay"
+    site.change(placed.values(roles=[[long_ago.isoformat(), "primary"]]))
+    assert [ask.server_id for ask in site.round().asks] == [server]
+
+
 def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
     """An hour of outage costs 36 USD: a second of it a cent."""
     wish = Wish(outage_usd_per_hour=36.0)

@@ -156,6 +156,14 @@ def test_a_share_that_is_missing_is_brought_back_although_it_costs() -> None:
     assert targets(judged) == [HOME, HOME]
 
 
+def test_who_has_not_stayed_its_minimum_is_not_taken_for_the_share() -> None:
+    needs = replace(NEEDS, minimum_stay_h=5.0)
+    young, old = (Placement(A, AT_H - hours) for hours in (4, 5))
+    cases = [replace(case(number, A), needs=needs, placed=placed) for number, placed in enumerate((young, old, young))]
+    judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(least_on_demand=1.0)}))
+    assert [one.verdict.decision.kind for one in judged] == [Kind.STAY, Kind.ON_DEMAND, Kind.STAY]
+
+
 def test_going_back_to_on_demand_has_its_outage_too() -> None:
     plain, outage = (replace(case(1, A), needs=replace(NEEDS, move_outage_usd=usd)) for usd in (0.0, 2.0))
     room = Room(100, {"cli": FleetLimits(least_on_demand=1.0)})
