@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
 from db.models import DecisionRow, Operation, Server
+from db.queries.lingering import lingers
 from domain.autopilot.verdict import DecisionState
 from domain.operations import OperationStatus
 
@@ -108,15 +109,18 @@ def unplanned(session: Session) -> Sequence[Row[str, str, str, str]]:
 
 
 def follow_operations(session: Session, now: datetime) -> int:
-    """Decisions whose operation has ended are done or failed; return how many."""
+    """Decisions whose operation has ended are done or failed, and done where it only keeps the old instance.
+
+    Return how many.
+    """
     query = (
-        select(DecisionRow.id, Operation.status, Operation.reason)
+        select(DecisionRow.id, Operation.status, Operation.reason, lingers())
         .join(Operation, Operation.id == DecisionRow.operation_id)
         .where(DecisionRow.state == DecisionState.ASKED.value)
     )
-    ended = [row for row in session.execute(query).all() if OperationStatus(row[1]) not in _RUNNING]
-    for decision_id, status, reason in ended:
-        state = _ENDS.get(OperationStatus(status), DecisionState.FAILED)
+    ended = [row for row in session.execute(query).all() if OperationStatus(row[1]) not in _RUNNING or row[3]]
+    for decision_id, status, reason, committed in ended:
+        state = DecisionState.DONE if committed else _ENDS.get(OperationStatus(status), DecisionState.FAILED)
         settle(session, decision_id, state, now, why=reason, expected=(DecisionState.ASKED,))
     return len(ended)
 

@@ -68,6 +68,12 @@ def compose(
     )
 
 
+def outage_s(blueprint: Blueprint, handoff: Handoff) -> float:
+    """The outage of a planned move, seconds, as its plan tells it."""
+    steps = [*_middle(blueprint, handoff), *_traffic_after_commit(blueprint, handoff)]
+    return sum(step.expected_s for step in steps if step.outage)
+
+
 def moves(blueprint: Blueprint) -> list[str]:
     """What follows the server, by name."""
     return [

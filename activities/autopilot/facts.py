@@ -29,6 +29,7 @@ from domain.deciding.facts import Needs, Placement, ReplicaMode
 from domain.deciding.pricing import PriceRecord, reprice
 from domain.market.observed import PoolKey
 from domain.market.on_demand import LINUX
+from domain.planning import outage_s
 from domain.pools import Lifecycle, Pool
 from domain.ranking import TypeFacts
 from domain.servers import Handoff, Retire, ServerPolicy
@@ -140,6 +141,7 @@ class Facts:
                 policy=one.autopilot,
                 moved_at=tuple(moved.get(one.row.server_id, ())),
                 busy=one.row.busy,
+                lingers=one.row.lingers,
                 tried=frozenset(tried.get(one.row.server_id, ())),
             )
             found.append(
@@ -191,13 +193,15 @@ def _repriced(known: PriceRecord | None, usd: float, at_h: float) -> PriceRecord
 def _needs(one: Known, dear: Mapping[tuple[str, str], float]) -> Needs:
     """What an outage costs goes by the type the server came with; what on-demand costs by where that would be."""
     pool, platform = _on_demand_pool(one), one.outline.platform
+    outage_usd_per_h = one.autopilot.outage_usd(dear.get((one.row.home_type, platform), 0.0))
     return Needs(
         on_demand_pool=str(pool),
         on_demand_usd=dear.get((pool.instance_type, platform), math.inf),
-        outage_usd_per_h=one.autopilot.outage_usd(dear.get((one.row.home_type, platform), 0.0)),
+        outage_usd_per_h=outage_usd_per_h,
         overlap_h=_OVERLAP_H[one.policy.handoff] + one.autopilot.keep_old_s / 3600,
         minimum_stay_h=one.autopilot.minimum_stay_h,
         replica=ReplicaMode(one.autopilot.replica.value),
+        move_outage_usd=outage_s(one.outline, one.policy.handoff) / 3600 * outage_usd_per_h,
     )
 
 

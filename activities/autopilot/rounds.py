@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,10 +20,11 @@ from db.experiences import experiences, keep_experiences
 from db.market.price_records import PriceRecords
 from db.models_registry import note_shadows
 from db.queries import autopilot as reading
+from db.queries import in_flight
 from db.session import SessionFactory, in_transaction
 from domain.adoption import PlanInput
 from domain.autopilot.contract import Ask, Evaluated, Proposal, Round, operation_for
-from domain.autopilot.crowding import rest_of
+from domain.autopilot.crowding import Arrival, rest_of, with_arrivals
 from domain.autopilot.evaluation import Case, Judged, Learnt, Room, Where, describe, evaluate
 from domain.autopilot.figures import figures
 from domain.autopilot.limits import FleetLimits
@@ -67,6 +68,7 @@ class Seen:
     moved: dict[str, list[datetime]]
     tried: dict[str, set[tuple[str, str]]]
     room: Room
+    arrivals: dict[str, list[Arrival]]
     records: dict[str, RegionRecords]
     experience: dict[str, Experience]
 
@@ -103,7 +105,7 @@ class Rounds:
             supplies |= {(region, platform): supply_of(some, records.known, now) for platform, some in prices.items()}
         words = self._models.words(supplies, {case.client_id for case in cases} if server_id else None)
         informed = {client: one for model, one in words for client in model.active_for}
-        room = replace(seen.room, others=seen.room.others or _left_out(seen.rows, cases))
+        room = replace(seen.room, others=_with(seen.room.others or _left_out(seen.rows, cases), seen.arrivals))
         found = evaluate(cases, supplies, hours(now), now, room, seen.experience, informed=informed)
         outcome.judged, outcome.learnt = found.judged, found.learnt
         if server_id is None:
@@ -113,10 +115,17 @@ class Rounds:
 
     def _read(self, session: Session, now: datetime, most_moves: int, server_id: str | None) -> Seen:
         rows = reading.fleet(session, server_id)
-        others: dict[str, Others] = {}
+        others, arrivals = dict[str, Others](), in_flight.arrivals(session)
         if server_id is not None:
-            rows = [replace(row, busy=False) for row in rows]
+            rows = [replace(row, busy=False, lingers=False) for row in rows]
             others = {row.client_id: _others(session, row) for row in rows}
+            arrivals = {
+                row.client_id: [one for one in arrivals.get(row.client_id, []) if one.server_id != server_id]
+                for row in rows
+            }
+        else:
+            decided = in_flight.decided(session)
+            rows = [replace(row, busy=row.busy or row.server_id in decided) for row in rows]
         clients = reading.clients(session)
         limits = {client: _LIMITS.validate_python(row.limits or {}) for client, row in clients.items()}
         return Seen(
@@ -125,6 +134,7 @@ class Rounds:
             moved=reading.moves_since(session, now - WEEK),
             tried=reading.turned_down(session, now - _AFTER_FAILURE, now - _AFTER_REJECTION),
             room=Room(most_moves, limits, reading.under_way(session), others),
+            arrivals=arrivals,
             records={region: read(session, self._prices, region, now) for region in {row.region for row in rows}},
             experience=experiences(session),
         )
@@ -138,6 +148,12 @@ def _left_out(rows: Sequence[reading.FleetRow], cases: Sequence[Case]) -> dict[s
         if row.server_id not in decided:
             placed[row.client_id].append(Placed(row.pool, hours(row.since), row.replica_pool))
     return {client: rest_of(Others(), some) for client, some in placed.items()}
+
+
+def _with(others: Mapping[str, Others], arrivals: Mapping[str, Sequence[Arrival]]) -> dict[str, Others]:
+    return dict(others) | {
+        client: with_arrivals(others.get(client, Others()), some) for client, some in arrivals.items()
+    }
 
 
 def _others(session: Session, mine: reading.FleetRow) -> Others:

@@ -10,18 +10,18 @@ A batch that comes again, or after others that came later, ends in the same rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, or_, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.market import nearby
 from db.market.bulk import insert_rows, insert_unknown
 from db.market.series import Head, heads_of, held
-from db.models import PriceCanonical, PriceConsolidated, PriceSeries, PriceSetAside
+from db.models import PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, PriceSetAside
 from domain.market.canonical import Span, Step, changed, differing, steps
 from domain.market.consolidated import Run, mend, minute_of
 from domain.market.observed import Known, Point, PoolKey, Reason, Said, SetAside, Sifted, Source, sift
@@ -95,6 +95,8 @@ def admit(session: Session, said: Iterable[Said], source: Source, known: Known, 
     for head in heads.values():
         if head.sealed_until is not None:
             _seal(batch, head, head.sealed_until)
+    if source is Source.AGENT:
+        _yield_to_ec2(session, batch)
     return batch
 
 
@@ -173,6 +175,29 @@ def _seal(batch: Batch, head: Head, sealed_until: datetime) -> None:
         batch.points[head.pool] = left
     else:
         del batch.points[head.pool]
+
+
+def _yield_to_ec2(session: Session, batch: Batch) -> None:
+    """An agent's host may be entered by others, and its word would be in force for all clients: it counts only of
+    pools that EC2 has said nothing of. What repeats the price in force adds nothing; what differs is set aside."""
+    for pool in _told_by_ec2(session, {pool: batch.heads[pool] for pool in batch.points}):
+        head = batch.heads[pool]
+        for at, usd, source in batch.points.pop(pool):
+            if head.tail is None or usd != head.tail.usd:
+                batch.set_aside.append(SetAside(Said(head.region, *pool, at, usd), source, Reason.BETTER_KNOWN))
+
+
+def _told_by_ec2(session: Session, heads: Mapping[PoolKey, Head]) -> set[PoolKey]:
+    told = {
+        pool for pool, head in heads.items() if head.tail and Source.EC2 in (head.tail.source, head.tail.last_source)
+    }
+    if unsure := heads.keys() - told:
+        zones, types = {zone for zone, _ in unsure}, {kind for _, kind in unsure}
+        seen = PriceObservation
+        query = select(seen.zone, seen.instance_type).distinct()
+        query = query.where(seen.zone.in_(zones), seen.instance_type.in_(types), seen.source == Source.EC2.value)
+        told |= {(zone, kind) for zone, kind in session.execute(query)} & unsure
+    return told
 
 
 def _mended(session: Session, head: Head, points: list[Point]) -> Mended:

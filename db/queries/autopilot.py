@@ -12,6 +12,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.models import Client, DecisionRow, Instance, Operation, Server
+from db.queries.lingering import lingers
 from domain.autopilot.verdict import DecisionState
 from domain.deciding.facts import Placement
 from domain.operations import OperationKind, OperationStatus, Priority
@@ -32,11 +33,12 @@ class FleetRow:
     policy: dict[str, Any]
     instance_id: str
     pool: str
-    since: datetime
+    since: datetime  # when it came there: was launched, or promoted where its replica was
     home_type: str
     replica_pool: str
     replica_by: str  # who asked for the replica
     busy: bool
+    lingers: bool = False  # what runs is a switch that has committed and keeps the old instance for a while
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
             primary.id,
             primary.pool,
             func.coalesce(primary.launch_confirmed_at, primary.created_at),
+            primary.roles,
             primary.instance_type,
             func.coalesce(replica.pool, ""),
             func.coalesce(Operation.requested_by, ""),
@@ -84,7 +87,7 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
     if server_id is not None:
         query = query.where(Server.id == server_id)
     found = session.execute(query).all()
-    busy, homes = _busy(session, server_id), _home_types(session, server_id)
+    (busy, lingering), homes = _occupied(session, server_id), _home_types(session, server_id)
     return [
         FleetRow(
             server_id=row[0],
@@ -94,11 +97,12 @@ def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
             policy=row[4],
             instance_id=row[5],
             pool=row[6],
-            since=row[7],
-            home_type=homes.get(row[0]) or str(row[8]),
-            replica_pool=row[9],
-            replica_by=row[10],
+            since=_promoted_at(row[8]) or row[7],
+            home_type=homes.get(row[0]) or str(row[9]),
+            replica_pool=row[10],
+            replica_by=row[11],
             busy=row[0] in busy,
+            lingers=row[0] in lingering,
         )
         for row in found
     ]
@@ -148,13 +152,20 @@ def moves_since(session: Session, since: datetime) -> dict[str, list[datetime]]:
 
 
 def under_way(session: Session) -> dict[str, int]:
-    """How many operations of the autopilot each client has queued or running."""
-    query = (
-        select(Operation.client_id, func.count())
-        .where(Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT))
-        .group_by(Operation.client_id)
+    """How many operations of the autopilot each client has queued or running, or is about to have.
+
+    One that has committed and only keeps the old instance for a while takes no place.
+    """
+    running = select(Operation.client_id, Operation.server_id, Operation.id).where(
+        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT), ~lingers()
     )
-    return {client: int(count) for client, count in session.execute(query)}
+    found = session.execute(running).all()
+    count, shown = Counter(client for client, _, _ in found), {server for _, server, _ in found}
+    coming = select(DecisionRow.client_id, DecisionRow.server_id).where(
+        DecisionRow.state.in_((DecisionState.APPROVED.value, DecisionState.ASKED.value))
+    )
+    count.update(client for client, server in session.execute(coming) if server not in shown)
+    return dict(count)
 
 
 def open_decisions(session: Session, server_ids: Collection[str] | None = None) -> dict[str, OpenDecision]:
@@ -200,11 +211,22 @@ def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
     )
 
 
-def _busy(session: Session, server_id: str | None) -> set[str]:
-    query = select(Operation.server_id).where(Operation.status.in_(_UNFINISHED))
+def _promoted_at(roles: list[Any] | None) -> datetime | None:
+    """When a replica became the primary it is: the server's stay there began then. None: it never was a replica."""
+    known = roles or []
+    if "replica" not in [role for _, role in known]:
+        return None
+    return max((datetime.fromisoformat(at) for at, role in known if role == "primary"), default=None)
+
+
+def _occupied(session: Session, server_id: str | None) -> tuple[set[str], set[str]]:
+    """Servers that have something to do, and those of which a switch only keeps the old instance."""
+    query = select(Operation.server_id, lingers()).where(Operation.status.in_(_UNFINISHED))
     if server_id is not None:
         query = query.where(Operation.server_id == server_id)
-    return set(session.scalars(query))
+    found = session.execute(query).all()
+    busy = {server for server, only_lingers in found if not only_lingers}
+    return busy, {server for server, _ in found} - busy
 
 
 def _home_types(session: Session, server_id: str | None) -> dict[str, str]:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from domain.autopilot.limits import FleetLimits
 from domain.deciding.facts import Placement
 from domain.deciding.fleet import NO_LIMITS, Limits, Others
 from domain.pools import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A server on its way to `pool`, or its replica; until it is there it has its place `here` as well."""
+
+    server_id: str
+    pool: str
+    here: str
+    replica: bool = False
 
 
 def places(limits: FleetLimits, servers: int) -> Limits:
@@ -35,6 +46,19 @@ def rest_of(others: Others, placed: Iterable[Placement]) -> Others:
                 pools[str(pool)] += 1
                 zones[pool.zone] += 1
     return Others(pools, zones, servers, on_demand)
+
+
+def with_arrivals(others: Others, arrivals: Iterable[Arrival]) -> Others:
+    """Whoever is on its way has its place already where it goes, and is on demand, or not, as it will be there."""
+    pools, zones, on_demand = Counter(others.pools), Counter(others.zones), others.on_demand
+    for one in arrivals:
+        to = Pool.parse(one.pool)
+        if to.spot:
+            pools[one.pool] += 1
+            zones[to.zone] += 1
+        if one.here and not one.replica:
+            on_demand += Pool.parse(one.here).spot - to.spot
+    return Others(pools, zones, others.servers, on_demand)
 
 
 def _places(part: float, servers: int) -> int:

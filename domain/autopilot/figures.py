@@ -21,6 +21,7 @@ def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
         "cost_then_usd_per_h": _number(decision.cost_then_usd),
         "gain_usd_per_h": _number(decision.gain_usd),
         "move_usd": _number(decision.move_usd),
+        "move_outage_usd": _number(needs.move_outage_usd),
         "payback_h": _number(decision.payback_h),
         "on_demand_usd_per_h": _number(needs.on_demand_usd),
         "outage_usd_per_h": _number(needs.outage_usd_per_h),

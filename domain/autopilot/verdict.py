@@ -52,6 +52,7 @@ class Standing:
     policy: AutopilotPolicy
     moved_at: tuple[datetime, ...] = ()  # ordinary moves of the last week
     busy: bool = False
+    lingers: bool = False  # its switch has committed and keeps the old instance for a while, unless more is asked
     tried: frozenset[tuple[str, str]] = frozenset()  # (kind, pool) that failed or was turned down of late
 
     def may_move(self, now: datetime) -> bool:
@@ -61,6 +62,7 @@ class Standing:
             policy.auto_switch is AutoSwitch.OFF
             or policy.is_frozen(now)
             or self.busy
+            or self.lingers
             or not open_now(policy.windows, now)
             or self.moves_used_up(now)
         )
@@ -123,6 +125,8 @@ def _gate(decision: Decision, standing: Standing, now: datetime, urgent: bool) -
 
 def _ordinary_gate(decision: Decision, standing: Standing, now: datetime) -> Gate:
     policy = standing.policy
+    if standing.lingers:  # its owner wants the old instance for longer than a small gain is worth
+        return Gate.BUSY
     spread = decision.reason is Reason.ON_DEMAND_SHARE  # the client asks for it, and knows that it costs
     if not spread and decision.gain_usd < policy.min_saving * decision.cost_now_usd:
         return Gate.SAVES_TOO_LITTLE

@@ -29,6 +29,11 @@ class Needs:
     overlap_h: float = 0.2  # both instances are paid for this long in a planned move
     minimum_stay_h: float = 0.0
     replica: ReplicaMode = ReplicaMode.NONE
+    move_outage_usd: float = 0.0  # cost of the outage of one planned move
+
+    def move_usd(self, price_usd: float) -> float:
+        """Cost of a planned move away from a place of this price per hour."""
+        return self.overlap_h * price_usd + self.move_outage_usd
 
     @property
     def outage_usd(self) -> float:

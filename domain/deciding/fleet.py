@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from domain.deciding.appraisal import Appraisal
 from domain.deciding.decision import Decision, Kind, Reason
 from domain.deciding.facts import Placement, ReplicaMode
-from domain.deciding.policy import decide
+from domain.deciding.policy import decide, too_soon
 from domain.deciding.replica import decide_replica
 from domain.deciding.tuning import Tuning
 
@@ -171,7 +171,7 @@ def _to_on_demand(
 
 def _leave(one: Member, market: Appraisal) -> Decision:
     now, needs = market.by_pool[one.placed.pool], market.needs
-    move = needs.overlap_h * now.price_usd
+    move = needs.move_usd(now.price_usd)
     pool, usd = needs.on_demand_pool, needs.on_demand_usd
     return Decision(Kind.ON_DEMAND, pool, Reason.ON_DEMAND_SHARE, now.cost_usd, usd, move)
 
@@ -182,7 +182,8 @@ def _saving_lost(one: Member, markets: Mapping[str, Appraisal]) -> float:
 
 
 def _can_go(one: Member, markets: Mapping[str, Appraisal]) -> bool:
-    return math.isfinite(markets[one.market].needs.on_demand_usd)
+    market = markets[one.market]
+    return math.isfinite(market.needs.on_demand_usd) and not too_soon(one.placed, market)
 
 
 def _on_demand(one: Member, markets: Mapping[str, Appraisal]) -> bool:

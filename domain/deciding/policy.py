@@ -60,11 +60,11 @@ def _from_on_demand(placed: Placement, market: Appraisal, tuning: Tuning, barred
     needs, best = market.needs, market.best(barred)
     if best is None:
         return Decision(Kind.WAIT, placed.pool, Reason.NO_SPOT, needs.on_demand_usd)
-    move = needs.way_back_usd
+    move = needs.way_back_usd + needs.move_outage_usd
     figures = (needs.on_demand_usd, best.cost_usd, move)
     if best.cost_usd >= needs.on_demand_usd:
         return Decision(Kind.WAIT, placed.pool, Reason.SPOT_TOO_RISKY, *figures)
-    if _too_soon(placed, market):
+    if too_soon(placed, market):
         return Decision(Kind.WAIT, placed.pool, Reason.MINIMUM_STAY, *figures)
     # What a loss costs holds the way back to spot, so the stay is not cut short by the hazard once more.
     if (needs.on_demand_usd - best.cost_usd) * tuning.horizon_h <= tuning.margin * move:
@@ -76,9 +76,9 @@ def _from_spot(placed: Placement, now: Figures, market: Appraisal, tuning: Tunin
     best = market.best(barred, now.pool)
     if best is None or best.cost_usd >= now.cost_usd:
         return Decision(Kind.STAY, now.pool, Reason.BEST_ALREADY, now.cost_usd, best.cost_usd if best else 0.0)
-    gain, move = _gain(now, best, tuning), market.needs.overlap_h * now.price_usd
+    gain, move = _gain(now, best, tuning), market.needs.move_usd(now.price_usd)
     figures = (now.cost_usd, best.cost_usd, move)
-    if _too_soon(placed, market):
+    if too_soon(placed, market):
         return Decision(Kind.STAY, now.pool, Reason.MINIMUM_STAY, *figures)
     if gain <= tuning.noise * _usual_change(now, best):
         return Decision(Kind.STAY, now.pool, Reason.GAIN_TOO_SMALL, *figures)
@@ -87,7 +87,8 @@ def _from_spot(placed: Placement, now: Figures, market: Appraisal, tuning: Tunin
     return Decision(Kind.MOVE, best.pool, Reason.CHEAPER, *figures)
 
 
-def _too_soon(placed: Placement, market: Appraisal) -> bool:
+def too_soon(placed: Placement, market: Appraisal) -> bool:
+    """Whether its minimum stay is not over."""
     return market.at_h - placed.since_h < market.needs.minimum_stay_h
 
 

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     IN_THE_FUTURE = "in_the_future"
     BAD_TIME = "bad_time"
     TOO_OLD = "too_old"  # what it would change has been thinned out
+    BETTER_KNOWN = "better_known"  # an agent's word of a pool whose price EC2 itself has told
     UNKNOWN_TYPE = "unknown_type"
     UNKNOWN_ZONE = "unknown_zone"
 

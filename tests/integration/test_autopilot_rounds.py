@@ -28,12 +28,14 @@ from db.models import (
     ExperienceRow,
     Instance,
     Operation,
+    OperationStep,
     PoolFactRow,
     PoolRow,
     PriceCollection,
     Server,
 )
 from db.prices import record_said
+from db.queries.autopilot import fleet, under_way
 from db.session import SessionFactory, in_transaction
 from domain.autopilot import contract
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Wish
@@ -85,9 +87,9 @@ class Site:
     def __post_init__(self) -> None:
         self.autopilot = AutopilotActivities(self.sessions, self.cloud.clients, self.workflows)
 
-    def server(self, wish: Wish, **policy: Any) -> str:
+    def server(self, wish: Wish, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
         server_id, instance_id, now = fresh("srv"), self.cloud.original(), datetime.now(UTC)
-        kept = asdict(ServerPolicy(handoff=Handoff.STATELESS, autopilot=wish, **policy))
+        kept = asdict(ServerPolicy(handoff=handoff, autopilot=wish, **policy))
         with self.sessions.begin() as session:
             session.add(
                 Server(
@@ -453,6 +455,94 @@ def test_a_look_shows_what_would_be_decided_and_keeps_nothing(site: Site) -> Non
     assert site.run(site.autopilot.look, contract.Look("srv-none")).problem
 
 
+@pytest.mark.parametrize("how_far", ["approved", "asked", "running"])
+def test_who_is_on_its_way_has_its_place_there_already(site: Site, how_far: str) -> None:
+    """Half of two servers may be in one pool: the second finds it full while the first is still on its way."""
+    limits, now = {"most_per_pool": 0.5}, datetime.now(UTC)
+    in_transaction(site.sessions, lambda s: change_client(s, site.client_id, now, autopilot={}, limits=limits))
+    site.server(ON)
+    [first] = site.round().asks
+    if how_far != "approved":
+        operation = site.ask(first)
+    if how_far == "running":
+        with site.sessions.begin() as session:
+            session.add(_running(operation, first.server_id, site.client_id, first.pool))
+    second = site.server(ON)
+    [other] = [ask for ask in site.round().asks if ask.server_id == second]
+    assert other.pool != first.pool
+    assert site.reconsider(other.decision_id).holds
+    found: contract.Looked = site.run(site.autopilot.look, contract.Look(second))
+    assert found.to_pool == other.pool, "so it is where a decision is looked at once more"
+
+
+def test_who_is_on_its_way_to_spot_is_no_longer_of_the_share_on_demand(site: Site) -> None:
+    limits, now = {"least_on_demand": 0.5}, datetime.now(UTC)
+    site.server(ON)
+    [first] = site.round().asks
+    in_transaction(site.sessions, lambda s: change_client(s, site.client_id, now, autopilot={}, limits=limits))
+    second = site.server(ON)
+    assert [ask.server_id for ask in site.round().asks] == [first.server_id]
+    assert site.decisions(second)[0].reason == "on_demand_share"
+
+
+def test_a_decision_that_has_no_operation_yet_takes_its_room(site: Site) -> None:
+    with site.sessions() as session:
+        room_for_one = sum(under_way(session).values()) + 1
+    site.server(ON)
+    [first] = site.round(room_for_one).asks
+    second = site.server(ON)
+    assert [ask.server_id for ask in site.round(room_for_one).asks] == [first.server_id]
+    assert site.decisions(second)[0].held_by == "fleet_limit"
+
+
+def test_a_switch_that_only_keeps_the_old_instance_holds_up_nobody_else_and_nothing_but_ordinary_moves(
+    site: Site,
+) -> None:
+    moved = site.server(ON)
+    [ask] = site.round().asks
+    operation, now = site.ask(ask), datetime.now(UTC)
+    with site.sessions.begin() as session:
+        before = sum(under_way(session).values()) - 1
+        session.add(_running(operation, moved, site.client_id, ask.pool, to_pool=ask.pool))
+        session.execute(update(Instance).where(Instance.server_id == moved).values(pool=ask.pool))
+    with site.sessions.begin() as session:
+        assert sum(under_way(session).values()) == before + 1
+        session.add(OperationStep(operation_id=operation, position=9, name="retire", started_at=now))
+    site.round()
+    assert site.decisions(moved)[0].state == "done", "it has committed"
+    with site.sessions() as session:
+        assert sum(under_way(session).values()) == before
+        [row] = [one for one in fleet(session) if one.server_id == moved]
+    assert (row.busy, row.lingers) == (False, True)
+    site.policy(moved, replace(ON, replica=ReplicaWish.ALWAYS))
+    [replica] = [one for one in site.round().asks if one.server_id == moved]
+    assert replica.kind is OperationKind.REPLICA_CREATE
+
+
+def test_the_stay_of_a_promoted_server_begins_with_its_promotion(site: Site) -> None:
+    server, now = site.server(replace(ON, minimum_stay_h=2)), datetime.now(UTC)
+    long_ago, lately = now - timedelta(days=3), now - timedelta(hours=1)
+    roles = [[long_ago.isoformat(), "replica"], [lately.isoformat(), "primary"]]
+    placed = update(Instance).where(Instance.server_id == server)
+    site.change(placed.values(launch_confirmed_at=long_ago, roles=roles))
+    assert site.round().asks == []
+    assert site.decisions(server)[0].reason == "minimum_stay"
+    site.change(placed.values(roles=[[long_ago.isoformat(), "primary"]]))
+    assert [ask.server_id for ask in site.round().asks] == [server]
+
+
+def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
+    """An hour of outage costs 36 USD: a second of it a cent."""
+    wish = Wish(outage_usd_per_hour=36.0)
+    cost: dict[Handoff, float] = {}
+    for handoff in Handoff:
+        server = site.server(wish, handoff)
+        found: contract.Looked = site.run(site.autopilot.look, contract.Look(server))
+        cost[handoff] = found.figures["move_outage_usd"]
+    assert cost[Handoff.STATELESS] == 0.0
+    assert 0.0 < cost[Handoff.VOLUMES] < cost[Handoff.SNAPSHOT] == pytest.approx(0.745)
+
+
 def test_denied_types_and_zones_are_not_candidates(site: Site) -> None:
     server = site.server(ON, denied_types=["c5", "m5.large"], denied_zones=[A])
     found: contract.Looked = site.run(site.autopilot.look, contract.Look(server, candidates=100))
@@ -488,6 +578,14 @@ def _operation(operation: str, server: str, client: str, kind: str, by: str) -> 
         requested_at=now,
         finished_at=now,
     )
+
+
+def _running(operation: str, server: str, client: str, pool: str = "", **more: Any) -> Operation:
+    one = _operation(operation, server, client, "switch", "autopilot")
+    one.status, one.finished_at, one.asked_pool = "running", None, pool
+    for name, value in more.items():
+        setattr(one, name, value)
+    return one
 
 
 def _rest(site: Site, pool: str) -> None:

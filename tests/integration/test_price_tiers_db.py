@@ -106,7 +106,9 @@ _instants = st.builds(
     st.integers(0, 20),
     st.sampled_from([0, 20, 3600]),
 )
-_points = st.builds(Point, _instants, st.sampled_from([Decimal(1), Decimal(2)]), st.sampled_from(Source))
+# An agent's word counts only until EC2 speaks of the pool: what it comes to is not the same in any order.
+_sources = st.sampled_from([Source.EC2, Source.FILE])
+_points = st.builds(Point, _instants, st.sampled_from([Decimal(1), Decimal(2)]), _sources)
 _batches = st.lists(st.lists(_points, min_size=1, max_size=6), min_size=1, max_size=6)
 
 
@@ -218,15 +220,41 @@ def test_two_writers_of_one_pool_lose_nothing(sessions: SessionFactory) -> None:
     assert prices(series(sessions, kind)) == [(hour, str(hour + 1)) for hour in range(40)]
 
 
-def test_what_agents_see_joins_the_same_series(sessions: SessionFactory) -> None:
+def test_what_agents_see_counts_where_ec2_has_told_nothing(sessions: SessionFactory) -> None:
     kind = a_type()
-    keep(sessions, [said(kind, 0, "0.05")])
     with sessions.begin() as session:
         assert record_prices(session, [Observation(REGION, ZONE, kind, at(1), 0.04)], "agent") == 1
-    assert [(step.usd, step.source) for step in series(sessions, kind)][::2] == [
-        (Decimal("0.05"), Source.EC2),
+    keep(sessions, [said(kind, 2, "0.05")])
+    assert [(step.usd, step.source) for step in series(sessions, kind)][:2] == [
         (Decimal("0.04"), Source.AGENT),
+        (Decimal("0.05"), Source.EC2),
     ]
+
+
+def test_an_agent_never_says_otherwise_than_ec2(sessions: SessionFactory) -> None:
+    """Its host may be entered by others, and all clients decide on the price in force."""
+    kind = a_type()
+    keep(sessions, [said(kind, 0, "0.05")])
+    before = series(sessions, kind)
+    with sessions.begin() as session:
+        agents = [said(kind, hour, "0.000001") for hour in (-1, 0, 1)]
+        kept = record_said(session, [*agents, said(kind, 2, "0.05")], Source.AGENT, Known(), NOW)
+    assert (kept.observed, kept.set_aside, kept.newest) == (0, 3, {})
+    assert series(sessions, kind) == before
+    assert head(sessions, kind).tail_last_at == at(0), "nor does its word keep a pool current that EC2 no longer names"
+    with sessions() as session:
+        assert session.scalar(select(PoolRow.priced_at).where(PoolRow.instance_type == kind)) is None
+        listed = [one for one in set_aside.list_set_aside(session, NOW, 1000) if one.instance_type == kind]
+    assert {one.reason for one in listed} == {Reason.BETTER_KNOWN}
+
+
+def test_an_agents_newer_word_that_came_first_is_not_followed_by_another(sessions: SessionFactory) -> None:
+    kind = a_type()
+    keep(sessions, [said(kind, 2, "0.01")], Source.AGENT)
+    keep(sessions, [said(kind, 1, "0.05")])
+    assert keep(sessions, [said(kind, 3, "0.02")], Source.AGENT).set_aside == 1
+    keep(sessions, [said(kind, 4, "0.05")])
+    assert head(sessions, kind).tail_usd == Decimal("0.05")
 
 
 # --- set aside
@@ -251,7 +279,7 @@ def test_impossible_prices_are_counted_and_can_be_read_as_they_came(sessions: Se
         assert session.scalar(select(func.count()).where(PriceObservation.instance_type == kind)) == 0
         counted = set_aside.count_set_aside(session, since)
         listed = [one for one in set_aside.list_set_aside(session, since, 1000) if one.instance_type == kind]
-    assert counted.keys() >= set(Reason) - {Reason.BAD_TIME, Reason.TOO_OLD}
+    assert counted.keys() >= set(Reason) - {Reason.BAD_TIME, Reason.TOO_OLD, Reason.BETTER_KNOWN}
     assert sorted(one.price for one in listed) == ["-1", "0", "0.1", "0.1", "0.1", "NaN"]
     assert counted[Reason.CURRENCY] == counted[Reason.NOT_A_NUMBER] == 1
 

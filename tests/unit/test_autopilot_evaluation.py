@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.autopilot.crowding import Arrival, with_arrivals
 from domain.autopilot.evaluation import Case, Evaluation, Judged, Room, Where
 from domain.autopilot.evaluation import evaluate as evaluate_all
 from domain.autopilot.figures import figures
@@ -128,6 +129,20 @@ def test_who_is_not_moved_has_its_place_all_the_same() -> None:
     assert targets(evaluate([case(1)], MARKET, elsewhere)) == [B], "the rest of the fleet is not among the cases"
 
 
+def test_who_is_on_its_way_counts_where_it_goes_and_is_not_where_it_was_for_the_share() -> None:
+    both = Others({B: 1}, {"us-east-1b": 1}, servers=2, on_demand=1)
+    arrivals = [
+        Arrival("srv-1", A, HOME),
+        Arrival("srv-2", HOME, B),
+        Arrival("srv-3", A, ""),
+        Arrival("srv-2", C, B, True),
+    ]
+    assert with_arrivals(both, arrivals[:1]).on_demand == 0
+    assert with_arrivals(both, arrivals) == Others(
+        {A: 2, B: 1, C: 1}, {"us-east-1a": 2, "us-east-1b": 1, "us-east-1c": 1}, servers=2, on_demand=1
+    )
+
+
 def test_a_share_stays_on_demand_if_asked() -> None:
     cases = [case(number) for number in range(10)]
     judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(least_on_demand=0.4)}))
@@ -139,6 +154,22 @@ def test_a_share_that_is_missing_is_brought_back_although_it_costs() -> None:
     cases = [case(number, A) for number in range(4)]
     judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(least_on_demand=0.5)}))
     assert targets(judged) == [HOME, HOME]
+
+
+def test_who_has_not_stayed_its_minimum_is_not_taken_for_the_share() -> None:
+    needs = replace(NEEDS, minimum_stay_h=5.0)
+    young, old = (Placement(A, AT_H - hours) for hours in (4, 5))
+    cases = [replace(case(number, A), needs=needs, placed=placed) for number, placed in enumerate((young, old, young))]
+    judged = evaluate(cases, MARKET, Room(100, {"cli": FleetLimits(least_on_demand=1.0)}))
+    assert [one.verdict.decision.kind for one in judged] == [Kind.STAY, Kind.ON_DEMAND, Kind.STAY]
+
+
+def test_going_back_to_on_demand_has_its_outage_too() -> None:
+    plain, outage = (replace(case(1, A), needs=replace(NEEDS, move_outage_usd=usd)) for usd in (0.0, 2.0))
+    room = Room(100, {"cli": FleetLimits(least_on_demand=1.0)})
+    [free], [dear] = evaluate([plain], MARKET, room), evaluate([outage], MARKET, room)
+    assert figures(dear)["move_usd"] == figures(free)["move_usd"] + 2.0
+    assert figures(dear)["move_outage_usd"] == 2.0
 
 
 # --- replicas

@@ -39,6 +39,7 @@ def test_what_is_urgent_waits_for_no_window_no_limit_and_no_minimum() -> None:
         (Standing(replace(ON, frozen=True)), Gate.FROZEN),
         (Standing(replace(ON, frozen_until=NOW + timedelta(hours=1))), Gate.FROZEN),
         (Standing(ON, busy=True), Gate.BUSY),
+        (Standing(ON, lingers=True), Gate.BUSY),
         (Standing(ON, tried=frozenset({("move", POOL)})), Gate.TRIED),
         (Standing(replace(ON, min_saving=0.6)), Gate.SAVES_TOO_LITTLE),
         (Standing(replace(ON, windows=[Window("13:00", "14:00")])), Gate.WINDOW),
@@ -58,6 +59,12 @@ def test_moves_of_more_than_a_week_ago_do_not_count() -> None:
 def test_a_freeze_and_a_running_operation_stop_urgent_decisions_too() -> None:
     assert judge(RISKY, Standing(replace(ON, frozen=True)), NOW).gate is Gate.FROZEN
     assert judge(RISKY, Standing(ON, busy=True), NOW).gate is Gate.BUSY
+
+
+def test_an_old_instance_that_is_kept_holds_up_nothing_urgent_and_no_replica() -> None:
+    assert judge(RISKY, Standing(ON, lingers=True), NOW).acts
+    assert judge(REPLICA, Standing(ON, lingers=True), NOW).acts
+    assert not Standing(ON, lingers=True).may_move(NOW)
 
 
 def test_in_propose_everything_waits_and_with_approval_only_what_is_not_urgent() -> None:

@@ -119,6 +119,17 @@ def test_no_move_is_made_for_a_gain_that_the_stay_does_not_pay_back() -> None:
     assert decided(A, appraisal).reason is Reason.NOT_PAID_BACK
 
 
+def test_the_outage_of_a_planned_move_is_part_of_its_cost() -> None:
+    pools, outage = (offer(usd=0.3), offer(B, usd=0.28)), replace(NO_OUTAGE, move_outage_usd=5.0)
+    assert decided(A, market(*pools, needs=NO_OUTAGE)).kind is Kind.MOVE
+    held = decided(A, market(*pools, needs=outage))
+    assert held.reason is Reason.NOT_PAID_BACK
+    assert held.move_usd == pytest.approx(5.0 + 0.2 * 0.3)
+    back = decided(ON_DEMAND, market(offer(usd=0.9), needs=replace(NEEDS, outage_usd_per_h=0.0, move_outage_usd=5.0)))
+    assert back.reason is Reason.NOT_PAID_BACK
+    assert back.move_usd == pytest.approx(5.0 + 0.2)
+
+
 @given(st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.floats(0.0, 500.0), st.floats(0.0, 500.0), st.floats(0.0, 50.0))
 def test_a_move_is_never_undone_on_the_same_facts(usd: float, other: float, up: float, up_b: float, out: float) -> None:
     appraisal = market(
