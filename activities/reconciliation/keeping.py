@@ -42,16 +42,14 @@ def _kept(sessions: SessionFactory, findings: Sequence[Finding], now: datetime) 
 
 
 def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -> int:
-    if given.surveyed.left_out:
-        return 0  # a finding that was not told may still be there
     keys = [one.key for one in given.surveyed.findings]
-    busy = set(given.surveyed.busy)
+    busy, cut = set(given.surveyed.busy), set(given.surveyed.cut)
     with sessions() as session:
         rows = open_rows_beside(session, given.surveyed.looked, keys)
     gone: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        if row.server_id in busy:
-            continue  # it was not looked for
+        if row.server_id in busy or f"{row.region}/{row.kind}" in cut:
+            continue  # it was not looked for, or may be among those that were not told
         gone[row.client_id].append(row.id)
     return sum(
         in_transaction(sessions, lambda s, c=client_id, i=ids: resolve(s, c, i, now))  # type: ignore[misc]

@@ -80,4 +80,9 @@ class Finding:
     def key(self) -> str:
         """The same difference, found again."""
         subject = self.resource_id or (f"row-{self.row_id}" if self.row_id else self.server_id)
-        return f"{self.region}/{self.kind.value}/{subject}"
+        return f"{self.family}/{subject}"
+
+    @property
+    def family(self) -> str:
+        """All of one kind in one region."""
+        return f"{self.region}/{self.kind.value}"

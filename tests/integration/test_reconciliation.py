@@ -329,6 +329,32 @@ def test_a_primary_that_somebody_terminated_is_a_failover_by_the_servers_workflo
     assert site.ledger(site.instance_id).state == "live", "its failover closes it"
 
 
+def test_where_not_all_can_be_told_a_server_that_is_down_is_told_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "MOST_FINDINGS", 1)
+    site.orphan("op-strange")
+    site.orphan(site.operation("rolled_back"))
+    site.cloud.end(site.instance_id)
+    assert site.survey().left_out >= 2
+    site.one_pass()
+    assert [server for server, _ in site.workflows.told] == [site.server_id]
+
+
+def test_what_went_away_is_resolved_though_findings_of_another_kind_were_left_out(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.patience = Patience(silent_s=-1)
+    first, other = site.orphan("op-strange"), site.orphan("op-strange")
+    site.one_pass()
+    site.patience = Patience(silent_s=10_000)
+    monkeypatch.setattr(contract, "MOST_FINDINGS", 1)
+    assert site.survey().cut == [f"{REGION}/unknown_resource"]
+    site.one_pass()
+    assert site.drift()[site.instance_id].state == "resolved"
+    assert {site.drift()[one].state for one in (first, other)} == {"open"}
+
+
 def test_a_silent_agent_is_told_and_resolved_when_it_speaks_again(site: Site) -> None:
     site.patience = Patience(silent_s=-1)
     site.one_pass()

@@ -247,6 +247,15 @@ def test_a_kind_that_ec2_did_not_tell_is_not_judged() -> None:
     assert judge(replace(given, looked=given.looked - {K.VOLUME}), Patience()) == []
 
 
+def test_a_server_that_is_down_comes_first_and_what_a_person_settles_last() -> None:
+    given = facts(
+        found(K.INSTANCE, "i-orphan", "running"),
+        found(K.ADDRESS, "eipalloc-1", "allocated"),
+        server=replace(SERVER, replica="i-replica"),
+    )
+    assert [one.action for one in judge(given, Patience())] == [A.ASK, A.REMOVE, A.REPORT]
+
+
 def test_a_server_without_an_instance_is_told() -> None:
     nothing = replace(SERVER, primary="")
     assert F.NO_PRIMARY in {one.kind for one in judge(facts(server=nothing), Patience())}
