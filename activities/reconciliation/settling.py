@@ -41,7 +41,7 @@ class Settling:
             outcome = self._do(now)
         except Ec2Failure as failed:
             why = failed.message
-            in_transaction(self._sessions, lambda session: note(session, now.key, why))
+            in_transaction(self._sessions, lambda session: note(session, now.key, why, self._clock()))
             return self._left(so_far, now, why)
         state = DONE[now.action]
         in_transaction(self._sessions, lambda session: settle(session, now, state, self._clock(), outcome))

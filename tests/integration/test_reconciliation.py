@@ -15,10 +15,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities.ec2.errors import Ec2Failure
 from activities.ec2.listing import Listing
 from activities.reconciliation.activity import Reconciliation
 from db.models import Agent, DriftRow, Event, Instance, Operation, Resource, Server
 from db.session import SessionFactory, make_engine, make_session_factory
+from domain.errors import Failure
 from domain.host import Notice, NoticeSource
 from domain.names import ownership_tags
 from domain.operations import OperationKind, OperationStatus, OperationView, ServerView
@@ -327,6 +329,34 @@ def test_a_primary_that_somebody_terminated_is_a_failover_by_the_servers_workflo
     assert "UserInitiatedShutdown" in row.details["what_happened"]
     assert ("drift.asked", site.instance_id) in site.told()
     assert site.ledger(site.instance_id).state == "live", "its failover closes it"
+
+
+def test_a_throttled_question_about_a_lost_primary_is_put_again_and_its_server_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(*_: object) -> None:
+        raise Ec2Failure(Failure.THROTTLED, "EC2 asks to slow down")
+
+    with site.sessions.begin() as session:  # a server on an instance that EC2 does not list
+        session.execute(update(Instance).values(id="i-0123456789abcdef0"))
+    site.one_pass()
+    with monkeypatch.context() as now:
+        now.setattr(Listing, "knows", throttled)
+        settled = site.one_pass(later=60)
+    assert settled.left == {site.drift()["i-0123456789abcdef0"].finding_key: "EC2 asks to slow down"}
+    assert site.workflows.told == []
+    site.one_pass(later=60)
+    assert [notice.instance_id for _, notice in site.workflows.told] == ["i-0123456789abcdef0"]
+
+
+def test_a_server_that_stays_down_is_asked_for_again_and_ever_less_often(site: Site) -> None:
+    site.cloud.end(site.instance_id)
+    asked, before = list[int](), 0
+    for minute in (0, 9, 11, 20, 24, 40, 50):
+        site.one_pass(later=60 * (minute - before))
+        asked += [minute] * (len(site.workflows.told) - len(asked))
+        before = minute
+    assert asked == [0, 11, 24, 50]
 
 
 def test_where_not_all_can_be_told_a_server_that_is_down_is_told_first(
