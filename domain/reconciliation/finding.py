@@ -43,6 +43,7 @@ class Reason(StrEnum):
     NOT_LISTED = "not_listed"
     STILL_RUNS = "still_runs"  # the instance does, its agent does not
     IMPAIRED = "impaired"  # its status checks fail
+    MAY_SERVE = "may_serve"  # what made it needs a person's attention, or the server's primary does not run
     NOTHING_SERVES = "nothing_serves"
 
 
