@@ -59,7 +59,7 @@ def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -
 
 def _due(kept: Sequence[Kept], now: datetime) -> list[Finding]:
     due = []
-    for one in kept:
+    for one in sorted(kept, key=_last_tried):
         finding = one.finding
         seen_enough = finding.certain or one.times >= _LOOKS
         if finding.action is Action.REPORT or one.asked or not seen_enough:
@@ -68,6 +68,11 @@ def _due(kept: Sequence[Kept], now: datetime) -> list[Finding]:
             due.append(finding)
     removals = [one for one in due if one.action is Action.REMOVE]
     return [one for one in due if one.action is not Action.REMOVE] + removals[: contract.MOST_REMOVALS]
+
+
+def _last_tried(one: Kept) -> tuple[bool, datetime]:
+    """Those that were never tried first, then who waits longest: what always fails keeps nobody from their turn."""
+    return (one.tried_at is not None, one.tried_at or one.first_seen_at)
 
 
 def _by_client(findings: Sequence[Finding]) -> dict[str, list[Finding]]:

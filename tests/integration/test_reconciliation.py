@@ -565,6 +565,17 @@ def test_without_the_permission_to_remove_it_stays_open_and_says_why(site: Site)
     assert "ec2:TerminateInstances is denied" in row.outcome
 
 
+def test_removals_that_always_fail_keep_no_other_from_its_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    orphans = {site.orphan(site.operation("rolled_back")) for _ in range(2)}
+    site.one_pass()
+    monkeypatch.setattr(contract, "MOST_REMOVALS", 1)
+    site.cloud.post("/permissions", deny=["ec2:TerminateInstances"])
+    tried: set[str] = set()
+    for _ in range(2):
+        tried |= site.one_pass(later=1001).left.keys()
+    assert {key.rsplit("/", 1)[1] for key in tried} == orphans
+
+
 def test_ec2_that_is_away_changes_nothing(site: Site) -> None:
     site.orphan(site.operation("rolled_back"))
     site.one_pass()
