@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
+from db.ended import end_instance
 from db.events import NewEvent, append_events
 from db.models import DriftRow, Resource
 from db.queries.drift import open_drift
@@ -142,6 +143,9 @@ def _ledger(session: Session, finding: Finding, row: DriftRow, now: datetime) ->
         one.state, one.gone_at = "gone", now
         one.details = {**one.details, "what_happened": row.outcome}
         events.append(_resource_event("resource.gone", one, finding, now))
+    if finding.resource_type == "instance" and finding.resource_id:
+        why = finding.details.get("what_happened") or row.outcome
+        events += end_instance(session, finding.resource_id, finding.server_id, now, why)
     return events
 
 

@@ -28,7 +28,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """`looked`: "region/kind" that EC2 told completely. `findings`: the most urgent first. `problems`: what could not be looked at, and why."""
+    """`looked`: "region/kind" that EC2 told completely. `problems`: what could not be looked at, and why.
+
+    `findings`: the most urgent first.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)

@@ -565,6 +565,28 @@ def test_without_the_permission_to_remove_it_stays_open_and_says_why(site: Site)
     assert "ec2:TerminateInstances is denied" in row.outcome
 
 
+@pytest.mark.parametrize("how", ["removed", "closed"])
+def test_an_instance_that_reconciliation_ends_is_ended_in_the_records(site: Site, how: str) -> None:
+    operation = site.operation("committed")
+    retired = site.orphan(operation)
+    site.record("instance", retired, token=fresh("t"), operation_id=operation)
+    now = datetime.now(UTC)
+    named: dict[str, Any] = {"client_id": site.client_id, "created_at": now, "updated_at": now}
+    site.add(Instance(id=retired, server_id=site.server_id, state="running_primary", pool=POOL, roles=[], **named))
+    if how == "closed":
+        site.cloud.end(retired)
+    for later in (0, 3601):
+        site.one_pass(later=later)
+    assert site.drift()[retired].state == how
+    with site.sessions() as session:
+        row = session.get_one(Instance, (retired, site.server_id))
+        serving = session.get_one(Instance, (site.instance_id, site.server_id))
+    assert (row.state, row.role, row.live_id) == ("terminated", None, None)
+    assert row.terminate_confirmed_at is not None
+    assert "instance.terminated" in [kind for kind, _ in site.told()]
+    assert (serving.state, serving.role) == ("running_primary", "primary")
+
+
 def test_removals_that_always_fail_keep_no_other_from_its_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     orphans = {site.orphan(site.operation("rolled_back")) for _ in range(2)}
     site.one_pass()
