@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
+from db.ended import end_instance
 from db.events import NewEvent, append_events
 from db.models import DriftRow, Resource
 from db.queries.drift import open_drift
@@ -22,6 +23,7 @@ from domain.names import new_id
 from domain.reconciliation.finding import Action, DriftState, Finding
 
 MOST_WORDS = 2000
+ASK_AGAIN = timedelta(minutes=10)  # at the least: a rescue takes seconds
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Kept:
     times: int
     first_seen_at: datetime
     new: bool = False
-    asked: bool = False  # its server's workflow knows already
+    asked: bool = False  # its server's workflow was told, and has had no time to do all it can
+    tried_at: datetime | None = None
 
 
 def keep(session: Session, client_id: str, findings: Sequence[Finding], now: datetime) -> list[Kept]:
@@ -54,14 +57,21 @@ def keep(session: Session, client_id: str, findings: Sequence[Finding], now: dat
         if changed:  # what would be done is another thing: its grace begins anew
             row.action, row.reason, row.grace_s = one.action, one.reason, one.grace_s
             row.times, row.first_seen_at, row.outcome = 1, now, ""
+            row.asked_at = row.tried_at = None
         row.details = dict(one.details)
         row.due_at = _due(one, row.first_seen_at)
         if new or changed:
             events.append(_event("drift.found", row, now))
-        asked = one.action is Action.ASK and bool(row.outcome)
-        kept.append(Kept(one, row.times, row.first_seen_at, new, asked))
+        kept.append(Kept(one, row.times, row.first_seen_at, new, _was_asked(row, now), row.tried_at))
     _tell(session, client_id, events)
     return kept
+
+
+def _was_asked(row: DriftRow, now: datetime) -> bool:
+    """For as long as it had been there when it was asked: a rescue that fails is tried ever less often."""
+    if row.asked_at is None:
+        return False
+    return now < row.asked_at + max(ASK_AGAIN, row.asked_at - row.first_seen_at)
 
 
 def resolve(session: Session, client_id: str, rows: Iterable[str], now: datetime) -> int:
@@ -88,14 +98,14 @@ def settle(session: Session, finding: Finding, state: DriftState, now: datetime,
 def asked(session: Session, key: str, now: datetime) -> None:
     """Its server's workflow was told. It stays open until a look finds the server whole again."""
     if row := _locked(session, [key]).get(key):
-        row.outcome = "the server's workflow was told that its instance is gone"
+        row.outcome, row.asked_at = "the server's workflow was told that its instance is gone", now
         _tell(session, row.client_id, [_event("drift.asked", row, now)])
 
 
-def note(session: Session, key: str, why: str) -> None:
+def note(session: Session, key: str, why: str, now: datetime) -> None:
     """Why it could not be done now; it is tried again at the next pass."""
     if row := _locked(session, [key]).get(key):
-        row.outcome = why[:MOST_WORDS]
+        row.outcome, row.tried_at = why[:MOST_WORDS], now
 
 
 def forget(session: Session, before: datetime, most: int = 1000) -> int:
@@ -133,6 +143,9 @@ def _ledger(session: Session, finding: Finding, row: DriftRow, now: datetime) ->
         one.state, one.gone_at = "gone", now
         one.details = {**one.details, "what_happened": row.outcome}
         events.append(_resource_event("resource.gone", one, finding, now))
+    if finding.resource_type == "instance" and finding.resource_id:
+        why = finding.details.get("what_happened") or row.outcome
+        events += end_instance(session, finding.resource_id, finding.server_id, now, why)
     return events
 
 

@@ -32,6 +32,8 @@ class NoticeDesk:
         first = notice.notice_id not in self.known
         self._record(notice)
         if not first:
+            if notice.source is NoticeSource.LOST:
+                self._gone_after_all(notice)
             return
         self.known.append(notice.notice_id)
         if notice.kind is NoticeKind.REBALANCE:
@@ -55,9 +57,19 @@ class NoticeDesk:
         elif shape.replica and shape.replica.instance_id == notice.instance_id:
             self._replace_replica(notice)
 
-    def rescue(self, notice: Notice) -> None:
+    def _gone_after_all(self, notice: Notice) -> None:
+        """A warning is heard once; that its instance is gone, with nothing under way and the server still on it,
+        says that whatever was done about the warning came to nothing. Reconciliation says so, ever less often."""
+        primary = self._server.shape.primary
+        if not primary or primary.instance_id != notice.instance_id or self._server.queue.busy:
+            return  # with something under way, its end looks at what is doomed
+        if workflow.patched("a-lost-instance-is-rescued-again"):
+            self._doomed[notice.instance_id] = notice
+            self.rescue(notice, again=f"/{notice.seen_at.isoformat()}")
+
+    def rescue(self, notice: Notice, again: str = "") -> None:
         request = OperationRequest(
-            request_id=f"notice/{notice.notice_id}",
+            request_id=f"notice/{notice.notice_id}{again}",
             kind=OperationKind.FAILOVER,
             priority=Priority.EMERGENCY,
             requested_by="notice",
@@ -98,15 +110,7 @@ class NoticeDesk:
         if f"notice/{notice.notice_id}" not in self._server.requests:
             self.rescue(notice)
         elif after.kind is not OperationKind.FAILOVER:
-            self._server.accept(
-                OperationRequest(
-                    request_id=f"notice/{notice.notice_id}/{after.operation_id}",
-                    kind=OperationKind.FAILOVER,
-                    priority=Priority.EMERGENCY,
-                    requested_by="notice",
-                    notice=notice,
-                )
-            )
+            self.rescue(notice, again=f"/{after.operation_id}")
 
     def _replace_replica(self, notice: Notice) -> None:
         """A doomed replica is ended, and another made in another pool: its owner wanted one."""

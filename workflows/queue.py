@@ -205,6 +205,8 @@ class Queue:
 
     def running_view(self) -> OperationView | None:
         first = self.foreground or (self._running[0] if self._running else None)
+        if first is None and self._starting:
+            return self._starting.view()
         return first.view() if first else None
 
     def waiting_views(self) -> list[OperationView]:

@@ -31,7 +31,7 @@ from domain.operations import QUERY_STATE, SIGNAL_NOTICE, ServerView
 from domain.reconciliation import contract
 from domain.reconciliation.facts import Facts, Patience
 from domain.reconciliation.finding import Finding
-from domain.reconciliation.rules import judge
+from domain.reconciliation.rules import judge, most_urgent_first
 from domain.servers import Placement
 
 _ASKED_AT_ONCE = 20
@@ -81,8 +81,10 @@ class Reconciliation:
             problems += wrong
             busy += sorted(key for key, server in facts.servers.items() if server.busy)
             resources += len(facts.found)
-        told = findings[: contract.MOST_FINDINGS]
-        return contract.Surveyed(told, looked, problems, busy, resources, len(findings) - len(told))
+        findings = most_urgent_first(findings)
+        told, left_out = findings[: contract.MOST_FINDINGS], findings[contract.MOST_FINDINGS :]
+        cut = sorted({one.family for one in left_out})
+        return contract.Surveyed(told, looked, problems, busy, resources, len(left_out), cut)
 
     @activity.defn(name=contract.AT_REST)
     async def at_rest(self, given: contract.Servers) -> contract.Resting:

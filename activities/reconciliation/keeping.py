@@ -42,16 +42,14 @@ def _kept(sessions: SessionFactory, findings: Sequence[Finding], now: datetime) 
 
 
 def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -> int:
-    if given.surveyed.left_out:
-        return 0  # a finding that was not told may still be there
     keys = [one.key for one in given.surveyed.findings]
-    busy = set(given.surveyed.busy)
+    busy, cut = set(given.surveyed.busy), set(given.surveyed.cut)
     with sessions() as session:
         rows = open_rows_beside(session, given.surveyed.looked, keys)
     gone: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        if row.server_id in busy:
-            continue  # it was not looked for
+        if row.server_id in busy or f"{row.region}/{row.kind}" in cut:
+            continue  # it was not looked for, or may be among those that were not told
         gone[row.client_id].append(row.id)
     return sum(
         in_transaction(sessions, lambda s, c=client_id, i=ids: resolve(s, c, i, now))  # type: ignore[misc]
@@ -61,7 +59,7 @@ def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -
 
 def _due(kept: Sequence[Kept], now: datetime) -> list[Finding]:
     due = []
-    for one in kept:
+    for one in sorted(kept, key=_last_tried):
         finding = one.finding
         seen_enough = finding.certain or one.times >= _LOOKS
         if finding.action is Action.REPORT or one.asked or not seen_enough:
@@ -70,6 +68,11 @@ def _due(kept: Sequence[Kept], now: datetime) -> list[Finding]:
             due.append(finding)
     removals = [one for one in due if one.action is Action.REMOVE]
     return [one for one in due if one.action is not Action.REMOVE] + removals[: contract.MOST_REMOVALS]
+
+
+def _last_tried(one: Kept) -> tuple[bool, datetime]:
+    """Those that were never tried first, then who waits longest: what always fails keeps nobody from their turn."""
+    return (one.tried_at is not None, one.tried_at or one.first_seen_at)
 
 
 def _by_client(findings: Sequence[Finding]) -> dict[str, list[Finding]]:

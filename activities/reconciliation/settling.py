@@ -40,9 +40,7 @@ class Settling:
                 return replace(so_far, lost=[*so_far.lost, lost])
             outcome = self._do(now)
         except Ec2Failure as failed:
-            why = failed.message
-            in_transaction(self._sessions, lambda session: note(session, now.key, why))
-            return self._left(so_far, now, why)
+            return self._left(so_far, now, failed.message)
         state = DONE[now.action]
         in_transaction(self._sessions, lambda session: settle(session, now, state, self._clock(), outcome))
         return replace(so_far, done=[*so_far.done, now.key])
@@ -79,6 +77,6 @@ class Settling:
         found = self._listing.knows(finding.region, finding.resource_id)
         return found is not None and not found.ended
 
-    @staticmethod
-    def _left(so_far: contract.Settled, due: Finding, why: str) -> contract.Settled:
+    def _left(self, so_far: contract.Settled, due: Finding, why: str) -> contract.Settled:
+        in_transaction(self._sessions, lambda session: note(session, due.key, why, self._clock()))
         return replace(so_far, left={**so_far.left, due.key: why})

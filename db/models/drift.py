@@ -43,6 +43,8 @@ class DriftRow(Base):
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     times: Mapped[int] = mapped_column(Integer, default=1)  # looks that found it
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: nothing happens by itself
+    asked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the server's workflow, last
+    tried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # last, and `outcome` says why it was left
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finding_key: Mapped[str] = mapped_column(Ascii(400))
     open_key: Mapped[str | None] = mapped_column(

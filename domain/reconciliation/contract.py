@@ -28,7 +28,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """`looked`: "region/kind" that EC2 told completely. `problems`: what could not be looked at, and why."""
+    """`looked`: "region/kind" that EC2 told completely. `problems`: what could not be looked at, and why.
+
+    `findings`: the most urgent first.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
@@ -36,6 +39,7 @@ class Surveyed:
     busy: list[str] = field(default_factory=list)  # servers that were left alone
     resources: int = 0  # that EC2 has with our tags or in our ledger
     left_out: int = 0
+    cut: list[str] = field(default_factory=list)  # "region/kind of finding" of which some were left out
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 

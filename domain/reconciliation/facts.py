@@ -105,6 +105,11 @@ class OperationFacts:
         return self.status in frozenset(Outcome)
 
     @property
+    def clean(self) -> bool:
+        """Committed or undone: not one that a person has to look at, after which anything may serve."""
+        return self.status == Outcome.COMMITTED or self.undone
+
+    @property
     def undone(self) -> bool:
         """It ended without effect: what it made is of no use to anybody."""
         return self.status in (Outcome.ROLLED_BACK, Outcome.CANCELLED)

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     NOT_LISTED = "not_listed"
     STILL_RUNS = "still_runs"  # the instance does, its agent does not
     IMPAIRED = "impaired"  # its status checks fail
+    MAY_SERVE = "may_serve"  # what made it needs a person's attention, or the server's primary does not run
     NOTHING_SERVES = "nothing_serves"
 
 
@@ -80,4 +81,9 @@ class Finding:
     def key(self) -> str:
         """The same difference, found again."""
         subject = self.resource_id or (f"row-{self.row_id}" if self.row_id else self.server_id)
-        return f"{self.region}/{self.kind.value}/{subject}"
+        return f"{self.family}/{subject}"
+
+    @property
+    def family(self) -> str:
+        """All of one kind in one region."""
+        return f"{self.region}/{self.kind.value}"

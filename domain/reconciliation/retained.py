@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from domain.reconciliation.elsewhere import snapshot_is_elsewhere
-from domain.reconciliation.facts import Facts, Found, ResourceKind, Row
+from domain.reconciliation.facts import Facts, Found, ResourceKind, Row, ServerFacts
 from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
 
 _K = ResourceKind
@@ -20,7 +20,11 @@ def findings(facts: Facts, one: Found, row: Row) -> Iterator[Finding]:
     if server is None or one.resource_id in server.instances:
         return
     if one.kind is _K.INSTANCE:
-        action, reason = instance(facts, one, Reason.RETIRED) if row.token else (Action.REPORT, Reason.ADOPTED)
+        action, reason = (
+            instance(facts, one, row.server_id, row.operation_id, Reason.RETIRED)
+            if row.token
+            else (Action.REPORT, Reason.ADOPTED)
+        )
         grace = server.retention.keep_retired_s
     elif one.kind is _K.SNAPSHOT:
         if not _is_superseded(facts, one, row):
@@ -50,13 +54,25 @@ def findings(facts: Facts, one: Found, row: Row) -> Iterator[Finding]:
     )
 
 
-def instance(facts: Facts, one: Found, reason: Reason) -> tuple[Action, Reason]:
+def instance(facts: Facts, one: Found, server_id: str, operation_id: str, reason: Reason) -> tuple[Action, Reason]:
     """One that its server does without. With data volumes attached it is only reported: ending it would tear
-    them from whatever writes to them."""
+    them from whatever writes to them. So is one that may serve, whatever the records say: what made it did not end
+    cleanly, or its server is active and has no primary that runs."""
     used = {used for server in facts.servers.values() for used in server.instances}
     if one.resource_id in used:
         return Action.REPORT, Reason.IN_USE
-    return (Action.REPORT, Reason.HOLDS_DATA) if one.data_volumes else (Action.REMOVE, reason)
+    if one.data_volumes:
+        return Action.REPORT, Reason.HOLDS_DATA
+    operation = facts.operations.get(operation_id)
+    if operation is None or not operation.clean or not _is_served(facts, facts.servers[server_id]):
+        return Action.REPORT, Reason.MAY_SERVE
+    return Action.REMOVE, reason
+
+
+def _is_served(facts: Facts, server: ServerFacts) -> bool:
+    """By its primary, which runs; one that has ended needs none."""
+    primary = facts.found.get(server.primary)
+    return not server.active or (primary is not None and primary.state == "running")
 
 
 def image(facts: Facts, one: Found) -> tuple[Action, Reason]:

@@ -6,17 +6,25 @@ resource that EC2 did not tell completely is not judged at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from domain.reconciliation import missing, servers, unexplained
 from domain.reconciliation.facts import Facts, Patience
-from domain.reconciliation.finding import Finding
+from domain.reconciliation.finding import Action, Finding
+
+# A server that is down comes first, what only a person settles comes last.
+_URGENCY = {Action.ASK: 0, Action.ADOPT: 1, Action.CLOSE: 1, Action.REMOVE: 1, Action.REPORT: 2}
 
 
 def judge(facts: Facts, patience: Patience) -> list[Finding]:
-    """Findings in a stable order; at most one for each resource and kind."""
+    """Findings, the most urgent first, else in a stable order; at most one for each resource and kind."""
     found = {one.key: one for one in _all(facts, patience)}
-    return [found[key] for key in sorted(found)]
+    return most_urgent_first(found[key] for key in sorted(found))
+
+
+def most_urgent_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Whoever tells only some of them tells these. Stable."""
+    return sorted(findings, key=lambda one: _URGENCY[one.action])
 
 
 def _all(facts: Facts, patience: Patience) -> Iterator[Finding]:

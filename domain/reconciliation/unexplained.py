@@ -64,7 +64,7 @@ def _what(facts: Facts, one: Found) -> tuple[Action, Reason]:
     if operation is None or operation.server_id != one.server_id or not operation.ended:
         return Action.REPORT, Reason.STRANGE_TAGS
     if one.kind is _K.INSTANCE:
-        return retained.instance(facts, one, Reason.OPERATION_ENDED)
+        return retained.instance(facts, one, one.server_id, one.operation_id, Reason.OPERATION_ENDED)
     if one.kind is _K.VOLUME:
         elsewhere = copy_is_elsewhere(facts, one)
     else:

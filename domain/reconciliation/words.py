@@ -54,6 +54,7 @@ _BECAUSE: Mapping[str, str] = {
     _R.NOT_LISTED: "EC2 does not list it",
     _R.STILL_RUNS: "EC2 says that the instance runs",
     _R.IMPAIRED: "EC2's status checks of the instance fail",
+    _R.MAY_SERVE: "what made it did not end cleanly, or the server's primary does not run: this one may serve",
     _R.NOTHING_SERVES: "only a person knows what it should run on",
 }
 _THEN: Mapping[str, str] = {

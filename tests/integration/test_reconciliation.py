@@ -15,10 +15,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities.ec2.errors import Ec2Failure
 from activities.ec2.listing import Listing
 from activities.reconciliation.activity import Reconciliation
 from db.models import Agent, DriftRow, Event, Instance, Operation, Resource, Server
 from db.session import SessionFactory, make_engine, make_session_factory
+from domain.errors import Failure
 from domain.host import Notice, NoticeSource
 from domain.names import ownership_tags
 from domain.operations import OperationKind, OperationStatus, OperationView, ServerView
@@ -329,6 +331,60 @@ def test_a_primary_that_somebody_terminated_is_a_failover_by_the_servers_workflo
     assert site.ledger(site.instance_id).state == "live", "its failover closes it"
 
 
+def test_a_throttled_question_about_a_lost_primary_is_put_again_and_its_server_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(*_: object) -> None:
+        raise Ec2Failure(Failure.THROTTLED, "EC2 asks to slow down")
+
+    with site.sessions.begin() as session:  # a server on an instance that EC2 does not list
+        session.execute(update(Instance).values(id="i-0123456789abcdef0"))
+    site.one_pass()
+    with monkeypatch.context() as now:
+        now.setattr(Listing, "knows", throttled)
+        settled = site.one_pass(later=60)
+    assert settled.left == {site.drift()["i-0123456789abcdef0"].finding_key: "EC2 asks to slow down"}
+    assert site.workflows.told == []
+    site.one_pass(later=60)
+    assert [notice.instance_id for _, notice in site.workflows.told] == ["i-0123456789abcdef0"]
+
+
+def test_a_server_that_stays_down_is_asked_for_again_and_ever_less_often(site: Site) -> None:
+    site.cloud.end(site.instance_id)
+    asked, before = list[int](), 0
+    for minute in (0, 9, 11, 20, 24, 40, 50):
+        site.one_pass(later=60 * (minute - before))
+        asked += [minute] * (len(site.workflows.told) - len(asked))
+        before = minute
+    assert asked == [0, 11, 24, 50]
+
+
+def test_where_not_all_can_be_told_a_server_that_is_down_is_told_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "MOST_FINDINGS", 1)
+    site.orphan("op-strange")
+    site.orphan(site.operation("rolled_back"))
+    site.cloud.end(site.instance_id)
+    assert site.survey().left_out >= 2
+    site.one_pass()
+    assert [server for server, _ in site.workflows.told] == [site.server_id]
+
+
+def test_what_went_away_is_resolved_though_findings_of_another_kind_were_left_out(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.patience = Patience(silent_s=-1)
+    first, other = site.orphan("op-strange"), site.orphan("op-strange")
+    site.one_pass()
+    site.patience = Patience(silent_s=10_000)
+    monkeypatch.setattr(contract, "MOST_FINDINGS", 1)
+    assert site.survey().cut == [f"{REGION}/unknown_resource"]
+    site.one_pass()
+    assert site.drift()[site.instance_id].state == "resolved"
+    assert {site.drift()[one].state for one in (first, other)} == {"open"}
+
+
 def test_a_silent_agent_is_told_and_resolved_when_it_speaks_again(site: Site) -> None:
     site.patience = Patience(silent_s=-1)
     site.one_pass()
@@ -507,6 +563,39 @@ def test_without_the_permission_to_remove_it_stays_open_and_says_why(site: Site)
     row = site.drift()[orphan]
     assert row.state == "open"
     assert "ec2:TerminateInstances is denied" in row.outcome
+
+
+@pytest.mark.parametrize("how", ["removed", "closed"])
+def test_an_instance_that_reconciliation_ends_is_ended_in_the_records(site: Site, how: str) -> None:
+    operation = site.operation("committed")
+    retired = site.orphan(operation)
+    site.record("instance", retired, token=fresh("t"), operation_id=operation)
+    now = datetime.now(UTC)
+    named: dict[str, Any] = {"client_id": site.client_id, "created_at": now, "updated_at": now}
+    site.add(Instance(id=retired, server_id=site.server_id, state="running_primary", pool=POOL, roles=[], **named))
+    if how == "closed":
+        site.cloud.end(retired)
+    for later in (0, 3601):
+        site.one_pass(later=later)
+    assert site.drift()[retired].state == how
+    with site.sessions() as session:
+        row = session.get_one(Instance, (retired, site.server_id))
+        serving = session.get_one(Instance, (site.instance_id, site.server_id))
+    assert (row.state, row.role, row.live_id) == ("terminated", None, None)
+    assert row.terminate_confirmed_at is not None
+    assert "instance.terminated" in [kind for kind, _ in site.told()]
+    assert (serving.state, serving.role) == ("running_primary", "primary")
+
+
+def test_removals_that_always_fail_keep_no_other_from_its_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    orphans = {site.orphan(site.operation("rolled_back")) for _ in range(2)}
+    site.one_pass()
+    monkeypatch.setattr(contract, "MOST_REMOVALS", 1)
+    site.cloud.post("/permissions", deny=["ec2:TerminateInstances"])
+    tried: set[str] = set()
+    for _ in range(2):
+        tried |= site.one_pass(later=1001).left.keys()
+    assert {key.rsplit("/", 1)[1] for key in tried} == orphans
 
 
 def test_ec2_that_is_away_changes_nothing(site: Site) -> None:

@@ -174,6 +174,26 @@ def test_an_instance_that_its_server_does_without_is_removed_when_its_time_is_ov
     assert verdict(facts(retired, rows=(replace(made, token=""),))) == (F.RETIRED_RESOURCE, A.REPORT, R.ADOPTED)
 
 
+@pytest.mark.parametrize("status", ["needs_attention", "running", None])
+def test_an_instance_whose_operation_did_not_end_cleanly_may_serve_and_stays(status: str | None) -> None:
+    retired = found(K.INSTANCE, "i-new", "running", "op-broken")
+    made = replace(row(K.INSTANCE, "i-new"), token="t-9", operation_id="op-broken")
+    known = {"op-broken": OperationFacts("op-broken", "srv-1", status)} if status else {}
+    assert verdict(facts(retired, rows=(made,), operations=known)) == (F.RETIRED_RESOURCE, A.REPORT, R.MAY_SERVE)
+    if status == "needs_attention":
+        assert verdict(facts(retired, operations=known)) == (F.UNKNOWN_RESOURCE, A.REPORT, R.MAY_SERVE)
+
+
+def test_while_a_servers_primary_does_not_run_no_instance_of_it_is_removed() -> None:
+    orphan, made = found(K.INSTANCE, "i-orphan", "running"), replace(row(K.INSTANCE, "i-retired"), token="t-9")
+    retired = found(K.INSTANCE, "i-retired", "running", "op-done")
+    stopped = facts(replace(PRIMARY, state="stopped"), orphan, retired, rows=(made,))
+    told = {one.resource_id: (one.action, one.reason) for one in judge(stopped, Patience())}
+    assert told["i-orphan"] == told["i-retired"] == (A.REPORT, R.MAY_SERVE)
+    ended = facts(orphan, server=replace(SERVER, active=False, primary=""))
+    assert {one.resource_id: one.action for one in judge(ended, Patience())}["i-orphan"] is A.REMOVE
+
+
 def test_snapshots_go_by_count_and_age_and_only_when_their_data_serves() -> None:
     old, older = NOW - timedelta(days=40), NOW - timedelta(days=50)
     kept = [
@@ -245,6 +265,15 @@ def test_a_kind_that_ec2_did_not_tell_is_not_judged() -> None:
     given = facts(found(K.VOLUME, "vol-1"), rows=(row(K.VOLUME, "vol-gone"),))
     assert len(judge(given, Patience())) == 2
     assert judge(replace(given, looked=given.looked - {K.VOLUME}), Patience()) == []
+
+
+def test_a_server_that_is_down_comes_first_and_what_a_person_settles_last() -> None:
+    given = facts(
+        found(K.INSTANCE, "i-orphan", "running"),
+        found(K.ADDRESS, "eipalloc-1", "allocated"),
+        server=replace(SERVER, replica="i-replica"),
+    )
+    assert [one.action for one in judge(given, Patience())] == [A.ASK, A.REMOVE, A.REPORT]
 
 
 def test_a_server_without_an_instance_is_told() -> None:

@@ -295,6 +295,42 @@ async def test_a_rescue_that_a_person_cancels_is_not_begun_again(given: Given) -
     assert server.cloud.records.accepted == rescues
 
 
+async def test_an_instance_that_is_gone_after_its_rescue_came_to_nothing_is_rescued(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    rescues: list[str] = []
+
+    async def cancel() -> None:
+        await server.cancel(rescues[0])
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(ec2.LAUNCH, cancel))
+    rescues.append(await server.notice())
+    assert (await server.result(rescues[0])).outcome is Outcome.CANCELLED
+    await server.at_rest()
+    server.cloud.world.end(OLD)
+    for _ in range(3):
+        await server.notice(source=NoticeSource.LOST)
+    await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    await server.assert_true()
+    assert len(server.cloud.records.accepted) == 2
+
+
+async def test_a_warning_heard_once_more_after_its_rescue_was_cancelled_changes_nothing(given: Given) -> None:
+    server = await given(Handoff.VOLUMES)
+    rescues: list[str] = []
+
+    async def cancel() -> None:
+        await server.cancel(rescues[0])
+        await asyncio.sleep(0.15)
+
+    server.cloud.fault(while_in(ec2.LAUNCH, cancel))
+    rescues.append(await server.notice())
+    assert (await server.result(rescues[0])).outcome is Outcome.CANCELLED
+    await server.notice(source=NoticeSource.EVENTBRIDGE)
+    await server.at_rest()
+    assert server.cloud.records.accepted == rescues
+
+
 # --- while the database is down
 
 

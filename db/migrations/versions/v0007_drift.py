@@ -34,6 +34,8 @@ def upgrade() -> None:
         when("last_seen_at"),
         column("times", sa.Integer()),
         when("due_at", nullable=True),
+        when("asked_at", nullable=True),
+        when("tried_at", nullable=True),
         when("settled_at", nullable=True),
         ascii_("finding_key", 400),
         ascii_("open_key", 400, computed="CASE WHEN state = 'open' THEN finding_key END"),
