@@ -34,7 +34,7 @@ from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
 from activities.fleet.activity import fleet_activities
-from activities.logs import shorten_known_failures
+from activities.logs import configure as configure_logs
 from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
@@ -353,9 +353,7 @@ async def main() -> None:
         check_address(settings.metrics_host, settings.metrics_token)
     except UnsafeAddress as error:
         raise SystemExit(f"worker: {error}") from None
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    shorten_known_failures()
+    configure_logs(settings.log_level)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
