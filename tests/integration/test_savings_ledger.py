@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from temporalio.exceptions import ApplicationError
 
 from activities.savings.activity import SavingsActivities
 from api.savings_csv import written
@@ -23,10 +26,15 @@ from db.market.tiers import keep_prices
 from db.models import Event, Instance, Operation, Resource, SavingsDay, SavingsEntry, SavingsHour, Server
 from db.queries.savings import Unit, floor, periods, servers
 from db.queries.summary import summary
+from db.savings import accruing
+from db.savings import alone as alone_
 from db.savings.accruing import Accrued, accrue
+from db.savings.alone import AnotherAccrues
 from db.savings.booking import SUMS, _booked, accrued_until
+from db.savings.prices import prices_between
 from db.savings.weeks import monday, tell_week
 from db.session import SessionFactory, in_transaction
+from domain.errors import Failure
 from domain.market.observed import Known, Said, Source
 from domain.market.on_demand import LINUX, OnDemandPrice
 from domain.savings import contract
@@ -227,6 +235,73 @@ def test_two_accruals_at_once_book_once(sessions: SessionFactory, client_id: str
         assert booked(sessions, server_id)[0] == Amounts(primary=96_000, on_demand=96_000)
         assert len({one.hour for one in entries(sessions, server_id)}) == 3
     _sums_agree(sessions, client_id)
+
+
+def _in_the_midst(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Between what an accrual reads of the servers and what it books."""
+    read, waiting = prices_between, [happens]
+
+    def reading(*given: Any) -> Any:
+        if waiting:
+            waiting.pop()()
+        return read(*given)
+
+    monkeypatch.setattr(accruing, "prices_between", reading)
+
+
+def test_what_an_older_accrual_read_undoes_nothing_that_a_newer_one_booked(
+    sessions: SessionFactory, client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_demand(sessions)
+    server_id = a_server(sessions, client_id, since=0)
+    run(sessions, 2)
+    monkeypatch.setattr(alone_, "WAIT_S", 0)
+    newer: list[str] = []
+
+    def meanwhile() -> None:
+        instance(sessions, server_id, client_id, 0, roles=[(0, "replica")])
+        try:
+            run(sessions, 2)
+        except AnotherAccrues:
+            newer.append("comes again")
+            return
+        newer.append("done")
+        assert booked(sessions, server_id)[1].replica == 96_000
+
+    _in_the_midst(monkeypatch, meanwhile)
+    run(sessions, 2)
+    if newer == ["comes again"]:
+        run(sessions, 2)
+    assert booked(sessions, server_id)[1] == Amounts(primary=96_000, replica=96_000, on_demand=96_000)
+
+
+def test_an_accrual_that_lost_its_lock_books_nothing_more(
+    sessions: SessionFactory, client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_demand(sessions)
+    server_id = a_server(sessions, client_id, since=0)
+
+    def meanwhile() -> None:
+        with sessions.begin() as session:
+            holder = session.scalar(text("SELECT IS_USED_LOCK(CONCAT('savings/', MD5(DATABASE())))"))
+            session.execute(text(f"KILL CONNECTION {holder:d}"))
+
+    _in_the_midst(monkeypatch, meanwhile)
+    with pytest.raises((AnotherAccrues, DBAPIError)):
+        run(sessions, 2)
+    assert entries(sessions, server_id) == []
+    run(sessions, 2)
+    assert booked(sessions, server_id)[1] == Amounts(primary=96_000, on_demand=96_000)
+
+
+def test_an_accrual_that_meets_another_comes_again(
+    sessions: SessionFactory, client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone_, "WAIT_S", 0)
+    with alone_.alone(sessions), pytest.raises(ApplicationError, match="another accrual") as caught:
+        SavingsActivities(sessions, lambda: at(1)).accrue(contract.Accrue())
+    assert caught.value.type == Failure.UNAVAILABLE.value
+    run(sessions, 1)
 
 
 def test_the_ledger_begins_when_it_is_first_kept(sessions: SessionFactory, client_id: str) -> None:
