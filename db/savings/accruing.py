@@ -98,6 +98,8 @@ def _block(
 
 def _lacking(servers: Iterable[ServerRan], prices: Mapping[str, Prices]) -> Iterator[tuple[str, str]]:
     for server in servers:
+        if not server.instances:
+            continue
         needed = {server.home_type, *(ran.instance_type for ran in server.instances if not ran.spot)}
         yield from ((server.region, kind) for kind in needed - prices[server.region].on_demand.keys() if kind)
 
