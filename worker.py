@@ -60,7 +60,9 @@ from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
 
-WEBHOOK_SLOTS = 8  # messages on their way at once
+# Messages on their way at once, each a coroutine that waits for its receiver: more than two clients' receivers that do
+# not answer can take (db.webhooks.room). Their records are written by a few threads.
+WEBHOOK_SLOTS, WEBHOOK_CONNECTIONS = 80, 8
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
     client = await connect(settings, stop)
     await warming
-    slots = settings.control_slots + settings.emergency_slots + WEBHOOK_SLOTS
+    slots = settings.control_slots + settings.emergency_slots + WEBHOOK_CONNECTIONS
     engine = make_engine(settings.database_url, pool_size=slots, max_overflow=4)
     sessions = make_session_factory(engine)
     autopilot = AutopilotActivities(sessions, clients, client)

@@ -20,7 +20,7 @@ from domain.webhooks.kinds import Kind
 # Of one webhook: a receiver that does not answer keeps nobody else's waiting.
 AT_ONCE, AT_ONCE_WHILE_FAILING, TESTS_AT_ONCE = 20, 2, 5
 HELD_WHILE_FAILING = 200  # with those that wait for a later attempt: each is an open workflow
-AT_ONCE_OF_CLIENT = 40
+AT_ONCE_OF_CLIENT = 30  # well below a worker's slots for all clients' messages
 SOON = timedelta(seconds=30)  # about as long as until the next dispatch or two
 
 

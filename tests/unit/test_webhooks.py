@@ -22,10 +22,12 @@ from cryptography.x509.oid import NameOID
 from activities.webhooks import sending
 from activities.webhooks.sending import Sender
 from db.sealing import CannotOpen, Sealer
+from db.webhooks.room import AT_ONCE_OF_CLIENT
 from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, delivered, next_delay
 from domain.webhooks.kinds import Kind, kinds_of
 from domain.webhooks.signing import body_of, headers, message_id, new_secret, signature
 from domain.webhooks.targets import is_public, refusal
+from worker import WEBHOOK_SLOTS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = "k" * 32
@@ -348,6 +350,10 @@ async def test_nobody_there_is_an_error_in_words() -> None:
         pass
     result = await Sender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
     assert (result.code, result.error.split(":")[0]) == (None, "ConnectError")
+
+
+def test_two_clients_whose_receivers_do_not_answer_leave_slots_to_the_others() -> None:
+    assert 2 * AT_ONCE_OF_CLIENT < WEBHOOK_SLOTS
 
 
 # --- trying again
