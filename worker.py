@@ -34,7 +34,7 @@ from activities.ec2 import queue as notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
 from activities.fleet.activity import fleet_activities
-from activities.logs import shorten_known_failures
+from activities.logs import configure as configure_logs
 from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
@@ -60,7 +60,9 @@ from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
 
-WEBHOOK_SLOTS = 8  # messages on their way at once
+# Messages on their way at once, each a coroutine that waits for its receiver: more than two clients' receivers that do
+# not answer can take (db.webhooks.room). Their records are written by a few threads.
+WEBHOOK_SLOTS, WEBHOOK_CONNECTIONS = 80, 8
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
     client = await connect(settings, stop)
     await warming
-    slots = settings.control_slots + settings.emergency_slots + WEBHOOK_SLOTS
+    slots = settings.control_slots + settings.emergency_slots + WEBHOOK_CONNECTIONS
     engine = make_engine(settings.database_url, pool_size=slots, max_overflow=4)
     sessions = make_session_factory(engine)
     autopilot = AutopilotActivities(sessions, clients, client)
@@ -355,9 +357,7 @@ async def main() -> None:
         check_address(settings.metrics_host, settings.metrics_token)
     except UnsafeAddress as error:
         raise SystemExit(f"worker: {error}") from None
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    shorten_known_failures()
+    configure_logs(settings.log_level)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

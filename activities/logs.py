@@ -1,4 +1,6 @@
-"""An activity that fails in a way we know is one line in the log.
+"""What the worker logs: no address of a webhook, and a failure that we know as one line.
+
+What a webhook's URL holds is often all it takes to post there, and httpx and httpcore log every URL they ask.
 
 The SDK logs every failed attempt with its stack. For a failure of `domain.errors.Failure` (no capacity, throttled,
 the database is away) that says nothing that its words do not, and buries the line that matters at three in the
@@ -14,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 from domain.errors import Failure
 
 ACTIVITY_LOG = "temporalio.activity"
+_CHATTY = ("botocore", "httpx", "httpcore")
 _KNOWN = frozenset(failure.value for failure in Failure)
 
 
@@ -30,5 +33,9 @@ class KnownFailures(logging.Filter):
         return True
 
 
-def shorten_known_failures() -> None:
+def configure(level: str) -> None:
+    """`level`: of our own lines; libraries that log what they send say no more than warnings, whatever it is."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger(ACTIVITY_LOG).addFilter(KnownFailures())

@@ -1,6 +1,7 @@
 """Webhooks: a schedule dispatches, and every delivery is a workflow of its own, which lasts until it is over.
 
-They have a task queue of their own: receivers that take their time keep no switch waiting.
+They have a task queue of their own: receivers that take their time keep no switch waiting. In it the dispatch goes
+first, and clients take turns: one client's receivers that take their time keep no other's messages waiting.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import Priority, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from domain.names import WEBHOOK_QUEUE
@@ -19,6 +20,8 @@ from workflows.timeouts import DELIVER, DISPATCH, Limits
 
 R = TypeVar("R")
 
+_FIRST = Priority(priority_key=1)  # of five; a delivery has the middle one
+
 
 @workflow.defn(name=contract.DISPATCH_WORKFLOW)
 class DispatchWebhooksWorkflow:
@@ -26,10 +29,11 @@ class DispatchWebhooksWorkflow:
 
     @workflow.run
     async def run(self, given: contract.Collect) -> contract.Collected:
-        found = await _activity(contract.COLLECT, given, contract.Collected, DISPATCH)
+        found = await _activity(contract.COLLECT, given, contract.Collected, DISPATCH, _FIRST)
         await asyncio.gather(*(_hand(one) for one in found.waiting))
         if found.waiting:
-            await _activity(contract.HANDED, contract.Handed(found.waiting), type(None), DISPATCH)
+            handed = contract.Handed([one.delivery_id for one in found.waiting])
+            await _activity(contract.HANDED, handed, type(None), DISPATCH, _FIRST)
         return found
 
 
@@ -39,26 +43,27 @@ class DeliverWebhookWorkflow:
 
     @workflow.run
     async def run(self, given: contract.Deliver) -> contract.Delivered:
-        return await _activity(contract.DELIVER, given, contract.Delivered, DELIVER)
+        turn = Priority(fairness_key=given.client_id)
+        return await _activity(contract.DELIVER, given, contract.Delivered, DELIVER, turn)
 
 
 WEBHOOK_WORKFLOWS: list[type] = [DispatchWebhooksWorkflow, DeliverWebhookWorkflow]
 
 
-async def _hand(delivery_id: str) -> None:
+async def _hand(given: contract.Deliver) -> None:
     try:
         await workflow.start_child_workflow(
             contract.DELIVER_WORKFLOW,
-            contract.Deliver(delivery_id),
-            id=contract.delivery_workflow_id(delivery_id),
+            given,
+            id=contract.delivery_workflow_id(given.delivery_id),
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
         )
     except WorkflowAlreadyStartedError:
-        workflow.logger.info("delivery %s has its workflow", delivery_id)
+        workflow.logger.info("delivery %s has its workflow", given.delivery_id)
 
 
-async def _activity(name: str, given: object, answer: type[R], limits: Limits) -> R:
+async def _activity(name: str, given: object, answer: type[R], limits: Limits, priority: Priority) -> R:
     result: R = await workflow.execute_activity(
         name,
         given,
@@ -67,5 +72,6 @@ async def _activity(name: str, given: object, answer: type[R], limits: Limits) -
         start_to_close_timeout=timedelta(seconds=limits.attempt_s),
         schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
         retry_policy=limits.retry,
+        priority=priority,
     )
     return result

@@ -15,6 +15,7 @@ from activities.ec2.pulse import beating
 from activities.market.records import recording
 from db.events import expire_events
 from db.savings.accruing import accrue
+from db.savings.alone import AnotherAccrues
 from db.savings.weeks import tell_week
 from db.session import SessionFactory
 from db.webhooks.log import expire_deliveries
@@ -67,9 +68,9 @@ def _by_region(lacking: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Two that book the same at once: the second fails on the entry's number, and finds it booked next time."""
+    """The schedule's and the daily one meet: one of them comes again, and finds booked what the other did."""
     try:
         yield
-    except IntegrityError as error:
-        message = f"accruing savings: another accrual was faster: {error.orig}"
+    except (AnotherAccrues, IntegrityError) as error:
+        message = f"accruing savings: {getattr(error, 'orig', error)}"
         raise ApplicationError(message, type=Failure.UNAVAILABLE.value) from None

@@ -46,7 +46,8 @@ class WebhookActivities:
     async def collect(self, given: contract.Collect) -> contract.Collected:
         with recording("collecting events for webhooks"):
             made = await asyncio.to_thread(feed, self._sessions, self._clock())
-            return contract.Collected(made, await self._done(functools.partial(waiting, limit=given.limit)))
+            found = functools.partial(waiting, limit=given.limit, now=self._clock())
+            return contract.Collected(made, await self._done(found))
 
     @activity.defn(name=contract.HANDED)
     async def handed(self, given: contract.Handed) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -18,6 +19,8 @@ import httpx
 
 from db.webhooks.log import Result
 from domain.webhooks.targets import is_public, refusal
+
+log = logging.getLogger(__name__)
 
 CONNECT_S = 5.0
 READ_S = 10.0
@@ -75,7 +78,9 @@ class Sender:
         port = target.port or (443 if target.scheme == "https" else 80)
         addresses = await self._resolve(target.host, port)
         if not self._private and (inward := [one for one in addresses if not is_public(one)]):
-            raise Refused(f"{target.host} leads to {inward[0]}, which is no public address")
+            # The tenant is not told which: it would learn what our resolver says of our own network.
+            log.warning("a webhook's name %s leads to %s, which is no public address", target.host, inward[0])
+            raise Refused(f"{target.host} leads to no public address")
         return addresses
 
     async def _post_to(self, address: str, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> int:

@@ -1,6 +1,6 @@
 """Accrual of a whole fleet: what ran and what it cost is read in blocks of hours, and booked in small transactions.
 
-It can be cut off anywhere and done again: what is booked is not booked twice.
+It can be cut off anywhere and done again: what is booked is not booked twice. There is one at a time.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 
 from db.market.corrections import open_corrections, settle_corrections
 from db.models import PriceCorrection
+from db.savings.alone import Alone, alone
 from db.savings.booking import Added, begun, book, hours_between, mark_accrued
 from db.savings.facts import fleet_between
 from db.savings.prices import prices_between
-from db.session import SessionFactory, in_transaction
+from db.session import SessionFactory
 from domain.market.observed import PoolKey
 from domain.savings.accrual import HOUR, Accrual, hour_start
 from domain.savings.prices import Prices
@@ -53,16 +54,21 @@ def accrue(sessions: SessionFactory, now: datetime, again: timedelta) -> Accrued
     """Book every server's time up to now, and look again at what was booked `again` before the last time.
 
     Then what late prices have changed further back. The first time the ledger begins, `again` ago: what ran as
-    what before is not known.
+    what before is not known. Raise AnotherAccrues while another accrual is under way.
     """
-    begins, until = in_transaction(sessions, lambda session: begun(session, hour_start(now - again)))
+    with alone(sessions) as held:
+        return _accrue(held, now, again)
+
+
+def _accrue(held: Alone, now: datetime, again: timedelta) -> Accrued:
+    begins, until = held.transaction(lambda session: begun(session, hour_start(now - again)))
     now = max(now, until)  # what is booked was booked by a clock that was ahead of ours
     start = max(begins, hour_start(until - again))
     done = Accrued()
     for block_start, block_end in _blocks(start, now):
-        done = done.plus(*_block(sessions, block_start, block_end, now))
-        in_transaction(sessions, functools.partial(mark_accrued, until_at=min(block_end, now)))
-    return _correct(sessions, done, begins, start, now)
+        done = done.plus(*_block(held, block_start, block_end, now))
+        held.transaction(functools.partial(mark_accrued, until_at=min(block_end, now)))
+    return _correct(held, done, begins, start, now)
 
 
 def _blocks(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -72,13 +78,13 @@ def _blocks(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
 
 
 def _block(
-    sessions: SessionFactory,
+    held: Alone,
     start: datetime,
     end: datetime,
     now: datetime,
     chosen: Callable[[ServerRan], bool] = lambda _: True,
 ) -> tuple[int, Added, frozenset[tuple[str, str]]]:
-    with sessions() as session:
+    with held.sessions() as session:
         servers = [one for one in fleet_between(session, start, min(end, now)) if chosen(one)]
         prices = prices_between(session, {one.region for one in servers}, start, end)
     accruals = {region: Accrual(found) for region, found in prices.items()}
@@ -86,12 +92,14 @@ def _block(
     added = Added()
     for piece in _pieces(servers):
         work = functools.partial(book, servers=piece, hours=hours, accruals=accruals, now=now)
-        added = added.plus(in_transaction(sessions, work))
+        added = added.plus(held.transaction(work))
     return len(servers), added, frozenset(_lacking(servers, prices))
 
 
 def _lacking(servers: Iterable[ServerRan], prices: Mapping[str, Prices]) -> Iterator[tuple[str, str]]:
     for server in servers:
+        if not server.instances:
+            continue
         needed = {server.home_type, *(ran.instance_type for ran in server.instances if not ran.spot)}
         yield from ((server.region, kind) for kind in needed - prices[server.region].on_demand.keys() if kind)
 
@@ -101,21 +109,21 @@ def _pieces(servers: Sequence[ServerRan]) -> Iterator[Sequence[ServerRan]]:
         yield servers[start : start + _SERVERS]
 
 
-def _correct(sessions: SessionFactory, done: Accrued, begins: datetime, fresh_from: datetime, now: datetime) -> Accrued:
+def _correct(held: Alone, done: Accrued, begins: datetime, fresh_from: datetime, now: datetime) -> Accrued:
     """What late prices changed before `fresh_from`. What they changed after it was read a moment ago, or will be.
 
     The corrections are read before the prices, and settled after what came of them is booked.
     """
     while True:
-        with sessions() as session:
+        with held.sessions() as session:
             late = open_corrections(session, _CORRECTIONS)
         if spans := _spans(late, begins, fresh_from):
             first = hour_start(min(from_at for from_at, _ in spans.values()))
             for start, end in _blocks(first, fresh_from):
                 end = min(end, fresh_from)
                 touched = functools.partial(_touched, spans=spans, start=start, end=end)
-                done = done.plus(*_block(sessions, start, end, now, touched))
-        in_transaction(sessions, functools.partial(settle_corrections, ids=[one.id for one in late], now=now))
+                done = done.plus(*_block(held, start, end, now, touched))
+        held.transaction(functools.partial(settle_corrections, ids=[one.id for one in late], now=now))
         done = replace(done, settled=done.settled + len(late))
         if len(late) < _CORRECTIONS:
             return done

@@ -10,14 +10,16 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from db.models import Instance, Resource, Server
+from db.models import Instance, Resource, SavingsDay, Server
 from domain.savings.running import Ran, ServerRan, Stored
 from domain.states import ENDED, InstanceState
 
 _LIVE = tuple(state.value for state in InstanceState if state not in ENDED)
 _OVER = tuple(state.value for state in ENDED)
 _AT_ONCE = 1000
+_Key = tuple[str, str]  # a server's ID and its client's
 _RAN = (
+    Instance.id,
     Instance.server_id,
     Instance.client_id,
     Instance.state,
@@ -35,18 +37,44 @@ _RAN = (
 
 
 def fleet_between(session: Session, from_at: datetime, until_at: datetime) -> list[ServerRan]:
-    """Every server that had an instance at some moment of the time."""
-    ran: defaultdict[tuple[str, str], list[Ran]] = defaultdict(list)
-    for query in _overlapping(from_at, until_at):
-        for row in session.execute(query):
-            if (one := _ran(row)) is not None and (one.until_at is None or one.until_at > from_at):
-                ran[row.server_id, row.client_id].append(one)
-    ids = sorted(server_id for server_id, _ in ran)
-    homes, regions, kept = _home_types(session, ids), _regions(session, ids), _snapshots(session, from_at, until_at)
+    """Every server that had an instance or kept a snapshot at some moment of the time, or is booked for it.
+
+    One that is booked though nothing ran (its end became known late) comes without instances: to nothing.
+    """
+    ran, kept = _instances(session, from_at, until_at), _snapshots(session, from_at, until_at)
+    whose = {*ran, *kept, *_booked(session, from_at, until_at)}
+    ids = sorted(server_id for server_id, _ in whose)
+    homes, regions = _home_types(session, ids), _regions(session, ids)
     return [
-        ServerRan(server_id, client_id, regions.get(server_id, ""), homes[server_id], tuple(found), kept[server_id])
-        for (server_id, client_id), found in sorted(ran.items())
+        ServerRan(
+            server_id,
+            client_id,
+            regions.get(server_id, ""),
+            homes.get(server_id, ""),
+            tuple(ran[server_id, client_id]),
+            kept[server_id, client_id],
+        )
+        for server_id, client_id in sorted(whose)
     ]
+
+
+def _instances(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, list[Ran]]:
+    """Each once: what ends between the two statements is in both, and counts as ended."""
+    rows: dict[tuple[str, str], Any] = {}
+    for query in _overlapping(from_at, until_at):
+        rows |= {(row.server_id, row.id): row for row in session.execute(query)}
+    found: defaultdict[_Key, list[Ran]] = defaultdict(list)
+    for row in rows.values():
+        if (one := _ran(row)) is not None and (one.until_at is None or one.until_at > from_at):
+            found[row.server_id, row.client_id].append(one)
+    return found
+
+
+def _booked(session: Session, from_at: datetime, until_at: datetime) -> list[_Key]:
+    """Servers that have entries on the time's days: their hours are looked at by whoever books."""
+    first = from_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    query = select(SavingsDay.server_id, SavingsDay.client_id).where(SavingsDay.day >= first, SavingsDay.day < until_at)
+    return [(server_id, client_id) for server_id, client_id in session.execute(query.distinct())]
 
 
 def _overlapping(from_at: datetime, until_at: datetime) -> Iterator[Select[Any]]:
@@ -104,17 +132,17 @@ def _regions(session: Session, server_ids: list[str]) -> dict[str, str]:
     return found
 
 
-def _snapshots(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[str, tuple[Stored, ...]]:
+def _snapshots(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, tuple[Stored, ...]]:
     """What is kept now, or went since; as far as the size of the volume is in the ledger of resources."""
     went = or_(Resource.gone_at.is_(None), Resource.gone_at > from_at)
-    query = select(Resource.server_id, Resource.details, Resource.live_at, Resource.gone_at).where(
+    query = select(Resource.server_id, Resource.client_id, Resource.details, Resource.live_at, Resource.gone_at).where(
         Resource.type == "snapshot", Resource.live_at < until_at, went
     )
-    found: defaultdict[str, tuple[Stored, ...]] = defaultdict(tuple)
-    for server_id, details, live_at, gone_at in session.execute(query):
+    found: defaultdict[_Key, tuple[Stored, ...]] = defaultdict(tuple)
+    for server_id, client_id, details, live_at, gone_at in session.execute(query):
         gib = (details or {}).get("gib")
         if isinstance(gib, int) and live_at is not None:
-            found[server_id] = (*found[server_id], Stored(gib, live_at, gone_at))
+            found[server_id, client_id] = (*found[server_id, client_id], Stored(gib, live_at, gone_at))
     return found
 
 

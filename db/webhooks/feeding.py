@@ -7,6 +7,7 @@ client are numbered in the order in which they commit (`db.events`), so what lie
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from datetime import datetime
 from typing import Any
@@ -18,13 +19,13 @@ from db.models import Client, Event, Webhook, WebhookDelivery
 from db.queries.events import events_after
 from db.session import SessionFactory, in_transaction
 from db.webhooks.hooks import ACTIVE
+from db.webhooks.room import AT_ONCE, room
+from domain.webhooks.contract import Deliver
 from domain.webhooks.deliveries import DeliveryState
 from domain.webhooks.kinds import TEST_TYPE, Kind, kinds_of
 from domain.webhooks.signing import message_id
 
 _EVENTS = 500  # of one webhook in one transaction
-# Deliveries of one webhook under way at once: a receiver that does not answer keeps nobody else's waiting.
-AT_ONCE, AT_ONCE_WHILE_FAILING = 20, 2
 
 log = logging.getLogger(__name__)
 
@@ -74,43 +75,37 @@ def add_test(session: Session, row: Webhook, message: str, now: datetime) -> Web
     return made
 
 
-def waiting(session: Session, limit: int) -> list[str]:
-    """Deliveries that have no workflow yet, the oldest of each webhook first, within what it may have under way."""
+def waiting(session: Session, limit: int, now: datetime) -> list[Deliver]:
+    """Deliveries that have no workflow yet and for which there is room (`db.webhooks.room`).
+
+    Tests first, then the oldest of each webhook before the next of any.
+    """
+    is_test = WebhookDelivery.kind == Kind.TEST.value
     place = func.row_number().over(
-        partition_by=WebhookDelivery.webhook_id, order_by=(WebhookDelivery.created_at, WebhookDelivery.event_seq)
+        partition_by=(WebhookDelivery.webhook_id, is_test),
+        order_by=(WebhookDelivery.created_at, WebhookDelivery.event_seq),
     )
     numbered = (
-        select(WebhookDelivery.id, WebhookDelivery.webhook_id, place.label("place"))
+        select(
+            WebhookDelivery.id,
+            WebhookDelivery.webhook_id,
+            WebhookDelivery.client_id,
+            is_test.label("test"),
+            place.label("place"),
+        )
         .where(WebhookDelivery.handed_at.is_(None))
         .subquery()
     )
-    first = select(numbered.c.id, numbered.c.webhook_id, numbered.c.place).where(numbered.c.place <= AT_ONCE)
-    found = session.execute(first.order_by(numbered.c.place).limit(limit)).all()
-    room = _room(session, {webhook_id for _, webhook_id, _ in found})
-    return [delivery_id for delivery_id, webhook_id, place in found if place <= room[webhook_id]]
+    first = select(numbered).where(numbered.c.place <= AT_ONCE).order_by(numbered.c.test.desc(), numbered.c.place)
+    rows = session.execute(first).all()
+    left = room(session, {row.client_id for row in rows}, now)
+    fitting = (row for row in rows if left.take(row.webhook_id, row.client_id, test=bool(row.test)))
+    return [Deliver(row.id, row.client_id) for row in itertools.islice(fitting, limit)]
 
 
 def handed(session: Session, ids: list[str], now: datetime) -> None:
     for row in session.scalars(select(WebhookDelivery).where(WebhookDelivery.id.in_(ids)).with_for_update()):
         row.handed_at = row.handed_at or now
-
-
-def _room(session: Session, webhook_ids: set[str]) -> dict[str, int]:
-    if not webhook_ids:
-        return {}
-    failing = dict(session.execute(select(Webhook.id, Webhook.failing_since).where(Webhook.id.in_(webhook_ids))).all())
-    under_way = (
-        select(WebhookDelivery.webhook_id, func.count())
-        .where(
-            WebhookDelivery.webhook_id.in_(webhook_ids),
-            WebhookDelivery.state == DeliveryState.PENDING.value,
-            WebhookDelivery.handed_at.is_not(None),
-        )
-        .group_by(WebhookDelivery.webhook_id)
-    )
-    busy = dict(session.execute(under_way).all())
-    most = {one: AT_ONCE_WHILE_FAILING if failing.get(one) else AT_ONCE for one in webhook_ids}
-    return {one: most[one] - busy.get(one, 0) for one in webhook_ids}
 
 
 def _wanted(row: Webhook, event: Event) -> Kind | None:

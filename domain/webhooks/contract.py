@@ -25,9 +25,17 @@ class Collect:
 
 
 @dataclass(frozen=True)
+class Deliver:
+    """`client_id`: clients take turns where there are too many to be sent at once."""
+
+    delivery_id: str
+    client_id: str = ""
+
+
+@dataclass(frozen=True)
 class Collected:
     made: int = 0
-    waiting: list[str] = field(default_factory=list)  # IDs of deliveries
+    waiting: list[Deliver] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,6 @@ class Handed:
     """They have their workflows now."""
 
     ids: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Deliver:
-    delivery_id: str
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ MAX_URL = 2000
 _PLAIN = re.compile(r"[!-~]+")  # no space, no control character, nothing outside of ASCII
 _INWARD = ("localhost", ".localhost", ".local", ".internal", ".localdomain", ".home.arpa")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# All that IPv6 has given out to be reached by everybody (RFC 4291, IANA). The rest has forms that some network turns
+# into an address of its own: NAT64 with a local prefix (RFC 8215), IPv4-compatible, IPv4-translated, site-local.
+_GLOBAL = ipaddress.IPv6Network("2000::/3")
 # Addresses of IPv6 that lead to one of IPv4: NAT64 (RFC 6052), 6to4 (RFC 3056).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
@@ -51,6 +54,8 @@ def _inward(host: str) -> str:
 def is_public(address: str) -> bool:
     """Not loopback, private, link-local (the metadata services), multicast, reserved. Raise ValueError for a name."""
     found = _inner(ipaddress.ip_address(address.split("%")[0]))
+    if isinstance(found, ipaddress.IPv6Address) and found not in _GLOBAL:
+        return False
     return found.is_global and not found.is_multicast
 
 

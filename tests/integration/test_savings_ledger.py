@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.event import listen, remove
+from sqlalchemy.exc import DBAPIError
+from temporalio.exceptions import ApplicationError
 
 from activities.savings.activity import SavingsActivities
 from api.savings_csv import written
@@ -23,10 +26,16 @@ from db.market.tiers import keep_prices
 from db.models import Event, Instance, Operation, Resource, SavingsDay, SavingsEntry, SavingsHour, Server
 from db.queries.savings import Unit, floor, periods, servers
 from db.queries.summary import summary
+from db.savings import accruing
+from db.savings import alone as alone_
 from db.savings.accruing import Accrued, accrue
+from db.savings.alone import AnotherAccrues
 from db.savings.booking import SUMS, _booked, accrued_until
+from db.savings.facts import fleet_between
+from db.savings.prices import prices_between
 from db.savings.weeks import monday, tell_week
 from db.session import SessionFactory, in_transaction
+from domain.errors import Failure
 from domain.market.observed import Known, Said, Source
 from domain.market.on_demand import LINUX, OnDemandPrice
 from domain.savings import contract
@@ -229,6 +238,73 @@ def test_two_accruals_at_once_book_once(sessions: SessionFactory, client_id: str
     _sums_agree(sessions, client_id)
 
 
+def _in_the_midst(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Between what an accrual reads of the servers and what it books."""
+    read, waiting = prices_between, [happens]
+
+    def reading(*given: Any) -> Any:
+        if waiting:
+            waiting.pop()()
+        return read(*given)
+
+    monkeypatch.setattr(accruing, "prices_between", reading)
+
+
+def test_what_an_older_accrual_read_undoes_nothing_that_a_newer_one_booked(
+    sessions: SessionFactory, client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_demand(sessions)
+    server_id = a_server(sessions, client_id, since=0)
+    run(sessions, 2)
+    monkeypatch.setattr(alone_, "WAIT_S", 0)
+    newer: list[str] = []
+
+    def meanwhile() -> None:
+        instance(sessions, server_id, client_id, 0, roles=[(0, "replica")])
+        try:
+            run(sessions, 2)
+        except AnotherAccrues:
+            newer.append("comes again")
+            return
+        newer.append("done")
+        assert booked(sessions, server_id)[1].replica == 96_000
+
+    _in_the_midst(monkeypatch, meanwhile)
+    run(sessions, 2)
+    if newer == ["comes again"]:
+        run(sessions, 2)
+    assert booked(sessions, server_id)[1] == Amounts(primary=96_000, replica=96_000, on_demand=96_000)
+
+
+def test_an_accrual_that_lost_its_lock_books_nothing_more(
+    sessions: SessionFactory, client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_demand(sessions)
+    server_id = a_server(sessions, client_id, since=0)
+
+    def meanwhile() -> None:
+        with sessions.begin() as session:
+            holder = session.scalar(text("SELECT IS_USED_LOCK(CONCAT('savings/', MD5(DATABASE())))"))
+            session.execute(text(f"KILL CONNECTION {holder:d}"))
+
+    _in_the_midst(monkeypatch, meanwhile)
+    with pytest.raises((AnotherAccrues, DBAPIError)):
+        run(sessions, 2)
+    assert entries(sessions, server_id) == []
+    run(sessions, 2)
+    assert booked(sessions, server_id)[1] == Amounts(primary=96_000, on_demand=96_000)
+
+
+def test_an_accrual_that_meets_another_comes_again(
+    sessions: SessionFactory, client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone_, "WAIT_S", 0)
+    with alone_.alone(sessions), pytest.raises(ApplicationError, match="another accrual") as caught:
+        SavingsActivities(sessions, lambda: at(1)).accrue(contract.Accrue())
+    assert caught.value.type == Failure.UNAVAILABLE.value
+    run(sessions, 1)
+
+
 def test_the_ledger_begins_when_it_is_first_kept(sessions: SessionFactory, client_id: str) -> None:
     """What ran as what before is not known, and what it cost hardly."""
     on_demand(sessions)
@@ -315,6 +391,50 @@ def test_the_daily_look_back_finds_what_was_recorded_days_late(sessions: Session
     assert booked(sessions, server_id)[10] == Amounts(unpriced_s=3600)
     run(sessions, 51, again=timedelta(days=7))
     assert booked(sessions, server_id)[10] == Amounts(primary=96_000, on_demand=96_000)
+
+
+def _ended(sessions: SessionFactory, instance_id: str, ended: float, known: float) -> None:
+    with sessions.begin() as session:
+        row = session.scalars(select(Instance).where(Instance.id == instance_id)).one()
+        row.state, row.role, row.terminate_requested_at, row.updated_at = "terminated", None, at(ended), at(known)
+
+
+def test_hours_booked_after_an_end_that_became_known_late_come_to_nothing(
+    sessions: SessionFactory, client_id: str
+) -> None:
+    on_demand(sessions)
+    server_id = a_server(sessions, client_id, since=0)
+    run(sessions, 0)
+    run(sessions, 5)
+    _ended(sessions, _primary(sessions, server_id), ended=0.5, known=5)
+    run(sessions, 5.5)
+    found = booked(sessions, server_id)
+    assert [found[hour] for hour in (2, 3, 4)] == [NOTHING] * 3, "the three hours looked at again"
+    run(sessions, 6, again=timedelta(days=1))
+    found = booked(sessions, server_id)
+    assert found.pop(0) == Amounts(primary=48_000, on_demand=48_000)
+    assert set(found.values()) == {NOTHING}
+    assert run(sessions, 6, again=timedelta(days=1)).corrections == 0
+    _sums_agree(sessions, client_id)
+
+
+def test_an_instance_that_ends_while_the_fleet_is_read_is_counted_once(
+    sessions: SessionFactory, client_id: str
+) -> None:
+    server_id = a_server(sessions, client_id, since=0)
+    instance_id = _primary(sessions, server_id)
+    ends = [lambda: _ended(sessions, instance_id, ended=1, known=2)]
+
+    def after_the_first(*_: Any) -> None:
+        if ends:
+            ends.pop()()
+
+    with sessions() as session:
+        listening = (session.connection(), "after_cursor_execute", after_the_first)
+        listen(*listening)
+        [found] = fleet_between(session, at(0), at(2))
+        remove(*listening)
+    assert [one.until_at for one in found.instances] == [at(1)]
 
 
 _turns = st.lists(
@@ -418,6 +538,26 @@ def test_another_clients_money_is_not_in_it(sessions: SessionFactory, client_id:
         assert summary(session, client_id, at(2)).this_month == NOTHING
 
 
+def test_a_snapshot_counts_for_as_long_as_it_is_kept_whatever_is_looked_at_again(
+    sessions: SessionFactory, client_id: str
+) -> None:
+    on_demand(sessions)
+    server_id = a_server(sessions, client_id, since=0)
+    kept = {"type": "snapshot", "state": "live", "details": {"gib": 730}, "live_at": at(0)}
+    with sessions.begin() as session:
+        session.add(Resource(client_id=client_id, server_id=server_id, resource_id="snap-1", **kept))
+    run(sessions, 1)
+    _ended(sessions, _primary(sessions, server_id), ended=1, known=1)
+    for hours in (2, 5, 8):
+        run(sessions, hours)
+    before = booked(sessions, server_id)
+    assert {one.snapshot for one in before.values()} == {50_000}
+    assert len(before) == 8
+    for again in (3, 24, 3):
+        assert run(sessions, 8, again=timedelta(hours=again)).corrections == 0
+    assert booked(sessions, server_id) == before
+
+
 def test_a_snapshot_counts_from_its_making_to_its_end(sessions: SessionFactory, client_id: str) -> None:
     on_demand(sessions)
     server_id = a_server(sessions, client_id, since=0)
@@ -438,8 +578,9 @@ def test_the_summary_counts_what_there_is(sessions: SessionFactory, client_id: s
     server_id = a_server(sessions, client_id, spot_at=0)
     run(sessions, 1.5)
     now = at(1.5)
+    serving = _primary(sessions, server_id)
     with sessions.begin() as session:
-        commands.register_agent(session, client_id, _primary(session, server_id), "1", {}, now)
+        commands.register_agent(session, client_id, serving, "1", {}, now)
         for n, (kind, status, outage) in enumerate(
             [
                 ("switch", "committed", 1500),
@@ -472,8 +613,9 @@ def test_the_summary_counts_what_there_is(sessions: SessionFactory, client_id: s
     assert (found.in_progress, found.needs_attention, found.waiting_for_approval) == (1, 1, 0)
 
 
-def _primary(session: Session, server_id: str) -> str:
-    return session.scalars(select(Instance.id).where(Instance.primary_of == server_id)).one()
+def _primary(sessions: SessionFactory, server_id: str) -> str:
+    with sessions() as session:
+        return session.scalars(select(Instance.id).where(Instance.primary_of == server_id)).one()
 
 
 def test_a_week_is_told_once_and_when_it_is_complete(sessions: SessionFactory, client_id: str) -> None:

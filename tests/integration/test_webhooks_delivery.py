@@ -18,9 +18,10 @@ from db.events import NewEvent, append_events
 from db.models import Client, Event, Webhook, WebhookDelivery
 from db.sealing import Sealer
 from db.session import SessionFactory, in_transaction
-from db.webhooks.feeding import AT_ONCE, AT_ONCE_WHILE_FAILING, add_test, feed, handed, waiting
+from db.webhooks.feeding import add_test, feed, handed, waiting
 from db.webhooks.hooks import change_webhook, create_webhook, delete_webhook, list_webhooks
 from db.webhooks.log import Result, expire_deliveries, list_deliveries
+from db.webhooks.room import AT_ONCE, AT_ONCE_OF_CLIENT, AT_ONCE_WHILE_FAILING, HELD_WHILE_FAILING
 from domain.webhooks import contract
 from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, DISABLE_AFTER
 from domain.webhooks.kinds import CHOICES, Kind
@@ -205,7 +206,7 @@ def test_what_waits_is_named_until_it_has_its_workflow(sessions: SessionFactory,
     again = asyncio.run(work.collect(contract.Collect()))
     assert (first.made, again.made) == (2, 0)
     assert first.waiting == again.waiting
-    asyncio.run(work.handed(contract.Handed(first.waiting)))
+    asyncio.run(work.handed(contract.Handed([one.delivery_id for one in first.waiting])))
     assert asyncio.run(work.collect(contract.Collect())).waiting == []
 
 
@@ -217,13 +218,13 @@ def test_one_webhook_that_lies_behind_keeps_no_other_waiting(sessions: SessionFa
     tell(sessions, client_id, "decision.proposed")
     feed(sessions, NOW)
     with sessions.begin() as session:
-        found = waiting(session, 30)
+        found = [one.delivery_id for one in waiting(session, 30, NOW)]
         handed(session, found, NOW)
     by = {one.id: one.webhook_id for one in (*log(sessions, slow), *log(sessions, other))}
     whose = [by[one] for one in found]
     assert (whose.count(slow), whose.count(other)) == (AT_ONCE, 1)
     with sessions() as session:
-        assert waiting(session, 30) == [], "so many are under way"
+        assert waiting(session, 30, NOW) == [], "so many are under way"
 
 
 def test_a_failing_webhook_has_few_under_way(sessions: SessionFactory, client_id: str) -> None:
@@ -233,7 +234,75 @@ def test_a_failing_webhook_has_few_under_way(sessions: SessionFactory, client_id
     with sessions.begin() as session:
         session.get_one(Webhook, webhook_id).failing_since = NOW
     with sessions() as session:
-        assert len(waiting(session, 30)) == AT_ONCE_WHILE_FAILING
+        assert len(waiting(session, 30, NOW)) == AT_ONCE_WHILE_FAILING
+
+
+def _asleep(sessions: SessionFactory, client_id: str, webhook_id: str, count: int) -> None:
+    """So many wait for an attempt hours away, and the receiver has done nothing but fail."""
+    tell(sessions, client_id, *["notice.rebalance"] * count)
+    feed(sessions, NOW)
+    with sessions.begin() as session:
+        for row in session.scalars(select(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id)):
+            row.handed_at, row.attempts, row.next_try_at = NOW, 9, NOW + timedelta(hours=8)
+        session.get_one(Webhook, webhook_id).failing_since = NOW - timedelta(hours=8)
+
+
+def test_what_waits_for_a_later_attempt_keeps_nothing_new_waiting(sessions: SessionFactory, client_id: str) -> None:
+    webhook_id = hook(sessions, client_id)
+    _asleep(sessions, client_id, webhook_id, AT_ONCE + 5)
+    tell(sessions, client_id, *["notice.interruption"] * 3)
+    feed(sessions, NOW)
+    with sessions() as session:
+        assert len(waiting(session, 30, NOW)) == AT_ONCE_WHILE_FAILING, "something new tries the receiver"
+    with sessions.begin() as session:
+        session.get_one(Webhook, webhook_id).failing_since = None
+    with sessions() as session:
+        assert len(waiting(session, 30, NOW)) == 3, "it answers again"
+    with sessions() as session:
+        about = NOW + timedelta(hours=8)
+        assert waiting(session, 30, about) == [], "now they are due themselves"
+
+
+def test_a_failing_webhook_holds_only_so_many_but_a_test_gets_through(sessions: SessionFactory, client_id: str) -> None:
+    webhook_id = hook(sessions, client_id)
+    _asleep(sessions, client_id, webhook_id, HELD_WHILE_FAILING)
+    tell(sessions, client_id, "notice.interruption")
+    feed(sessions, NOW)
+    with sessions() as session:
+        assert waiting(session, 30, NOW) == []
+    row, message = a_webhook(sessions, webhook_id), fresh("msg")
+    in_transaction(sessions, lambda session: add_test(session, row, message, NOW))
+    with sessions() as session:
+        assert waiting(session, 30, NOW) == [contract.Deliver(message, client_id)]
+
+
+def test_a_client_with_many_webhooks_has_no_more_under_way_than_its_share(
+    sessions: SessionFactory, client_id: str
+) -> None:
+    for _ in range(4):
+        hook(sessions, client_id, Kind.NOTICE)
+    tell(sessions, client_id, *["notice.rebalance"] * 30)
+    feed(sessions, NOW)
+    with sessions.begin() as session:
+        found = waiting(session, 200, NOW)
+        handed(session, [one.delivery_id for one in found], NOW)
+    assert len(found) == AT_ONCE_OF_CLIENT
+    assert {one.client_id for one in found} == {client_id}
+    with sessions() as session:
+        assert waiting(session, 200, NOW) == []
+
+
+def test_webhooks_that_have_no_room_fill_no_dispatch(sessions: SessionFactory, client_id: str) -> None:
+    full = hook(sessions, client_id, Kind.NOTICE)
+    _asleep(sessions, client_id, full, HELD_WHILE_FAILING)
+    tell(sessions, client_id, "notice.rebalance")
+    feed(sessions, NOW)
+    other = hook(sessions, client_id, Kind.DECISION)
+    tell(sessions, client_id, "decision.proposed")
+    feed(sessions, NOW)
+    [wanted] = log(sessions, other)
+    with sessions() as session:
+        assert waiting(session, 1, NOW) == [contract.Deliver(wanted.id, client_id)]
 
 
 # --- attempts
@@ -353,7 +422,7 @@ async def test_a_test_goes_to_a_webhook_of_any_kinds(sessions: SessionFactory, c
     work = activities(sessions, receiver)
     found = await work.collect(contract.Collect())
     for one in found.waiting:
-        await deliver(work, one)
+        await deliver(work, one.delivery_id)
     assert [b'"type":"webhook.test"' in body for _, _, body in receiver.came] == [True, True]
 
 
@@ -401,7 +470,7 @@ def test_no_query_of_webhooks_reads_a_whole_table(sessions: SessionFactory, clie
     with sessions() as session, explained(session) as scans:
         assert list_webhooks(session, client_id)
         assert list_deliveries(session, client_id, webhook_id, limit=5).items
-        assert waiting(session, 20)
+        assert waiting(session, 20, NOW)
     assert scans == []
 
 

@@ -409,7 +409,8 @@ class Cloud:
     # --- webhooks
 
     def collect_events(self, given: webhooks.Collect) -> webhooks.Collected:
-        return webhooks.Collected(len(self.waiting_deliveries), list(self.waiting_deliveries))
+        waiting = [webhooks.Deliver(one, f"client of {one}") for one in self.waiting_deliveries]
+        return webhooks.Collected(len(waiting), waiting)
 
     def handed(self, given: webhooks.Handed) -> None:
         self.handed_over += given.ids

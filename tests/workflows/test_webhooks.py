@@ -17,11 +17,11 @@ from tests.workflows.faults import Fault, failing
 from tests.workflows.under_test import ServerUnderTest
 
 
-async def one_pass(server: ServerUnderTest) -> contract.Collected:
+async def one_pass(server: ServerUnderTest, workflow_id: str = "") -> contract.Collected:
     done: contract.Collected = await server.client.execute_workflow(
         contract.DISPATCH_WORKFLOW,
         contract.Collect(),
-        id=fresh("dispatch"),
+        id=workflow_id or fresh("dispatch"),
         task_queue=CONTROL_QUEUE,
         result_type=contract.Collected,
     )
@@ -36,12 +36,34 @@ def result_of(server: ServerUnderTest, delivery_id: str) -> object:
 async def test_what_waits_is_handed_over_and_delivered_beside(given: Given) -> None:
     server = await given()
     server.cloud.waiting_deliveries = waiting = [fresh("msg") for _ in range(3)]
-    assert (await one_pass(server)).waiting == waiting
+    assert [one.delivery_id for one in (await one_pass(server)).waiting] == waiting
     assert server.cloud.handed_over == waiting
     for one in waiting:
         await result_of(server, one)  # type: ignore[misc]
     assert sorted(server.cloud.delivered) == sorted(waiting)
     assert {call.queue for call in server.cloud.called(contract.DELIVER)} == {WEBHOOK_QUEUE}
+
+
+async def priorities(server: ServerUnderTest, workflow_id: str) -> dict[str, tuple[int, str]]:
+    """By activity, as it was scheduled: priority key, fairness key."""
+    history = await server.client.get_workflow_handle(workflow_id).fetch_history()
+    scheduled = [
+        one.activity_task_scheduled_event_attributes
+        for one in history.events
+        if one.HasField("activity_task_scheduled_event_attributes")
+    ]
+    return {one.activity_type.name: (one.priority.priority_key, one.priority.fairness_key) for one in scheduled}
+
+
+async def test_the_dispatch_goes_first_and_clients_take_turns(given: Given) -> None:
+    server = await given()
+    server.cloud.waiting_deliveries = [one] = [fresh("msg")]
+    dispatch = fresh("dispatch")
+    await one_pass(server, dispatch)
+    await result_of(server, one)  # type: ignore[misc]
+    assert await priorities(server, dispatch) == {contract.COLLECT: (1, ""), contract.HANDED: (1, "")}
+    delivery = await priorities(server, contract.delivery_workflow_id(one))
+    assert delivery == {contract.DELIVER: (0, f"client of {one}")}
 
 
 async def test_a_delivery_that_has_its_workflow_gets_no_second_one(given: Given) -> None:
