@@ -30,11 +30,12 @@ async function everyRow(signal: AbortSignal): Promise<FleetRow[]> {
 }
 
 /** Load these rows again, for what no event tells: heartbeats, prices, risks. */
-export async function refreshRows(queries: QueryClient, ids: string[]): Promise<void> {
+export async function refreshRows(queries: QueryClient, ids: string[], signal: AbortSignal): Promise<void> {
   for (let at = 0; at < ids.length; at += AT_ONCE) {
     const wanted = ids.slice(at, at + AT_ONCE);
     const query = new URLSearchParams(wanted.map((id) => ["server_id", id]));
-    const page = await get<Page>(`/api/fleet?${query.toString()}`);
+    const page = await get<Page>(`/api/fleet?${query.toString()}`, {}, signal);
+    if (signal.aborted) return;
     queries.setQueryData<FleetRow[]>(keys.fleet, (rows) => rows && merged(rows, wanted, page));
   }
 }
