@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keys } from "../api/keys";
 import { loadOperation } from "../api/operations";
 import type { FleetRow } from "../model/fleet";
-import { event, operation, row } from "../testing/make";
+import { event, NOW, operation, row } from "../testing/make";
 import { applyEvents, forgetEvents } from "./apply";
 import { tape } from "./tape";
 
@@ -76,7 +76,8 @@ describe("another client's turn", () => {
     queries.clear();
     const theirs = [row({ id: "srv-2" })];
     queries.setQueryData<FleetRow[]>(keys.fleet, theirs);
-    arrive(Response.json({ items: [], next_cursor: "", as_of: 0 }));
+    const given = { id: "srv-1", created_at: NOW, state: "running_primary" };
+    arrive(Response.json({ items: [given], next_cursor: "", as_of: 0 }));
     await settle(60_000);
     expect(asked).toHaveLength(1);
     expect(queries.getQueryData(keys.fleet)).toBe(theirs);

@@ -172,12 +172,13 @@ describe("tabs that share it", () => {
     const api = new FakeApi();
     const board = new Switchboard((identity, tell) => new Feed(identity, tell, api.fetch as typeof fetch));
     const [gone, back] = [new Tab(), new Tab()];
+    gone.post = (message) => {
+      if (message.kind !== "state" || message.connection !== "signed-out") return;
+      api.status = 200;
+      board.handle(back, { kind: "attach", identity: ME, seq: null });
+    };
     api.status = 401;
     board.handle(gone, { kind: "attach", identity: ME, seq: null });
-    await settle();
-    expect(gone.told.at(-1)).toMatchObject({ connection: "signed-out" });
-    api.status = 200;
-    board.handle(back, { kind: "attach", identity: ME, seq: null });
     await settle();
     expect(back.told.map((message) => message.kind === "state" && message.connection)).toEqual([
       "connecting",
