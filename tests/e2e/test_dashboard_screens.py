@@ -7,7 +7,7 @@ import csv
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
@@ -111,7 +111,7 @@ def test_what_was_saved_is_the_ledgers_sum_replicas_deducted(
     head = page.get_by_label("The fleet in figures")
     _expect_sum(head, "Saved this month", ledger.since(month).saved)
     for name in ("Saved this hour", "Saved today"):
-        expect(_figure(head, name)).to_have_text(re.compile(r"^\$0\.[0-9]{2}|^\$[1-9]"))
+        expect(_figure(head, name)).to_have_text(re.compile(r"^−?\$[0-9]"))
 
     page.goto("/savings")
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
@@ -130,8 +130,8 @@ def test_what_was_saved_is_the_ledgers_sum_replicas_deducted(
     ):
         _expect_sum(sums, name, micro)
     line = page.get_by_role("row").filter(has=page.locator(f'a[href="/servers/{with_replica}"]'))
-    expect(line).to_contain_text(_usd(of_one.saved))
-    expect(line).to_contain_text(_usd(of_one.replica))
+    expect(line).to_contain_text(_usd(of_one.saved, column=True))
+    expect(line).to_contain_text(_usd(of_one.replica, column=True))
 
     with page.expect_download() as begun:
         page.get_by_role("button", name="CSV by server").click()
@@ -167,10 +167,12 @@ def _expect_sum(figures: Locator, name: str, micro: int) -> None:
     expect(_figure(figures, name)).to_have_text(re.compile("^" + re.escape(_usd(micro))))
 
 
-def _usd(micro: int) -> str:
-    """As the page writes a sum."""
-    usd = micro / 1_000_000
-    return f"${usd:,.2f}" if usd == 0 or usd >= 0.1 else f"${usd:.4f}"
+def _usd(micro: int, *, column: bool = False) -> str:
+    """As the page writes a sum: four digits where cents would not tell it, but never in a column."""
+    amount = Decimal(micro) / 1_000_000
+    digits = 2 if column or micro == 0 or abs(amount) >= Decimal("0.1") else 4
+    shown = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{'−' if shown < 0 else ''}${abs(shown):,}"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
