@@ -26,18 +26,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Regular:
-    """A workflow to start every so often, a little later or earlier each time. It never overlaps itself."""
+    """A workflow to start every so often, a little later or earlier each time. It never overlaps itself.
+
+    `longest`: a run that takes more is ended, since the next one would wait for it; None: it has limits of its own.
+    """
 
     schedule_id: str
     workflow: str
     argument: object
     every: timedelta
     jitter: timedelta
+    longest: timedelta | None = None
 
     def schedule(self) -> Schedule:
         return Schedule(
             action=ScheduleActionStartWorkflow(
-                self.workflow, self.argument, id=self.schedule_id, task_queue=CONTROL_QUEUE
+                self.workflow,
+                self.argument,
+                id=self.schedule_id,
+                task_queue=CONTROL_QUEUE,
+                execution_timeout=self.longest,
             ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=self.every)], jitter=self.jitter),
             # What was missed while everything was down is not made up for: the next pass sees all there is.

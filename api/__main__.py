@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from api.app import create_app
 from api.logs import configure
-from api.services import connect
+from api.services import Services, connect
 from api.settings import Settings
 
 log = logging.getLogger("api")
@@ -32,20 +32,25 @@ def main() -> int:
     configure(settings.log_level)
     if settings.identity_certificate is None:
         log.warning("SPOT_IDENTITY_CERTIFICATE is not set: identity documents of agents are not verified")
-    # Streams stay open as long as their readers: a stop does not wait for them.
-    config = uvicorn.Config(
-        create_app(services),
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=2,
-        server_header=False,
-    )
+    config = server_config(services)
     gc.collect()
     gc.freeze()  # what is loaded stays for good: no collection has to go through it while requests wait
     uvicorn.Server(config).run()
     return 0
+
+
+def server_config(services: Services) -> uvicorn.Config:
+    # Streams stay open as long as their readers: a stop does not wait for them.
+    return uvicorn.Config(
+        create_app(services),
+        host=services.settings.api_host,
+        port=services.settings.api_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        forwarded_allow_ips=services.settings.trusted_proxies,
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
@@ -18,6 +19,7 @@ from starlette.responses import Response
 
 from api import problems, reference
 from api.availability import announce
+from api.database import THREADS
 from api.gateway import OperationsError
 from api.guards import Guards
 from api.limits import BodyLimit
@@ -121,6 +123,8 @@ def _add_page(app: FastAPI, services: Services | None) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    # The loop shuts it down when it ends itself.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="api"))
     lasting = (services.hub.run(), announce(services), watch_silence(services))
     tasks = [asyncio.create_task(one) for one in lasting]
     try:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from api.database import answered_soon
 from api.idempotency import digest_of, request_id_of
 from api.problems import KEY_REUSED, NOT_FOUND, Problem
 from api.services import Services
@@ -71,21 +72,28 @@ class Asked:
 
 
 async def find_server(services: Services, caller: Caller, server_id: str, *, rescue: bool = False) -> ServerRef:
-    """The caller's server, or 404. A rescue goes by memory when the database is down."""
+    """The caller's server, or 404. A rescue goes by memory when the database is down or does not answer soon."""
+    known = services.ownership.find(server_id) if rescue else None
+    if known and caller.remembered:
+        return _of_caller(known, caller)
     try:
-        row = await services.database.read(get_server, caller.client_id, server_id)
+        async with answered_soon(known is not None):
+            row = await services.database.read(get_server, caller.client_id, server_id)
     except (DBAPIError, PoolTimeout) as error:
-        known = services.ownership.find(server_id)
-        if not (rescue and _down(error)) or known is None:
+        if known is None or not _down(error):
             raise
-        if known.client_id != caller.client_id:
-            raise no_server(server_id) from error
-        return known
+        return _of_caller(known, caller)
     if row is None:
         raise no_server(server_id)
     found = ServerRef(row.server.id, row.server.client_id, row.server.name, row.server.region)
     services.ownership.learn(found)
     return found
+
+
+def _of_caller(known: ServerRef, caller: Caller) -> ServerRef:
+    if known.client_id != caller.client_id:
+        raise no_server(known.server_id)
+    return known
 
 
 def no_server(server_id: str) -> Problem:
@@ -107,8 +115,7 @@ async def replay(asked: Asked) -> AcceptedView | None:
 
 async def submit(asked: Asked, server: ServerRef, wanted: OperationRequest) -> AcceptedView:
     """202 with the operation; refusals of the workflow leave as gateway errors."""
-    rescue = wanted.kind is OperationKind.FAILOVER
-    if (repeated := await _replay_of(asked, rescue)) is not None:
+    if (repeated := await _replay_of(asked, _is_rescue(wanted))) is not None:
         return repeated
     accepted = await asked.services.operations.request(server.server_id, wanted)
     return await finish(asked, server, wanted, accepted)
@@ -117,7 +124,8 @@ async def submit(asked: Asked, server: ServerRef, wanted: OperationRequest) -> A
 async def finish(asked: Asked, server: ServerRef, wanted: OperationRequest, accepted: Accepted) -> AcceptedView:
     """After the workflow accepted: audit, and wait a moment for the operation's record."""
     await _note(asked, server, wanted, accepted)
-    await _recorded(asked.services, server.client_id, accepted.operation_id)
+    if not asked.caller.remembered:
+        await _recorded(asked.services, server.client_id, wanted, accepted.operation_id)
     return answer(asked, server.server_id, accepted)
 
 
@@ -131,8 +139,11 @@ def answer(asked: Asked, server_id: str, accepted: Accepted) -> AcceptedView:
 
 
 async def _replay_of(asked: Asked, rescue: bool) -> AcceptedView | None:
+    if rescue and asked.caller.remembered:
+        return None
     try:
-        return await replay(asked)
+        async with answered_soon(rescue):
+            return await replay(asked)
     except (DBAPIError, PoolTimeout) as error:
         if rescue and _down(error):
             return None  # the workflow knows its request IDs itself
@@ -142,36 +153,44 @@ async def _replay_of(asked: Asked, rescue: bool) -> AcceptedView | None:
 async def _note(asked: Asked, server: ServerRef, wanted: OperationRequest, accepted: Accepted) -> None:
     """The audit follows the deed: a rescue is not held up by it, nor undone when it fails."""
     try:
-        await asked.services.database.write(
-            audit,
-            datetime.now(UTC),
-            f"server.{wanted.kind.value}",
-            "repeated" if accepted.repeated else "accepted",
-            client_id=server.client_id,
-            token_id=asked.caller.token_id,
-            subject=server.server_id,
-            request_id=asked.request_id,
-            remote_address=asked.request.client.host if asked.request.client else "",
-            details={"operation_id": accepted.operation_id},
-        )
+        async with answered_soon(_is_rescue(wanted)):
+            await asked.services.database.write(
+                audit,
+                datetime.now(UTC),
+                f"server.{wanted.kind.value}",
+                "repeated" if accepted.repeated else "accepted",
+                client_id=server.client_id,
+                token_id=asked.caller.token_id,
+                subject=server.server_id,
+                request_id=asked.request_id,
+                remote_address=asked.request.client.host if asked.request.client else "",
+                details={"operation_id": accepted.operation_id},
+            )
     except (DBAPIError, PoolTimeout):
         log.exception(
-            "the audit misses an accepted request",
+            "the audit may miss an accepted request",
             extra={"server": server.server_id, "operation": accepted.operation_id},
         )
 
 
-async def _recorded(services: Services, client_id: str, operation_id: str) -> Operation | None:
+async def _recorded(
+    services: Services, client_id: str, wanted: OperationRequest, operation_id: str
+) -> Operation | None:
     deadline = time.monotonic() + RECORD_WAIT_S
     while time.monotonic() < deadline:
         try:
-            found = await services.database.read(get_operation, client_id, operation_id)
+            async with answered_soon(_is_rescue(wanted)):
+                found = await services.database.read(get_operation, client_id, operation_id)
         except (DBAPIError, PoolTimeout):
             return None  # it is accepted all the same; the record is caught up when the database is back
         if found is not None:
             return found.operation
         await asyncio.sleep(RECORD_POLL_S)
     return None
+
+
+def _is_rescue(wanted: OperationRequest) -> bool:
+    return wanted.kind is OperationKind.FAILOVER
 
 
 def _down(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""How often an address may fail to sign in. Tokens cannot be guessed; this keeps a guesser from costing anything.
+"""How often an address may fail to sign in. Tokens cannot be guessed; this tells a page that tries to stop.
 
 Kept by each API process for itself: with several, an address has as many times the tries.
 """

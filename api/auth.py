@@ -20,8 +20,10 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from api.cookies import check_csrf, check_origin, cookie_of
+from api.database import answered_soon
 from api.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
 from api.stream import Standing
@@ -29,7 +31,6 @@ from api.token_memory import Caller
 from api.tokens import Kind, digest_of, read_instance, same_digest, token_id_of
 from api.views.session import SignInRequest
 from db.commands import token_used
-from db.models import Token
 from db.queries.tenants import find_token, get_client
 from db.session import is_unreachable
 from db.sign_ins import BOOTSTRAP, SEEN_EVERY, Known, find_sign_in, sign_in_seen
@@ -47,11 +48,12 @@ class Requires:
     """A dependency: the caller, if its token is of one of these kinds.
 
     An admin passes as a client when it names one in X-Spot-Client; `acts` false: it stays an admin.
-    `cookies` false: a token alone will do.
+    `cookies` false: a token alone will do. `rescue`: who is remembered does not wait for the database.
     """
 
-    def __init__(self, *kinds: Kind, cookies: bool = True, acts: bool = True) -> None:
+    def __init__(self, *kinds: Kind, cookies: bool = True, acts: bool = True, rescue: bool = False) -> None:
         self.kinds = frozenset(kinds)
+        self._rescue = rescue
         self._cookies = cookies
         self._acts = acts
 
@@ -69,8 +71,8 @@ class Requires:
         """A token, if there is one, counts alone: a script's request is not what its browser happens to carry."""
         cookie = cookie_of(request, services.settings) if self._cookies and credentials is None else None
         if cookie is None:
-            return await authenticate(services, credentials)
-        caller = await _by_cookie(services, cookie)
+            return await authenticate(services, credentials, rescue=self._rescue)
+        caller = await _by_cookie(services, cookie, rescue=self._rescue)
         check_csrf(request, services.settings, cookie)
         return caller
 
@@ -88,12 +90,17 @@ class Requires:
 AdminCaller = Annotated[Caller, Depends(Requires(Kind.ADMIN))]
 ClientCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT))]
 ReadingCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, Kind.ADMIN))]
+RescuingCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, rescue=True))]
 InstanceCaller = Annotated[Caller, Depends(Requires(Kind.INSTANCE, cookies=False))]
 RegisteringCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, cookies=False))]
 
 
 class SignsIn(Requires):
-    """The caller by a token in the body, or as a bearer's; never by a cookie. Failures are counted by address."""
+    """The caller by a token in the body, or as a bearer's; never by a cookie.
+
+    Failures are counted by address, and are all that is limited: whoever has a right token is let in, however
+    many others have failed from behind the same address.
+    """
 
     async def __call__(  # type: ignore[override]  # another signature is what FastAPI reads
         self,
@@ -103,17 +110,21 @@ class SignsIn(Requires):
         body: SignInRequest | None = None,
     ) -> Caller:
         check_origin(request, services.settings)
-        address = request.client.host if request.client else ""
-        if wait_s := services.attempts.wait_s(address):
-            raise Problem(TOO_MANY, f"try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
         if body is not None:
             credentials = HTTPAuthorizationCredentials(scheme="Bearer", credentials=body.token.strip())
         try:
             return self._let_in(await authenticate(services, credentials))
         except Problem as problem:
             if problem.kind is UNAUTHENTICATED:
-                services.attempts.failed(address)
+                _count_failure(services, request)
             raise
+
+
+def _count_failure(services: Services, request: Request) -> None:
+    address = request.client.host if request.client else ""
+    if wait_s := services.attempts.wait_s(address):
+        raise Problem(TOO_MANY, f"try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
+    services.attempts.failed(address)
 
 
 class NamesClient(Requires):
@@ -156,13 +167,16 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
         yield from _dependants(child)
 
 
-async def authenticate(services: Services, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+async def authenticate(
+    services: Services, credentials: HTTPAuthorizationCredentials | None, *, rescue: bool = False
+) -> Caller:
     if credentials is None:
         raise _unauthenticated("send `Authorization: Bearer <token>`", "")
     text = credentials.credentials
     if _is_bootstrap_admin(services, text):
         return Caller(Kind.ADMIN, BOOTSTRAP, token_digest=digest_of(text))
-    caller = await _by_database(services, text) if text.startswith("spt_") else _by_signature(services, text)
+    by_database = text.startswith("spt_")
+    caller = await _by_database(services, text, rescue) if by_database else _by_signature(services, text)
     if caller is None:
         raise _unauthenticated("the token is wrong, has expired or was revoked", 'error="invalid_token"')
     return caller
@@ -182,13 +196,14 @@ def _by_signature(services: Services, text: str) -> Caller | None:
     return Caller(Kind.INSTANCE, who, identity.client_id, who, identity.server_id)
 
 
-async def _by_database(services: Services, text: str) -> Caller | None:
+async def _by_database(services: Services, text: str, rescue: bool) -> Caller | None:
     claimed = token_id_of(text)
     if claimed is None:
         return None
     kind, token_id = claimed
     try:
-        token = await services.database.read(find_token, token_id)
+        async with answered_soon(rescue and services.tokens.find(text) is not None):
+            token = await services.database.read(find_token, token_id)
     except (DBAPIError, PoolTimeout) as error:
         return _remembered(services, text, error)
     if token is None or token.kind != kind or not same_digest(text, token.secret_hash):
@@ -196,14 +211,16 @@ async def _by_database(services: Services, text: str) -> Caller | None:
         return None
     caller = Caller(kind, token.id, token.client_id or "", token_digest=token.secret_hash)
     services.tokens.learn(text, caller)
-    await _note_use(services, token)
+    if token.last_used_at is None or (datetime.now(UTC) - token.last_used_at).total_seconds() > 60:
+        await _in_passing(services, rescue, token_used, token.id, datetime.now(UTC))
     return caller
 
 
-async def _by_cookie(services: Services, cookie: str) -> Caller:
-    digest = digest_of(cookie)
+async def _by_cookie(services: Services, cookie: str, *, rescue: bool = False) -> Caller:
+    digest, admin = digest_of(cookie), services.settings.admin_digest
     try:
-        known = await services.database.read(find_sign_in, digest, datetime.now(UTC), services.settings.admin_digest)
+        async with answered_soon(rescue and services.tokens.find(cookie) is not None):
+            known = await services.database.read(find_sign_in, digest, datetime.now(UTC), admin)
     except (DBAPIError, PoolTimeout) as error:
         return _remembered(services, cookie, error)
     if known is None:
@@ -213,7 +230,7 @@ async def _by_cookie(services: Services, cookie: str) -> Caller:
     services.tokens.learn(cookie, caller)
     now = datetime.now(UTC)
     if now - known.sign_in.seen_at > SEEN_EVERY:
-        await services.database.write(sign_in_seen, digest, now)
+        await _in_passing(services, rescue, sign_in_seen, digest, now)
     return caller
 
 
@@ -253,14 +270,19 @@ def _remembered(services: Services, secret: str, error: DBAPIError | PoolTimeout
     away = isinstance(error, PoolTimeout) or is_unreachable(error)
     if away and (caller := services.tokens.find(secret)):
         log.warning("database down: token %s goes by what was known of it", caller.token_id)
-        return caller
+        return replace(caller, remembered=True)
     raise error
 
 
-async def _note_use(services: Services, token: Token) -> None:
-    now = datetime.now(UTC)
-    if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
-        await services.database.write(token_used, token.id, now)
+async def _in_passing(
+    services: Services, rescue: bool, command: Callable[[Session, str, datetime], object], which: str, now: datetime
+) -> None:
+    """That a token was used is worth a note, but no request fails for want of it."""
+    try:
+        async with answered_soon(rescue):
+            await services.database.write(command, which, now)
+    except (DBAPIError, PoolTimeout) as error:
+        log.warning("the use of a token could not be noted: %s", error)
 
 
 async def _acting_for(services: Services, admin: Caller, client_id: str) -> Caller:

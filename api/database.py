@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from api.hub import StreamEvent
@@ -18,6 +20,25 @@ from db.session import SessionFactory, in_transaction, make_session_factory
 
 P = ParamSpec("P")
 T = TypeVar("T")
+THREADS = 32  # asyncio's own choice, cores + 4, would leave most of the pool's 30 connections unused
+RESCUE_WAIT_S = 2.0  # a database that lets itself be waited for is as good as away
+
+
+class NoAnswer(PoolTimeout):
+    """The database gave none as soon as it was needed; what was asked of it may still be done."""
+
+
+@asynccontextmanager
+async def answered_soon(rescue: bool) -> AsyncIterator[None]:
+    """A rescue waits RESCUE_WAIT_S for what is done within, for a free thread included; anybody else as it takes.
+
+    A host that swallows packets would else hold it up at each look by the driver's time limits.
+    """
+    try:
+        async with asyncio.timeout(RESCUE_WAIT_S if rescue else None):
+            yield
+    except TimeoutError as error:
+        raise NoAnswer(f"the database gave no answer within {RESCUE_WAIT_S:g} s") from error
 
 
 class Database:

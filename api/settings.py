@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     webhooks_private: bool = False  # webhooks may be private addresses, and http
     dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
     https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False
+    trusted_proxies: Annotated[str, Field(description="Whose X-Forwarded-For and -Proto count")] = "127.0.0.1,::1"
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
 
@@ -56,6 +58,18 @@ class Settings(BaseSettings):
         if len(token.get_secret_value()) < 16:
             raise ValueError("needs at least 16 characters; make one with `openssl rand -hex 32`")
         return token
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: str) -> str:
+        """No `*`: behind it everybody could call themselves what they like."""
+        found = [one.strip() for one in proxies.split(",") if one.strip()]
+        for one in found:
+            try:
+                ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"addresses or networks, with commas between: {error}") from error
+        return ",".join(found)
 
     def workflow_url(self, workflow_id: str, run_id: str = "") -> str | None:
         """A workflow in Temporal's own page; None: nobody said where that is."""

@@ -74,6 +74,7 @@ class EventStream(StreamingResponse):
         self._hub = hub
         self._client_id = client_id
         self._last_seq = last_seq
+        self._had = 0  # the last event that a reader ahead of the hub had already
         self._standing = standing
         self._subject = subject
 
@@ -135,7 +136,12 @@ class EventStream(StreamingResponse):
             try:
                 if not checked:
                     oldest = await asyncio.to_thread(source.oldest, self._client_id)
-                    if last + 1 < oldest or last > until:
+                    expired = last + 1 < oldest
+                    if not expired and last > until and await self._exists(last):
+                        # The hub has not looked again since another process told the reader.
+                        self._had = last
+                        return
+                    if expired or last > until:
                         last = min(oldest - 1, until)
                         yield format_sse_event(event="reset", data_str=json.dumps({"oldest": oldest}), id=str(last))
                     checked = True
@@ -150,11 +156,16 @@ class EventStream(StreamingResponse):
             last = events[-1].seq
             yield self._frames(events)
 
+    async def _exists(self, seq: int) -> bool:
+        """False: the reader's number is another database's, or of a time that was restored away."""
+        heads = await asyncio.to_thread(self._hub.source.heads, [self._client_id])
+        return heads.get(self._client_id, 0) >= seq
+
     async def _live(self, reader: Reader) -> AsyncIterator[bytes]:
         looked_at = time.monotonic()
         while True:
             events = await reader.take(HEARTBEAT_S)
-            yield self._frames(events) or _COMMENT
+            yield self._frames([event for event in events if event.seq > self._had]) or _COMMENT
             if self._standing.ended_by(events):
                 return
             if time.monotonic() - looked_at >= STANDING_S:

@@ -30,6 +30,7 @@ class Caller:
     token_digest: str = field(default="", repr=False)
     cookie: str = field(default="", repr=False)  # came with this one and not with the token itself
     ends_at: datetime | None = None  # the cookie, if it is not used any more
+    remembered: bool = False  # the database was away and could not be asked
 
     @property
     def scope(self) -> str | None:

@@ -19,6 +19,7 @@ from db.silence import heard_again, servers_of
 
 TOKEN_USE_EVERY = timedelta(minutes=1)
 HEARTBEAT_EVERY = timedelta(seconds=5)
+ADDRESS_LENGTH = 64  # an IPv6 address with its zone fits
 
 
 class CommandError(Exception):
@@ -118,7 +119,7 @@ def audit(
     remote_address: str = "",
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Write who did what. `details` holds no secret."""
+    """Write who did what. `details` holds no secret; `remote_address` may be anything that a proxy passed on."""
     session.add(
         Audit(
             at=now,
@@ -128,7 +129,7 @@ def audit(
             subject=subject,
             request_id=request_id,
             outcome=outcome,
-            remote_address=remote_address,
+            remote_address=remote_address.encode("ascii", "replace").decode("ascii")[:ADDRESS_LENGTH],
             details=details or {},
         )
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
@@ -77,11 +77,16 @@ def settle(
     expected: Iterable[DecisionState],
     operation_id: str | None = None,
 ) -> DecisionRow | None:
-    """Move a decision on, with its event. None: it is in none of the expected states; nothing was changed."""
+    """Move a decision on, with its event. None: it is in none of the expected states; nothing was changed.
+
+    Whose word it was stays while the decision is carried out: a person's approval stays a person's.
+    """
     row = session.get(DecisionRow, decision_id, with_for_update=True, populate_existing=True)
     if row is None or row.state not in {one.value for one in expected}:
         return None
-    row.state, row.why, row.settled_by = state.value, why[:2000], by
+    if state is not DecisionState.ASKED or not row.settled_by:
+        row.settled_by = by
+    row.state, row.why = state.value, why[:2000]
     row.settled_at = now
     row.operation_id = operation_id or row.operation_id
     session.flush()
@@ -89,6 +94,17 @@ def settle(
     event = _event(f"decision.{state.value}", now, row.server_id, row.id, payload, row.operation_id)
     append_events(session, row.client_id, [event])
     return row
+
+
+def unplanned(session: Session) -> Sequence[Row[str, str, str, str]]:
+    """(id, server_id, kind, to_pool) of what waits for approval and has no plan yet, the most urgent first."""
+    planned = func.json_contains_path(DecisionRow.figures, "one", "$.plan_problem")
+    query = (
+        select(DecisionRow.id, DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool)
+        .where(DecisionRow.state == DecisionState.PROPOSED.value, planned == 0)
+        .order_by(DecisionRow.priority.desc(), DecisionRow.at, DecisionRow.id)
+    )
+    return session.execute(query).all()
 
 
 def follow_operations(session: Session, now: datetime) -> int:

@@ -67,9 +67,12 @@ class ModelProcess:
         self._end()
         command = [sys.executable, "-m", "forecasting.child"]
         # An environment of its own: what is in ours is nobody else's business.
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_ROOT, env={}
-        )
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_ROOT, env={}
+            )
+        except OSError as error:  # no memory, too many files: the built-in reckoning needs neither
+            raise ForecastFailed(f"its process could not be started: {error}") from error
         self._process = process
         with self._within(self._start_s, process, "starting"):
             assert process.stdin

@@ -99,8 +99,9 @@ class Rig:
         return self._made[target.server_id]
 
     def elsewhere(self, target: Target) -> str:
-        """A pool in another zone than the primary's."""
-        zone, kind, _ = str(self.site.api.server(target.server_id)["primary"]["pool"]).split("/")
+        """A pool in another zone than that in which it began: the same when it is asked again, after the move."""
+        (began,) = [row for row in self.site.api.instances() if row["id"] == target.before]
+        zone, kind, _ = str(began["pool"]).split("/")
         zones = self.site.stalls.zones
         away = zones[(list(zones).index(zone) + 1) % len(zones)]
         return f"{away}/{kind}/spot"

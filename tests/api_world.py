@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 from sqlalchemy import create_engine
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from api.database import Database
@@ -210,3 +214,27 @@ def settings_for(url: str, **values: Any) -> Settings:
 def away() -> Database:
     """A database at a port where nothing listens."""
     return Database(create_engine("mysql+pymysql://nobody@127.0.0.1:1/nothing"))
+
+
+class _Swallowed:
+    """Sessions of a host that swallows packets: each waits until `over`, and then fails."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def __call__(self) -> Any:
+        self.over.wait()
+        raise PoolTimeout("the database gave no answer")
+
+    begin = __call__
+
+
+@contextmanager
+def silent() -> Iterator[Database]:
+    """A database that answers nobody and sends nobody away, until this ends."""
+    database, sessions = away(), _Swallowed()
+    database.sessions = sessions  # type: ignore[assignment]  # only called
+    try:
+        yield database
+    finally:
+        sessions.over.set()

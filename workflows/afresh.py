@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,8 +22,10 @@ async def still_holds(op: Operation) -> None:
     """Raise Refused, with what has changed, when the decision behind the operation no longer holds."""
     if not (decision := op.start.request.decision_id):
         return
+    if op.emergency and _a_notice_goes_first():
+        return
     try:
-        found = await workflow.execute_activity(
+        looking = workflow.start_activity(
             contract.RECONSIDER,
             contract.Reconsider(decision),
             result_type=contract.Reconsidered,
@@ -32,15 +35,36 @@ async def still_holds(op: Operation) -> None:
             heartbeat_timeout=timedelta(seconds=RECONSIDER.heartbeat_s or RECONSIDER.attempt_s),
             retry_policy=RECONSIDER.retry,
         )
+        if _a_notice_goes_first() and await _noticed(op, looking):
+            return
+        found = await looking
     except ActivityError as error:
         found = contract.Reconsidered(False, f"its facts cannot be read now: {error.cause}")
     if not found.holds:
         raise ApplicationError(f"the decision was dropped: {found.why}", type=Failure.REFUSED, non_retryable=True)
 
 
+def _a_notice_goes_first() -> bool:
+    """Not in operations that were under way before: their histories have waited."""
+    return workflow.patched("a-notice-does-not-wait-for-a-second-look")
+
+
+async def _noticed(op: Operation, looking: asyncio.Future[contract.Reconsidered]) -> bool:
+    """Wait for the answer, or for the notice that makes it pointless: the rescue has no time for it (invariant 6)."""
+    try:
+        await workflow.wait_condition(lambda: looking.done() or op.emergency)
+    finally:
+        if not looking.done():
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)  # its cancellation, which nobody else waits for
+    return op.emergency
+
+
 def only_decided(op: Operation, looked: Looked) -> Looked:
-    """An ordinary move is made for its price: another pool, or on-demand, is another decision."""
+    """An ordinary move is made for its price: another pool, or on-demand, is another decision. A rescue takes any."""
     request = op.start.request
     if not request.decision_id or request.priority > Priority.ORDINARY or not request.pool:
+        return looked
+    if op.emergency and _a_notice_goes_first():
         return looked
     return replace(looked, candidates=[one for one in looked.candidates if str(one.pool) == request.pool])

@@ -1,7 +1,8 @@
 """AutopilotWorkflow: one pass over the fleet. It decides, and asks the servers' workflows for what follows.
 
 A schedule starts it, one at a time: a pass that takes longer than the interval makes the next one wait. What it
-asks for is done by the servers' own workflows, which go on whatever becomes of this one.
+asks for is done by the servers' own workflows, which go on whatever becomes of this one. So nothing here waits
+without limit: one server that does not answer must not stop the passes of all others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from domain.adoption import Plan
 from domain.autopilot import contract
 from domain.names import CONTROL_QUEUE
 from domain.operations import PLAN_WORKFLOW, Priority
-from workflows.timeouts import EVALUATE, RECONSIDER, RECORD, Limits
+from workflows.timeouts import ASK, EVALUATE, RECONSIDER, Limits
 
 R = TypeVar("R")
 
@@ -51,7 +52,7 @@ class CandidatesWorkflow:
 async def _ask(one: contract.Ask) -> None:
     """What fails here is asked again by the next pass: the decision stays approved."""
     try:
-        await _upkeep(contract.ASK, one, str, RECORD)
+        await _upkeep(contract.ASK, one, str, ASK)
     except ActivityError as error:
         workflow.logger.warning("decision %s could not be asked for: %s", one.decision_id, error.cause)
 
@@ -70,7 +71,10 @@ async def _plan(one: contract.Proposal, turns: asyncio.Semaphore) -> None:
         except ChildWorkflowError as error:
             cause = error.cause
             problem = str(cause.cause if isinstance(cause, ActivityError) and cause.cause else cause)
-    await _upkeep(contract.KEEP_PLAN, contract.PlanKept(one.decision_id, plan, problem), type(None), RECORD)
+    try:
+        await _upkeep(contract.KEEP_PLAN, contract.PlanKept(one.decision_id, plan, problem), type(None), ASK)
+    except ActivityError as error:
+        workflow.logger.warning("the plan of decision %s could not be kept: %s", one.decision_id, error.cause)
 
 
 async def _upkeep(name: str, given: object, answer: type[R], limits: Limits) -> R:

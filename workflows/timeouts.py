@@ -57,6 +57,7 @@ LEDGER = Limits(600.0, 1800.0, _retry(2.0, 60.0, 2.0), 15.0)  # after days witho
 DISPATCH = Limits(30.0, 120.0, _retry(1.0, 10.0))
 DELIVER = Limits(45.0, None, _retry(5.0, 600.0, 2.0))  # the activity itself says when an attempt is due
 RECORD = Limits(RECORD_S, None, _retry(0.1, 2.0))
+ASK = Limits(RECORD_S, 45.0, _retry(0.5, 5.0))  # one server that does not answer is no reason to hold up the others
 ONCE = Limits(CALL_S, CALL_S, _retry(0.2, 1.0, attempts=1))
 
 

@@ -135,9 +135,10 @@ class AutopilotActivities:
         found = verdict.decision
         if (found.kind, found.pool) != (row.kind, row.to_pool):
             return f"the facts have changed: {describe(found)} to {found.pool or 'nowhere'}"
-        if row.settled_by in ("", contract.REQUESTED_BY) and verdict.gate not in _OUR_OWN:
+        approved = row.settled_by not in ("", contract.REQUESTED_BY)  # by a person, whom only a freeze stops
+        if verdict.gate is Gate.FROZEN if approved else verdict.gate not in _OUR_OWN:
             return f"held by {verdict.gate.value}"
-        return ""
+        return "it waits for approval now" if verdict.ask_first and not approved else ""
 
     def _one(self, server_id: str) -> Judged | str:
         """The decision for one server now, by the same path as for all; or why there is none."""

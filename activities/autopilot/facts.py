@@ -184,7 +184,8 @@ class Facts:
 
 
 def _repriced(known: PriceRecord | None, usd: float, at_h: float) -> PriceRecord:
-    return reprice(known, at_h, usd) if known else PriceRecord(at_h, usd)
+    """A price that is recorded for later than it is here is one of a clock ahead of ours, and no reason to stop."""
+    return reprice(known, max(at_h, known.at_h), usd) if known else PriceRecord(at_h, usd)
 
 
 def _needs(one: Known, dear: Mapping[tuple[str, str], float]) -> Needs:

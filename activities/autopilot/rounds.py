@@ -15,7 +15,7 @@ from activities.autopilot.facts import Facts, Known
 from activities.autopilot.records import RegionRecords, read
 from activities.ec2.errors import Ec2Failure
 from activities.models.forecasters import Forecasters
-from db.decisions import NewDecision, again, drop_of_ended, follow_operations, keep, settle
+from db.decisions import NewDecision, again, drop_of_ended, follow_operations, keep, settle, unplanned
 from db.experiences import experiences, keep_experiences
 from db.market.price_records import PriceRecords
 from db.models_registry import note_shadows
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _LIMITS = TypeAdapter(FleetLimits)
 _AFTER_FAILURE, _AFTER_REJECTION = timedelta(minutes=30), timedelta(days=1)
+_MOST_PLANS = 20  # a pass waits for them, half a minute or so; the rest is planned by the next ones
 _WAITS = frozenset({DecisionState.PROPOSED.value})
 _UNDER_WAY = frozenset({DecisionState.APPROVED.value, DecisionState.ASKED.value})
 
@@ -165,15 +166,15 @@ def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
     again(session, same, now)
     keep_experiences(session, outcome.learnt)
     note_shadows(session, outcome.shadows, now.date())
-    return _told(session, outcome, new)
+    return _told(session, outcome)
 
 
-def _told(session: Session, outcome: Outcome, new: Sequence[NewDecision]) -> Evaluated:
+def _told(session: Session, outcome: Outcome) -> Evaluated:
     approved = [one for one in reading.open_decisions(session).values() if one.state == DecisionState.APPROVED]
     proposals = [
         Proposal(one.id, _plan(outcome.known[one.server_id], one.to_pool))
-        for one in new
-        if one.state is DecisionState.PROPOSED and operation_for(one.kind) is OperationKind.SWITCH
+        for one in unplanned(session)
+        if operation_for(one.kind) is OperationKind.SWITCH and one.server_id in outcome.known
     ]
     return Evaluated(
         servers=len(outcome.judged),
@@ -190,7 +191,7 @@ def _told(session: Session, outcome: Outcome, new: Sequence[NewDecision]) -> Eva
             for one in approved
             if one.server_id in outcome.known  # in a region that was skipped: the next pass
         ],
-        proposals=proposals,
+        proposals=proposals[:_MOST_PLANS],
         skipped=outcome.skipped,
     )
 

@@ -1,5 +1,6 @@
 """BACKTEST_RUN and BACKTEST_SETTLE.
 
+NotYet            another one is being replayed: worth another try
 Unavailable       the database is away, or EC2: worth another try
 NoData            nothing was observed in the period
 BacktestFailed    the replay ended with a problem
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from domain.backtesting.history import Past
 from domain.errors import Failure
 
 LONGEST_S = 600.0
+AGAIN = timedelta(seconds=5)
 AT_ONCE = 1  # replays of this worker: each has a processor to itself
 COMMAND = (sys.executable, "-m", "backtest.own_process")
 _LISTEN_S = 1.0
@@ -80,6 +82,10 @@ class BacktestActivities:
         )
 
     def _run(self, backtest_id: str) -> None:
+        with self._turn():
+            self._replay(backtest_id)
+
+    def _replay(self, backtest_id: str) -> None:
         row: BacktestRow | None = in_transaction(
             self._sessions, lambda session: begin(session, backtest_id, datetime.now(UTC))
         )
@@ -91,8 +97,7 @@ class BacktestActivities:
             raise ApplicationError(str(why), type=NO_DATA, non_retryable=True) from None
         except Ec2Failure as failed:
             raise ApplicationError(failed.message, type=failed.failure.value) from None
-        with self._turn():
-            result = replayed(past)
+        result = replayed(past)
         in_transaction(
             self._sessions,
             lambda session: settle(session, backtest_id, BacktestState.DONE, datetime.now(UTC), result=result),
@@ -100,9 +105,10 @@ class BacktestActivities:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One after another. The wait is cut into seconds, so that a cancellation is heard."""
-        while not self._turns.acquire(timeout=1.0):
-            pass
+        """One after another. Whoever has to wait comes again later: it keeps no thread from what is urgent."""
+        if not self._turns.acquire(blocking=False):
+            why = "another backtest is being replayed"
+            raise ApplicationError(why, type=Failure.NOT_YET.value, next_retry_delay=AGAIN)
         try:
             yield
         finally:

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -97,6 +97,7 @@ class _Gathering:
         began, until = self.row.from_at - WARM, self.row.until_at
         self.skipped: dict[str, str] = {}
         self._series = region_between(self.session, self.region, began, until)
+        self._at_start = {pool: _step_at(steps, self.row.from_at) for pool, steps in self._series.items() if steps}
         self._facts: defaultdict[str, list[PoolFact]] = defaultdict(list)
         for fact in pool_facts_since(self.session, self.region, began, until):
             self._facts[str(fact.pool)].append(fact)
@@ -130,13 +131,10 @@ class _Gathering:
         return RegionPast(self.region, LINUX, [one for one in pools if one.pool.endswith("/spot")], kinds, bands)
 
     def _cases(self, known: Sequence[Known]) -> list[Case]:
-        """As the autopilot makes them, at the prices in force at the end."""
-        end = {
-            pool: PriceRecord(hours(steps[-1].from_at), float(steps[-1].usd))
-            for pool, steps in self._series.items()
-            if steps
+        """As the autopilot makes them, at the prices in force at the start: no choice of pools knows what came later."""
+        priced: Prices = {
+            pool: PriceRecord(hours(step.from_at), float(step.usd)) for pool, step in self._at_start.items()
         }
-        priced: Prices = end
         on_demand = on_demand_prices(self.session, self.region, self.row.until_at)
         records = RegionRecords(on_demand={name: float(usd) for name, usd in on_demand.items()})
         here = [one for one in known if not (pool := Pool.parse(one.row.pool)).spot or _key(str(pool)) in priced]
@@ -149,8 +147,8 @@ class _Gathering:
         return self.places.get(case.server_id, case.placed.pool)
 
     def _cheapest(self, pools: Iterable[str]) -> list[str]:
-        """Those with a price, as far as there is room; by name, so that the same facts are replayed the same."""
-        priced = [(self._series[_key(pool)][-1].usd, pool) for pool in pools if self._series.get(_key(pool))]
+        """The cheapest at the start of those with a price, as far as there is room; by name, so that the same facts are replayed the same."""
+        priced = [(self._at_start[_key(pool)].usd, pool) for pool in pools if _key(pool) in self._at_start]
         return sorted(pool for _, pool in sorted(priced)[:MOST_POOLS])
 
     def _pool(self, pool: str, steps: Iterable[Step]) -> PoolPast:
@@ -160,6 +158,11 @@ class _Gathering:
             [(fact.kind.value, hours(fact.at)) for fact in self._facts.get(pool, ())],
             [_span(stay) for stay in self._stays.get(pool, ())],
         )
+
+
+def _step_at(steps: Sequence[Step], at: datetime) -> Step:
+    """The last one begun by then; of a pool first priced later, its first."""
+    return next((step for step in reversed(steps) if step.from_at <= at), steps[0])
 
 
 def _span(stay: Stay) -> tuple[float, float]:

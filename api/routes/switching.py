@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api.asking import Asked, find_server, submit
-from api.auth import ClientCaller, GuardedRoute
+from api.auth import ClientCaller, GuardedRoute, RescuingCaller
 from api.autopilot import keeps_old_s
 from api.idempotency import IdempotencyKey
 from api.planning import check_pool, make_plan
@@ -70,7 +70,7 @@ async def switch(
 @router.post("/failover", status_code=202, responses=documented(*_ALWAYS))
 async def failover(
     server_id: str,
-    caller: ClientCaller,
+    caller: RescuingCaller,
     services: ServicesDep,
     request: Request,
     response: Response,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from domain.adoption import Plan, PlanInput
@@ -19,6 +20,7 @@ LOOK = "autopilot_look"  # Look -> Looked: what would be decided for one server 
 AUTOPILOT_WORKFLOW = "AutopilotWorkflow"
 CANDIDATES_WORKFLOW = "CandidatesWorkflow"
 AUTOPILOT_SCHEDULE = "autopilot"
+LONGEST = timedelta(minutes=15)  # a pass: the sum of its limits is less, and the next one waits for its end
 REQUESTED_BY = "autopilot"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,10 +31,12 @@ def rate_informed(offers: Iterable[Offer], tuning: Tuning, forecaster: Forecaste
         forecasts = sound(forecaster.forecast(seen), len(seen)) if seen else []
     except ForecastFailed as why:
         return Informed(rated, forecaster.name, str(why))
-    return Informed([_by(one, forecast) for one, forecast in zip(rated, forecasts, strict=True)], forecaster.name)
+    return Informed([_by(*one) for one in zip(seen, rated, forecasts, strict=True)], forecaster.name)
 
 
-def _by(one: Rated, forecast: Forecast) -> Rated:
+def _by(offer: Offer, one: Rated, forecast: Forecast) -> Rated:
+    """What AWS itself says of a pool (rebalance recommendations, placement scores) no model is told: it counts on top."""
     if not one.up:
         return one
-    return replace(one, hazard_per_h=forecast.losses_per_h, price_usd=one.price_usd * forecast.price_ratio)
+    hazard = forecast.losses_per_h * math.exp(offer.warning)
+    return replace(one, hazard_per_h=hazard, price_usd=one.price_usd * forecast.price_ratio)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
+from sqlalchemy.pool import QueuePool
 
 from api.app import create_app
 from api.auth import GuardedRoute, kinds_of
 from api.services import Services
 from api.tokens import InstanceIdentity, Kind, read_instance, sign_instance
-from tests.api_world import KEY, World, away, problem
+from tests.api_world import KEY, World, away, problem, silent, unique
 
 pytest_plugins = ["tests.api_fixtures"]
+
+PATIENCE_S = 20.0
 
 
 def routes_under_api(services: Services) -> Iterator[tuple[str, str, APIRoute]]:
@@ -186,3 +191,44 @@ async def test_a_rescue_goes_through_while_the_database_is_down(world: World) ->
     forged_token = {"Authorization": f"Bearer {forged(world)}"}
     refused = await world.http.post(f"/api/servers/{server.id}/failover", headers=forged_token)
     assert refused.status_code == 503
+
+
+@pytest.mark.parametrize("cookie", [False, True])
+async def test_a_rescue_goes_through_while_the_database_lets_everybody_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch, cookie: bool
+) -> None:
+    """A host that swallows packets: others fill every thread with their waiting."""
+    monkeypatch.setattr("api.database.RESCUE_WAIT_S", 0.05)
+    server = world.server()
+    place = f"/api/servers/{server.id}"
+    headers = world.tenant.headers
+    if cookie:
+        page = {"Origin": "http://api.test"}
+        signed = await world.http.post("/api/session", json={"token": world.tenant.token}, headers=page)
+        headers = {**page, "X-CSRF-Token": signed.json()["csrf_token"]}
+    assert (await world.http.post(f"{place}/failover", headers=headers)).status_code == 202
+    world.temporal.asked.clear()
+
+    with silent() as world.services.database:
+        others = [asyncio.create_task(world.http.get(place, headers=headers)) for _ in range(50)]
+        unknown = {"Authorization": f"Bearer {forged(world)}"}
+        others.append(asyncio.create_task(world.http.post(f"{place}/failover", headers=unknown)))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await world.http.post(f"{place}/failover", headers={**headers, "Idempotency-Key": unique("key")})
+        assert answer.status_code == 202, answer.text
+        assert [call for call, _ in world.temporal.asked] == ["request"]
+        assert not any(other.done() for other in others), "they wait for the database"
+    assert {other.status_code for other in await asyncio.gather(*others)} == {503}
+    assert len(world.temporal.asked) == 1
+
+
+async def test_as_many_queries_run_at_once_as_the_pool_has_connections(world: World) -> None:
+    pool = world.services.database.engine.pool
+    assert isinstance(pool, QueuePool)
+    several = pool.size() + pool._max_overflow
+    all_at_work = threading.Barrier(several)
+    app = create_app(world.services)
+    async with app.router.lifespan_context(app):
+        queries = [world.services.database.read(lambda _: all_at_work.wait(PATIENCE_S)) for _ in range(several)]
+        assert sorted(await asyncio.gather(*queries)) == list(range(several))

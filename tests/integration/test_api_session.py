@@ -7,17 +7,19 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from sqlalchemy import func, select, update
 
+from api.__main__ import server_config
 from api.attempts import ADDRESSES, FAILURES, WINDOW_S, Attempts
-from db.models import SignIn
+from db.models import Audit, SignIn
 from db.sign_ins import IDLE, LIFE
-from tests.api_world import ADMIN, World, away, problem
+from tests.api_world import ADMIN, World, away, problem, settings_for
 
 pytest_plugins = ["tests.api_fixtures"]
 
 PAGE = {"Origin": "http://api.test", "Sec-Fetch-Site": "same-origin"}
+WRONG = "spt_client_tok-x_" + "0" * 64
 
 
 class Browser:
@@ -260,12 +262,53 @@ async def test_an_admin_at_the_page_acts_for_the_client_that_it_picks(world: Wor
     assert (who["kind"], who["client_id"]) == ("admin", "")
 
 
-async def test_wrong_tokens_are_refused_and_soon_not_even_looked_at(world: World, browser: Browser) -> None:
+async def test_who_fails_too_often_is_told_to_wait_and_a_right_token_is_let_in(world: World, browser: Browser) -> None:
     for _ in range(FAILURES):
-        assert (await browser.sign_in("spt_client_tok-x_" + "0" * 64)).status_code == 401
-    refused = await browser.sign_in(world.tenant.token)
+        assert (await browser.sign_in(WRONG)).status_code == 401
+    refused = await browser.sign_in(WRONG)
     assert (refused.status_code, problem(refused)) == (429, "too-many-attempts")
     assert int(refused.headers["retry-after"]) <= WINDOW_S
+    assert (await browser.sign_in(world.tenant.token)).status_code == 201
+
+
+@pytest.mark.parametrize(("proxies", "theirs"), [("10.0.0.7, 172.16.0.0/12", 401), ("", 429)])
+async def test_failures_are_counted_by_the_address_that_a_trusted_proxy_names(
+    world: World, proxies: str, theirs: int
+) -> None:
+    settings = settings_for("mysql://db.test/spot", trusted_proxies=proxies)
+    world.services.settings = world.services.settings.model_copy(update={"trusted_proxies": settings.trusted_proxies})
+    config = server_config(world.services)
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app, client=("172.18.0.1", 50_000))
+
+    async def fail(address: str) -> int:
+        headers = {**PAGE, "X-Forwarded-For": address}
+        return (await http.post("/api/session", json={"token": WRONG}, headers=headers)).status_code
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        assert {await fail("203.0.113.1") for _ in range(FAILURES)} == {401}
+        assert await fail("203.0.113.1") == 429
+        assert await fail("203.0.113.2") == theirs
+
+
+async def test_an_address_that_is_none_is_noted_as_far_as_it_fits(world: World) -> None:
+    config = server_config(world.services)
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app, client=("127.0.0.1", 50_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        headers = [(name.encode(), value.encode()) for name, value in PAGE.items()]
+        headers.append((b"X-Forwarded-For", b"\xe9" * 100))
+        answer = await http.post("/api/session", json={"token": world.tenant.token}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    with world.services.database.sessions() as session:
+        [noted] = session.scalars(select(Audit).where(Audit.client_id == world.tenant.client_id)).all()
+    assert noted.remote_address == "?" * 64
+
+
+@pytest.mark.parametrize("proxies", ["*", "proxy.example.com", "10.0.0.1/8", "10.0.0.1;10.0.0.2"])
+def test_a_proxy_that_is_no_address_is_refused_at_start(proxies: str) -> None:
+    with pytest.raises(ValidationError, match="addresses or networks"):
+        settings_for("mysql://db.test/spot", trusted_proxies=proxies)
 
 
 @pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": "x" * 600}, {"token": 7}, {"token": "a", "more": 1}])

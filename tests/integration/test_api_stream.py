@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -310,6 +311,55 @@ async def test_a_stream_outlives_the_database_and_catches_up(world: World, monke
         reading(http, world.tenant, last="0") as stream,
     ):
         assert [int((await anext(stream)).id) for _ in range(30)] == list(range(1, 31))
+
+
+class Held(Scripted):
+    """As if the hub's next look took long: it waits until `go` is set, and sees what is there by then."""
+
+    def __init__(self) -> None:
+        super().__init__(total=10, step=0, size=10)
+        self.visible = 5
+        self.go = threading.Event()
+        self.go.set()
+
+    def heads(self, clients: Collection[str]) -> Mapping[str, int]:
+        assert self.go.wait(PATIENCE_S)
+        return super().heads(clients)
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (8, [("big", "9"), ("big", "10")]),
+        (10, []),
+        (20, [("reset", "0"), *(("big", str(n)) for n in range(1, 11))]),
+    ],
+)
+async def test_a_reader_ahead_of_the_hub_goes_on_where_it_was_unless_its_number_cannot_be(
+    world: World, last: int, expected: list[tuple[str, str]]
+) -> None:
+    """Another API process told it of events that this one's hub, at work for an older reader, has not seen yet."""
+    source = Held()
+    world.services.hub = Hub(source, poll_s=0.005)
+    async with (
+        served(world.services) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http,
+        reading(http, world.tenant) as older,
+    ):
+        await positioned(world)
+        source.go.clear()
+        async with reading(http, world.tenant, last=str(last)) as stream:
+            source.visible = 10
+            source.go.set()
+            assert [int((await anext(older)).id) for _ in range(5)] == [6, 7, 8, 9, 10]
+            source.visible = source.total = 11
+            seen = []
+            async for event in stream:
+                if event.id == "11":
+                    break
+                if event.data is not None:
+                    seen.append((event.type, event.id))
+    assert seen == expected
 
 
 async def test_a_revoked_token_ends_the_streams_it_opened_and_no_others(world: World, live: httpx.AsyncClient) -> None:

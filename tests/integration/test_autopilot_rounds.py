@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities.autopilot import rounds
 from activities.autopilot.activity import AutopilotActivities
 from api.autopilot import _WISH
 from db.commands import change_client
@@ -145,9 +146,9 @@ class Site:
         kept = asdict(ServerPolicy(autopilot=wish))
         self.change(update(Server).where(Server.id == server_id).values(policy=kept, version=Server.version + 1))
 
-    def settle(self, decision_id: str, state: DecisionState, *expected: DecisionState) -> None:
+    def settle(self, decision_id: str, state: DecisionState, *expected: DecisionState, by: str = "autopilot") -> None:
         now = datetime.now(UTC)
-        done = in_transaction(self.sessions, lambda s: settle(s, decision_id, state, now, expected=expected))
+        done = in_transaction(self.sessions, lambda s: settle(s, decision_id, state, now, by=by, expected=expected))
         assert done is not None
 
 
@@ -223,6 +224,20 @@ def test_in_propose_the_decision_waits_with_its_plan(site: Site) -> None:
     assert site.decisions(server)[0].times == 2
 
 
+def test_a_pass_makes_a_few_plans_and_the_next_ones_the_rest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "_MOST_PLANS", 2)
+    servers = {site.server(PROPOSE) for _ in range(3)}
+    first = site.round().proposals
+    assert len(first) == 2
+    site.run(site.autopilot.keep_plan, contract.PlanKept(first[0].decision_id, problem="no subnet"))
+    again = site.round().proposals
+    assert first[1] in again, "a plan that was not kept is made again"
+    assert {one.plan.server.server_id for one in (*first, *again)} == servers
+    for one in again:
+        site.run(site.autopilot.keep_plan, contract.PlanKept(one.decision_id, problem="no subnet"))
+    assert site.round().proposals == []
+
+
 def test_a_proposal_gives_way_when_the_market_changes(site: Site) -> None:
     server = site.server(PROPOSE)
     site.round()
@@ -269,6 +284,28 @@ def test_a_freeze_that_came_meanwhile_drops_the_decision(site: Site) -> None:
     site.policy(server, replace(ON, frozen=True))
     assert "held by frozen" in site.reconsider(ask.decision_id).why
     assert not site.reconsider("dec-none").holds
+
+
+def test_an_approval_that_is_needed_by_now_drops_what_the_policy_had_let_pass(site: Site) -> None:
+    server = site.server(ON)
+    [ask] = site.round().asks
+    site.ask(ask)
+    site.policy(server, replace(ON, approval_needed=True))
+    assert site.reconsider(ask.decision_id) == contract.Reconsidered(False, "it waits for approval now")
+
+
+def test_what_a_person_approved_is_carried_out_as_theirs(site: Site) -> None:
+    server = site.server(PROPOSE)
+    site.round()
+    [proposed] = site.decisions(server)
+    site.settle(proposed.id, DecisionState.APPROVED, DecisionState.PROPOSED, by="tok-1")
+    [ask] = site.round().asks
+    site.ask(ask)
+    assert [(one.state, one.settled_by) for one in site.decisions(server)] == [("asked", "tok-1")]
+    site.policy(server, replace(PROPOSE, min_saving=0.99))
+    assert site.reconsider(ask.decision_id).holds, "they have seen what it saves"
+    site.policy(server, replace(PROPOSE, frozen=True))
+    assert site.reconsider(ask.decision_id).why == "held by frozen", "a later word than theirs"
 
 
 def test_a_server_that_refuses_or_has_ended_is_told_in_the_decision(site: Site) -> None:
@@ -346,6 +383,13 @@ def test_a_price_comes_from_the_records_and_from_ec2_only_where_they_have_none(s
     [ask] = site.round().asks
     assert ask.pool == pool
     assert site.decisions(server)[0].figures["cost_then_usd_per_h"] < 0.01
+
+
+def test_a_price_of_a_clock_ahead_of_ours_does_not_stop_the_round(site: Site) -> None:
+    server, now = site.server(ON, instance_types=["m5.large"]), datetime.now(UTC)
+    ahead = Said(REGION, A, "m5.large", now + timedelta(seconds=50), "0.000123")
+    in_transaction(site.sessions, lambda s: record_said(s, [ahead], Source.EC2, Checked(now), now))
+    assert [one.server_id for one in site.round().asks] == [server], "the region is not collected, so EC2 was asked"
 
 
 def test_what_was_lived_through_in_a_pool_sends_servers_elsewhere(site: Site) -> None:

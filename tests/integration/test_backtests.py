@@ -13,7 +13,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.backtests import activity as backtests
+from activities.backtests import history
 from activities.backtests.activity import BacktestActivities
+from activities.backtests.history import gather
 from db.backtests import ask
 from db.market.loading import keep_in_batches
 from db.market.reliability import append_pool_facts
@@ -46,9 +48,10 @@ class Site:
     def __post_init__(self) -> None:
         self.activities = BacktestActivities(self.sessions, self.cloud.clients)
 
-    def server(self, pool: str = HOME) -> str:
+    def server(self, pool: str = HOME, **policy: Any) -> str:
         server_id, instance_id = fresh("srv"), self.cloud.original()
-        policy = asdict(ServerPolicy(handoff=Handoff.STATELESS, autopilot=Wish(), instance_types=["m5.large"]))
+        wanted: dict[str, Any] = {"autopilot": Wish(), "instance_types": ["m5.large"], **policy}
+        kept = asdict(ServerPolicy(handoff=Handoff.STATELESS, **wanted))
         long_ago = NOW - timedelta(days=60)
         shared: dict[str, Any] = {
             "client_id": self.client_id,
@@ -57,7 +60,7 @@ class Site:
             "updated_at": long_ago,
         }
         with self.sessions.begin() as session:
-            session.add(Server(id=server_id, name=server_id, handoff="stateless", policy=policy, **shared))
+            session.add(Server(id=server_id, name=server_id, handoff="stateless", policy=kept, **shared))
             session.add(
                 Instance(
                     id=instance_id,
@@ -207,3 +210,31 @@ def test_a_replay_that_takes_too_long_ends(site: Site, monkeypatch: pytest.Monke
     monkeypatch.setattr(backtests, "LONGEST_S", 0.01)
     with pytest.raises(ApplicationError, match=r"it took longer than 0\.01 s; ask for fewer servers or days"):
         site.run(site.asked(server))
+
+
+def test_which_pools_are_kept_does_not_go_by_what_came_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = site.server()
+    site.prices((A, 30.0, 0.035), (A, 1.0, 0.06), (B, 30.0, 0.045), (B, 1.0, 0.02))
+    monkeypatch.setattr(history, "MOST_POOLS", 1)
+    past = gather(site.sessions, site.activities._facts, site.row(site.asked(server)))
+    assert [kind.pools for region in past.regions for kind in region.kinds] == [[SPOT_A]]
+
+
+def test_a_most_that_may_be_paid_goes_by_the_prices_of_then(site: Site) -> None:
+    server = site.server(max_spot_usd_per_hour=0.04)
+    site.prices((A, 30.0, 0.035), (A, 1.0, 0.06), (B, 30.0, 0.045), (B, 1.0, 0.02))
+    past = gather(site.sessions, site.activities._facts, site.row(site.asked(server)))
+    assert [kind.pools for region in past.regions for kind in region.kinds] == [[SPOT_A]]
+
+
+def test_one_that_has_to_wait_for_another_comes_again_and_holds_no_thread(site: Site) -> None:
+    server = site.server()
+    site.prices((A, 30.0, 0.035))
+    asked = site.asked(server)
+    assert site.activities._turns.acquire(blocking=False)
+    with pytest.raises(ApplicationError, match="another backtest is being replayed") as caught:
+        site.run(asked)
+    assert (caught.value.type, caught.value.non_retryable) == ("NotYet", False)
+    assert site.row(asked).state == "queued"
+    site.activities._turns.release()
+    assert site.run(asked).state == "done"

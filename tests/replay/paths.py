@@ -176,6 +176,20 @@ async def _decided(play: Play, *, kept: bool) -> list[str]:
     return await _both(server, (first if kept else second).operation_id)
 
 
+async def _decided_rescue(play: Play) -> list[str]:
+    """The notice comes while a decision is looked at once more: the switch goes on as the rescue."""
+    server = await play.server(Handoff.STATELESS)
+
+    async def notice() -> None:
+        await server.notice()
+        await server.cloud.until(lambda: bool(server.cloud.called(ec2.LAUNCH)))
+
+    server.cloud.fault(while_in(autopilot.RECONSIDER, notice))
+    decided: dict[str, Any] = {"priority": Priority.ORDINARY, "requested_by": autopilot.REQUESTED_BY}
+    result = await server.do(OperationKind.SWITCH, pool=SPOT, decision_id="dec-1", **decided)
+    return await _both(server, result.receipt.operation_id)
+
+
 async def _replica_dropped(play: Play) -> list[str]:
     """By the autopilot, which looks once more before it does."""
     server = await play.server(Handoff.VOLUMES, replica=True)
@@ -275,6 +289,7 @@ PATHS: dict[str, Path] = {
     "candidates": lambda play: _upkeep(play, autopilot.CANDIDATES_WORKFLOW, autopilot.Look(play.ref.server_id)),
     "replica-drop-decided": _replica_dropped,
     "decision-carried-out": lambda play: _decided(play, kept=True),
+    "decision-becomes-the-rescue": _decided_rescue,
     "decision-dropped": lambda play: _decided(play, kept=False),
     "reconcile": lambda play: _reconcile(play, drift=False),
     "reconcile-drift": lambda play: _reconcile(play, drift=True),

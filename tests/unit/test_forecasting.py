@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -49,6 +49,12 @@ def test_a_forecast_takes_the_place_of_hazard_and_price() -> None:
     assert (found.model, found.fell_back) == ("mdl-1", "")
     assert found.rated[0].hazard_per_h == 0.5
     assert found.rated[0].price_usd == pytest.approx(0.6)
+
+
+def test_a_model_does_not_silence_what_aws_says_of_a_pool() -> None:
+    warned = replace(offer(A), warning=math.log(6))
+    [found] = rate_informed([warned], DEFAULT, Fake([Forecast(0.5, 1.0)])).rated
+    assert found.hazard_per_h == pytest.approx(3.0)
 
 
 def test_a_pool_that_is_down_needs_no_forecast() -> None:

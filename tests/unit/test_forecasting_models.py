@@ -194,6 +194,14 @@ def test_a_model_whose_process_dies_has_no_forecast_and_is_started_again(forecas
     assert len(forecaster.forecast([offer()])) == 1
 
 
+def test_a_process_that_cannot_be_started_is_no_forecast(
+    forecaster: OnnxForecaster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(forecasting.process, "_ROOT", tmp_path / "nowhere")
+    with pytest.raises(ForecastFailed, match="its process could not be started"):
+        forecaster.forecast([offer()])
+
+
 def test_a_runtime_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "forecasting"
     package.mkdir()

@@ -1,11 +1,13 @@
-"""What a worker keeps on schedule for savings and webhooks, and what a setting leaves out."""
+"""What a worker keeps on schedule, what a setting leaves out, and how long a run may take."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 import pytest
+from temporalio.client import ScheduleActionStartWorkflow
 
+from domain.autopilot import contract as contract_of_autopilot
 from domain.savings import contract
 from worker import WorkerSettings, _wanted_schedules
 
@@ -44,3 +46,15 @@ def test_without_the_key_that_opens_their_secrets_nothing_is_told(monkeypatch: p
 def test_the_key_is_not_in_what_is_printed_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     schedules(monkeypatch, SPOT_SIGNING_KEY="very-secret-key")
     assert "very-secret-key" not in repr(WorkerSettings.from_environment())
+
+
+def test_a_pass_of_the_autopilot_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedules(monkeypatch)
+    [autopilot] = [
+        one
+        for one in _wanted_schedules(WorkerSettings.from_environment())
+        if one.schedule_id == contract_of_autopilot.AUTOPILOT_SCHEDULE
+    ]
+    action = autopilot.schedule().action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert action.execution_timeout == contract_of_autopilot.LONGEST

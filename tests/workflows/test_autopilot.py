@@ -11,7 +11,7 @@ from domain.autopilot import contract
 from domain.autopilot.contract import Ask, Evaluated, PlanKept, Proposal, Round
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE
-from domain.operations import OperationKind, Priority
+from domain.operations import OperationKind, Outcome, Priority
 from domain.servers import Handoff, Placement, ServerPolicy
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault, failing, while_in
@@ -162,3 +162,65 @@ async def test_a_failed_ask_is_left_to_the_next_pass(given_skipping: Given) -> N
     server.cloud.fault(failing(contract.ASK))
     async with server.clock.skipping():
         assert (await one_pass(server)).servers == 1
+
+
+async def test_a_plan_that_cannot_be_kept_does_not_fail_the_pass(given: Given) -> None:
+    server = await given()
+    server.cloud.evaluated = Evaluated(1, proposals=[Proposal("dec-9", plan_of(server))])
+    server.cloud.fault(failing(contract.KEEP_PLAN))
+    assert (await one_pass(server)).servers == 1
+
+
+async def test_nothing_in_a_pass_is_waited_for_without_limit(given: Given) -> None:
+    """One server that does not answer would stop the passes of all others, since they never overlap."""
+    server = await given()
+    ask = Ask("dec-1", "srv-1", OperationKind.SWITCH, 25, SPOT)
+    server.cloud.evaluated = Evaluated(2, asks=[ask], proposals=[Proposal("dec-9", plan_of(server))])
+    await one_pass(server)
+    history = await server.client.get_workflow_handle(f"autopilot-{server.ref.server_id}").fetch_history()
+    asked = [one.activity_task_scheduled_event_attributes for one in history.events]
+    limits = {
+        one.activity_type.name: one.schedule_to_close_timeout.ToTimedelta() for one in asked if one.activity_type.name
+    }
+    assert {contract.EVALUATE, contract.ASK, contract.KEEP_PLAN} == limits.keys()
+    assert all(timedelta(0) < limit < contract.LONGEST for limit in limits.values()), limits
+    assert limits[contract.ASK] <= timedelta(minutes=1)
+
+
+async def test_a_notice_does_not_wait_for_the_second_look_at_a_decision(given: Given) -> None:
+    server = await given()
+
+    async def notice() -> None:
+        await server.notice()
+        await server.cloud.until(lambda: bool(server.cloud.called(ec2.LAUNCH)))
+
+    server.cloud.broken_decision = "its facts have changed"
+    server.cloud.fault(while_in(contract.RECONSIDER, notice))
+    result = committed(await server.switch(pool=SPOT, **DECIDED))
+    assert len(server.cloud.called(contract.RECONSIDER)) == 1
+    assert result.receipt.to_pool == SPOT
+
+
+async def test_a_decided_move_that_becomes_the_rescue_takes_any_pool(given: Given) -> None:
+    server = await given()
+
+    async def notice() -> None:
+        await server.notice()
+        await server.cloud.until(lambda: bool(server.cloud.called(ec2.LAUNCH)))
+
+    server.cloud.empty = {SPOT}
+    server.cloud.fault(while_in(contract.RECONSIDER, notice))
+    assert committed(await server.switch(pool=SPOT, **DECIDED)).receipt.to_pool != SPOT
+
+
+async def test_an_abort_ends_the_second_look_at_a_decision(given: Given) -> None:
+    server = await given()
+
+    async def cancel() -> None:
+        await server.cancel(server.cloud.records.accepted[0])
+        await server.cloud.until(lambda: bool(server.cloud.records.finished))
+
+    server.cloud.fault(while_in(contract.RECONSIDER, cancel))
+    result = await server.switch(pool=SPOT, **DECIDED)
+    assert result.outcome is Outcome.CANCELLED
+    assert server.cloud.called(ec2.LAUNCH) == []
