@@ -325,7 +325,9 @@ def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
 def _autopilot(settings: WorkerSettings) -> Regular:
     every = timedelta(seconds=settings.autopilot_every_s)
     given = autopilot.Round(settings.autopilot_moves)
-    return Regular(autopilot.AUTOPILOT_SCHEDULE, autopilot.AUTOPILOT_WORKFLOW, given, every, every / 10, autopilot.LONGEST)
+    return Regular(
+        autopilot.AUTOPILOT_SCHEDULE, autopilot.AUTOPILOT_WORKFLOW, given, every, every / 10, autopilot.LONGEST
+    )
 
 
 def _reconciliation(settings: WorkerSettings) -> Regular:
