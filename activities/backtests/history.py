@@ -131,7 +131,7 @@ class _Gathering:
         return RegionPast(self.region, LINUX, [one for one in pools if one.pool.endswith("/spot")], kinds, bands)
 
     def _cases(self, known: Sequence[Known]) -> list[Case]:
-        """As the autopilot makes them, at the prices in force at the start: no choice of pools knows what came later."""
+        """As the autopilot makes them, at the prices in force at the start: no choice knows what came later."""
         priced: Prices = {
             pool: PriceRecord(hours(step.from_at), float(step.usd)) for pool, step in self._at_start.items()
         }
@@ -147,7 +147,7 @@ class _Gathering:
         return self.places.get(case.server_id, case.placed.pool)
 
     def _cheapest(self, pools: Iterable[str]) -> list[str]:
-        """The cheapest at the start of those with a price, as far as there is room; by name, so that the same facts are replayed the same."""
+        """The cheapest at the start, as far as there is room; by name, so that the same facts are replayed the same."""
         priced = [(self._at_start[_key(pool)].usd, pool) for pool in pools if _key(pool) in self._at_start]
         return sorted(pool for _, pool in sorted(priced)[:MOST_POOLS])
 

@@ -35,7 +35,7 @@ def rate_informed(offers: Iterable[Offer], tuning: Tuning, forecaster: Forecaste
 
 
 def _by(offer: Offer, one: Rated, forecast: Forecast) -> Rated:
-    """What AWS itself says of a pool (rebalance recommendations, placement scores) no model is told: it counts on top."""
+    """What AWS itself says of a pool (rebalance recommendations, scores) is in no feature: it counts on top."""
     if not one.up:
         return one
     hazard = forecast.losses_per_h * math.exp(offer.warning)
