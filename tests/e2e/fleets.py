@@ -19,7 +19,7 @@ from domain.market.observed import Known, Said, Source
 from domain.market.on_demand import LINUX, OnDemandPrice
 
 _NAMES = ("orders", "billing", "search", "build", "ledger", "mail", "metrics", "queue", "catalog", "reports")
-_TYPES = {"m5.large": 0.096, "m6i.xlarge": 0.192, "r5.large": 0.126, "c5.xlarge": 0.17, "r6g.xlarge": 0.2016}
+ON_DEMAND = {"m5.large": 0.096, "m6i.xlarge": 0.192, "r5.large": 0.126, "c5.xlarge": 0.17, "r6g.xlarge": 0.2016}
 _ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 _HANDOFFS = ("volumes", "volumes", "stateless", "snapshot")
 _CHUNK = 500
@@ -61,7 +61,7 @@ def _pools(draw: random.Random, now: datetime) -> list[dict[str, Any]]:
             "usd_per_hour": on_demand if lifecycle == "on-demand" else round(on_demand * draw.uniform(0.3, 0.6), 4),
             "priced_at": now,
         }
-        for kind, on_demand in _TYPES.items()
+        for kind, on_demand in ON_DEMAND.items()
         for zone in _ZONES
         for lifecycle in ("spot", "on-demand")
     ]
@@ -69,12 +69,12 @@ def _pools(draw: random.Random, now: datetime) -> list[dict[str, Any]]:
 
 def _on_demand(now: datetime) -> list[OnDemandPrice]:
     since = now - timedelta(days=90)
-    return [OnDemandPrice("us-east-1", kind, LINUX, Decimal(str(usd)), since, "api") for kind, usd in _TYPES.items()]
+    return [OnDemandPrice("us-east-1", kind, LINUX, Decimal(str(usd)), since, "api") for kind, usd in ON_DEMAND.items()]
 
 
 def _history(draw: random.Random, now: datetime) -> Iterator[Said]:
     """A week of spot prices that move a little every few hours."""
-    for kind, on_demand in _TYPES.items():
+    for kind, on_demand in ON_DEMAND.items():
         for zone in _ZONES:
             part = draw.uniform(0.32, 0.6)
             for hours in range(168, 0, -6):
@@ -87,10 +87,10 @@ def _server(
     draw: random.Random, now: datetime, client_id: str, server_id: str, number: int
 ) -> list[tuple[type[Base], dict[str, Any]]]:
     born = now - timedelta(days=draw.uniform(2, 60))
-    kind, zone = draw.choice(list(_TYPES)), draw.choice(_ZONES)
+    kind, zone = draw.choice(list(ON_DEMAND)), draw.choice(_ZONES)
     spot = draw.random() < 0.78
     pool = f"{zone}/{kind}/{'spot' if spot else 'on-demand'}"
-    usd = round(_TYPES[kind] * (draw.uniform(0.28, 0.62) if spot else 1.0), 4)
+    usd = round(ON_DEMAND[kind] * (draw.uniform(0.28, 0.62) if spot else 1.0), 4)
     mood = draw.random()
     instance_id = f"i-{draw.getrandbits(68):017x}"
     owned = {"server_id": server_id, "client_id": client_id}

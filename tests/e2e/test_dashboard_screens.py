@@ -3,11 +3,15 @@ with three servers and with two thousand."""
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy.orm import Session
 
 from db.session import make_engine
@@ -16,6 +20,7 @@ from stack.settings import StackSettings
 from stack.up import Stack
 from tests.e2e.chromium import browser as chromium
 from tests.e2e.fleets import seed_fleet
+from tests.e2e.ledgers import Ledger, seed_savings, seed_webhooks
 from tests.e2e.reader import SIZES, Theme, axe, live, new_reader, row, shoot, sideways
 
 pytestmark = pytest.mark.timeout(200)
@@ -30,15 +35,18 @@ class Gallery:
         self.url = stack.urls["api"]
         self.tokens: dict[str, str] = {}
         self.servers: dict[str, list[str]] = {}
+        self.ledgers: dict[str, Ledger] = {}
         assert stack.database is not None
         engine = make_engine(stack.database.url)
         with stack.admin() as admin:
-            for name, count in (("three", 3), ("crowd", CROWD)):
+            for name, count, days in (("three", 3, 45), ("crowd", CROWD, 1)):
                 client_id = admin.post("/api/clients", json={"name": name}).json()["id"]
                 made = admin.post(f"/api/clients/{client_id}/tokens", json={"label": "page"}).json()
                 self.tokens[name] = made["token"]
                 with Session(engine) as session, session.begin():
                     self.servers[name] = seed_fleet(session, client_id, count)
+                    self.ledgers[name] = seed_savings(session, client_id, days)
+                    seed_webhooks(session, client_id)
         engine.dispose()
 
     @property
@@ -91,6 +99,80 @@ def test_every_screen_is_drawn_and_axe_finds_nothing_serious(
     assert reader.foreign == []
     assert reader.complaints == []
     reader.context.close()
+
+
+def test_what_was_saved_is_the_ledgers_sum_replicas_deducted(
+    gallery: Gallery, browser: Browser, tmp_path: Path
+) -> None:
+    reader = new_reader(browser, gallery.url)
+    page = reader.sign_in(gallery.tokens["three"])
+    ledger, (_, _, with_replica) = gallery.ledgers["three"], gallery.servers["three"]
+    month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    head = page.get_by_label("The fleet in figures")
+    _expect_sum(head, "Saved this month", ledger.since(month).saved)
+    for name in ("Saved this hour", "Saved today"):
+        expect(_figure(head, name)).to_have_text(re.compile(r"^−?\$[0-9]"))
+
+    page.goto("/savings")
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
+    booked, of_one = ledger.since(start), ledger.since(start, with_replica)
+    assert of_one.replica > 0
+    assert of_one.saved == of_one.on_demand - of_one.primary - of_one.replica - of_one.overlap - of_one.snapshot
+    sums = page.get_by_label("Sums")
+    for name, micro in (
+        ("Saved", booked.saved),
+        ("On demand it would cost", booked.on_demand),
+        ("It cost", booked.cost),
+        ("Primaries", booked.primary),
+        ("Replicas", booked.replica),
+        ("Overlap of switches", booked.overlap),
+        ("Snapshots", booked.snapshot),
+    ):
+        _expect_sum(sums, name, micro)
+    line = page.get_by_role("row").filter(has=page.locator(f'a[href="/servers/{with_replica}"]'))
+    expect(line).to_contain_text(_usd(of_one.saved, column=True))
+    expect(line).to_contain_text(_usd(of_one.replica, column=True))
+
+    with page.expect_download() as begun:
+        page.get_by_role("button", name="CSV by server").click()
+    assert begun.value.suggested_filename.startswith("savings-by-server-")
+    begun.value.save_as(tmp_path / "savings.csv")
+    lines = list(csv.DictReader((tmp_path / "savings.csv").open()))
+    assert {one["server_id"]: Decimal(one["saved_usd"]) for one in lines} == {
+        one: Decimal(ledger.since(start, one).saved) / 1_000_000 for one in gallery.servers["three"]
+    }
+    reader.context.close()
+
+
+def test_a_webhook_says_what_was_sent_and_what_came_of_it(gallery: Gallery, browser: Browser) -> None:
+    reader = new_reader(browser, gallery.url)
+    page = reader.sign_in(gallery.tokens["three"])
+    page.goto("/settings")
+    rows = page.get_by_role("row")
+    expect(rows.filter(has_text="chat.example.com")).to_contain_text("nothing but failures for 5 days")
+    rows.filter(has_text="On call").get_by_role("button", name="Log").click()
+    log = page.get_by_role("dialog").get_by_role("row")
+    expect(log.filter(has_text="webhook.test")).to_contain_text("HTTP 200")
+    expect(log.filter(has_text="operation.needs_attention")).to_contain_text("no answer within 10 s")
+    shoot(page, "deliveries-1440-light")
+    assert axe(page) == []
+    reader.context.close()
+
+
+def _figure(figures: Locator, name: str) -> Locator:
+    return figures.locator(".stat").filter(has=figures.page.get_by_text(name, exact=True)).locator("dd")
+
+
+def _expect_sum(figures: Locator, name: str, micro: int) -> None:
+    expect(_figure(figures, name)).to_have_text(re.compile("^" + re.escape(_usd(micro))))
+
+
+def _usd(micro: int, *, column: bool = False) -> str:
+    """As the page writes a sum: four digits where cents would not tell it, but never in a column."""
+    amount = Decimal(micro) / 1_000_000
+    digits = 2 if column or micro == 0 or abs(amount) >= Decimal("0.1") else 4
+    shown = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{'−' if shown < 0 else ''}${abs(shown):,}"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,5 +1,5 @@
 /** The fleet's rows, all of them: they are filtered, sorted and searched on the page. */
-import { useQuery, type QueryClient } from "@tanstack/react-query";
+import { skipToken, useQuery, type QueryClient } from "@tanstack/react-query";
 import { reduceFleet } from "../live/reduceFleet";
 import { tape } from "../live/tape";
 import type { FleetRow, Risk } from "../model/fleet";
@@ -15,12 +15,28 @@ type Page = Schemas["FleetPage"];
 const AT_ONCE = 100;
 
 export function useFleet() {
-  return useQuery({ queryKey: keys.fleet, queryFn: ({ signal }) => everyRow(signal) });
+  return useQuery({
+    queryKey: keys.fleet,
+    queryFn: async ({ client, signal }) => {
+      const rows = await everyRow(signal, (first) => client.setQueryData(keys.firstRows, first));
+      client.removeQueries({ queryKey: keys.firstRows });
+      return rows;
+    },
+  });
 }
 
-async function everyRow(signal: AbortSignal): Promise<FleetRow[]> {
+/** The first page of a large fleet, to look at until all of it is there. Nothing is to be counted by it. */
+export function useFirstRows(): FleetRow[] | undefined {
+  return useQuery<FleetRow[]>({ queryKey: keys.firstRows, queryFn: skipToken, staleTime: Infinity }).data;
+}
+
+export async function everyRow(
+  signal: AbortSignal,
+  onFirst: (rows: FleetRow[]) => void,
+): Promise<FleetRow[]> {
   const first = await get<Page>("/api/fleet", {}, signal);
   const rows = first.items.map(rowOf);
+  if (first.next_cursor) onFirst(caughtUp([...rows], first.as_of));
   for (let cursor = first.next_cursor; cursor;) {
     const page: Page = await get<Page>("/api/fleet", { cursor }, signal);
     rows.push(...page.items.map(rowOf));
@@ -30,11 +46,12 @@ async function everyRow(signal: AbortSignal): Promise<FleetRow[]> {
 }
 
 /** Load these rows again, for what no event tells: heartbeats, prices, risks. */
-export async function refreshRows(queries: QueryClient, ids: string[]): Promise<void> {
+export async function refreshRows(queries: QueryClient, ids: string[], signal: AbortSignal): Promise<void> {
   for (let at = 0; at < ids.length; at += AT_ONCE) {
     const wanted = ids.slice(at, at + AT_ONCE);
     const query = new URLSearchParams(wanted.map((id) => ["server_id", id]));
-    const page = await get<Page>(`/api/fleet?${query.toString()}`);
+    const page = await get<Page>(`/api/fleet?${query.toString()}`, {}, signal);
+    if (signal.aborted) return;
     queries.setQueryData<FleetRow[]>(keys.fleet, (rows) => rows && merged(rows, wanted, page));
   }
 }

@@ -1,6 +1,7 @@
 /** Names in the cache. A key covers all that begin with it. */
 export const keys = {
   fleet: ["fleet"],
+  firstRows: ["first-rows"],
   summary: ["summary"],
   server: (id: string) => ["server", id],
   timeline: (id: string) => ["server", id, "timeline"],

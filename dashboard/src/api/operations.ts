@@ -1,4 +1,6 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { reduceOperation } from "../live/reduceOperation";
+import { tape } from "../live/tape";
 import { get, request } from "./http";
 import { keys } from "./keys";
 import type { Accepted, Operation, Schemas } from "./types";
@@ -6,9 +8,16 @@ import type { Accepted, Operation, Schemas } from "./types";
 export function useOperation(id: string) {
   return useQuery({
     queryKey: keys.operation(id),
-    queryFn: ({ signal }) => get<Operation>(`/api/operations/${id}`, {}, signal),
+    queryFn: ({ signal }) => loadOperation(id, signal),
     enabled: id !== "" && !id.startsWith("intent:"),
   });
+}
+
+/** Events that came while the answer was on its way may be newer than it; those that are not change nothing. */
+export async function loadOperation(id: string, signal: AbortSignal): Promise<Operation> {
+  const before = tape.newest;
+  const answer = await get<Operation>(`/api/operations/${id}`, {}, signal);
+  return tape.after(before).reduce(reduceOperation, answer);
 }
 
 export function useOperationsOf(serverId: string) {

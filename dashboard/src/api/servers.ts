@@ -8,14 +8,10 @@ import type { Accepted, Plan, Schemas, Server } from "./types";
 export type Ask =
   "switch" | "failover" | "replica_create" | "replica_drop" | "promote" | "release" | "terminate";
 
-export interface Asked {
-  ask: Ask;
-  /** One intent has one key, however often it is clicked or sent. */
-  key: string;
-  pool?: string;
-  instanceId?: string;
-  confirm?: string;
-}
+/** `key`: one intent has one, however often it is clicked or sent. `confirm`: the server's name, typed. */
+export type Asked =
+  | { ask: Exclude<Ask, "terminate">; key: string; pool?: string }
+  | { ask: "terminate"; key: string; instanceId: string; confirm: string };
 
 export function useServer(id: string) {
   return useQuery({
@@ -57,19 +53,18 @@ export function useAsk(id: string) {
 }
 
 function send(id: string, asked: Asked): Promise<Accepted> {
-  const { ask, key } = asked;
+  const { key } = asked;
   const server = `/api/servers/${id}`;
-  const body = asked.pool ? { pool: asked.pool } : {};
-  switch (ask) {
+  switch (asked.ask) {
     case "switch":
-      return request("POST", `${server}/switch`, { key, body });
+      return request("POST", `${server}/switch`, { key, body: poolOf(asked) });
     case "replica_create":
-      return request("POST", `${server}/replica`, { key, body });
+      return request("POST", `${server}/replica`, { key, body: poolOf(asked) });
     case "replica_drop":
       return request("DELETE", `${server}/replica`, { key });
     case "failover":
     case "promote":
-      return request("POST", `${server}/${ask}`, { key, body: {} });
+      return request("POST", `${server}/${asked.ask}`, { key, body: {} });
     case "release":
       return request("DELETE", server, { key });
     case "terminate":
@@ -80,6 +75,7 @@ function send(id: string, asked: Asked): Promise<Accepted> {
   }
 }
 
+const poolOf = ({ pool }: { pool?: string }) => (pool ? { pool } : {});
 const intentOf = (asked: Asked): string => `intent:${asked.key}`;
 
 function intend(queries: QueryClient, id: string, asked: Asked): void {

@@ -6,7 +6,8 @@ export type Server = Schemas["ServerView"];
 export type Instance = Schemas["InstanceView"];
 export type OperationSummary = Schemas["OperationSummary"];
 export type Operation = Schemas["OperationView"];
-export type Step = Schemas["StepView"];
+/** `position`: as its event gave it, from 1; the API's own steps stand at their positions, without a gap. */
+export type Step = Schemas["StepView"] & { position?: number };
 export type Accepted = Schemas["AcceptedView"];
 export type Plan = Schemas["PlanView"];
 export type Candidate = Schemas["CandidateView"];

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 import { RouterProvider } from "react-router";
 import { credentials, onSignedOut, Problem } from "../api/http";
 import { actFor, currentSession, forget, signOut, type Session } from "../api/session";
+import { forgetEvents } from "../live/apply";
 import { connection } from "../live/connection";
 import { ProblemNote } from "../ui/ProblemNote";
 import { Toasts } from "../ui/Toasts";
@@ -60,6 +61,8 @@ function Inside({ session }: { session: Session }) {
   const signed = useMemo(() => {
     const choose = (clientId: string) => {
       actFor(clientId);
+      connection.close();
+      forgetEvents();
       queries.clear();
       setActing(clientId);
     };

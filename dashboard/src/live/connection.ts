@@ -1,6 +1,6 @@
 /** This tab's end of the shared connection; a tab whose browser has no shared workers holds one of its own. */
 import type { StreamEvent } from "../api/types";
-import type { Command, Identity, Message, State } from "./messages";
+import { keyOf, type Command, type Identity, type State, type Told } from "./messages";
 import { Switchboard, type Line } from "./switchboard";
 
 export interface Listener {
@@ -13,7 +13,7 @@ type Post = (command: Command) => void;
 
 const NOT_YET: State = { kind: "state", connection: "connecting", seq: -1, since: Date.now(), retryAt: 0 };
 
-class TabConnection {
+export class TabConnection {
   private state: State = NOT_YET;
   private post: Post | null = null;
   private listener: Listener | null = null;
@@ -34,11 +34,16 @@ class TabConnection {
     this.state = NOT_YET;
     this.post ??= connect((message) => this.receive(message));
     this.attach();
-    return () => {
-      this.listener = null;
-      this.identity = null;
-      this.post?.({ kind: "detach" });
-    };
+    return () => this.close();
+  }
+
+  /** Nothing more of this identity; the next one's number is not known yet. */
+  close(): void {
+    this.listener = null;
+    this.identity = null;
+    this.state = NOT_YET;
+    this.post?.({ kind: "detach" });
+    this.say();
   }
 
   retry(): void {
@@ -60,12 +65,13 @@ class TabConnection {
     if (this.identity) this.post?.({ kind: "attach", identity: this.identity, seq: this.seq });
   }
 
-  private receive(message: Message): void {
+  private receive(message: Told): void {
+    if (!this.identity || message.of !== keyOf(this.identity)) return;
     if (message.kind === "events") {
       this.listener?.events(message.events);
       this.seq = message.events.at(-1)?.seq ?? this.seq;
       this.state = { ...this.state, seq: this.seq ?? this.state.seq };
-      for (const watcher of this.watchers) watcher();
+      this.say();
     } else if (message.kind === "reset") this.listener?.reset();
     else {
       // Known only now, after lists were loaded without it: those may lack what came between.
@@ -73,13 +79,17 @@ class TabConnection {
       this.state = message;
       if (message.seq >= 0) this.seq = message.seq;
       if (late) this.listener?.reset();
-      for (const watcher of this.watchers) watcher();
+      this.say();
       if (message.connection === "signed-out") this.listener?.signedOut();
     }
   }
+
+  private say(): void {
+    for (const watcher of this.watchers) watcher();
+  }
 }
 
-function connect(receive: (message: Message) => void): Post {
+function connect(receive: (message: Told) => void): Post {
   if (typeof SharedWorker === "undefined") {
     const switchboard = new Switchboard();
     const line: Line = { post: receive };
@@ -89,7 +99,7 @@ function connect(receive: (message: Message) => void): Post {
     type: "module",
     name: "spot-events",
   });
-  worker.port.onmessage = (event: MessageEvent<Message>) => receive(event.data);
+  worker.port.onmessage = (event: MessageEvent<Told>) => receive(event.data);
   return (command) => worker.port.postMessage(command);
 }
 

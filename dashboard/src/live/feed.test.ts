@@ -9,11 +9,13 @@ const ME: Identity = { client: "cli-1", session: "tok-1", acting: false };
 class FakeApi {
   latest = 5;
   status = 200;
+  silent = false;
   asked: { path: string; headers: Record<string, string> }[] = [];
   private open: ReadableStreamDefaultController<Uint8Array> | null = null;
 
   fetch = (path: string, init: RequestInit): Promise<Response> => {
     this.asked.push({ path, headers: init.headers as Record<string, string> });
+    if (this.silent) return unlessAborted(init.signal);
     if (this.status !== 200) return Promise.resolve(new Response("{}", { status: this.status }));
     if (!path.includes("stream")) return Promise.resolve(Response.json({ latest_seq: this.latest }));
     init.signal?.addEventListener("abort", () => this.cut());
@@ -34,6 +36,9 @@ class FakeApi {
     this.open?.error(new Error("cut"));
   }
 }
+
+const unlessAborted = (signal: AbortSignal | null | undefined): Promise<never> =>
+  new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
 
 const seqsOf = (told: Message[]): number[] =>
   told.flatMap((message) => (message.kind === "events" ? message.events.map((event) => event.seq) : []));
@@ -95,6 +100,35 @@ describe("the feed", () => {
     feed.stop();
   });
 
+  it("asks again when no answer begins", async () => {
+    const api = new FakeApi();
+    api.silent = true;
+    const { feed } = feedOf(api);
+    await vi.advanceTimersByTimeAsync(7_900);
+    expect(api.asked).toHaveLength(1);
+    api.silent = false;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(feed.state.connection).toBe("live");
+    feed.stop();
+  });
+
+  it("asks at once when told to, also while an answer is awaited; a stream that runs is left alone", async () => {
+    const api = new FakeApi();
+    api.silent = true;
+    const { feed } = feedOf(api);
+    await settle();
+    api.silent = false;
+    feed.retry();
+    await settle();
+    expect(feed.state.connection).toBe("live");
+    const asked = api.asked.length;
+    feed.retry();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(api.asked).toHaveLength(asked);
+    expect(feed.state.connection).toBe("live");
+    feed.stop();
+  });
+
   it("does not knock again when it was shown the door", async () => {
     const api = new FakeApi();
     api.status = 401;
@@ -132,6 +166,25 @@ describe("tabs that share it", () => {
     expect(seqsOf(other.told)).toEqual([6, 7, 8, 9]);
     board.handle(one, { kind: "sign-out" });
     expect(other.told.at(-1)).toMatchObject({ connection: "signed-out" });
+  });
+
+  it("get a new connection after a sign-in, though a tab that was thrown away still holds the old one", async () => {
+    const api = new FakeApi();
+    const board = new Switchboard((identity, tell) => new Feed(identity, tell, api.fetch as typeof fetch));
+    const [gone, back] = [new Tab(), new Tab()];
+    gone.post = (message) => {
+      if (message.kind !== "state" || message.connection !== "signed-out") return;
+      api.status = 200;
+      board.handle(back, { kind: "attach", identity: ME, seq: null });
+    };
+    api.status = 401;
+    board.handle(gone, { kind: "attach", identity: ME, seq: null });
+    await settle();
+    expect(back.told.map((message) => message.kind === "state" && message.connection)).toEqual([
+      "connecting",
+      "live",
+    ]);
+    board.handle(back, { kind: "sign-out" });
   });
 
   it("are not told of what is another client's", async () => {

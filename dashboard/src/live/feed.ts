@@ -5,6 +5,8 @@ import { SseParser, type Frame } from "./sse";
 
 /** The API comments every 15 s; a connection that says nothing for longer is gone without a word. */
 const SILENCE_MS = 35_000;
+/** An answer begins within this, or the request went into a hole: a sleeping laptop's old connection. */
+const HEADERS_MS = 8_000;
 const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 5_000;
 const REMEMBERED = 1_000;
@@ -22,6 +24,8 @@ export class Feed {
   private recent: StreamEvent[] = [];
   private wake: () => void = () => undefined;
   private stopped = false;
+  private unanswered = false;
+  private hurried = false;
 
   constructor(
     identity: Identity,
@@ -63,9 +67,12 @@ export class Feed {
     }
   }
 
-  /** Try again now, not when the pause is over. */
+  /** Try again now, not when the pause is over, nor when it is clear that the last request was lost. */
   retry(): void {
     this.wake();
+    if (!this.unanswered) return;
+    this.hurried = true;
+    this.abort.abort();
   }
 
   stop(): void {
@@ -77,7 +84,8 @@ export class Feed {
   /** Lists that are loaded after this number is known hold everything up to it. */
   private async latest(): Promise<number> {
     const answer = await this.ask("/api/events?limit=1");
-    return ((await answer.json()) as { latest_seq: number }).latest_seq;
+    const page = (await this.within(HEADERS_MS, answer.json())) as { latest_seq: number };
+    return page.latest_seq;
   }
 
   private async read(): Promise<void> {
@@ -88,7 +96,7 @@ export class Feed {
     this.failures = 0;
     this.change("live");
     for (;;) {
-      const { value, done } = await this.unlessSilent(reader.read());
+      const { value, done } = await this.within(SILENCE_MS, reader.read());
       if (done) return;
       this.take(parser.push(value));
     }
@@ -97,14 +105,23 @@ export class Feed {
   private async ask(path: string, more: Record<string, string> = {}): Promise<Response> {
     this.abort = new AbortController();
     const headers = this.identity.acting ? { ...more, "X-Spot-Client": this.identity.client } : more;
-    const answer = await this.fetch(path, { headers, signal: this.abort.signal, cache: "no-store" });
+    const answer = await this.answered(path, { headers, signal: this.abort.signal, cache: "no-store" });
     if (answer.status === 401 || answer.status === 403) throw new SignedOut();
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     return answer;
   }
 
-  private async unlessSilent<T>(promise: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.abort.abort(), SILENCE_MS);
+  private async answered(path: string, init: RequestInit): Promise<Response> {
+    this.unanswered = true;
+    try {
+      return await this.within(HEADERS_MS, this.fetch(path, init));
+    } finally {
+      this.unanswered = false;
+    }
+  }
+
+  private async within<T>(ms: number, promise: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.abort.abort(), ms);
     try {
       return await promise;
     } finally {
@@ -131,6 +148,10 @@ export class Feed {
   }
 
   private async pause(): Promise<void> {
+    if (this.hurried) {
+      this.hurried = false;
+      return;
+    }
     this.failures += 1;
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.failures - 1));
     this.retryAt = Date.now() + wait;

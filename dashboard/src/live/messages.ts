@@ -24,12 +24,19 @@ export interface Reset {
 
 export type Message = State | Events | Reset;
 
+/** `of`: whose it is. A tab that has gone over to another client still gets what was on its way to it. */
+export type Told = Message & { of: string };
+
 /** Whose stream: another identity means another connection. */
 export interface Identity {
   client: string;
   session: string;
   /** Whether the client has to be named, since an admin acts for it. */
   acting: boolean;
+}
+
+export function keyOf(identity: Identity): string {
+  return JSON.stringify([identity.client, identity.session, identity.acting]);
 }
 
 export type Command =

@@ -35,6 +35,19 @@ describe("an operation after events", () => {
     ]);
   });
 
+  it("keeps each step in its place when one was missed, and takes that one when it comes after all", () => {
+    const gapped = [begun("plan", 1), begun("ready", 3), done("ready", 3, 7), done("plan", 1)].reduce(
+      reduceOperation,
+      operation(),
+    );
+    expect((gapped.steps ?? []).map((step) => [step.name, step.ok])).toEqual([
+      ["plan", true],
+      ["ready", true],
+    ]);
+    const whole = reduceOperation(gapped, done("launch", 2));
+    expect((whole.steps ?? []).map((step) => step.name)).toEqual(["plan", "launch", "ready"]);
+  });
+
   it("marks the steps in which the service is out", () => {
     const rows = stepRows(operation());
     expect(rows.filter((step) => step.outage).map((step) => step.name)).toEqual(["fence", "move", "serve"]);

@@ -25,25 +25,31 @@ export function reduceOperation(operation: Operation, event: StreamEvent): Opera
   };
 }
 
-/** A step's place in the list is its position, which starts at 1. */
+/** A step is known by its position, which starts at 1: the list has a gap where an event was missed. */
 function stepsAfter(steps: Step[], event: StreamEvent): Step[] {
   const { payload } = event;
-  const position = typeof payload.position === "number" ? payload.position : steps.length + 1;
-  const known = steps[position - 1];
-  if (payload.state === "started") {
-    if (known) return steps;
-    return [...steps, { ...blank(text(payload.step)), started_at: event.at }];
-  }
+  const next = Math.max(0, ...steps.map(positionOf)) + 1;
+  const position = typeof payload.position === "number" ? payload.position : next;
+  const at = steps.findIndex((step, index) => positionOf(step, index) === position);
+  const known = steps[at] ?? { ...blank(text(payload.step)), position, started_at: event.at };
+  if (payload.state === "started") return at < 0 ? placed(steps, known, position) : steps;
   const ended: Step = {
-    ...(known ?? { ...blank(text(payload.step)), started_at: event.at }),
+    ...known,
     ended_at: event.at,
     ms: typeof payload.ms === "number" ? payload.ms : null,
     ok: payload.ok !== false,
     calls: Array.isArray(payload.calls) ? payload.calls.map(String) : [],
     note: text(payload.note),
   };
-  return known ? steps.map((step, index) => (index === position - 1 ? ended : step)) : [...steps, ended];
+  return at < 0 ? placed(steps, ended, position) : steps.with(at, ended);
 }
+
+function placed(steps: Step[], step: Step, position: number): Step[] {
+  const later = steps.findIndex((other, index) => positionOf(other, index) > position);
+  return steps.toSpliced(later < 0 ? steps.length : later, 0, step);
+}
+
+const positionOf = (step: Step, index: number): number => step.position ?? index + 1;
 
 function blank(name: string): Step {
   return { name, started_at: "", ended_at: null, ms: null, ok: null, calls: [], hooks: [], note: "" };

@@ -1,9 +1,9 @@
 /** Many tabs, one feed for each identity among them: each tab is told what it has not been told yet. */
 import { Feed } from "./feed";
-import type { Command, Identity, Message } from "./messages";
+import { keyOf, type Command, type Identity, type Message, type Told } from "./messages";
 
 export interface Line {
-  post(message: Message): void;
+  post(message: Told): void;
 }
 
 interface Circuit {
@@ -32,17 +32,27 @@ export class Switchboard {
     const circuit = this.circuits.get(keyOf(identity)) ?? this.connect(identity);
     if (!circuit.lines.has(line)) this.detach(line);
     circuit.lines.add(line);
-    if (seq !== null) for (const message of circuit.feed.missedSince(seq)) line.post(message);
-    line.post(circuit.feed.state);
+    const of = keyOf(identity);
+    if (seq !== null) for (const message of circuit.feed.missedSince(seq)) line.post({ ...message, of });
+    line.post({ ...circuit.feed.state, of });
   }
 
   private connect(identity: Identity): Circuit {
+    const of = keyOf(identity);
     const lines = new Set<Line>();
-    const feed = this.make(identity, (message) => lines.forEach((line) => line.post(message)));
+    const feed = this.make(identity, (message) => {
+      // Gone before its tabs are told: whoever of them signs in again gets a new one.
+      if (message.kind === "state" && message.connection === "signed-out") this.drop(of, feed);
+      lines.forEach((line) => line.post({ ...message, of }));
+    });
     const circuit = { feed, lines };
-    this.circuits.set(keyOf(identity), circuit);
-    void feed.run();
+    this.circuits.set(of, circuit);
+    void feed.run().finally(() => this.drop(of, feed));
     return circuit;
+  }
+
+  private drop(key: string, feed: Feed): void {
+    if (this.circuits.get(key)?.feed === feed) this.circuits.delete(key);
   }
 
   private detach(line: Line): void {
@@ -54,21 +64,17 @@ export class Switchboard {
   }
 
   private signOut(): void {
-    const state: Message = {
-      kind: "state",
-      connection: "signed-out",
+    const state = {
+      kind: "state" as const,
+      connection: "signed-out" as const,
       seq: -1,
       since: Date.now(),
       retryAt: 0,
     };
-    for (const { feed, lines } of this.circuits.values()) {
+    for (const [of, { feed, lines }] of this.circuits) {
       feed.stop();
-      lines.forEach((line) => line.post(state));
+      lines.forEach((line) => line.post({ ...state, of }));
     }
     this.circuits.clear();
   }
-}
-
-function keyOf(identity: Identity): string {
-  return JSON.stringify([identity.client, identity.session, identity.acting]);
 }

@@ -12,6 +12,11 @@ class Tape {
     this.watchers.forEach((watcher) => watcher());
   }
 
+  /** The number of the newest; 0 while there is none. */
+  get newest(): number {
+    return this.events[0]?.seq ?? 0;
+  }
+
   /** Those after this number, oldest first. */
   after(seq: number): StreamEvent[] {
     return this.events.filter((event) => event.seq > seq).toReversed();

@@ -1,5 +1,5 @@
 /** Shared by all tabs of a browser: browsers allow six connections to a host, and a stream holds one for good. */
-import type { Command, Message } from "./messages";
+import type { Command, Told } from "./messages";
 import { Switchboard, type Line } from "./switchboard";
 
 interface SharedScope {
@@ -11,6 +11,6 @@ const switchboard = new Switchboard();
 (self as unknown as SharedScope).onconnect = (event) => {
   const port = event.ports[0];
   if (!port) return;
-  const line: Line = { post: (message: Message) => port.postMessage(message) };
+  const line: Line = { post: (message: Told) => port.postMessage(message) };
   port.onmessage = (message: MessageEvent<Command>) => switchboard.handle(line, message.data);
 };

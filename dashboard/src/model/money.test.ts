@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { againstBefore, againstOnDemand, below, hourly, percent, usd } from "./money";
+import { againstBefore, againstOnDemand, below, cents, hourly, percent, usd } from "./money";
 
 it("shows prices per hour with the digits that spot prices have", () => {
   expect(hourly(0.04213)).toBe("$0.0421/h");
@@ -15,6 +15,17 @@ it.each([
   [-3.2, "−$3.20"],
 ])("shows the sum %d as %s", (amount, text) => {
   expect(usd(amount)).toBe(text);
+});
+
+it.each([
+  [0, "$0.00"],
+  [0.0761, "$0.08"],
+  [0.0009, "<$0.01"],
+  [-0.0009, "$0.00"],
+  [-12.345, "−$12.35"],
+  [54321.9, "$54,321.90"],
+])("shows %d in a column as %s", (amount, text) => {
+  expect(cents(amount)).toBe(text);
 });
 
 it("compares with on-demand in words", () => {

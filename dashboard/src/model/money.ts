@@ -22,6 +22,16 @@ export function usd(amount: number | null | undefined): string {
   return `${sign}$${text}`;
 }
 
+/** A sum in a column: always cents, so that the points stand below each other. */
+export function cents(amount: number): string {
+  if (amount > 0 && amount < 0.005) return "<$0.01";
+  const text = Math.abs(amount).toLocaleString("en-US", {
+    minimumFractionDigits: 2,
+    maximumFractionDigits: 2,
+  });
+  return `${amount <= -0.005 ? "−" : ""}$${text}`;
+}
+
 /** How much less than on-demand, as a part of it; null when it cannot be said. */
 export function below(now: number | null | undefined, onDemand: number | null | undefined): number | null {
   if (now === null || now === undefined || !onDemand) return null;

@@ -75,7 +75,7 @@ function optionsOf(node: HTMLElement, wanted: Wanted): uPlot.Options {
       y: { range: (_, low, high) => [Math.min(0, low), high * 1.08 || 1] },
     },
     axes: [
-      { ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => dayOrTime(at, step)) },
+      { ...axis, size: 32, values: (_, ticks, __, ___, step) => ticks.map((at) => dayOrTime(at, step)) },
       { ...axis, size: 68, values: (_, ticks) => ticks.map(wanted.format) },
     ],
     series: [{}, ...wanted.series.map((one) => seriesOf(one, colour, wanted.bars))],

@@ -1,7 +1,7 @@
 import { Search, Server as ServerIcon } from "lucide-react";
 import { useDeferredValue, useMemo } from "react";
 import { useSearchParams } from "react-router";
-import { useFleet } from "../../api/fleet";
+import { useFirstRows, useFleet } from "../../api/fleet";
 import { useSession } from "../../app/SessionContext";
 import { Empty } from "../../ui/Empty";
 import { Loaded } from "../../ui/Loaded";
@@ -21,6 +21,8 @@ export function Fleet() {
 
 function Ours() {
   const fleet = useFleet();
+  const first = useFirstRows();
+  const rows = fleet.data ?? (fleet.isPending ? first : undefined);
   return (
     <div className="page page--fleet">
       <header className="page__head">
@@ -29,15 +31,24 @@ function Ours() {
         </div>
       </header>
       <Totals rows={fleet.data} />
-      <Loaded query={fleet} height={480} doing="Loading the fleet">
-        {(rows) => (rows.length ? <List rows={rows} /> : <FirstServer />)}
-      </Loaded>
+      {rows ? (
+        rows.length ? (
+          <List rows={rows} more={!fleet.data} />
+        ) : (
+          <FirstServer />
+        )
+      ) : (
+        <Loaded query={fleet} height={480} doing="Loading the fleet">
+          {() => null}
+        </Loaded>
+      )}
     </div>
   );
 }
 
-/** What is searched, chosen and sorted by stands in the address: it survives a reload and can be sent on. */
-function List({ rows }: { rows: FleetRow[] }) {
+/** `more`: the rest is on its way, so nothing is counted yet.
+ * What is searched, chosen and sorted by stands in the address: it survives a reload and can be sent on. */
+function List({ rows, more }: { rows: FleetRow[]; more: boolean }) {
   const [params, setParams] = useSearchParams();
   const view = (params.get("view") ?? "all") as View;
   const search = params.get("q") ?? "";
@@ -75,13 +86,17 @@ function List({ rows }: { rows: FleetRow[] }) {
           label="Which servers"
           value={view}
           onChange={(chosen) => set("view", chosen === "all" ? "" : chosen)}
-          choices={choicesOf(rows)}
+          choices={choicesOf(rows, more)}
         />
         <span className="muted toolbar__count" role="status">
-          {shown.length === rows.length ? `${rows.length} servers` : `${shown.length} of ${rows.length}`}
+          {more
+            ? "the rest is loading"
+            : shown.length === rows.length
+              ? `${rows.length} servers`
+              : `${shown.length} of ${rows.length}`}
         </span>
       </div>
-      {shown.length ? (
+      {shown.length || more ? (
         <FleetTable rows={shown} sort={sort} onSort={(next) => set("sort", next)} />
       ) : (
         <div className="card">
@@ -96,7 +111,7 @@ function List({ rows }: { rows: FleetRow[] }) {
   );
 }
 
-function choicesOf(rows: FleetRow[]) {
+function choicesOf(rows: FleetRow[], more: boolean) {
   const count = (view: View) => rows.filter((row) => inView(row, view)).length;
   const choices: { value: View; label: string }[] = [
     { value: "all", label: "All" },
@@ -105,7 +120,7 @@ function choicesOf(rows: FleetRow[]) {
     { value: "spot", label: "Spot" },
     { value: "on-demand", label: "On-demand" },
   ];
-  return choices.map((choice) => ({ ...choice, count: count(choice.value) }));
+  return more ? choices : choices.map((choice) => ({ ...choice, count: count(choice.value) }));
 }
 
 function sortOf(text: string | null): Sort {

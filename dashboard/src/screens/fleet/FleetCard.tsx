@@ -20,7 +20,7 @@ function Card({ row, index, style }: { row: FleetRow; index: number; style: CSSP
         </div>
         <div role="cell" className="fleet-card__pool">
           <PoolName pool={row.primary?.pool} />
-          <RiskMeter row={row} />
+          {row.risk && <RiskMeter row={row} />}
         </div>
         <div role="cell" className="fleet-card__price">
           <Price row={row} />

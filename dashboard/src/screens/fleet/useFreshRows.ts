@@ -12,10 +12,14 @@ export function useFreshRows(ids: string[]): void {
     seen.current = ids;
   });
   useEffect(() => {
+    const shown = new AbortController();
     const timer = setInterval(() => {
       if (document.visibilityState === "hidden" || seen.current.length === 0) return;
-      refreshRows(queries, seen.current).catch(() => undefined); // the banner tells of a lost connection
+      refreshRows(queries, seen.current, shown.signal).catch(() => undefined); // the banner tells of a lost connection
     }, AGAIN_MS);
-    return () => clearInterval(timer);
+    return () => {
+      clearInterval(timer);
+      shown.abort();
+    };
   }, [queries]);
 }

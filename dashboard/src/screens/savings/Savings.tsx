@@ -4,11 +4,13 @@ import { Link, useSearchParams } from "react-router";
 import type { Money, ServerSavings } from "../../api/types";
 import { downloadCsv, useSavings, useSavingsByServer, type Unit } from "../../api/savings";
 import { useSession } from "../../app/SessionContext";
-import { percent, usd } from "../../model/money";
+import { cents, percent, usd } from "../../model/money";
+import { elapsed, instant } from "../../model/time";
 import { Chart, type Series } from "../../ui/Chart";
 import { Empty } from "../../ui/Empty";
 import { Legend } from "../../ui/Legend";
 import { Loaded } from "../../ui/Loaded";
+import { Note } from "../../ui/Note";
 import { Segments } from "../../ui/Segments";
 import { Stat } from "../../ui/Stat";
 import { complain } from "../../ui/toasts";
@@ -54,11 +56,15 @@ function Ours() {
           value={by}
           onChange={(unit) => setParams(unit === "day" ? {} : { by: unit }, { replace: true })}
         />
+        {savings.data?.accrued_until && (
+          <span className="muted toolbar__count">booked up to {instant(savings.data.accrued_until)}</span>
+        )}
       </div>
       <Loaded query={savings} height={460} doing="Loading the savings" absent={<NotKept />}>
         {(view) => (
           <>
             <Totals total={view.total} />
+            <Unpriced minutes={view.total.unpriced_minutes} />
             {view.items.length ? (
               <section className="card" aria-labelledby="over-time">
                 <header className="card__head">
@@ -104,6 +110,16 @@ function Totals({ total }: { total: Money }) {
       <Stat name="Overlap of switches" value={usd(total.overlap_usd)} />
       <Stat name="Snapshots" value={usd(total.snapshot_usd)} more="at most" />
     </dl>
+  );
+}
+
+/** Of an hour without a known price neither side is counted: what is left out has to be said. */
+function Unpriced({ minutes }: { minutes: number }) {
+  if (minutes <= 0) return null;
+  return (
+    <Note tone="warn" title="Not all of it could be priced">
+      <p>{elapsed(minutes * 60_000)} of instances had no known price; they are in none of the sums.</p>
+    </Note>
   );
 }
 
@@ -165,7 +181,7 @@ function Servers() {
             <p className="card__body muted">No server has accrued anything yet.</p>
           ) : (
             <div className="scroll-x" tabIndex={0}>
-              <table className="table">
+              <table className="table by-server">
                 <thead>
                   <tr>
                     <th>Server</th>
@@ -199,7 +215,7 @@ function ServerRow({ item }: { item: ServerSavings }) {
         <Link to={`/servers/${item.server_id}`}>{item.name}</Link>
       </td>
       <td className={item.saved_usd >= 0 ? "num tone-good" : "num tone-bad"}>
-        <b>{usd(item.saved_usd)}</b>
+        <b>{cents(item.saved_usd)}</b>
       </td>
       <td className="share">
         <span className="share__bar">
@@ -207,10 +223,10 @@ function ServerRow({ item }: { item: ServerSavings }) {
         </span>
         {percent(part)}
       </td>
-      <td className="num">{usd(item.on_demand_usd)}</td>
-      <td className="num">{usd(item.cost_usd)}</td>
-      <td className="num muted">{usd(item.replica_usd)}</td>
-      <td className="num muted">{usd(item.overlap_usd)}</td>
+      <td className="num">{cents(item.on_demand_usd)}</td>
+      <td className="num">{cents(item.cost_usd)}</td>
+      <td className="num muted">{cents(item.replica_usd)}</td>
+      <td className="num muted">{cents(item.overlap_usd)}</td>
     </tr>
   );
 }

@@ -1,9 +1,10 @@
 import { useState } from "react";
 import { newKey } from "../../api/intent";
-import { useAsk, type Ask } from "../../api/servers";
+import { useAsk, type Ask, type Asked } from "../../api/servers";
 import type { Server } from "../../api/types";
 import type { FleetRow } from "../../model/fleet";
 import { Modal } from "../../ui/Modal";
+import { Note } from "../../ui/Note";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { say } from "../../ui/toasts";
 
@@ -66,23 +67,23 @@ interface Props {
 export function AskDialog({ ask, server, row, onClose }: Props) {
   const [key] = useState(newKey);
   const [typed, setTyped] = useState("");
+  const [primary] = useState(row?.primary?.instanceId); // the one that was on the screen when this was asked for
   const asking = useAsk(server.id);
   if (ask === "switch") return null;
   const words = WORDS[ask];
   const final = ask === "terminate";
-  const ready = !asking.isPending && (!final || typed === server.name);
+  const moved = final && (!primary || row?.primary?.instanceId !== primary);
+  const ready = !asking.isPending && !moved && (!final || typed === server.name);
   const send = () => {
     if (!ready) return;
-    const terminating = final && row?.primary ? { instanceId: row.primary.instanceId, confirm: typed } : {};
-    asking.mutate(
-      { ask, key, ...terminating },
-      {
-        onSuccess: () => {
-          say(words.said, server.name);
-          onClose();
-        },
+    const asked: Asked =
+      ask === "terminate" ? { ask, key, instanceId: primary ?? "", confirm: typed } : { ask, key };
+    asking.mutate(asked, {
+      onSuccess: () => {
+        say(words.said, server.name);
+        onClose();
       },
-    );
+    });
   };
   return (
     <Modal
@@ -107,6 +108,11 @@ export function AskDialog({ ask, server, row, onClose }: Props) {
       }
     >
       {asking.error && <ProblemNote error={asking.error} doing="Nothing was changed" />}
+      {moved && !asking.isPending && !asking.isSuccess && (
+        <Note tone="warn" title="It has another primary by now, or none">
+          <p>Look at the server again, and ask anew.</p>
+        </Note>
+      )}
       <p>{words.means}</p>
       {final && (
         <div className="field">

@@ -1,8 +1,8 @@
 import { Plus, Webhook as Icon } from "lucide-react";
 import { useState } from "react";
-import type { WebhookView } from "../../api/types";
+import type { DeliveryView, WebhookView } from "../../api/types";
 import { useDeliveries, useWebhookAct, useWebhooks } from "../../api/settings";
-import { duration } from "../../model/time";
+import { clock, duration } from "../../model/time";
 import { sentence, type Tone } from "../../model/words";
 import { Badge } from "../../ui/Badge";
 import { Ago } from "../../ui/Elapsed";
@@ -127,7 +127,7 @@ function List({ items }: { items: WebhookView[] }) {
   const [looking, setLooking] = useState<WebhookView | null>(null);
   return (
     <div className="scroll-x" tabIndex={0}>
-      <table className="table">
+      <table className="table webhooks">
         <thead>
           <tr>
             <th>Address</th>
@@ -153,13 +153,15 @@ function Row({ webhook, onLook }: { webhook: WebhookView; onLook: () => void }) 
   const acting = useWebhookAct();
   const failed = { onError: (error: unknown) => complain("It stays as it was", error) };
   const paused = webhook.state !== "active";
+  const [sure, setSure] = useState(false);
+  const remove = () => acting.mutate({ act: "delete", id: webhook.id }, failed);
   return (
     <tr>
       <td className="wrap">
         {webhook.label && <b>{webhook.label} </b>}
         <span className="mono muted">{webhook.url}</span>
       </td>
-      <td>{webhook.kinds.map(sentence).join(", ")}</td>
+      <td>{webhook.kinds.map((kind) => KINDS[kind] ?? sentence(kind)).join(", ")}</td>
       <td>
         <Badge label={sentence(webhook.state)} tone={TONES[webhook.state]} /> <small>{webhook.why}</small>
       </td>
@@ -189,9 +191,10 @@ function Row({ webhook, onLook }: { webhook: WebhookView; onLook: () => void }) 
         <button
           type="button"
           className="button button--danger"
-          onClick={() => acting.mutate({ act: "delete", id: webhook.id }, failed)}
+          onClick={() => (sure ? remove() : setSure(true))}
+          onBlur={() => setSure(false)}
         >
-          Remove
+          {sure ? "Remove for good" : "Remove"}
         </button>
       </td>
     </tr>
@@ -220,20 +223,15 @@ function Deliveries({ webhook, onClose }: { webhook: WebhookView; onClose: () =>
             <p className="muted">Nothing yet.</p>
           ) : (
             <table className="table">
+              <thead>
+                <tr>
+                  <th>Event</th>
+                  <th>What came of it</th>
+                </tr>
+              </thead>
               <tbody>
                 {page.items.map((delivery) => (
-                  <tr key={delivery.id}>
-                    <td>{delivery.type}</td>
-                    <td>
-                      {sentence(delivery.state)}{" "}
-                      {delivery.response_code && <span className="muted">HTTP {delivery.response_code}</span>}
-                      {delivery.error && <p className="tone-bad">{delivery.error}</p>}
-                    </td>
-                    <td className="num">{duration(delivery.duration_ms)}</td>
-                    <td className="num muted">
-                      <Ago at={delivery.created_at} />
-                    </td>
-                  </tr>
+                  <Sent key={delivery.id} delivery={delivery} />
                 ))}
               </tbody>
             </table>
@@ -241,5 +239,34 @@ function Deliveries({ webhook, onClose }: { webhook: WebhookView; onClose: () =>
         }
       </Loaded>
     </Modal>
+  );
+}
+
+const OUTCOMES: Record<DeliveryView["state"], Tone> = {
+  pending: "busy",
+  delivered: "good",
+  failed: "bad",
+  dropped: "idle",
+};
+
+function Sent({ delivery }: { delivery: DeliveryView }) {
+  const { attempts, duration_ms: ms, response_code: code, next_try_at: next } = delivery;
+  return (
+    <tr>
+      <td>
+        {delivery.type}
+        <p className="muted">
+          <Ago at={delivery.created_at} />
+          {attempts > 1 && `, ${attempts} attempts`}
+          {ms !== null && `, ${duration(ms)}`}
+        </p>
+      </td>
+      <td>
+        <Badge label={sentence(delivery.state)} tone={OUTCOMES[delivery.state]} />{" "}
+        {code !== null && <span className="muted nowrap">HTTP {code}</span>}
+        {delivery.error && <p className="tone-bad">{delivery.error}</p>}
+        {next && <p className="muted">again at {clock(next)}</p>}
+      </td>
+    </tr>
   );
 }
