@@ -263,6 +263,8 @@ def test_a_copy_of_an_undone_operation_goes_and_a_volume_without_lineage_stays(s
     lonely: str = site.cloud.ec2.create_volume(
         AvailabilityZone=A, Size=4, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}]
     )["VolumeId"]
+    waiter = site.cloud.ec2.get_waiter("volume_available")
+    waiter.wait(VolumeIds=[lonely], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
     for later in (0, 1001, 100_000):
         site.one_pass(later=later)
     assert site.state_of("volumes", copy) == "none"
