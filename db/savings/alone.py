@@ -22,7 +22,7 @@ T = TypeVar("T")
 WAIT_S = 5  # for another to end; below the read timeout
 # A holder that is heard of no more (its machine is gone) is given up by the server after so long.
 _SILENT_S = 300
-_LOCK = "CONCAT('savings/', MD5(DATABASE()))"  # the server has one set of names for all its schemas
+_LOCK = "CONCAT('savings/', LEFT(SHA2(DATABASE(), 256), 40))"  # the server has one set of names for all its schemas
 
 
 class AnotherAccrues(Exception):

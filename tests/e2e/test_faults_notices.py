@@ -19,14 +19,16 @@ WORKERS = 2
 # The promises are 5 s with a replica, and launch time and 5 s without one, on a machine of its own; this machine
 # may be busy with other tests.
 SERVING_S, LAUNCHED_S = 15.0, 30.0
+COOL_DOWN_S = 5.0
 ALONE = ("database", "api", "worker")
 PAIRS = (("database", "api"), ("database", "worker"), ("api", "worker"))
 
 
 @pytest.fixture(scope="module")
 def orders(site: Site) -> Server:
-    """On spot capacity: nothing else is interrupted."""
+    """On spot capacity: nothing else is interrupted. Pools rest for a moment, lest on-demand be what is left."""
     (server,) = site.adopted(Wish("orders", "volumes", 8))
+    site.api.change_policy(server.id, {"cool_down_s": COOL_DOWN_S})
     site.done(server, "switch", "to-spot")
     return server
 
