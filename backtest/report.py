@@ -63,7 +63,7 @@ class Report:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        return verdicts(self.availability, self.prices, self.deadlines)
+        return verdicts(self.availability, self.validation, self.prices, self.deadlines)
 
     def as_json(self, folder: Path, effort: Effort) -> dict[str, Any]:
         lists: dict[str, Sequence[Any]] = {

@@ -9,6 +9,7 @@ from backtest.availability import OURS, WEIGHTS, WHOLE, Result
 from backtest.deadline import PUBLISHED
 from backtest.intervals import Estimate
 from backtest.pricing import Spread
+from backtest.validation import ON_OTHERS, WEIGHT
 
 EVERY_MARKET = "all"
 NINE_ZONES, US_EAST_1 = "avail1-2023-02-15 p3.2xlarge", "avail1-2023-02-15 p3.2xlarge us-east-1"
@@ -41,10 +42,14 @@ class Verdict:
 
 
 def verdicts(
-    results: Sequence[Result], spreads: Sequence[Spread], deadlines: Mapping[str, tuple[float, float]]
+    results: Sequence[Result],
+    validation: Sequence[Result],
+    spreads: Sequence[Spread],
+    deadlines: Mapping[str, tuple[float, float]],
 ) -> list[Verdict]:
     ours = [one for one in results if one.policy == OURS and one.part == WHOLE]
-    return [*_regrets(ours), *_beyond_simple(ours), *_beyond_on_demand(ours), *_prices(spreads), *_deadlines(deadlines)]
+    regrets = [*_regrets(ours), *_regrets_unseen(validation)]
+    return [*regrets, *_beyond_simple(ours), *_beyond_on_demand(ours), *_prices(spreads), *_deadlines(deadlines)]
 
 
 def _regrets(ours: Sequence[Result]) -> Iterator[Verdict]:
@@ -52,6 +57,14 @@ def _regrets(ours: Sequence[Result]) -> Iterator[Verdict]:
     for market, weight, limit, kind in REGRETS:
         if regret := by_key.get((market, weight)):
             yield _verdict(f"A regret, {market}, weight {weight:g}", kind, limit, regret, "{:.3f}")
+
+
+def _regrets_unseen(validation: Sequence[Result]) -> Iterator[Verdict]:
+    """The same targets by a hazard fitted without the series that it is judged on: what to expect of new ones."""
+    found = {one.market: one.regret for one in validation if one.policy == ON_OTHERS and one.part == WHOLE}
+    for market, weight, limit, kind in REGRETS:
+        if weight == WEIGHT and kind == "target" and (regret := found.get(market)):
+            yield _verdict(f"A regret, {market}, weight {weight:g}, {ON_OTHERS}", kind, limit, regret, "{:.3f}")
 
 
 def _beyond_simple(ours: Sequence[Result]) -> Iterator[Verdict]:
