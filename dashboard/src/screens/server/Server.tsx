@@ -75,7 +75,9 @@ function Whole({ server, row }: { server: Server; row: FleetRow | undefined }) {
           <Policy server={server} />
         </div>
       </div>
-      {params.has("switch") && !ended && <SwitchDialog server={server} onClose={close} />}
+      {params.has("switch") && !ended && (
+        <SwitchDialog server={server} onDemandUsd={row?.onDemandUsdPerHour ?? null} onClose={close} />
+      )}
     </>
   );
 }

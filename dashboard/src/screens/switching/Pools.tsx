@@ -13,13 +13,15 @@ interface Props {
   candidates: Candidate[];
   loading: boolean;
   chosen: string;
+  /** Of the type the server came with: what its plan compares with too. */
+  onDemandUsd: number | null;
   onChoose: (pool: string) => void;
 }
 
 const SHOWN = 6;
 
 /** Ranked as they would be tried; another choice is planned anew. */
-export function Pools({ candidates, loading, chosen, onChoose }: Props) {
+export function Pools({ candidates, loading, chosen, onDemandUsd, onChoose }: Props) {
   const [all, setAll] = useState(false);
   const known = usePools().data;
   const shown = all ? candidates : candidates.slice(0, SHOWN);
@@ -33,6 +35,7 @@ export function Pools({ candidates, loading, chosen, onChoose }: Props) {
           candidate={candidate}
           rank={index + 1}
           chosen={candidate.pool === chosen}
+          onDemandUsd={onDemandUsd}
           facts={known?.find((pool) => pool.id === candidate.pool)}
           onChoose={onChoose}
         />
@@ -51,12 +54,13 @@ interface ChoiceProps {
   candidate: Candidate;
   rank: number;
   chosen: boolean;
+  onDemandUsd: number | null;
   facts: PoolFacts | undefined;
   onChoose: (pool: string) => void;
 }
 
-function PoolChoice({ candidate, rank, chosen, facts, onChoose }: ChoiceProps) {
-  const part = below(candidate.usd_per_hour, candidate.on_demand_usd_per_hour);
+function PoolChoice({ candidate, rank, chosen, onDemandUsd, facts, onChoose }: ChoiceProps) {
+  const part = below(candidate.usd_per_hour, onDemandUsd);
   return (
     <label className="choice" data-chosen={chosen || undefined}>
       <input

@@ -13,11 +13,12 @@ import "./switch.css";
 
 interface Props {
   server: { id: string; name: string };
+  onDemandUsd: number | null;
   onClose: () => void;
 }
 
 /** The plan before the act. One request with one key, however often confirm is clicked. */
-export function SwitchDialog({ server, onClose }: Props) {
+export function SwitchDialog({ server, onDemandUsd, onClose }: Props) {
   const [pool, setPool] = useState("");
   const best = usePlan(server.id, "");
   const chosen = usePlan(server.id, pool);
@@ -56,6 +57,7 @@ export function SwitchDialog({ server, onClose }: Props) {
         candidates={candidatesOf(best.data, plan)}
         loading={best.isPending}
         chosen={target}
+        onDemandUsd={onDemandUsd}
         onChoose={choose}
       />
       {chosen.error ? (
