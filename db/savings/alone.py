@@ -22,7 +22,8 @@ T = TypeVar("T")
 WAIT_S = 5  # for another to end; below the read timeout
 # A holder that is heard of no more (its machine is gone) is given up by the server after so long.
 _SILENT_S = 300
-_LOCK = "CONCAT('savings/', LEFT(SHA2(DATABASE(), 256), 40))"  # the server has one set of names for all its schemas
+# The lock's name, in SQL: the server has one set of names for all its schemas.
+LOCK = "CONCAT('savings/', LEFT(SHA2(DATABASE(), 256), 40))"
 
 
 class AnotherAccrues(Exception):
@@ -43,7 +44,7 @@ class Alone:
         def guarded(session: Session) -> T:
             done = work(session)
             self._holder.execute(text("SELECT 1"))  # it is heard of
-            if session.scalar(text(f"SELECT IS_USED_LOCK({_LOCK})")) != self._holder_id:
+            if session.scalar(text(f"SELECT IS_USED_LOCK({LOCK})")) != self._holder_id:
                 raise AnotherAccrues("the lock of the accrual was lost")
             return done
 
@@ -57,7 +58,7 @@ def alone(sessions: SessionFactory) -> Iterator[Alone]:
         holder = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         try:
             holder.execute(text(f"SET SESSION wait_timeout = {_SILENT_S}"))
-            ask = text(f"SELECT GET_LOCK({_LOCK}, :wait), CONNECTION_ID()")
+            ask = text(f"SELECT GET_LOCK({LOCK}, :wait), CONNECTION_ID()")
             got, holder_id = holder.execute(ask, {"wait": WAIT_S}).one()
             if got != 1:
                 raise AnotherAccrues("another accrual is under way")

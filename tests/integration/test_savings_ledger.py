@@ -29,7 +29,7 @@ from db.queries.summary import summary
 from db.savings import accruing
 from db.savings import alone as alone_
 from db.savings.accruing import Accrued, accrue
-from db.savings.alone import AnotherAccrues
+from db.savings.alone import LOCK, AnotherAccrues
 from db.savings.booking import SUMS, _booked, accrued_until
 from db.savings.facts import fleet_between
 from db.savings.prices import prices_between
@@ -284,7 +284,7 @@ def test_an_accrual_that_lost_its_lock_books_nothing_more(
 
     def meanwhile() -> None:
         with sessions.begin() as session:
-            holder = session.scalar(text("SELECT IS_USED_LOCK(CONCAT('savings/', MD5(DATABASE())))"))
+            holder = session.scalar(text(f"SELECT IS_USED_LOCK({LOCK})"))
             session.execute(text(f"KILL CONNECTION {holder:d}"))
 
     _in_the_midst(monkeypatch, meanwhile)
