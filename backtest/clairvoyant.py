@@ -8,9 +8,12 @@ changes, a move at the first or the last tick is as good as any between, so only
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from backtest.market import ON_DEMAND, Market, Window
+from domain.deciding.moving import Manner
 
 INFINITE = float("inf")
 
@@ -30,17 +33,17 @@ class Clairvoyant:
     def least_from(self, pool: int) -> float:
         """USD when it begins there, and may leave at once."""
         start = self._window.start
-        stay = self._to_go[start][pool + 1]
-        return min(stay, self.least() + self._costs.leave(start)[pool + 1])
+        return self._costs.onward(start, self._to_go[start])[pool - ON_DEMAND]
 
     def path(self, came_from: int | None = None) -> list[int]:
         """The place at each tick, of the way that costs the least. `came_from`: None is nowhere."""
         place, found = came_from, list[int]()
         for tick, until in zip(self._marks, [*self._marks[1:], self._window.stop], strict=True):
             to_go = self._to_go[tick]
-            best = min(range(len(to_go)), key=to_go.__getitem__)
-            if place is None or to_go[place + 1] > to_go[best] + self._costs.leave(tick)[place + 1]:
-                place = best + ON_DEMAND
+            if place is None:
+                place = min(range(len(to_go)), key=to_go.__getitem__) + ON_DEMAND
+            else:
+                place = self._costs.next(tick, to_go, place - ON_DEMAND) + ON_DEMAND
             found += [place] * (until - tick)
         return found
 
@@ -50,8 +53,7 @@ class Clairvoyant:
         found: dict[int, list[float]] = {}
         for tick in reversed(self._marks):
             if until < self._window.stop:
-                best, leave = min(to_go), self._costs.leave(until)
-                to_go = [stay if stay < best + usd else best + usd for stay, usd in zip(to_go, leave, strict=True)]
+                to_go = self._costs.onward(until, to_go)
             hours = (until - tick) * market.gap_h
             to_go = [usd + hours * per_h for usd, per_h in zip(to_go, self._costs.be(tick), strict=True)]
             until = tick
@@ -59,31 +61,66 @@ class Clairvoyant:
         return found
 
 
+@dataclass(frozen=True)
+class _Tick:
+    """By place, on-demand first: USD per hour to be there; USD to have left it, for any place and within its zone."""
+
+    be: Sequence[float]
+    leave: Sequence[float]
+    leave_near: Sequence[float]
+
+
 class _Costs:
-    """What it costs to be in each place at a tick, per hour, and to have left it; on-demand first."""
+    """What it costs to be in each place at a tick, and to go on from it."""
 
     def __init__(self, market: Market, weight: float) -> None:
         self._market = market
-        self._lost_usd = weight * market.on_demand_usd * market.rules.outage_h if weight else 0.0
-        self._known: dict[tuple[Sequence[bool], Sequence[float]], tuple[list[float], list[float]]] = {}
+        self._outage_usd_per_h = weight * market.on_demand_usd if weight else 0.0
+        self._lost_usd = self._outage_usd_per_h * market.rules.outage_h
+        self._known: dict[tuple[Sequence[bool], Sequence[float]], _Tick] = {}
+        near: defaultdict[str, list[int]] = defaultdict(list)
+        for place, zone in enumerate(market.zones):
+            near[zone].append(place)
+        self._near = [near[zone] for zone in market.zones]  # by place: those of its zone, itself among them
 
-    def be(self, tick: int) -> list[float]:
-        return self._at(tick)[0]
+    def be(self, tick: int) -> Sequence[float]:
+        return self._at(tick).be
 
-    def leave(self, tick: int) -> list[float]:
-        return self._at(tick)[1]
+    def onward(self, tick: int, to_go: Sequence[float]) -> list[float]:
+        """From each place, the least of staying there and of leaving it at that tick."""
+        best, at = min(to_go), self._at(tick)
+        least = [stay if stay < best + usd else best + usd for stay, usd in zip(to_go, at.leave, strict=True)]
+        if not self._near:
+            return least
+        nearest = [min(to_go[other] for other in some) for some in self._near]
+        return [min(usd, n + leave) for usd, n, leave in zip(least, nearest, at.leave_near, strict=True)]
 
-    def _at(self, tick: int) -> tuple[list[float], list[float]]:
+    def next(self, tick: int, to_go: Sequence[float], place: int) -> int:
+        """Where one goes from that place: stay, unless another is less with what it costs to get there."""
+        at = self._at(tick)
+        best = min(range(len(to_go)), key=to_go.__getitem__)
+        usd = to_go[best] + at.leave[place]
+        if self._near:
+            nearest = min(self._near[place], key=to_go.__getitem__)
+            if to_go[nearest] + at.leave_near[place] < usd:
+                best, usd = nearest, to_go[nearest] + at.leave_near[place]
+        return best if to_go[place] > usd else place
+
+    def _at(self, tick: int) -> _Tick:
         """Most ticks are like some other, so each kind is reckoned once."""
         key = self._market.up[tick], self._market.prices[tick]
         found = self._known.get(key)
         if found is None:
             places, on_demand = list(zip(*key, strict=True)), self._market.on_demand_usd
             be = [on_demand, *(usd if up else INFINITE for up, usd in places)]
-            overlap_h = self._market.rules.overlap_h
-            leave = [overlap_h * usd if up else self._lost_usd for up, usd in places]
-            found = self._known[key] = be, [overlap_h * on_demand, *leave]
+            rules, here = self._market.rules, [(True, on_demand), *places]
+            found = _Tick(be, list(self._left(rules.beyond, here)), list(self._left(rules.within, here)))
+            self._known[key] = found
         return found
+
+    def _left(self, manner: Manner, places: Iterable[tuple[bool, float]]) -> Iterator[float]:
+        gib = self._market.rules.data_gib
+        return (manner.cost(usd, self._outage_usd_per_h, gib).usd if up else self._lost_usd for up, usd in places)
 
 
 def _marks(market: Market, window: Window) -> list[int]:

@@ -38,14 +38,15 @@ class Led:
         self._policy = replace(policy, auto_switch=AutoSwitch.ON, approval_needed=False)
         self._index = {pool: number for number, pool in enumerate(market.pools)} | {needs.on_demand_pool: ON_DEMAND}
 
-    def run(self, window: Window, start: int) -> list[int]:
-        """The place at each tick of a server that was at `start` for long before."""
-        placed, moved, found = Placement(self._name(start), LONG_AGO_H), list[datetime](), list[int]()
+    def run(self, window: Window, start: int, data_gib: int = 0) -> list[int]:
+        """The place at each tick of a server that was at `start` for long before, with so much data."""
+        placed = Placement(self._name(start), LONG_AGO_H, data_gib=data_gib)
+        moved, found = list[datetime](), list[int]()
         for tick in range(window.start, window.stop):
             market = self._appraisal(tick)
             there, ordinary = self._next(tick, placed, market, moved)
             if there != placed.pool:
-                placed = Placement(there, market.at_h)
+                placed = replace(placed, pool=there, since_h=market.at_h)
                 if ordinary:
                     moved.append(_at(market))
             found.append(self._index[there])

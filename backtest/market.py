@@ -9,6 +9,7 @@ from functools import cached_property
 
 from backtest.errors import NoData
 from backtest.rules import RULES, Rules
+from domain.deciding.moving import Manner
 
 ON_DEMAND = -1  # instead of a pool's index
 DAY_H = 24.0
@@ -16,7 +17,10 @@ DAY_H = 24.0
 
 @dataclass(frozen=True)
 class Market:
-    """`up[tick][pool]`, `prices[tick][pool]`: USD per hour. On-demand is always there, at one price."""
+    """`up[tick][pool]`, `prices[tick][pool]`: USD per hour. On-demand is always there, at one price.
+
+    `zones`: of on-demand, then of each pool; empty: all moves are alike.
+    """
 
     name: str
     pools: Sequence[str]
@@ -27,6 +31,7 @@ class Market:
     on_demand_usd: float
     prior_hazards: Sequence[float] = ()  # losses per hour of each pool as published; empty: not known
     rules: Rules = RULES
+    zones: Sequence[str] = ()
 
     @property
     def ticks(self) -> int:
@@ -43,6 +48,12 @@ class Market:
 
     def is_up(self, tick: int, pool: int) -> bool:
         return pool == ON_DEMAND or self.up[tick][pool]
+
+    def manner(self, before: int, pool: int) -> Manner:
+        """How one gets from one place to another by a planned move."""
+        zones = self.zones
+        same = bool(zones) and zones[before - ON_DEMAND] == zones[pool - ON_DEMAND]
+        return self.rules.within if same else self.rules.beyond
 
     def day(self, tick: int) -> int:
         """Days since the first tick."""

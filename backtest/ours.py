@@ -44,7 +44,8 @@ class Ours:
             on_demand_usd=market.on_demand_usd,
             outage_usd_per_h=weight * market.on_demand_usd if weight else 0.0,
             loss_outage_h=market.rules.outage_h,
-            overlap_h=market.rules.overlap_h,
+            within=market.rules.within,
+            beyond=market.rules.beyond,
         )
         self._index = {pool: number for number, pool in enumerate(market.pools)} | {ON_DEMAND_POOL: ON_DEMAND}
         self._appraised: dict[int, Appraisal] = {}

@@ -24,6 +24,7 @@ from domain.autopilot.supply import Supply
 from domain.backtesting.history import KindPast, Past, PoolPast, RegionPast
 from domain.deciding.appraisal import Appraisal, Rated, appraise_rated
 from domain.deciding.experience import Experience
+from domain.deciding.facts import zone_of
 from domain.deciding.tuning import DEFAULT
 from domain.forecasting.forecaster import Forecaster
 from domain.market.lived import CLOSED_H
@@ -40,7 +41,11 @@ STAY, ON_DEMAND_ALWAYS, CHEAPEST, CLAIRVOYANT = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """One server, or all, under one policy. `cost_usd`: money and what the outage cost its owner."""
+    """One server, or all, under one policy. `cost_usd`: money and what the outage cost its owner.
+
+    Of the money, `snapshot_usd` went for snapshots; of the outage, `move_outage_minutes` was of planned moves, and the
+    rest of interruptions.
+    """
 
     policy: str
     money_usd: float = 0.0
@@ -48,6 +53,8 @@ class Outcome:
     interruptions: int = 0
     outage_minutes: float = 0.0
     cost_usd: float = 0.0
+    move_outage_minutes: float = 0.0
+    snapshot_usd: float = 0.0
 
     def plus(self, other: Outcome) -> Outcome:
         return Outcome(
@@ -57,6 +64,8 @@ class Outcome:
             self.interruptions + other.interruptions,
             self.outage_minutes + other.outage_minutes,
             self.cost_usd + other.cost_usd,
+            self.move_outage_minutes + other.move_outage_minutes,
+            self.snapshot_usd + other.snapshot_usd,
         )
 
 
@@ -92,6 +101,7 @@ def replay(past: Past, forecaster: Forecaster | None = None) -> dict[str, Any]:
             for one in sorted(servers, key=lambda one: one.name)
         ],
         "skipped": skipped,
+        "left_out": past.left_out,
     }
 
 
@@ -128,7 +138,8 @@ def market_of(past: Past, region: RegionPast, kind: KindPast) -> Market:
         up=list(zip(*(up for up, _ in columns), strict=True)),
         prices=list(zip(*(usd for _, usd in columns), strict=True)),
         on_demand_usd=kind.needs.on_demand_usd,
-        rules=Rules(kind.needs.overlap_h, kind.needs.loss_outage_h),
+        rules=Rules(kind.needs.within, kind.needs.beyond, kind.needs.loss_outage_h),
+        zones=[zone_of(pool) for pool in (kind.needs.on_demand_pool, *(one.pool for one in chosen))],
     )
 
 
@@ -174,12 +185,14 @@ def _kind(past: Past, region: RegionPast, kind: KindPast, seen: Seen) -> list[Se
     ways = {name: led(ratings) for name, ratings in seen.rated.items()}
     window = Window(0, market.ticks)
     weight = kind.needs.outage_usd_per_h / kind.needs.on_demand_usd
-    known: dict[str, list[Outcome]] = {}
+    known: dict[tuple[str, int], list[Outcome]] = {}
     found: list[ServerOutcome] = []
     for server in kind.servers:
-        if server.pool not in known:
-            known[server.pool] = _from(market, window, ways, weight, server.pool)
-        found.append(ServerOutcome(server.server_id, server.name, server.pool, known[server.pool]))
+        key = server.pool, server.data_gib
+        if key not in known:
+            carrying = replace(market, rules=replace(market.rules, data_gib=server.data_gib))
+            known[key] = _from(carrying, window, ways, weight, server.pool)
+        found.append(ServerOutcome(server.server_id, server.name, server.pool, known[key]))
     return found
 
 
@@ -203,7 +216,7 @@ def _from(market: Market, window: Window, ways: Mapping[str, Led], weight: float
         ON_DEMAND_ALWAYS: AlwaysOnDemand(),
         CHEAPEST: Cheapest(market),
     }
-    paths = {name: one.run(window, start) for name, one in ways.items()}
+    paths = {name: one.run(window, start, market.rules.data_gib) for name, one in ways.items()}
     paths |= {name: run(market, window, one, start) for name, one in simple.items()}
     paths[CLAIRVOYANT] = Clairvoyant(market, window, weight).path(start)
     return [_outcome(name, bill(market, window, path, start), weight) for name, path in paths.items()]
@@ -211,7 +224,8 @@ def _from(market: Market, window: Window, ways: Mapping[str, Led], weight: float
 
 def _outcome(policy: str, paid: Bill, weight: float) -> Outcome:
     moves, lost = int(paid.moves), int(paid.interruptions)
-    return Outcome(policy, paid.money_usd, moves, lost, 60 * paid.outage_h, paid.j(weight))
+    outage_minutes, of_moves = 60 * (paid.outage_h + paid.move_outage_h), 60 * paid.move_outage_h
+    return Outcome(policy, paid.money_usd, moves, lost, outage_minutes, paid.j(weight), of_moves, paid.snapshot_usd)
 
 
 def _totals(servers: Iterable[ServerOutcome]) -> Sequence[Outcome]:

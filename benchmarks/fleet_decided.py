@@ -27,6 +27,7 @@ from sqlalchemy import insert
 
 from activities.autopilot.facts import Facts
 from activities.autopilot.rounds import Rounds
+from activities.ec2.attached import Attached, Found
 from activities.ec2.market import MarketFacts
 from activities.ec2.outlines import Outlines
 from db import schema
@@ -100,6 +101,11 @@ class OutlinesInMemory:
         return {one: _outline(one, self._pools[one]) for one in instance_ids}
 
 
+class NothingAttached:
+    def of(self, region: str, roots: dict[str, str]) -> Found:
+        raise AssertionError(f"EC2 was asked for the volumes of {len(roots)} servers that have none")
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.fleet_decided", description=__doc__)
     parser.add_argument("--servers", type=int, nargs="+", default=[1_000, 10_000])
@@ -149,7 +155,8 @@ def _measure(url: str, count: int, passes: int, model: bool) -> tuple[float, flo
     _market_records(sessions, market, chance)
     if model:
         _example_model(sessions)
-    rounds = Rounds(sessions, Facts(cast(MarketFacts, market), cast(Outlines, OutlinesInMemory(pools))))
+    outlines, attached = cast(Outlines, OutlinesInMemory(pools)), cast(Attached, NothingAttached())
+    rounds = Rounds(sessions, Facts(cast(MarketFacts, market), outlines, attached))
     taken: list[float] = []
     counts: dict[str, int] = {}
     for _ in range(passes):

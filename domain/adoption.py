@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
+from domain.autopilot.policy import AutopilotPolicy
+from domain.deciding.moving import MoveCost
 from domain.pools import Candidate
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef
 
@@ -62,13 +64,24 @@ class LaunchSpec:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a move's cost depends on beside the market. `autopilot`: the server's word, and its client's."""
+
+    home_type: str  # the type the server came with
+    autopilot: AutopilotPolicy
+
+
+@dataclass(frozen=True)
 class PlanInput:
+    """Without `terms` nobody asks what the move costs."""
+
     server: ServerRef
     policy: ServerPolicy
     primary: Placement
     pool: str = ""
     cool_downs: dict[str, float] = field(default_factory=dict)
     emergency: bool = False
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True)
@@ -95,3 +108,4 @@ class Plan:
     hourly_now: float = 0.0
     hourly_then: float = 0.0
     reason: str = ""
+    move: MoveCost | None = None  # to the first of the candidates

@@ -104,5 +104,9 @@ class Blueprint:
         return [d for d in self.block_devices if not d.root]
 
     @property
+    def data_gib(self) -> int:
+        return sum(volume.size_gib for volume in self.data_volumes)
+
+    @property
     def root(self) -> BlockDevice | None:
         return next((d for d in self.block_devices if d.root), None)

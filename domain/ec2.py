@@ -134,18 +134,25 @@ class Checked:
 
 @dataclass(frozen=True)
 class SurveyInput:
-    """What a plan has to know of the instance and the market. `asked`, `avoid`: as in RankInput."""
+    """What a plan has to know of the instance and the market. `asked`, `avoid`: as in RankInput.
+
+    `home_type`: the type the server came with, whose on-demand price is told; empty: nobody asks for it.
+    """
 
     region: str
     instance_id: str
     policy: ServerPolicy
     asked: str = ""
     avoid: list[str] = field(default_factory=list)
+    home_type: str = ""
 
 
 @dataclass(frozen=True)
 class Surveyed:
-    """`candidates`: where the server may go, its own pool left out. `checked` holds for the first of them."""
+    """`candidates`: where the server may go, its own pool left out. `checked` holds for the first of them.
+
+    `home_usd`: on-demand price per hour of its `home_type`; 0: not known.
+    """
 
     blueprint: Blueprint
     account_id: str
@@ -154,6 +161,7 @@ class Surveyed:
     checked: Checked = field(default_factory=Checked)
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
+    home_usd: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.adoption import Finding, Plan, PlannedStep
+from domain.adoption import Finding, Plan, PlannedStep, Terms
 from domain.blueprint import Blueprint
+from domain.deciding.moving import Manner, MoveCost
 from domain.pools import Candidate
 from domain.servers import Handoff, ServerPolicy
 
@@ -19,6 +20,9 @@ ACTIONS: dict[Handoff, tuple[str, ...]] = {
 # Rough durations on AWS, seconds, for the plan alone; the receipt holds what was measured.
 _LAUNCH_S, _READY_S, _QUIESCE_S, _DEVICES_S, _RESUME_S, _ADDRESS_S = 25.0, 30.0, 5.0, 8.0, 5.0, 1.5
 _SNAPSHOT_S, _DELTA_S, _VOLUME_S, _TERMINATE_S, _TARGET_S = 300.0, 45.0, 10.0, 60.0, 15.0
+# Both instances are paid for while one hands over to the other, hours (measured on AWS by type of handoff: launch and
+# warm-up for all, a full snapshot beside it where the zone changes).
+_OVERLAP_H = {Handoff.STATELESS: 0.1, Handoff.VOLUMES: 0.1, Handoff.SNAPSHOT: 0.5}
 
 
 def actions_for(blueprint: Blueprint, handoff: Handoff) -> list[str]:
@@ -32,16 +36,34 @@ def actions_for(blueprint: Blueprint, handoff: Handoff) -> list[str]:
 
 def handoff_to(blueprint: Blueprint, policy: ServerPolicy, candidate: Candidate) -> Handoff:
     """A volume cannot leave its zone: within it the volume itself moves, beyond it a copy does."""
+    return _handoff_in(blueprint, candidate.pool.zone)
+
+
+def _handoff_in(blueprint: Blueprint, zone: str) -> Handoff:
     if not blueprint.data_volumes:
         return Handoff.STATELESS
-    if candidate.pool.zone == blueprint.zone:
-        return Handoff.VOLUMES
-    return Handoff.SNAPSHOT
+    return Handoff.VOLUMES if zone == blueprint.zone else Handoff.SNAPSHOT
 
 
 def bound_to_zone(blueprint: Blueprint, policy: ServerPolicy) -> str:
     """The only zone the server may go to; empty when it may leave its zone."""
     return blueprint.zone if policy.handoff is Handoff.VOLUMES else ""
+
+
+def manner_to(blueprint: Blueprint, zone: str, keep_old_s: float) -> Manner:
+    """How the server would get to a place in that zone. `keep_old_s`: its owner keeps the old instance so long."""
+    handoff = _handoff_in(blueprint, zone)
+    return Manner(
+        overlap_h=_OVERLAP_H[handoff] + keep_old_s / 3600,
+        outage_h=outage_s(blueprint, handoff) / 3600,
+        copies=handoff is Handoff.SNAPSHOT,
+    )
+
+
+def move_cost(blueprint: Blueprint, to: Candidate, hourly_now: float, terms: Terms, home_usd: float) -> MoveCost:
+    """As a decision reckons it. `home_usd`: on-demand price per hour of the type the server came with; 0: not known."""
+    manner = manner_to(blueprint, to.pool.zone, terms.autopilot.keep_old_s)
+    return manner.cost(hourly_now, terms.autopilot.outage_usd(home_usd), blueprint.data_gib)
 
 
 def compose(
@@ -50,6 +72,8 @@ def compose(
     candidates: Sequence[Candidate],
     found: Sequence[Finding],
     hourly_now: float,
+    terms: Terms | None = None,
+    home_usd: float = 0.0,
 ) -> Plan:
     first = candidates[0] if candidates else None
     handoff = handoff_to(blueprint, policy, first) if first else policy.handoff
@@ -65,6 +89,7 @@ def compose(
         hourly_now=hourly_now,
         hourly_then=first.usd_per_hour if first else 0.0,
         reason=first.reason if first else "no pool fits",
+        move=move_cost(blueprint, first, hourly_now, terms, home_usd) if first and terms else None,
     )
 
 

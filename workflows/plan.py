@@ -19,5 +19,6 @@ class PlanWorkflow:
             start.primary.instance_id,
             pool=start.pool,
             cool_downs=start.cool_downs,
+            terms=start.terms,
         )
         return looked.plan

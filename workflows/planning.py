@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain import adoption_rules, ec2, planning
-from domain.adoption import Finding, Plan
+from domain.adoption import Finding, Plan, Terms
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE
@@ -61,15 +61,16 @@ async def look(
     pool: str = "",
     cool_downs: dict[str, float],
     avoid: list[str] | None = None,
+    terms: Terms | None = None,
 ) -> Looked:
-    """Inspect, rank, check; raise Refused when the asked-for pool cannot be."""
+    """Inspect, rank, check; raise Refused when the asked-for pool cannot be. `terms`: to reckon its cost by."""
     avoided = [*(p for p in _resting(cool_downs) if p != pool), *(avoid or [])]
     seen: ec2.Surveyed
     fleets: list[str]
     seen, fleets = await asyncio.gather(
         call(
             ec2.SURVEY,
-            ec2.SurveyInput(server.region, instance_id, policy, pool, avoided),
+            ec2.SurveyInput(server.region, instance_id, policy, pool, avoided, terms.home_type if terms else ""),
             ec2.Surveyed,
             timeouts.SURVEY,
         ),
@@ -81,7 +82,7 @@ async def look(
         checked = await _check(call, server, policy, seen.blueprint, candidates)
     found = adoption_rules.findings(seen.blueprint, policy, seen.account_id)
     found, candidates = _judged(checked, candidates, found)
-    plan = planning.compose(seen.blueprint, policy, candidates, found, seen.hourly_now)
+    plan = planning.compose(seen.blueprint, policy, candidates, found, seen.hourly_now, terms, seen.home_usd)
     return Looked(plan, seen.blueprint, candidates)
 
 

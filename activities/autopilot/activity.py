@@ -23,8 +23,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.autopilot.facts import Facts
 from activities.autopilot.rounds import Rounds
 from activities.ec2.clients import Clients
-from activities.ec2.market import MarketFacts
-from activities.ec2.outlines import Outlines
 from activities.ec2.pulse import beating
 from db.decisions import settle
 from db.models import DecisionRow
@@ -49,7 +47,7 @@ class Workflows(Protocol):
 class AutopilotActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients, workflows: Workflows) -> None:
         self._sessions = sessions
-        self._rounds = Rounds(sessions, Facts(MarketFacts(clients), Outlines(clients)))
+        self._rounds = Rounds(sessions, Facts.told_by(clients))
         self._workflows = workflows
 
     @activity.defn(name=contract.EVALUATE, no_thread_cancel_exception=True)

@@ -7,12 +7,14 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
 
 from activities.autopilot.records import RegionRecords
+from activities.ec2.attached import Attached
+from activities.ec2.clients import Clients
 from activities.ec2.market import MarketFacts
 from activities.ec2.outlines import Outlines
 from activities.ec2.subnets import subnet_by_zone
@@ -29,7 +31,7 @@ from domain.deciding.facts import Needs, Placement, ReplicaMode
 from domain.deciding.pricing import PriceRecord, reprice
 from domain.market.observed import PoolKey
 from domain.market.on_demand import LINUX
-from domain.planning import outage_s
+from domain.planning import bound_to_zone, manner_to
 from domain.pools import Lifecycle, Pool
 from domain.ranking import TypeFacts
 from domain.servers import Handoff, Retire, ServerPolicy
@@ -37,26 +39,37 @@ from domain.servers import Handoff, Retire, ServerPolicy
 log = logging.getLogger(__name__)
 
 Prices = dict[PoolKey, PriceRecord]  # (zone, type) -> its price, of one platform
+_ELSEWHERE = ""  # any zone but the server's own
 _POLICY, _WISH = TypeAdapter(ServerPolicy), TypeAdapter(Wish)
-# Both instances are paid for while one hands over to the other, hours (measured on AWS by type of handoff: launch and
-# warm-up for all, a full snapshot beside it where the zone changes).
-_OVERLAP_H = {Handoff.STATELESS: 0.1, Handoff.VOLUMES: 0.1, Handoff.SNAPSHOT: 0.5}
 
 
 @dataclass(frozen=True)
 class Known:
-    """A server with what its policies and EC2 say."""
+    """A server with what its policies and EC2 say. `left_out`: what EC2 did not say, and is reckoned without."""
 
     row: FleetRow
     policy: ServerPolicy
     autopilot: AutopilotPolicy
     outline: Blueprint
+    left_out: str = ""
+
+    @property
+    def copied(self) -> bool:
+        """Whether a move may copy its volumes, by way of snapshots: only then does their size matter."""
+        return not bound_to_zone(self.outline, self.policy) and (
+            self.policy.handoff is Handoff.SNAPSHOT or bool(self.outline.data_volumes)
+        )
 
 
 class Facts:
-    def __init__(self, market: MarketFacts, outlines: Outlines) -> None:
+    def __init__(self, market: MarketFacts, outlines: Outlines, attached: Attached) -> None:
         self._market = market
         self._outlines = outlines
+        self._attached = attached
+
+    @classmethod
+    def told_by(cls, clients: Clients) -> Facts:
+        return cls(MarketFacts(clients), Outlines(clients), Attached(clients))
 
     def known(self, region: str, rows: Sequence[FleetRow], clients: Mapping[str, ClientRow]) -> list[Known]:
         """Those that EC2 knows; one that it does not is left to those who look after lost instances."""
@@ -73,6 +86,22 @@ class Facts:
                 policy = _POLICY.validate_python(row.policy)
                 policies[key] = policy, resolve(policy.autopilot, wishes.get(row.client_id, Wish()))
             found.append(Known(row, *policies[key], outline))
+        return self._with_volumes(region, found)
+
+    def _with_volumes(self, region: str, servers: list[Known]) -> list[Known]:
+        """What cannot be read stops nobody: the snapshots of such a server's move are reckoned to cost nothing."""
+        copied = {one.row.instance_id: one.outline.root_device_name for one in servers if one.copied}
+        if not copied:
+            return servers
+        looked = self._attached.of(region, copied)
+        found: list[Known] = []
+        for one in servers:
+            volumes = looked.volumes.get(one.row.instance_id)
+            if volumes is not None:
+                one = replace(one, outline=replace(one.outline, block_devices=volumes))
+            elif one.row.instance_id in copied:
+                one = replace(one, left_out=f"the snapshots of a move: {looked.problem}")
+            found.append(one)
         return found
 
     def prices(self, region: str, servers: Iterable[Known], records: RegionRecords, now: datetime) -> dict[str, Prices]:
@@ -148,13 +177,14 @@ class Facts:
                 Case(
                     server_id=one.row.server_id,
                     client_id=one.row.client_id,
-                    placed=Placement(one.row.pool, hours(one.row.since), one.row.replica_pool),
+                    placed=Placement(one.row.pool, hours(one.row.since), one.row.replica_pool, one.outline.data_gib),
                     needs=_needs(one, dear),
                     pools=kinds[kind],
                     standing=standing,
                     region=region,
                     platform=one.outline.platform,
                     replica_ours=_replica_ours(one),
+                    left_out=one.left_out,
                 )
             )
         return found
@@ -193,15 +223,16 @@ def _repriced(known: PriceRecord | None, usd: float, at_h: float) -> PriceRecord
 def _needs(one: Known, dear: Mapping[tuple[str, str], float]) -> Needs:
     """What an outage costs goes by the type the server came with; what on-demand costs by where that would be."""
     pool, platform = _on_demand_pool(one), one.outline.platform
-    outage_usd_per_h = one.autopilot.outage_usd(dear.get((one.row.home_type, platform), 0.0))
+    within = manner_to(one.outline, one.outline.zone, one.autopilot.keep_old_s)
+    stays = bound_to_zone(one.outline, one.policy)
     return Needs(
         on_demand_pool=str(pool),
         on_demand_usd=dear.get((pool.instance_type, platform), math.inf),
-        outage_usd_per_h=outage_usd_per_h,
-        overlap_h=_OVERLAP_H[one.policy.handoff] + one.autopilot.keep_old_s / 3600,
+        outage_usd_per_h=one.autopilot.outage_usd(dear.get((one.row.home_type, platform), 0.0)),
+        within=within,
+        beyond=within if stays else manner_to(one.outline, _ELSEWHERE, one.autopilot.keep_old_s),
         minimum_stay_h=one.autopilot.minimum_stay_h,
         replica=ReplicaMode(one.autopilot.replica.value),
-        move_outage_usd=outage_s(one.outline, one.policy.handoff) / 3600 * outage_usd_per_h,
     )
 
 

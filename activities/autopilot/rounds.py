@@ -22,7 +22,7 @@ from db.models_registry import note_shadows
 from db.queries import autopilot as reading
 from db.queries import in_flight
 from db.session import SessionFactory, in_transaction
-from domain.adoption import PlanInput
+from domain.adoption import PlanInput, Terms
 from domain.autopilot.contract import Ask, Evaluated, Proposal, Round, operation_for
 from domain.autopilot.crowding import Arrival, rest_of, with_arrivals
 from domain.autopilot.evaluation import Case, Judged, Learnt, Room, Where, describe, evaluate
@@ -268,4 +268,5 @@ def _state(one: Judged) -> DecisionState:
 def _plan(known: Known, pool: str) -> PlanInput:
     row = known.row
     server = ServerRef(row.server_id, row.client_id, row.name, row.region)
-    return PlanInput(server, known.policy, Placement(row.instance_id, row.pool), pool)
+    terms = Terms(row.home_type, known.autopilot)
+    return PlanInput(server, known.policy, Placement(row.instance_id, row.pool), pool, terms=terms)

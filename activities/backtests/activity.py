@@ -29,8 +29,6 @@ from activities.autopilot.facts import Facts
 from activities.backtests.history import NothingToReplay, gather
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.market import MarketFacts
-from activities.ec2.outlines import Outlines
 from activities.ec2.pulse import beating
 from db.backtests import begin, settle
 from db.models import BacktestRow
@@ -59,7 +57,7 @@ _PAST = TypeAdapter(Past)
 class BacktestActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients) -> None:
         self._sessions = sessions
-        self._facts = Facts(MarketFacts(clients), Outlines(clients))
+        self._facts = Facts.told_by(clients)
         self._turns = threading.Semaphore(AT_ONCE)
 
     @activity.defn(name=BACKTEST_RUN)

@@ -57,9 +57,11 @@ def gather(sessions: SessionFactory, facts: Facts, row: BacktestRow) -> Past:
         raise NothingToReplay("none of the servers is active any more")
     regions: list[RegionPast] = []
     skipped: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     for region in sorted({one.region for one in fleet}):
         known = facts.known(region, [one for one in fleet if one.region == region], clients)
         asked = [_asked(one, row.asked, clients) for one in known]
+        left_out |= {one.row.server_id: one.left_out for one in known if one.left_out}
         with sessions() as session:
             past = _Gathering(session, facts, row, region, places)
             regions.append(past.region_of(asked))
@@ -70,7 +72,8 @@ def gather(sessions: SessionFactory, facts: Facts, row: BacktestRow) -> Past:
             f"from {row.from_at:%Y-%m-%d %H:%M} to {row.until_at:%Y-%m-%d %H:%M} UTC"
         )
     gap = _gap_h(row.until_at - row.from_at)
-    return Past(hours(row.from_at), hours(row.until_at), gap, regions, skipped, _model(sessions, row.model_id))
+    model = _model(sessions, row.model_id)
+    return Past(hours(row.from_at), hours(row.until_at), gap, regions, skipped, model, left_out)
 
 
 def _asked(one: Known, asked: Mapping[str, Any], clients: Mapping[str, reading.ClientRow]) -> Known:
@@ -121,7 +124,10 @@ class _Gathering:
                 needs,
                 members[0].standing.policy,
                 self._cheapest(pools),
-                [ServerPast(one.server_id, names[one.server_id], self._place(one)) for one in members],
+                [
+                    ServerPast(one.server_id, names[one.server_id], self._place(one), one.placed.data_gib)
+                    for one in members
+                ],
             )
             for (needs, pools, _), members in grouped.items()
         ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from activities.ec2.activity import parallel
 from activities.ec2.clients import Clients
 from activities.ec2.errors import doing
-from domain.blueprint import Blueprint
+from domain.blueprint import BlockDevice, Blueprint
 from domain.pools import Lifecycle, Pool
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _MOST_KEPT = 100_000
 
 
 class Outlines:
-    """Blueprints with the fields that decide on a pool, and no others. Kept by instance."""
+    """Blueprints with the fields that decide on a pool, and no others; volumes without their size. Kept by instance."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -72,4 +72,14 @@ def _outline(region: str, one: InstanceTypeDef) -> Blueprint:
         hibernation=one.get("HibernationOptions", {}).get("Configured", False),
         tenancy=str(one.get("Placement", {}).get("Tenancy", "default")),
         platform=one.get("PlatformDetails", "Linux/UNIX"),
+        block_devices=list(_devices(one)),
     )
+
+
+def _devices(one: InstanceTypeDef) -> Iterator[BlockDevice]:
+    """As DescribeInstances names them: sizes are DescribeVolumes' to tell."""
+    root = one.get("RootDeviceName", "")
+    for mapping in one.get("BlockDeviceMappings", []):
+        device, ebs = mapping.get("DeviceName", ""), mapping.get("Ebs", {})
+        if ebs:
+            yield BlockDevice(device, ebs.get("VolumeId", ""), size_gib=0, volume_type="", root=device == root)

@@ -41,6 +41,10 @@ class Ranking:
             on_demand_now=market.on_demand.get(wanted.home.instance_type, 0.0),
         )
 
+    def on_demand(self, region: str, name: str, platform: str) -> float:
+        """USD per hour of a type, if one is named; 0: not known."""
+        return self._facts.on_demand_prices(region, [name], platform).get(name, 0.0) if name else 0.0
+
     @property
     def activities(self) -> list[Callable[..., Any]]:
         return [self.rank]

@@ -42,7 +42,14 @@ class Survey:
         if candidates:
             actions = planning.actions_for(blueprint, planning.handoff_to(blueprint, given.policy, candidates[0]))
             checked = self._check.attempt(contract.CheckInput(given.region, blueprint, candidates, actions))
-        return contract.Surveyed(blueprint, inspected.account_id, candidates, ranked.hourly_now, checked)
+        return contract.Surveyed(
+            blueprint,
+            inspected.account_id,
+            candidates,
+            ranked.hourly_now,
+            checked,
+            home_usd=self._ranking.on_demand(given.region, given.home_type, blueprint.platform),
+        )
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

@@ -34,7 +34,8 @@ Learnt = dict[str, tuple[Mapping[str, str | float | None], Experience]]  # by ke
 
 @dataclass(frozen=True)
 class Case:
-    """A server to decide for. `pools`: where it may go. `replica_ours`: the autopilot has made its replica."""
+    """A server to decide for. `pools`: where it may go. `replica_ours`: the autopilot has made its replica. `left_out`:
+    what is not in the figures, and why."""
 
     server_id: str
     client_id: str
@@ -45,6 +46,7 @@ class Case:
     region: str = ""
     platform: str = LINUX
     replica_ours: bool = False
+    left_out: str = ""
 
     @property
     def where(self) -> Where:

@@ -24,7 +24,7 @@ def described(region: str, platform: str, needs: Needs) -> dict[str, str | float
         "on_demand_usd": round(needs.on_demand_usd, 6) if math.isfinite(needs.on_demand_usd) else None,
         "outage_usd_per_h": round(needs.outage_usd_per_h, 6),
         "loss_outage_h": round(needs.loss_outage_h, 6),
-        "overlap_h": round(needs.overlap_h, 6),
+        "overlap_h": round(needs.beyond.overlap_h, 6),
     }
 
 

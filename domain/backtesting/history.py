@@ -24,11 +24,12 @@ class PoolPast:
 
 @dataclass(frozen=True)
 class ServerPast:
-    """`pool`: where it was when the period began; spot or on-demand."""
+    """`pool`: where it was when the period began; spot or on-demand. `data_gib`: its data volumes, as they are now."""
 
     server_id: str
     name: str
     pool: str
+    data_gib: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Past:
-    """From `from_h` to `until_h`, decided every `gap_h`. `skipped`: servers left out, and why."""
+    """From `from_h` to `until_h`, decided every `gap_h`. `skipped`: servers left out, and why. `left_out`: by server,
+    what is not in its figures, and why."""
 
     from_h: float
     until_h: float
@@ -72,3 +74,4 @@ class Past:
     regions: list[RegionPast]
     skipped: dict[str, str] = field(default_factory=dict)
     model: Model | None = None
+    left_out: dict[str, str] = field(default_factory=dict)

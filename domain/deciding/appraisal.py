@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.deciding.facts import Needs, Offer
+from domain.deciding.facts import Needs, Offer, zone_of
 from domain.deciding.tuning import Tuning
 
 
@@ -65,9 +65,16 @@ class Appraisal:
     by_pool: Mapping[str, Figures]
     open: Sequence[Figures]  # of the ranked, those that may be entered
 
-    def best(self, barred: Collection[str] = (), other_than: str = "") -> Figures | None:
-        """The cheapest that may be entered, other than these."""
-        return next((one for one in self.open if one.pool != other_than and one.pool not in barred), None)
+    def best(self, barred: Collection[str] = (), other_than: str = "", zone: str = "") -> Figures | None:
+        """The cheapest that may be entered, other than these; of that zone alone, if one is named."""
+        return next(
+            (
+                one
+                for one in self.open
+                if one.pool != other_than and one.pool not in barred and (not zone or zone_of(one.pool) == zone)
+            ),
+            None,
+        )
 
 
 def hazard(offer: Offer, tuning: Tuning) -> float:

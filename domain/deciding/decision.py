@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
+
+from domain.deciding.moving import FREE, MoveCost, payback_h
 
 
 class Kind(StrEnum):
@@ -36,14 +37,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`pool`: where the server, or its replica, is to run. Money in USD, gain per hour."""
+    """`pool`: where the server, or its replica, is to run. Money in USD, gain per hour. `move`: to get there."""
 
     kind: Kind
     pool: str
     reason: Reason
     cost_now_usd: float = 0.0  # expected per hour where it is, with risk
     cost_then_usd: float = 0.0  # expected per hour in the best other place
-    move_usd: float = 0.0
+    move: MoveCost = FREE
 
     @property
     def gain_usd(self) -> float:
@@ -52,4 +53,4 @@ class Decision:
     @property
     def payback_h(self) -> float:
         """Hours until the move has paid for itself; infinite if it never does."""
-        return self.move_usd / self.gain_usd if self.gain_usd > 0 else math.inf
+        return payback_h(self.move.usd, self.gain_usd)

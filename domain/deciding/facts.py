@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.deciding.moving import USUAL, Manner, MoveCost
 from domain.deciding.pricing import PriceRecord
 from domain.deciding.reliability import Reliability
 
@@ -26,14 +27,15 @@ class Needs:
     on_demand_usd: float  # per hour; math.inf: on-demand is not to be had, or its price is not known
     outage_usd_per_h: float
     loss_outage_h: float = 1 / 6  # 0.2 h to replace an instance, less the notice of two minutes
-    overlap_h: float = 0.2  # both instances are paid for this long in a planned move
+    within: Manner = USUAL  # a planned move to a place in the same zone
+    beyond: Manner = USUAL  # and to any other
     minimum_stay_h: float = 0.0
     replica: ReplicaMode = ReplicaMode.NONE
-    move_outage_usd: float = 0.0  # cost of the outage of one planned move
 
-    def move_usd(self, price_usd: float) -> float:
-        """Cost of a planned move away from a place of this price per hour."""
-        return self.overlap_h * price_usd + self.move_outage_usd
+    def move(self, placed: Placement, to: str, price_usd: float) -> MoveCost:
+        """Cost of a planned move to that pool, away from where it is at this price per hour."""
+        manner = self.within if zone_of(placed.pool) == zone_of(to) else self.beyond
+        return manner.cost(price_usd, self.outage_usd_per_h, placed.data_gib)
 
     @property
     def outage_usd(self) -> float:
@@ -43,7 +45,7 @@ class Needs:
     @property
     def way_back_usd(self) -> float:
         """What the overlap costs that brings a server from on-demand back to spot."""
-        return self.overlap_h * self.on_demand_usd if math.isfinite(self.on_demand_usd) else 0.0
+        return self.beyond.overlap_h * self.on_demand_usd if math.isfinite(self.on_demand_usd) else 0.0
 
     @property
     def loss_usd(self) -> float:
@@ -71,3 +73,9 @@ class Placement:
     pool: str
     since_h: float
     replica: str = ""
+    data_gib: int = 0  # of its data volumes
+
+
+def zone_of(pool: str) -> str:
+    """The first part of a pool's name, see domain.pools."""
+    return pool.partition("/")[0]

@@ -171,8 +171,8 @@ def _to_on_demand(
 
 def _leave(one: Member, market: Appraisal) -> Decision:
     now, needs = market.by_pool[one.placed.pool], market.needs
-    move = needs.move_usd(now.price_usd)
     pool, usd = needs.on_demand_pool, needs.on_demand_usd
+    move = needs.move(one.placed, pool, now.price_usd)
     return Decision(Kind.ON_DEMAND, pool, Reason.ON_DEMAND_SHARE, now.cost_usd, usd, move)
 
 

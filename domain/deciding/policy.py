@@ -9,11 +9,11 @@ multiple of the move's cost before that place is lost or the prices change again
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from domain.deciding.appraisal import Appraisal, Figures
 from domain.deciding.decision import Decision, Kind, Reason
-from domain.deciding.facts import Needs, Placement
+from domain.deciding.facts import Needs, Placement, zone_of
 from domain.deciding.tuning import Tuning
 
 
@@ -57,34 +57,63 @@ def _worth_a_try(one: Figures, needs: Needs, tuning: Tuning) -> bool:
 
 
 def _from_on_demand(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
-    needs, best = market.needs, market.best(barred)
+    needs, now_usd = market.needs, market.needs.on_demand_usd
+
+    # What a loss costs holds the way back to spot, so the stay is not cut short by the hazard once more.
+    def brings(one: Figures) -> float:
+        return (now_usd - one.cost_usd) * tuning.horizon_h
+
+    best = _destination(placed, (now_usd, now_usd), market, tuning, barred, brings)
     if best is None:
-        return Decision(Kind.WAIT, placed.pool, Reason.NO_SPOT, needs.on_demand_usd)
-    move = needs.way_back_usd + needs.move_outage_usd
-    figures = (needs.on_demand_usd, best.cost_usd, move)
-    if best.cost_usd >= needs.on_demand_usd:
+        return Decision(Kind.WAIT, placed.pool, Reason.NO_SPOT, now_usd)
+    move = needs.move(placed, best.pool, now_usd)
+    figures = (now_usd, best.cost_usd, move)
+    if best.cost_usd >= now_usd:
         return Decision(Kind.WAIT, placed.pool, Reason.SPOT_TOO_RISKY, *figures)
     if too_soon(placed, market):
         return Decision(Kind.WAIT, placed.pool, Reason.MINIMUM_STAY, *figures)
-    # What a loss costs holds the way back to spot, so the stay is not cut short by the hazard once more.
-    if (needs.on_demand_usd - best.cost_usd) * tuning.horizon_h <= tuning.margin * move:
+    if brings(best) <= tuning.margin * move.usd:
         return Decision(Kind.WAIT, placed.pool, Reason.NOT_PAID_BACK, *figures)
     return Decision(Kind.MOVE, best.pool, Reason.CHEAPER, *figures)
 
 
 def _from_spot(placed: Placement, now: Figures, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
-    best = market.best(barred, now.pool)
+    def brings(one: Figures) -> float:
+        return _gain(now, one, tuning) * _lasts(one, tuning)
+
+    best = _destination(placed, (now.cost_usd, now.price_usd), market, tuning, barred, brings)
     if best is None or best.cost_usd >= now.cost_usd:
         return Decision(Kind.STAY, now.pool, Reason.BEST_ALREADY, now.cost_usd, best.cost_usd if best else 0.0)
-    gain, move = _gain(now, best, tuning), market.needs.move_usd(now.price_usd)
+    move = market.needs.move(placed, best.pool, now.price_usd)
     figures = (now.cost_usd, best.cost_usd, move)
     if too_soon(placed, market):
         return Decision(Kind.STAY, now.pool, Reason.MINIMUM_STAY, *figures)
-    if gain <= tuning.noise * _usual_change(now, best):
+    if _gain(now, best, tuning) <= tuning.noise * _usual_change(now, best):
         return Decision(Kind.STAY, now.pool, Reason.GAIN_TOO_SMALL, *figures)
-    if gain * _lasts(best, tuning) <= tuning.margin * move:
+    if brings(best) <= tuning.margin * move.usd:
         return Decision(Kind.STAY, now.pool, Reason.NOT_PAID_BACK, *figures)
     return Decision(Kind.MOVE, best.pool, Reason.CHEAPER, *figures)
+
+
+def _destination(
+    placed: Placement,
+    now: tuple[float, float],
+    market: Appraisal,
+    tuning: Tuning,
+    barred: Collection[str],
+    brings: Callable[[Figures], float],
+) -> Figures | None:
+    """The cheapest other pool; or the cheapest of its own zone, where a cheaper move makes up for what it costs more.
+
+    `now`: cost and price per hour where it is. `brings`: USD until the stay there is over.
+    """
+    best, needs = market.best(barred, placed.pool), market.needs
+    if best is None or needs.within == needs.beyond:
+        return best
+    near = market.best(barred, placed.pool, zone_of(placed.pool))
+    if near is None or near.cost_usd >= now[0]:
+        return best
+    return max(best, near, key=lambda one: brings(one) - tuning.margin * needs.move(placed, one.pool, now[1]).usd)
 
 
 def too_soon(placed: Placement, market: Appraisal) -> bool:

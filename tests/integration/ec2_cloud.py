@@ -77,6 +77,11 @@ class Cloud:
         found: dict[str, Any] = httpx.get(f"{self.url}/_lab/truth").raise_for_status().json()
         return found
 
+    def calls(self, action: str) -> list[dict[str, Any]]:
+        """Those that the lab has received, the oldest first."""
+        answer = httpx.get(f"{self.url}/_lab/calls").raise_for_status().json()
+        return [one for one in answer["calls"] if one["action"] == action]
+
     def original(self, **changed: Any) -> str:
         """An instance as its owner once launched it, with much that a replacement could lose."""
         asked: dict[str, Any] = {

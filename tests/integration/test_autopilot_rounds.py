@@ -40,11 +40,14 @@ from db.session import SessionFactory, in_transaction
 from domain.autopilot import contract
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Wish
 from domain.autopilot.verdict import DecisionState
+from domain.deciding.moving import SNAPSHOT_USD_PER_GIB_H
+from domain.ec2 import SURVEY, Surveyed, SurveyInput
 from domain.market.collecting import spot_collection
 from domain.market.observed import Known as Checked
 from domain.market.observed import Said, Source
 from domain.market.pool_facts import FactKind, PoolFact
 from domain.operations import Accepted, OperationKind, OperationRequest
+from domain.planning import compose
 from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
 from tests.dbserver import fresh
@@ -88,7 +91,9 @@ class Site:
         self.autopilot = AutopilotActivities(self.sessions, self.cloud.clients, self.workflows)
 
     def server(self, wish: Wish, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
-        server_id, instance_id, now = fresh("srv"), self.cloud.original(), datetime.now(UTC)
+        """With a data volume of 10 GiB, unless it is stateless: adoption lets nobody have that with one."""
+        bare: dict[str, Any] = {"BlockDeviceMappings": None} if handoff is Handoff.STATELESS else {}
+        server_id, instance_id, now = fresh("srv"), self.cloud.original(**bare), datetime.now(UTC)
         kept = asdict(ServerPolicy(handoff=handoff, autopilot=wish, **policy))
         with self.sessions.begin() as session:
             session.add(
@@ -537,11 +542,69 @@ def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
     wish = Wish(outage_usd_per_hour=36.0)
     cost: dict[Handoff, float] = {}
     for handoff in Handoff:
-        server = site.server(wish, handoff)
+        denied = [A] if handoff is Handoff.SNAPSHOT else []
+        server = site.server(wish, handoff, denied_zones=denied)
         found: contract.Looked = site.run(site.autopilot.look, contract.Look(server))
         cost[handoff] = found.figures["move_outage_usd"]
     assert cost[Handoff.STATELESS] == 0.0
     assert 0.0 < cost[Handoff.VOLUMES] < cost[Handoff.SNAPSHOT] == pytest.approx(0.745)
+
+
+def parts(figures: dict[str, Any]) -> list[float]:
+    return [figures[f"move_{part}_usd"] for part in ("overlap", "snapshot", "outage")]
+
+
+def test_a_move_to_another_zone_is_reckoned_with_the_snapshots_of_its_volumes(site: Site) -> None:
+    """Of 10 GiB of data; the root volume is not copied. Within the zone the volume itself moves."""
+    away, home = (site.server(ON, Handoff.SNAPSHOT, **{which: [A]}) for which in ("denied_zones", "zones"))
+    site.round()
+    [far], [near] = site.decisions(away), site.decisions(home)
+    overlap, snapshot, outage = parts(far.figures)
+    assert far.figures["move_usd"] == pytest.approx(overlap + snapshot + outage, abs=2e-6)
+    assert snapshot == pytest.approx(10 * SNAPSHOT_USD_PER_GIB_H * (0.5 + 72), abs=1e-6)
+    assert far.figures["payback_h"] == pytest.approx(far.figures["move_usd"] / far.figures["gain_usd_per_h"], rel=1e-3)
+    assert parts(near.figures)[1] == 0.0
+    assert near.figures["left_out"] is far.figures["left_out"] is None
+
+
+def test_sizes_are_read_once_for_all_servers_whose_volumes_may_be_copied(site: Site) -> None:
+    for handoff in (*[Handoff.SNAPSHOT] * 3, Handoff.VOLUMES, Handoff.STATELESS):
+        site.server(ON, handoff)
+    before = len(site.cloud.calls("DescribeVolumes"))
+    for _ in range(3):
+        site.round()
+    [asked] = site.cloud.calls("DescribeVolumes")[before:]
+    assert len([name for name in asked["params"] if name.startswith("Filter.1.Value.")]) == 3
+
+
+def test_sizes_that_cannot_be_read_stop_nobody_and_the_decision_says_so(site: Site) -> None:
+    site.cloud.post("/faults", action="DescribeVolumes", kind="fail", code="UnauthorizedOperation", times=10)
+    server = site.server(ON, Handoff.SNAPSHOT, denied_zones=[A])
+    [ask] = site.round().asks
+    [decision] = site.decisions(server)
+    assert (ask.server_id, decision.reason) == (server, "cheaper")
+    overlap, snapshot, outage = parts(decision.figures)
+    assert snapshot == 0.0
+    assert overlap > 0.0
+    assert outage > 0.0
+    assert decision.figures["left_out"].startswith("the snapshots of a move: ")
+    assert "ec2:DescribeVolumes is denied" in decision.figures["left_out"]
+
+
+@pytest.mark.parametrize("which", ["zones", "denied_zones"])
+def test_the_plan_of_a_decision_has_the_same_cost_to_the_last_part(site: Site, which: str) -> None:
+    wish = replace(PROPOSE, keep_old_s=600.0)
+    server = site.server(wish, Handoff.SNAPSHOT, **{which: [A]})
+    [proposal] = site.round().proposals
+    given, [decision] = proposal.plan, site.decisions(server)
+    assert given.terms is not None
+    survey = SurveyInput(REGION, given.primary.instance_id, given.policy, given.pool, home_type=given.terms.home_type)
+    seen: Surveyed = site.cloud.run(SURVEY, survey)
+    plan = compose(seen.blueprint, given.policy, seen.candidates, [], seen.hourly_now, given.terms, seen.home_usd)
+    assert plan.move is not None
+    assert str(plan.candidates[0].pool) == decision.to_pool
+    told = [plan.move.overlap_usd, plan.move.snapshot_usd, plan.move.outage_usd]
+    assert parts(decision.figures) == pytest.approx(told, abs=1e-6)
 
 
 def test_denied_types_and_zones_are_not_candidates(site: Site) -> None:

@@ -23,6 +23,7 @@ from db.models import BacktestRow, Event, Instance, ModelRow, Server
 from db.session import SessionFactory, in_transaction
 from domain.autopilot.policy import Wish
 from domain.backtesting.contract import BacktestState, RunBacktest, Settled
+from domain.deciding.moving import SNAPSHOT_USD_PER_GIB_H
 from domain.market.observed import Known, Said, Source
 from domain.market.pool_facts import FactKind, PoolFact
 from domain.pools import Pool
@@ -48,10 +49,12 @@ class Site:
     def __post_init__(self) -> None:
         self.activities = BacktestActivities(self.sessions, self.cloud.clients)
 
-    def server(self, pool: str = HOME, **policy: Any) -> str:
-        server_id, instance_id = fresh("srv"), self.cloud.original()
+    def server(self, pool: str = HOME, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
+        """With a data volume of 10 GiB, unless it is stateless."""
+        bare: dict[str, Any] = {"BlockDeviceMappings": None} if handoff is Handoff.STATELESS else {}
+        server_id, instance_id = fresh("srv"), self.cloud.original(**bare)
         wanted: dict[str, Any] = {"autopilot": Wish(), "instance_types": ["m5.large"], **policy}
-        kept = asdict(ServerPolicy(handoff=Handoff.STATELESS, **wanted))
+        kept = asdict(ServerPolicy(handoff=handoff, **wanted))
         long_ago = NOW - timedelta(days=60)
         shared: dict[str, Any] = {
             "client_id": self.client_id,
@@ -143,6 +146,28 @@ def test_what_was_lived_through_is_in_it(site: Site) -> None:
     assert found["policy"]["interruptions"] == 1
     assert found["policy"]["outage_minutes"] == pytest.approx(10.0)
     assert found["stay put"]["interruptions"] == 1
+
+
+def test_a_move_to_another_zone_is_billed_with_its_outage_and_the_snapshots_of_its_volumes(site: Site) -> None:
+    server = site.server(handoff=Handoff.SNAPSHOT, denied_zones=[A])
+    site.prices((A, 30.0, 0.035), (B, 30.0, 0.045))
+    found = by_policy(site.run(site.asked(server)))["policy"]
+    snapshots = 10 * SNAPSHOT_USD_PER_GIB_H * (0.5 + 72)
+    assert (found["moves"], found["interruptions"]) == (1, 0)
+    assert found["snapshot_usd"] == pytest.approx(snapshots, abs=1e-6)
+    assert found["money_usd"] == pytest.approx(7 * 24 * 0.045 + 0.5 * 0.096 + snapshots, rel=1e-6)
+    assert found["move_outage_minutes"] == found["outage_minutes"] == pytest.approx(74.5 / 60, abs=1e-6)
+    assert found["cost_usd"] == pytest.approx(found["money_usd"] + 74.5 / 3600 * 10 * 0.096, rel=1e-6)
+
+
+def test_a_backtest_without_the_sizes_says_what_it_lacks(site: Site) -> None:
+    site.cloud.post("/faults", action="DescribeVolumes", kind="fail", code="UnauthorizedOperation", times=10)
+    server = site.server(handoff=Handoff.SNAPSHOT, denied_zones=[A])
+    site.prices((A, 30.0, 0.035), (B, 30.0, 0.045))
+    done = site.run(site.asked(server))
+    assert by_policy(done)["policy"]["snapshot_usd"] == 0.0
+    assert done.result
+    assert done.result["left_out"][server].startswith("the snapshots of a move: ")
 
 
 def test_another_policy_can_be_asked_for(site: Site) -> None:

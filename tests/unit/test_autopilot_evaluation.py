@@ -25,6 +25,7 @@ from domain.deciding.decision import Kind, Reason
 from domain.deciding.experience import Experience
 from domain.deciding.facts import Needs, Offer, Placement, ReplicaMode
 from domain.deciding.fleet import Others
+from domain.deciding.moving import Manner
 from domain.deciding.pricing import PriceRecord
 from domain.deciding.reliability import first_seen
 from domain.market.on_demand import LINUX
@@ -165,7 +166,8 @@ def test_who_has_not_stayed_its_minimum_is_not_taken_for_the_share() -> None:
 
 
 def test_going_back_to_on_demand_has_its_outage_too() -> None:
-    plain, outage = (replace(case(1, A), needs=replace(NEEDS, move_outage_usd=usd)) for usd in (0.0, 2.0))
+    ways = [Manner(outage_h=hours) for hours in (0.0, 2.0)]
+    plain, outage = (replace(case(1, A), needs=replace(NEEDS, within=way, beyond=way)) for way in ways)
     room = Room(100, {"cli": FleetLimits(least_on_demand=1.0)})
     [free], [dear] = evaluate([plain], MARKET, room), evaluate([outage], MARKET, room)
     assert figures(dear)["move_usd"] == figures(free)["move_usd"] + 2.0

@@ -11,11 +11,12 @@ from domain.autopilot.policy import AutopilotPolicy, AutoSwitch, ReplicaWish
 from domain.autopilot.verdict import Gate, Standing, judge
 from domain.autopilot.windows import Window
 from domain.deciding.decision import Decision, Kind, Reason
+from domain.deciding.moving import MoveCost
 from domain.operations import Priority
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 POOL = "us-east-1b/m5.large/spot"
-CHEAPER = Decision(Kind.MOVE, POOL, Reason.CHEAPER, cost_now_usd=0.10, cost_then_usd=0.05, move_usd=0.02)
+CHEAPER = Decision(Kind.MOVE, POOL, Reason.CHEAPER, cost_now_usd=0.10, cost_then_usd=0.05, move=MoveCost(0.02))
 RISKY = Decision(Kind.ON_DEMAND, "on-demand", Reason.SPOT_TOO_RISKY, cost_now_usd=0.10, cost_then_usd=0.12)
 REPLICA = Decision(Kind.REPLICA, POOL, Reason.RISK_AVERTED)
 ON = AutopilotPolicy(auto_switch=AutoSwitch.ON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -12,7 +13,8 @@ from backtest.billing import Bill, bill, by_day, total
 from backtest.clairvoyant import Clairvoyant
 from backtest.errors import BacktestError
 from backtest.market import ON_DEMAND, Market, Window
-from backtest.rules import RULES
+from backtest.rules import PLANNED, RULES, Rules
+from domain.deciding.moving import Manner
 from tests.markets import long_market, market, markets
 
 A, B = 0, 1
@@ -67,6 +69,44 @@ def test_j_adds_outage_at_so_many_hours_of_on_demand() -> None:
     assert found.j(10) == pytest.approx(5.0 + 10 * 0.5 * 3.0)
 
 
+# --- where moves have an outage, and zones make a difference
+
+WITHIN, BEYOND = Manner(0.1, outage_h=0.02), Manner(0.5, outage_h=0.1, copies=True)
+OWN = Rules(WITHIN, BEYOND, data_gib=1000)
+
+
+def in_zones(of: Market, *zones: str, rules: Rules = OWN) -> Market:
+    """`zones`: of on-demand, then of the pools."""
+    return replace(of, zones=zones[: 1 + len(of.pools)], rules=rules)
+
+
+def test_a_move_is_billed_by_whether_it_leaves_its_zone() -> None:
+    of = in_zones(market([[1, 1], [1, 1]]), "a", "a", "b")
+    near, far = paid(of, ON_DEMAND, A), paid(of, A, B)
+    assert near.money_usd == pytest.approx(1.0 + 0.3 + 0.1 * 1.0)
+    assert (near.move_outage_h, near.snapshot_usd) == (0.02, 0.0)
+    assert far.snapshot_usd == pytest.approx(BEYOND.snapshot_usd(1000))
+    assert far.money_usd == pytest.approx(0.6 + 0.5 * 0.3 + far.snapshot_usd)
+    assert (far.moves, far.outage_h, far.move_outage_h) == (1, 0.0, 0.1)
+    assert far.j(10) == pytest.approx(far.money_usd + 10 * 0.1)
+
+
+def test_a_loss_is_no_move_whatever_moves_cost() -> None:
+    found = paid(in_zones(market([[1, 1], [0, 1]]), "a", "a", "b"), A, B)
+    assert (found.move_outage_h, found.snapshot_usd) == (0.0, 0.0)
+    assert found.outage_h == OWN.outage_h
+
+
+def test_without_zones_every_move_is_alike_and_by_the_harness_has_no_outage() -> None:
+    assert paid(market([[1, 1], [1, 1]]), A, B).move_outage_h == 0.0
+    assert paid(replace(market([[1, 1], [1, 1]]), rules=OWN), A, B).move_outage_h == 0.1
+
+
+def test_a_move_beyond_the_zone_that_costs_less_than_one_within_it_is_no_rule() -> None:
+    with pytest.raises(ValueError, match="costs less than one within it"):
+        Rules(within=BEYOND, beyond=WITHIN)
+
+
 @given(st.integers(0, 20), st.sampled_from((0.5, 1.0, 7.0)))
 def test_days_add_up_to_the_whole(seed: int, gap_h: float) -> None:
     of = long_market(seed, ticks=60, gap_h=gap_h)
@@ -109,6 +149,39 @@ def test_nor_from_any_place_to_begin_at(of: Market, weight: float, data: st.Data
     assert bill(of, window, path, start).j(weight) == pytest.approx(least)
 
 
+RULES_DRAWN = st.builds(
+    lambda near, more, copies, gib: Rules(
+        Manner(near[0], near[1]), Manner(near[0] + more[0], near[1] + more[1], copies), data_gib=gib
+    ),
+    st.tuples(st.sampled_from((0.0, 0.1, 1.0)), st.sampled_from((0.0, 0.02, 0.3))),
+    st.tuples(st.sampled_from((0.0, 0.4)), st.sampled_from((0.0, 0.1))),
+    st.booleans(),
+    st.sampled_from((0, 10, 100)),
+)
+ZONES_DRAWN = st.lists(st.sampled_from("ab"), min_size=4, max_size=4)
+
+
+@given(
+    markets(most_ticks=4, most_pools=3), RULES_DRAWN, ZONES_DRAWN, st.sampled_from((0.0, 1.0, 10.0)), st.integers(0, 3)
+)
+@settings(deadline=None, max_examples=300)
+def test_nor_where_moves_have_an_outage_and_snapshots(
+    plain: Market, rules: Rules, zones: list[str], weight: float, start: int
+) -> None:
+    of, window = in_zones(plain, *zones, rules=rules), Window(0, plain.ticks)
+    begin = start % (1 + len(of.pools)) + ON_DEMAND
+    ways = every_way(of, window)
+    known = Clairvoyant(of, window, weight)
+    least = min(bill(of, window, way).j(weight) for way in ways)
+    assert known.least() == pytest.approx(least)
+    assert bill(of, window, known.path()).j(weight) == pytest.approx(least)
+    least = min(bill(of, window, way, begin).j(weight) for way in ways)
+    assert known.least_from(begin) == pytest.approx(least)
+    assert bill(of, window, known.path(begin), begin).j(weight) == pytest.approx(least)
+
+
 def test_the_rules_are_those_of_the_task() -> None:
+    assert Rules(PLANNED, PLANNED) == RULES
+    assert (PLANNED.outage_h, PLANNED.copies) == (0.0, False)
     assert RULES.overlap_h == 0.2
     assert RULES.outage_h == pytest.approx(1 / 6)

@@ -25,6 +25,7 @@ from domain.autopilot.policy import AutopilotPolicy, Tolerance
 from domain.autopilot.windows import Weekday, Window
 from domain.backtesting.history import KindPast, Model, Past, PoolPast, RegionPast, ServerPast
 from domain.deciding.facts import Needs
+from domain.deciding.moving import Manner
 from stack.settings import REPOSITORY
 from tests.models import FEATURES, model, packed, sha256
 
@@ -32,7 +33,8 @@ HOME = "us-east-1a/m5.large/on-demand"
 A, B = "us-east-1a/m5.large/spot", "us-east-1b/m5.large/spot"
 MONDAY_H = datetime(2026, 6, 1, tzinfo=UTC).timestamp() / 3600  # when the week begins that is judged
 WEEK_H = 7 * 24.0
-NEEDS = Needs(on_demand_pool=HOME, on_demand_usd=0.1, outage_usd_per_h=1.0, overlap_h=0.5)
+WAY = Manner(overlap_h=0.5)
+NEEDS = Needs(on_demand_pool=HOME, on_demand_usd=0.1, outage_usd_per_h=1.0, within=WAY, beyond=WAY)
 EARLIER_H = -200.0
 Steps = list[tuple[float, float]]
 
@@ -45,6 +47,7 @@ def past(
     lost: Sequence[float] = (),
     policy: AutopilotPolicy | None = None,
     needs: Needs = NEEDS,
+    data_gib: int = 0,
     **changes: Any,
 ) -> Past:
     """Two pools and one server, from a Monday on; hours count from then. An instance of ours runs in A."""
@@ -57,7 +60,7 @@ def past(
         PoolPast(A, at(a or [(EARLIER_H, 0.04)]), facts, at([(EARLIER_H, WEEK_H + MONDAY_H)])),
         PoolPast(B, at(b or [(EARLIER_H, 0.05)])),
     ]
-    kind = KindPast(needs, policy or AutopilotPolicy(), [A, B], [ServerPast("srv-1", "orders", start)])
+    kind = KindPast(needs, policy or AutopilotPolicy(), [A, B], [ServerPast("srv-1", "orders", start, data_gib)])
     region = RegionPast("us-east-1", "Linux/UNIX", pools, [kind], {"m5.large": 0})
     return replace(Past(MONDAY_H, MONDAY_H + WEEK_H, 0.25, [region]), **changes)
 
@@ -81,6 +84,39 @@ def test_a_loss_is_an_interruption_with_its_outage_and_its_cost() -> None:
     assert found[POLICY]["outage_minutes"] == pytest.approx(10.0)
     assert found[POLICY]["cost_usd"] == pytest.approx(found[POLICY]["money_usd"] + 1.0 / 6)
     assert found[CLAIRVOYANT]["interruptions"] == 0
+
+
+def test_a_planned_move_is_billed_with_its_outage_and_its_snapshots() -> None:
+    """B is in another zone: who begins there goes to A, and stays."""
+    way = Manner(0.5, outage_h=0.02, copies=True)
+    needs = replace(NEEDS, within=WAY, beyond=way)
+    small, large = (outcomes(past(b=[(EARLIER_H, 0.07)], start=B, needs=needs, data_gib=gib)) for gib in (10, 10_000))
+    moved = small[POLICY]
+    assert (moved["moves"], moved["interruptions"]) == (1, 0)
+    assert moved["snapshot_usd"] == pytest.approx(way.snapshot_usd(10), abs=1e-6)
+    assert moved["money_usd"] == pytest.approx(WEEK_H * 0.04 + 0.5 * 0.07 + moved["snapshot_usd"])
+    assert moved["outage_minutes"] == moved["move_outage_minutes"] == pytest.approx(1.2)
+    assert moved["cost_usd"] == pytest.approx(moved["money_usd"] + 0.02)
+    assert small[CLAIRVOYANT]["cost_usd"] <= moved["cost_usd"] + 1e-9
+    assert large[POLICY]["moves"] == large[CLAIRVOYANT]["moves"] == 0, "that much is not copied for so little"
+
+
+def test_outage_of_moves_stands_beside_that_of_interruptions() -> None:
+    needs = replace(NEEDS, within=Manner(0.5, outage_h=0.02), beyond=Manner(0.5, outage_h=0.02))
+    found = outcomes(past(start=HOME, lost=[50.0], needs=needs))[POLICY]
+    assert (found["interruptions"], found["moves"]) == (1, 2)
+    assert found["move_outage_minutes"] == pytest.approx(found["moves"] * 1.2)
+    assert found["outage_minutes"] == pytest.approx(10.0 + found["move_outage_minutes"])
+
+
+def test_servers_of_one_kind_with_different_volumes_are_each_billed_for_their_own() -> None:
+    way = Manner(0.5, copies=True)
+    needs = replace(NEEDS, beyond=way)
+    both = past(b=[(EARLIER_H, 0.07)], start=B, needs=needs, data_gib=10)
+    both.regions[0].kinds[0].servers.append(ServerPast("srv-2", "payments", B, 20))
+    billed = [server["outcomes"][0]["snapshot_usd"] for server in replay(both)["servers"]]
+    assert billed == pytest.approx([way.snapshot_usd(10), way.snapshot_usd(20)], abs=1e-6)
+    assert replay(replace(both, left_out={"srv-2": "its snapshots"}))["left_out"] == {"srv-2": "its snapshots"}
 
 
 def test_a_freeze_moves_nothing_but_a_server_that_is_lost() -> None:

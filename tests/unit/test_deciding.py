@@ -13,6 +13,7 @@ from domain.deciding.appraisal import Appraisal, appraise, hazard, rate
 from domain.deciding.decision import Decision, Kind, Reason
 from domain.deciding.experience import Experience, learn
 from domain.deciding.facts import Needs, Offer, Placement
+from domain.deciding.moving import Manner
 from domain.deciding.policy import decide
 from domain.deciding.pricing import PriceRecord, reprice
 from domain.deciding.reliability import SHAPE, OutOfOrder, Reliability, first_seen, tightness, update
@@ -21,6 +22,12 @@ from domain.deciding.tuning import DEFAULT
 ON_DEMAND, A, B = "us-east-1a/m5.large/on-demand", "us-east-1a/m5.large/spot", "us-east-1b/m5.large/spot"
 NEEDS = Needs(on_demand_pool=ON_DEMAND, on_demand_usd=1.0, outage_usd_per_h=10.0)
 NO_OUTAGE = replace(NEEDS, outage_usd_per_h=0.0, on_demand_usd=math.inf)
+
+
+def moving(needs: Needs, overlap_h: float = 0.2, outage_h: float = 0.0) -> Needs:
+    """The same, with every move alike."""
+    manner = Manner(overlap_h, outage_h)
+    return replace(needs, within=manner, beyond=manner)
 
 
 def offer(pool: str = A, *, up_h: float = 200.0, usd: float = 0.3, up: bool = True, blocked: str = "") -> Offer:
@@ -43,7 +50,7 @@ def decided(pool: str, appraisal: Appraisal, *, since_h: float = -100.0) -> Deci
 def test_a_pool_long_up_is_entered_from_on_demand() -> None:
     decision = decided(ON_DEMAND, market(offer()))
     assert (decision.kind, decision.pool, decision.reason) == (Kind.MOVE, A, Reason.CHEAPER)
-    assert decision.move_usd == pytest.approx(0.2)
+    assert decision.move.usd == pytest.approx(0.2)
     assert decision.payback_h == pytest.approx(0.2 / decision.gain_usd)
 
 
@@ -67,7 +74,8 @@ def test_a_blocked_pool_is_never_entered_and_no_pool_is_none() -> None:
 
 
 def test_a_gain_that_is_nothing_against_on_demand_is_not_worth_a_move() -> None:
-    decision = decided(ON_DEMAND, market(offer(usd=0.998), needs=replace(NEEDS, outage_usd_per_h=0.0, overlap_h=10.0)))
+    needs = moving(replace(NEEDS, outage_usd_per_h=0.0), overlap_h=10.0)
+    decision = decided(ON_DEMAND, market(offer(usd=0.998), needs=needs))
     assert decision.kind is Kind.WAIT
 
 
@@ -104,7 +112,7 @@ def test_where_prices_change_a_lot_a_gain_has_to_be_larger() -> None:
     restless = PriceRecord(0.0, 0.29, changes=100.0, moved=10.0)
     appraisal = market(offer(usd=0.3), replace(offer(B), price=restless), needs=NO_OUTAGE)
     assert decided(A, appraisal).reason is Reason.GAIN_TOO_SMALL
-    calm = market(offer(usd=0.3), offer(B, usd=0.29), needs=replace(NO_OUTAGE, overlap_h=0.0))
+    calm = market(offer(usd=0.3), offer(B, usd=0.29), needs=moving(NO_OUTAGE, overlap_h=0.0))
     assert decided(A, calm).kind is Kind.MOVE
 
 
@@ -115,19 +123,20 @@ def test_a_server_keeps_its_minimum_stay() -> None:
 
 
 def test_no_move_is_made_for_a_gain_that_the_stay_does_not_pay_back() -> None:
-    appraisal = market(offer(usd=0.3), offer(B, usd=0.28), needs=replace(NO_OUTAGE, overlap_h=40.0))
+    appraisal = market(offer(usd=0.3), offer(B, usd=0.28), needs=moving(NO_OUTAGE, overlap_h=40.0))
     assert decided(A, appraisal).reason is Reason.NOT_PAID_BACK
 
 
 def test_the_outage_of_a_planned_move_is_part_of_its_cost() -> None:
-    pools, outage = (offer(usd=0.3), offer(B, usd=0.28)), replace(NO_OUTAGE, move_outage_usd=5.0)
-    assert decided(A, market(*pools, needs=NO_OUTAGE)).kind is Kind.MOVE
-    held = decided(A, market(*pools, needs=outage))
+    pools, needs = (offer(usd=0.3), offer(B, usd=0.28)), replace(NO_OUTAGE, outage_usd_per_h=1.0)
+    assert decided(A, market(*pools, needs=needs)).kind is Kind.MOVE
+    held = decided(A, market(*pools, needs=moving(needs, outage_h=5.0)))
     assert held.reason is Reason.NOT_PAID_BACK
-    assert held.move_usd == pytest.approx(5.0 + 0.2 * 0.3)
-    back = decided(ON_DEMAND, market(offer(usd=0.9), needs=replace(NEEDS, outage_usd_per_h=0.0, move_outage_usd=5.0)))
+    assert held.move.usd == pytest.approx(5.0 + 0.2 * 0.3)
+    leaving = moving(replace(NEEDS, outage_usd_per_h=1.0), outage_h=5.0)
+    back = decided(ON_DEMAND, market(offer(usd=0.9), needs=leaving))
     assert back.reason is Reason.NOT_PAID_BACK
-    assert back.move_usd == pytest.approx(5.0 + 0.2)
+    assert back.move.usd == pytest.approx(5.0 + 0.2)
 
 
 @given(st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.floats(0.0, 500.0), st.floats(0.0, 500.0), st.floats(0.0, 50.0))
