@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 
 from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
 
 from api.asking import Asked, no_server, replay
+from api.autopilot import wish_of
 from api.gateway import NoWorker, OperationsError, Refused
 from api.problems import CONFLICT, ENDED, POOL_REFUSED, REFUSED, SAME_POOL, FindingDocument, Problem
 from api.refusals import problem_of
 from api.services import Services
 from api.token_memory import Caller
-from db.models import Server
+from db.models import Client, Server
+from db.queries.autopilot import home_type
 from db.queries.servers import get_server
-from domain.adoption import Plan, PlanInput
+from domain.adoption import Plan, PlanInput, Terms
+from domain.autopilot.policy import resolve
 from domain.errors import Failure
 from domain.operations import ServerView
 from domain.pools import Pool
@@ -29,12 +33,19 @@ def policy_of(server: Server) -> ServerPolicy:
     return _POLICY.validate_python(server.policy)
 
 
+def terms_of(session: Session, server: Server) -> Terms:
+    """What a move costs its owner by: its word and its client's, and the type it came with."""
+    wish = wish_of(session.get(Client, server.client_id))
+    return Terms(home_type(session, server.id), resolve(policy_of(server).autopilot, wish))
+
+
 async def make_plan(services: Services, caller: Caller, server_id: str, pool: str) -> Plan:
     server = await _server(services, caller, server_id)
     _in_region(pool, server.region)
     view = await services.operations.state(server_id)
+    terms = await services.database.read(terms_of, server)
     try:
-        return await services.operations.plan(_input(server, view, pool))
+        return await services.operations.plan(_input(server, view, pool, terms))
     except OperationsError as error:
         raise problem_of(error, POOL_REFUSED) from error
 
@@ -80,13 +91,14 @@ def _in_region(pool: str, region: str) -> None:
         raise Problem(POOL_REFUSED, f"{pool} is not in {region}, where the server is")
 
 
-def _input(server: Server, view: ServerView, pool: str) -> PlanInput:
+def _input(server: Server, view: ServerView, pool: str, terms: Terms | None = None) -> PlanInput:
     return PlanInput(
         server=ServerRef(server.id, server.client_id, server.name, server.region),
         policy=policy_of(server),
         primary=_primary(view, server.name),
         pool=pool,
         cool_downs=view.shape.cool_downs,
+        terms=terms,
     )
 
 

@@ -194,9 +194,13 @@ _FIGURES = (
     "cost_then_usd_per_h",
     "gain_usd_per_h",
     "move_usd",
+    "move_overlap_usd",
+    "move_snapshot_usd",
+    "move_outage_usd",
     "payback_h",
     "on_demand_usd_per_h",
     "outage_usd_per_h",
+    "left_out",
 )
 
 

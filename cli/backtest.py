@@ -87,18 +87,30 @@ def _backtest(item: Mapping[str, Any]) -> RenderableType:
             *(_outcomes(f"{one['name']}, from {one['start_pool']}", one["outcomes"]) for one in result["servers"]),
         ]
         parts += [f"{server_id} was left out: {why}" for server_id, why in result["skipped"].items()]
+        parts += [f"{server_id} is reckoned without {what}" for server_id, what in result["left_out"].items()]
     return Group(*parts)
 
 
 def _outcomes(title: str, outcomes: list[Mapping[str, Any]]) -> RenderableType:
-    columns = ("policy", "$ paid", "moves", "interruptions", "outage min", "$ with the outage's cost")
+    columns = (
+        "policy",
+        "$ paid",
+        "$ of it snapshots",
+        "moves",
+        "interruptions",
+        "outage min",
+        "of moves",
+        "$ with the outage's cost",
+    )
     rows = (
         [
             one["policy"],
             f"{one['money_usd']:.2f}",
+            f"{one['snapshot_usd']:.2f}",
             one["moves"],
             one["interruptions"],
             f"{one['outage_minutes']:.1f}",
+            f"{one['move_outage_minutes']:.1f}",
             f"{one['cost_usd']:.2f}",
         ]
         for one in outcomes

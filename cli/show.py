@@ -151,6 +151,7 @@ def plan(item: Mapping[str, Any]) -> RenderableType:
         ("from", item["from_pool"]),
         ("expected outage", f"{item['expected_outage_s']:.1f} s"),
         ("per hour", f"${item['hourly_now']:.4f} -> ${item['hourly_then']:.4f}"),
+        *_move(item["move"]),
         ("why", item["reason"]),
         *(("moves", move) for move in item["moves"]),
     ]
@@ -179,6 +180,17 @@ def plan(item: Mapping[str, Any]) -> RenderableType:
         "",
         f"This plan {verdict}.",
     )
+
+
+def _move(item: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What a move costs, and when it has paid for itself."""
+    if item is None:
+        return []
+    parts = ", ".join(f"{name} ${item[f'{name}_usd']:.4f}" for name in ("overlap", "snapshot", "outage"))
+    gain, hours = item["gain_usd_per_h"], item["payback_h"]
+    by = "risk included" if item["with_risk"] else "by price alone"
+    back = f"never, {by}" if hours is None else f"after {hours:.1f} h at ${gain:.4f} per hour, {by}"
+    return [("move costs", f"${item['usd']:.4f}: {parts}"), ("paid back", "price not known" if gain is None else back)]
 
 
 def findings(items: Sequence[Mapping[str, Any]]) -> list[RenderableType]:

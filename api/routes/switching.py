@@ -27,7 +27,7 @@ from api.problems import (
 from api.services import ServicesDep
 from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
 from api.views.plans import PlanRequest, PlanView
-from db.queries.decisions import losses_known
+from db.queries.decisions import foreseen
 from domain.operations import OperationKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)
@@ -43,7 +43,7 @@ async def plan(
     """A dry run: steps, calls, expected outage, price, point of no return. Changes nothing."""
     pool = (body.pool if body else None) or ""
     planned = await make_plan(services, caller, server_id, pool)
-    return PlanView.of(planned, await services.database.read(losses_known, caller.client_id, server_id))
+    return PlanView.of(planned, await services.database.read(foreseen, caller.client_id, server_id))
 
 
 @router.post("/switch", status_code=202, responses=documented(*_ALWAYS, SAME_POOL, POOL_REFUSED))

@@ -68,7 +68,9 @@ class BacktestSummary(View):
 
 
 class OutcomeView(View):
-    """`cost_usd`: money, and what the outage cost the owner."""
+    """`cost_usd`: money, and what the outage cost the owner. Of the outage, `move_outage_minutes` was of planned moves,
+    the rest of interruptions; of the money, `snapshot_usd` went for snapshots. Both are 0 in results from before they
+    were billed."""
 
     policy: str
     money_usd: float
@@ -76,6 +78,8 @@ class OutcomeView(View):
     interruptions: int
     outage_minutes: float
     cost_usd: float
+    move_outage_minutes: float = 0.0
+    snapshot_usd: float = 0.0
 
 
 class ServerOutcomeView(View):
@@ -86,13 +90,15 @@ class ServerOutcomeView(View):
 
 
 class BacktestResult(View):
-    """`policies`: all servers together. `skipped`: servers that could not be replayed, and why."""
+    """`policies`: all servers together. `skipped`: servers that could not be replayed, and why. `left_out`: by server,
+    what is not in its figures, and why."""
 
     days: float
     decided_every_minutes: float
     policies: list[OutcomeView]
     servers: list[ServerOutcomeView]
     skipped: dict[str, str]
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 class BacktestView(BacktestSummary):

@@ -71,16 +71,23 @@ class ModelFigures(_Kept):
 
 
 class DecisionFigures(_Kept):
-    """What was decided on. `here`: the pool it is in; `plan`: what would be done, while it waits for approval."""
+    """What was decided on. `here`: the pool it is in; `plan`: what would be done, while it waits for approval.
+
+    `move_usd` is overlap, snapshots and outage of the move; `left_out`: what is not in it, and why.
+    """
 
     cost_now_usd_per_h: float | None = None
     cost_then_usd_per_h: float | None = None
     gain_usd_per_h: float | None = None
     move_usd: float | None = None
+    move_overlap_usd: float | None = None
+    move_snapshot_usd: float | None = None
+    move_outage_usd: float | None = None
     payback_h: float | None = None
     on_demand_usd_per_h: float | None = None
     outage_usd_per_h: float | None = None
     loss_usd: float | None = None
+    left_out: str | None = None
     since_h: float | None = None
     here: PoolFigures | None = None
     replica: PoolFigures | None = None

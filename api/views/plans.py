@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from pydantic import Field
@@ -9,8 +10,10 @@ from pydantic import Field
 from api.problems import FindingDocument
 from api.views.base import Request, View
 from api.views.pools import PoolName
+from db.queries.decisions import Foreseen
 from domain.adoption import Plan
-from domain.pools import Candidate
+from domain.deciding.moving import payback_h
+from domain.pools import Candidate, Pool
 from domain.servers import Handoff
 
 
@@ -30,7 +33,8 @@ class CandidateView(View):
     losses_per_hour: float | None = None
 
     @classmethod
-    def of(cls, candidate: Candidate, losses: Mapping[str, float]) -> CandidateView:
+    def of(cls, candidate: Candidate, foreseen: Mapping[str, Foreseen]) -> CandidateView:
+        known = _foreseen(candidate.pool, foreseen)
         return cls(
             pool=str(candidate.pool),
             subnet_id=candidate.subnet_id,
@@ -38,7 +42,7 @@ class CandidateView(View):
             on_demand_usd_per_hour=candidate.on_demand_usd_per_hour,
             reason=candidate.reason,
             placement_score=candidate.placement_score,
-            losses_per_hour=losses.get(str(candidate.pool)) if candidate.pool.spot else 0.0,
+            losses_per_hour=known.losses_per_h if known else None,
         )
 
 
@@ -49,6 +53,41 @@ class PlannedStepView(View):
     expected_s: float
     outage: bool
     point_of_no_return: bool
+
+
+class MoveView(View):
+    """What the move to the first candidate costs, as a decision of the autopilot reckons it; USD.
+
+    `gain_usd_per_h`: by today's prices, and by the risk that the latest decision has of both pools (`with_risk`), where
+    it has them; null: a price is not known. `payback_h`: null where it never pays for itself.
+    """
+
+    usd: float
+    overlap_usd: float
+    snapshot_usd: float
+    outage_usd: float
+    gain_usd_per_h: float | None
+    with_risk: bool
+    payback_h: float | None
+
+    @classmethod
+    def of(cls, plan: Plan, foreseen: Mapping[str, Foreseen]) -> MoveView | None:
+        if plan.move is None or not plan.candidates:
+            return None
+        gain = plan.hourly_now - plan.hourly_then if plan.hourly_now and plan.hourly_then else None
+        less_risk = _less_risk(plan, foreseen)
+        if gain is not None and less_risk is not None:
+            gain += less_risk
+        hours = payback_h(plan.move.usd, gain or 0.0)
+        return cls(
+            usd=plan.move.usd,
+            overlap_usd=plan.move.overlap_usd,
+            snapshot_usd=plan.move.snapshot_usd,
+            outage_usd=plan.move.outage_usd,
+            gain_usd_per_h=gain,
+            with_risk=less_risk is not None,
+            payback_h=hours if math.isfinite(hours) else None,
+        )
 
 
 class PlanView(View):
@@ -65,15 +104,16 @@ class PlanView(View):
     hourly_now: float
     hourly_then: float
     reason: str
+    move: MoveView | None = Field(description="null: there is no pool to move to")
 
     @classmethod
-    def of(cls, plan: Plan, losses: Mapping[str, float]) -> PlanView:
+    def of(cls, plan: Plan, foreseen: Mapping[str, Foreseen]) -> PlanView:
         blocked = any(finding.blocking for finding in plan.findings)
         return cls(
             executable=bool(plan.candidates) and not blocked,
             handoff=plan.handoff,
             from_pool=plan.from_pool,
-            candidates=[CandidateView.of(candidate, losses) for candidate in plan.candidates],
+            candidates=[CandidateView.of(candidate, foreseen) for candidate in plan.candidates],
             steps=[PlannedStepView.model_validate(step) for step in plan.steps],
             moves=plan.moves,
             findings=[FindingDocument.model_validate(finding) for finding in plan.findings],
@@ -81,4 +121,18 @@ class PlanView(View):
             hourly_now=plan.hourly_now,
             hourly_then=plan.hourly_then,
             reason=plan.reason,
+            move=MoveView.of(plan, foreseen),
         )
+
+
+def _foreseen(pool: Pool, foreseen: Mapping[str, Foreseen]) -> Foreseen | None:
+    """On-demand capacity is not interrupted."""
+    return foreseen.get(str(pool)) if pool.spot else Foreseen(0.0, 0.0)
+
+
+def _less_risk(plan: Plan, foreseen: Mapping[str, Foreseen]) -> float | None:
+    """By how much the first candidate's risk is less than that of where it is, USD per hour; None: not known."""
+    here, there = (_foreseen(pool, foreseen) for pool in (Pool.parse(plan.from_pool), plan.candidates[0].pool))
+    if here is None or there is None or here.risk_usd_per_h is None or there.risk_usd_per_h is None:
+        return None
+    return here.risk_usd_per_h - there.risk_usd_per_h

@@ -115,6 +115,11 @@ def home_types(session: Session, region: str) -> Counter[str]:
     return Counter(homes[server] for server in active if homes.get(server))
 
 
+def home_type(session: Session, server_id: str) -> str:
+    """The type the server came with; empty: it has had no instance."""
+    return _home_types(session, server_id).get(server_id, "")
+
+
 def placed_of(session: Session, client_id: str) -> dict[str, Placement]:
     """By server of the client, where it and its replica run; since when is not asked."""
     query = select(Instance.server_id, Instance.role, Instance.pool).where(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -32,11 +34,22 @@ def get_decision(session: Session, client_id: str | None, decision_id: str) -> D
     return session.scalar(query)
 
 
-def losses_known(session: Session, client_id: str, server_id: str) -> dict[str, float]:
-    """Losses per hour by pool, as the server's latest decision has them: where it is, and the best others."""
+class Foreseen(NamedTuple):
+    """Of an instance in a pool: how often it would be lost, and what that is reckoned to cost, USD per hour."""
+
+    losses_per_h: float
+    risk_usd_per_h: float | None
+
+
+def foreseen(session: Session, client_id: str, server_id: str) -> dict[str, Foreseen]:
+    """By pool, as the server's latest decision has them: where it is, and the best others."""
     query = select(DecisionRow.figures).where(
         DecisionRow.latest_server_id == server_id, DecisionRow.client_id == client_id
     )
     figures = session.scalar(query) or {}
     shown = [figures.get("here") or {}, *(figures.get("candidates") or [])]
-    return {one["pool"]: float(one["losses_per_h"]) for one in shown if one.get("losses_per_h") is not None}
+    return {
+        one["pool"]: Foreseen(float(one["losses_per_h"]), one.get("risk_usd_per_h"))
+        for one in shown
+        if one.get("losses_per_h") is not None
+    }

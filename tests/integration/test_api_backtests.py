@@ -191,7 +191,13 @@ async def test_a_result_is_shown(world: World) -> None:
         "cost_usd": 1.5,
     }
     result = {"days": 7.0, "decided_every_minutes": 5.0, "policies": [outcome], "servers": [], "skipped": {}}
+    billed = {**outcome, "outage_minutes": 1.2, "move_outage_minutes": 1.2, "snapshot_usd": 0.05}
+    now = {**result, "policies": [billed], "left_out": {server.id: "the snapshots of a move: EC2 did not say"}}
     with world.services.database.sessions.begin() as session:
         row = session.get_one(BacktestRow, found)
-        row.state, row.result = "done", result
-    assert (await world.call("GET", f"/api/backtests/{found}")).json()["result"] == result
+        row.state, row.result = "done", now
+    assert (await world.call("GET", f"/api/backtests/{found}")).json()["result"] == now
+    with world.services.database.sessions.begin() as session:
+        session.get_one(BacktestRow, found).result = result  # of before moves were billed
+    before = {**result, "policies": [{**outcome, "move_outage_minutes": 0.0, "snapshot_usd": 0.0}], "left_out": {}}
+    assert (await world.call("GET", f"/api/backtests/{found}")).json()["result"] == before

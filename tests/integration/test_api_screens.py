@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,9 @@ from db.events import NewEvent, append_events
 from db.models import Agent, DecisionRow, Event, Instance, Notice, Operation, OperationStep
 from db.session import in_transaction
 from db.silence import SILENT_AFTER, tell_silent
-from domain.adoption import Plan
+from domain.adoption import Plan, Terms
+from domain.autopilot.policy import AutopilotPolicy
+from domain.deciding.moving import MoveCost
 from domain.pools import Candidate, Pool
 from domain.servers import Handoff
 from tests.api_world import SPOT, Tenant, World, away, problem
@@ -255,6 +258,48 @@ async def test_a_plan_tells_the_risk_of_its_pools(world: World) -> None:
     )
     plan = (await world.call("POST", f"/api/servers/{server.id}/plan")).json()
     assert [one["losses_per_hour"] for one in plan["candidates"]] == [0.004, None, 0.0]
+
+
+async def test_a_plan_tells_what_its_move_costs_and_when_that_is_paid_back(world: World) -> None:
+    """By price alone, and with the risk that the latest decision has, once it has one."""
+    server = world.server()
+    world.instance(server, None, instance_type="m5.large", created_at=T0)  # the type it came with
+    home, there = "us-east-1a/m5.large/on-demand", Candidate(Pool.parse(SPOT), "subnet-1", 0.04, 0.1, "cheapest")
+    planned = Plan(Handoff.SNAPSHOT, home, [there], hourly_now=0.1, hourly_then=0.04, move=MoveCost(0.05, 0.06, 0.01))
+    world.temporal.planned = planned
+
+    async def told() -> dict[str, Any]:
+        found: dict[str, Any] = (await world.call("POST", f"/api/servers/{server.id}/plan")).json()["move"]
+        return found
+
+    move = await told()
+    assert (move["overlap_usd"], move["snapshot_usd"], move["outage_usd"]) == (0.05, 0.06, 0.01)
+    assert move["usd"] == pytest.approx(0.12)
+    assert (move["with_risk"], move["payback_h"]) == (False, pytest.approx(0.12 / 0.06))
+    decided = {"pool": SPOT, "losses_per_h": 0.004, "risk_usd_per_h": 0.03}
+    world.write(
+        DecisionRow(
+            id=f"dec-{server.id}",
+            client_id=server.client_id,
+            server_id=server.id,
+            latest_server_id=server.id,
+            kind="move",
+            reason="cheaper",
+            from_pool=home,
+            state="recorded",
+            figures={"here": {"pool": home}, "candidates": [decided]},
+            at=T0,
+            last_at=T0,
+        )
+    )
+    move = await told()
+    assert (move["with_risk"], move["payback_h"]) == (True, pytest.approx(0.12 / 0.03))
+    world.temporal.planned = replace(planned, hourly_then=0.08)
+    assert (await told())["payback_h"] is None, "with its risk it costs more than it saves"
+    world.temporal.planned = replace(planned, hourly_now=0.0)
+    assert (await told())["gain_usd_per_h"] is None
+    [(_, asked), *_] = [one for one in world.temporal.asked if one[0] == "plan"]
+    assert asked.terms == Terms("m5.large", AutopilotPolicy())
 
 
 async def test_what_is_anothers_stays_unseen(world: World) -> None:

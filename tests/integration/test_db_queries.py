@@ -233,7 +233,7 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
         s, c or MINE, events.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
     ),
     "a server's life": lambda s, c: timeline.lived(s, c or MINE, "srv-3").events,
-    "losses known": lambda s, c: decisions.losses_known(s, MINE, "srv-3"),
+    "foreseen": lambda s, c: decisions.foreseen(s, MINE, "srv-3"),
     "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
     "whose events went on": lambda s, c: events.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
     "token": lambda s, c: tenants.find_token(s, "tok-3"),

@@ -260,6 +260,47 @@ def test_candidates_are_shown_with_what_would_be_decided(spot: Callable[..., tup
     assert all(words in output for words in ("cheaper", "off", "0.0500", "resting"))
 
 
+@pytest.mark.parametrize(
+    ("gain", "hours", "with_risk", "words"),
+    [
+        (0.06, 2.0, True, "after 2.0 h at $0.0600 per hour, risk included"),
+        (-0.01, None, False, "never, by price alone"),
+        (None, None, False, "price not known"),
+    ],
+)
+def test_a_plan_says_what_the_move_costs_and_when_it_is_paid_back(
+    spot: Callable[..., tuple[int, str]], gain: float | None, hours: float | None, with_risk: bool, words: str
+) -> None:
+    move = {
+        "usd": 0.12, "overlap_usd": 0.05, "snapshot_usd": 0.06, "outage_usd": 0.01,
+        "gain_usd_per_h": gain, "payback_h": hours, "with_risk": with_risk,
+    }  # fmt: skip
+    plan = {
+        "handoff": "snapshot", "from_pool": A_POOL["id"], "expected_outage_s": 74.5, "hourly_now": 0.1,
+        "hourly_then": 0.04, "reason": "cheapest", "moves": [], "candidates": [], "steps": [], "findings": [],
+        "executable": True, "move": move,
+    }  # fmt: skip
+    code, said = spot(lambda _: httpx.Response(200, json=plan), "plan", "srv-1")
+    assert code == 0
+    assert "$0.1200: overlap $0.0500, snapshot $0.0600, outage $0.0100" in said
+    assert words in said
+    assert "move costs" not in spot(lambda _: httpx.Response(200, json=plan | {"move": None}), "plan", "srv-1")[1]
+
+
+def test_a_backtest_shows_the_outage_of_moves_beside_all_of_it(spot: Callable[..., tuple[int, str]]) -> None:
+    outcome = {
+        "policy": "policy", "money_usd": 6.5, "moves": 2, "interruptions": 1, "outage_minutes": 12.5,
+        "cost_usd": 7.25, "move_outage_minutes": 2.5, "snapshot_usd": 0.75,
+    }  # fmt: skip
+    result = {"policies": [outcome], "servers": [], "skipped": {}, "left_out": {"srv-1": "the snapshots of a move: no"}}
+    found = {
+        "id": "bkt-1", "state": "done", "from_at": None, "until_at": None, "problem": "", "asked": {}, "result": result,
+    }  # fmt: skip
+    code, said = spot(lambda _: httpx.Response(200, json=found), "backtest", "--server", "orders")
+    assert code == 0
+    assert all(words in said for words in ("12.5", "2.5", "0.75", "srv-1 is reckoned without the snapshots of a move"))
+
+
 def test_a_decision_is_shown_with_its_figures_and_approved(spot: Callable[..., tuple[int, str]]) -> None:
     shown = {
         "id": "dec-1", "kind": "move", "to_pool": "us-east-1a/m5.large/spot", "reason": "cheaper", "held_by": "",

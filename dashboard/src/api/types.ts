@@ -10,6 +10,7 @@ export type Operation = Schemas["OperationView"];
 export type Step = Schemas["StepView"] & { position?: number };
 export type Accepted = Schemas["AcceptedView"];
 export type Plan = Schemas["PlanView"];
+export type Move = Schemas["MoveView"];
 export type Candidate = Schemas["CandidateView"];
 export type Decision = Schemas["DecisionSummary"];
 export type StreamEvent = Schemas["EventView"];

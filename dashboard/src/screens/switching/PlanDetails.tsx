@@ -1,10 +1,40 @@
 import { Flag } from "lucide-react";
-import type { Plan } from "../../api/types";
-import { againstBefore, hourly } from "../../model/money";
+import type { Move, Plan } from "../../api/types";
+import { againstBefore, hourly, usd } from "../../model/money";
 import { duration } from "../../model/time";
 import { sentence } from "../../model/words";
 import { Note } from "../../ui/Note";
 import { Skeleton } from "../../ui/Skeleton";
+
+/** What the move itself costs, by part, and when it has paid for itself. */
+function MoveCost({ move }: { move: Move }) {
+  const parts = [
+    `overlap ${usd(move.overlap_usd)}`,
+    `snapshots ${usd(move.snapshot_usd)}`,
+    `outage ${usd(move.outage_usd)}`,
+  ];
+  return (
+    <>
+      <div>
+        <dt>Move costs</dt>
+        <dd>
+          {usd(move.usd)} <small>{parts.join(", ")}</small>
+        </dd>
+      </div>
+      <div>
+        <dt>Paid back</dt>
+        <dd>
+          {paidBack(move)} <small>{move.with_risk ? "risk included" : "by price alone"}</small>
+        </dd>
+      </div>
+    </>
+  );
+}
+
+function paidBack(move: Move): string {
+  if (move.gain_usd_per_h === null) return "price not known";
+  return move.payback_h === null ? "never" : `after ${duration(move.payback_h * 3_600_000)}`;
+}
 
 /** What would be done, in order, and where it can no longer be undone. */
 export function PlanDetails({ plan }: { plan: Plan | undefined }) {
@@ -24,6 +54,7 @@ export function PlanDetails({ plan }: { plan: Plan | undefined }) {
             {hourly(plan.hourly_then)} <small>{againstBefore(plan.hourly_now, plan.hourly_then)}</small>
           </dd>
         </div>
+        {plan.move && <MoveCost move={plan.move} />}
         <div>
           <dt>Handoff</dt>
           <dd>{sentence(plan.handoff)}</dd>
