@@ -13,9 +13,8 @@ SHOWN = 5  # candidates whose figures are kept with a decision
 
 
 def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
-    """`candidates`: how many of the best other pools are shown."""
+    """`candidates`: how many of the best other pools are shown; the one that is decided for is among them."""
     decision, needs, placed = one.verdict.decision, one.case.needs, one.case.placed
-    best = [found for found in one.market.ranked[: candidates + 1] if found.pool != placed.pool]
     return {
         "cost_now_usd_per_h": _number(decision.cost_now_usd),
         "cost_then_usd_per_h": _number(decision.cost_then_usd),
@@ -32,9 +31,17 @@ def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
         "since_h": _number(one.market.at_h - placed.since_h),
         "here": shown(one, placed.pool),
         "replica": shown(one, placed.replica) if placed.replica else None,
-        "candidates": [shown(one, found.pool) for found in best[:candidates]],
+        "candidates": [shown(one, pool) for pool in _others(one, candidates)],
         "model": _model(one),
     }
+
+
+def _others(one: Judged, count: int) -> list[str]:
+    here, chosen = one.case.placed.pool, one.verdict.decision.pool
+    best = [found.pool for found in one.market.ranked[: count + 1] if found.pool != here][:count]
+    if chosen in one.market.by_pool and chosen not in (here, *best):
+        best[count - 1 :] = [chosen]
+    return best
 
 
 def _model(one: Judged) -> dict[str, Any] | None:

@@ -574,7 +574,7 @@ def test_sizes_are_read_once_for_all_servers_whose_volumes_may_be_copied(site: S
     for _ in range(3):
         site.round()
     [asked] = site.cloud.calls("DescribeVolumes")[before:]
-    assert len([name for name in asked["params"] if name.startswith("Filter.1.Value.")]) == 3
+    assert sum(name.startswith("Filters.1.Values.") for name in asked["params"]) == 3
 
 
 def test_sizes_that_cannot_be_read_stop_nobody_and_the_decision_says_so(site: Site) -> None:

@@ -55,6 +55,8 @@ def test_a_survey_says_what_its_parts_say(clean: Cloud) -> None:
     assert seen.candidates == [one for one in ranked.candidates if str(one.pool) != old.pool]
     assert f"{A}/m5.large/spot" not in {str(one.pool) for one in seen.candidates}
     assert (seen.hourly_now, seen.checked.problems) == (ranked.hourly_now, [])
+    assert seen.home_usd == 0.0, "nobody has asked"
+    assert clean.run(contract.SURVEY, replace(survey, home_type="m5.xlarge")).home_usd == 0.192
     clean.post("/permissions", deny=["ec2:DetachVolume"])
     assert clean.run(contract.SURVEY, survey).checked.missing_permissions == ["ec2:DetachVolume"]
     clean.post("/permissions", deny=[])

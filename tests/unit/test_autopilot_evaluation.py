@@ -335,6 +335,18 @@ def test_the_figures_show_what_the_decision_was_made_on() -> None:
     assert shown["payback_h"] > 0
 
 
+def test_the_pool_that_is_decided_for_is_among_those_shown_and_what_is_left_out_is_said() -> None:
+    """A, in the server's zone, costs more than B, but a terabyte need not be copied to get there."""
+    needs = replace(NEEDS, beyond=Manner(0.5, copies=True))
+    placed, market = Placement(HOME, AT_H - 100, data_gib=1000), {**MARKET, A: offer(A, 0.05), B: offer(B, 0.03)}
+    [one] = evaluate([replace(case(1), needs=needs, placed=placed, left_out="a part")], market)
+    shown = figures(one, candidates=1)
+    assert one.verdict.decision.pool == A
+    assert [candidate["pool"] for candidate in shown["candidates"]] == [A]
+    assert (shown["move_snapshot_usd"], shown["left_out"]) == (0.0, "a part")
+    assert [candidate["pool"] for candidate in figures(one, candidates=2)["candidates"]] == [B, A]
+
+
 def test_a_decision_is_a_function_of_its_facts() -> None:
     cases = [case(number, pool) for number, pool in enumerate((HOME, A, B, C) * 5)]
     room = Room(7, {"cli": FleetLimits(most_per_pool=0.4)})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
 from domain import ec2, host
-from domain.adoption import AdoptInput, AdoptResult, LaunchSpec, Plan, PlanInput
+from domain.adoption import AdoptInput, AdoptResult, LaunchSpec, Plan, PlanInput, Terms
+from domain.autopilot.policy import AutopilotPolicy
+from domain.autopilot.windows import Weekday, Window
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, server_workflow_id
 from domain.operations import (
@@ -245,6 +248,28 @@ async def test_a_plan_tells_the_steps_in_order_and_changes_nothing(adopter: Adop
     assert str(plan.candidates[0].pool) == SPOT
     assert [step.name for step in plan.steps if step.point_of_no_return] == ["commit"]
     assert cloud.story == []
+
+
+async def test_a_plan_with_its_terms_tells_what_the_move_costs(adopter: Adopter) -> None:
+    """To the end of a volume's move: 18 s at 36 USD an hour. The old instance stays for an hour more."""
+    cloud = adopter.cloud(Handoff.VOLUMES)
+    wish = AutopilotPolicy(
+        outage_usd_per_hour=36.0,
+        keep_old_s=3600.0,
+        windows=[Window("22:00", "06:00", [Weekday.SUNDAY])],
+        frozen_until=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    policy, terms = ServerPolicy(handoff=Handoff.VOLUMES), Terms("m5.large", wish)
+    given = PlanInput(adopter.ref, policy, cloud.world.placement(OLD), terms=terms)
+    plan: Plan = await adopter.client.execute_workflow(
+        PLAN_WORKFLOW, given, id=f"plan/{adopter.ref.server_id}", task_queue=CONTROL_QUEUE, result_type=Plan
+    )
+    assert plan.move is not None
+    assert plan.move.overlap_usd == pytest.approx(1.1 * plan.hourly_now)
+    assert plan.move.outage_usd == pytest.approx(36.0 * plan.expected_outage_s / 3600)
+    assert plan.move.snapshot_usd == 0.0
+    [asked] = [call.argument for call in cloud.calls if call.name == ec2.SURVEY]
+    assert asked.home_type == "m5.large"
 
 
 def _dying(cloud: Cloud) -> None:
