@@ -15,6 +15,7 @@ from db.queries.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
+_MICRO = 1_000_000  # the ledger counts in micro-dollars
 KEPT_S = 5.0  # several scrapers at once read the records once
 
 
@@ -82,6 +83,18 @@ def _told(vitals: Vitals) -> Iterator[Metric]:
         drift.add_metric((kind, action), count)
     yield drift
     yield _by("spot_optimizer_price_age_seconds", "Since prices were last collected", "collection", vitals.price_age_s)
+    yield from _money(vitals)
+
+
+def _money(vitals: Vitals) -> Iterator[Metric]:
+    day = vitals.day
+    costs = {name: getattr(day, name) / _MICRO for name in ("primary", "replica", "overlap", "snapshot", "on_demand")}
+    yield _by("spot_optimizer_day_cost_usd", "Booked for the last 24 whole hours, by part", "part", costs)
+    yield _one(
+        "spot_optimizer_day_savings_usd", "On-demand less the other parts, of the same hours", day.saved / _MICRO
+    )
+    if vitals.accrual_age_s is not None:
+        yield _one("spot_optimizer_savings_age_seconds", "Since what the ledger of savings has", vitals.accrual_age_s)
 
 
 def _one(name: str, words: str, value: float) -> Metric:

@@ -12,9 +12,13 @@ from db.invariants import active_servers_without_primary, servers_with_several_p
 from db.models import Agent, Instance, Operation, OperationStep, PriceCollection
 from db.queries.drift import count_open_drift
 from db.queries.overview import UNFINISHED, Overview, overview
+from db.queries.savings import Unit, floor, periods
+from db.savings.booking import accrued_until
+from domain.savings.amounts import NOTHING, Amounts, total
 
 STUCK = timedelta(minutes=10)
 SILENT = timedelta(minutes=2)
+_BOOKED_OF = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Vitals:
     agents_silent: int = 0  # of primaries
     drift: dict[tuple[str, str], int] = field(default_factory=dict)  # by kind and action
     price_age_s: dict[str, float] = field(default_factory=dict)  # by collection
+    day: Amounts = NOTHING  # booked of the 24 hours before the hour that runs
+    accrual_age_s: float | None = None  # since the time up to which savings are booked; None: nothing was
 
 
 def vitals(session: Session, now: datetime) -> Vitals:
@@ -42,6 +48,8 @@ def vitals(session: Session, now: datetime) -> Vitals:
         agents_silent=silent,
         drift=count_open_drift(session),
         price_age_s=_price_ages(session, now),
+        day=_day(session, now),
+        accrual_age_s=_accrual_age(session, now),
     )
 
 
@@ -87,3 +95,13 @@ def _agents(session: Session, now: datetime) -> tuple[int, int]:
 def _price_ages(session: Session, now: datetime) -> dict[str, float]:
     rows = session.execute(select(PriceCollection.name, PriceCollection.until_at))
     return {name: max(0.0, (now - until).total_seconds()) for name, until in rows}
+
+
+def _day(session: Session, now: datetime) -> Amounts:
+    until = floor(Unit.HOUR, now)
+    return total(one.amounts for one in periods(session, None, Unit.HOUR, until - _BOOKED_OF, until))
+
+
+def _accrual_age(session: Session, now: datetime) -> float | None:
+    until = accrued_until(session)
+    return None if until is None else max(0.0, (now - until).total_seconds())

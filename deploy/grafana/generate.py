@@ -40,6 +40,8 @@ OVERVIEW: list[Panel] = [
     ("Without a primary", "short", _state("spot_optimizer_servers_without_primary")),
     ("Need attention", "short", _state("spot_optimizer_operations_needing_attention")),
     ("USD per hour", "currencyUSD", _state("spot_optimizer_fleet_usd_per_hour")),
+    ("USD of the last 24 hours, by part", "currencyUSD", _state("spot_optimizer_day_cost_usd", "part")),
+    ("Saved in the last 24 hours", "currencyUSD", _state("spot_optimizer_day_savings_usd")),
     ("Instances", "short", _state("spot_optimizer_instances", "state")),
     ("Unfinished operations", "short", _state("spot_optimizer_operations", "status")),
     ("Running for over ten minutes", "short", _state("spot_optimizer_stuck_operations", "kind")),
@@ -50,6 +52,7 @@ OVERVIEW: list[Panel] = [
     ("Drift", "short", [("max by (kind, action) (spot_optimizer_drift_findings)", "{{kind}}: {{action}}")]),
     ("Ledger", "short", _state("spot_optimizer_ledger_resources", "type")),
     ("Age of prices", "s", _state("spot_optimizer_price_age_seconds", "collection")),
+    ("Age of the savings", "s", _state("spot_optimizer_savings_age_seconds")),
 ]
 OPERATIONS: list[Panel] = [
     ("Launch", "s", _p95("spot_optimizer_launch_duration_seconds", "lifecycle")),

@@ -11,16 +11,18 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from activities.ec2.clients import Clients
 from activities.fleet import FleetActivities
-from db.models import Agent, DriftRow, PriceCollection
+from db.models import Agent, DriftRow, PriceCollection, SavingsHour
 from db.queries.vitals import vitals
+from db.savings.booking import mark_accrued
 from db.session import SessionFactory, make_engine, make_session_factory
 from domain.records import RecordKind
+from metrics.fleet import Fleet as FleetState
 from metrics.registries import measure_process
 from metrics.serving import UnsafeAddress, check_address, serve
 from metrics.work import MOST_POOLS, Work
@@ -221,6 +223,26 @@ def test_the_state_of_the_fleet_is_told_in_counts(sessions: SessionFactory, clie
     with sessions() as session:
         later = vitals(session, now + timedelta(minutes=3))
     assert (later.agents_online, later.agents_silent) == (0, told.agents_silent + 1)
+
+
+def test_what_was_saved_is_told_by_part(sessions: SessionFactory, client_id: str) -> None:
+    now = datetime(2031, 5, 4, 12, 30, tzinfo=UTC)  # a day that no other test books
+    booked: dict[str, Any] = {"client_id": client_id, "unpriced_s": 0, "filled_s": 0, "snapshot_micro": 10_000}
+    booked |= {"primary_micro": 300_000, "replica_micro": 50_000, "overlap_micro": 40_000, "on_demand_micro": 900_000}
+    registry = CollectorRegistry()
+    with sessions() as session:  # rolled back: other tests' accruals go on where they were
+        for hours in (0, 1, 24, 25):  # the first is not over, the last is too old
+            hour = now.replace(minute=0) - timedelta(hours=hours)
+            session.add(SavingsHour(hour=hour, **booked))
+        mark_accrued(session, now - timedelta(minutes=20))
+        session.flush()
+        FleetState(lambda: vitals(session, now)).register(registry)
+        told = samples(generate_latest(registry).decode())
+    parts = {"primary": 0.6, "replica": 0.1, "overlap": 0.08, "snapshot": 0.02, "on_demand": 1.8}
+    for part, usd in parts.items():
+        assert told[f"spot_optimizer_day_cost_usd{{part={part}}}"] == pytest.approx(usd)
+    assert told["spot_optimizer_day_savings_usd"] == pytest.approx(1.0)
+    assert told["spot_optimizer_savings_age_seconds"] == pytest.approx(1200)
 
 
 def test_a_second_primary_would_be_counted(monkeypatch: pytest.MonkeyPatch, sessions: SessionFactory) -> None:

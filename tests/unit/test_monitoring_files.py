@@ -55,7 +55,7 @@ def names_in(query: str) -> set[str]:
 def measured() -> set[str]:
     """Every sample name that an API process and a worker tell, from their own registries."""
     engine = create_engine("mysql+pymysql://nobody@127.0.0.1:1/none")
-    whole = Vitals(Overview())
+    whole = Vitals(Overview(), accrual_age_s=0.0)
     found: set[str] = set()
     api = ApiMetrics(engine, None, lambda: 0)  # type: ignore[arg-type]  # the records are not read here
     worker = CollectorRegistry()
