@@ -614,11 +614,13 @@ def test_the_summary_counts_what_there_is(sessions: SessionFactory, client_id: s
 
 
 def test_the_summarys_money_is_that_of_its_hour_its_day_and_its_month(sessions: SessionFactory, client_id: str) -> None:
-    price(sessions, -5, "0.04")
+    for hours, usd in ((-5, "0.04"), (12, "0.05"), (28, "0.06")):
+        price(sessions, hours, usd)
     on_demand(sessions)
     for since in (0, 3.3):
         a_server(sessions, client_id, since=since, spot_at=since)
-    run(sessions, 30.3)
+    for hours in (0, 30.3):  # it begins with the first
+        run(sessions, hours)
     now = at(30.3)
     with sessions() as session:
         found = summary(session, client_id, now)
