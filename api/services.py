@@ -66,7 +66,8 @@ def connect(settings: Settings) -> Services:
     )
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
+    """Async: what is not is run in another thread, which every request would wait for."""
     services: Services = request.app.state.services
     return services
 

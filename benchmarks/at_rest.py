@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, insert
 from temporalio.client import Client
 
 from api.tokens import InstanceIdentity, sign_instance
-from benchmarks import processor
+from benchmarks import processor, server_status
 from benchmarks.figure import Figure, summary
 from benchmarks.fleet_of_rows import Fleet, agents
 from benchmarks.terms import Terms
@@ -150,10 +150,10 @@ def _server_id(n: int) -> str:
 
 
 def _costs(terms: Terms, at: Fleet, engine: Engine, count: int) -> dict[str, float]:
-    asked, began = _questions(engine), time.monotonic()
+    asked, began = server_status.statements(engine), time.monotonic()
     with at.cores_busy() as busy:
         time.sleep(terms.choose(WINDOW_S, 3.0))
-    a_second = (_questions(engine) - asked) / (time.monotonic() - began)
+    a_second = (server_status.statements(engine) - asked) / (time.monotonic() - began)
     memory = {name: processor.memory_mib(pid) for name, pid in at.pids().items()}
     watched = at.watched
     terms.details[f"{count} servers"] = {"cores busy": busy, "memory, MiB": memory}
@@ -165,12 +165,6 @@ def _costs(terms: Terms, at: Fleet, engine: Engine, count: int) -> dict[str, flo
         "watched": watched,
         "n": count,
     }
-
-
-def _questions(engine: Engine) -> int:
-    with engine.connect() as connection:
-        row = connection.execute(text("SHOW GLOBAL STATUS LIKE 'Questions'")).one()
-        return int(row[1])
 
 
 def _cost_figure(count: int, costs: dict[str, float], first: dict[str, float]) -> Figure:

@@ -16,13 +16,15 @@ from sqlalchemy import Engine, insert
 
 from db.market import partitions
 from db.models import Client, PriceSeries
+from db.queries.savings import Unit, floor
+from db.savings.booking import SUMS
 from domain.servers import ServerPolicy
 
 REGION = "us-east-1"
 ZONES = [f"{REGION}{letter}" for letter in "abcdef"]
 CLIENTS = 40
 RETIRED = 3  # instances that each server has had before
-OPERATIONS = 10  # of each server; of every hundredth server, one is unfinished
+OPERATIONS, APART_DAYS = 10, 9  # of each server; of every hundredth server, one is unfinished
 RESOURCES = 3
 STATEMENT_ROWS = 25_000
 
@@ -43,8 +45,26 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Month:
+    """The last whole one: whenever the benchmark runs, a whole month of money is summed."""
+
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def before(cls, now: datetime) -> Month:
+        until = floor(Unit.MONTH, now)
+        return cls(floor(Unit.MONTH, until - timedelta(days=1)), until)
+
+    @property
+    def days(self) -> int:
+        return (self.until - self.since).days
+
+
+@dataclass(frozen=True)
 class Made:
     size: Size
+    month: Month
     first_day: datetime
     days: int
     pools: Sequence[tuple[str, str]]
@@ -63,12 +83,14 @@ def fill(engine: Engine, size: Size, now: datetime) -> Made:
                    "tail_last_source": "ec2"} for n, (z, t) in enumerate(pools)]  # fmt: skip
         connection.execute(insert(PriceSeries), series)
         connection.execute(insert(Client), _clients(size, now))
+    month = Month.before(now)
+    fleet = [*_fleet(size, month), *_operations(size, month), *_savings(size, month)]
     work = [*_prices(size, pools, first_day, days), *_events(size, now)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        list(threads.map(lambda statement: _run(engine, statement), [*_fleet(size), *work]))
+        list(threads.map(lambda statement: _run(engine, statement), [*fleet, *work]))
     tables = "servers, instances, operations, events, resources, agents, price_observations, prices_canonical"
-    _run(engine, f"ANALYZE TABLE {tables}")
-    return Made(size, first_day, days, pools)
+    _run(engine, f"ANALYZE TABLE {tables}, savings_hours, savings_days")
+    return Made(size, month, first_day, days, pools)
 
 
 def _run(engine: Engine, statement: str) -> None:
@@ -121,11 +143,10 @@ def _events(size: Size, now: datetime) -> Iterable[str]:
             )
 
 
-def _fleet(size: Size) -> Iterable[str]:
+def _fleet(size: Size, month: Month) -> Iterable[str]:
     """Server n is of client n modulo CLIENTS; its primary is i-n-0, and those before it i-n-1 ..."""
     policy = json.dumps(asdict(ServerPolicy()))
-    fleet = f"FROM bench_numbers WHERE n <= {size.servers}"
-    client, then = f"CONCAT('cli-', MOD(n, {CLIENTS}))", "'2026-01-01' + INTERVAL n SECOND"
+    fleet, client, then = _each_server(size), _CLIENT, "'2026-01-01' + INTERVAL n SECOND"
     yield (
         "INSERT INTO servers (id, client_id, name, region, account_id, handoff, policy, moves, state, version,"
         f" created_at, updated_at) SELECT CONCAT('srv-', n), {client}, CONCAT('name-', n), '{REGION}', '1', 'volumes',"
@@ -133,7 +154,7 @@ def _fleet(size: Size) -> Iterable[str]:
     )
     yield (
         "INSERT INTO agents (client_id, instance_id, version, identity, registered_at, seen_at)"
-        f" SELECT {client}, CONCAT('i-', n, '-0'), '1', '{{}}', {then}, {then} {fleet}"
+        f" SELECT {client}, CONCAT('i-', n, '-0'), '1', '{{}}', {then}, '{month.until:%Y-%m-%d}' {fleet}"
     )
     for life in range(RETIRED + 1):
         state, role = ("terminated", "NULL") if life else ("running_primary", "'primary'")
@@ -145,21 +166,50 @@ def _fleet(size: Size) -> Iterable[str]:
             " CONCAT('x', MOD(n, 60), '.large'), 'spot', '10.0.0.1', '', 0.05, '',"
             f" {then} - INTERVAL {life} DAY, {then} {fleet}"
         )
-    for one in range(OPERATIONS):
-        status = f"IF(MOD(n, 100) = {one}, 'running', 'committed')"
-        yield (
-            "INSERT INTO operations (id, server_id, client_id, kind, priority, status, attention, attention_reason,"
-            " request_id, body_digest, requested_by, asked_pool, handoff, from_pool, to_pool, reason, workflow_id,"
-            f" workflow_run_id, requested_at) SELECT CONCAT('op-', n, '-{one}'), CONCAT('srv-', n), {client}, 'switch',"
-            f" 75, {status}, MOD(n, 1000) = {one}, '', CONCAT('r-', n, '-{one}'), '', '', '', 'volumes', '', '', '',"
-            f" '', '', {then} + INTERVAL {one} HOUR {fleet}"
-        )
     for one in range(RESOURCES):
         yield (
             "INSERT INTO resources (client_id, server_id, operation_id, step, type, resource_id, state, how, details)"
             f" SELECT {client}, CONCAT('srv-', n), '', '', 'volume', CONCAT('vol-', n, '-{one}'), 'live', 'adopted',"
             f" '{{}}' {fleet}"
         )
+
+
+def _operations(size: Size, month: Month) -> Iterable[str]:
+    """Of each server one every APART_DAYS, back from the month's end; with a receipt unless it is unfinished."""
+    steps = [{"name": "launch", "ms": 30_000, "calls": ["ec2:RunInstances"] * 3, "note": "as ever"}] * 10
+    receipt = json.dumps({"control_outage_ms": 700, "steps": steps})
+    for one in range(OPERATIONS):
+        unfinished = f"MOD(n, 100) = {one}"
+        at = f"'{month.until:%Y-%m-%d}' - INTERVAL {one * APART_DAYS} DAY - INTERVAL n SECOND"
+        yield (
+            "INSERT INTO operations (id, server_id, client_id, kind, priority, status, attention, attention_reason,"
+            " request_id, body_digest, requested_by, asked_pool, handoff, from_pool, to_pool, reason, workflow_id,"
+            f" workflow_run_id, requested_at, receipt) SELECT CONCAT('op-', n, '-{one}'), CONCAT('srv-', n), {_CLIENT},"
+            f" 'switch', 75, IF({unfinished}, 'running', 'committed'), MOD(n, 1000) = {one}, '',"
+            f" CONCAT('r-', n, '-{one}'), '', '', '', 'volumes', '', '', '', '', '', {at},"
+            f" IF({unfinished}, NULL, '{receipt}') {_each_server(size)}"
+        )
+
+
+def _savings(size: Size, month: Month) -> Iterable[str]:
+    """The month's sums: of each client by the hour, of each server by the day."""
+    sums, ones, since = ", ".join(SUMS), ", ".join("1" for _ in SUMS), f"'{month.since:%Y-%m-%d}'"
+    yield (
+        f"INSERT INTO savings_hours (client_id, hour, {sums}) SELECT id, {since} + INTERVAL n - 1 HOUR, {ones}"
+        f" FROM clients JOIN bench_numbers WHERE n <= {24 * month.days}"
+    )
+    for day in range(month.days):
+        yield (
+            f"INSERT INTO savings_days (client_id, day, server_id, {sums})"
+            f" SELECT {_CLIENT}, {since} + INTERVAL {day} DAY, CONCAT('srv-', n), {ones} {_each_server(size)}"
+        )
+
+
+_CLIENT = f"CONCAT('cli-', MOD(n, {CLIENTS}))"
+
+
+def _each_server(size: Size) -> str:
+    return f"FROM bench_numbers WHERE n <= {size.servers}"
 
 
 def today() -> datetime:

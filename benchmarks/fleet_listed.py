@@ -1,8 +1,9 @@
 """`python -m benchmarks.fleet_listed`: the fleet's screen for one client with ten thousand servers.
 
 The API in this process, over a real MariaDB: sign-in by cookie, queries, JSON. A server has had five instances
-and twenty operations; one in fifty is in the middle of something; each has a decision with its figures.
-The aim: a page (100 rows) within 50 ms at the 95th percentile.
+and twenty operations, half of them in the last 30 days; one in fifty is in the middle of something; each has a
+decision with its figures. The aim: a page (100 rows) within 50 ms at the 95th percentile. `processor ms` is what this
+process worked at an answer: on a busy machine the rest of its time it waited.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from api.app import create_app
 from api.services import Services, connect
 from api.settings import Settings
 from api.tokens import Kind, mint
+from benchmarks.figure import percentile
 from db import schema
 from db.commands import create_client, create_token
 from db.models import Agent, DecisionRow, Instance, Operation, OperationStep, PoolRow, Server
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _measure(services: Services, token: str, given: argparse.Namespace, console: Console) -> float:
-    table = Table("asked for", "rows", "kB", "median ms", "p95 ms")
+    table = Table("asked for", "rows", "kB", "median ms", "p95 ms", "processor ms")
     transport = httpx.ASGITransport(create_app(services))
     p95 = 0.0
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=60) as http:
@@ -77,25 +79,35 @@ async def _measure(services: Services, token: str, given: argparse.Namespace, co
             ("a thousand", "/api/fleet?limit=1000", given.times // 2),
             ("three rows", "/api/fleet?server_id=srv-000007&server_id=srv-000050&server_id=srv-009999", given.times),
             ("servers, a page", "/api/servers?limit=100", given.times),
+            ("operations, a page", "/api/operations?limit=100", given.times),
+            ("the summary", "/api/summary", given.times),
         ):
-            took = []
-            for _ in range(times + 3):
-                started = time.perf_counter()
-                answer = (await http.get(path)).raise_for_status()
-                took.append(1000 * (time.perf_counter() - started))
-            took = sorted(took[3:])
-            late = took[int(0.95 * (len(took) - 1))]
+            answer, took, worked = await _asked(http, path, times)
+            late = percentile(took, 95)
             p95 = late if what == "a page" else p95
-            rows, size = len(answer.json()["items"]), len(answer.content) / 1000
-            table.add_row(what, str(rows), f"{size:.0f}", f"{statistics.median(took):.1f}", f"{late:.1f}")
+            rows, size = len(answer.json().get("items", ())), len(answer.content) / 1000
+            table.add_row(what, str(rows), f"{size:.0f}", f"{statistics.median(took):.1f}", f"{late:.1f}",
+                          f"{worked:.1f}")  # fmt: skip
         started, rows, path = time.perf_counter(), 0, "/api/fleet"
         while path:
             found = (await http.get(path)).json()
             rows += len(found["items"])
             path = f"/api/fleet?cursor={found['next_cursor']}" if found["next_cursor"] else ""
-        table.add_row("all of them", str(rows), "", f"{1000 * (time.perf_counter() - started):.0f}", "")
+        table.add_row("all of them", str(rows), "", f"{1000 * (time.perf_counter() - started):.0f}", "", "")
     console.print(table)
     return p95
+
+
+async def _asked(http: httpx.AsyncClient, path: str, times: int) -> tuple[httpx.Response, list[float], float]:
+    """The last answer, the milliseconds of each but the first three, and those that this process worked at one."""
+    took = []
+    for number in range(times + 3):
+        if number == 3:
+            worked = time.process_time()
+        started = time.perf_counter()
+        answer = (await http.get(path)).raise_for_status()
+        took.append(1000 * (time.perf_counter() - started))
+    return answer, took[3:], 1000 * (time.process_time() - worked) / times
 
 
 def _fill(services: Services, count: int) -> str:
@@ -144,7 +156,7 @@ def _agent(n: int) -> dict[str, Any]:
 def _operation(n: int, k: int) -> dict[str, Any]:
     status = "running" if k == 19 and n % 50 == 0 else "committed"
     return {"id": f"op-{n:06d}-{k:02d}", "server_id": f"srv-{n:06d}", "client_id": "cli-1", "kind": "switch",
-            "status": status, "request_id": f"{n}-{k}", "requested_at": NOW + timedelta(minutes=k),
+            "status": status, "request_id": f"{n}-{k}", "requested_at": NOW - timedelta(days=3 * (19 - k)),
             "receipt": {"steps": ["x" * 50] * 40} if k < 19 else None}  # fmt: skip
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from benchmarks import processor
-from benchmarks.figure import Figure, percentile
+from benchmarks import processor, server_status
+from benchmarks.figure import Figure, summary
 from benchmarks.terms import Terms
 from db.events import NewEvent, append_events
 from db.session import make_engine, make_session_factory
@@ -24,14 +28,18 @@ from stack.up import Stack
 
 NAME = "streams"
 AIM_MS = 100.0
-PER_SECOND = 5
+PER_SECOND, BURST = 5, 100
 SETTLE_S = 1.5  # for the last events to arrive
+CALM_S, REST_S = 12.0, 5.0  # until the hubs ask as seldom as they ever do (api.hub); and for how long that is counted
 PARTS = frozenset({"database", "temporal", "api"})
 BASELINE = "the transaction that changes a row and writes its event, from begin to commit, in the same run"
 HOW = (
-    f"two API processes on one database; {PER_SECOND} events a second of one client, all of whose readers get each;"
-    " from the moment the commit has returned to the reader's socket; the readers are one process on the same machine"
+    f"two API processes on one database; {PER_SECOND} events a second of one client, at moments that a seed draws, all"
+    " of whose readers get each; from the moment the commit has returned to the reader's socket; the readers are one"
+    f" process on the same machine; then {BURST} in a row, and at last nothing, while statements are counted"
 )
+
+Seen = Sequence[Sequence[tuple[int, float]]]  # of each reader: number and arrival, epoch seconds, as they came
 
 
 def measure(terms: Terms) -> list[Figure]:
@@ -56,56 +64,101 @@ def _second_api(stack: Stack, port: int) -> Process:
 def _figure(terms: Terms, stack: Stack, second: Process, count: int) -> Figure:
     urls = [stack.urls["api"], f"http://127.0.0.1:{second.environment['SPOT_API_PORT']}"]
     argv = [sys.executable, "-m", "benchmarks.readers", stack.credentials.client_token, str(count), *urls]
-    with subprocess.Popen(argv, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as readers:
+    with (
+        subprocess.Popen(argv, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as readers,
+        _writer(stack) as writer,
+    ):
         assert readers.stdout is not None
         if readers.stdout.readline().strip() != "ready":
             raise RuntimeError(f"{count} readers did not all subscribe")
         time.sleep(0.5)
         pids = {"api": stack.processes["api"].pid or 0, "api-2": second.pid or 0, "readers": readers.pid}
         worked, began = processor.milliseconds(pids), time.monotonic()
-        commits, committed = _write(stack, terms.choose(20, 1) * PER_SECOND)
-        time.sleep(SETTLE_S)
+        single = writer.write(terms.choose(20, 1) * PER_SECOND, random.Random(count))
         busy = processor.between(worked, processor.milliseconds(pids))
         lasted = 1000 * (time.monotonic() - began)
+        burst = writer.write(BURST)
+        time.sleep(SETTLE_S)
+        at_rest = writer.statements_at_rest(*terms.choose((CALM_S, REST_S), (0.0, 1.0)))
         said, _ = readers.communicate()
-    seen = [[(int(seq), float(at)) for seq, at in json.loads(line)] for line in said.splitlines()]
-    if len(seen) != count:
-        raise RuntimeError(f"{count - len(seen)} of {count} readers ended early: a stream was cut off")
-    missed = sum(len(set(committed) - {seq for seq, _ in one}) for one in seen)
-    disorder = sum([seq for seq, _ in one] != sorted({seq for seq, _ in one}) for one in seen)
-    late = [1000 * (at - committed[seq]) for one in seen for seq, at in one if seq in committed]
-    measured = {**_summary(late), "missed": missed, "out of order or twice": disorder}
-    terms.details[f"{count} readers"] = {"cores busy": {name: round(ms / lasted, 2) for name, ms in busy.items()}}
-    terms.say(f"{NAME}: {count} readers: {measured}, cores busy {terms.details[f'{count} readers']['cores busy']}")
-    met = measured["p99"] < AIM_MS and not missed and not disorder
-    return Figure(NAME, f"event to reader, {count} readers", "ms", measured, _summary(commits), BASELINE,
+    measured = _judged([json.loads(line) for line in said.splitlines()], count, single, burst) | {
+        "SQL/s at rest": at_rest
+    }
+    cores = {name: round(ms / lasted, 2) for name, ms in busy.items()}
+    terms.details[f"{count} readers"] = {"cores busy": cores}
+    terms.say(f"{NAME}: {count} readers: {measured}, cores busy {cores}")
+    met = measured["p99"] < AIM_MS and not measured["missed"] and not measured["out of order or twice"]
+    return Figure(NAME, f"event to reader, {count} readers", "ms", measured, _of(single.took), BASELINE,
                   f"p99 under {AIM_MS:.0f}, none missed", met, HOW)  # fmt: skip
 
 
-def _write(stack: Stack, count: int) -> tuple[list[float], dict[int, float]]:
+def _judged(seen: Seen, count: int, single: Written, burst: Written) -> dict[str, float]:
+    if len(seen) != count:
+        raise RuntimeError(f"{count - len(seen)} of {count} readers ended early: a stream was cut off")
+    committed = set(single.committed) | set(burst.committed)
+    numbers = [[seq for seq, _ in one] for one in seen]
+    in_burst = _of(burst.late(seen))
+    return _of(single.late(seen)) | {
+        "p50 of a burst": in_burst["p50"],
+        "p99 of a burst": in_burst["p99"],
+        "missed": sum(len(committed - set(one)) for one in numbers),
+        "out of order or twice": sum(one != sorted(set(one)) for one in numbers),
+    }
+
+
+def _of(values: Sequence[float]) -> dict[str, float]:
+    return summary(values, 50, 95, 99)
+
+
+@dataclass
+class Written:
     """Milliseconds of each transaction; and when it had committed, epoch seconds, by the event's number."""
+
+    took: list[float] = field(default_factory=list)
+    committed: dict[int, float] = field(default_factory=dict)
+
+    def late(self, seen: Seen) -> list[float]:
+        """Milliseconds from an event's commit until a reader had it, of every reader and event."""
+        return [1000 * (at - self.committed[seq]) for one in seen for seq, at in one if seq in self.committed]
+
+
+@dataclass(frozen=True)
+class Writer:
+    engine: Engine
+    client_id: str
+
+    def write(self, count: int, chance: random.Random | None = None) -> Written:
+        """At moments that are drawn, PER_SECOND in the mean: no beat of anybody's polling; without chance, in a row."""
+        sessions, written = make_session_factory(self.engine), Written()
+        for number in range(count):
+            if chance is not None:
+                time.sleep(chance.uniform(0, 2 / PER_SECOND))
+            began = time.perf_counter()
+            with sessions.begin() as session:
+                seq = _change(session, self.client_id, number)
+            written.committed[seq] = time.time()
+            written.took.append(1000 * (time.perf_counter() - began))
+        return written
+
+    def statements_at_rest(self, calm_s: float, rest_s: float) -> float:
+        """A second, of all processes."""
+        time.sleep(calm_s)
+        before = server_status.statements(self.engine)
+        time.sleep(rest_s)
+        return round((server_status.statements(self.engine) - before) / rest_s, 1)
+
+
+@contextmanager
+def _writer(stack: Stack) -> Iterator[Writer]:
     assert stack.database is not None
     engine = make_engine(stack.database.url, pool_size=1)
-    sessions = make_session_factory(engine)
-    commits, committed = [], {}
-    due = time.monotonic()
-    for number in range(count):
-        began = time.perf_counter()
-        with sessions.begin() as session:
-            seq = _change(session, stack.credentials.client_id, number)
-        committed[seq] = time.time()
-        commits.append(1000 * (time.perf_counter() - began))
-        due += 1 / PER_SECOND
-        time.sleep(max(0.0, due - time.monotonic()))
-    engine.dispose()
-    return commits, committed
+    try:
+        yield Writer(engine, stack.credentials.client_id)
+    finally:
+        engine.dispose()
 
 
 def _change(session: Session, client_id: str, number: int) -> int:
     what = {"step": "launch", "position": number, "note": "as long as those of a step usually are"}
     event = NewEvent("operation.step", datetime.now(UTC), "srv-bench", None, "op-bench", what)
     return append_events(session, client_id, [event])
-
-
-def _summary(values: Sequence[float]) -> dict[str, float]:
-    return {"p50": round(percentile(values, 50), 2), "p99": round(percentile(values, 99), 2), "n": len(values)}

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
+from sqlalchemy.orm import Session
 
 from api.auth import GuardedRoute, ReadingCaller
 from api.problems import INVALID, NOT_FOUND, FieldError, Problem, documented
@@ -120,8 +121,11 @@ async def as_csv(
 async def head(caller: ReadingCaller, services: ServicesDep) -> SummaryView:
     """The fleet, its money so far and its last 30 days, in one answer."""
     now = datetime.now(UTC)
-    found = await services.database.read(summary, caller.scope, now)
-    return summary_view(found, await services.database.read(accrued_until))
+
+    def work(session: Session) -> SummaryView:
+        return summary_view(summary(session, caller.scope, now), accrued_until(session))
+
+    return await services.database.read(work)
 
 
 async def _periods(

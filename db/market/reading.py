@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Executable, and_, func, literal_column, select
+from sqlalchemy import Executable, and_, func, literal, literal_column, select
 from sqlalchemy.orm import Session
 
 from db.models import PriceCanonical, PriceSeries
+from db.types import UtcDateTime
 from domain.market.canonical import Kind, Step, confidence_at
 from domain.market.cost import HOUR, Spent, spent, spent_by_hour
 from domain.market.observed import PoolKey, Source
@@ -66,11 +67,12 @@ def price_at(session: Session, zone: str, instance_type: str, at: datetime) -> P
 def series_between(
     session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
 ) -> list[Step]:
-    """The pool's steps that overlap the time, whole, in the order of time."""
+    """The pool's steps that overlap the time, whole, in the order of time: the one in force at its start, and on."""
     before = select(func.max(PriceCanonical.from_at)).where(
         PriceCanonical.series_id == _id_of(zone, instance_type), PriceCanonical.from_at <= from_at
     )
-    start = session.scalar(before) or from_at
+    # Known before the table is read, so the key (series, time) is entered there.
+    start = func.coalesce(before.scalar_subquery(), literal(from_at, UtcDateTime()))
     inside = PriceCanonical.from_at >= start, PriceCanonical.from_at < until_at
     rows = session.execute(_steps_of(zone, instance_type).where(*inside).order_by(PriceCanonical.from_at))
     found = [_step(row) for row in rows]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Computed, ForeignKey, Index, Integer, Numeric, String
+from sqlalchemy import BigInteger, Boolean, Computed, ForeignKey, Index, Integer, Numeric, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import TABLE, Base, seconds_between
 from db.types import Ascii, UtcDateTime
+
+_RECORD = ("requested_at", "kind", "status", "control_outage_ms")
+_OUTAGE_MS = "CAST(JSON_VALUE(receipt, '$.control_outage_ms') AS SIGNED)"
 
 
 class Operation(Base):
@@ -26,6 +29,9 @@ class Operation(Base):
         Index(None, "requested_at", "id"),
         Index(None, "status", "requested_at"),
         Index(None, "attention"),
+        # What the summary counts over a month, without a look at the rows: their receipts are long.
+        Index("ix_operations_client_record", "client_id", *_RECORD),
+        Index("ix_operations_record", *_RECORD),
         TABLE,
     )
 
@@ -54,6 +60,9 @@ class Operation(Base):
     receipt: Mapped[dict[str, Any] | None]
     duration_seconds: Mapped[float | None] = mapped_column(
         Numeric(16, 6, asdecimal=False), Computed(seconds_between("started_at", "finished_at"), persisted=True)
+    )
+    control_outage_ms: Mapped[int | None] = mapped_column(  # the receipt's; summed, never shown
+        BigInteger, Computed(_OUTAGE_MS, persisted=True), deferred=True
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import Row, Select, and_, func, or_, select
@@ -93,6 +94,7 @@ def _page(
     return query.order_by(Server.created_at.desc(), Server.id.desc()).limit(limit + 1)
 
 
+@cache  # to build it takes as long as the database takes to answer it
 def _servers() -> Select[*tuple[Any, ...]]:
     """One row a server: its primary, what its pool costs now, its latest decision, which operation was its last."""
     primary = aliased(Instance)
@@ -189,6 +191,7 @@ def _unfinished(client_id: str | None, server_ids: Collection[str]) -> Select[*t
     return query.where(Operation.server_id.in_(server_ids)) if server_ids else query
 
 
+@cache
 def _operations() -> Select[*tuple[Any, ...]]:
     """Without their receipts, which are long."""
     return select(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from db.models import Operation, OperationStep, Server
 from db.queries.paging import Page, fetch_page, scoped
@@ -29,8 +29,9 @@ def list_operations(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Operation]:
-    """Newest first, by when they were asked for."""
+    """Newest first, by when they were asked for; without their receipts, which are long and cannot be read off them."""
     query = scoped(select(Operation), Operation.client_id, client_id)
+    query = query.options(defer(Operation.receipt, raiseload=True))
     if server_id is not None:
         query = query.where(Operation.server_id == server_id)
     if status is not None:

@@ -29,17 +29,22 @@ class Overview:
 def overview(session: Session, client_id: str | None) -> Overview:
     """Counts of what is there now; ended things are not read."""
     servers = scoped(select(func.count(Server.active_name)), Server.client_id, client_id)
-    # Not `IS true`: that is no use of an index, and every operation that there ever was would be read.
-    attention = select(func.count(Operation.id)).where(Operation.attention == true())
     cost = select(func.sum(Instance.usd_per_hour)).where(Instance.state.in_(LIVE_STATES))
     return Overview(
         servers=session.scalar(servers) or 0,
         instances=_count(session, client_id, Instance.client_id, Instance.state, LIVE_STATES),
         operations=_count(session, client_id, Operation.client_id, Operation.status, UNFINISHED),
-        attention=session.scalar(scoped(attention, Operation.client_id, client_id)) or 0,
+        attention=needs_attention(session, client_id),
         resources=_live_resources(session, client_id),
         usd_per_hour=float(session.scalar(scoped(cost, Instance.client_id, client_id)) or 0.0),
     )
+
+
+def needs_attention(session: Session, client_id: str | None) -> int:
+    """Operations that say they need it."""
+    # Not `IS true`: that is no use of an index, and every operation that there ever was would be read.
+    query = select(func.count(Operation.id)).where(Operation.attention == true())
+    return session.scalar(scoped(query, Operation.client_id, client_id)) or 0
 
 
 def _count(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, case, func, select
 from sqlalchemy.orm import Session
 
 from db.models import SavingsDay, SavingsEntry, SavingsHour, Server
 from db.queries.paging import scoped
 from db.savings.booking import SUMS
-from domain.savings.amounts import Amounts
+from domain.savings.amounts import NOTHING, Amounts
 
 
 class Unit(StrEnum):
@@ -47,8 +47,23 @@ def periods(
     if unit is Unit.HOUR:
         hours = SavingsHour if server_id is None else SavingsEntry
         return _periods(session, client_id, hours, hours.hour, from_at, until_at, server_id)
-    days = _periods(session, client_id, SavingsDay, SavingsDay.day, from_at, until_at, server_id)
+    if server_id is None:
+        days = _days(session, client_id, from_at, until_at)
+    else:
+        days = _periods(session, client_id, SavingsDay, SavingsDay.day, from_at, until_at, server_id)
     return days if unit is Unit.DAY else _months(days)
+
+
+def so_far(session: Session, client_id: str | None, now: datetime) -> tuple[Amounts, Amounts, Amounts]:
+    """Of this hour, this day and this month, of all the client's servers."""
+    hour, day, month = (floor(unit, now) for unit in (Unit.HOUR, Unit.DAY, Unit.MONTH))
+    part = case((SavingsHour.hour >= hour, 2), (SavingsHour.hour >= day, 1), else_=0)
+    query = select(part, *_sums(SavingsHour)).where(SavingsHour.hour >= month, SavingsHour.hour < now).group_by(part)
+    rows = session.execute(scoped(query, SavingsHour.client_id, client_id))
+    found = {int(row[0]): _amounts(row, 1) for row in rows}
+    of_hour = found.get(2, NOTHING)
+    of_day = of_hour.plus(found.get(1, NOTHING))
+    return of_hour, of_day, of_day.plus(found.get(0, NOTHING))
 
 
 def servers(
@@ -86,6 +101,19 @@ def _periods(
     if server_id is not None:
         query = query.where(table.server_id == server_id)
     return [Period(row[0], _amounts(row, 1)) for row in session.execute(query.group_by(start).order_by(start))]
+
+
+def _days(session: Session, client_id: str | None, from_at: datetime, until_at: datetime) -> list[Period]:
+    """Of all servers together, days that begin in the time: 24 rows each, where SavingsDay has one for each server."""
+    day, first, end = func.date(SavingsHour.hour), _midnight(from_at), _midnight(until_at)
+    query = select(day, *_sums(SavingsHour)).where(SavingsHour.hour >= first, SavingsHour.hour < end)
+    rows = session.execute(scoped(query, SavingsHour.client_id, client_id).group_by(day).order_by(day))
+    return [Period(datetime.combine(row[0], time.min, UTC), _amounts(row, 1)) for row in rows]
+
+
+def _midnight(at: datetime) -> datetime:
+    """The first one from then on."""
+    return floor(Unit.DAY, at + timedelta(days=1) - timedelta(microseconds=1))
 
 
 def _months(days: list[Period]) -> list[Period]:

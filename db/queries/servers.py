@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from db.models import Instance, Operation, Server
@@ -17,12 +17,11 @@ from domain.states import ENDED
 
 @dataclass(frozen=True)
 class ServerRow:
-    """A server as a list shows it: four statements for a page, whatever its length."""
+    """A server as a list shows it: three statements for a page, whatever its length."""
 
     server: Server
     instances: list[Instance] = field(default_factory=list)  # those not ended, oldest first
     unfinished: list[Operation] = field(default_factory=list)  # running, then queued as asked
-    last_operation: Operation | None = None  # the latest asked for, in any status
 
     @property
     def primary(self) -> Instance | None:
@@ -35,10 +34,6 @@ class ServerRow:
     @property
     def running(self) -> Operation | None:
         return next((o for o in self.unfinished if o.status == OperationStatus.RUNNING), None)
-
-    @property
-    def queued(self) -> list[Operation]:
-        return [o for o in self.unfinished if o.status == OperationStatus.QUEUED]
 
 
 def list_servers(
@@ -74,8 +69,7 @@ def _complete(session: Session, servers: Sequence[Server]) -> list[ServerRow]:
         return []
     instances = _live_instances(session, ids)
     unfinished = pending_of(session, ids)
-    last = _last_operations(session, ids)
-    return [ServerRow(s, instances[s.id], unfinished[s.id], last.get(s.id)) for s in servers]
+    return [ServerRow(s, instances[s.id], unfinished[s.id]) for s in servers]
 
 
 def _live_instances(session: Session, server_ids: list[str]) -> defaultdict[str, list[Instance]]:
@@ -99,16 +93,3 @@ def pending_of(session: Session, server_ids: list[str]) -> defaultdict[str, list
 def _turn(operation: Operation) -> tuple[bool, int, float]:
     queued = operation.status == OperationStatus.QUEUED
     return queued, -operation.priority, operation.requested_at.timestamp()
-
-
-def _last_operations(session: Session, server_ids: list[str]) -> dict[str, Operation]:
-    # The latest time of each server is read off the end of its part of the index, not by reading them all.
-    latest = (
-        select(Operation.server_id, func.max(Operation.requested_at).label("at"))
-        .where(Operation.server_id.in_(server_ids))
-        .group_by(Operation.server_id)
-        .subquery()
-    )
-    same = (Operation.server_id == latest.c.server_id) & (Operation.requested_at == latest.c.at)
-    query = select(Operation).join(latest, same).order_by(Operation.id)
-    return {operation.server_id: operation for operation in session.scalars(query)}

@@ -1,25 +1,24 @@
-"""The head of the dashboard: a client's fleet, its money and its month, in one indexed query each."""
+"""The head of the dashboard: a client's fleet, its money and its month, in one query of an index each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.models import Agent, DecisionRow, Instance, Operation, Server
-from db.queries.overview import LIVE_STATES, UNFINISHED
+from db.queries.overview import LIVE_STATES, UNFINISHED, needs_attention
 from db.queries.paging import scoped
-from db.queries.savings import Unit, floor, periods
+from db.queries.savings import so_far
 from db.silence import SILENT_AFTER
 from domain.autopilot.verdict import DecisionState
 from domain.operations import OperationKind, OperationStatus, Outcome
-from domain.savings.amounts import NOTHING, Amounts, total
+from domain.savings.amounts import NOTHING, Amounts
 
 LOOK_BACK = timedelta(days=30)
 _FINAL = frozenset(outcome.value for outcome in Outcome)
-_OUTAGE = "$.control_outage_ms"
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,14 @@ class Summary:
 def summary(session: Session, client_id: str | None, now: datetime) -> Summary:
     """`this_hour` and the others: so far, as of the last accrual."""
     instances, online = _agents(session, client_id, now)
-    days = periods(session, client_id, Unit.DAY, floor(Unit.MONTH, now), now)
-    hours = periods(session, client_id, Unit.HOUR, floor(Unit.HOUR, now), now)
-    today = floor(Unit.DAY, now)
+    hour, day, month = so_far(session, client_id, now)
     return Summary(
         servers=_servers(session, client_id),
         instances=instances,
         agents_online=online,
-        this_hour=total(one.amounts for one in hours),
-        this_day=total(one.amounts for one in days if one.start == today),
-        this_month=total(one.amounts for one in days),
+        this_hour=hour,
+        this_day=day,
+        this_month=month,
         record=record_between(session, client_id, now - LOOK_BACK, now),
         in_progress=_in_progress(session, client_id),
         needs_attention=needs_attention(session, client_id),
@@ -73,9 +70,8 @@ def summary(session: Session, client_id: str | None, now: datetime) -> Summary:
 
 def record_between(session: Session, client_id: str | None, from_at: datetime, until_at: datetime) -> Record:
     """Of the operations that were asked for in that time."""
-    outage = cast(func.json_value(Operation.receipt, _OUTAGE), BigInteger)
     query = (
-        select(Operation.kind, Operation.status, func.count(), func.coalesce(func.sum(outage), 0))
+        select(Operation.kind, Operation.status, func.count(), func.sum(Operation.control_outage_ms))
         .where(Operation.requested_at >= from_at, Operation.requested_at < until_at)
         .group_by(Operation.kind, Operation.status)
     )
@@ -85,13 +81,8 @@ def record_between(session: Session, client_id: str | None, from_at: datetime, u
         switches=sum(count for status, count in switches.items() if status in _FINAL),
         switches_committed=switches.get(OperationStatus.COMMITTED.value, 0),
         failovers=sum(count for kind, _, count, _ in rows if kind == OperationKind.FAILOVER.value),
-        outage_ms=int(sum(ms for _, _, _, ms in rows)),
+        outage_ms=int(sum(ms or 0 for _, _, _, ms in rows)),
     )
-
-
-def needs_attention(session: Session, client_id: str | None) -> int:
-    query = select(func.count()).select_from(Operation).where(Operation.attention.is_(True))
-    return session.scalar(scoped(query, Operation.client_id, client_id)) or 0
 
 
 def _servers(session: Session, client_id: str | None) -> dict[str, int]:

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
 from db.models import Client, WeeklySummary
+from db.queries.overview import needs_attention
 from db.queries.savings import Unit, floor, periods
-from db.queries.summary import needs_attention, record_between
+from db.queries.summary import record_between
 from db.savings.booking import accrued_until
 from db.session import SessionFactory, in_transaction
 from domain.savings.amounts import total

@@ -41,7 +41,7 @@ from db.queries import (
     timeline,
 )
 from db.queries import fleet as fleet_rows
-from db.queries.overview import overview
+from db.queries.overview import needs_attention, overview
 from db.session import SessionFactory
 from domain.states import InstanceState
 from tests.dbserver import NOW
@@ -223,7 +223,7 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "agents online": lambda s, c: summary._agents(s, c, NOW),
     "what became of operations": lambda s, c: summary.record_between(s, c, LATE, LATE + timedelta(days=30)).switches,
     "operations in progress": summary._in_progress,
-    "needs attention": lambda s, c: summary.needs_attention(s, c) or c == MINE,
+    "needs attention": lambda s, c: needs_attention(s, c) or c == MINE,
     "events": lambda s, c: events.events_after(s, c or "cli-4", 700, 100).events,
     "events of an operation": lambda s, c: events.events_after(s, c or MINE, 0, 100, "op-7").events,
     "newest events of a server": lambda s, c: events.search_events(
@@ -261,7 +261,7 @@ def test_the_watch_for_scans_sees_one(fleet: SessionFactory) -> None:
     assert len(scans) == 1
 
 
-def test_a_page_of_servers_takes_four_statements_whatever_its_length(fleet: SessionFactory) -> None:
+def test_a_page_of_servers_takes_three_statements_whatever_its_length(fleet: SessionFactory) -> None:
     statements: list[str] = []
     with fleet() as session:
         engine = session.get_bind()
@@ -269,7 +269,7 @@ def test_a_page_of_servers_takes_four_statements_whatever_its_length(fleet: Sess
         listener = count(lambda *args: statements.append(args[2]))
         servers.list_servers(session, MINE, limit=50)
         event.remove(engine, "before_cursor_execute", listener)
-    assert len([s for s in statements if s.startswith("SELECT")]) == 4
+    assert len([s for s in statements if s.startswith("SELECT")]) == 3
 
 
 def test_pages_follow_each_other_without_a_gap_or_a_double(fleet: SessionFactory) -> None:
@@ -293,12 +293,9 @@ def test_a_server_comes_with_who_plays_it_and_what_is_done_to_it(fleet: SessionF
     assert row.primary is not None
     assert row.primary.id == "i-993"
     assert row.replica is None
-    assert row.running is row.last_operation
     assert row.running is not None
     assert row.running.id == "op-3993"
     assert plain.running is None
-    assert plain.last_operation is not None
-    assert plain.last_operation.id == "op-3003"
     assert plain.primary is not None
     assert (plain.primary.agent_seen_at, plain.primary.agent_version) == (NOW, "1.0")
 
@@ -329,22 +326,54 @@ def test_the_overview_counts_what_is_there_now(fleet: SessionFactory) -> None:
     assert everybody.resources == {"volume": 215}
 
 
-def test_the_overview_reads_no_more_operations_than_need_attention(fleet: SessionFactory) -> None:
-    """Their number grows for ever; each of those that need it is one row of an index."""
-    read: list[int] = []
+@contextmanager
+def plans(session: Session, word: str) -> Iterator[list[dict[str, Any]]]:
+    """The plan's rows of every query of the session that has this word in it."""
+    found: list[dict[str, Any]] = []
 
     def explain(connection: Connection, _: Any, statement: str, values: Any, __: Any, ___: bool) -> None:
-        if statement.startswith("SELECT") and "operations.attention" in statement:
+        if statement.startswith("SELECT") and word in statement:
             rows = connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", values).mappings()
-            read.extend(int(row["rows"] or 0) for row in rows)
+            found.extend(dict(row) for row in rows)
 
-    with fleet() as session:
-        engine = session.get_bind()
-        event.listen(engine, "before_cursor_execute", explain)
-        try:
-            found = overview(session, "cli-0")
-        finally:
-            event.remove(engine, "before_cursor_execute", explain)
-    assert found.attention == OPERATIONS // 500
+    engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+
+
+COUNTS: dict[str, Callable[[Session, str | None], int]] = {
+    "overview": lambda s, c: overview(s, c).attention,
+    "summary": lambda s, c: summary.summary(s, c, LATE).needs_attention,
+}
+
+
+@pytest.mark.parametrize("who", ["cli-0", None], ids=["client", "admin"])
+@pytest.mark.parametrize("name", COUNTS)
+def test_no_more_operations_are_read_than_need_attention(fleet: SessionFactory, name: str, who: str | None) -> None:
+    """Their number grows for ever; each of those that need it is one row of an index."""
+    with fleet() as session, plans(session, "operations.attention") as read:
+        found = COUNTS[name](session, who)
+    assert found == OPERATIONS // 500
     assert read
-    assert sum(read) <= 2 * found.attention
+    assert sum(int(row["rows"] or 0) for row in read) <= 2 * found
+
+
+@pytest.mark.parametrize("who", [MINE, None], ids=["client", "admin"])
+def test_the_summary_counts_in_indexes_alone(fleet: SessionFactory, who: str | None) -> None:
+    """Of operations above all: each row has a receipt of thousands of characters."""
+    with fleet() as session, plans(session, "operations.") as read:
+        found = summary.summary(session, who, LATE + timedelta(hours=1))
+    assert found.record.switches
+    assert len(read) == 3
+    assert [row["table"] for row in read if "Using index" not in str(row["Extra"]).split("; ")] == []
+
+
+def test_a_list_of_operations_reads_no_receipt(fleet: SessionFactory) -> None:
+    with fleet() as session, plans(session, "operations.receipt") as read:
+        assert operations.list_operations(session, MINE, limit=5).items
+        assert read == []
+        assert operations.get_operation(session, MINE, "op-3") is not None
+        assert read

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -545,6 +545,36 @@ def test_a_regions_day_touches_little_more_than_its_own_rows(history: SessionFac
         touched = _rows_read(session) - before
     assert sum(map(len, found.values())) >= 1000
     assert touched < 15_000
+
+
+@pytest.mark.parametrize("day", [YESTERDAY, NOW - timedelta(days=60)], ids=["yesterday", "two months ago"])
+def test_a_pools_day_is_one_statement_that_touches_little_more_than_its_own_rows(
+    history: SessionFactory, day: datetime
+) -> None:
+    """Of the pool's 100 steps, those of the day, and the seek for the one in force at its start."""
+    with history() as session:
+        reading.series_between(session, "eu-west-3a", "t7.large", day, day + timedelta(days=1))
+        asked, read = _status(session, "Questions"), _rows_read(session)
+        found = reading.series_between(session, "eu-west-3a", "t7.large", day, day + timedelta(days=1))
+        touched = _rows_read(session) - read
+        statements = _status(session, "Questions") - asked
+    assert found
+    assert touched <= len(found) + 10
+    assert statements == 4, "one, two counts of rows and the count of statements itself"
+
+
+def test_a_pools_steps_are_the_same_whatever_the_zone_of_the_time_asked_for(history: SessionFactory) -> None:
+    """Also before its first price, where nothing is in force at the start."""
+    before, east = NOW - timedelta(days=100, hours=1), timezone(timedelta(hours=14))
+    with history() as session:
+        found = reading.series_between(session, "eu-west-3a", "t7.large", before, NOW)
+        same = reading.series_between(session, "eu-west-3a", "t7.large", before.astimezone(east), NOW.astimezone(east))
+    assert len(found) == 100
+    assert same == found
+
+
+def _status(session: Session, name: str) -> int:
+    return int(session.execute(text(f"SHOW SESSION STATUS LIKE '{name}'")).one()[1])
 
 
 def _rows_read(session: Session) -> int:

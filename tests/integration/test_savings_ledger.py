@@ -613,6 +613,26 @@ def test_the_summary_counts_what_there_is(sessions: SessionFactory, client_id: s
     assert (found.in_progress, found.needs_attention, found.waiting_for_approval) == (1, 1, 0)
 
 
+def test_the_summarys_money_is_that_of_its_hour_its_day_and_its_month(sessions: SessionFactory, client_id: str) -> None:
+    price(sessions, -5, "0.04")
+    on_demand(sessions)
+    for since in (0, 3.3):
+        a_server(sessions, client_id, since=since, spot_at=since)
+    for hours in (0, 30.3):  # it begins with the first
+        run(sessions, hours)
+    now = at(30.3)
+    with sessions() as session:
+        found = summary(session, client_id, now)
+        by_hours = [
+            total(one.amounts for one in periods(session, client_id, Unit.HOUR, floor(unit, now), now))
+            for unit in (Unit.HOUR, Unit.DAY, Unit.MONTH)
+        ]
+        of_servers = total(one.amounts for one in servers(session, client_id, floor(Unit.MONTH, now), now, 10))
+    assert [found.this_hour, found.this_day, found.this_month] == by_hours
+    assert found.this_month == of_servers
+    assert len({NOTHING, *by_hours}) == 4, "the three differ, or nothing is compared"
+
+
 def _primary(sessions: SessionFactory, server_id: str) -> str:
     with sessions() as session:
         return session.scalars(select(Instance.id).where(Instance.primary_of == server_id)).one()
