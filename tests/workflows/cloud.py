@@ -47,6 +47,7 @@ class Drift:
     """What reconciliation finds, what of it is due, and what it asks the servers for."""
 
     findings: list[Finding] = field(default_factory=list)
+    unattended: list[Finding] = field(default_factory=list)
     due: list[Finding] = field(default_factory=list)
     lost: list[reconciliation.Lost] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
@@ -351,6 +352,9 @@ class Cloud:
     def look_around(self, given: reconciliation.Look) -> reconciliation.Surveyed:
         return reconciliation.Surveyed(self.drift.findings, resources=len(self.world.instances))
 
+    def look_for_workflows(self, given: reconciliation.Look) -> reconciliation.Surveyed:
+        return reconciliation.Surveyed(self.drift.unattended)
+
     def at_rest(self, given: reconciliation.Servers) -> reconciliation.Resting:
         return reconciliation.Resting([one for one in given.server_ids if one not in self.drift.busy])
 
@@ -509,6 +513,7 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     records.RECORD: Cloud.record,
     records.COOL_DOWNS: Cloud.resting,
     reconciliation.SURVEY: Cloud.look_around,
+    reconciliation.UNATTENDED: Cloud.look_for_workflows,
     reconciliation.AT_REST: Cloud.at_rest,
     reconciliation.REPORT: Cloud.report_drift,
     reconciliation.SETTLE: Cloud.settle_drift,
