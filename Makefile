@@ -2,10 +2,13 @@
 # These can be set in the environment or as arguments (make up SPOT_API_PORT=9000):
 # PYTHON chooses the interpreter that .venv is made with; DATABASE_URL a database of yours;
 # SPOT_API_PORT, TEMPORAL_PORT, TEMPORAL_UI_PORT, LAB_PORT, DB_PORT the ports; PRICES a file of spot prices;
-# DATA the folder that `make backtest` replays.
+# DATA the folder that `make backtest` replays; TESTS what `make test` runs, WORKERS how many files of them at once.
 
 python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
+# Files of tests go side by side, each with servers of its own; the longest come first, as they are listed.
+side_by_side = $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
+WORKERS ?= $(if $(filter 1,$(words $(TESTS))),1,2)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dashboard openapi up down status clean demo test check format lock bench backtest crash-matrix chaos
@@ -41,7 +44,7 @@ demo: setup ## the main job, played on the lab; report in var/demo/report.json
 	@$(python) -m demo
 
 test: setup ## every test, against a real database and Temporal server
-	@$(python) -m pytest $(TESTS)
+	@$(python) -m pytest $(side_by_side) $(TESTS)
 
 check: setup ## format, lint, types, layers, lock files
 	@echo "check: format" && $(python) -m ruff format --quiet --check .

@@ -104,5 +104,10 @@ class Blueprint:
         return [d for d in self.block_devices if not d.root]
 
     @property
+    def dying_root(self) -> list[str]:
+        """The root's volume, if it ends with the instance."""
+        return [self.root.volume_id] if self.root and self.root.delete_on_termination else []
+
+    @property
     def root(self) -> BlockDevice | None:
         return next((d for d in self.block_devices if d.root), None)

@@ -91,6 +91,7 @@ class Placement:
     pool: str  # str(Pool)
     spot_request_id: str = ""
     usd_per_hour: float = 0.0
+    dies_with: list[str] = field(default_factory=list)  # of a replica: its volumes that end with it
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def keeps_old(op: Operation) -> bool:
 
 def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
     if keeps_old(op) and not work.m.old_gone:
-        return work.m.old
+        return replace(work.m.old, dies_with=work.m.before.dying_root)
     replica = op.shape.replica
     if replica and (replica.instance_id == work.m.new.instance_id or replica.instance_id in op.gone):
         return None
@@ -196,9 +196,7 @@ async def _retire(op: Operation, work: HandoffWork) -> None:
     elif work.m.old.instance_id not in op.gone:
         await _linger(op, work)
         # Also when it was found gone: its spot request and its place in the ledger are still open.
-        root = work.m.before.root
-        dies_with = [root.volume_id] if root and root.delete_on_termination else []
-        await end_instance(op, work.m.old, dies_with)
+        await end_instance(op, work.m.old, work.m.before.dying_root)
     kept = await work.tidy()
     op.shape = replace(op.shape, kept_snapshots=kept)
 

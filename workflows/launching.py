@@ -188,6 +188,21 @@ async def _found_by_token(op: Operation, replacement: Replacement) -> bool:
     return False
 
 
+async def dying_volumes(op: Operation, placement: Placement) -> list[str]:
+    """Those that end with the instance, also with one that is gone: of that EC2 tells none any more."""
+    last_seen = op.start.shape.blueprint
+    known = placement.dies_with
+    if last_seen and last_seen.instance_id == placement.instance_id:
+        known = last_seen.dying_root
+    return [*dict.fromkeys([*await volumes_of(op, placement), *known])]
+
+
+async def volumes_of(op: Operation, placement: Placement) -> list[str]:
+    """Those that EC2 will delete with the instance: its root."""
+    where = ec2.InstanceInput(op.server.region, placement.instance_id)
+    return (await op.ec2(ec2.VOLUMES_OF, where, ec2.Made, FOREVER)).ids
+
+
 async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[str] = (), reason: str = "") -> None:
     """Terminate and confirm, within the termination limit; past it, a person is told and it goes on.
 

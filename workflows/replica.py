@@ -16,7 +16,7 @@ from domain.servers import Placement
 from domain.states import InstanceState
 from workflows.afresh import still_holds
 from workflows.carry_out import carry_out, wired
-from workflows.launching import end_instance, obtain, ready
+from workflows.launching import dying_volumes, end_instance, obtain, ready
 from workflows.operation import Operation
 from workflows.planning import Looked, look, refuse_if_blocked
 from workflows.replacement import Replacement
@@ -42,7 +42,7 @@ class ReplicaWorkflow:
         looked = await op.step("plan", self.plan)
         replica = await op.step("launch", lambda: obtain(op, looked.blueprint, looked.candidates))
         await op.step("ready", lambda: ready(op, replica, check_health=not looked.blueprint.data_volumes))
-        await op.step("commit", lambda: self.commit(replica))
+        await op.step("commit", lambda: self.commit(replica, looked.blueprint))
 
     async def plan(self) -> Looked:
         """Another pool than the primary's: one notice must not take both."""
@@ -55,7 +55,7 @@ class ReplicaWorkflow:
         refuse_if_blocked(looked.plan, op.policy.accepted_findings)
         return looked
 
-    async def commit(self, replica: Replacement) -> None:
+    async def commit(self, replica: Replacement, blueprint: Blueprint) -> None:
         op = self.op
         primary = op.shape.primary
         before = primary.usd_per_hour if primary else 0.0
@@ -67,7 +67,8 @@ class ReplicaWorkflow:
             state=InstanceState.RUNNING_REPLICA.value,
             role="replica",
         )
-        await op.commit(replace(op.shape, replica=replica.placement))
+        placement = replace(replica.placement, dies_with=replica.volume_ids if blueprint.dying_root else [])
+        await op.commit(replace(op.shape, replica=placement))
 
     async def drop(self) -> None:
         op, replica = self.op, self.op.start.shape.replica
@@ -78,8 +79,7 @@ class ReplicaWorkflow:
         await op.step("retire", lambda: self.end(replica))
 
     async def end(self, replica: Placement) -> None:
-        where = ec2.InstanceInput(self.op.server.region, replica.instance_id)
-        volumes = (await self.op.ec2(ec2.VOLUMES_OF, where, ec2.Made)).ids
+        volumes = await dying_volumes(self.op, replica)
         await end_instance(self.op, replica, volumes, "replica dropped")
 
 

@@ -13,7 +13,7 @@ from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
 from domain.states import InstanceState
 from workflows.carry_out import carry_out, wired
-from workflows.launching import end_instance
+from workflows.launching import dying_volumes, end_instance, volumes_of
 from workflows.operation import Operation
 from workflows.timeouts import FOREVER
 
@@ -47,18 +47,13 @@ class TerminateWorkflow:
         return True
 
     async def end(self, placement: Placement) -> None:
-        await end_instance(self.op, placement, await self.volumes_of(placement))
-
-    async def volumes_of(self, placement: Placement) -> list[str]:
-        """Those that end with the instance: its root."""
-        where = ec2.InstanceInput(self.op.server.region, placement.instance_id)
-        return (await self.op.ec2(ec2.VOLUMES_OF, where, ec2.Made, FOREVER)).ids
+        await end_instance(self.op, placement, await dying_volumes(self.op, placement))
 
     async def release(self) -> bool:
         op = self.op
         await op.step("commit", lambda: op.commit(ServerShape()))
         for placement in self.instances:
-            self.roots += await self.volumes_of(placement)
+            self.roots += await volumes_of(op, placement)
             op.recorder.add(
                 RecordKind.INSTANCE, instance_id=placement.instance_id, state=InstanceState.RELEASED.value, role=None
             )

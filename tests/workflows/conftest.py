@@ -70,10 +70,18 @@ def stage() -> Stage:
     return Stage()
 
 
+@pytest.fixture(autouse=True)
+def quiet_activities() -> Iterator[None]:
+    """Activities fail here on purpose, hundreds of times: their tracebacks would only cost time."""
+    logger = logging.getLogger("temporalio.activity")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
+
 @pytest.fixture(scope="session")
 def broken() -> Iterator[Broken]:
-    # Activities fail here on purpose, hundreds of times: their tracebacks would only cost time.
-    logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
     handler = Broken()
     loggers = [logging.getLogger(name) for name in ("temporalio", "asyncio")]
     for logger in loggers:

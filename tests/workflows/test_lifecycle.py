@@ -67,6 +67,21 @@ async def test_a_replica_that_does_not_get_ready_is_ended(given: Given) -> None:
     assert server.cloud.world.alive == [OLD]
 
 
+@pytest.mark.parametrize("kind", [OperationKind.REPLICA_DROP, OperationKind.TERMINATE])
+async def test_what_died_with_an_instance_leaves_the_ledger_with_it(given: Given, kind: OperationKind) -> None:
+    """EC2 tells no volumes of an instance that has ended: they are known from before."""
+    server = await given(Handoff.VOLUMES)
+    committed(await server.do(OperationKind.REPLICA_CREATE))
+    cloud = server.cloud
+    ended = "i-1" if kind is OperationKind.REPLICA_DROP else OLD
+    (root,) = [one.volume_id for one in cloud.world.attached(ended) if one.root]
+    held = set(cloud.records.ledger.values())
+    cloud.world.end(ended)
+    committed(await server.do(kind))
+    assert root in held
+    assert root not in set(cloud.records.ledger.values())
+
+
 # --- the end
 
 
@@ -187,6 +202,12 @@ class Adopter:
         )
         return result
 
+    async def leave(self) -> None:
+        """End the server's workflow, once its look at the host is over: the next test's host has the same name."""
+        cloud = self.stage.cloud
+        await cloud.until(lambda: any(call.name == host.HOST_INVENTORY for call in cloud.calls))
+        await self.client.get_workflow_handle(server_workflow_id(self.ref.server_id)).terminate()
+
 
 @pytest.fixture
 def adopter(dev: Client, stage: Stage, request: pytest.FixtureRequest) -> Adopter:
@@ -203,7 +224,7 @@ async def test_an_adopted_instance_is_recorded_tagged_and_has_its_workflow(adopt
     view = await handle.query(QUERY_STATE, result_type=ServerView)
     assert view.shape.primary == result.placement
     assert {one for one in cloud.records.holds if not one.startswith("eip")} == cloud.world.owned()
-    await handle.terminate()
+    await adopter.leave()
 
 
 async def test_what_would_be_lost_refuses_the_adoption_and_changes_nothing(adopter: Adopter) -> None:
@@ -223,7 +244,7 @@ async def test_volumes_that_would_die_are_kept_when_the_owner_lets_us_mend(adopt
     result = await adopter.adopt(Handoff.VOLUMES, mend=True)
     assert result.server_id
     assert not any(v.dies_with_instance for v in cloud.world.attached(OLD, data=True))
-    await adopter.client.get_workflow_handle(server_workflow_id(adopter.ref.server_id)).terminate()
+    await adopter.leave()
 
 
 async def test_a_dry_run_tells_what_moves_and_changes_nothing(adopter: Adopter) -> None:

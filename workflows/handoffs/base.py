@@ -123,8 +123,7 @@ class HandoffWork(ABC):
 
     async def end_old(self) -> None:
         """A host that cannot be fenced is waited out: its instance must be gone."""
-        root = self.m.before.root
-        await end_instance(self.op, self.m.old, [root.volume_id] if root else [], "could not be fenced")
+        await end_instance(self.op, self.m.old, self.m.before.dying_root, "could not be fenced")
         self.m.old_gone = True
 
     async def _quiesce(self, instance_id: str, budget: float) -> None:
