@@ -172,7 +172,7 @@ def terminated_in_temporal(site: Site, workflow_id: str) -> None:
 
 def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site: Site, server: Server) -> None:
     workflow, credentials = server_workflow_id(server.id), site.stack.credentials
-    site.done(server, "switch", "to-spot", {"pool": site.stalls.spot})  # nothing else is interrupted
+    site.done(server, "switch", "to-spot")  # nothing else is interrupted
     terminated_in_temporal(site, workflow)
     row = awaited(site, workflow, "open")
     assert (row["kind"], row["action"], row["server_id"]) == ("no_workflow", "report", server.id)
