@@ -12,7 +12,7 @@ from domain.adoption import Finding
 from domain.blueprint import Blueprint
 from domain.names import TAG_CLIENT, TAG_SERVER, server_workflow_id
 from domain.operations import OperationStatus
-from domain.servers import Placement, ServerPolicy, ServerRef
+from domain.servers import Handoff, Placement, ServerPolicy, ServerRef
 
 LOOK = "resume_look"  # ResumeInput -> Looked: what the records say, and what runs in Temporal
 REMAINS = "resume_remains"  # ServerRef -> Remains: what EC2 has of a server whose primary does not run
@@ -21,7 +21,7 @@ FENCE = "resume_fence"  # FenceInput -> Fenced: from here on records of the lost
 RESUME_WORKFLOW = "ResumeWorkflow"
 MEMO_REQUEST, MEMO_DIGEST = "resumed_by", "resumed_digest"  # of the server's workflow: the request that resumed it
 
-_MAY_ACCEPT = frozenset({"silent_agent"})
+_MAY_ACCEPT = frozenset({"silent_agent", "no_data_volume"})
 
 
 def resume_workflow_id(server_id: str) -> str:
@@ -146,15 +146,29 @@ def by_ec2(server: ServerRef, recorded: Recorded, blueprint: Blueprint, account_
     return found
 
 
+def lacks_data(recorded: Recorded, blueprint: Blueprint) -> bool:
+    """A handoff that was broken off may have left its volumes between two instances."""
+    return recorded.policy.handoff is not Handoff.STATELESS and not blueprint.data_volumes
+
+
+def no_data_volume(instance_id: str, remains: Sequence[str]) -> Finding:
+    what = f"{instance_id} has no data volume, and its server's state is on some"
+    mend = 'attach them there, mount them, run the start hook, and resume again; or accept ["no_data_volume"]'
+    return Finding("no_data_volume", what + _remaining(remains), mend)
+
+
 def not_running(instance_id: str, state: str, remains: Sequence[str]) -> Finding:
     """`state`: as EC2 says; empty: it does not know the instance, or it is terminated."""
-    has = "; with the server's tags EC2 has " + (", ".join(remains) or "nothing else")
     mend = (
         f"aws ec2 start-instances --instance-ids {instance_id}, and resume again"
         if state.startswith("stop")
         else "attach the volumes that hold its data to an instance that runs, and adopt that under another name"
     )
-    return Finding("primary_not_running", f"{instance_id} is {state or 'gone'} at EC2{has}", mend)
+    return Finding("primary_not_running", f"{instance_id} is {state or 'gone'} at EC2{_remaining(remains)}", mend)
+
+
+def _remaining(remains: Sequence[str]) -> str:
+    return "; with the server's tags EC2 has " + (", ".join(remains) or "nothing else")
 
 
 def agent_silent(instance_id: str) -> Finding:

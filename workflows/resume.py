@@ -46,11 +46,11 @@ class ResumeWorkflow:
         primary = looked.recorded.primary
         assert primary is not None
         blueprint, found = await self._primary(start, looked, primary)
-        if blueprint is None or found:
+        if blueprint is None or resuming.blocking(found, start.accept):
             return replace(result, findings=found)
         filesystems = await self._agent(primary)
         if filesystems is None:
-            found = [resuming.agent_silent(primary.instance_id)]
+            found.append(resuming.agent_silent(primary.instance_id))
         ended = looked.recorded.unfinished
         if start.dry_run or resuming.blocking(found, start.accept):
             return replace(result, findings=found, ended=ended)
@@ -77,15 +77,17 @@ class ResumeWorkflow:
         except ActivityError as error:
             if failure_of(error) is not Failure.GONE:
                 raise
-            return None, [await self._lost(start, primary, "")]
+            return None, [resuming.not_running(primary.instance_id, "", await self._remains(start))]
         blueprint = inspected.blueprint
         if blueprint.state != "running":
-            return None, [await self._lost(start, primary, blueprint.state)]
-        return blueprint, resuming.by_ec2(start.server, looked.recorded, blueprint, inspected.account_id)
+            return None, [resuming.not_running(primary.instance_id, blueprint.state, await self._remains(start))]
+        found = resuming.by_ec2(start.server, looked.recorded, blueprint, inspected.account_id)
+        if resuming.lacks_data(looked.recorded, blueprint):
+            found.append(resuming.no_data_volume(primary.instance_id, await self._remains(start)))
+        return blueprint, found
 
-    async def _lost(self, start: ResumeInput, primary: Placement, state: str) -> Finding:
-        remains = await direct(resuming.REMAINS, start.server, resuming.Remains)
-        return resuming.not_running(primary.instance_id, state, remains.found)
+    async def _remains(self, start: ResumeInput) -> list[str]:
+        return (await direct(resuming.REMAINS, start.server, resuming.Remains)).found
 
     async def _agent(self, primary: Placement) -> list[Filesystem] | None:
         """What is mounted there; None when no agent takes the question up in this Temporal."""

@@ -22,6 +22,7 @@ from db.session import make_engine, make_session_factory
 from demo.fleet import Wish
 from demo.waiting import until
 from domain.names import ownership_tags, server_workflow_id
+from stack import temporal
 from stack.settings import REPOSITORY
 from tests.e2e.afterwards import broken_invariants
 from tests.e2e.site import Server, Site
@@ -197,6 +198,22 @@ def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site:
     rescue = site.end_of(site.new_operation(server, "failover", known))
     assert rescue.outcome == "committed", rescue.reason
     assert site.primary(server)["id"] != doomed
+
+
+def test_a_server_is_resumed_in_a_temporal_that_has_lost_everything(site: Site, server: Server) -> None:
+    stack, token = site.stack, site.stack.credentials.client_token
+    stack.stop("temporal")
+    temporal.forget(stack.settings.var / "temporal.db")
+    stack.restart("temporal")
+    for name in [one for one in stack.processes if one.startswith("worker")]:
+        stack.restart(name)  # they make their schedules anew
+    awaited(site, server_workflow_id(server.id), "open")
+    code, said = spot(site, token, "resume", server.name)
+    assert code == 0, said
+    known = site.api.operation_ids(server.id)
+    site.done(server, "switch", "after-the-loss")
+    assert len(site.api.operation_ids(server.id)) == len(known) + 1, "nothing of before runs again"
+    awaited(site, server_workflow_id(server.id), "resolved")
 
 
 def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site: Site, server: Server) -> None:

@@ -25,7 +25,7 @@ from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
-from tests.workflows.under_test import Broken, Clock, ServerUnderTest
+from tests.workflows.under_test import Broken, Clock, ServerUnderTest, adopted
 from tests.workflows.world import OLD, OTHER_ZONE, REGION, SPOT
 
 
@@ -283,7 +283,7 @@ async def _resumed(play: Play) -> list[str]:
 async def _resume_refused(play: Play, *, gone: bool) -> list[str]:
     """Its primary is gone, or its agent silent."""
     cloud = play.stage.cloud = Cloud(Handoff.VOLUMES)
-    cloud.records.primary = OLD
+    adopted(cloud, play.ref, replica=False)
     cloud.mute = set() if gone else {OLD}
     cloud.faults += [failing(ec2.INSPECT, Failure.GONE)] if gone else []
     workflow_id = resuming.resume_workflow_id(play.ref.server_id)

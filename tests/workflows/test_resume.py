@@ -200,6 +200,16 @@ async def test_a_primary_that_is_gone_says_what_holds_the_data(given: Given) -> 
     await resume(server)
 
 
+async def test_a_primary_without_the_volumes_that_its_state_is_on_is_refused(given: Given) -> None:
+    """A switch was broken off while they moved: what was launched for it may have them."""
+    server = await lost(await given(Handoff.VOLUMES))
+    [data] = server.cloud.world.attached(OLD, data=True)
+    data.attached_to = ""
+    assert f"volume {data.volume_id}" in await refused(server, "no_data_volume")
+    data.attached_to = OLD
+    assert (await resume(server)).resumed
+
+
 async def test_a_primary_with_the_tags_of_another_server_is_refused(given: Given) -> None:
     server = await lost(await given())
     tags = server.cloud.world.instances[OLD].tags
