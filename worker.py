@@ -91,7 +91,7 @@ class WorkerSettings:
     webhooks_every_s: float  # 0: no event is told
     webhooks_private: bool  # messages may go to private addresses, and by http
     signing_key: str = field(repr=False)  # opens the secrets of webhooks; empty: no event is told
-    events_days: float  # that events and the log of deliveries are kept
+    events_days: float  # that events, the log of deliveries, and decisions that came to nothing are kept
     log_level: str
 
     @classmethod

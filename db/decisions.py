@@ -11,17 +11,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
 from db.models import DecisionRow, Operation, Server
 from db.queries.lingering import lingers
+from db.session import SessionFactory, in_transaction
 from domain.autopilot.verdict import DecisionState
 from domain.operations import OperationStatus
 
 _CHUNK = 1000
 _ENDS = {OperationStatus.COMMITTED: DecisionState.DONE}
+_OVER = [
+    one.value
+    for one in DecisionState
+    if one not in (DecisionState.PROPOSED, DecisionState.APPROVED, DecisionState.ASKED)
+]
 _RUNNING = frozenset({OperationStatus.QUEUED, OperationStatus.RUNNING})
 
 
@@ -95,6 +101,34 @@ def settle(
     event = _event(f"decision.{state.value}", now, row.server_id, row.id, payload, row.operation_id)
     append_events(session, row.client_id, [event])
     return row
+
+
+def expire_decisions(sessions: SessionFactory, before: datetime) -> int:
+    """Delete those made before that came to nothing; return how many.
+
+    What led to an operation stays, as the operation does; so does what is open, and a server's latest.
+    """
+    old = (
+        select(DecisionRow.id)
+        .where(
+            DecisionRow.state.in_(_OVER),
+            DecisionRow.at < before,
+            DecisionRow.latest_server_id.is_(None),
+            DecisionRow.operation_id.is_(None),
+        )
+        .limit(_CHUNK)
+    )
+
+    def work(session: Session) -> int:
+        ids = list(session.scalars(old))
+        session.execute(delete(DecisionRow).where(DecisionRow.id.in_(ids)))
+        return len(ids)
+
+    total = 0
+    while True:
+        total += (gone := in_transaction(sessions, work))
+        if gone < _CHUNK:
+            return total
 
 
 def unplanned(session: Session) -> Sequence[Row[str, str, str, str]]:

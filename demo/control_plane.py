@@ -129,7 +129,7 @@ class ControlPlane:
         except httpx.HTTPError as error:
             raise Refused(f"{method} {path}: {type(error).__name__}: {error}") from error
         if not answer.is_success:
-            raise Refused(f"{method} {path}: HTTP {answer.status_code} {_problem(answer)}")
+            raise Refused(f"{method} {path}: HTTP {answer.status_code} {_problem(answer)}", answer.status_code)
         found: dict[str, Any] = answer.json()
         return found
 

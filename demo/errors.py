@@ -17,4 +17,13 @@ class Overdue(DemoFailed):
 
 
 class Refused(DemoFailed):
-    """An HTTP answer that is no success; the message holds its problem document's text."""
+    """An HTTP answer that is no success; the message holds its problem document's text. `status` 0: no answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def may_have_worked(self) -> bool:
+        """Whoever asked does not know, and may ask again with the same key."""
+        return self.status == 0 or self.status >= 500

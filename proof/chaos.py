@@ -147,7 +147,11 @@ def at_rest(site: Site, trouble: Trouble, log: Log) -> list[str]:
         return [f"5: {error}"]
     log.write("rest", "every operation has ended")
     wrong = []
-    for server_id, what, key, operation in trouble.requests:
+    known = set(site.api.operation_ids())
+    worked = [one for one in trouble.unanswered if one[-1] in known]
+    log.write("rest", f"{len(worked)} of {len(trouble.unanswered)} requests without an answer had worked")
+    requests = [*trouble.requests, *worked]
+    for server_id, what, key, operation in requests:
         try:
             again = site.api.ask(server_id, what, {}, key)
         except Refused as error:
@@ -156,7 +160,7 @@ def at_rest(site: Site, trouble: Trouble, log: Log) -> list[str]:
         if again != operation:
             wrong.append(f"4: {what} {key} was {operation}, and again {again}")
     # Notices bring about rescues and new replicas, which nobody asks for by a key.
-    asked = {operation for *_, operation in trouble.requests}
+    asked = {operation for *_, operation in requests}
     site.asked |= asked | {one.id for one in site.api.operations() if one.kind not in ("switch", "promote")}
     return wrong + afterwards.broken_invariants(site, site.servers.values())
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.errors import Refused
+from domain.names import operation_id as operation_id_of
 from tests.e2e.site import Site
 
 LOST: Sequence[str] = (
@@ -57,6 +58,7 @@ class Trouble:
         self._servers = list(kinds)
         self._pools = list(pools)
         self.requests: list[tuple[str, str, str, str]] = []  # server, what, key, operation
+        self.unanswered: list[tuple[str, str, str, str]] = []  # the same: it would be that operation, if it worked
         self.away: set[str] = set()  # processes that are down just now
 
     def begin(self, deed: Deed) -> tuple[str, End | None]:
@@ -81,6 +83,8 @@ class Trouble:
         try:
             operation_id = self._site.api.ask(server.id, what, {}, key)
         except Refused as error:
+            if error.may_have_worked:
+                self.unanswered.append((server.id, what, key, operation_id_of(server.id, key)))
             return f"{server.name}: {what} refused: {str(error)[:120]}", None
         self.requests.append((server.id, what, key, operation_id))
         return f"{server.name}: {what} is {operation_id}", None

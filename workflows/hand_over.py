@@ -23,7 +23,7 @@ from workflows.handoffs.snapshot import SnapshotHandoff
 from workflows.handoffs.stateless import StatelessHandoff
 from workflows.handoffs.volumes import VolumesHandoff
 from workflows.launching import end_instance
-from workflows.operation import Operation
+from workflows.operation import Operation, explain, failure_of
 from workflows.timeouts import CALL, FOREVER
 
 _WORK: dict[Handoff, type[HandoffWork]] = {
@@ -180,12 +180,21 @@ async def wind_up(op: Operation, work: HandoffWork) -> None:
     await op.step("receipt", lambda: _receipt(op, work, after))
 
 
-async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint:
-    """The new instance is looked at while the old one ends: that takes its time anyway."""
+async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None:
+    """The new instance is looked at while the old one ends: that takes its time anyway.
+
+    None: it has ended itself by now. Its rescue is another operation's work, and no person's.
+    """
     looking = asyncio.ensure_future(_look_again(op, work, protection_pending=False))
     try:
         await _retire(op, work)
-        return await looking
+        try:
+            return await looking
+        except ActivityError as error:
+            if failure_of(error) is Failure.GONE and workflow.patched("a-primary-that-ended-is-not-compared"):
+                op.note(f"not compared once more: {explain(error)}")
+                return None
+            raise
     finally:
         looking.cancel()
 
@@ -209,7 +218,8 @@ async def _linger(op: Operation, work: HandoffWork) -> None:
             await workflow.wait_condition(lambda: op.hurried, timeout=keep_s)
 
 
-async def _receipt(op: Operation, work: HandoffWork, after: Blueprint) -> None:
-    op.describe(changes=comparison.compare(work.m.before, after, moved=True))
-    op.shape = replace(op.shape, blueprint=after)
+async def _receipt(op: Operation, work: HandoffWork, after: Blueprint | None) -> None:
+    if after is not None:
+        op.describe(changes=comparison.compare(work.m.before, after, moved=True))
+        op.shape = replace(op.shape, blueprint=after)
     workflow.logger.info("%s is served by %s", op.server.name, work.m.new.instance_id)

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.ec2.pulse import beating
 from activities.market.records import recording
+from db.decisions import expire_decisions
 from db.events import expire_events
 from db.savings.accruing import accrue
 from db.savings.alone import AnotherAccrues
@@ -54,7 +55,11 @@ class SavingsActivities:
     def expire(self, given: contract.Expire) -> contract.Expired:
         before = self._clock() - timedelta(days=given.days)
         with recording("expiring events"), beating():
-            return contract.Expired(expire_events(self._sessions, before), expire_deliveries(self._sessions, before))
+            return contract.Expired(
+                expire_events(self._sessions, before),
+                expire_deliveries(self._sessions, before),
+                expire_decisions(self._sessions, before),
+            )
 
 
 def _by_region(lacking: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -48,7 +48,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Expire:
-    """Events older than so many days, and deliveries of webhooks that are over."""
+    """Events older than so many days, deliveries of webhooks that are over, decisions that came to nothing."""
 
     days: float = 30.0
 
@@ -57,3 +57,4 @@ class Expire:
 class Expired:
     events: int = 0
     deliveries: int = 0
+    decisions: int = 0

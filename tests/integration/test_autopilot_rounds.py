@@ -19,7 +19,7 @@ from activities.autopilot import rounds
 from activities.autopilot.activity import AutopilotActivities
 from api.autopilot import _WISH
 from db.commands import change_client
-from db.decisions import settle
+from db.decisions import expire_decisions, settle
 from db.market.collections import mark_collected
 from db.market.reliability import append_pool_facts
 from db.models import (
@@ -250,6 +250,25 @@ def test_a_proposal_gives_way_when_the_market_changes(site: Site) -> None:
     assert (old.state, new.state) == ("expired", "proposed")
     assert new.to_pool != pool
     assert new.to_pool in old.why
+
+
+def test_what_came_to_nothing_is_forgotten_and_what_was_done_is_not(site: Site, sessions: SessionFactory) -> None:
+    server, other = site.server(PROPOSE), site.server(PROPOSE)
+    site.round()
+    [acted] = site.decisions(other)
+    with sessions.begin() as session:
+        row = session.get_one(DecisionRow, acted.id)
+        row.state, row.operation_id, row.latest_server_id = "done", "op-of-it", None
+    pool = site.decisions(server)[0].to_pool
+    _rest(site, pool)
+    site.round()
+    old, new = site.decisions(server)
+    assert old.state == "expired"
+    assert expire_decisions(sessions, old.at) == 0, "not older than that"
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert expire_decisions(sessions, later) >= 1
+    assert [one.id for one in site.decisions(server)] == [new.id], "open, and the latest"
+    assert acted.id in {one.id for one in site.decisions(other)}
 
 
 def test_what_was_rejected_is_not_proposed_again_for_a_day(site: Site) -> None:

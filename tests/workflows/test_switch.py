@@ -347,6 +347,18 @@ async def test_cancelled_after_its_commit_it_goes_on(given: Given) -> None:
     committed(await server.result(accepted[0]))
 
 
+async def test_a_new_primary_that_ends_right_after_the_commit_is_no_matter_for_a_person(given: Given) -> None:
+    """Its rescue is an operation of its own; the switch has done what was asked."""
+    server = await given(Handoff.VOLUMES)
+    # Protection is set after the commit alone.
+    server.cloud.fault(failing(ec2.MATCH_ATTRIBUTES, Failure.GONE, times=1, where=lambda given: given.protection))
+    result = await server.switch()
+    committed(result)
+    assert any("not compared once more" in step.note for step in result.receipt.steps)
+    assert server.cloud.world.alive == ["i-1"]
+    assert not server.cloud.records.of(RecordKind.OPERATION_ATTENTION)
+
+
 async def test_a_cancellation_in_temporal_is_undone_too(given: Given) -> None:
     server = await given(Handoff.VOLUMES)
     accepted: list[str] = []
