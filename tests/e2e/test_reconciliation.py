@@ -200,22 +200,6 @@ def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site:
     assert site.primary(server)["id"] != doomed
 
 
-def test_a_server_is_resumed_in_a_temporal_that_has_lost_everything(site: Site, server: Server) -> None:
-    stack, token = site.stack, site.stack.credentials.client_token
-    stack.stop("temporal")
-    temporal.forget(stack.settings.var / "temporal.db")
-    stack.restart("temporal")
-    for name in [one for one in stack.processes if one.startswith("worker")]:
-        stack.restart(name)  # they make their schedules anew
-    awaited(site, server_workflow_id(server.id), "open")
-    code, said = spot(site, token, "resume", server.name)
-    assert code == 0, said
-    known = site.api.operation_ids(server.id)
-    site.done(server, "switch", "after-the-loss")
-    assert len(site.api.operation_ids(server.id)) == len(known) + 1, "nothing of before runs again"
-    awaited(site, server_workflow_id(server.id), "resolved")
-
-
 def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site: Site, server: Server) -> None:
     def healthy() -> str | None:
         code, said = doctor(site, site.stack.credentials.admin_token)
@@ -286,3 +270,22 @@ def _queries(path: Path) -> str:
 )
 def test_a_running_process_tells_what_it_did(scraped: dict[str, set[str]], endpoint: str, name: str) -> None:
     assert name in scraped[endpoint]
+
+
+# --- the last, since what the workers have measured goes with it
+
+
+def test_a_server_is_resumed_in_a_temporal_that_has_lost_everything(site: Site, server: Server) -> None:
+    stack, token = site.stack, site.stack.credentials.client_token
+    stack.stop("temporal")
+    temporal.forget(stack.settings.var / "temporal.db")
+    stack.restart("temporal")
+    for name in [one for one in stack.processes if one.startswith("worker")]:
+        stack.restart(name)  # they make their schedules anew
+    awaited(site, server_workflow_id(server.id), "open")
+    code, said = spot(site, token, "resume", server.name)
+    assert code == 0, said
+    known = site.api.operation_ids(server.id)
+    site.done(server, "switch", "after-the-loss")
+    assert len(site.api.operation_ids(server.id)) == len(known) + 1, "nothing of before runs again"
+    awaited(site, server_workflow_id(server.id), "resolved")
