@@ -39,6 +39,7 @@ from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
 from activities.notices import QueueAccess, read_notices
 from activities.reconciliation.activity import Reconciliation
+from activities.resuming.activity import Resuming
 from activities.savings import schedules as savings_schedules
 from activities.savings.activity import SavingsActivities
 from activities.schedules import Regular, ensure
@@ -262,6 +263,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     activities = [*ec2_activities(clients), *fleet_activities(sessions, work.heard), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
     activities += Reconciliation(sessions, clients, client, settings.regions, settings.patience).all
+    activities += Resuming(sessions, clients, client).all
     activities += SavingsActivities(sessions).all
     activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:

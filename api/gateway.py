@@ -44,10 +44,12 @@ from domain.host import Notice
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, new_id, server_workflow_id
 from domain.operations import Accepted, OperationRequest, Priority, ServerInput, ServerView
 from domain.reconciliation import contract as reconciliation
+from domain.resuming import RESUME_WORKFLOW, ResumeInput, ResumeResult, resume_workflow_id
 from domain.servers import ServerPolicy
 
 ACCEPT_TIMEOUT_S = 15.0  # an update is answered as soon as a worker takes one workflow task
 ADOPT_TIMEOUT_S = 60.0
+RESUME_TIMEOUT_S = 60.0  # of them 15 for an agent that does not answer
 PLAN_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 60.0
 RECONCILE_TIMEOUT_S = 60.0
@@ -152,6 +154,21 @@ class Operations:
                 id=workflow_id,
                 task_queue=CONTROL_QUEUE,
                 result_type=AdoptResult,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                priority=_person(work.server.client_id),
+            )
+            return result
+
+    async def resume(self, work: ResumeInput) -> ResumeResult:
+        """One resumption of a server at a time: the workflow's ID names the server. A dry run is beside it."""
+        workflow_id = resume_workflow_id(work.server.server_id) + (f"/{new_id('look')}" if work.dry_run else "")
+        async with self._call("resume a server", RESUME_TIMEOUT_S) as client:
+            result: ResumeResult = await client.execute_workflow(
+                RESUME_WORKFLOW,
+                work,
+                id=workflow_id,
+                task_queue=CONTROL_QUEUE,
+                result_type=ResumeResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 priority=_person(work.server.client_id),
             )

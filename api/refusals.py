@@ -19,6 +19,10 @@ from domain.operations import Refusal
 
 log = logging.getLogger(__name__)
 
+_NO_WORKFLOW = (
+    "no workflow runs for the server: it has ended, was let go, or Temporal lost its workflow; "
+    "`spot server` tells whether it is active, and then `spot resume` brings it back"
+)
 RETRY_AFTER = {"Retry-After": "5"}
 
 KIND_OF_REFUSAL: dict[str, ProblemKind] = {
@@ -48,7 +52,7 @@ def problem_of(error: OperationsError, refused: ProblemKind = problems.REFUSED) 
         case NoWorker():
             return Problem(problems.NO_WORKER, f"{error}; ask again with the same key", headers=RETRY_AFTER)
         case NoSuchWorkflow():
-            return Problem(problems.ENDED, "the server is no longer managed: it has ended or was let go")
+            return Problem(problems.ENDED, _NO_WORKFLOW)
         case AlreadyRunning():
             return Problem(problems.CONFLICT, str(error))
         case Refused():

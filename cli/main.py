@@ -158,6 +158,24 @@ def promote(context: typer.Context, server: Server, wait: Queue = True, follow: 
 
 @app.command()
 @in_words
+def resume(
+    context: typer.Context,
+    server: Server,
+    accept: Annotated[list[str] | None, typer.Option(help="Code of a finding that you accept")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look whether it could be; change nothing")] = False,
+    key: Key = "",
+) -> None:
+    """Bring back a server whose workflow Temporal has lost; with --dry-run, exit code 1 if something is in the way."""
+    session: Session = context.obj
+    body = {"accept": accept or [], "dry_run": dry_run}
+    found = session.api.post(f"/api/servers/{session.server_id(server)}/resume", body, key=key)
+    session.print(found, show.resumption)
+    if not found["resumed"] and found["findings"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+@in_words
 def release(context: typer.Context, server: Server, follow: Follow = False) -> None:
     """Let the server go: its instance keeps running, and is ours no longer."""
     session: Session = context.obj

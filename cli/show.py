@@ -213,6 +213,17 @@ def adoption(item: Mapping[str, Any]) -> RenderableType:
     return Group(table("", ("", ""), [fact for fact in facts if fact[1]]), *findings(item["findings"]))
 
 
+def resumption(item: Mapping[str, Any]) -> RenderableType:
+    placement = item["placement"] or {}
+    facts = [
+        ("server", item["server_id"] + ("" if item["resumed"] else " (dry run: nothing was changed)")),
+        ("runs on", placement.get("instance_id")),
+        ("pool", placement.get("pool")),
+        *(("needs attention", operation) for operation in item["ended"]),
+    ]
+    return Group(table("", ("", ""), [fact for fact in facts if fact[1]]), *findings(item["findings"]))
+
+
 def event_line(console: Console, event: Mapping[str, Any]) -> None:
     about = [event.get("server_id"), event.get("instance_id"), event.get("operation_id")]
     payload = " ".join(f"{k}={v}" for k, v in event.get("payload", {}).items() if v not in (None, "", [], {}))

@@ -29,6 +29,7 @@ from domain.host import Notice
 from domain.names import operation_id
 from domain.operations import Accepted, OperationRequest, ServerInput, ServerView
 from domain.reconciliation import contract as reconciliation
+from domain.resuming import ResumeInput, ResumeResult
 from domain.servers import Handoff, Placement, ServerPolicy, ServerShape
 
 ADMIN = "bootstrap-admin-token-for-tests"
@@ -46,6 +47,7 @@ class FakeOperations(Operations):
         self.error: OperationsError | None = None
         self.view = ServerView(ServerShape(primary=Placement("i-0", POOL)))
         self.adoption: AdoptResult | None = None
+        self.resumed = ResumeResult(True, placement=Placement("i-0", POOL))
         self.planned = Plan(Handoff.STATELESS, POOL)
         self.looked = Looked()
         self.accepted: dict[str, Accepted] = {}
@@ -78,6 +80,10 @@ class FakeOperations(Operations):
     async def adopt(self, work: AdoptInput) -> AdoptResult:
         self._take("adopt", work)
         return self.adoption or AdoptResult(work.server.server_id, Handoff.STATELESS, Placement(work.instance_id, POOL))
+
+    async def resume(self, work: ResumeInput) -> ResumeResult:
+        self._take("resume", work)
+        return self.resumed
 
     async def plan(self, work: PlanInput) -> Plan:
         self._take("plan", work)

@@ -51,11 +51,16 @@ class NoticeDesk:
         elif shape.primary and shape.primary.instance_id == notice.instance_id:
             if running and running.kind not in (OperationKind.TERMINATE, OperationKind.RELEASE):
                 asyncio.create_task(running.abort(f"interruption of {notice.instance_id}"))  # noqa: RUF006
-            self.rescue(notice)
+            self.rescue(notice, again=self._anew(notice))
         elif running and running.kind is OperationKind.REPLICA_CREATE:
             asyncio.create_task(running.tell(notice))  # noqa: RUF006
         elif shape.replica and shape.replica.instance_id == notice.instance_id:
             self._replace_replica(notice)
+
+    def _anew(self, notice: Notice) -> str:
+        """Heard for the first time, but asked for before: that rescue was lost with the workflow that began it."""
+        asked = f"notice/{notice.notice_id}" in self._server.requests
+        return f"/{notice.seen_at.isoformat()}" if asked and workflow.patched("a-lost-rescue-is-begun-anew") else ""
 
     def _gone_after_all(self, notice: Notice) -> None:
         """A warning is heard once; that its instance is gone, with nothing under way and the server still on it,

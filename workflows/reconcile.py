@@ -27,6 +27,9 @@ class ReconcileWorkflow:
     @workflow.run
     async def run(self, given: contract.Look) -> contract.Reconciled:
         surveyed = await _upkeep(contract.SURVEY, given, contract.Surveyed, RECONCILE)
+        if workflow.patched("servers-without-a-workflow-are-told"):
+            unattended = await _upkeep(contract.UNATTENDED, given, contract.Surveyed, RECONCILE)
+            surveyed = surveyed.after(unattended)
         resting = await _at_rest(surveyed.findings)
         report = contract.Report(surveyed, resting)
         reported = await _upkeep(contract.REPORT, report, contract.Reported, RECORD)

@@ -12,6 +12,7 @@ from workflows.plan import PlanWorkflow
 from workflows.promote import PromoteWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.replica import ReplicaWorkflow
+from workflows.resume import ResumeWorkflow
 from workflows.savings import SAVINGS_WORKFLOWS
 from workflows.server import ServerWorkflow
 from workflows.switch import SwitchWorkflow
@@ -29,6 +30,7 @@ WORKFLOWS: list[type] = [
     PromoteWorkflow,
     ReconcileWorkflow,
     ReplicaWorkflow,
+    ResumeWorkflow,
     ServerWorkflow,
     SwitchWorkflow,
     TerminateWorkflow,

@@ -62,7 +62,7 @@ def apply_batch(session: Session, batch: RecordBatch, told: list[Measured] | Non
     Raises RecordsMissing, EarlierOperationUnfinished, db.events.UnknownClient.
     Locks in this order: the stream, the rows, the client's event counter.
     """
-    applied = _lock_stream(session, batch.stream)
+    applied = lock_stream(session, batch.stream)
     new = [record for record in batch.records if record.seq > applied]
     if not new:
         return applied
@@ -81,7 +81,8 @@ def apply_batch(session: Session, batch: RecordBatch, told: list[Measured] | Non
     return last
 
 
-def _lock_stream(session: Session, stream: str) -> int:
+def lock_stream(session: Session, stream: str) -> int:
+    """The last number applied, held until the transaction ends."""
     # The insert takes the lock itself: a locking read first would leave two that both found nothing.
     row = insert(RecordStream).values(stream=stream, applied_seq=0)
     session.execute(row.on_duplicate_key_update(applied_seq=RecordStream.applied_seq))

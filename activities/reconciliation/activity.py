@@ -1,4 +1,4 @@
-"""Reconciliation's activities. All but the two that ask workflows are sync.
+"""Reconciliation's activities. Those that ask Temporal are async, the others sync.
 
 Unavailable    the database is away: worth another try. EC2 that is away is told as a problem; the next pass looks again
 """
@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from temporalio import activity
-from temporalio.client import WorkflowQueryFailedError
+from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.ec2.activity import ec2_activity
@@ -21,9 +22,11 @@ from activities.ec2.clients import Clients
 from activities.ec2.listing import Listing
 from activities.ec2.removal import Removal
 from activities.market.records import recording
+from activities.reconciliation.attendance import Attendance
 from activities.reconciliation.keeping import keep_all
 from activities.reconciliation.looking import Looking
 from activities.reconciliation.settling import Settling
+from activities.running import Workflows
 from db.session import SessionFactory
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import server_workflow_id
@@ -36,10 +39,6 @@ from domain.servers import Placement
 
 _ASKED_AT_ONCE = 20
 _QUERY = timedelta(seconds=5)
-
-
-class Workflows(Protocol):
-    def get_workflow_handle(self, workflow_id: str) -> Any: ...
 
 
 def _now() -> datetime:
@@ -65,6 +64,7 @@ class Reconciliation:
         self._clock = clock
         listing = Listing(clients)
         self._looking = Looking(sessions, listing, clock)
+        self._attendance = Attendance(sessions, workflows, patience, clock)
         self._settling = Settling(sessions, Removal(clients), listing, clock)
 
     @ec2_activity(contract.SURVEY)
@@ -81,10 +81,11 @@ class Reconciliation:
             problems += wrong
             busy += sorted(key for key, server in facts.servers.items() if server.busy)
             resources += len(facts.found)
-        findings = most_urgent_first(findings)
-        told, left_out = findings[: contract.MOST_FINDINGS], findings[contract.MOST_FINDINGS :]
-        cut = sorted({one.family for one in left_out})
-        return contract.Surveyed(told, looked, problems, busy, resources, len(left_out), cut)
+        return contract.Surveyed(most_urgent_first(findings), looked, problems, busy, resources).bounded()
+
+    @activity.defn(name=contract.UNATTENDED)
+    async def unattended(self, given: contract.Look) -> contract.Surveyed:
+        return await self._attendance.look(given.regions or self._regions)
 
     @activity.defn(name=contract.AT_REST)
     async def at_rest(self, given: contract.Servers) -> contract.Resting:
@@ -146,7 +147,7 @@ class Reconciliation:
 
     @property
     def all(self) -> list[Callable[..., Any]]:
-        return [self.survey, self.at_rest, self.report, self.settle, self.ask]
+        return [self.survey, self.unattended, self.at_rest, self.report, self.settle, self.ask]
 
     def _all_facts(self, regions: Sequence[str]) -> list[tuple[Facts, list[str]]]:
         with recording("reading the records for reconciliation"):
@@ -155,12 +156,16 @@ class Reconciliation:
     async def _view(self, server_id: str) -> tuple[ServerView | None, bool]:
         """What the workflow says, and whether there is none. No answer is none: the server is left alone."""
         handle = self._workflows.get_workflow_handle(server_workflow_id(server_id))
+        running = QueryRejectCondition.NOT_OPEN  # what one that was terminated said last is true no longer
         try:
-            return await handle.query(QUERY_STATE, result_type=ServerView, rpc_timeout=_QUERY), False
+            view = await handle.query(QUERY_STATE, result_type=ServerView, reject_condition=running, rpc_timeout=_QUERY)
+        except WorkflowQueryRejectedError:
+            return None, True
         except RPCError as error:
             return None, error.status is RPCStatusCode.NOT_FOUND
         except WorkflowQueryFailedError:
             return None, False
+        return view, False
 
 
 def _placements(view: ServerView) -> list[Placement]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from db.drift import Kept, forget, keep, open_rows_beside, resolve
 from db.session import SessionFactory, in_transaction
 from domain.reconciliation import contract
-from domain.reconciliation.finding import Action, Finding
+from domain.reconciliation.finding import Action, Finding, FindingKind
 
 _KEPT = timedelta(days=90)  # after it was settled
 _LOOKS = 2  # that have to find it before anything is done about it, unless EC2 said it in so many words
@@ -21,8 +21,7 @@ def keep_all(sessions: SessionFactory, given: contract.Report, now: datetime) ->
 
     A server that is not at rest is left as it is: neither found nor resolved.
     """
-    resting = {*given.resting.at_rest, *given.resting.without_workflow}
-    findings = [one for one in given.surveyed.findings if not one.server_id or one.server_id in resting]
+    findings = [one for one in given.surveyed.findings if _stands(one, given.resting)]
     kept = _kept(sessions, findings, now)
     resolved = _resolved(sessions, given, now)
     in_transaction(sessions, lambda session: forget(session, now - _KEPT))
@@ -32,6 +31,12 @@ def keep_all(sessions: SessionFactory, given: contract.Report, now: datetime) ->
         resolved=resolved,
         due=_due(kept, now),
     )
+
+
+def _stands(one: Finding, resting: contract.Resting) -> bool:
+    if one.kind is FindingKind.NO_WORKFLOW:
+        return one.server_id in resting.without_workflow  # asked once more: it does not answer
+    return not one.server_id or one.server_id in resting.at_rest or one.server_id in resting.without_workflow
 
 
 def _kept(sessions: SessionFactory, findings: Sequence[Finding], now: datetime) -> list[Kept]:
@@ -48,7 +53,8 @@ def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -
         rows = open_rows_beside(session, given.surveyed.looked, keys)
     gone: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        if row.server_id in busy or f"{row.region}/{row.kind}" in cut:
+        busy_now = row.server_id in busy and row.kind != FindingKind.NO_WORKFLOW
+        if busy_now or f"{row.region}/{row.kind}" in cut:
             continue  # it was not looked for, or may be among those that were not told
         gone[row.client_id].append(row.id)
     return sum(

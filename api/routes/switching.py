@@ -1,4 +1,4 @@
-"""What may be asked of a server: plan, switch, failover, replica, promote, release."""
+"""What may be asked of a server: plan, switch, failover, replica, promote, release, resume."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from api.autopilot import keeps_old_s
 from api.idempotency import IdempotencyKey
 from api.planning import check_pool, make_plan
 from api.problems import (
+    BEING_RESUMED,
     BUSY,
     ENDED,
     HAS_REPLICA,
@@ -20,14 +21,21 @@ from api.problems import (
     NO_REPLICA,
     NOT_FOUND,
     POOL_REFUSED,
+    RESUME_REFUSED,
     SAME_POOL,
     TEMPORAL_UNREACHABLE,
     documented,
 )
+from api.resuming import resume as resume_server
 from api.services import ServicesDep
 from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
 from api.views.plans import PlanRequest, PlanView
+<<<<<<< HEAD
 from db.queries.decisions import foreseen
+=======
+from api.views.servers import ResumeRequest, ResumeView
+from db.queries.decisions import losses_known
+>>>>>>> resume
 from domain.operations import OperationKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)
@@ -160,3 +168,21 @@ async def release(
     asked = Asked(services, caller, request, response, key)
     server = await find_server(services, caller, server_id)
     return await submit(asked, server, asked.operation(OperationKind.RELEASE, wait=wait))
+
+
+@router.post(
+    "/resume", responses=documented(NOT_FOUND, KEY_REUSED, RESUME_REFUSED, BEING_RESUMED, TEMPORAL_UNREACHABLE)
+)
+async def resume(
+    server_id: str,
+    caller: ClientCaller,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
+    body: ResumeRequest | None = None,
+) -> ResumeView:
+    """A new workflow for an active server whose own Temporal has lost; refused with what is in the way."""
+    body = body or ResumeRequest()
+    asked = Asked(services, caller, request, response, key, body)
+    return await resume_server(asked, await find_server(services, caller, server_id), body)

@@ -23,6 +23,7 @@ TypeName = Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9-]+\.[a-z0-9-]+
 TypeOrFamily = Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)?$", examples=["t3", "m5.large"])]
 SubnetId = Annotated[str, Field(max_length=64, pattern=r"^subnet-[0-9a-zA-Z]+$")]
 GroupId = Annotated[str, Field(max_length=64, pattern=r"^sg-[0-9a-zA-Z]+$")]
+Accept = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=50)]  # codes of findings
 VolumeGib = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -103,7 +104,7 @@ class ServerRequest(NewServer):
 
     instance_id: Ec2Id | None = None
     launch: LaunchRequest | None = None
-    accept: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=50)] = Field(default_factory=list)
+    accept: Accept = Field(default_factory=list)
     dry_run: bool = False
     mend: bool = False
 
@@ -136,6 +137,24 @@ class AdoptionView(View):
     placement: PlacementView | None
     findings: list[FindingDocument]
     moves: list[str]
+
+
+class ResumeRequest(Request):
+    """`accept`: codes of findings that shall not refuse it; `dry_run`: look, and change nothing."""
+
+    accept: Accept = Field(default_factory=list)
+    dry_run: bool = False
+
+
+class ResumeView(View):
+    """`resumed` false: a dry run, which would be refused by the findings that block. `ended`: operations whose
+    workflows are gone; they are kept as `needs_attention`."""
+
+    server_id: str
+    resumed: bool
+    placement: PlacementView | None
+    findings: list[FindingDocument]
+    ended: list[str]
 
 
 class ServerSummary(View):

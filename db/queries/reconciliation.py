@@ -47,6 +47,18 @@ def servers_by_id(session: Session, server_ids: Collection[str]) -> list[ServerS
     return [one for some in _pieces(server_ids) for one in _states(session, Server.id.in_(some))]
 
 
+def adopted_before(session: Session, regions: Collection[str], before: datetime) -> list[tuple[str, str, str]]:
+    """ID, client and region of the active servers that are there since."""
+    query = select(Server.id, Server.client_id, Server.region).where(Server.active_name.is_not(None))
+    query = query.where(Server.region.in_(list(regions)), Server.created_at < before).order_by(Server.id)
+    return [(one, client, region) for one, client, region in session.execute(query)]
+
+
+def still_active(session: Session, server_ids: Collection[str]) -> set[str]:
+    query = select(Server.id).where(Server.active_name.is_not(None))
+    return {one for some in _pieces(server_ids) for one in session.scalars(query.where(Server.id.in_(some)))}
+
+
 def open_rows(session: Session, region: str) -> list[Resource]:
     """The region's resources that exist, or may."""
     query = select(Resource).join(Server, Server.id == Resource.server_id).where(Server.region == region)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.reconciliation.finding import Finding
 
 SURVEY = "reconcile_survey"  # Look -> Surveyed: what EC2 has and the records say, judged
+UNATTENDED = "reconcile_unattended"  # Look -> Surveyed: active servers whose workflow does not run
 AT_REST = "reconcile_at_rest"  # Servers -> Resting: ask the servers' workflows
 REPORT = "reconcile_report"  # Report -> Reported: keep the findings; which are due
 SETTLE = "reconcile_settle"  # Settle -> Settled: look once more, and do what is still right
@@ -43,6 +44,25 @@ class Surveyed:
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 
+    def bounded(self) -> Surveyed:
+        """With as many findings as one pass tells, the first; and what it leaves out."""
+        left_out = self.findings[MOST_FINDINGS:]
+        cut = sorted({*self.cut, *(one.family for one in left_out)})
+        told = self.findings[:MOST_FINDINGS]
+        return replace(self, findings=told, left_out=self.left_out + len(left_out), cut=cut)
+
+    def after(self, first: Surveyed) -> Surveyed:
+        """Both looks as one, whose findings begin with the other's."""
+        both = replace(
+            self,
+            findings=[*first.findings, *self.findings],
+            looked=[*first.looked, *self.looked],
+            problems=[*first.problems, *self.problems],
+            left_out=first.left_out + self.left_out,
+            cut=[*first.cut, *self.cut],
+        )
+        return both.bounded()
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -51,7 +71,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class Resting:
-    """Servers whose workflow says that nothing is under way there, and those that have no workflow (any more)."""
+    """Servers whose workflow says that nothing is under way there, and those for which none runs (any more)."""
 
     at_rest: list[str] = field(default_factory=list)
     without_workflow: list[str] = field(default_factory=list)

@@ -15,6 +15,7 @@ class FindingKind(StrEnum):
     VANISHED_REPLICA = "vanished_replica"
     SILENT_AGENT = "silent_agent"
     NO_PRIMARY = "no_primary"
+    NO_WORKFLOW = "no_workflow"  # an active server whose ServerWorkflow does not run
 
 
 class Action(StrEnum):
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     IMPAIRED = "impaired"  # its status checks fail
     MAY_SERVE = "may_serve"  # what made it needs a person's attention, or the server's primary does not run
     NOTHING_SERVES = "nothing_serves"
+    NEVER_TWO = "never_two"  # its workflow may run where it was not looked for
 
 
 class DriftState(StrEnum):

@@ -27,6 +27,7 @@ _WHAT: Mapping[str, str] = {
     _K.VANISHED_REPLICA: "the server's replica is gone",
     _K.SILENT_AGENT: "the agent on the server's instance has not been heard of",
     _K.NO_PRIMARY: "the server is active, and no instance serves it",
+    _K.NO_WORKFLOW: "the server is active, and Temporal runs no {type} for it",
 }
 _MATTERS: Mapping[str, str] = {
     _K.UNKNOWN_RESOURCE: "it costs money, and nobody looks after it",
@@ -37,6 +38,7 @@ _MATTERS: Mapping[str, str] = {
     _K.VANISHED_REPLICA: "the next rescue would find no replica",
     _K.SILENT_AGENT: "the server cannot be fenced or moved, and notices come from EventBridge alone",
     _K.NO_PRIMARY: "the server is down, and nothing brings it back",
+    _K.NO_WORKFLOW: "nothing rescues it, and whatever is asked of it is refused",
 }
 _BECAUSE: Mapping[str, str] = {
     _R.IN_USE: "the server uses it",
@@ -56,6 +58,7 @@ _BECAUSE: Mapping[str, str] = {
     _R.IMPAIRED: "EC2's status checks of the instance fail",
     _R.MAY_SERVE: "what made it did not end cleanly, or the server's primary does not run: this one may serve",
     _R.NOTHING_SERVES: "only a person knows what it should run on",
+    _R.NEVER_TWO: "its workflow may run in another Temporal, or namespace, and no server may have two",
 }
 _THEN: Mapping[str, str] = {
     _A.REPORT: "nothing by itself: {because}",
@@ -76,6 +79,8 @@ _TODO: Mapping[tuple[str, str], str] = {
     ): "on the host: systemctl status spot-agent, journalctl -u spot-agent; can it reach the API and Temporal?",
     (_K.NO_PRIMARY, _A.REPORT): "spot server SERVER shows its last operation and why it failed; lift that, then "
     "spot failover SERVER",
+    (_K.NO_WORKFLOW, _A.REPORT): "do the workers use the right Temporal (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE)? If "
+    "they do, it has lost the workflow: spot resume SERVER --dry-run, then spot resume SERVER",
     (_K.VANISHED_PRIMARY, _A.ASK): "spot operations --server SERVER shows the failover",
 }
 

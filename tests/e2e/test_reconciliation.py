@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,12 +15,14 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from temporalio.client import Client
 
 from db.models import Resource
 from db.session import make_engine, make_session_factory
 from demo.fleet import Wish
 from demo.waiting import until
-from domain.names import ownership_tags
+from domain.names import ownership_tags, server_workflow_id
+from stack import temporal
 from stack.settings import REPOSITORY
 from tests.e2e.afterwards import broken_invariants
 from tests.e2e.site import Server, Site
@@ -72,8 +75,12 @@ def tagged(site: Site, server: Server, operation_id: str, kind: str) -> list[Any
 
 
 def doctor(site: Site, token: str, *options: str) -> tuple[int, str]:
+    return spot(site, token, *options, "doctor")
+
+
+def spot(site: Site, token: str, *arguments: str) -> tuple[int, str]:
     environment = {**os.environ, "SPOT_URL": site.stack.urls["api"], "SPOT_TOKEN": token, "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "cli.main", *options, "doctor"]
+    command = [sys.executable, "-m", "cli.main", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
     return done.returncode, done.stdout + done.stderr
 
@@ -156,6 +163,43 @@ def test_a_primary_that_somebody_terminates_is_one_failover(site: Site, server: 
     site.say(f"terminated by hand: {rescue.outcome}; drift {found['state']}")
 
 
+def terminated_in_temporal(site: Site, workflow_id: str) -> None:
+    async def terminate() -> None:
+        client = await Client.connect(site.stack.environment["TEMPORAL_ADDRESS"])
+        await client.get_workflow_handle(workflow_id).terminate(reason="by hand")
+
+    asyncio.run(terminate())
+
+
+def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site: Site, server: Server) -> None:
+    workflow, credentials = server_workflow_id(server.id), site.stack.credentials
+    site.done(server, "switch", "to-spot")  # nothing else is interrupted
+    terminated_in_temporal(site, workflow)
+    row = awaited(site, workflow, "open")
+    assert (row["kind"], row["action"], row["server_id"]) == ("no_workflow", "report", server.id)
+    code, said = doctor(site, credentials.admin_token)
+    assert (code, "spot resume SERVER" in said) == (1, True), said
+    code, said = spot(site, credentials.client_token, "switch", server.name)
+    assert (code, "spot resume" in said) == (1, True), said
+
+    code, said = spot(site, credentials.client_token, "resume", server.name, "--dry-run")
+    assert (code, "nothing was changed" in said) == (0, True), said
+    code, said = spot(site, credentials.client_token, "resume", server.name, "--key", "bring-it-back")
+    assert code == 0, said
+    site.say(said)
+    again = spot(site, credentials.client_token, "resume", server.name, "--key", "bring-it-back")
+    assert again == (0, said), "the same key is the same answer"
+    code, said = spot(site, credentials.client_token, "resume", server.name)
+    assert (code, "there is nothing to resume" in said) == (1, True), said
+    awaited(site, workflow, "resolved")
+
+    doomed, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
+    site.interrupt(doomed)
+    rescue = site.end_of(site.new_operation(server, "failover", known))
+    assert rescue.outcome == "committed", rescue.reason
+    assert site.primary(server)["id"] != doomed
+
+
 def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site: Site, server: Server) -> None:
     def healthy() -> str | None:
         code, said = doctor(site, site.stack.credentials.admin_token)
@@ -226,3 +270,22 @@ def _queries(path: Path) -> str:
 )
 def test_a_running_process_tells_what_it_did(scraped: dict[str, set[str]], endpoint: str, name: str) -> None:
     assert name in scraped[endpoint]
+
+
+# --- the last, since what the workers have measured goes with it
+
+
+def test_a_server_is_resumed_in_a_temporal_that_has_lost_everything(site: Site, server: Server) -> None:
+    stack, token = site.stack, site.stack.credentials.client_token
+    stack.stop("temporal")
+    temporal.forget(stack.settings.var / "temporal.db")
+    stack.restart("temporal")
+    for name in [one for one in stack.processes if one.startswith("worker")]:
+        stack.restart(name)  # they make their schedules anew
+    awaited(site, server_workflow_id(server.id), "open")
+    code, said = spot(site, token, "resume", server.name)
+    assert code == 0, said
+    known = site.api.operation_ids(server.id)
+    site.done(server, "switch", "after-the-loss")
+    assert len(site.api.operation_ids(server.id)) == len(known) + 1, "nothing of before runs again"
+    awaited(site, server_workflow_id(server.id), "resolved")

@@ -37,6 +37,7 @@ from domain.operations import (
     ServerInput,
     ServerView,
 )
+from domain.resuming import ResumeInput, ResumeResult
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef, ServerShape
 
 
@@ -91,6 +92,15 @@ class TinyAdoption:
         return AdoptResult(work.server.server_id, Handoff.STATELESS)
 
 
+@workflow.defn(name="ResumeWorkflow")
+class TinyResumption:
+    @workflow.run
+    async def run(self, work: ResumeInput) -> ResumeResult:
+        if not work.dry_run:
+            await workflow.wait_condition(lambda: False)
+        return ResumeResult(ended=[workflow.info().workflow_id])
+
+
 @workflow.defn(name="PlanWorkflow")
 class TinyPlan:
     @workflow.run
@@ -107,7 +117,7 @@ class TinyLook:
 
 @asynccontextmanager
 async def at_work(client: Client) -> AsyncIterator[None]:
-    workflows = [TinyServer, TinyAdoption, TinyPlan, TinyLook]
+    workflows = [TinyServer, TinyAdoption, TinyResumption, TinyPlan, TinyLook]
     runner = UnsandboxedWorkflowRunner()  # this module imports the API, which a sandbox would load again
     async with Worker(client, task_queue=CONTROL_QUEUE, workflows=workflows, workflow_runner=runner):
         yield
@@ -186,6 +196,21 @@ async def test_adoption_and_plan_answer_or_say_why_not(
         with pytest.raises(AlreadyRunning):
             await operations.adopt(slow)
         await client.get_workflow_handle("adopt/us-east-1/i-slow").terminate()
+
+
+async def test_one_resumption_of_a_server_at_a_time_and_a_look_beside_it(
+    operations: Operations, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "RESUME_TIMEOUT_S", 1.0)
+    work = ResumeInput(new_server(), "key-1")
+    async with at_work(client):
+        with pytest.raises(NoWorker):
+            await operations.resume(work)
+        with pytest.raises(AlreadyRunning):
+            await operations.resume(work)
+        looked = await operations.resume(replace(work, dry_run=True))
+        assert looked.ended[0].startswith(f"resume/{work.server.server_id}/")
+        await client.get_workflow_handle(f"resume/{work.server.server_id}").terminate()
 
 
 async def test_without_a_worker_an_answer_comes_in_time(

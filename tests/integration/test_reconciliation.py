@@ -30,6 +30,7 @@ from domain.reconciliation.finding import Finding
 from domain.servers import Placement, ServerShape
 from tests.dbserver import fresh
 from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud
+from tests.integration.temporal_fake import FakeTemporal
 
 __all__ = ["clean", "cloud"]  # fixtures
 pytest_plugins = ["tests.dbfixtures"]
@@ -37,16 +38,17 @@ pytest_plugins = ["tests.dbfixtures"]
 POOL = f"{A}/m5.large/on-demand"
 
 
-class FakeWorkflows:
+class FakeWorkflows(FakeTemporal):
     """The servers' workflows, as reconciliation asks them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.views: dict[str, ServerView] = {}
         self.absent: set[str] = set()
         self.mute: set[str] = set()
         self.told: list[tuple[str, Notice]] = []
 
-    def get_workflow_handle(self, workflow_id: str) -> Handle:
+    def get_workflow_handle(self, workflow_id: str) -> Any:
         return Handle(self, workflow_id.removeprefix("server/"))
 
 

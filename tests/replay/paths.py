@@ -9,21 +9,23 @@ from typing import Any
 
 from temporalio.client import Client
 
-from domain import ec2, host
+from domain import ec2, host, resuming
 from domain.adoption import AdoptInput, LaunchSpec, PlanInput
 from domain.autopilot import contract as autopilot
 from domain.backtesting import contract as backtesting
+from domain.errors import Failure
 from domain.market import collecting as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
 from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
+from domain.reconciliation.unattended import finding as found_unattended
 from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
-from tests.workflows.under_test import Broken, Clock, ServerUnderTest
+from tests.workflows.under_test import Broken, Clock, ServerUnderTest, adopted
 from tests.workflows.world import OLD, OTHER_ZONE, REGION, SPOT
 
 
@@ -207,8 +209,10 @@ async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
     return [workflow_id]
 
 
-async def _reconcile(play: Play, *, drift: bool) -> list[str]:
+async def _reconcile(play: Play, *, drift: bool = False, unattended: bool = False) -> list[str]:
     cloud = play.stage.cloud = Cloud(Handoff.STATELESS)
+    if unattended:
+        cloud.drift.unattended = [found_unattended(f"srv-{play.name}", "cli-1", REGION)]
     if drift:
         server = f"srv-{play.name}"
         what = (FindingKind.VANISHED_PRIMARY, Action.ASK, Reason.EC2_SAYS_SO, "instance", OLD, "cli-1", server)
@@ -251,6 +255,43 @@ async def _backtest_failed(play: Play) -> list[str]:
     return [workflow_id]
 
 
+async def _resumed(play: Play) -> list[str]:
+    """A rescue is lost with its server's workflow; the resumed one hears of the notice again, and begins another."""
+    server = await play.server(Handoff.VOLUMES)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def waits() -> None:
+        begun.set()
+        await go_on.wait()
+
+    server.cloud.fault(while_in(ec2.RANK_POOLS, waits))
+    rescue = await server.notice()
+    await begun.wait()
+    await server.handle.terminate()
+    await server.operation(rescue).terminate()
+    go_on.set()
+    server.handle = play.client.get_workflow_handle(server.handle.id)
+    workflow_id = resuming.resume_workflow_id(play.ref.server_id)
+    given = resuming.ResumeInput(play.ref, "r-resume")
+    await play.client.execute_workflow(resuming.RESUME_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    await server.notice()
+    await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+    await server.at_rest()
+    return [workflow_id, server.handle.id]
+
+
+async def _resume_refused(play: Play, *, gone: bool) -> list[str]:
+    """Its primary is gone, or its agent silent."""
+    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES)
+    adopted(cloud, play.ref, replica=False)
+    cloud.mute = set() if gone else {OLD}
+    cloud.faults += [failing(ec2.INSPECT, Failure.GONE)] if gone else []
+    workflow_id = resuming.resume_workflow_id(play.ref.server_id)
+    given = resuming.ResumeInput(play.ref, "r-resume")
+    await play.client.execute_workflow(resuming.RESUME_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    return [workflow_id]
+
+
 _K, _H = OperationKind, Handoff
 PATHS: dict[str, Path] = {
     "switch-stateless": lambda play: play.operation(_K.SWITCH, _H.STATELESS),
@@ -285,13 +326,17 @@ PATHS: dict[str, Path] = {
     "launch": _launch,
     "adopt": _adopt,
     "plan": _plan,
+    "resume": _resumed,
+    "resume-refused": lambda play: _resume_refused(play, gone=True),
+    "resume-silent": lambda play: _resume_refused(play, gone=False),
     "autopilot": _autopilot,
     "candidates": lambda play: _upkeep(play, autopilot.CANDIDATES_WORKFLOW, autopilot.Look(play.ref.server_id)),
     "replica-drop-decided": _replica_dropped,
     "decision-carried-out": lambda play: _decided(play, kept=True),
     "decision-becomes-the-rescue": _decided_rescue,
     "decision-dropped": lambda play: _decided(play, kept=False),
-    "reconcile": lambda play: _reconcile(play, drift=False),
+    "reconcile": _reconcile,
+    "reconcile-unattended": lambda play: _reconcile(play, unattended=True),
     "reconcile-drift": lambda play: _reconcile(play, drift=True),
     "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpot(REGION)),
     "collect-on-demand": lambda play: _upkeep(play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemand(REGION)),

@@ -298,7 +298,7 @@ def _plain(value: object) -> object:
 def test_the_findings_are_those_that_there_are() -> None:
     listed = TEXTS["docs/api.md"].split("## Findings")[1].split("\n## ")[0]
     codes: set[str] = set()
-    for file in ("domain/adoption_rules.py", "workflows/planning.py"):
+    for file in ("domain/adoption_rules.py", "domain/resuming.py", "workflows/planning.py"):
         codes |= set(re.findall(r'Finding\(\s*"(\w+)"', (REPOSITORY / file).read_text()))
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", listed)) - {"dry_run"} == codes
 

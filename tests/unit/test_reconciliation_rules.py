@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.reconciliation import contract, unattended
 from domain.reconciliation.facts import (
     Facts,
     Found,
@@ -279,6 +280,24 @@ def test_a_server_that_is_down_comes_first_and_what_a_person_settles_last() -> N
 def test_a_server_without_an_instance_is_told() -> None:
     nothing = replace(SERVER, primary="")
     assert F.NO_PRIMARY in {one.kind for one in judge(facts(server=nothing), Patience())}
+
+
+def test_a_server_without_a_workflow_is_told_with_what_to_look_at_first() -> None:
+    one = unattended.finding("srv-1", "cli-1", "us-east-1")
+    assert (one.kind, one.action, one.key) == (F.NO_WORKFLOW, A.REPORT, "us-east-1/no_workflow/server/srv-1")
+    words = explain(one.kind, one.action, one.reason, one.resource_type)
+    assert words.what == "the server is active, and Temporal runs no workflow for it"
+    assert words.then.startswith("nothing by itself")
+    assert words.todo.index("TEMPORAL_NAMESPACE") < words.todo.index("spot resume SERVER")
+
+
+def test_two_looks_are_told_as_one_and_what_is_beyond_a_pass_is_named() -> None:
+    lost = [unattended.finding(f"srv-{n}", "cli-1", "us-east-1") for n in range(contract.MOST_FINDINGS)]
+    of_ec2 = contract.Surveyed(judge(facts(found(K.VOLUME, "vol-1")), Patience()), ["us-east-1/volume"], ["slow"])
+    both = of_ec2.after(contract.Surveyed(lost, ["us-east-1/workflow"], ["late"]))
+    assert both.findings == lost
+    assert (both.left_out, both.cut) == (1, ["us-east-1/unknown_resource"])
+    assert (both.looked, both.problems) == (["us-east-1/workflow", "us-east-1/volume"], ["late", "slow"])
 
 
 # --- whatever the world looks like

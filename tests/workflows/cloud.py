@@ -16,15 +16,17 @@ from typing import Any, get_type_hints
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from domain import ec2, host, planning, records
+from domain import ec2, host, planning, records, resuming
 from domain.autopilot import contract as autopilot
 from domain.backtesting import contract as backtesting
 from domain.errors import FINAL, Failure
 from domain.market import collecting as market
+from domain.names import server_workflow_id
+from domain.operations import OperationStatus
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.finding import Finding
 from domain.savings import contract as savings
-from domain.servers import Handoff, ServerPolicy
+from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
 from tests.workflows.faults import Fault
 from tests.workflows.records import Records
@@ -47,6 +49,7 @@ class Drift:
     """What reconciliation finds, what of it is due, and what it asks the servers for."""
 
     findings: list[Finding] = field(default_factory=list)
+    unattended: list[Finding] = field(default_factory=list)
     due: list[Finding] = field(default_factory=list)
     lost: list[reconciliation.Lost] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
@@ -54,6 +57,7 @@ class Drift:
 
 class Cloud:
     def __init__(self, handoff: Handoff, *, targets: bool = False, elastic: bool = False) -> None:
+        self.handoff = handoff
         self.world = World(volumes=handoff is not Handoff.STATELESS, targets=targets, elastic=elastic)
         self.records = Records()
         self.faults: list[Fault] = []
@@ -66,6 +70,8 @@ class Cloud:
         self.evaluated = autopilot.Evaluated()
         self.plans: list[autopilot.PlanKept] = []
         self.drift = Drift()
+        self.running: list[str] = []  # workflows that a resumption finds at work
+        self.resumed_by = ("", "")  # request and digest, of the one that runs
         self.waiting_deliveries: list[str] = []
         self.handed_over: list[str] = []
         self.delivered: list[str] = []
@@ -351,6 +357,9 @@ class Cloud:
     def look_around(self, given: reconciliation.Look) -> reconciliation.Surveyed:
         return reconciliation.Surveyed(self.drift.findings, resources=len(self.world.instances))
 
+    def look_for_workflows(self, given: reconciliation.Look) -> reconciliation.Surveyed:
+        return reconciliation.Surveyed(self.drift.unattended)
+
     def at_rest(self, given: reconciliation.Servers) -> reconciliation.Resting:
         return reconciliation.Resting([one for one in given.server_ids if one not in self.drift.busy])
 
@@ -363,6 +372,33 @@ class Cloud:
 
     def ask_for_lost(self, given: reconciliation.Lost) -> bool:
         return True
+
+    # --- resuming
+
+    def resume_look(self, given: resuming.ResumeInput) -> resuming.Looked:
+        kept, policy = self.records, ServerPolicy(handoff=self.handoff, accepted_findings=["no_address_moves"])
+        asked = {one["request_id"]: one for one in kept.of(records.RecordKind.OPERATION_ACCEPTED)}
+        ended = {one: OperationStatus(kept.finished.get(one, "needs_attention")) for one in kept.accepted}
+        statuses = {key: ended[one["operation_id"]] for key, one in asked.items()}
+        recorded = resuming.Recorded(
+            active=True,
+            account_id=ACCOUNT,
+            policy=policy,
+            record_seq=len(kept.applied.get(server_workflow_id(given.server.server_id), [])),
+            primary=self.world.placement(kept.primary),
+            requests={key: one["digest"] for key, one in asked.items()},
+            outcomes=ended,
+            notices=resuming.known_notices(statuses),
+            unfinished=[one for one in kept.accepted if one not in kept.finished],
+        )
+        return resuming.Looked(recorded, self.running, *self.resumed_by)
+
+    def resume_remains(self, given: ServerRef) -> resuming.Remains:
+        return resuming.Remains([f"volume {one}" for one in sorted(self.world.owned()) if one.startswith("vol-")])
+
+    def resume_fence(self, given: resuming.FenceInput) -> resuming.Fenced:
+        self.records.finished |= dict.fromkeys(given.unfinished, "needs_attention")
+        return resuming.Fenced(given.record_seq)
 
     # --- the autopilot
 
@@ -509,10 +545,14 @@ _PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
     records.RECORD: Cloud.record,
     records.COOL_DOWNS: Cloud.resting,
     reconciliation.SURVEY: Cloud.look_around,
+    reconciliation.UNATTENDED: Cloud.look_for_workflows,
     reconciliation.AT_REST: Cloud.at_rest,
     reconciliation.REPORT: Cloud.report_drift,
     reconciliation.SETTLE: Cloud.settle_drift,
     reconciliation.ASK: Cloud.ask_for_lost,
+    resuming.LOOK: Cloud.resume_look,
+    resuming.REMAINS: Cloud.resume_remains,
+    resuming.FENCE: Cloud.resume_fence,
     autopilot.EVALUATE: Cloud.evaluate,
     autopilot.ASK: Cloud.ask,
     autopilot.KEEP_PLAN: Cloud.keep_plan,

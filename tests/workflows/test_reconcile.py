@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.ec2.clients import Clients
+from activities.reconciliation.activity import Reconciliation
+from activities.running import listed, running
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE
-from domain.operations import SIGNAL_NOTICE
-from domain.reconciliation import contract
+from domain.operations import SERVER_WORKFLOW, SIGNAL_NOTICE
+from domain.reconciliation import contract, unattended
 from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
 from domain.servers import Handoff
+from tests.api_world import away
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault
-from tests.workflows.under_test import ServerUnderTest
+from tests.workflows.under_test import PATIENCE_S, ServerUnderTest
 from tests.workflows.world import OLD, REGION
 
 
@@ -37,7 +45,14 @@ async def test_what_is_due_is_settled_after_its_server_was_asked_again(given: Gi
     done = await one_pass(server)
     assert (done.found, done.done) == (1, 1)
     names = [call.name for call in server.cloud.calls if call.name.startswith("reconcile")]
-    assert names == [contract.SURVEY, contract.AT_REST, contract.REPORT, contract.AT_REST, contract.SETTLE]
+    assert names == [
+        contract.SURVEY,
+        contract.UNATTENDED,
+        contract.AT_REST,
+        contract.REPORT,
+        contract.AT_REST,
+        contract.SETTLE,
+    ]
 
 
 async def test_a_server_that_became_busy_meanwhile_is_left_alone(given: Given) -> None:
@@ -81,3 +96,39 @@ async def test_an_instance_told_lost_is_one_failover_however_often_it_is_told(gi
     await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
     await server.assert_true()
     assert len(server.cloud.records.accepted) == 1
+
+
+async def test_a_server_without_a_workflow_is_told_before_all_else(given: Given) -> None:
+    server = await given()
+    server.cloud.drift.findings = [finding(server)]
+    server.cloud.drift.unattended = [unattended.finding(server.ref.server_id, server.ref.client_id, REGION)]
+    assert (await one_pass(server)).found == 2
+    [report] = server.cloud.called(contract.REPORT)
+    assert [one.kind for one in report.argument.surveyed.findings] == [
+        FindingKind.NO_WORKFLOW,
+        FindingKind.UNKNOWN_RESOURCE,
+    ]
+
+
+async def test_temporal_tells_which_workflows_run_and_forgets_one_that_was_terminated(given: Given) -> None:
+    server = await given()
+    query = f"WorkflowType = '{SERVER_WORKFLOW}'"
+    async with asyncio.timeout(PATIENCE_S):
+        while server.handle.id not in await listed(server.client, query):  # noqa: ASYNC110  the list lags behind
+            await asyncio.sleep(0.05)
+    assert await running(server.client, [server.handle.id, "server/never-was"]) == {server.handle.id}
+    await server.handle.terminate()
+    assert await running(server.client, [server.handle.id]) == set(), "the direct answer does not lag"
+    async with asyncio.timeout(PATIENCE_S):
+        while server.handle.id in await listed(server.client, query):  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.05)
+
+
+async def test_a_workflow_that_was_terminated_does_not_say_that_its_server_is_at_rest(given: Given) -> None:
+    """Temporal answers a query to it all the same, with what was true at its last task."""
+    server = await given()
+    work = Reconciliation(away().sessions, Clients(), server.client, [REGION])
+    asked = contract.Servers([server.ref.server_id])
+    assert await ActivityEnvironment().run(work.at_rest, asked) == contract.Resting([server.ref.server_id], [], [OLD])
+    await server.handle.terminate()
+    assert await ActivityEnvironment().run(work.at_rest, asked) == contract.Resting([], [server.ref.server_id], [])

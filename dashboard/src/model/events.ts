@@ -29,6 +29,7 @@ const PLAIN: Record<string, string> = {
   "server.adopted": "Server adopted",
   "server.policy": "Policy changed",
   "server.ended": "Server ended",
+  "server.resumed": "Server resumed",
   "pool.cool_down": "Pool rests",
   "agent.registered": "Agent registered",
   "agent.silent": "Agent fell silent",

@@ -1,0 +1,59 @@
+"""Active servers for which Temporal runs no workflow: its state was lost, or it is another Temporal than theirs.
+
+The list of what runs costs a call for each thousand servers; only what is missing there is asked for by its ID, for the
+list lags behind. The records are read before and after: a server whose workflow has just ended has ended itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from temporalio.service import RPCError
+
+from activities.market.records import recording
+from activities.running import Workflows, listed, running
+from db.queries import reconciliation as records
+from db.session import SessionFactory
+from domain.names import server_workflow_id
+from domain.operations import SERVER_WORKFLOW
+from domain.reconciliation import contract
+from domain.reconciliation.facts import Patience
+from domain.reconciliation.unattended import WORKFLOW, finding
+
+
+class Attendance:
+    def __init__(
+        self, sessions: SessionFactory, workflows: Workflows, patience: Patience, clock: Callable[[], datetime]
+    ) -> None:
+        self._sessions = sessions
+        self._workflows = workflows
+        self._grace = timedelta(seconds=patience.gone_s)
+        self._clock = clock
+
+    async def look(self, regions: Sequence[str]) -> contract.Surveyed:
+        """Temporal that does not answer is a problem, and then nothing is told."""
+        servers = await asyncio.to_thread(self._adopted, regions)
+        try:
+            missing = await self._missing([server_id for server_id, _, _ in servers])
+        except RPCError as error:
+            return contract.Surveyed(problems=[f"Temporal did not say which servers' workflows run: {error.message}"])
+        still = await asyncio.to_thread(self._still_active, missing)
+        findings = [finding(*one) for one in servers if one[0] in still]
+        return contract.Surveyed(findings, [f"{region}/{WORKFLOW}" for region in regions]).bounded()
+
+    async def _missing(self, server_ids: Iterable[str]) -> set[str]:
+        known = await listed(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'")
+        missing = {one for one in server_ids if server_workflow_id(one) not in known}
+        found = await running(self._workflows, map(server_workflow_id, missing))
+        return {one for one in missing if server_workflow_id(one) not in found}
+
+    def _adopted(self, regions: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Those of a moment ago are left out: adoption records a server first, and then starts its workflow."""
+        with recording("reading the servers for reconciliation"), self._sessions() as session:
+            return records.adopted_before(session, regions, self._clock() - self._grace)
+
+    def _still_active(self, server_ids: set[str]) -> set[str]:
+        with recording("reading the servers for reconciliation"), self._sessions() as session:
+            return records.still_active(session, server_ids)

@@ -1,0 +1,1 @@
+"""Resuming: what is known of a server whose workflow Temporal has lost."""

@@ -1,0 +1,94 @@
+"""The activities of a resumption. LOOK asks Temporal and is async, the others are sync.
+
+Unavailable    the database or Temporal gives no answer: worth another try
+Refused        the records have moved since they were looked at: look again
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from activities.ec2.activity import ec2_activity
+from activities.ec2.clients import Clients
+from activities.ec2.listing import Listing
+from activities.market.records import recording
+from activities.resuming.fence import Moved, fence
+from activities.resuming.records import read
+from activities.running import Workflows, listed, running
+from db.session import SessionFactory, in_transaction
+from domain import resuming
+from domain.errors import Failure
+from domain.names import operation_workflow_id, server_workflow_id
+from domain.reconciliation.facts import Found, ResourceKind
+from domain.resuming import Fenced, FenceInput, Looked, Recorded, Remains, ResumeInput
+from domain.servers import ServerRef
+
+_HOLDS_DATA = (ResourceKind.INSTANCE, ResourceKind.VOLUME, ResourceKind.SNAPSHOT)
+
+
+class Resuming:
+    def __init__(self, sessions: SessionFactory, clients: Clients, workflows: Workflows) -> None:
+        self._sessions = sessions
+        self._listing = Listing(clients)
+        self._workflows = workflows
+
+    @activity.defn(name=resuming.LOOK)
+    async def look(self, given: ResumeInput) -> Looked:
+        """The records first: an operation that ends meanwhile leaves others, which the fence notices."""
+        recorded = await asyncio.to_thread(self._read, given.server)
+        try:
+            found = await at_work(self._workflows, given.server.server_id, recorded.unfinished)
+            memo = await self._memo(given.server) if server_workflow_id(given.server.server_id) in found else {}
+        except RPCError as error:
+            words = f"asking Temporal which workflows of server {given.server.server_id} run: {error.message}"
+            raise ApplicationError(words, type=Failure.UNAVAILABLE.value) from None
+        by, digest = memo.get(resuming.MEMO_REQUEST, ""), memo.get(resuming.MEMO_DIGEST, "")
+        return Looked(recorded, sorted(found), str(by), str(digest))
+
+    @ec2_activity(resuming.REMAINS)
+    def remains(self, given: ServerRef) -> Remains:
+        """Instances, volumes and snapshots that carry the server's tag and have not ended."""
+        tagged = [one for kind in _HOLDS_DATA for one in self._listing.tagged(given.region, kind)]
+        return Remains([_in_words(one) for one in tagged if one.server_id == given.server_id and not one.ended])
+
+    @activity.defn(name=resuming.FENCE)
+    def fence(self, given: FenceInput) -> Fenced:
+        with recording("closing the records of a lost workflow"):
+            try:
+                return in_transaction(self._sessions, lambda session: fence(session, given, datetime.now(UTC)))
+            except Moved as moved:
+                raise ApplicationError(str(moved), type=Failure.REFUSED.value, non_retryable=True) from None
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.look, self.remains, self.fence]
+
+    def _read(self, server: ServerRef) -> Recorded:
+        with recording("reading what is recorded of a server"), self._sessions() as session:
+            return read(session, server)
+
+    async def _memo(self, server: ServerRef) -> dict[str, Any]:
+        told = await self._workflows.get_workflow_handle(server_workflow_id(server.server_id)).describe()
+        return dict(await told.memo())
+
+
+async def at_work(workflows: Workflows, server_id: str, unfinished: Sequence[str]) -> set[str]:
+    """IDs of the server's workflow and its operations' that run.
+
+    The operations' by the records and by Temporal's own word of whose children they are: either may lag behind.
+    """
+    own = server_workflow_id(server_id)
+    children = await listed(workflows, f"ParentWorkflowId = '{own}'")
+    return await running(workflows, {own, *children, *map(operation_workflow_id, unfinished)})
+
+
+def _in_words(one: Found) -> str:
+    attached = f", attached to {one.attached_to}" if one.attached_to else ""
+    return f"{one.kind.value} {one.resource_id} ({one.state}{attached})"

@@ -1,0 +1,57 @@
+"""The fence between a server's lost workflow and the one that follows it.
+
+An activity of the lost one may still be under way, with records that follow the last one applied. So the stream's
+number goes ahead by more than it can have sent at once: whatever comes of it is taken as applied already, whole batch
+by whole batch, and can take no number of the new workflow's records. All in one transaction, under the stream's lock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from activities.fleet import operations
+from activities.fleet.batch import lock_stream
+from activities.fleet.entry import Entry
+from activities.resuming.records import unfinished
+from db.events import NewEvent, append_events
+from db.models import RecordStream, Server
+from domain.names import server_workflow_id
+from domain.operations import Outcome
+from domain.records import Record, RecordBatch, RecordKind
+from domain.resuming import Fenced, FenceInput
+
+AHEAD = 1000  # records; a batch has at most 40 (workflows.recorder)
+
+
+class Moved(Exception):
+    """The records are not what they were when they were looked at."""
+
+
+def fence(session: Session, given: FenceInput, now: datetime) -> Fenced:
+    """Ends what is unfinished, and closes the stream to the lost workflow. Done twice, it is done once.
+
+    Only one workflow at a time resumes a server, so a number that is ahead by just this much is ours.
+    """
+    server, stream = given.start.server, server_workflow_id(given.start.server.server_id)
+    applied, ahead = lock_stream(session, stream), given.record_seq + AHEAD
+    if applied == ahead:
+        return Fenced(ahead)
+    row = session.get(Server, server.server_id, with_for_update=True)
+    if row is None or row.state != "active":
+        raise Moved(f"server {server.server_id} has ended meanwhile")
+    if applied != given.record_seq or unfinished(session, server.server_id) != given.unfinished:
+        raise Moved(f"records of server {server.server_id} have come in since they were looked at; ask again")
+    batch = RecordBatch(stream, server.client_id, server.server_id, "", [])
+    events = [event for one in given.unfinished for event in _end(session, batch, one, given.reason, now)]
+    session.execute(update(RecordStream).where(RecordStream.stream == stream).values(applied_seq=ahead))
+    told = {"request_id": given.start.request_id, "requested_by": given.start.requested_by, "ended": given.unfinished}
+    append_events(session, server.client_id, [*events, NewEvent("server.resumed", now, server.server_id, payload=told)])
+    return Fenced(ahead)
+
+
+def _end(session: Session, batch: RecordBatch, operation_id: str, reason: str, now: datetime) -> list[NewEvent]:
+    ended = {"operation_id": operation_id, "outcome": Outcome.NEEDS_ATTENTION.value, "reason": reason}
+    return operations.finished(Entry(session, batch, Record(0, now, RecordKind.OPERATION_ENDED, ended)))

@@ -1,0 +1,51 @@
+"""Which workflows run, by Temporal's own word. Every function raises RPCError when it does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from typing import Any, Protocol
+
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+_ASKED_AT_ONCE = 20
+_PAGE = 1000  # the most that Temporal gives by default (frontend.visibilityMaxPageSize)
+_ANSWER = timedelta(seconds=5)
+
+
+class Workflows(Protocol):
+    """A Temporal client, as far as it is asked here."""
+
+    def get_workflow_handle(self, workflow_id: str) -> Any: ...
+
+    def list_workflows(self, query: str, *, page_size: int, rpc_timeout: timedelta) -> AsyncIterator[Any]: ...
+
+
+async def listed(workflows: Workflows, query: str) -> set[str]:
+    """IDs, page by page. The list lags behind: what has started or ended just now may be missing, or still there."""
+    found = workflows.list_workflows(f"{query} AND ExecutionStatus = 'Running'", page_size=_PAGE, rpc_timeout=_ANSWER)
+    return {one.id async for one in found}
+
+
+async def runs(workflows: Workflows, workflow_id: str) -> bool:
+    """Asked for by its very ID: the answer does not lag."""
+    try:
+        told = await workflows.get_workflow_handle(workflow_id).describe(rpc_timeout=_ANSWER)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return bool(told.status is WorkflowExecutionStatus.RUNNING)
+
+
+async def running(workflows: Workflows, workflow_ids: Iterable[str]) -> set[str]:
+    """Those that run, each asked for by its ID, some at a time."""
+    turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+    async def ask(workflow_id: str) -> tuple[str, bool]:
+        async with turns:
+            return workflow_id, await runs(workflows, workflow_id)
+
+    return {one for one, it_runs in await asyncio.gather(*map(ask, workflow_ids)) if it_runs}

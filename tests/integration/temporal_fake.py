@@ -1,0 +1,57 @@
+"""Temporal as activities ask it which workflows run: a list that may lag behind, and a direct answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+
+@dataclass
+class FakeTemporal:
+    """`runs`: workflow IDs. `lagging`: of those, what the list does not show yet. `away`: it answers nothing."""
+
+    runs: set[str] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
+    lagging: set[str] = field(default_factory=set)
+    memos: dict[str, dict[str, str]] = field(default_factory=dict)
+    away: bool = False
+    described: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
+
+    def get_workflow_handle(self, workflow_id: str) -> Any:
+        return Handle(self, workflow_id)
+
+    async def list_workflows(self, query: str, **_: Any) -> AsyncIterator[Any]:
+        self.queries.append(query)
+        self.answer()
+        for one in sorted(self.runs - self.lagging):
+            yield SimpleNamespace(id=one)
+
+    def answer(self) -> None:
+        if self.away:
+            raise RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
+
+
+@dataclass
+class Handle:
+    temporal: FakeTemporal
+    workflow_id: str
+
+    async def describe(self, **_: Any) -> Any:
+        known = self.temporal
+        known.described.append(self.workflow_id)
+        known.answer()
+        if self.workflow_id not in known.runs | known.closed:
+            raise RPCError("none", RPCStatusCode.NOT_FOUND, b"")
+        it_runs = self.workflow_id in known.runs
+        status = WorkflowExecutionStatus.RUNNING if it_runs else WorkflowExecutionStatus.TERMINATED
+
+        async def memo() -> dict[str, str]:
+            return known.memos.get(self.workflow_id, {})
+
+        return SimpleNamespace(status=status, memo=memo)
