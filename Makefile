@@ -6,8 +6,9 @@
 
 python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
-# Files of tests go side by side, each with servers of its own; the longest come first, as they are listed.
-side_by_side = $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
+# Files of tests go side by side, each with servers of its own; the longest come first, as they are listed. Tracebacks
+# are Python's own: drawing pytest's, deep in a worker, ends CPython 3.11 with a SystemError now and then.
+side_by_side = $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder --tb=native)
 WORKERS ?= $(if $(filter 1,$(words $(TESTS))),1,2)
 
 .DEFAULT_GOAL := help

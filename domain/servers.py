@@ -104,3 +104,6 @@ class ServerShape:
     cool_downs: dict[str, float] = field(default_factory=dict)  # pool -> epoch seconds it ends
     blueprint: Blueprint | None = None  # of the primary as last inspected: a dead instance tells nothing
     kept_snapshots: list[str] = field(default_factory=list)  # of the last snapshot handoff
+    # An operation was broken off and did not put everything back on the primary: what the server has is what
+    # `blueprint` says, from before that operation, and not what a look at the instance tells.
+    broken_off: bool = False

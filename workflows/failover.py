@@ -9,6 +9,7 @@ time. What fails is tried again with what the failed round taught, until a round
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
@@ -122,6 +123,9 @@ class FailoverWorkflow:
             self.op.note(f"as it was last seen: {explain(error)}")
             self.old_gone = failure_of(error) is Failure.GONE
             return known
+        if known is not None and self.op.shape.broken_off and known.instance_id == blueprint.instance_id:
+            self.op.note("with what an operation that was broken off took off the instance")
+            blueprint = replace(known, state=blueprint.state)
         if blueprint.state in ("running", "stopped", "stopping") or known is None:
             return blueprint
         self.op.doomed = True

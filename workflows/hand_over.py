@@ -73,6 +73,7 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
 
 async def hand_over(op: Operation, work: HandoffWork) -> None:
     """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
+    op.handing_over = work.m.before
     await op.step("copy", work.copy)
     _promoting(op, work)
     *first, last = work.order

@@ -16,6 +16,7 @@ from temporalio.common import Priority as TemporalPriority
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from domain import ec2
+from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.host import HookRun, Notice
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue, ownership_tags, server_workflow_id
@@ -87,6 +88,7 @@ class Operation:
             after=start.after_operation,
         )
         self.emergency = False
+        self.handing_over: Blueprint | None = None  # what the primary had before anything was taken off it
         self.doomed = False  # the old instance is going away, whatever we do
         self.deadline: datetime | None = None
         self.committed = False
@@ -286,10 +288,33 @@ class Operation:
             unexplained_changes=sum(1 for change in self.receipt.changes if not change.reason),
             tried_pools=list(self.tried),
         )
-        shape = self.shape if self.committed else self.start.shape
+        shape = self.shape if self.committed else self._shape_undone(outcome)
         if shape.replica and shape.replica.instance_id in self.gone:
             shape = replace(shape, replica=None)
         return OperationResult(outcome, replace(shape, cool_downs=self.cool_downs), self.receipt, ended)
+
+    def _shape_undone(self, outcome: Outcome) -> ServerShape:
+        """As it began. To an instance that is lost nothing goes back: what it had is remembered for its rescue."""
+        shape = self.start.shape
+        lost = self.doomed or (shape.primary is not None and shape.primary.instance_id in self.gone)
+        if self.handing_over is None or not (lost or outcome is Outcome.NEEDS_ATTENTION):
+            return shape
+        return replace(shape, blueprint=self.handing_over, broken_off=True)
+
+    def refuse_if_broken_off(self, seen: Blueprint) -> None:
+        """Raise Refused where something of the server is off its primary: a move would leave it behind."""
+        had = self.start.shape.blueprint
+        if not self.start.shape.broken_off or had is None:
+            return
+        off = {one.volume_id for one in had.data_volumes} - {one.volume_id for one in seen.data_volumes}
+        off |= {one.allocation_id for one in had.elastic_ips} - {one.allocation_id for one in seen.elastic_ips}
+        if off:
+            raise ApplicationError(
+                f"an operation was broken off with {', '.join(sorted(off))} off {seen.instance_id}: put them back on "
+                "it, or ask for a failover, which takes them to the replacement",
+                type=Failure.REFUSED,
+                non_retryable=True,
+            )
 
 
 async def _uncancelled(name: str, argument: object, **options: Any) -> Any:

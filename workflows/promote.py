@@ -39,7 +39,9 @@ class PromoteWorkflow:
         primary = self.op.start.shape.primary
         assert primary is not None, "ServerWorkflow promotes only where there is a primary"
         request = ec2.InspectInput(self.op.server.region, primary.instance_id)
-        return (await self.op.ec2(ec2.INSPECT, request, ec2.Inspected, CALL)).blueprint
+        blueprint = (await self.op.ec2(ec2.INSPECT, request, ec2.Inspected, CALL)).blueprint
+        self.op.refuse_if_broken_off(blueprint)
+        return blueprint
 
     async def prepare(self, blueprint: Blueprint) -> HandoffWork:
         op, old = self.op, self.op.start.shape.primary

@@ -98,5 +98,6 @@ async def standing_replica(op: Operation, blueprint: Blueprint, patience_s: floa
         network_interface_id=confirmed.network_interface_id,
     )
     op.replacements.add(replica.instance_id)
+    found.volume_ids = list(confirmed.volume_ids[:1])  # its root: nothing else is attached to it yet
     await ready(op, found, check_health=not blueprint.data_volumes, pickup_s=patience_s)
     return found

@@ -195,6 +195,8 @@ class ServerWorkflow:
             self.shape = replace(
                 self.shape,
                 replica=None if lost else self.shape.replica,
+                blueprint=result.shape.blueprint if result.shape.broken_off else self.shape.blueprint,
+                broken_off=result.shape.broken_off or self.shape.broken_off,
                 cool_downs={**self.shape.cool_downs, **result.shape.cool_downs},
             )
         if result.ended:
@@ -228,6 +230,7 @@ class ServerWorkflow:
             kept_snapshots=(
                 mine.kept_snapshots if shape.kept_snapshots == before.kept_snapshots else shape.kept_snapshots
             ),
+            broken_off=mine.broken_off and shape.primary == before.primary,
         )
         self.watches.follow(self.shape)
 

@@ -52,6 +52,7 @@ class SwitchWorkflow:
             pool=self.op.start.request.pool,
             cool_downs=self.op.cool_downs,
         )
+        self.op.refuse_if_broken_off(looked.blueprint)
         refuse_if_blocked(looked.plan, self.op.policy.accepted_findings)
         looked = only_decided(self.op, looked)
         self.op.describe(hourly_before=looked.plan.hourly_now, from_pool=primary.pool)

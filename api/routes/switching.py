@@ -30,12 +30,8 @@ from api.resuming import resume as resume_server
 from api.services import ServicesDep
 from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
 from api.views.plans import PlanRequest, PlanView
-<<<<<<< HEAD
-from db.queries.decisions import foreseen
-=======
 from api.views.servers import ResumeRequest, ResumeView
-from db.queries.decisions import losses_known
->>>>>>> resume
+from db.queries.decisions import foreseen
 from domain.operations import OperationKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)

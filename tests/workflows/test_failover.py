@@ -18,6 +18,45 @@ from tests.workflows.faults import Fault, failing, while_in
 from tests.workflows.under_test import committed, rolled_back, steps
 from tests.workflows.world import HOME, OLD, ON_DEMAND, OTHER_ZONE, REPLICA, SPOT, SPOT_2
 
+# --- what an operation that was broken off left
+
+
+async def test_what_a_broken_switch_took_off_a_doomed_instance_is_rescued_with_it(given: Given) -> None:
+    """Found by a chaos run: volumes and addresses do not go back to an instance that AWS takes, so a look at it
+    tells less than the server has, and its rescue made a server without its data."""
+    server = await given(Handoff.VOLUMES, elastic=True)
+    world, rescue = server.cloud.world, list[str]()
+
+    async def notice() -> None:
+        rescue.append(await server.notice())
+
+    # With the volume off the old instance, and the address already on the new one.
+    server.cloud.fault(Fault(ec2.ATTACH_VOLUMES, Failure.BAD_STATE, times=1, final=True, meanwhile=notice))
+    rolled_back(await server.switch())
+    committed(await server.result(rescue[0]))
+    shape = (await server.at_rest()).shape
+    assert shape.primary is not None
+    new = shape.primary.instance_id
+    assert [volume.device for volume in world.attached(new, data=True)] == ["/dev/sdf"]
+    assert world.elastic_on == new
+    assert not shape.broken_off
+
+
+async def test_while_something_of_a_server_is_off_its_primary_no_move_leaves_it_behind(given: Given) -> None:
+    server = await given(Handoff.VOLUMES, elastic=True)
+    server.cloud.fault(failing(ec2.ATTACH_VOLUMES, Failure.BAD_STATE, times=2))  # to the new one, and back to the old
+    server.cloud.fault(failing(host.HOST_RESUME, times=1))  # which finds no volume to mount
+    broken = await server.switch()
+    assert broken.outcome is Outcome.NEEDS_ATTENTION
+    refused = rolled_back(await server.switch())
+    assert "vol-2" in refused.receipt.reason
+    assert "ask for a failover" in refused.receipt.reason
+    committed(await server.do(OperationKind.FAILOVER))
+    new = (await server.at_rest()).shape.primary
+    assert new is not None
+    assert server.cloud.world.attached(new.instance_id, data=True)
+
+
 # --- one notice
 
 
