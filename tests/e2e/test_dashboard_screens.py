@@ -215,9 +215,11 @@ def test_all_is_done_with_the_keyboard(gallery: Gallery, browser: Browser) -> No
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
+    inside = "!!document.activeElement.closest('[role=dialog], [data-base-ui-focus-guard]')"
+    page.wait_for_function(inside)  # the dialog takes the focus once it is drawn
     for _ in range(12):
         page.keyboard.press("Tab")
-        assert page.evaluate("!!document.activeElement.closest('[role=dialog], [data-base-ui-focus-guard]')")
+        assert page.evaluate(inside)
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     _tab_to(page, "More")

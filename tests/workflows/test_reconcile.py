@@ -112,6 +112,7 @@ async def test_a_server_without_a_workflow_is_told_before_all_else(given: Given)
 
 async def test_temporal_tells_which_workflows_run_and_forgets_one_that_was_terminated(given: Given) -> None:
     server = await given()
+    await server.at_rest()  # one that ends before its first task answers nobody
     query = f"WorkflowType = '{SERVER_WORKFLOW}'"
     async with asyncio.timeout(PATIENCE_S):
         while server.handle.id not in await listed(server.client, query):  # noqa: ASYNC110  the list lags behind
