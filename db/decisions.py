@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
+from db.expiring import delete_chosen
 from db.models import DecisionRow, Operation, Server
 from db.queries.lingering import lingers
-from db.session import SessionFactory, in_transaction
+from db.session import SessionFactory
 from domain.autopilot.verdict import DecisionState
 from domain.operations import OperationStatus
 
@@ -108,27 +109,13 @@ def expire_decisions(sessions: SessionFactory, before: datetime) -> int:
 
     What led to an operation stays, as the operation does; so does what is open, and a server's latest.
     """
-    old = (
-        select(DecisionRow.id)
-        .where(
-            DecisionRow.state.in_(_OVER),
-            DecisionRow.at < before,
-            DecisionRow.latest_server_id.is_(None),
-            DecisionRow.operation_id.is_(None),
-        )
-        .limit(_CHUNK)
+    old = select(DecisionRow.id).where(
+        DecisionRow.state.in_(_OVER),
+        DecisionRow.at < before,
+        DecisionRow.latest_server_id.is_(None),
+        DecisionRow.operation_id.is_(None),
     )
-
-    def work(session: Session) -> int:
-        ids = list(session.scalars(old))
-        session.execute(delete(DecisionRow).where(DecisionRow.id.in_(ids)))
-        return len(ids)
-
-    total = 0
-    while True:
-        total += (gone := in_transaction(sessions, work))
-        if gone < _CHUNK:
-            return total
+    return delete_chosen(sessions, DecisionRow.id, old)
 
 
 def unplanned(session: Session) -> Sequence[Row[str, str, str, str]]:

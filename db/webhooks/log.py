@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.events import append_events
+from db.expiring import delete_chosen
 from db.models import Webhook, WebhookDelivery
 from db.queries.paging import Page, fetch_page
-from db.session import SessionFactory, in_transaction
+from db.session import SessionFactory
 from db.webhooks.hooks import ACTIVE, disable
 from domain.webhooks.deliveries import DISABLE_AFTER, GONE, DeliveryState, delivered, next_delay
-
-_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -94,22 +93,9 @@ def list_deliveries(
 
 def expire_deliveries(sessions: SessionFactory, before: datetime) -> int:
     """Delete those that were over, and made before; return how many."""
-    old = (
-        select(WebhookDelivery.id)
-        .where(WebhookDelivery.created_at < before, WebhookDelivery.state != DeliveryState.PENDING.value)
-        .limit(_ROWS)
-    )
-
-    def work(session: Session) -> int:
-        ids = list(session.scalars(old))
-        session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(ids)))
-        return len(ids)
-
-    total = 0
-    while True:
-        total += (gone := in_transaction(sessions, work))
-        if gone < _ROWS:
-            return total
+    over = WebhookDelivery.state != DeliveryState.PENDING.value
+    old = select(WebhookDelivery.id).where(WebhookDelivery.created_at < before, over)
+    return delete_chosen(sessions, WebhookDelivery.id, old)
 
 
 def _note_health(session: Session, row: WebhookDelivery, result: Result, now: datetime) -> None:
