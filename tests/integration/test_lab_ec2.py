@@ -513,7 +513,7 @@ def test_an_interface_is_on_one_instance_and_a_primary_one_never_detaches(lab: L
 
 
 def test_targets_are_judged_by_the_hosts_and_go_with_their_instance(lab: Lab, ec2: Any) -> None:
-    elb, instance_id = lab.client("elbv2"), lab.launch()
+    elb = lab.client("elbv2")
     name = uuid.uuid4().hex[:12]
     subnets = list(lab.world["subnets"].values())
     balancer = elb.create_load_balancer(Name=name, Subnets=subnets)["LoadBalancers"][0]
@@ -521,6 +521,7 @@ def test_targets_are_judged_by_the_hosts_and_go_with_their_instance(lab: Lab, ec
     arn = elb.create_target_group(Name=name, Protocol="HTTP", Port=8080, VpcId=lab.world["vpc_id"])["TargetGroups"][0][
         "TargetGroupArn"
     ]
+    instance_id = lab.launch()  # last: it is asked for while it is pending
     register = {"TargetGroupArn": arn, "Targets": [{"Id": instance_id}]}
     refused("InvalidTarget", elb.register_targets, **register)
     lab.wait_state(instance_id, "running")
