@@ -58,7 +58,9 @@ packages() {
   [ "$(cat $page/node_modules/.installed 2>/dev/null)" = "$wanted" ] && return
   say "installing the packages of $page/package-lock.json"
   mkdir -p var/log
-  if ! npm ci --prefix $page --no-audit --no-fund --loglevel=error >$log 2>&1; then
+  # Left to itself npm asks a registry that cannot be reached for minutes before it says so.
+  if ! npm ci --prefix $page --no-audit --no-fund --loglevel=error \
+    --fetch-retries=2 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 --fetch-timeout=60000 >$log 2>&1; then
     tail -n 15 $log >&2
     unavailable "npm could not install the packages; $log has more"
   fi
