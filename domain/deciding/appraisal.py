@@ -42,11 +42,6 @@ class Figures:
         return self.rated.price_usd
 
     @property
-    def entry_usd(self) -> float:
-        """What has to be below on-demand for the pool to be entered; entering and staying are reckoned alike."""
-        return self.cost_usd
-
-    @property
     def up(self) -> bool:
         return self.rated.up
 

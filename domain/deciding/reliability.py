@@ -30,7 +30,7 @@ class HazardShape:
 
     scale: float = 0.6
     offset_h: float = 0.15
-    power: float = 0.7  # below 1
+    power: float = 0.7
 
     def rate(self, up_h: float) -> float:
         return self.scale * math.pow(up_h + self.offset_h, -self.power)
@@ -38,6 +38,8 @@ class HazardShape:
     def expected(self, from_h: float, to_h: float) -> float:
         """Losses expected between two ages; the integral of the rate."""
         left = 1 - self.power
+        if not left:
+            return self.scale * math.log((to_h + self.offset_h) / (from_h + self.offset_h))
         return self.scale / left * (math.pow(to_h + self.offset_h, left) - math.pow(from_h + self.offset_h, left))
 
     def age(self, rate_per_h: float) -> float:

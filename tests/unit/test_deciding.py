@@ -16,7 +16,7 @@ from domain.deciding.facts import Needs, Offer, Placement
 from domain.deciding.moving import Manner
 from domain.deciding.policy import decide
 from domain.deciding.pricing import PriceRecord, reprice
-from domain.deciding.reliability import SHAPE, OutOfOrder, Reliability, first_seen, tightness, update
+from domain.deciding.reliability import SHAPE, HazardShape, OutOfOrder, Reliability, first_seen, tightness, update
 from domain.deciding.tuning import DEFAULT
 
 ON_DEMAND, A, B = "us-east-1a/m5.large/on-demand", "us-east-1a/m5.large/spot", "us-east-1b/m5.large/spot"
@@ -202,6 +202,14 @@ def test_a_prior_hazard_is_what_the_record_begins_with_and_is_forgotten_at_the_f
     assert SHAPE.rate(record.up_h) == pytest.approx(0.01)
     lost = update(update(record, 1.0, False), 2.0, True)
     assert lost.up_h == 0.0
+
+
+@pytest.mark.parametrize("power", [0.7, 0.999999, 1.0, 1.3])
+def test_expected_losses_are_the_integral_of_the_hazard_at_every_power(power: float) -> None:
+    shape = HazardShape(scale=0.5, offset_h=0.2, power=power)
+    width = 1e-3
+    summed = sum(shape.rate(1 + width * (step + 0.5)) * width for step in range(2000))
+    assert shape.expected(1, 3) == pytest.approx(summed, rel=1e-5)
 
 
 def test_availability_forgets_in_about_a_day() -> None:
