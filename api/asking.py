@@ -12,16 +12,18 @@ import logging
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from api.auth import ClientCaller, RescuingCaller
 from api.database import answered_soon
-from api.idempotency import digest_of, request_id_of
+from api.idempotency import IdempotencyKey, digest_of, request_id_of
 from api.problems import KEY_REUSED, NOT_FOUND, Problem
-from api.services import Services
+from api.services import Services, ServicesDep
 from api.token_memory import Caller
 from api.views.operations import AcceptedView, links
 from db.commands import audit
@@ -69,6 +71,40 @@ class Asked:
             body_digest=self.digest,
             launch=launch,
         )
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What came with a request besides its body."""
+
+    services: Services
+    caller: Caller
+    request: Request
+    response: Response
+    key: str | None
+    rescue: bool = False
+
+    def by(self, body: BaseModel | None = None) -> Asked:
+        return Asked(self.services, self.caller, self.request, self.response, self.key, body)
+
+    async def about(self, server_id: str) -> ServerRef:
+        return await find_server(self.services, self.caller, server_id, rescue=self.rescue)
+
+
+def _by_client(
+    services: ServicesDep, caller: ClientCaller, request: Request, response: Response, key: IdempotencyKey = None
+) -> Asking:
+    return Asking(services, caller, request, response, key)
+
+
+def _by_rescuer(
+    services: ServicesDep, caller: RescuingCaller, request: Request, response: Response, key: IdempotencyKey = None
+) -> Asking:
+    return Asking(services, caller, request, response, key, rescue=True)
+
+
+ClientAsking = Annotated[Asking, Depends(_by_client)]
+RescuingAsking = Annotated[Asking, Depends(_by_rescuer)]
 
 
 async def find_server(services: Services, caller: Caller, server_id: str, *, rescue: bool = False) -> ServerRef:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query
 
 from api.adopting import launch as launch_server
-from api.asking import Asked, find_server, replay, submit
-from api.auth import ClientCaller, GuardedRoute, ReadingCaller
-from api.idempotency import IdempotencyKey
+from api.asking import Asking, ClientAsking, replay, submit
+from api.auth import GuardedRoute, ReadingCaller
 from api.problems import CONFIRM, CONFLICT, KEY_REUSED, NAME_TAKEN, NOT_FOUND, Problem, documented
 from api.services import ServicesDep
-from api.token_memory import Caller
 from api.views.base import Cursor, Limit
 from api.views.instances import InstancePage, InstanceView, TerminateRequest
 from api.views.operations import AcceptedView
@@ -58,34 +56,23 @@ async def show(instance_id: str, caller: ReadingCaller, services: ServicesDep) -
 
 
 @router.post("", status_code=202, responses=documented(NAME_TAKEN, KEY_REUSED))
-async def launch(
-    body: InstanceRequest,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-) -> AcceptedView:
+async def launch(body: InstanceRequest, asking: ClientAsking) -> AcceptedView:
     """Launch a new server: the same as POST /api/servers with `launch`."""
-    return await launch_server(Asked(services, caller, request, response, key, body), body, body.launch)
+    return await launch_server(asking.by(body), body, body.launch)
 
 
 @router.post("/{instance_id}/terminate", status_code=202, responses=documented(NOT_FOUND, CONFIRM, CONFLICT))
 async def terminate(
     instance_id: str,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
+    asking: ClientAsking,
     body: TerminateRequest | None = None,
 ) -> AcceptedView:
     """A replica is dropped. With its primary the server ends, so its name has to be given in `confirm`."""
     body = body or TerminateRequest()
-    asked = Asked(services, caller, request, response, key, body)
+    asked = asking.by(body)
     if (repeated := await replay(asked)) is not None:
         return repeated
-    instance, server = await _with_server(services, caller, instance_id)
+    instance, server = await _with_server(asking, instance_id)
     kind = _what_it_means(instance, server, body.confirm)
     return await submit(asked, server, asked.operation(kind, wait=body.wait))
 
@@ -104,9 +91,9 @@ def _what_it_means(instance: Instance, server: ServerRef, confirm: str) -> Opera
     return OperationKind.TERMINATE
 
 
-async def _with_server(services: ServicesDep, caller: Caller, instance_id: str) -> tuple[Instance, ServerRef]:
-    instance = await _find(services, caller.client_id, instance_id)
-    return instance, await find_server(services, caller, instance.server_id)
+async def _with_server(asking: Asking, instance_id: str) -> tuple[Instance, ServerRef]:
+    instance = await _find(asking.services, asking.caller.client_id, instance_id)
+    return instance, await asking.about(instance.server_id)
 
 
 async def _find(services: ServicesDep, client_id: str | None, instance_id: str) -> Instance:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query
 
 from api.adopting import adopt, launch
-from api.asking import Asked, no_server
+from api.asking import ClientAsking, no_server
 from api.auth import ClientCaller, GuardedRoute, ReadingCaller
 from api.autopilot import sound
-from api.idempotency import IdempotencyKey
 from api.planning import policy_of
 from api.problems import (
     ADOPTION_REFUSED,
@@ -71,23 +70,16 @@ _LAST_OPERATIONS = 10
         ),
     },
 )
-async def create(
-    body: ServerRequest,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-) -> AdoptionView | AcceptedView:
+async def create(body: ServerRequest, asking: ClientAsking) -> AdoptionView | AcceptedView:
     """Adopt a running instance (201), look what adopting it would mean (200), or launch a new one (202)."""
-    asked = Asked(services, caller, request, response, key, body)
+    asked = asking.by(body)
     if body.launch is not None:
         return await launch(asked, body, body.launch)
     adopted = await adopt(asked, body)
     if adopted.server_id:
-        response.headers["Location"] = f"/api/servers/{adopted.server_id}"
+        asking.response.headers["Location"] = f"/api/servers/{adopted.server_id}"
     else:
-        response.status_code = 200
+        asking.response.status_code = 200
     return adopted
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query
 
-from api.asking import Asked, find_server, submit
-from api.auth import ClientCaller, GuardedRoute, RescuingCaller
+from api.asking import ClientAsking, RescuingAsking, submit
+from api.auth import ClientCaller, GuardedRoute
 from api.autopilot import keeps_old_s
-from api.idempotency import IdempotencyKey
 from api.planning import check_pool, make_plan
 from api.problems import (
     BEING_RESUMED,
@@ -51,89 +50,44 @@ async def plan(
 
 
 @router.post("/switch", status_code=202, responses=documented(*_ALWAYS, SAME_POOL, POOL_REFUSED))
-async def switch(
-    server_id: str,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-    body: SwitchRequest | None = None,
-) -> AcceptedView:
+async def switch(server_id: str, asking: ClientAsking, body: SwitchRequest | None = None) -> AcceptedView:
     """To the pool named, or to the best. A pool that cannot be used is refused before anything starts."""
     body = body or SwitchRequest()
-    asked = Asked(services, caller, request, response, key, body)
-    server = await find_server(services, caller, server_id)
+    asked, server = asking.by(body), await asking.about(server_id)
     if body.pool:
         await check_pool(asked, server_id, body.pool)
     wanted = asked.operation(OperationKind.SWITCH, pool=body.pool or "", wait=body.wait)
-    keep_s = await services.database.read(keeps_old_s, server.client_id, server.server_id)
+    keep_s = await asking.services.database.read(keeps_old_s, server.client_id, server.server_id)
     return await submit(asked, server, replace(wanted, keep_old_s=keep_s))
 
 
 @router.post("/failover", status_code=202, responses=documented(*_ALWAYS))
-async def failover(
-    server_id: str,
-    caller: RescuingCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-    body: OperationAsked | None = None,
-) -> AcceptedView:
+async def failover(server_id: str, asking: RescuingAsking, body: OperationAsked | None = None) -> AcceptedView:
     """Rescue now, ahead of everything else; also while the database is down."""
     body = body or OperationAsked()
-    asked = Asked(services, caller, request, response, key, body)
-    server = await find_server(services, caller, server_id, rescue=True)
+    asked, server = asking.by(body), await asking.about(server_id)
     return await submit(asked, server, asked.operation(OperationKind.FAILOVER, wait=body.wait))
 
 
 @router.post("/replica", status_code=202, responses=documented(*_ALWAYS, HAS_REPLICA))
-async def create_replica(
-    server_id: str,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-    body: ReplicaRequest | None = None,
-) -> AcceptedView:
+async def create_replica(server_id: str, asking: ClientAsking, body: ReplicaRequest | None = None) -> AcceptedView:
     """Keep a warm replica, in the pool named or the best other one."""
     body = body or ReplicaRequest()
-    asked = Asked(services, caller, request, response, key, body)
-    server = await find_server(services, caller, server_id)
+    asked, server = asking.by(body), await asking.about(server_id)
     wanted = asked.operation(OperationKind.REPLICA_CREATE, pool=body.pool or "", wait=body.wait)
     return await submit(asked, server, wanted)
 
 
 @router.delete("/replica", status_code=202, responses=documented(*_ALWAYS, NO_REPLICA))
-async def drop_replica(
-    server_id: str,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-    wait: Wait = True,
-) -> AcceptedView:
-    asked = Asked(services, caller, request, response, key)
-    server = await find_server(services, caller, server_id)
+async def drop_replica(server_id: str, asking: ClientAsking, wait: Wait = True) -> AcceptedView:
+    asked, server = asking.by(), await asking.about(server_id)
     return await submit(asked, server, asked.operation(OperationKind.REPLICA_DROP, wait=wait))
 
 
-async def _promote(
-    server_id: str,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-    body: OperationAsked | None = None,
-) -> AcceptedView:
+async def _promote(server_id: str, asking: ClientAsking, body: OperationAsked | None = None) -> AcceptedView:
     """Make the replica the primary."""
     body = body or OperationAsked()
-    asked = Asked(services, caller, request, response, key, body)
-    server = await find_server(services, caller, server_id)
+    asked, server = asking.by(body), await asking.about(server_id)
     return await submit(asked, server, asked.operation(OperationKind.PROMOTE, wait=body.wait))
 
 
@@ -151,34 +105,16 @@ for _path in ("/promote", "/replica/promote"):
 
 
 @router.delete("", status_code=202, responses=documented(*_ALWAYS))
-async def release(
-    server_id: str,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-    wait: Wait = True,
-) -> AcceptedView:
+async def release(server_id: str, asking: ClientAsking, wait: Wait = True) -> AcceptedView:
     """Let go: the server is ours no longer, its instance keeps running."""
-    asked = Asked(services, caller, request, response, key)
-    server = await find_server(services, caller, server_id)
+    asked, server = asking.by(), await asking.about(server_id)
     return await submit(asked, server, asked.operation(OperationKind.RELEASE, wait=wait))
 
 
 @router.post(
     "/resume", responses=documented(NOT_FOUND, KEY_REUSED, RESUME_REFUSED, BEING_RESUMED, TEMPORAL_UNREACHABLE)
 )
-async def resume(
-    server_id: str,
-    caller: ClientCaller,
-    services: ServicesDep,
-    request: Request,
-    response: Response,
-    key: IdempotencyKey = None,
-    body: ResumeRequest | None = None,
-) -> ResumeView:
+async def resume(server_id: str, asking: ClientAsking, body: ResumeRequest | None = None) -> ResumeView:
     """A new workflow for an active server whose own Temporal has lost; refused with what is in the way."""
     body = body or ResumeRequest()
-    asked = Asked(services, caller, request, response, key, body)
-    return await resume_server(asked, await find_server(services, caller, server_id), body)
+    return await resume_server(asking.by(body), await asking.about(server_id), body)
