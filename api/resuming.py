@@ -22,16 +22,19 @@ async def resume(asked: Asked, server: ServerRef, body: ResumeRequest) -> Resume
         if used is not None:
             raise Problem(KEY_REUSED, f"it asked for operation {used.id}; use a new key for a new request")
     by, dry = asked.caller.token_id, body.dry_run
-    result = await _resume(asked, ResumeInput(server, asked.request_id, asked.digest, by, body.accept, dry))
-    if not result.resumed and not dry:
+    given = ResumeInput(server, asked.request_id, asked.digest, by, body.accept, dry, body.let_go)
+    result = await _resume(asked, given)
+    done = result.resumed or result.let_go
+    if not done and not dry:
         raise _refused(result, body.accept)
     if result.repeated:
         asked.response.headers["Idempotent-Replay"] = "true"
-    elif result.resumed:
+    elif done:
         await _note(asked, server, result)
     return ResumeView(
         server_id=server.server_id,
         resumed=result.resumed,
+        let_go=result.let_go,
         placement=PlacementView.model_validate(result.placement) if result.placement else None,
         findings=_findings(result),
         ended=result.ended,
@@ -61,7 +64,7 @@ async def _note(asked: Asked, server: ServerRef, result: ResumeResult) -> None:
     await asked.services.database.write(
         audit,
         datetime.now(UTC),
-        "server.resume",
+        "server.let_go" if result.let_go else "server.resume",
         "done",
         client_id=server.client_id,
         token_id=asked.caller.token_id,

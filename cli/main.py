@@ -163,14 +163,17 @@ def resume(
     server: Server,
     accept: Annotated[list[str] | None, typer.Option(help="Code of a finding that you accept")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look whether it could be; change nothing")] = False,
+    let_go: Annotated[
+        bool, typer.Option("--let-go", help="No instance of it is left: it ends, its name is free")
+    ] = False,
     key: Key = "",
 ) -> None:
     """Bring back a server whose workflow Temporal has lost; with --dry-run, exit code 1 if something is in the way."""
     session: Session = context.obj
-    body = {"accept": accept or [], "dry_run": dry_run}
+    body = {"accept": accept or [], "dry_run": dry_run, "let_go": let_go}
     found = session.api.post(f"/api/servers/{session.server_id(server)}/resume", body, key=key)
     session.print(found, show.resumption)
-    if not found["resumed"] and found["findings"]:
+    if not (found["resumed"] or found["let_go"]) and found["findings"]:
         raise typer.Exit(1)
 
 

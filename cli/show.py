@@ -214,9 +214,10 @@ def adoption(item: Mapping[str, Any]) -> RenderableType:
 
 
 def resumption(item: Mapping[str, Any]) -> RenderableType:
-    placement = item["placement"] or {}
+    placement = {} if item["let_go"] else item["placement"] or {}
+    became = "" if item["resumed"] else " (let go)" if item["let_go"] else " (dry run: nothing was changed)"
     facts = [
-        ("server", item["server_id"] + ("" if item["resumed"] else " (dry run: nothing was changed)")),
+        ("server", item["server_id"] + became),
         ("runs on", placement.get("instance_id")),
         ("pool", placement.get("pool")),
         *(("needs attention", operation) for operation in item["ended"]),

@@ -1,5 +1,7 @@
 """Resuming: a server whose workflow Temporal has lost gets a new one, from the records and what EC2 has.
 
+One whose instances are gone too has nothing to be resumed with: it is let go, and ends in the records.
+
 What refuses it is found here, in the order in which it is looked at: records and Temporal, EC2, the agent.
 """
 
@@ -31,7 +33,7 @@ def resume_workflow_id(server_id: str) -> str:
 
 @dataclass(frozen=True)
 class ResumeInput:
-    """`accept`: codes of findings that do not refuse it."""
+    """`accept`: codes of findings that do not refuse it. `let_go`: no workflow is started, the server ends."""
 
     server: ServerRef
     request_id: str
@@ -39,6 +41,7 @@ class ResumeInput:
     requested_by: str = ""  # token ID
     accept: list[str] = field(default_factory=list)
     dry_run: bool = False
+    let_go: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Recorded:
     outcomes: dict[str, OperationStatus] = field(default_factory=dict)  # of the requests' operations
     notices: list[str] = field(default_factory=list)  # acted on to the end
     unfinished: list[str] = field(default_factory=list)  # operations
+    let_go_by: str = ""  # the request that it was let go by, if it has ended so
+    let_go_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,16 @@ class Looked:
 
     recorded: Recorded
     running: list[str] = field(default_factory=list)
-    resumed_by: str = ""  # the request that the running one was resumed by
+    resumed_by: str = ""  # the request that the running one was resumed by, or the server let go by
     resumed_digest: str = ""
 
 
 @dataclass(frozen=True)
 class Remains:
-    """In words: "volume vol-1 (in-use, attached to i-2)"."""
+    """In words: "volume vol-1 (in-use, attached to i-2)". `instances`: IDs of those among them."""
 
     found: list[str] = field(default_factory=list)
+    instances: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 
@@ -93,9 +99,11 @@ class Fenced:
 
 @dataclass(frozen=True)
 class ResumeResult:
-    """`resumed` false: a dry run, or refused by the findings that block. `ended`: operations that were unfinished."""
+    """Neither `resumed` nor `let_go`: a dry run, or refused by the findings that block. `ended`: operations that
+    were unfinished."""
 
     resumed: bool = False
+    let_go: bool = False
     repeated: bool = False  # this very request did it before
     placement: Placement | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -165,6 +173,12 @@ def not_running(instance_id: str, state: str, remains: Sequence[str]) -> Finding
         else "attach the volumes that hold its data to an instance that runs, and adopt that under another name"
     )
     return Finding("primary_not_running", f"{instance_id} is {state or 'gone'} at EC2{_remaining(remains)}", mend)
+
+
+def instances_left(instances: Sequence[str]) -> Finding:
+    what = f"EC2 still has {', '.join(instances)} of the server: nothing is let go of that may serve"
+    mend = "resume the server and release it then; or terminate the instance, or take our tags off it, and ask again"
+    return Finding("instances_left", what, mend)
 
 
 def _remaining(remains: Sequence[str]) -> str:

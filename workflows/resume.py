@@ -40,7 +40,9 @@ class ResumeWorkflow:
         looked = await _records(resuming.LOOK, start, Looked)
         result = ResumeResult(placement=looked.recorded.primary)
         if _repeated(start, looked):
-            return replace(result, resumed=True, repeated=True)
+            return replace(result, resumed=not start.let_go, let_go=start.let_go, repeated=True)
+        if start.let_go:
+            return await self._let_go(start, looked, result)
         if found := resuming.by_records(start.server, looked):
             return replace(result, findings=found)
         primary = looked.recorded.primary
@@ -54,8 +56,7 @@ class ResumeWorkflow:
         ended = looked.recorded.unfinished
         if start.dry_run or resuming.blocking(found, start.accept):
             return replace(result, findings=found, ended=ended)
-        fence = resuming.FenceInput(start, looked.recorded.record_seq, ended, _GONE)
-        seq = (await _records(resuming.FENCE, fence, resuming.Fenced)).record_seq
+        seq = await self._fence(start, looked)
         shape = ServerShape(
             primary,
             looked.recorded.replica,
@@ -66,6 +67,34 @@ class ResumeWorkflow:
         )
         lost = await self._begin(start, looked, shape, seq)
         return replace(result, resumed=not lost, findings=[*found, *lost], ended=ended)
+
+    async def _let_go(self, start: ResumeInput, looked: Looked, result: ResumeResult) -> ResumeResult:
+        """Only of what nothing runs on any more; volumes and snapshots stay as they are, in EC2 and in the ledger."""
+        found = [one for one in resuming.by_records(start.server, looked) if one.code != "no_primary"]
+        if not found:
+            left = set((await direct(resuming.REMAINS, start.server, resuming.Remains)).instances)
+            if looked.recorded.primary and await self._is_known(start, looked.recorded.primary):
+                left.add(looked.recorded.primary.instance_id)
+            found = [resuming.instances_left(sorted(left))] if left else []
+        result = replace(result, findings=found, ended=looked.recorded.unfinished)
+        if found or start.dry_run:
+            return result
+        await self._fence(start, looked)
+        return replace(result, let_go=True)
+
+    async def _is_known(self, start: ResumeInput, primary: Placement) -> bool:
+        """By its own ID: somebody may have taken its tags off."""
+        try:
+            await direct(ec2.INSPECT, ec2.InspectInput(start.server.region, primary.instance_id), ec2.Inspected)
+        except ActivityError as error:
+            if failure_of(error) is not Failure.GONE:
+                raise
+            return False
+        return True
+
+    async def _fence(self, start: ResumeInput, looked: Looked) -> int:
+        fence = resuming.FenceInput(start, looked.recorded.record_seq, looked.recorded.unfinished, _GONE)
+        return (await _records(resuming.FENCE, fence, resuming.Fenced)).record_seq
 
     async def _primary(
         self, start: ResumeInput, looked: Looked, primary: Placement

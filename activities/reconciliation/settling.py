@@ -13,7 +13,7 @@ from db.drift import asked, note, settle
 from db.session import SessionFactory, in_transaction
 from domain.reconciliation import contract
 from domain.reconciliation.facts import ResourceKind
-from domain.reconciliation.finding import DONE, Action, Finding, Reason
+from domain.reconciliation.finding import DONE, GO_FIRST, Action, Finding, Reason
 
 
 class Settling:
@@ -58,6 +58,8 @@ class Settling:
             return "its server's workflow has something under way, or does not say"
         if now.action is Action.REMOVE and now.resource_id in resting.instances:
             return "its server's workflow says that the server runs on it"
+        if now.action is Action.REMOVE and (copies := now.details.get(GO_FIRST)):
+            return f"{copies} was made of it, and goes first"
         return ""
 
     def _do(self, finding: Finding) -> str:

@@ -49,14 +49,17 @@ class Resuming:
         except RPCError as error:
             words = f"asking Temporal which workflows of server {given.server.server_id} run: {error.message}"
             raise ApplicationError(words, type=Failure.UNAVAILABLE.value) from None
-        by, digest = memo.get(resuming.MEMO_REQUEST, ""), memo.get(resuming.MEMO_DIGEST, "")
+        by = memo.get(resuming.MEMO_REQUEST, recorded.let_go_by)
+        digest = memo.get(resuming.MEMO_DIGEST, recorded.let_go_digest)
         return Looked(recorded, sorted(found), str(by), str(digest))
 
     @ec2_activity(resuming.REMAINS)
     def remains(self, given: ServerRef) -> Remains:
         """Instances, volumes and snapshots that carry the server's tag and have not ended."""
         tagged = [one for kind in _HOLDS_DATA for one in self._listing.tagged(given.region, kind)]
-        return Remains([_in_words(one) for one in tagged if one.server_id == given.server_id and not one.ended])
+        left = [one for one in tagged if one.server_id == given.server_id and not one.ended]
+        instances = [one.resource_id for one in left if one.kind is ResourceKind.INSTANCE]
+        return Remains([_in_words(one) for one in left], instances)
 
     @activity.defn(name=resuming.FENCE)
     def fence(self, given: FenceInput) -> Fenced:

@@ -7,17 +7,19 @@ by whole batch, and can take no number of the new workflow's records. All in one
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from activities.fleet import operations
+from activities.fleet import operations, servers
 from activities.fleet.batch import lock_stream
 from activities.fleet.entry import Entry
 from activities.resuming.records import unfinished
+from db.ended import end_instance
 from db.events import NewEvent, append_events
-from db.models import RecordStream, Server
+from db.models import Instance, RecordStream, Server
 from domain.names import server_workflow_id
 from domain.operations import Outcome
 from domain.records import Record, RecordBatch, RecordKind
@@ -48,8 +50,20 @@ def fence(session: Session, given: FenceInput, now: datetime) -> Fenced:
     events = [event for one in given.unfinished for event in _end(session, batch, one, given.reason, now)]
     session.execute(update(RecordStream).where(RecordStream.stream == stream).values(applied_seq=ahead))
     told = {"request_id": given.start.request_id, "requested_by": given.start.requested_by, "ended": given.unfinished}
-    append_events(session, server.client_id, [*events, NewEvent("server.resumed", now, server.server_id, payload=told)])
+    last = NewEvent("server.resumed", now, server.server_id, payload=told)
+    if given.start.let_go:
+        events += _end_instances(session, server.server_id, now)
+        [last] = servers.ended(Entry(session, batch, Record(0, now, RecordKind.SERVER_ENDED, {"how": "let go"})))
+        last = replace(last, payload={**last.payload, **told, "body_digest": given.start.body_digest})
+    append_events(session, server.client_id, [*events, last])
     return Fenced(ahead)
+
+
+def _end_instances(session: Session, server_id: str, now: datetime) -> list[NewEvent]:
+    """Ended already, or gone from EC2 without a record: nothing of what is left would tell the tables."""
+    rows = session.scalars(select(Instance.id).where(Instance.server_id == server_id).order_by(Instance.id))
+    why = "EC2 has it no more, and its server was let go"
+    return [event for one in rows for event in end_instance(session, one, server_id, now, why, by="let_go")]
 
 
 def _end(session: Session, batch: RecordBatch, operation_id: str, reason: str, now: datetime) -> list[NewEvent]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from activities.fleet.pools import cooling
-from db.models import Instance, Operation, RecordStream, Resource
+from db.models import Event, Instance, Operation, RecordStream, Resource
 from db.queries.servers import get_server
 from domain.names import server_workflow_id
 from domain.operations import OperationStatus, Outcome
@@ -23,6 +25,7 @@ def read(session: Session, server: ServerRef) -> Recorded:
     if row is None:
         return Recorded()
     asked = _asked(session, server)
+    let_go = {} if row.server.state == "active" else _let_go(session, server)
     return Recorded(
         active=row.server.state == "active",
         account_id=row.server.account_id,
@@ -36,6 +39,8 @@ def read(session: Session, server: ServerRef) -> Recorded:
         outcomes={one.id: _outcome(one) for one in asked},
         notices=known_notices({str(one.request_id): OperationStatus(one.status) for one in asked}),
         unfinished=unfinished(session, server.server_id),
+        let_go_by=str(let_go.get("request_id", "")),
+        let_go_digest=str(let_go.get("body_digest", "")),
     )
 
 
@@ -43,6 +48,13 @@ def unfinished(session: Session, server_id: str) -> list[str]:
     """Operations that have not ended in the tables."""
     query = select(Operation.id).where(Operation.server_id == server_id, Operation.status.not_in([*Outcome]))
     return list(session.scalars(query.order_by(Operation.requested_at, Operation.id)))
+
+
+def _let_go(session: Session, server: ServerRef) -> dict[str, Any]:
+    """What its end was told with (activities.resuming.fence); of a server that was released, nothing of this."""
+    told = select(Event.payload).where(Event.client_id == server.client_id, Event.server_id == server.server_id)
+    last = session.scalars(told.where(Event.type == "server.ended").order_by(Event.seq.desc()).limit(1)).first()
+    return last or {}
 
 
 def _asked(session: Session, server: ServerRef) -> list[Operation]:

@@ -140,18 +140,21 @@ class AdoptionView(View):
 
 
 class ResumeRequest(Request):
-    """`accept`: codes of findings that shall not refuse it; `dry_run`: look, and change nothing."""
+    """`accept`: codes of findings that shall not refuse it; `dry_run`: look, and change nothing; `let_go`: of its
+    instances none is left, and it shall end."""
 
     accept: Accept = Field(default_factory=list)
     dry_run: bool = False
+    let_go: bool = False
 
 
 class ResumeView(View):
-    """`resumed` false: a dry run, which would be refused by the findings that block. `ended`: operations whose
-    workflows are gone; they are kept as `needs_attention`."""
+    """Neither `resumed` nor `let_go`: a dry run, which would be refused by the findings that block. `ended`:
+    operations whose workflows are gone; they are kept as `needs_attention`."""
 
     server_id: str
     resumed: bool
+    let_go: bool
     placement: PlacementView | None
     findings: list[FindingDocument]
     ended: list[str]

@@ -45,3 +45,17 @@ def copy_is_elsewhere(facts: Facts, volume: Found) -> bool:
     if snapshot is None or snapshot.kind is not ResourceKind.SNAPSHOT or snapshot.server_id != volume.server_id:
         return False
     return snapshot.made_of != volume.resource_id and snapshot.made_of in serving_volumes(facts, volume.server_id)
+
+
+def copies_to_remove(facts: Facts, snapshot: Found) -> list[str]:
+    """Volumes that only this snapshot shows to be copies: without it they would stay, for a person to look at."""
+    held = {row.resource_id for row in facts.rows if row.state == "live"}
+    return sorted(
+        one.resource_id
+        for one in facts.found.values()
+        if one.kind is ResourceKind.VOLUME
+        and one.made_of == snapshot.resource_id
+        and one.resource_id not in held
+        and not one.ended
+        and copy_is_elsewhere(facts, one)
+    )

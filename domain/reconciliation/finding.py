@@ -49,6 +49,9 @@ class Reason(StrEnum):
     NEVER_TWO = "never_two"  # its workflow may run where it was not looked for
 
 
+GO_FIRST = "go_first"  # in a finding's details: what has to be removed before it
+
+
 class DriftState(StrEnum):
     OPEN = "open"
     ADOPTED = "adopted"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from domain.reconciliation.elsewhere import snapshot_is_elsewhere
+from domain.reconciliation.elsewhere import copies_to_remove, snapshot_is_elsewhere
 from domain.reconciliation.facts import Facts, Found, ResourceKind, Row, ServerFacts
-from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
+from domain.reconciliation.finding import GO_FIRST, Action, Finding, FindingKind, Reason
 
 _K = ResourceKind
 _DAY_S = 86_400.0
@@ -50,8 +50,13 @@ def findings(facts: Facts, one: Found, row: Row) -> Iterator[Finding]:
         row.server_id,
         grace_s=grace,
         row_id=row.row_id,
-        details={"state": one.state, "operation": row.operation_id},
+        details={"state": one.state, "operation": row.operation_id, **_first(facts, one)},
     )
+
+
+def _first(facts: Facts, one: Found) -> dict[str, str]:
+    copies = copies_to_remove(facts, one) if one.kind is _K.SNAPSHOT else []
+    return {GO_FIRST: ", ".join(copies)} if copies else {}
 
 
 def instance(facts: Facts, one: Found, server_id: str, operation_id: str, reason: Reason) -> tuple[Action, Reason]:

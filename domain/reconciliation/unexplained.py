@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.reconciliation import retained
-from domain.reconciliation.elsewhere import copy_is_elsewhere, snapshot_is_elsewhere
+from domain.reconciliation.elsewhere import copies_to_remove, copy_is_elsewhere, snapshot_is_elsewhere
 from domain.reconciliation.facts import Facts, Found, Patience, ResourceKind, Row
-from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
+from domain.reconciliation.finding import GO_FIRST, Action, Finding, FindingKind, Reason
 
 _K = ResourceKind
 ADOPTION = "adopt-"  # what adoption tags as the operation: its owner made it
@@ -43,7 +43,7 @@ def _unknown(facts: Facts, one: Found, made_by: Row | None, patience: Patience) 
         server_id=one.server_id if _known(facts, one) else "",
         grace_s=grace,
         row_id=made_by.row_id if made_by and made_by.state == "intended" else 0,
-        details=_details(one),
+        details=_details(facts, one),
     )
     return found if action is not Action.REPORT else replace(found, grace_s=0.0)
 
@@ -78,7 +78,7 @@ def _known(facts: Facts, one: Found) -> bool:
     return server is not None and server.client_id == one.client_id
 
 
-def _details(one: Found) -> dict[str, str]:
+def _details(facts: Facts, one: Found) -> dict[str, str]:
     told = {
         "state": one.state,
         "tagged_client": one.client_id,
@@ -88,6 +88,7 @@ def _details(one: Found) -> dict[str, str]:
         "made_of": one.made_of,
         "made_at": _iso(one.made_at),
         "data_volumes": ", ".join(one.data_volumes),
+        GO_FIRST: ", ".join(copies_to_remove(facts, one)) if one.kind is _K.SNAPSHOT else "",
     }
     return {name: value for name, value in told.items() if value}
 

@@ -200,6 +200,28 @@ def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site:
     assert site.primary(server)["id"] != doomed
 
 
+def test_a_server_that_lost_its_workflow_and_its_instance_is_let_go_and_its_data_stays(site: Site) -> None:
+    [left] = site.adopted(Wish("left", "volumes", 8))
+    token, workflow = site.stack.credentials.client_token, server_workflow_id(left.id)
+    instance, volume = site.primary(left)["id"], data_volume(site, left)
+    terminated_in_temporal(site, workflow)
+    awaited(site, workflow, "open")
+    code, said = spot(site, token, "resume", left.name, "--let-go")
+    assert (code, f"EC2 still has {instance}" in said) == (1, True), said
+    site.ec2.terminate_instances(InstanceIds=[instance])
+    until("it has ended", 30.0, lambda: state_of(site, "instances", instance) in ("terminated", "none") or None)
+
+    code, said = spot(site, token, "resume", left.name, "--let-go", "--key", "let-it-go")
+    assert (code, "let go" in said) == (0, True), said
+    assert spot(site, token, "resume", left.id, "--let-go", "--key", "let-it-go") == (0, said)
+    awaited(site, workflow, "resolved")
+    told = site.http.get(f"/api/servers/{left.id}").raise_for_status().json()
+    assert (told["state"], told["ended_how"], told["primary"]) == ("ended", "let go", None)
+    assert state_of(site, "volumes", volume) == "available"
+    assert site.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Tags"], "what holds its data is as it was"
+    del site.servers[left.name]  # it is ended: no primary is expected of it
+
+
 def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site: Site, server: Server) -> None:
     def healthy() -> str | None:
         code, said = doctor(site, site.stack.credentials.admin_token)

@@ -14,7 +14,7 @@ from db.models import Audit
 from domain.adoption import Finding
 from domain.errors import Failure
 from domain.operations import Refusal
-from domain.resuming import ResumeInput, ResumeResult
+from domain.resuming import ResumeInput, ResumeResult, instances_left
 from domain.servers import Placement
 from tests.api_world import POOL, World, problem, unique
 from tests.dbserver import NOW
@@ -130,3 +130,21 @@ async def test_each_failure_has_its_own_answer(world: World, error: OperationsEr
     world.temporal.error = error
     answer = await world.call("POST", f"/api/servers/{server.id}/resume")
     assert (answer.status_code, problem(answer)) == (status, slug)
+
+
+async def test_a_server_is_let_go_and_that_is_audited_as_such(world: World) -> None:
+    server = world.server()
+    world.temporal.resumed = ResumeResult(let_go=True, ended=["op-1"])
+    answer = await world.call("POST", f"/api/servers/{server.id}/resume", json={"let_go": True})
+    assert (answer.status_code, answer.json()["resumed"], answer.json()["let_go"]) == (200, False, True)
+    [(_, work)] = world.temporal.asked
+    assert work.let_go
+    assert [row.action for row in audited(world, server.id)] == ["server.let_go"]
+
+
+async def test_what_is_left_of_it_refuses_to_let_it_go(world: World) -> None:
+    server = world.server()
+    world.temporal.resumed = ResumeResult(findings=[instances_left(["i-7"])])
+    answer = await world.call("POST", f"/api/servers/{server.id}/resume", json={"let_go": True})
+    assert (answer.status_code, problem(answer)) == (409, "resume-refused")
+    assert "i-7" in answer.json()["detail"]

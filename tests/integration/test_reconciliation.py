@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -274,6 +274,20 @@ def test_a_copy_of_an_undone_operation_goes_and_a_volume_without_lineage_stays(s
     assert site.state_of("volumes", lonely) == "available"
     assert (site.drift()[lonely].action, site.drift()[lonely].reason) == ("report", "only_copy")
     assert site.drift()[lonely].due_at is None
+
+
+def test_a_snapshot_that_is_due_waits_for_the_copy_that_only_it_explains(site: Site) -> None:
+    """Removed first, it would leave a volume of which nothing says any more that its data is elsewhere."""
+    snapshot, copy = site.copy_of_data(site.operation("rolled_back"))
+    now = site.survey()
+    alone = [one for one in now.findings if one.resource_id == snapshot]
+    site.run(site.reconciliation().report, contract.Report(replace(now, findings=alone), site._at_rest(alone)))
+    settled = site.one_pass(later=1001)
+    assert f"{copy} was made of it" in next(iter(settled.left.values()))
+    assert (site.state_of("snapshots", snapshot), site.drift()[copy].state) == ("completed", "open")
+    for later in (1001, 1):
+        site.one_pass(later=later)
+    assert (site.drift()[copy].state, site.drift()[snapshot].state) == ("removed", "removed")
 
 
 def test_resources_with_strange_tags_are_told_to_admins_and_stay(site: Site) -> None:

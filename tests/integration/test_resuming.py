@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -39,14 +41,16 @@ def temporal() -> FakeTemporal:
 
 
 @pytest.fixture
-def fleet(sessions: SessionFactory, client_id: str) -> Fleet:
+def fleet(sessions: SessionFactory, client_id: str) -> Iterator[Fleet]:
     """A server with a primary, a replica, one switch that has ended and one that has not."""
     made = Fleet(sessions, client_id)
     made.adopt()
     placed = {"pool": POOL, "usd_per_hour": 0.03, "spot_request_id": "sir-1"}
     made.write("", instance("i-1", "running_primary", role="primary", **placed))
     made.write("", instance("i-2", "running_replica", role="replica", pool=POOL))
-    return made
+    yield made
+    with sessions.begin() as session:  # an instance is live once
+        session.execute(delete(Instance).where(Instance.server_id == made.server_id))
 
 
 def operation(fleet: Fleet, *then: Any, request_id: str = "") -> str:
@@ -226,6 +230,41 @@ def test_a_server_that_has_ended_is_refused(fleet: Fleet) -> None:
         fence(fleet, applied(fleet), [])
 
 
+# --- let go
+
+
+def let_go(fleet: Fleet, unfinished: list[str]) -> None:
+    start = replace(asked(fleet), let_go=True)
+    given = FenceInput(start, applied(fleet), unfinished, "it is gone")
+    ActivityEnvironment().run(resuming(fleet, FakeTemporal()).fence, given)
+
+
+def test_a_server_that_is_let_go_ends_with_its_instances_and_what_was_unfinished(fleet: Fleet) -> None:
+    under_way = operation(fleet)
+    let_go(fleet, [under_way])
+    server = fleet.server().server
+    assert (server.state, server.ended_how) == ("ended", "let go")
+    assert server.ended_at is not None
+    assert {(one.state, one.role, one.live_id) for one in map(fleet.instance, ("i-1", "i-2"))} == {
+        ("terminated", None, None)
+    }
+    assert fleet.operation(under_way)[0].status == "needs_attention"
+    last = fleet.events()[-1]
+    assert (last.type, last.payload["how"], last.payload["requested_by"]) == ("server.ended", "let go", "tok-1")
+    assert fleet.told("server.resumed") == []
+
+
+def test_who_let_it_go_is_known_afterwards(fleet: Fleet, temporal: FakeTemporal) -> None:
+    let_go(fleet, [])
+    found = look(fleet, temporal)
+    assert (found.recorded.active, found.resumed_by, found.resumed_digest) == (False, "resume-1", "digest")
+
+
+def test_a_server_that_was_released_was_let_go_by_nobody(fleet: Fleet, temporal: FakeTemporal) -> None:
+    fleet.write("", instance("i-1", "released"), instance("i-2", "released"), (K.SERVER_ENDED, {"how": "released"}))
+    assert (look(fleet, temporal).resumed_by, look(fleet, temporal).resumed_digest) == ("", "")
+
+
 # --- what EC2 has
 
 
@@ -238,6 +277,7 @@ def test_what_remains_at_ec2_is_named_with_what_holds_it(fleet: Fleet, clean: Cl
     work = Resuming(fleet.sessions, clean.clients, FakeTemporal())
     remains = ActivityEnvironment().run(work.remains, ref(fleet))
     assert remains.found == [f"instance {original} (running)", f"volume {volume} (in-use, attached to {original})"]
+    assert remains.instances == [original]
     assert other not in str(remains)
 
 

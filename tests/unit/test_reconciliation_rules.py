@@ -21,7 +21,7 @@ from domain.reconciliation.facts import (
     Row,
     ServerFacts,
 )
-from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
+from domain.reconciliation.finding import GO_FIRST, Action, Finding, FindingKind, Reason
 from domain.reconciliation.rules import judge
 from domain.reconciliation.words import explain
 
@@ -115,7 +115,9 @@ def test_what_is_only_told(orphan: Found, reason: Reason) -> None:
 def test_a_copy_that_an_undone_operation_made_is_removed_when_its_lineage_leads_to_what_serves() -> None:
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of="vol-data")
     copy = found(K.VOLUME, "vol-copy", made_of="snap-1")
-    told = {one.resource_id: (one.action, one.reason) for one in judge(facts(snapshot, copy), Patience())}
+    judged = judge(facts(snapshot, copy), Patience())
+    told = {one.resource_id: (one.action, one.reason) for one in judged}
+    assert {one.resource_id: one.details.get(GO_FIRST) for one in judged} == {"vol-copy": None, "snap-1": "vol-copy"}
     removed = (A.REMOVE, R.OPERATION_UNDONE)
     assert told == {"vol-copy": removed, "snap-1": removed}
 

@@ -394,7 +394,9 @@ class Cloud:
         return resuming.Looked(recorded, self.running, *self.resumed_by)
 
     def resume_remains(self, given: ServerRef) -> resuming.Remains:
-        return resuming.Remains([f"volume {one}" for one in sorted(self.world.owned()) if one.startswith("vol-")])
+        owned = sorted(self.world.owned())
+        volumes = [f"volume {one}" for one in owned if one.startswith("vol-")]
+        return resuming.Remains(volumes, [one for one in owned if one.startswith("i-")])
 
     def resume_fence(self, given: resuming.FenceInput) -> resuming.Fenced:
         self.records.finished |= dict.fromkeys(given.unfinished, "needs_attention")

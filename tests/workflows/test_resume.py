@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
@@ -281,3 +281,48 @@ async def test_an_answer_that_is_lost_is_asked_for_again(given: Given) -> None:
     server.cloud.fault(Fault(resuming.LOOK, LOST, times=1))
     assert (await resume(server)).resumed
     assert len(server.cloud.called(resuming.FENCE)) == 2
+
+
+# --- nothing is left to resume it with
+
+
+async def instance_gone(server: ServerUnderTest) -> None:
+    server.cloud.world.instances[OLD].state = "terminated"
+    server.cloud.records.ledger.pop(OLD, None)  # reconciliation has seen it
+    server.cloud.fault(failing(ec2.INSPECT, Failure.GONE, times=2))
+
+
+async def test_a_server_without_an_instance_is_let_go_and_no_workflow_begins(given: Given) -> None:
+    server = await lost(await given(Handoff.VOLUMES))
+    await instance_gone(server)
+    looked = await resume(server, let_go=True, dry_run=True)
+    assert (looked.let_go, codes(looked), server.cloud.called(resuming.FENCE)) == (False, [], [])
+    result = await resume(server, let_go=True)
+    assert (result.let_go, result.resumed, codes(result)) == (True, False, [])
+    assert len(server.cloud.called(resuming.FENCE)) == 1
+    assert (await server.handle.describe()).status is WorkflowExecutionStatus.TERMINATED
+
+
+async def test_while_an_instance_of_it_is_left_nothing_is_let_go(given: Given) -> None:
+    server = await lost(await given(Handoff.VOLUMES))
+    assert OLD in await refused(server, "instances_left", let_go=True)
+    server.cloud.world.instances[OLD].tags.clear()
+    assert OLD in await refused(server, "instances_left", let_go=True), "known by its own ID, without our tags"
+    await instance_gone(server)
+    assert (await resume(server, let_go=True)).let_go
+
+
+async def test_while_its_workflow_runs_nothing_is_let_go(given: Given) -> None:
+    server = await given()
+    server.cloud.running = [server.handle.id]
+    await refused(server, "workflow_runs", let_go=True)
+
+
+async def test_let_go_twice_by_one_request_is_one(given: Given) -> None:
+    server = await lost(await given())
+    await instance_gone(server)
+    first = await resume(server, let_go=True)
+    server.cloud.resumed_by = ("resume-1", "d")
+    again = await resume(server, let_go=True)
+    assert (again.let_go, again.repeated, again.resumed) == (True, True, False)
+    assert (first.repeated, len(server.cloud.called(resuming.FENCE))) == (False, 1)
