@@ -222,5 +222,6 @@ async def _linger(op: Operation, work: HandoffWork) -> None:
 async def _receipt(op: Operation, work: HandoffWork, after: Blueprint | None) -> None:
     if after is not None:
         op.describe(changes=comparison.compare(work.m.before, after, moved=True))
-        op.shape = replace(op.shape, blueprint=after)
+        if after.state not in ("shutting-down", "terminated"):  # what it has left is not what the server has
+            op.shape = replace(op.shape, blueprint=after)
     workflow.logger.info("%s is served by %s", op.server.name, work.m.new.instance_id)

@@ -75,6 +75,7 @@ class ServerWorkflow:
     @workflow.update
     async def request(self, request: OperationRequest) -> Accepted:
         """Accept or refuse at once. The same request ID again is the same operation (invariant 4)."""
+        await _alone()
         operation = operation_id(self.server.server_id, request.request_id)
         if (digest := self.requests.get(request.request_id)) is not None:
             if request.body_digest and digest and digest != request.body_digest:
@@ -89,6 +90,7 @@ class ServerWorkflow:
 
     @workflow.update
     async def change_policy(self, policy: ServerPolicy) -> None:
+        await _alone()
         self.policy = policy
         self.recorder.add(RecordKind.SERVER_POLICY, policy=plain(admission.policy_json(policy)))
         await self.recorder.written_within(_READ_YOUR_WRITE_S)
@@ -268,13 +270,20 @@ class ServerWorkflow:
 
 
 async def _mark() -> None:
-    """A command, so that no workflow task in which an operation ends is without one.
-
-    The SDK's core takes a task without commands and the one that follows it for one, but only while the second is
-    new: a request that came just then, and to a worker that had to replay, was taken up in another order than it
-    is replayed in (temporalio/sdk-rust issue 1606, temporalio/sdk-python issue 1591). Found by the crash matrix.
-    """
+    """A command, so that no workflow task in which an operation ends is without one. See `_alone`."""
     if workflow.patched("an-operation-s-end-is-a-command"):
+        await workflow.sleep(timedelta(milliseconds=1))
+
+
+async def _alone() -> None:
+    """What an update does first: a command, and nothing that depends on what else the workflow has just heard.
+
+    The SDK's core takes tasks without commands and the update's for one, but only while the update's is new: a worker
+    that had to replay takes up the update before what those tasks told, and whoever replays its history after it. The
+    commands came in another order, and the server stood still for good (temporalio/sdk-rust issues 1146, 1606,
+    temporalio/sdk-python issue 1591). Found by the crash matrix and by chaos; tests/workflows/test_forgetful.py.
+    """
+    if workflow.patched("an-update-begins-with-a-command"):
         await workflow.sleep(timedelta(milliseconds=1))
 
 

@@ -67,6 +67,9 @@ class Inspection:
             lambda: _credits(ec2, found),
             lambda: _targets(elb, found),
         )
+        # One that ended while it was looked at has lost its addresses and targets by halves: what was read of it may
+        # not stand for what it had.
+        found["State"] = _living(ec2, instance_id)["State"]
         values: Mapping[str, Any] = {key: value for (_, key), value in zip(_ATTRIBUTES, attributes, strict=True)}
         findings = Findings(
             region=given.region,

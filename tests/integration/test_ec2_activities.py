@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.ec2 import queue
+from activities.ec2 import inspection, queue
 from activities.ec2.clients import Clients
 from domain import ec2 as contract
 from domain.blueprint import Blueprint, Target
@@ -181,6 +182,22 @@ def test_an_instance_that_nobody_knows_is_taken_for_gone_only_after_asking_again
     cloud.run(contract.TERMINATE, given, attempt=4)
     assert cloud.run(contract.CONFIRM_TERMINATED, contract.InstanceInput(REGION, UNKNOWN)).state == "terminated"
     cloud.fails("Gone", contract.INSPECT, contract.InspectInput(REGION, UNKNOWN))
+
+
+@pytest.mark.parametrize("when", ["_targets", "_image"])
+def test_an_instance_that_ends_while_it_is_looked_at_is_not_taken_for_one_that_never_had_any_targets(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Its rescue would leave behind what EC2 took off it meanwhile. As last seen, it had everything."""
+    instance_id = cloud.original()
+    whole: Callable[..., Any] = getattr(inspection, when)
+
+    def too_late(*given: Any) -> Any:
+        cloud.end(instance_id)
+        return whole(*given)
+
+    monkeypatch.setattr(inspection, when, too_late)
+    cloud.fails("Gone", contract.INSPECT, contract.InspectInput(REGION, instance_id))
 
 
 def test_a_persistent_spot_request_is_cancelled_before_its_instance_ends(cloud: Cloud) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from temporalio.client import Client
@@ -16,11 +16,13 @@ from worker import make_worker
 
 
 @asynccontextmanager
-async def with_workers(address: str, stage: Stage, identity: str = "tests") -> AsyncIterator[Client]:
+async def with_workers(
+    address: str, stage: Stage, identity: str = "tests", make: Callable[..., Worker] = make_worker
+) -> AsyncIterator[Client]:
     """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
     client = await Client.connect(address, identity=identity)
-    workers = [make_worker(client, queue, stage.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
-    workers.append(make_worker(client, WEBHOOK_QUEUE, stage.webhooks(), 4))
+    workers = [make(client, queue, stage.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
+    workers.append(make(client, WEBHOOK_QUEUE, stage.webhooks(), 4))
     workers += [_agent(client, instance_id, stage) for instance_id in (OLD, REPLICA, *LAUNCHED)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
     yield client

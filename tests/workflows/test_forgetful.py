@@ -1,0 +1,142 @@
+"""Workers that remember no workflow replay it at every task: what they do has to be what is replayed of it later.
+
+The SDK's core takes a workflow task without commands and the next one for a single task, but only while the next is
+new and nothing but an update brought it about (temporalio/sdk-rust issues 1146, 1606). A worker that restarted meets
+that, and a history that it leaves cannot be replayed by the next one: the server's workflow would stand still for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.worker import Replayer, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from domain.host import Notice, NoticeKind, NoticeSource
+from domain.operations import SIGNAL_NOTICE, UPDATE_POLICY, OperationKind
+from domain.records import RECORD
+from domain.servers import Handoff, ServerPolicy
+from stack.ports import Leases
+from stack.temporal import TemporalServer
+from tests.workflows.cloud import Cloud, Stage
+from tests.workflows.faults import while_in
+from tests.workflows.under_test import Broken, Clock, ServerUnderTest, committed
+from tests.workflows.workers import with_workers
+from tests.workflows.world import LAUNCHED, OLD
+from workflows.registry import WORKFLOWS
+
+pytestmark = pytest.mark.timeout(120)
+_PASSED = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows")
+
+
+def _runner() -> SandboxedWorkflowRunner:
+    return SandboxedWorkflowRunner(restrictions=_PASSED)
+
+
+def forgetful(client: Client, task_queue: str, activities: Any, slots: int) -> Worker:
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=WORKFLOWS,
+        activities=activities,
+        max_cached_workflows=0,
+        max_concurrent_activities=slots,
+        workflow_runner=_runner(),
+    )
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def away(leases: Leases, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    log = tmp_path_factory.mktemp("forgetful") / "server.log"
+    server = TemporalServer(leases.port(), leases.port(), log)
+    process = server.process()
+    process.start()
+    try:
+        process.wait_ready()
+        async with with_workers(f"127.0.0.1:{server.port}", stage, make=forgetful) as client:
+            yield client
+    finally:
+        process.stop()
+
+
+async def _server(away: Client, stage: Stage, name: str, handoff: Handoff) -> ServerUnderTest:
+    stage.cloud = Cloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
+    stage.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}  # agents listen, and hear nothing
+    policy = ServerPolicy(handoff=handoff, accepted_findings=["no_address_moves"])
+    return await ServerUnderTest.start(away, Clock(away, skips=False), stage.cloud, Broken(), name, policy)
+
+
+async def _replays(server: ServerUnderTest) -> None:
+    """Its whole history, as a worker that has just started would have to."""
+    history = await server.handle.fetch_history()
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=_runner())
+    await replayer.replay_workflow(history)
+
+
+@pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
+async def test_a_request_right_after_a_record_is_taken_up_as_it_is_replayed(
+    away: Client, stage: Stage, handoff: Handoff
+) -> None:
+    """That the record is written is all that the task before the request tells: it has no command."""
+    server = await _server(away, stage, f"row-{handoff.value}", handoff)
+    for number in range(3):
+        await _recorded(server, number)
+        committed(await server.do(OperationKind.SWITCH))
+        await _still(server)
+        await _replays(server)
+    await server.end()
+
+
+async def test_a_policy_that_is_changed_right_after_a_record_is_replayed_in_the_same_order(
+    away: Client, stage: Stage
+) -> None:
+    server = await _server(away, stage, "policy", Handoff.VOLUMES)
+    for number in range(2):
+        await _recorded(server, number)
+        policy = ServerPolicy(handoff=Handoff.VOLUMES, accepted_findings=["no_address_moves"], cool_down_s=8.0 + number)
+        await server.handle.execute_update(UPDATE_POLICY, policy)
+        await _still(server)
+        await _replays(server)
+    committed(await server.do(OperationKind.SWITCH))
+    await server.end()
+
+
+async def _recorded(server: ServerUnderTest, number: int) -> None:
+    """A word of AWS that leads to a record, slowly, and to nothing else; meanwhile one that leads to nothing at all."""
+    meanwhile = asyncio.Event()
+
+    async def until_heard() -> None:
+        await meanwhile.wait()
+
+    server.cloud.fault(while_in(RECORD, until_heard))
+    heard = Notice(f"i-other-{number}", NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC))
+    await server.handle.signal(SIGNAL_NOTICE, heard)
+    await server.cloud.until(lambda: server.cloud.faults[-1].hits == 1)
+    await server.cancel("op-that-never-was")
+    await _no_task(server)
+    meanwhile.set()
+    await _still(server)
+
+
+async def _no_task(server: ServerUnderTest) -> None:
+    async with asyncio.timeout(15):
+        while (await server.handle.describe()).raw_description.HasField("pending_workflow_task"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def _still(server: ServerUnderTest) -> None:
+    """At rest, and its workflow has heard that its last records are written."""
+    await server.at_rest()
+    async with asyncio.timeout(15):
+        while True:
+            described = (await server.handle.describe()).raw_description
+            records = [one for one in described.pending_activities if one.activity_type.name == RECORD]
+            if not records and not described.HasField("pending_workflow_task"):
+                return
+            await asyncio.sleep(0.05)
