@@ -144,7 +144,7 @@ def at_rest(site: Site, trouble: Trouble, log: Log) -> list[str]:
     try:
         until("every operation ends, and every server is served", _QUIET_S, lambda: _quiet(site), every_s=1.0)
     except DemoFailed as error:
-        return [f"5: {error}"]
+        return [f"5: {error}", *_restless(site), *afterwards.unreplayable(site)]
     log.write("rest", "every operation has ended")
     wrong = []
     known = set(site.api.operation_ids())
@@ -167,13 +167,21 @@ def at_rest(site: Site, trouble: Trouble, log: Log) -> list[str]:
 
 def _quiet(site: Site) -> bool | None:
     """Nothing runs, and every server is played by an instance that is there: a death may not have been noticed yet."""
+    return None if _restless(site) else True
+
+
+def _restless(site: Site) -> list[str]:
     try:
         left = [one for status in ("queued", "running") for one in site.api.operation_ids(status=status)]
-        primaries = [site.api.server(server.id)["primary"] for server in site.servers.values()]
-    except Refused:
-        return None
+        primaries = {server.name: site.api.server(server.id)["primary"] for server in site.servers.values()}
+    except Refused as error:
+        return [f"5: it cannot be asked: {str(error)[:200]}"]
     alive = {row["id"] for row in site.truth()["instances"] if row["state"] == "running" and not row["notice"]}
-    return True if not left and all(one and one["id"] in alive for one in primaries) else None
+    unserved = {name: one and one["id"] for name, one in primaries.items() if not one or one["id"] not in alive}
+    return [
+        *(f"5: {one} has not ended" for one in left),
+        *(f"5: {name} runs on {one}, which is gone or doomed" for name, one in unserved.items()),
+    ]
 
 
 def chaos(var: Path, seed: int, minutes: float, servers: int, *, say: Callable[[str], None] = print) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from db import invariants
 from db.session import make_engine, make_session_factory
@@ -33,10 +34,22 @@ def assert_invariants(site: Site, *servers: Server) -> None:
 def broken_invariants(site: Site, servers: Iterable[Server]) -> list[str]:
     """What does not hold, each with the number of its invariant in front; empty when all is well."""
     wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_idle(site), *_unasked(site)]
+    wrong += unreplayable(site)
     for server in servers:
         wrong += _lost_writes(site, server)
         wrong += _answering(site, server)
     return wrong
+
+
+def unreplayable(site: Site) -> list[str]:
+    """By what the workers have logged: a workflow whose history they cannot replay stands still for good."""
+    logs = sorted(site.stack.settings.logs.glob("worker-*.log"))
+    return [f"9: {one.name}: {line.strip()[:400]}" for one in logs for line in _nondeterminism(one)]
+
+
+def _nondeterminism(log: Path) -> list[str]:
+    with log.open(errors="replace") as lines:
+        return [line for line in lines if "Nondeterminism error" in line][:3]
 
 
 def broken_while_busy(site: Site) -> list[str]:

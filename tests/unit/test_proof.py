@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from proof.cells import AFTER, BEFORE, GIVEN_UP, Place, cells_of, chosen, db_places, ec2_places, host_places
 from proof.crash_matrix import wanted
 from proof.scenarios import SCENARIOS
 from proof.trouble import drawn
+from tests.e2e import afterwards
 
 
 def call(action: str, service: str = "ec2", **params: str) -> dict[str, Any]:
@@ -69,3 +72,12 @@ def test_a_chaos_run_has_its_outage_and_its_partition_and_is_drawn_from_its_seed
     assert {deed.what: deed.lasts_s for deed in deeds}["outage"] == 60.0
     assert sum(deed.what == "partition" for deed in deeds) == 1
     assert len(deeds) > 150
+
+
+def test_a_history_that_a_worker_could_not_replay_is_found_in_its_log(tmp_path: Path) -> None:
+    site: Any = SimpleNamespace(stack=SimpleNamespace(settings=SimpleNamespace(logs=tmp_path)))
+    (tmp_path / "worker-1.log").write_text("INFO all is well\n")
+    assert afterwards.unreplayable(site) == []
+    failed = 'WARN Failing workflow task failure: "[TMPRL1100] Nondeterminism error: Activity machine does not handle"'
+    (tmp_path / "worker-2.log").write_text(f"INFO all is well\n{failed}\n")
+    assert afterwards.unreplayable(site) == [f"9: worker-2.log: {failed}"]
