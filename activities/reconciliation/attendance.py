@@ -1,4 +1,5 @@
-"""Active servers for which Temporal runs no workflow: its state was lost, or it is another Temporal than theirs.
+"""Active servers for which Temporal runs no workflow (its state was lost, or it is another Temporal than theirs), or
+one whose tasks fail.
 
 The list of what runs costs a call for each thousand servers; only what is missing there is asked for by its ID, for the
 list lags behind. The records are read before and after: a server whose workflow has just ended has ended itself.
@@ -10,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.market.records import recording
 from activities.running import Workflows, listed, running
@@ -20,7 +21,10 @@ from domain.names import server_workflow_id
 from domain.operations import SERVER_WORKFLOW
 from domain.reconciliation import contract
 from domain.reconciliation.facts import Patience
-from domain.reconciliation.unattended import WORKFLOW, finding
+from domain.reconciliation.unattended import WORKFLOW, finding, stuck
+
+# Set by Temporal (1.30 and later) after a few tasks in a row have failed or timed out, and taken off by one that works.
+_TASKS_FAIL = "TemporalReportedProblems IN ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut')"
 
 
 class Attendance:
@@ -37,10 +41,12 @@ class Attendance:
         servers = await asyncio.to_thread(self._adopted, regions)
         try:
             missing = await self._missing([server_id for server_id, _, _ in servers])
+            failing = await self.failing()
         except RPCError as error:
             return contract.Surveyed(problems=[f"Temporal did not say which servers' workflows run: {error.message}"])
         still = await asyncio.to_thread(self._still_active, missing)
         findings = [finding(*one) for one in servers if one[0] in still]
+        findings += [stuck(*one) for one in servers if server_workflow_id(one[0]) in failing and one[0] not in still]
         return contract.Surveyed(findings, [f"{region}/{WORKFLOW}" for region in regions]).bounded()
 
     async def _missing(self, server_ids: Iterable[str]) -> set[str]:
@@ -48,6 +54,15 @@ class Attendance:
         missing = {one for one in server_ids if server_workflow_id(one) not in known}
         found = await running(self._workflows, map(server_workflow_id, missing))
         return {one for one in missing if server_workflow_id(one) not in found}
+
+    async def failing(self) -> set[str]:
+        """A Temporal before 1.30 does not tell them: its own metrics alone do (the alert WorkflowTasksFail)."""
+        try:
+            return await listed(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}' AND {_TASKS_FAIL}")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            return set()
 
     def _adopted(self, regions: Sequence[str]) -> list[tuple[str, str, str]]:
         """Those of a moment ago are left out: adoption records a server first, and then starts its workflow."""

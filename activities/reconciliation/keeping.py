@@ -11,6 +11,7 @@ from db.drift import Kept, forget, keep, open_rows_beside, resolve
 from db.session import SessionFactory, in_transaction
 from domain.reconciliation import contract
 from domain.reconciliation.finding import Action, Finding, FindingKind
+from domain.reconciliation.unattended import UNATTENDED
 
 _KEPT = timedelta(days=90)  # after it was settled
 _LOOKS = 2  # that have to find it before anything is done about it, unless EC2 said it in so many words
@@ -34,6 +35,8 @@ def keep_all(sessions: SessionFactory, given: contract.Report, now: datetime) ->
 
 
 def _stands(one: Finding, resting: contract.Resting) -> bool:
+    if one.kind is FindingKind.STUCK_WORKFLOW:
+        return True  # it does not say whether it is at rest
     if one.kind is FindingKind.NO_WORKFLOW:
         return one.server_id in resting.without_workflow  # asked once more: it does not answer
     return not one.server_id or one.server_id in resting.at_rest or one.server_id in resting.without_workflow
@@ -53,7 +56,7 @@ def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -
         rows = open_rows_beside(session, given.surveyed.looked, keys)
     gone: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        busy_now = row.server_id in busy and row.kind != FindingKind.NO_WORKFLOW
+        busy_now = row.server_id in busy and row.kind not in UNATTENDED
         if busy_now or f"{row.region}/{row.kind}" in cut:
             continue  # it was not looked for, or may be among those that were not told
         gone[row.client_id].append(row.id)

@@ -16,6 +16,7 @@ class FindingKind(StrEnum):
     SILENT_AGENT = "silent_agent"
     NO_PRIMARY = "no_primary"
     NO_WORKFLOW = "no_workflow"  # an active server whose ServerWorkflow does not run
+    STUCK_WORKFLOW = "stuck_workflow"  # or runs, and its tasks fail
 
 
 class Action(StrEnum):
@@ -47,6 +48,7 @@ class Reason(StrEnum):
     MAY_SERVE = "may_serve"  # what made it needs a person's attention, or the server's primary does not run
     NOTHING_SERVES = "nothing_serves"
     NEVER_TWO = "never_two"  # its workflow may run where it was not looked for
+    TASKS_FAIL = "tasks_fail"  # Temporal tries again, ever less often
 
 
 GO_FIRST = "go_first"  # in a finding's details: what has to be removed before it

@@ -28,6 +28,7 @@ _WHAT: Mapping[str, str] = {
     _K.SILENT_AGENT: "the agent on the server's instance has not been heard of",
     _K.NO_PRIMARY: "the server is active, and no instance serves it",
     _K.NO_WORKFLOW: "the server is active, and Temporal runs no {type} for it",
+    _K.STUCK_WORKFLOW: "the server's {type} stands still: no worker can carry out its next task",
 }
 _MATTERS: Mapping[str, str] = {
     _K.UNKNOWN_RESOURCE: "it costs money, and nobody looks after it",
@@ -39,6 +40,7 @@ _MATTERS: Mapping[str, str] = {
     _K.SILENT_AGENT: "the server cannot be fenced or moved, and notices come from EventBridge alone",
     _K.NO_PRIMARY: "the server is down, and nothing brings it back",
     _K.NO_WORKFLOW: "nothing rescues it, and whatever is asked of it is refused",
+    _K.STUCK_WORKFLOW: "nothing rescues it, and nothing that is asked of it is done",
 }
 _BECAUSE: Mapping[str, str] = {
     _R.IN_USE: "the server uses it",
@@ -59,6 +61,7 @@ _BECAUSE: Mapping[str, str] = {
     _R.MAY_SERVE: "what made it did not end cleanly, or the server's primary does not run: this one may serve",
     _R.NOTHING_SERVES: "only a person knows what it should run on",
     _R.NEVER_TWO: "its workflow may run in another Temporal, or namespace, and no server may have two",
+    _R.TASKS_FAIL: "Temporal tries again, ever less often, and it goes on as soon as a worker has the right code",
 }
 _THEN: Mapping[str, str] = {
     _A.REPORT: "nothing by itself: {because}",
@@ -81,6 +84,8 @@ _TODO: Mapping[tuple[str, str], str] = {
     "spot failover SERVER",
     (_K.NO_WORKFLOW, _A.REPORT): "do the workers use the right Temporal (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE)? If "
     "they do, it has lost the workflow: spot resume SERVER --dry-run, then spot resume SERVER",
+    (_K.STUCK_WORKFLOW, _A.REPORT): "the workers' logs say why (Failing workflow task); docs/runbooks/"
+    "workflow-tasks-fail.md says what to do",
     (_K.VANISHED_PRIMARY, _A.ASK): "spot operations --server SERVER shows the failover",
 }
 

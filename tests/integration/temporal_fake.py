@@ -13,11 +13,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 @dataclass
 class FakeTemporal:
-    """`runs`: workflow IDs. `lagging`: of those, what the list does not show yet. `away`: it answers nothing."""
+    """`runs`: workflow IDs. `lagging`: of those, what the list does not show yet. `failing`: of those, whose tasks
+    fail; None: as a server that has no such search attribute. `away`: it answers nothing."""
 
     runs: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     lagging: set[str] = field(default_factory=set)
+    failing: set[str] | None = field(default_factory=set)
     memos: dict[str, dict[str, str]] = field(default_factory=dict)
     away: bool = False
     described: list[str] = field(default_factory=list)
@@ -29,7 +31,12 @@ class FakeTemporal:
     async def list_workflows(self, query: str, **_: Any) -> AsyncIterator[Any]:
         self.queries.append(query)
         self.answer()
-        for one in sorted(self.runs - self.lagging):
+        shown = self.runs - self.lagging
+        if "TemporalReportedProblems" in query:
+            if self.failing is None:
+                raise RPCError("no mapping defined for search attribute", RPCStatusCode.INVALID_ARGUMENT, b"")
+            shown &= self.failing
+        for one in sorted(shown):
             yield SimpleNamespace(id=one)
 
     def answer(self) -> None:

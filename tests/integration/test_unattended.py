@@ -81,6 +81,21 @@ def test_what_the_list_shows_costs_no_question_of_its_own(fleet: Fleet, temporal
     assert temporal.described == []
 
 
+def test_a_workflow_whose_tasks_fail_is_told_until_one_works(fleet: Fleet, temporal: FakeTemporal) -> None:
+    temporal.runs = temporal.failing = {workflow(fleet)}
+    [found] = look(fleet, temporal).findings
+    assert (found.kind, found.action, found.resource_id) == (FindingKind.STUCK_WORKFLOW, Action.REPORT, workflow(fleet))
+    assert keep_all(fleet.sessions, contract.Report(look(fleet, temporal), contract.Resting()), NOW).found == 1
+    temporal.failing = set()
+    assert keep_all(fleet.sessions, contract.Report(look(fleet, temporal), contract.Resting()), NOW).resolved == 1
+
+
+def test_a_temporal_that_knows_of_no_such_thing_tells_none(fleet: Fleet, temporal: FakeTemporal) -> None:
+    temporal.runs, temporal.failing = {workflow(fleet)}, None
+    surveyed = look(fleet, temporal)
+    assert (surveyed.findings, surveyed.problems, surveyed.looked) == ([], [], [f"{REGION}/workflow"])
+
+
 def test_a_server_adopted_a_moment_ago_is_left_alone(fleet: Fleet, temporal: FakeTemporal) -> None:
     changed(fleet, created_at=NOW - timedelta(seconds=119))
     assert look(fleet, temporal).findings == []
