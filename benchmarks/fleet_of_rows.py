@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -65,7 +66,7 @@ class Fleet:
 
     def adopted(self, numbers: range) -> list[Server]:
         """Launched on demand with a data volume and an Elastic IP each, adopted, and watched."""
-        instances = self.launched(len(numbers), volume=True)
+        instances = self.launched(len(numbers), [self.stalls.home], volume=True)
         self._await_running(instances)
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(self._give_address, instances))
@@ -89,11 +90,16 @@ class Fleet:
 
         until(f"{count} agents are watched", WATCHED_S, look, every_s=0.5, last_seen=lambda: self.agents.log_tail(1))
 
-    def launched(self, count: int, *, volume: bool = False) -> list[str]:
-        """On demand, asked for in batches; they may not be running yet."""
-        return [one for first in range(0, count, BATCH) for one in self._launch(min(BATCH, count - first), volume)]
+    def launched(self, count: int, zones: Sequence[str] = (), *, volume: bool = False) -> list[str]:
+        """On demand, asked for in batches, by turns in these zones or in all: a subnet has room for four thousand.
+        They may not be running yet."""
+        turns = itertools.cycle(zones or list(self.world["subnets"]))
+        made: list[str] = []
+        while len(made) < count:
+            made += self._launch(min(BATCH, count - len(made)), next(turns), volume)
+        return made
 
-    def _launch(self, count: int, volume: bool) -> Sequence[str]:
+    def _launch(self, count: int, zone: str, volume: bool) -> Sequence[str]:
         data: Any = {
             "DeviceName": "/dev/sdf",
             "Ebs": {"VolumeSize": 8, "VolumeType": "gp3", "DeleteOnTermination": False},
@@ -103,7 +109,7 @@ class Fleet:
             InstanceType=self.stalls.kind,  # type: ignore[arg-type]  # one of the market's
             MinCount=count,
             MaxCount=count,
-            SubnetId=self.world["subnets"][self.stalls.home],
+            SubnetId=self.world["subnets"][zone],
             SecurityGroupIds=[self.world["security_group_id"]],
             KeyName=self.world["key_name"],
             UserData="{}",
