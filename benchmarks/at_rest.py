@@ -79,12 +79,12 @@ class Growing:
         self._instances: list[str] = []
 
     def grow(self, count: int, limit_s: float) -> None:
-        """To this many records; and as many of them at rest as begin within the limit."""
-        ends = time.monotonic() + limit_s
+        """To this many records; and as many of them at rest as begin within the limit, once the lab has launched."""
         have = len(self._instances)
         self._instances += self.fleet.launched(count - have)
         for first in range(have, count, RECORDS):
             self._record(range(first, min(first + RECORDS, count)))
+        ends = time.monotonic() + limit_s
         while self.begun < count and time.monotonic() < ends:
             batch = range(self.begun, min(self.begun + BATCH, count))
             asyncio.run(_begin(self._stack, [(n, self._instances[n]) for n in batch]))
