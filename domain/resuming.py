@@ -137,7 +137,7 @@ def by_records(server: ServerRef, looked: Looked) -> list[Finding]:
             found.append(Finding("operation_runs", what, mend))
     if looked.recorded.active and looked.recorded.primary is None:
         what = "the records name no instance that the server runs on"
-        found.append(Finding("no_primary", what, "spot doctor tells what EC2 has of it"))
+        found.append(Finding("no_primary", what, "spot doctor tells what EC2 has of it; or let the server go"))
     return found
 
 
@@ -170,7 +170,7 @@ def not_running(instance_id: str, state: str, remains: Sequence[str]) -> Finding
     mend = (
         f"aws ec2 start-instances --instance-ids {instance_id}, and resume again"
         if state.startswith("stop")
-        else "attach the volumes that hold its data to an instance that runs, and adopt that under another name"
+        else "attach the volumes that hold its data to an instance that runs, let the server go, and adopt that"
     )
     return Finding("primary_not_running", f"{instance_id} is {state or 'gone'} at EC2{_remaining(remains)}", mend)
 

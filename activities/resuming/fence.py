@@ -33,7 +33,8 @@ class Moved(Exception):
 
 
 def fence(session: Session, given: FenceInput, now: datetime) -> Fenced:
-    """Ends what is unfinished, and closes the stream to the lost workflow. Done twice, it is done once.
+    """Ends what is unfinished, with `let_go` the server too, and closes the stream to the lost workflow. Done twice,
+    it is done once.
 
     Only one workflow at a time resumes a server, so a number that is ahead by just this much is ours.
     """
