@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -46,17 +47,20 @@ from activities.schedules import Regular, ensure
 from activities.webhooks import schedules as webhook_schedules
 from activities.webhooks.activity import WebhookActivities
 from activities.webhooks.sending import Sender
+from db.queries.fleet_size import live_instances
 from db.sealing import Sealer
-from db.session import make_engine, make_session_factory
+from db.session import SessionFactory, make_engine, make_session_factory
 from domain.autopilot import contract as autopilot
 from domain.market.collecting import ThinOut
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
+from domain.pace import WATCH_BEATS_A_SECOND
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.facts import Patience
 from metrics.registries import measure_process
 from metrics.serving import UnsafeAddress, check_address
 from metrics.serving import serve as serve_metrics
 from metrics.work import Work
+from workflows import timeouts
 from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
@@ -64,6 +68,7 @@ log = logging.getLogger("worker")
 # Messages on their way at once, each a coroutine that waits for its receiver: more than two clients' receivers that do
 # not answer can take (db.webhooks.room). Their records are written by a few threads.
 WEBHOOK_SLOTS, WEBHOOK_CONNECTIONS = 80, 8
+COUNT_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class WorkerSettings:
     webhooks_every_s: float  # 0: no event is told
     webhooks_private: bool  # messages may go to private addresses, and by http
     signing_key: str = field(repr=False)  # opens the secrets of webhooks; empty: no event is told
+    watch_beats_per_second: float  # of all watched instances; they beat less often beyond
     events_days: float  # that events, the log of deliveries, and decisions that came to nothing are kept
     log_level: str
 
@@ -129,9 +135,20 @@ class WorkerSettings:
             webhooks_every_s=float(env.get("SPOT_WEBHOOKS_EVERY_S", "10")),
             webhooks_private=env.get("SPOT_WEBHOOKS_PRIVATE", "").lower() in {"1", "true", "yes"},
             signing_key=env.get("SPOT_SIGNING_KEY", ""),
+            watch_beats_per_second=_above_0("SPOT_WATCH_BEATS_PER_SECOND", WATCH_BEATS_A_SECOND),
             events_days=float(env.get("SPOT_EVENTS_DAYS", "90")),
             log_level=env.get("SPOT_LOG_LEVEL", "INFO"),
         )
+
+
+def _above_0(name: str, usual: float) -> float:
+    try:
+        value = float(os.environ.get(name, usual))
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < math.inf:
+        raise SystemExit(f"worker: {name} is {os.environ.get(name)!r}; write a number above 0, as {usual:g}")
+    return value
 
 
 def _keep_prices(text: str) -> ThinOut:
@@ -249,6 +266,7 @@ def queue_access(clients: Clients, settings: WorkerSettings) -> QueueAccess:
 
 async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """Run both workers and the notice reader until `stop`."""
+    timeouts.WATCH_PACE.a_second = settings.watch_beats_per_second
     registry = CollectorRegistry()
     work = Work(registry)
     clients = Clients(called=work.called)
@@ -281,6 +299,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
             asyncio.create_task(_notices(clients, client, settings)),
             asyncio.create_task(await_database(engine)),
             asyncio.create_task(_schedules(client, settings)),
+            asyncio.create_task(_watch_pace(sessions)),
         ]
         _leave_alone()
         _ready(settings)
@@ -288,6 +307,21 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _watch_pace(sessions: SessionFactory) -> None:
+    """Count who is watched, for good: watches beat as often as so many may."""
+    while True:
+        try:
+            timeouts.WATCH_PACE.hosts = await asyncio.to_thread(_live, sessions)
+        except SQLAlchemyError as error:
+            log.info("the fleet was not counted: %s", getattr(error, "orig", None) or error)
+        await asyncio.sleep(COUNT_EVERY_S)
+
+
+def _live(sessions: SessionFactory) -> int:
+    with sessions() as session:
+        return live_instances(session)
 
 
 async def _notices(clients: Clients, client: Client, settings: WorkerSettings) -> None:

@@ -28,7 +28,6 @@ from domain.errors import Failure
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
-WATCH_BEAT_S = 8.0  # twice within the watch's heartbeat timeout; each is a write of Temporal's, for every server
 LET_GO_S = 0.5
 MARGIN_S = 0.3  # to report within the activity's own deadline
 T = TypeVar("T")
@@ -72,7 +71,7 @@ class HostActivities:
         try:
             while (notice := self._board.first_unknown(request.known)) is None:
                 activity.heartbeat()
-                await _either(news, WATCH_BEAT_S)
+                await _either(news, request.beat_s)
             return notice
         except asyncio.CancelledError:
             _give_back()

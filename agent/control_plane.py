@@ -7,6 +7,7 @@ ControlPlaneError
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,9 +75,15 @@ class ControlPlane:
         except (ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"the answer to the registration cannot be read: {error!r}") from error
 
-    def heartbeat(self, instance_id: str, token: str, now: datetime) -> None:
+    def heartbeat(self, instance_id: str, token: str, now: datetime) -> float | None:
+        """Seconds until the next one is due; None: a control plane that does not say."""
         body = {"instance_id": instance_id, "agent_version": __version__, "at": now.isoformat()}
-        self._post("/api/agents/heartbeat", token, body, "the heartbeat")
+        answer = self._post("/api/agents/heartbeat", token, body, "the heartbeat")
+        try:
+            said = float(answer.json()["next_in_s"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        return said if 0 < said < math.inf else None
 
     def notice(self, notice: Notice, token: str) -> None:
         body = {

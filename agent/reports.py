@@ -16,10 +16,12 @@ from agent.control_plane import ControlPlane, ControlPlaneError, Refused
 from agent.notices import NoticeBoard
 from agent.registrar import Registrar
 from domain.host import Notice
+from domain.pace import HEARTBEAT_S
 
 log = logging.getLogger(__name__)
 
 UNREGISTERED_S = 0.2
+AGAIN_S = HEARTBEAT_S  # after one that did not get through, however seldom they are
 
 
 class HeartbeatSender(threading.Thread):
@@ -38,9 +40,11 @@ class HeartbeatSender(threading.Thread):
                 continue
             delay = registration.heartbeat_interval_s
             try:
-                self._control.heartbeat(self._instance_id, registration.instance_token, datetime.now(UTC))
+                said = self._control.heartbeat(self._instance_id, registration.instance_token, datetime.now(UTC))
+                delay = said or delay
             except ControlPlaneError as error:
                 log.warning("%s", error)
+                delay = min(delay, AGAIN_S)
                 if isinstance(error, Refused) and error.status == 401:
                     self._registrar.renew(registration)
 

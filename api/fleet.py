@@ -21,7 +21,6 @@ from api.views.fleet import (
     RiskView,
 )
 from db.queries.fleet import AnyRow, Fleet, fleet
-from db.silence import SILENT_AFTER
 from domain.autopilot.policy import AutoSwitch
 from domain.operations import OperationKind, OperationStatus
 from domain.pools import Lifecycle
@@ -44,8 +43,8 @@ def fleet_page(
     return FleetPage(items=rows, next_cursor=found.next_cursor, as_of=found.as_of, at=now)
 
 
-def online(seen_at: datetime | None, now: datetime) -> bool:
-    return seen_at is not None and now - seen_at < SILENT_AFTER
+def online(due_at: datetime | None, now: datetime) -> bool:
+    return due_at is not None and now <= due_at
 
 
 def _server(row: AnyRow, found: Fleet, now: datetime) -> FleetServer:
@@ -68,7 +67,7 @@ def _server(row: AnyRow, found: Fleet, now: datetime) -> FleetServer:
         lifecycle=row.lifecycle or "",
         usd_per_hour=row.pool_usd if row.pool_usd is not None else row.launched_at_usd,
         on_demand_usd_per_hour=_number(row.home_on_demand_usd) or _number(row.own_on_demand_usd),
-        agent_online=online(row.agent_seen_at, now),
+        agent_online=online(row.agent_due_at, now),
         agent_seen_at=row.agent_seen_at,
         risk=_risk(row),
         replica=_replica(beside, now),
@@ -136,7 +135,7 @@ def _replica(beside: Sequence[AnyRow], now: datetime) -> FleetReplica | None:
         pool=one.pool,
         state=one.state,
         usd_per_hour=one.usd_per_hour,
-        agent_online=online(one.agent_seen_at, now),
+        agent_online=online(one.agent_due_at, now),
     )
 
 

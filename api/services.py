@@ -16,6 +16,7 @@ from api.identity import IdentityVerifier
 from api.settings import Settings
 from api.token_memory import TokenMemory
 from db.session import make_engine
+from domain.pace import HEARTBEAT_S, Pace
 from domain.servers import ServerRef
 from metrics.registries import ApiMetrics
 
@@ -47,6 +48,7 @@ class Services:
     hub: Hub
     identities: IdentityVerifier
     metrics: ApiMetrics
+    pace: Pace  # of the agents' heartbeats; `api.silence` counts them
     tokens: TokenMemory = field(default_factory=TokenMemory)
     ownership: Ownership = field(default_factory=Ownership)
     attempts: Attempts = field(default_factory=Attempts)
@@ -62,6 +64,7 @@ def connect(settings: Settings) -> Services:
         operations=Operations(settings.temporal_address, settings.temporal_namespace),
         hub=hub,
         identities=IdentityVerifier.from_file(settings.identity_certificate),
+        pace=Pace(HEARTBEAT_S, settings.heartbeats_per_second),
         metrics=ApiMetrics(database.engine, database.sessions, lambda: hub.readers),
     )
 

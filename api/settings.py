@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
 from api.tokens import digest_of
+from domain.pace import HEARTBEATS_A_SECOND
 
 SIGNING_KEY_BYTES = 32  # HS256 asks for a key as long as its digest, RFC 7518 section 3.2
 
@@ -38,6 +39,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     webhooks_private: bool = False  # webhooks may be private addresses, and http
     dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
+    heartbeats_per_second: Annotated[float, Field(gt=0, description="Of all agents; they beat less often beyond")] = (
+        HEARTBEATS_A_SECOND
+    )
     https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False
     trusted_proxies: Annotated[str, Field(description="Whose X-Forwarded-For and -Proto count")] = "127.0.0.1,::1"
     api_host: str = "127.0.0.1"

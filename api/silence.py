@@ -1,4 +1,7 @@
-"""Tells which agents have fallen silent, as long as they could be heard: API and database were there all the while."""
+"""Tells which agents have fallen silent, as long as they could be heard: API and database were there all the while.
+
+It also counts them: how seldom they are to be heard depends on how many there are (`domain.pace`).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from api.services import Services
-from db.silence import SILENT_AFTER, tell_silent
+from db.queries.fleet_size import live_instances
+from db.silence import tell_silent
+from domain.pace import MISSED
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 5.0
-LISTENED_S = SILENT_AFTER.total_seconds() + EVERY_S  # before anybody is called silent
 BREAK_S = 2 * EVERY_S  # without an answer of the database: heartbeats were lost, or waited as we did
 
 
@@ -35,9 +39,9 @@ class Listening:
         self._since = self._answered_at = clock()
 
     async def look(self) -> None:
-        """Ask the database for a sign of life and, if it has given them for long enough, for who is silent."""
+        """Ask the database how many there are and, if it has given them for long enough, for who is silent."""
         try:
-            await asyncio.to_thread(self._services.database.check)
+            self._services.pace.hosts = await self._services.database.read(live_instances)
             if self._for_long():
                 await asyncio.to_thread(tell_silent, self._services.database.sessions, datetime.now(UTC))
         except Exception as error:
@@ -50,4 +54,4 @@ class Listening:
         if now - self._answered_at > BREAK_S:
             self._since = now
         self._answered_at = now
-        return now - self._since >= LISTENED_S
+        return now - self._since >= MISSED * self._services.pace.interval_s + EVERY_S

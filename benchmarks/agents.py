@@ -1,8 +1,8 @@
 """The agents of a whole fleet in one process: `python -m benchmarks.agents JOURNAL TEMPORAL API`.
 
 JOURNAL is the lab's `hosts.jsonl` (`--no-hosts`): an instance that boots gets an agent, one that is off loses it.
-Each registers with the API by SPOT_TOKEN and heartbeats every 15 s. Where the journal gives an instance a
-`token`, it is registered already. A line `watching N` is printed every second: how many are being watched.
+Each registers with the API by SPOT_TOKEN and heartbeats as often as it is told. Where the journal gives an instance
+a `token`, it is registered already. A line `watching N` is printed every second: how many are being watched.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from temporalio.client import Client
 
 from benchmarks.lean_http import LeanHttp
 from benchmarks.wire_agent import WireAgent
+from domain.pace import HEARTBEAT_S
 
 LOOK_S = 0.05
-HEARTBEAT_S = 15.0
 UNKNOWN_S = 2.0  # a launch is ahead of its record
 
 
@@ -67,16 +67,19 @@ class Fleet:
     async def _report(self, instance_id: str, told: dict[str, Any]) -> None:
         """Register, then heartbeat: spread, as a fleet that was not started in one moment is."""
         token = told.get("token") or await self._registered(instance_id, told)
-        await asyncio.sleep(random.uniform(0, HEARTBEAT_S))
+        interval_s = float(told.get("heartbeat_s", HEARTBEAT_S))
+        await asyncio.sleep(random.uniform(0, interval_s))
         while True:
             body = {"instance_id": instance_id, "agent_version": "bench", "at": datetime.now(UTC).isoformat()}
             try:
-                status, _ = await self._http.post("/api/agents/heartbeat", token, body)
+                status, said = await self._http.post("/api/agents/heartbeat", token, body)
                 if status == 401:
                     token = await self._registered(instance_id, told)
+                elif status == 200:
+                    interval_s = float(json.loads(said)["next_in_s"])
             except OSError:
                 pass  # the next one tries again
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(interval_s)
 
     async def _registered(self, instance_id: str, told: dict[str, Any]) -> str:
         document = {"instanceId": instance_id, "region": told["region"], "accountId": told["account"]}

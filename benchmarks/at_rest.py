@@ -24,6 +24,7 @@ from db.models import Agent, Instance, Operation, Server
 from db.session import make_engine
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, server_workflow_id
 from domain.operations import SERVER_WORKFLOW, ServerInput
+from domain.pace import HEARTBEAT_S, HEARTBEATS_A_SECOND, Pace
 from domain.servers import Placement, ServerPolicy, ServerRef, ServerShape
 from stack.up import Stack
 
@@ -39,8 +40,9 @@ LIST_AIM_MS = 50.0
 SLACK = 1.25  # "linear" is a measure of two windows; this much of it is noise
 HOW = (
     "workflows, records and API as they are, with everything on for servers that nobody switches; agents simulated on"
-    " the wire by one process: each polls its queue, answers the watch with a beat every 8 s, and heartbeats over HTTP"
-    " every 15 s; a dev Temporal server that keeps its state in a file; the processor time of the agents is not counted"
+    " the wire by one process: each polls its queue, answers the watch with beats (every 8 s; as seldom as 100 a second"
+    " of all make it) and heartbeats over HTTP (every 15 s; as seldom as 50 a second make it); a dev Temporal"
+    " server that keeps its state in a file; the processor time of the agents is not counted"
 )
 
 
@@ -94,10 +96,12 @@ class Growing:
             self.fleet.await_watched(self.begun)
 
     def _boots(self, numbers: Iterable[int]) -> Iterable[dict[str, Any]]:
+        pace = Pace(HEARTBEAT_S, HEARTBEATS_A_SECOND, len(self._instances))
         expires, who = datetime.now(UTC) + timedelta(hours=1), self._stack.credentials
         for n in numbers:
             bearer = InstanceIdentity(self._instances[n], who.client_id, _server_id(n), expires)
-            yield {"boot": self._instances[n], "token": sign_instance(who.signing_key, bearer)}
+            token = sign_instance(who.signing_key, bearer)
+            yield {"boot": self._instances[n], "token": token, "heartbeat_s": pace.interval_s}
 
     def _record(self, numbers: Iterable[int]) -> None:
         """What adoption would have left."""
@@ -116,7 +120,9 @@ class Growing:
                  "pool": POOL, "region": region, "zone": "us-east-1a", "instance_type": "m5.large",
                  "usd_per_hour": 0.03, **owner}
             )  # fmt: skip
-            seen.append({"client_id": client_id, "instance_id": instance_id, "registered_at": at, "seen_at": at})
+            seen.append(
+                {"client_id": client_id, "instance_id": instance_id, "registered_at": at, "seen_at": at, "due_at": at}
+            )
             past += [
                 {"id": f"op-{n}-{one}", "server_id": server_id, "client_id": client_id, "kind": "switch",
                  "status": "committed", "requested_at": at + timedelta(hours=one)}

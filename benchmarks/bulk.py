@@ -152,9 +152,10 @@ def _fleet(size: Size, month: Month) -> Iterable[str]:
         f" created_at, updated_at) SELECT CONCAT('srv-', n), {client}, CONCAT('name-', n), '{REGION}', '1', 'volumes',"
         f" '{policy}', '[]', 'active', 1, {then}, {then} {fleet}"
     )
+    heard = f"'{month.until:%Y-%m-%d}'"
     yield (
-        "INSERT INTO agents (client_id, instance_id, version, identity, registered_at, seen_at)"
-        f" SELECT {client}, CONCAT('i-', n, '-0'), '1', '{{}}', {then}, '{month.until:%Y-%m-%d}' {fleet}"
+        "INSERT INTO agents (client_id, instance_id, version, identity, registered_at, seen_at, due_at)"
+        f" SELECT {client}, CONCAT('i-', n, '-0'), '1', '{{}}', {then}, {heard}, {heard} {fleet}"
     )
     for life in range(RETIRED + 1):
         state, role = ("terminated", "NULL") if life else ("running_primary", "'primary'")

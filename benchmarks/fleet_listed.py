@@ -150,7 +150,14 @@ def _instance(n: int, k: int) -> dict[str, Any]:
 
 
 def _agent(n: int) -> dict[str, Any]:
-    return {"client_id": "cli-1", "instance_id": f"i-{n:06d}4", "version": "1", "registered_at": NOW, "seen_at": NOW}
+    return {
+        "client_id": "cli-1",
+        "instance_id": f"i-{n:06d}4",
+        "version": "1",
+        "registered_at": NOW,
+        "seen_at": NOW,
+        "due_at": NOW,
+    }
 
 
 def _operation(n: int, k: int) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from temporalio.api.workflowservice import v1 as calls
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from agent.activities import WATCH_BEAT_S
 from domain import host as contract
 from domain.names import instance_queue
 
@@ -109,7 +108,7 @@ class WireAgent:
                     await self._cancelled(task.task_token)
                     return
                 try:
-                    await asyncio.wait_for(self._noticed.wait(), WATCH_BEAT_S)
+                    await asyncio.wait_for(self._noticed.wait(), asked.beat_s)
                 except TimeoutError:
                     continue
                 self._noticed.clear()

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from db.events import NewEvent, append_events
 from db.models import Agent, Audit, Client, Server, Token
-from db.silence import heard_again, servers_of
+from db.silence import due_after, heard_again, servers_of
+from domain.pace import HEARTBEAT_S
 
 TOKEN_USE_EVERY = timedelta(minutes=1)
 HEARTBEAT_EVERY = timedelta(seconds=5)
@@ -137,9 +138,15 @@ def audit(
 
 
 def register_agent(
-    session: Session, client_id: str, instance_id: str, version: str, identity: dict[str, Any], now: datetime
+    session: Session,
+    client_id: str,
+    instance_id: str,
+    version: str,
+    identity: dict[str, Any],
+    now: datetime,
+    interval_s: float = HEARTBEAT_S,
 ) -> None:
-    """An agent introduced itself: now, or again after a restart."""
+    """An agent introduced itself: now, or again after a restart. `interval_s`: until it shall be heard of again."""
     row = insert(Agent).values(
         client_id=client_id,
         instance_id=instance_id,
@@ -147,12 +154,14 @@ def register_agent(
         identity=identity,
         registered_at=now,
         seen_at=now,
+        due_at=due_after(now, interval_s),
     )
     again = {
         "version": version,
         "identity": identity,
         "registered_at": now,
         "seen_at": now,
+        "due_at": due_after(now, interval_s),
         "silent_since": None,
     }
     session.execute(row.on_duplicate_key_update(again))
@@ -167,7 +176,9 @@ def register_agent(
     append_events(session, client_id, [event])
 
 
-def agent_seen(session: Session, client_id: str, instance_id: str, now: datetime) -> bool:
+def agent_seen(
+    session: Session, client_id: str, instance_id: str, now: datetime, interval_s: float = HEARTBEAT_S
+) -> bool:
     """A heartbeat: no event but after a silence, and at most one write in five seconds. False: it never registered."""
     fresh = select(Agent.seen_at, Agent.silent_since).where(
         Agent.client_id == client_id, Agent.instance_id == instance_id
@@ -177,7 +188,7 @@ def agent_seen(session: Session, client_id: str, instance_id: str, now: datetime
         return False
     if known.seen_at < now - HEARTBEAT_EVERY:
         mine = update(Agent).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
-        _changed(session, mine.values(seen_at=now))
+        _changed(session, mine.values(seen_at=now, due_at=due_after(now, interval_s)))
     if known.silent_since is not None:
         heard_again(session, client_id, instance_id, now)
     return True

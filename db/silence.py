@@ -11,19 +11,22 @@ from sqlalchemy.orm import Session
 from db.events import NewEvent, append_events
 from db.models import Agent, Instance
 from db.session import SessionFactory, in_transaction
+from domain.pace import MISSED
 
-SILENT_AFTER = timedelta(seconds=45)  # three heartbeats
 _AT_ONCE = 500
 
 
+def due_after(heard_at: datetime, interval_s: float) -> datetime:
+    """When an agent is silent that was told to be heard of again after so long."""
+    return heard_at + timedelta(seconds=MISSED * interval_s)
+
+
 def tell_silent(sessions: SessionFactory, now: datetime) -> int:
-    """Mark the agents that have not been heard of for SILENT_AFTER, with an event for each whose instance lives.
+    """Mark the agents that have not been heard of when they were due, with an event for each whose instance lives.
 
     Any number of processes may do it at once: each agent is told by one of them. Returns how many were marked.
     """
-    quiet = select(Agent.client_id, Agent.instance_id).where(
-        Agent.silent_since.is_(None), Agent.seen_at < now - SILENT_AFTER
-    )
+    quiet = select(Agent.client_id, Agent.instance_id).where(Agent.silent_since.is_(None), Agent.due_at < now)
     with sessions() as session:
         found = session.execute(quiet.limit(_AT_ONCE)).all()
     by_client: defaultdict[str, list[str]] = defaultdict(list)
@@ -51,7 +54,7 @@ def _mark(session: Session, client_id: str, instance_id: str, now: datetime) -> 
         Agent.client_id == client_id,
         Agent.instance_id == instance_id,
         Agent.silent_since.is_(None),
-        Agent.seen_at < now - SILENT_AFTER,
+        Agent.due_at < now,
     )
     return _changed(session, mine.values(silent_since=now))
 

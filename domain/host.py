@@ -129,6 +129,7 @@ class WatchRequest:
     """A long-running activity that returns the first notice not yet in `known`; it heartbeats."""
 
     known: list[str] = field(default_factory=list)  # notice IDs
+    beat_s: float = 8.0  # between two heartbeats of it
 
 
 @dataclass(frozen=True)

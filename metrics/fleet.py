@@ -74,7 +74,7 @@ def _told(vitals: Vitals) -> Iterator[Metric]:
     )
     yield _one("spot_optimizer_servers_with_several_primaries", "Invariant 1: must be 0", vitals.several_primaries)
     yield _one("spot_optimizer_servers_without_primary", "Active, and nothing serves them", vitals.without_primary)
-    yield _one("spot_optimizer_agents_online", "Agents heard of within two minutes", vitals.agents_online)
+    yield _one("spot_optimizer_agents_online", "Agents heard of when they were due", vitals.agents_online)
     yield _one("spot_optimizer_agents_silent", "Primaries whose agent was not", vitals.agents_silent)
     drift = GaugeMetricFamily(
         "spot_optimizer_drift_findings", "Open differences between EC2 and the records", labels=("kind", "action")

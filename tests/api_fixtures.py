@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.services import Services, connect
 from db import schema
+from domain.pace import HEARTBEAT_S, HEARTBEATS_A_SECOND, Pace
 from stack.database import Database
 from tests.api_world import FakeOperations, World, new_tenant, settings_for
 from tests.dbserver import fresh_schema
@@ -51,6 +52,7 @@ async def world(api_app: FastAPI, api_services: Services, monkeypatch: pytest.Mo
         api_services.hub,
         api_services.identities,
         api_services.metrics,
+        Pace(HEARTBEAT_S, HEARTBEATS_A_SECOND),
     )
     api_app.state.services = services
     transport = httpx.ASGITransport(api_app, raise_app_exceptions=False)

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import Priority as TemporalPriority
 from temporalio.exceptions import ActivityError, ChildWorkflowError
 
 from domain.adoption import Plan
 from domain.autopilot import contract
-from domain.names import CONTROL_QUEUE
-from domain.operations import PLAN_WORKFLOW, Priority
-from workflows.timeouts import ASK, EVALUATE, RECONSIDER, Limits
-
-R = TypeVar("R")
+from domain.operations import PLAN_WORKFLOW
+from workflows.timeouts import ASK, EVALUATE, RECONSIDER
+from workflows.upkeep import upkeep
 
 _PLANS_AT_ONCE = 5
 _PLAN_S = 60.0
@@ -31,7 +27,7 @@ _PLAN_S = 60.0
 class AutopilotWorkflow:
     @workflow.run
     async def run(self, given: contract.Round) -> contract.Evaluated:
-        evaluated = await _upkeep(contract.EVALUATE, given, contract.Evaluated, EVALUATE)
+        evaluated = await upkeep(contract.EVALUATE, given, contract.Evaluated, EVALUATE)
         turns = asyncio.Semaphore(_PLANS_AT_ONCE)
         await asyncio.gather(
             *(_ask(one) for one in evaluated.asks),
@@ -46,13 +42,13 @@ class CandidatesWorkflow:
 
     @workflow.run
     async def run(self, given: contract.Look) -> contract.Looked:
-        return await _upkeep(contract.LOOK, given, contract.Looked, RECONSIDER)
+        return await upkeep(contract.LOOK, given, contract.Looked, RECONSIDER)
 
 
 async def _ask(one: contract.Ask) -> None:
     """What fails here is asked again by the next pass: the decision stays approved."""
     try:
-        await _upkeep(contract.ASK, one, str, ASK)
+        await upkeep(contract.ASK, one, str, ASK)
     except ActivityError as error:
         workflow.logger.warning("decision %s could not be asked for: %s", one.decision_id, error.cause)
 
@@ -72,21 +68,6 @@ async def _plan(one: contract.Proposal, turns: asyncio.Semaphore) -> None:
             cause = error.cause
             problem = str(cause.cause if isinstance(cause, ActivityError) and cause.cause else cause)
     try:
-        await _upkeep(contract.KEEP_PLAN, contract.PlanKept(one.decision_id, plan, problem), type(None), ASK)
+        await upkeep(contract.KEEP_PLAN, contract.PlanKept(one.decision_id, plan, problem), type(None), ASK)
     except ActivityError as error:
         workflow.logger.warning("the plan of decision %s could not be kept: %s", one.decision_id, error.cause)
-
-
-async def _upkeep(name: str, given: object, answer: type[R], limits: Limits) -> R:
-    result: R = await workflow.execute_activity(
-        name,
-        given,
-        result_type=answer,
-        task_queue=CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-        schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
-        heartbeat_timeout=timedelta(seconds=limits.heartbeat_s) if limits.heartbeat_s else None,
-        retry_policy=limits.retry,
-        priority=TemporalPriority(priority_key=Priority.UPKEEP.temporal_key),
-    )
-    return result

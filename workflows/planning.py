@@ -47,6 +47,7 @@ async def direct(name: str, argument: object, answer: type[R], limits: Limits = 
         task_queue=CONTROL_QUEUE,
         start_to_close_timeout=timedelta(seconds=limits.attempt_s),
         schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
+        heartbeat_timeout=timedelta(seconds=timeouts.CALL_HEARTBEAT_S),
         retry_policy=limits.retry,
     )
     return result

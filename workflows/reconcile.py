@@ -6,33 +6,26 @@ again just before it, and what was done already is done again without effect.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TypeVar
-
 from temporalio import workflow
-from temporalio.common import Priority as TemporalPriority
 from temporalio.exceptions import ActivityError
 
-from domain.names import CONTROL_QUEUE
-from domain.operations import Priority
 from domain.reconciliation import contract
 from domain.reconciliation.finding import Finding
-from workflows.timeouts import RECONCILE, RECORD, Limits
-
-R = TypeVar("R")
+from workflows.timeouts import LOOK_AROUND, RECONCILE, RECORD
+from workflows.upkeep import upkeep
 
 
 @workflow.defn
 class ReconcileWorkflow:
     @workflow.run
     async def run(self, given: contract.Look) -> contract.Reconciled:
-        surveyed = await _upkeep(contract.SURVEY, given, contract.Surveyed, RECONCILE)
+        surveyed = await upkeep(contract.SURVEY, given, contract.Surveyed, RECONCILE)
         if workflow.patched("servers-without-a-workflow-are-told"):
-            unattended = await _upkeep(contract.UNATTENDED, given, contract.Surveyed, RECONCILE)
+            unattended = await upkeep(contract.UNATTENDED, given, contract.Surveyed, LOOK_AROUND)
             surveyed = surveyed.after(unattended)
         resting = await _at_rest(surveyed.findings)
         report = contract.Report(surveyed, resting)
-        reported = await _upkeep(contract.REPORT, report, contract.Reported, RECORD)
+        reported = await upkeep(contract.REPORT, report, contract.Reported, RECORD)
         settled = await _settle(reported.due)
         return contract.Reconciled(
             resources=surveyed.resources,
@@ -50,10 +43,10 @@ async def _settle(due: list[Finding]) -> contract.Settled:
     if not due:
         return contract.Settled()
     given = contract.Settle(due, await _at_rest(due))
-    settled = await _upkeep(contract.SETTLE, given, contract.Settled, RECONCILE)
+    settled = await upkeep(contract.SETTLE, given, contract.Settled, RECONCILE)
     for lost in settled.lost:
         try:
-            await _upkeep(contract.ASK, lost, bool, RECORD)
+            await upkeep(contract.ASK, lost, bool, RECORD)
         except ActivityError as error:
             workflow.logger.warning("server %s could not be asked: %s", lost.server_id, error.cause)
     return settled
@@ -63,18 +56,4 @@ async def _at_rest(findings: list[Finding]) -> contract.Resting:
     servers = sorted({one.server_id for one in findings if one.server_id})
     if not servers:
         return contract.Resting()
-    return await _upkeep(contract.AT_REST, contract.Servers(servers), contract.Resting, RECONCILE)
-
-
-async def _upkeep(name: str, given: object, answer: type[R], limits: Limits) -> R:
-    result: R = await workflow.execute_activity(
-        name,
-        given,
-        result_type=answer,
-        task_queue=CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-        schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
-        retry_policy=limits.retry,
-        priority=TemporalPriority(priority_key=Priority.UPKEEP.temporal_key),
-    )
-    return result
+    return await upkeep(contract.AT_REST, contract.Servers(servers), contract.Resting, LOOK_AROUND)

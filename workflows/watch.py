@@ -21,7 +21,7 @@ from domain.host import HOST_INVENTORY, HOST_WATCH, Inventory, InventoryRequest,
 from domain.names import CONTROL_QUEUE, instance_queue
 from domain.servers import Placement, ServerShape
 from workflows.operation import failure_of
-from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_HEARTBEAT_S, WATCH_S
+from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED, WATCH_PACE, WATCH_S
 
 if TYPE_CHECKING:
     from workflows.server import ServerWorkflow
@@ -70,14 +70,15 @@ class Watches:
                 silent += 1
 
     async def _ask(self, placement: Placement) -> Notice:
+        beat_s = WATCH_PACE.interval_s
         notice: Notice = await workflow.execute_activity(
             HOST_WATCH,
-            WatchRequest(self._server.desk.known[-20:]),
+            WatchRequest(self._server.desk.known[-20:], beat_s),
             result_type=Notice,
             task_queue=instance_queue(placement.instance_id),
             start_to_close_timeout=timedelta(seconds=WATCH_S),
             schedule_to_start_timeout=timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=WATCH_HEARTBEAT_S),
+            heartbeat_timeout=timedelta(seconds=WATCH_MISSED * beat_s),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
         return notice

@@ -102,7 +102,9 @@ class Looking:
         silent = [
             server.primary
             for server in facts.servers.values()
-            if server.active and _is_silent(server, facts.at, patience) and _runs(facts.found.get(server.primary))
+            if server.active
+            and server.is_silent(facts.at, patience.silent_s)
+            and _runs(facts.found.get(server.primary))
         ]
         found = dict(facts.found)
         if silent:
@@ -113,11 +115,6 @@ class Looking:
                 impaired = set()
             found |= {one: replace(found[one], impaired=True) for one in impaired if one in found}
         return found
-
-
-def _is_silent(server: ServerFacts, at: datetime, patience: Patience) -> bool:
-    heard = server.agent_seen_at or server.created_at
-    return heard is not None and (at - heard).total_seconds() > patience.silent_s
 
 
 def _runs(found: Found | None) -> bool:
@@ -149,6 +146,7 @@ def _server(one: records.ServerState, busy: bool) -> ServerFacts:
         one.replica,
         busy,
         one.agent_seen_at,
+        one.agent_due_at,
         one.created_at,
         _retention(one.policy),
     )

@@ -17,6 +17,7 @@ from api.token_memory import Caller
 from api.tokens import INSTANCE_TOKEN_TTL, InstanceIdentity, sign_instance
 from api.views.agents import (
     HeartbeatRequest,
+    HeartbeatTaken,
     NoticeAccepted,
     NoticeRequest,
     PricesAccepted,
@@ -38,7 +39,6 @@ from domain.states import ENDED
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/agents", tags=["agents"], route_class=GuardedRoute)
 
-HEARTBEAT_INTERVAL_S = 15.0
 CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -49,18 +49,23 @@ async def register(body: RegisterRequest, caller: RegisteringCaller, services: S
     instance = await services.database.read(_live_instance, caller.client_id, document)
     now = datetime.now(UTC)
     identity = {"region": document.region, "account_id": document.account_id} | _booted(body)
-    await services.database.write(register_agent, caller.client_id, instance.id, body.agent_version, identity, now)
+    interval_s = services.pace.interval_s
+    await services.database.write(
+        register_agent, caller.client_id, instance.id, body.agent_version, identity, now, interval_s
+    )
     expires_at = now.replace(microsecond=0) + INSTANCE_TOKEN_TTL
     bearer = InstanceIdentity(instance.id, caller.client_id, instance.server_id, expires_at)
-    return _registered(services, bearer)
+    return _registered(services, bearer, interval_s)
 
 
-@router.post("/heartbeat", status_code=204, responses=documented(FORBIDDEN, INSTANCE_NOT_KNOWN))
-async def heartbeat(body: HeartbeatRequest, caller: InstanceCaller, services: ServicesDep) -> None:
+@router.post("/heartbeat", responses=documented(FORBIDDEN, INSTANCE_NOT_KNOWN))
+async def heartbeat(body: HeartbeatRequest, caller: InstanceCaller, services: ServicesDep) -> HeartbeatTaken:
     _own_instance(caller, body.instance_id)
-    known = await services.database.write(agent_seen, caller.client_id, caller.instance_id, datetime.now(UTC))
+    now, interval_s = datetime.now(UTC), services.pace.interval_s
+    known = await services.database.write(agent_seen, caller.client_id, caller.instance_id, now, interval_s)
     if not known:
         raise Problem(INSTANCE_NOT_KNOWN, f"{caller.instance_id} never registered; register again")
+    return HeartbeatTaken(next_in_s=interval_s)
 
 
 @router.post("/notice", status_code=202, responses=documented(FORBIDDEN))
@@ -122,7 +127,7 @@ def _booted(body: RegisterRequest) -> dict[str, Any]:
     return {"booted_at": body.booted_at.isoformat()} if body.booted_at else {}
 
 
-def _registered(services: Services, bearer: InstanceIdentity) -> RegisteredView:
+def _registered(services: Services, bearer: InstanceIdentity, interval_s: float) -> RegisteredView:
     settings = services.settings
     return RegisteredView(
         instance_token=sign_instance(settings.signing_key.get_secret_value(), bearer),
@@ -131,7 +136,7 @@ def _registered(services: Services, bearer: InstanceIdentity) -> RegisteredView:
         temporal_address=settings.agents_temporal_address,
         temporal_namespace=settings.temporal_namespace,
         server_id=bearer.server_id,
-        heartbeat_interval_s=HEARTBEAT_INTERVAL_S,
+        heartbeat_interval_s=interval_s,
     )
 
 

@@ -40,6 +40,10 @@ class HeartbeatRequest(AgentRequest):
     agent_version: Annotated[str, Field(max_length=64)] = ""
 
 
+class HeartbeatTaken(View):
+    next_in_s: float  # when the next one is due
+
+
 class NoticeRequest(AgentRequest):
     instance_id: Ec2Id
     kind: NoticeKind

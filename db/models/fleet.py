@@ -53,7 +53,7 @@ class Agent(Base):
     """
 
     __tablename__ = "agents"
-    __table_args__ = (Index(None, "silent_since", "seen_at"), TABLE)
+    __table_args__ = (Index(None, "silent_since", "due_at"), TABLE)
 
     client_id: Mapped[str] = mapped_column(Ascii(64), primary_key=True)
     instance_id: Mapped[str] = mapped_column(Ascii(64), primary_key=True)
@@ -61,6 +61,7 @@ class Agent(Base):
     identity: Mapped[dict[str, Any]] = mapped_column(default=dict)  # region, zone, type, private address
     registered_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)  # it is silent unless it is heard of before
     silent_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when that was told; None: it is heard
 
 

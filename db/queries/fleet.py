@@ -140,6 +140,7 @@ def _servers() -> Select[*tuple[Any, ...]]:
             primary.usd_per_hour.label("launched_at_usd"),
             func.coalesce(primary.launch_confirmed_at, primary.created_at).label("running_since"),
             Agent.seen_at.label("agent_seen_at"),
+            Agent.due_at.label("agent_due_at"),
             PoolRow.usd_per_hour.label("pool_usd"),
             on_demand.label("own_on_demand_usd"),
             PoolRow.notices.label("pool_notices"),
@@ -178,6 +179,7 @@ def _beside(client_id: str | None, server_ids: Collection[str]) -> Select[*tuple
             Instance.launch_requested_at,
             Instance.terminate_requested_at,
             Agent.seen_at.label("agent_seen_at"),
+            Agent.due_at.label("agent_due_at"),
         )
         .outerjoin(Agent, and_(Agent.client_id == Instance.client_id, Agent.instance_id == Instance.id))
         .where(Instance.state.in_(_BESIDE))

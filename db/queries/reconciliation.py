@@ -31,6 +31,7 @@ class ServerState:
     primary: str
     replica: str
     agent_seen_at: datetime | None
+    agent_due_at: datetime | None
 
 
 def busy_servers(session: Session) -> set[str]:
@@ -88,7 +89,7 @@ def operations_by_id(session: Session, operation_ids: Collection[str]) -> list[t
 def _states(session: Session, *where: Any) -> list[ServerState]:
     primary, replica = aliased(Instance), aliased(Instance)
     query = (
-        select(Server, primary.id, replica.id, Agent.seen_at)
+        select(Server, primary.id, replica.id, Agent.seen_at, Agent.due_at)
         .outerjoin(primary, primary.primary_of == Server.id)
         .outerjoin(replica, and_(replica.server_id == Server.id, replica.role == "replica", _alive(replica)))
         .outerjoin(Agent, and_(Agent.client_id == Server.client_id, Agent.instance_id == primary.id))
@@ -105,8 +106,9 @@ def _states(session: Session, *where: Any) -> list[ServerState]:
             primary_id or "",
             replica_id or "",
             seen_at,
+            due_at,
         )
-        for server, primary_id, replica_id, seen_at in session.execute(query)
+        for server, primary_id, replica_id, seen_at, due_at in session.execute(query)
     ]
 
 

@@ -12,7 +12,6 @@ from db.models import Agent, DecisionRow, Instance, Operation, Server
 from db.queries.overview import LIVE_STATES, UNFINISHED, needs_attention
 from db.queries.paging import scoped
 from db.queries.savings import so_far
-from db.silence import SILENT_AFTER
 from domain.autopilot.verdict import DecisionState
 from domain.operations import OperationKind, OperationStatus, Outcome
 from domain.savings.amounts import NOTHING, Amounts
@@ -95,7 +94,7 @@ def _servers(session: Session, client_id: str | None) -> dict[str, int]:
 def _agents(session: Session, client_id: str | None, now: datetime) -> tuple[int, int]:
     online = func.count(Agent.instance_id)
     lives = (Agent.client_id == Instance.client_id) & (Agent.instance_id == Instance.id)
-    heard = lives & (Agent.seen_at >= now - SILENT_AFTER)
+    heard = lives & (Agent.due_at >= now)
     query = select(func.count(), online).select_from(Instance).outerjoin(Agent, heard)
     query = scoped(query.where(Instance.state.in_(LIVE_STATES)), Instance.client_id, client_id)
     instances, agents = session.execute(query).one()

@@ -17,7 +17,7 @@ from db.savings.booking import accrued_until
 from domain.savings.amounts import NOTHING, Amounts, total
 
 STUCK = timedelta(minutes=10)
-SILENT = timedelta(minutes=2)
+NEVER_HEARD = timedelta(minutes=2)  # after it was launched
 _BOOKED_OF = timedelta(hours=24)
 
 
@@ -74,11 +74,10 @@ def _uncommitted(session: Session, now: datetime) -> dict[str, float]:
 
 
 def _agents(session: Session, now: datetime) -> tuple[int, int]:
-    heard = now - SILENT
     same = and_(Agent.client_id == Instance.client_id, Agent.instance_id == Instance.id)
     alive = Instance.live_id.is_not(None)
     online = session.scalar(
-        select(func.count()).select_from(Instance).join(Agent, same).where(alive, Agent.seen_at >= heard)
+        select(func.count()).select_from(Instance).join(Agent, same).where(alive, Agent.due_at >= now)
     )
     silent = session.scalar(
         select(func.count())
@@ -86,7 +85,7 @@ def _agents(session: Session, now: datetime) -> tuple[int, int]:
         .outerjoin(Agent, same)
         .where(
             Instance.primary_of.is_not(None),
-            or_(Agent.seen_at < heard, and_(Agent.seen_at.is_(None), Instance.created_at < heard)),
+            or_(Agent.due_at < now, and_(Agent.due_at.is_(None), Instance.created_at < now - NEVER_HEARD)),
         )
     )
     return online or 0, silent or 0

@@ -86,8 +86,16 @@ class ServerFacts:
     replica: str = ""
     busy: bool = False  # an operation is in progress, or was when the look began
     agent_seen_at: datetime | None = None
+    agent_due_at: datetime | None = None  # it beats seldom in a large fleet: no silence before that
     created_at: datetime | None = None
     retention: Retention = Retention()
+
+    def is_silent(self, at: datetime, longest_s: float) -> bool:
+        """Its agent was heard of last too long ago, or never since it is a server."""
+        heard = self.agent_seen_at or self.created_at
+        if heard is None or (self.agent_due_at is not None and at <= self.agent_due_at):
+            return False
+        return (at - heard).total_seconds() > longest_s
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -46,9 +46,8 @@ def _lost(facts: Facts, server: ServerFacts, instance_id: str, kind: FindingKind
 
 
 def _silent(facts: Facts, server: ServerFacts, patience: Patience) -> Finding | None:
-    """Heard of last too long ago, or never since it is a server. An instance that EC2 finds impaired is lost."""
-    heard = server.agent_seen_at or server.created_at
-    if heard is None or (facts.at - heard).total_seconds() <= patience.silent_s:
+    """An instance that EC2 finds impaired is lost."""
+    if not server.is_silent(facts.at, patience.silent_s):
         return None
     found = facts.found[server.primary]
     action, reason = (Action.ASK, Reason.IMPAIRED) if found.impaired else (Action.REPORT, Reason.STILL_RUNS)

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from api.identity import IdentityVerifier
 from api.tokens import read_instance
-from db.models import Instance
+from db.models import Agent, Instance
 from domain.host import NoticeKind
 from domain.names import instance_queue
 from tests.api_world import KEY, Tenant, World, away, problem
@@ -152,10 +152,25 @@ async def test_an_instance_speaks_for_itself_alone(world: World, primary: Instan
 async def test_a_heartbeat_shows_on_the_instance(world: World, primary: Instance, aws: rsa.RSAPrivateKey) -> None:
     headers = await bearer(world, primary, aws)
     body = {"instance_id": primary.id, "agent_version": "1", "at": datetime.now(UTC).isoformat()}
-    assert (await world.http.post("/api/agents/heartbeat", headers=headers, json=body)).status_code == 204
+    taken = await world.http.post("/api/agents/heartbeat", headers=headers, json=body)
+    assert (taken.status_code, taken.json()) == (200, {"next_in_s": 15.0})
     shown = (await world.call("GET", f"/api/instances/{primary.id}")).json()
     assert shown["agent_version"] == "1"
     assert shown["agent_seen_at"]
+
+
+async def test_a_large_fleet_is_told_to_be_heard_of_less_often(
+    world: World, primary: Instance, aws: rsa.RSAPrivateKey
+) -> None:
+    world.services.pace.hosts = 10_000
+    registered = (await register(world, identity(primary, aws))).json()
+    assert registered["heartbeat_interval_s"] == 200
+    headers = {"Authorization": f"Bearer {registered['instance_token']}"}
+    taken = await world.http.post("/api/agents/heartbeat", headers=headers, json={"instance_id": primary.id})
+    assert taken.json() == {"next_in_s": 200.0}
+    with world.services.database.sessions() as session:
+        agent = session.get_one(Agent, (world.tenant.client_id, primary.id))
+        assert (agent.due_at - agent.seen_at).total_seconds() == 600
 
 
 async def test_prices_are_kept_and_shown_beside_their_pool(

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from db.models import Agent, DecisionRow, Operation, OperationStep, PoolRow, Server
+from db.silence import due_after
+from domain.pace import HEARTBEAT_S
 from tests.api_world import SPOT, World, unique
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -34,6 +36,7 @@ def agent(world: World, instance_id: str, seconds_ago: float) -> None:
             identity={},
             registered_at=at,
             seen_at=at,
+            due_at=due_after(at, HEARTBEAT_S),
         )
     )
 

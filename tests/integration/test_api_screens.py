@@ -13,10 +13,11 @@ from db import commands, schema
 from db.events import NewEvent, append_events
 from db.models import Agent, DecisionRow, Event, Instance, Notice, Operation, OperationStep
 from db.session import in_transaction
-from db.silence import SILENT_AFTER, tell_silent
+from db.silence import due_after, tell_silent
 from domain.adoption import Plan, Terms
 from domain.autopilot.policy import AutopilotPolicy
 from domain.deciding.moving import MoveCost
+from domain.pace import HEARTBEAT_S
 from domain.pools import Candidate, Pool
 from domain.servers import Handoff
 from tests.api_world import SPOT, Tenant, World, away, problem
@@ -196,7 +197,8 @@ async def test_an_agent_that_falls_silent_is_told_once_and_again_when_it_is_hear
     sessions, client_id = world.services.database.sessions, world.tenant.client_id
     now = datetime.now(UTC)
     for one in (instance, retired):
-        seen = {"registered_at": now, "seen_at": now - SILENT_AFTER - timedelta(seconds=1)}
+        seen_at = now - timedelta(minutes=1)
+        seen = {"registered_at": now, "seen_at": seen_at, "due_at": due_after(seen_at, HEARTBEAT_S)}
         world.write(Agent(client_id=client_id, instance_id=one.id, version="1", identity={}, **seen))
 
     def heartbeat(when: datetime) -> None:
@@ -215,7 +217,7 @@ async def test_an_agent_that_falls_silent_is_told_once_and_again_when_it_is_hear
     assert told()[1:] == [("agent.back", server.id, instance.id)]
     tell_silent(sessions, now + timedelta(seconds=20))
     assert len(told()) == 2
-    tell_silent(sessions, now + SILENT_AFTER + timedelta(seconds=10))
+    tell_silent(sessions, due_after(now, HEARTBEAT_S) + timedelta(seconds=10))
     assert told()[2:] == [("agent.silent", server.id, instance.id)]
 
 

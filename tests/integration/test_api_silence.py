@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.silence import BREAK_S, EVERY_S, LISTENED_S, Listening
+from api.silence import BREAK_S, EVERY_S, Listening
 from db.models import Agent, Event
-from db.silence import SILENT_AFTER
+from db.queries.fleet_size import live_instances
+from domain.pace import HEARTBEAT_S, MISSED
 from tests.api_world import World, away
+
+LISTENED_S = MISSED * HEARTBEAT_S + EVERY_S  # before anybody is called silent, in a fleet as small as these
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -25,8 +28,9 @@ class Watched:
 
     def __post_init__(self) -> None:
         instance = self.world.instance(self.world.server(), "replica")
-        heard_at = datetime.now(UTC) - 2 * SILENT_AFTER
-        kept = {"registered_at": heard_at, "seen_at": heard_at, "version": "1", "identity": {}}
+        due_at = datetime.now(UTC) - timedelta(seconds=MISSED * HEARTBEAT_S)
+        heard_at = due_at - timedelta(seconds=MISSED * HEARTBEAT_S)
+        kept = {"registered_at": heard_at, "seen_at": heard_at, "due_at": due_at, "version": "1", "identity": {}}
         self.world.write(Agent(client_id=self.world.tenant.client_id, instance_id=instance.id, **kept))
         self.listening = Listening(self.world.services, lambda: self.now)
 
@@ -54,6 +58,18 @@ async def test_an_agent_is_called_silent_once_it_could_have_been_heard_for_long(
     assert watched.told()
 
 
+async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watched: Watched) -> None:
+    pace = watched.world.services.pace
+    await watched.watch(EVERY_S)
+    with watched.world.services.database.sessions() as session:
+        assert 0 < pace.hosts == live_instances(session)
+    watched.world.services.pace = replace(pace, a_second=pace.hosts / 200)  # as if there were ten thousand
+    await watched.watch(LISTENED_S)
+    assert not watched.told()
+    await watched.watch(600)
+    assert watched.told()
+
+
 async def test_after_the_database_was_away_agents_get_the_time_to_be_heard(watched: Watched) -> None:
     await watched.watch(LISTENED_S - EVERY_S)
     database, watched.world.services.database = watched.world.services.database, away()
@@ -71,11 +87,12 @@ async def test_after_a_look_that_hung_agents_get_the_time_to_be_heard(
 ) -> None:
     await watched.watch(LISTENED_S - EVERY_S)
 
-    def answers_late() -> None:
+    async def answers_late(_: object) -> int:
         watched.now += BREAK_S
+        return 1
 
     with monkeypatch.context() as slow:
-        slow.setattr(watched.world.services.database, "check", answers_late)
+        slow.setattr(watched.world.services.database, "read", answers_late)
         await watched.watch(EVERY_S)
     await watched.watch(LISTENED_S - EVERY_S)
     assert not watched.told(), "what waited for the database was not heard"

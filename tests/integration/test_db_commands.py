@@ -85,6 +85,23 @@ def test_an_agents_heartbeats_are_few_writes_and_no_events(sessions: SessionFact
         assert told(session, client_id) == ["client.created", "agent.registered"]
 
 
+def test_when_an_agent_is_due_follows_from_what_it_was_told(sessions: SessionFactory, client_id: str) -> None:
+    def due_in() -> float:
+        with sessions() as session:
+            due_at = session.scalars(select(Agent.due_at).where(Agent.client_id == client_id)).one()
+        return (due_at - NOW).total_seconds()
+
+    with sessions.begin() as session:
+        commands.register_agent(session, client_id, "i-1", "1.0", {}, NOW)
+    assert due_in() == 45
+    with sessions.begin() as session:
+        commands.agent_seen(session, client_id, "i-1", NOW + timedelta(seconds=10), 200.0)
+    assert due_in() == 610
+    with sessions.begin() as session:
+        commands.register_agent(session, client_id, "i-1", "1.0", {}, NOW + timedelta(seconds=20), 20.0)
+    assert due_in() == 80
+
+
 def test_invariant_7_an_agent_of_another_client_is_left_alone(sessions: SessionFactory, client_id: str) -> None:
     with sessions.begin() as session:
         commands.create_client(session, client_id + "-b", "b", NOW)

@@ -93,7 +93,7 @@ def a_notice(n: int) -> dict[str, Any]:
 
 
 def an_agent(n: int) -> dict[str, Any]:
-    seen = {"version": "1.0", "registered_at": NOW, "seen_at": NOW}
+    seen = {"version": "1.0", "registered_at": NOW, "seen_at": NOW, "due_at": NOW}
     return {"client_id": f"cli-{n % CLIENTS}", "instance_id": f"i-{n}", **seen}
 
 

@@ -21,6 +21,8 @@ from db.models import Agent, DriftRow, PriceCollection, SavingsHour
 from db.queries.vitals import vitals
 from db.savings.booking import mark_accrued
 from db.session import SessionFactory, make_engine, make_session_factory
+from db.silence import due_after
+from domain.pace import HEARTBEAT_S
 from domain.records import RecordKind
 from metrics.fleet import Fleet as FleetState
 from metrics.registries import measure_process
@@ -209,7 +211,15 @@ def test_the_state_of_the_fleet_is_told_in_counts(sessions: SessionFactory, clie
     fleet.write(op, started(kind="failover"), (K.OPERATION_ATTENTION, {"reason": "look"}))
     row: dict[str, Any] = {"region": REGION, "first_seen_at": now, "last_seen_at": now, "state": "open"}
     with sessions.begin() as session:
-        session.add(Agent(client_id=client_id, instance_id="i-1", registered_at=now, seen_at=now))
+        session.add(
+            Agent(
+                client_id=client_id,
+                instance_id="i-1",
+                registered_at=now,
+                seen_at=now,
+                due_at=due_after(now, HEARTBEAT_S),
+            )
+        )
         session.add(PriceCollection(name="spot/test", until_at=now - timedelta(minutes=7)))
         session.add(DriftRow(id=fresh("d"), kind="silent_agent", action="report", reason="r", finding_key="k", **row))
     with sessions() as session:

@@ -97,7 +97,7 @@ class Site:
                 id=self.instance_id, server_id=self.server_id, state="running_primary", role="primary", pool=POOL,
                 region=REGION, **named,
             ),
-            Agent(client_id=self.client_id, instance_id=self.instance_id, registered_at=now, seen_at=now),
+            Agent(client_id=self.client_id, instance_id=self.instance_id, registered_at=now, seen_at=now, due_at=now),
         )  # fmt: skip
         for kind, resource_id in [("instance", self.instance_id), *(("volume", one) for one in self.volumes)]:
             self.record(kind, resource_id)

@@ -113,6 +113,8 @@ class FakeControl(FakeService):
         self.temporal_address = temporal_address
         self.status: dict[str, int] = {}
         self.life_s = 3600.0
+        self.heartbeat_s = 0.1  # as a registration says it
+        self.next_in_s: float | None = None  # as the answer to a heartbeat says it
 
     def bodies(self, path: str) -> list[dict[str, Any]]:
         return [json.loads(body) for _, asked, _, body in list(self.requests) if asked == path]
@@ -123,7 +125,10 @@ class FakeControl(FakeService):
         token = CLIENT_TOKEN if path.endswith("/register") else INSTANCE_TOKEN
         if headers.get("authorization") != f"Bearer {token}":
             return 401, ""
-        return 200, json.dumps(self._registration()) if path.endswith("/register") else "{}"
+        said = self._registration() if path.endswith("/register") else {}
+        if path.endswith("/heartbeat") and self.next_in_s is not None:
+            said["next_in_s"] = self.next_in_s
+        return 200, json.dumps(said)
 
     def _registration(self) -> dict[str, object]:
         return {
@@ -133,7 +138,7 @@ class FakeControl(FakeService):
             "temporal_address": self.temporal_address,
             "temporal_namespace": "default",
             "server_id": "srv-1",
-            "heartbeat_interval_s": 0.1,
+            "heartbeat_interval_s": self.heartbeat_s,
         }
 
 

@@ -140,6 +140,29 @@ def test_heartbeats_go_on_after_one_has_failed(rig: Rig) -> None:
     assert rig.control.bodies(HEARTBEAT)[0]["instance_id"] == INSTANCE
 
 
+def test_heartbeats_come_as_often_as_the_last_answer_said(rig: Rig) -> None:
+    rig.control.heartbeat_s, rig.control.next_in_s = 3600.0, 0.02
+    HeartbeatSender(INSTANCE, ControlPlane(rig.control.url), rig.start().registrar, rig.stop).start()
+    eventually(lambda: len(rig.control.bodies(HEARTBEAT)) >= 3)
+
+
+@pytest.mark.parametrize("said", [0.0, -1.0, float("inf"), float("nan")])
+def test_an_interval_that_cannot_be_is_not_followed(rig: Rig, said: float) -> None:
+    rig.control.next_in_s = said
+    registration = rig.start().registrar
+    eventually(lambda: registration.current is not None)
+    assert ControlPlane(rig.control.url).heartbeat(INSTANCE, INSTANCE_TOKEN, NOW) is None
+
+
+def test_a_heartbeat_that_failed_is_tried_again_soon_however_seldom_they_are(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.reports.AGAIN_S", 0.02)
+    rig.control.heartbeat_s, rig.control.status[HEARTBEAT] = 3600.0, 503
+    HeartbeatSender(INSTANCE, ControlPlane(rig.control.url), rig.start().registrar, rig.stop).start()
+    eventually(lambda: len(rig.control.bodies(HEARTBEAT)) >= 3)
+
+
 def test_debug_logs_show_each_call_without_its_token(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         rig.start()

@@ -264,6 +264,13 @@ def test_a_silent_agent_is_told_and_an_impaired_host_is_replaced() -> None:
     assert verdict(impaired) == (F.SILENT_AGENT, A.ASK, R.IMPAIRED)
 
 
+def test_an_agent_that_is_to_be_heard_of_seldom_is_not_silent_before_it_is_due() -> None:
+    seldom = replace(SERVER, agent_seen_at=NOW - timedelta(seconds=590), agent_due_at=NOW + timedelta(seconds=10))
+    assert judge(facts(server=seldom), Patience()) == []
+    late = replace(seldom, agent_due_at=NOW - timedelta(seconds=1))
+    assert verdict(facts(server=late)) == (F.SILENT_AGENT, A.REPORT, R.STILL_RUNS)
+
+
 def test_a_kind_that_ec2_did_not_tell_is_not_judged() -> None:
     given = facts(found(K.VOLUME, "vol-1"), rows=(row(K.VOLUME, "vol-gone"),))
     assert len(judge(given, Patience())) == 2

@@ -1,0 +1,25 @@
+"""What a worker is told by its environment, and what it says to what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker import WorkerSettings
+
+
+def beats(monkeypatch: pytest.MonkeyPatch, **environment: str) -> float:
+    monkeypatch.delenv("SPOT_WATCH_BEATS_PER_SECOND", raising=False)
+    for name, value in {"DATABASE_URL": "mysql+pymysql://x@y/z", **environment}.items():
+        monkeypatch.setenv(name, value)
+    return WorkerSettings.from_environment().watch_beats_per_second
+
+
+def test_a_worker_hears_a_hundred_beats_a_second_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert beats(monkeypatch) == 100
+    assert beats(monkeypatch, SPOT_WATCH_BEATS_PER_SECOND="1250") == 1250
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "nan", "inf", "many", ""])
+def test_beats_that_cannot_be_are_refused_with_what_to_write(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    with pytest.raises(SystemExit, match=r"SPOT_WATCH_BEATS_PER_SECOND is .*write a number above 0"):
+        beats(monkeypatch, SPOT_WATCH_BEATS_PER_SECOND=said)
