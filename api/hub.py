@@ -71,6 +71,8 @@ class Reader:
         self._limit = limit
         self._pending: list[StreamEvent] = []
         self._ready = asyncio.Event()
+        self._wake_at = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
 
     def offer(self, events: Sequence[StreamEvent]) -> None:
         """Take events in, or be cut off when they no longer fit."""
@@ -81,15 +83,29 @@ class Reader:
         self._ready.set()
 
     async def take(self, timeout_s: float) -> list[StreamEvent]:
-        """Everything that is pending; empty when nothing came in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._ready.wait()
-        except TimeoutError:
-            return []
+        """Everything that is pending; empty when nothing came in time, which is the same in every call."""
+        loop = asyncio.get_running_loop()
+        self._wake_at = loop.time() + timeout_s
+        if self._alarm is None:
+            self._alarm = loop.call_at(self._wake_at, self._wake)
+        await self._ready.wait()
         events, self._pending = self._pending, []
         self._ready.clear()
         return events
+
+    def leave(self) -> None:
+        """Nothing will be taken any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _wake(self) -> None:
+        """One timer goes on for as long as the stream: one for each event would cost a fifth of handing it out."""
+        loop = asyncio.get_running_loop()
+        self._alarm = None
+        if loop.time() >= self._wake_at:
+            self._ready.set()
+        else:
+            self._alarm = loop.call_at(self._wake_at, self._wake)
 
 
 class Hub:
@@ -120,6 +136,7 @@ class Hub:
             self._leave(reader)
 
     def _leave(self, reader: Reader) -> None:
+        reader.leave()
         group = self._readers[reader.client_id]
         group.discard(reader)
         if not group:
