@@ -64,7 +64,7 @@ format: setup ## format the code
 lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer versions
 	@UV=.venv/bin/uv UPGRADE=$(UPGRADE) bash stack/lock.sh
 
-bench: setup ## measure what is promised, beside a baseline; half an hour
+bench: setup ## measure what is promised, beside a baseline; an hour
 	@$(python) -m benchmarks
 
 backtest: setup ## what the policy would have done: DATA=folder; report in var/backtest/report.json

@@ -1,6 +1,7 @@
 """`python -m benchmarks [--only NAME ...] [--quick]`: every promise measured, beside a baseline of the same run.
 
 Prints one table and writes benchmarks/results.json. With --only, the other measures' last results stay there.
+A measure that breaks off is told, and the others go on; the exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -41,14 +42,22 @@ def main(arguments: Sequence[str]) -> int:
         console.print(str(failed), highlight=False)
         return 2
     runs = _kept(given.results) if given.only else {}
-    for name in given.only or MEASURES:
+    wanted, broken = given.only or list(MEASURES), list[str]()
+    for name in wanted:
         terms = Terms(given.var / name, given.quick, server, lambda line: console.print(line, highlight=False))
-        runs[name] = _run(name, terms, database).as_json()
+        try:
+            runs[name] = _run(name, terms, database).as_json()
+        except Exception:
+            # The others are worth their hour all the same.
+            console.print_exception()
+            runs.pop(name, None)
+            broken.append(name)
         _write(given.results, runs)
-    shown = [runs[name] for name in MEASURES if name in (given.only or MEASURES)]
-    table.show(console, shown)
+    table.show(console, [runs[name] for name in MEASURES if name in wanted and name not in broken])
     console.print(f"written to {given.results}")
-    return 0
+    if broken:
+        console.print(f"broke off, see above: {', '.join(broken)}", highlight=False)
+    return 1 if broken else 0
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

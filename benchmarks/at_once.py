@@ -20,8 +20,8 @@ from demo.waiting import until
 from domain.operations import OperationStatus
 
 NAME = "at_once"
-END_S = 400.0
-LONGEST_S = 600.0  # for all of the switches
+END_S = 900.0
+LONGEST_S = 1200.0  # for all of the switches
 COUNTS, QUICK = (1, 10, 100, 500), (1, 3)
 HIT, QUICK_HIT = 100, 2
 FULL = 0.85  # of the cores: the rest is other programs and waiting for each other

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from activities.ec2.activity import ec2_activity, parallel, together
+from activities.ec2.cache import Cache
 from activities.ec2.clients import Clients
 from activities.ec2.dry_runs import dry_run
 from activities.ec2.errors import Ec2Failure, code_of, denied_action, doing, failure_of
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 _SPOT_QUOTA, _ON_DEMAND_QUOTA = "L-34B43A08", "L-1216C47A"
 _STANDARD = frozenset("acdhimrtz")
 _NOT_STANDARD = ("dl", "hpc", "inf", "trn", "mac")  # begin like a standard family, have their own quota
+# Counting takes a look at every instance of the region: in a large fleet many switches share one. What it misses of
+# them is EC2's to refuse, and then another pool is taken. Service Quotas answers a few calls a second.
+_IN_USE_S, _LIMITS_S = 10.0, 60.0
 _TRANSIENT = frozenset({Failure.THROTTLED, Failure.UNAVAILABLE})
 
 
@@ -47,6 +51,8 @@ class Check:
     def __init__(self, clients: Clients, facts: MarketFacts) -> None:
         self._clients = clients
         self._facts = facts
+        self._in_use: Cache[dict[bool, int]] = Cache(_IN_USE_S)
+        self._limits: Cache[float] = Cache(_LIMITS_S)
 
     @ec2_activity(contract.CHECK_LAUNCH)
     def check(self, given: contract.CheckInput) -> contract.Checked:
@@ -93,7 +99,7 @@ class Check:
         spot_limit, on_demand_limit, used = together(
             lambda: self._quota(region, _SPOT_QUOTA),
             lambda: self._quota(region, _ON_DEMAND_QUOTA),
-            lambda: self._vcpus_in_use(self._clients.ec2(region), region),
+            lambda: self._in_use.get(region, lambda: self._vcpus_in_use(self._clients.ec2(region), region)),
         )
         over: dict[str, str] = {}
         for pool in pools:
@@ -107,6 +113,9 @@ class Check:
         return over
 
     def _quota(self, region: str, code: str) -> float:
+        return self._limits.get((region, code), lambda: self._ask_quota(region, code))
+
+    def _ask_quota(self, region: str, code: str) -> float:
         with doing(f"reading quota {code}"):
             answer = self._clients.quotas(region).get_service_quota(ServiceCode="ec2", QuotaCode=code)
         return answer["Quota"]["Value"]
@@ -116,7 +125,8 @@ class Check:
         running: list[tuple[bool, str, int]] = []
         with doing("counting the vCPUs in use"):
             pages = ec2.get_paginator("describe_instances").paginate(
-                Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+                Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}],
+                PaginationConfig={"PageSize": 1000},
             )
             for page in pages:
                 for reservation in page.get("Reservations", []):

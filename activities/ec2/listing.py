@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from activities.ec2 import describing
 from activities.ec2.clients import Clients
@@ -15,8 +15,14 @@ from domain.errors import Failure
 from domain.names import TAG_CLIENT, TAG_OPERATION, TAG_SERVER
 from domain.reconciliation.facts import Found, ResourceKind
 
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, PaginatorConfigTypeDef
+
+# Without MaxResults EC2 may throttle a large account, or not answer in time (EC2 developer guide, "Pagination").
+# What each of these calls takes: DescribeVolumes no more than 500.
+_PAGE: PaginatorConfigTypeDef = {"PageSize": 500}
 _AT_ONCE = 100  # values of a filter: EC2 takes up to 200
-_TAGGED: list[dict[str, Any]] = [{"Name": "tag-key", "Values": [TAG_SERVER]}]
+_TAGGED: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [TAG_SERVER]}]
 _K = ResourceKind
 
 
@@ -25,7 +31,7 @@ class Listing:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._ask: Mapping[ResourceKind, Callable[[str, list[dict[str, Any]]], Iterator[Found]]] = {
+        self._ask: Mapping[ResourceKind, Callable[[str, list[FilterTypeDef]], Iterator[Found]]] = {
             _K.INSTANCE: self._instances,
             _K.VOLUME: self._volumes,
             _K.SNAPSHOT: self._snapshots,
@@ -43,7 +49,7 @@ class Listing:
         wanted, found = sorted(ids), list[Found]()
         with doing(f"looking for {len(wanted)} {kind.value}s of the ledger in {region}"):
             for at in range(0, len(wanted), _AT_ONCE):
-                chosen = [{"Name": _ID_FILTERS[kind], "Values": wanted[at : at + _AT_ONCE]}]
+                chosen: list[FilterTypeDef] = [{"Name": _ID_FILTERS[kind], "Values": wanted[at : at + _AT_ONCE]}]
                 found += self._ask[kind](region, chosen)
         return found
 
@@ -69,34 +75,42 @@ class Listing:
                 return None
             raise
 
-    def _instances(self, region: str, filters: list[dict[str, Any]]) -> Iterator[Found]:
-        pages = self._clients.ec2(region).get_paginator("describe_instances").paginate(Filters=filters)  # type: ignore[arg-type]
+    def _instances(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+        pages = (
+            self._clients.ec2(region)
+            .get_paginator("describe_instances")
+            .paginate(Filters=filters, PaginationConfig=_PAGE)
+        )
         for page in pages:
             for reservation in page.get("Reservations", []):
                 yield from map(_instance, reservation.get("Instances", []))
 
-    def _volumes(self, region: str, filters: list[dict[str, Any]]) -> Iterator[Found]:
-        pages = self._clients.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters)  # type: ignore[arg-type]
+    def _volumes(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+        pages = (
+            self._clients.ec2(region)
+            .get_paginator("describe_volumes")
+            .paginate(Filters=filters, PaginationConfig=_PAGE)
+        )
         for page in pages:
             yield from map(_volume, page.get("Volumes", []))
 
-    def _snapshots(self, region: str, filters: list[dict[str, Any]]) -> Iterator[Found]:
+    def _snapshots(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
         snapshots = self._clients.ec2(region).get_paginator("describe_snapshots")
-        for page in snapshots.paginate(OwnerIds=["self"], Filters=filters):  # type: ignore[arg-type]
+        for page in snapshots.paginate(OwnerIds=["self"], Filters=filters, PaginationConfig=_PAGE):
             yield from map(_snapshot, page.get("Snapshots", []))
 
-    def _images(self, region: str, filters: list[dict[str, Any]]) -> Iterator[Found]:
+    def _images(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
         images = self._clients.ec2(region).get_paginator("describe_images")
-        for page in images.paginate(Owners=["self"], Filters=filters):  # type: ignore[arg-type]
+        for page in images.paginate(Owners=["self"], Filters=filters, PaginationConfig=_PAGE):
             yield from map(_image, page.get("Images", []))
 
-    def _addresses(self, region: str, filters: list[dict[str, Any]]) -> Iterator[Found]:
-        answer = self._clients.ec2(region).describe_addresses(Filters=filters)  # type: ignore[arg-type]  # has no pages
+    def _addresses(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+        answer = self._clients.ec2(region).describe_addresses(Filters=filters)  # has no pages
         yield from map(_address, answer.get("Addresses", []))
 
-    def _spot_requests(self, region: str, filters: list[dict[str, Any]]) -> Iterator[Found]:
+    def _spot_requests(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
         requests = self._clients.ec2(region).get_paginator("describe_spot_instance_requests")
-        for page in requests.paginate(Filters=filters):  # type: ignore[arg-type]
+        for page in requests.paginate(Filters=filters, PaginationConfig=_PAGE):
             yield from map(_spot_request, page.get("SpotInstanceRequests", []))
 
 

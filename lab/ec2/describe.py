@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from lab.ec2 import interfaces
@@ -10,7 +11,9 @@ from lab.ec2.calls import Answer, action
 from lab.ec2.errors import Ec2Error
 from lab.ec2.filters import page, select
 from lab.ec2.records import ACCOUNT, STATE_CODES, Instance, Params, shaped_tags, utc
-from lab.ec2.world import World, type_facts
+from lab.ec2.world import Attached, World, type_facts
+
+_FEW = 5  # instances, whose volumes and interfaces are looked for one by one
 
 PATHS = {
     "instance-id": "InstanceId",
@@ -45,8 +48,9 @@ PATHS = {
 }
 
 
-def shaped(world: World, instance: Instance) -> dict[str, Any]:
+def shaped(world: World, instance: Instance, attached: Attached | None = None) -> dict[str, Any]:
     """As the API shows it; what DescribeInstances leaves out on EC2 is left out here."""
+    held = attached or world
     params, image = instance.params, world.images.get(instance.image_id)
     facts = type_facts(instance.instance_type)
     attributes = instance.attributes
@@ -71,7 +75,7 @@ def shaped(world: World, instance: Instance) -> dict[str, Any]:
         "VirtualizationType": "hvm",
         "RootDeviceName": image.root_device_name if image else "/dev/xvda",
         "RootDeviceType": image.root_device_type if image else "ebs",
-        "BlockDeviceMappings": _mappings(world, instance),
+        "BlockDeviceMappings": _mappings(held, instance),
         "IamInstanceProfile": _profile(params.get("IamInstanceProfile")),
         "MetadataOptions": instance.metadata_options,
         "HibernationOptions": {"Configured": bool((params.get("HibernationOptions") or {}).get("Configured"))},
@@ -92,7 +96,7 @@ def shaped(world: World, instance: Instance) -> dict[str, Any]:
     }
     if instance.state_reason:
         found["StateReason"] = {"Code": instance.state_reason[0], "Message": instance.state_reason[1]}
-    found.update(_network(world, instance))
+    found.update(_network(world, held, instance))
     return found
 
 
@@ -121,9 +125,9 @@ def _cpu(params: Params, facts: dict[str, Any]) -> dict[str, Any]:
     return {**default, **(params.get("CpuOptions") or {})}
 
 
-def _mappings(world: World, instance: Instance) -> list[dict[str, Any]]:
+def _mappings(attached: Attached | World, instance: Instance) -> list[dict[str, Any]]:
     rows = []
-    for volume in world.volumes_of(instance.id):
+    for volume in attached.volumes_of(instance.id):
         held = volume.attachment
         if held is not None and instance.state != "terminated":
             ebs = {
@@ -136,9 +140,9 @@ def _mappings(world: World, instance: Instance) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["DeviceName"]))
 
 
-def _network(world: World, instance: Instance) -> dict[str, Any]:
+def _network(world: World, attached: Attached | World, instance: Instance) -> dict[str, Any]:
     """An instance that has ended has no network any more."""
-    found = world.interfaces_of(instance.id)
+    found = attached.interfaces_of(instance.id)
     groups = [{"GroupId": g, "GroupName": world.group_name(g)} for g in instance.groups]
     if not found:
         return {"NetworkInterfaces": [], "SecurityGroups": groups, "PrivateDnsName": "", "PublicDnsName": ""}
@@ -193,24 +197,36 @@ def describe_instances(world: World, params: Params) -> Answer:
         )
     now = time.time()
     found = [visible(world, i) for i in ids] if ids else [i for i in world.instances.values() if i.visible_at <= now]
-    rows = select([shaped(world, i) for i in _narrowed(found, params)], params.get("Filters"), PATHS)
-    paged, token = page(rows, params)
-    return {"Reservations": reservations(world, paged), "NextToken": token}
+    found, left = _narrowed(found, params)
+    attached = world.attached() if len(found) > _FEW else None
+    if left:
+        rows, token = page(select([shaped(world, i, attached) for i in found], left, PATHS), params)
+    else:
+        of_page, token = page(found, params)
+        rows = [shaped(world, i, attached) for i in of_page]
+    return {"Reservations": reservations(world, rows), "NextToken": token}
 
 
-def _narrowed(found: list[Instance], params: Params) -> list[Instance]:
-    """Cheap filters first, so that a look-up in a large fleet does not shape every instance."""
+def _narrowed(found: list[Instance], params: Params) -> tuple[list[Instance], list[Mapping[str, Any]]]:
+    """Cheap filters first, so that a look-up in a large fleet does not shape every instance; and which are left."""
+    left: list[Mapping[str, Any]] = []
     for one in params.get("Filters") or ():
-        name, values = one.get("Name"), [str(v) for v in one.get("Values") or ()]
+        name, values = str(one.get("Name")), {str(v) for v in one.get("Values") or ()}
         if any("*" in v or "?" in v for v in values):
-            continue
-        if name == "instance-state-name":
+            left.append(one)
+        elif name == "instance-state-name":
             found = [i for i in found if i.state in values]
+        elif name == "instance-id":
+            found = [i for i in found if i.id in values]
         elif name == "client-token":
             found = [i for i in found if i.token in values]
-        elif name is not None and name.startswith("tag:"):
+        elif name == "tag-key":
+            found = [i for i in found if not values.isdisjoint(i.tags)]
+        elif name.startswith("tag:"):
             found = [i for i in found if i.tags.get(name[4:]) in values]
-    return found
+        else:
+            left.append(one)
+    return found, left
 
 
 STATUS_PATHS = {

@@ -6,7 +6,8 @@ import ipaddress
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -153,10 +154,22 @@ class World:
     def interfaces_of(self, instance_id: str) -> list[Interface]:
         """In the order of their device index: the first is the primary one."""
         found = [e for e in list(self.interfaces.values()) if e.attachment and e.attachment.instance_id == instance_id]
-        return sorted(found, key=lambda e: e.attachment.index if e.attachment else 0)
+        return sorted(found, key=_index)
 
     def volumes_of(self, instance_id: str) -> list[Volume]:
         return [v for v in self.volumes.values() if v.attachment and v.attachment.instance_id == instance_id]
+
+    def attached(self) -> Attached:
+        """As it is now, for who shapes many instances: one look at each volume and interface."""
+        volumes: defaultdict[str, list[Volume]] = defaultdict(list)
+        interfaces: defaultdict[str, list[Interface]] = defaultdict(list)
+        for volume in self.volumes.values():
+            if volume.attachment:
+                volumes[volume.attachment.instance_id].append(volume)
+        for interface in list(self.interfaces.values()):
+            if interface.attachment:
+                interfaces[interface.attachment.instance_id].append(interface)
+        return Attached(volumes, interfaces)
 
     def resource(self, resource_id: str) -> Any:
         """Any resource the lab itself owns, by ID; None when it is not the lab's."""
@@ -203,6 +216,24 @@ class World:
         if group is None:
             raise Ec2Error("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
         return str(group.name)
+
+
+@dataclass(frozen=True)
+class Attached:
+    """By instance; answers as the world does."""
+
+    volumes: Mapping[str, list[Volume]]
+    interfaces: Mapping[str, list[Interface]]
+
+    def interfaces_of(self, instance_id: str) -> list[Interface]:
+        return sorted(self.interfaces.get(instance_id, ()), key=_index)
+
+    def volumes_of(self, instance_id: str) -> list[Volume]:
+        return self.volumes.get(instance_id, [])
+
+
+def _index(interface: Interface) -> int:
+    return interface.attachment.index if interface.attachment else 0
 
 
 def type_facts(instance_type: str) -> dict[str, Any]:

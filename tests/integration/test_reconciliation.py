@@ -629,6 +629,14 @@ def test_ec2_that_is_away_changes_nothing(site: Site) -> None:
     assert site.workflows.told == []
 
 
+def test_a_large_account_is_listed_page_by_page(clean: Cloud) -> None:
+    """EC2 may throttle what asks for everything at once."""
+    for kind in ResourceKind:
+        Listing(clean.clients).tagged(REGION, kind)
+    for action in ("Instances", "Volumes", "Snapshots", "Images", "SpotInstanceRequests"):
+        assert clean.calls(f"Describe{action}")[-1]["params"]["MaxResults"] == "500", action
+
+
 def test_records_that_are_away_are_worth_another_try(clean: Cloud) -> None:
     engine = make_engine("mysql+pymysql://nobody@127.0.0.1:1/none")
     away = Reconciliation(make_session_factory(engine), clean.clients, FakeWorkflows(), [REGION])

@@ -59,6 +59,26 @@ def test_one_measure_again_leaves_the_others_results(
     assert "QUICK" in printed
 
 
+def test_a_measure_that_breaks_off_does_not_take_the_others_with_it(
+    two: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.json"
+    given = ["--var", str(tmp_path / "var"), "--results", str(results)]
+    assert benchmarks.main(given) == 0
+
+    def broken(terms: Terms) -> list[Figure]:
+        raise RuntimeError("the lab has no room")
+
+    monkeypatch.setattr(benchmarks, "MEASURES", {"one": broken, "other": benchmarks.MEASURES["other"]})
+    capsys.readouterr()
+    assert benchmarks.main([*given, "--only", "one", "other"]) == 1
+    assert [run["measure"] for run in json.loads(results.read_text())["runs"]] == ["other"], "no result of an old run"
+    printed = capsys.readouterr().out
+    assert "the lab has no room" in printed
+    assert "other of it" in printed
+    assert printed.rstrip().endswith("broke off, see above: one")
+
+
 def test_a_measure_that_is_not_there_is_named(two: None, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         benchmarks.main(["--only", "all"])
