@@ -71,9 +71,9 @@ backtest: setup ## what the policy would have done: DATA=folder; report in var/b
 	@test -n "$(DATA)" || { echo "backtest: name the folder with the history: make backtest DATA=folder" >&2; exit 2; }
 	@$(python) -m backtest "$(DATA)"
 
-crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SEED=, SAMPLE=, MINUTES= bound it
+crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SEED=, SAMPLE=, MINUTES= bound it, RESUME=1 goes on
 	@$(python) -m proof.crash_matrix $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) \
-	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MINUTES),--minutes $(MINUTES))
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RESUME),--resume)
 
 chaos: setup ## a fleet in all kinds of trouble, drawn from SEED=1, for MINUTES=10
 	@$(python) -m proof.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))

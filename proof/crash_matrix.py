@@ -1,6 +1,7 @@
 """`python -m proof.crash_matrix`: kill the worker at every place of every operation, and look what holds.
 
-Exit code 0 when every invariant held in every cell. The report is in var/crash-matrix/report.json.
+Exit code 0 when every invariant held in every cell. The report is in var/crash-matrix/report.json, and grows with
+every cell: a matrix that was broken off goes on with --resume.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from fnmatch import fnmatchcase
@@ -27,17 +28,49 @@ from stack.settings import REPOSITORY, StackSettings
 _WIDTH = 62
 
 
+class Report:
+    """What came of each cell, on disk from the moment that it is known."""
+
+    def __init__(self, path: Path, seed: int, rows: Iterable[Row] = ()) -> None:
+        self.path = path
+        self.rows = list(rows)
+        self.left = 0  # cells that there was no time for
+        self._seed = seed
+
+    @classmethod
+    def resumed(cls, path: Path, seed: int) -> Report:
+        """With the cells that held; what was broken is run again. Raises SystemExit where there is no report."""
+        try:
+            rows = [Row(**row) for row in json.loads(path.read_text())["rows"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SystemExit(f"crash-matrix: nothing to go on with in {path} ({error}); leave RESUME away") from error
+        return cls(path, seed, [row for row in rows if not row.wrong])
+
+    def note(self, row: Row) -> None:
+        self.rows = [one for one in self.rows if one.cell != row.cell] + [row]
+        self.write()
+
+    def write(self) -> None:
+        said = {"seed": self._seed, "left": self.left, "rows": [asdict(row) for row in self.rows]}
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(said))
+        new.replace(self.path)
+
+    def unknown(self, cells: Iterable[Cell]) -> list[Cell]:
+        known = {row.cell for row in self.rows}
+        return [cell for cell in cells if cell.name not in known]
+
+
 class Matrix:
     """Runs cells one after another on one rig; after a broken invariant on a new one."""
 
-    def __init__(self, var: Path, seed: int, until: float) -> None:
+    def __init__(self, var: Path, seed: int, until: float, report: Report) -> None:
         self._var = var
         self._seed = seed
         self._until = until
         self._open = ExitStack()
         self._rig: Rig | None = None
-        self.rows: list[Row] = []
-        self.left = 0  # cells that there was no time for
+        self.report = report
 
     def run(self, scenario: Scenario, only: str, sample: int) -> None:
         if self._late():
@@ -47,7 +80,7 @@ class Matrix:
         self._note(row)
         for cell in self._chosen(cells, only, sample):
             if self._late():
-                self.left += 1
+                self.report.left += 1
             else:
                 self._note(struck(self._ready(), scenario, cell))
 
@@ -56,8 +89,8 @@ class Matrix:
         self._rig = None
 
     def _chosen(self, cells: Sequence[Cell], only: str, sample: int) -> list[Cell]:
-        found = chosen(cells, only, sample, self._seed)
-        _say(f"{found[0].scenario if found else '-'}: {len(cells)} cells, {len(found)} of them are run")
+        found = self.report.unknown(chosen(cells, only, sample, self._seed))
+        _say(f"{cells[0].scenario if cells else '-'}: {len(cells)} cells, {len(found)} of them are run")
         return found
 
     def _ready(self) -> Rig:
@@ -67,7 +100,7 @@ class Matrix:
         return self._rig
 
     def _note(self, row: Row) -> None:
-        self.rows.append(row)
+        self.report.note(row)
         _say(shown(row))
         if row.wrong:
             self.close()
@@ -94,8 +127,8 @@ def wanted(only: str, sample: int, seed: int) -> Iterator[tuple[Scenario, int]]:
 
 
 @contextmanager
-def matrix(var: Path, seed: int, minutes: float) -> Iterator[Matrix]:
-    made = Matrix(var, seed, time.monotonic() + 60 * minutes)
+def matrix(var: Path, seed: int, minutes: float, report: Report) -> Iterator[Matrix]:
+    made = Matrix(var, seed, time.monotonic() + 60 * minutes, report)
     try:
         yield made
     finally:
@@ -105,22 +138,25 @@ def matrix(var: Path, seed: int, minutes: float) -> Iterator[Matrix]:
 def main(arguments: Sequence[str]) -> int:
     given = _parse(arguments)
     _say(f"seed {given.seed}; only {given.only or 'everything'}; {given.sample or 'all'} cells")
-    with matrix(given.var / "stack", given.seed, given.minutes) as made:
+    where = given.var / "report.json"
+    report = Report.resumed(where, given.seed) if given.resume else Report(where, given.seed)
+    if given.resume:
+        _say(f"{len(report.rows)} cells held already, by {where}")
+    with matrix(given.var / "stack", given.seed, given.minutes, report) as made:
         for scenario, sample in wanted(given.only, given.sample, given.seed):
             made.run(scenario, given.only, sample)
-    _summary(made)
-    report = given.var / "report.json"
-    report.write_text(json.dumps({"seed": given.seed, "left": made.left, "rows": [asdict(r) for r in made.rows]}))
-    _say(f"report in {report}")
-    return 1 if any(row.wrong for row in made.rows) else 0
+    _summary(report)
+    report.write()
+    _say(f"report in {where}")
+    return 1 if any(row.wrong for row in report.rows) else 0
 
 
-def _summary(made: Matrix) -> None:
-    outcomes = Counter(row.outcome or "no end" for row in made.rows)
-    missed = sum(1 for row in made.rows if not row.reached)
-    broken = sum(1 for row in made.rows if row.wrong)
+def _summary(report: Report) -> None:
+    outcomes = Counter(row.outcome or "no end" for row in report.rows)
+    missed = sum(1 for row in report.rows if not row.reached)
+    broken = sum(1 for row in report.rows if row.wrong)
     words = ", ".join(f"{count} {name}" for name, count in outcomes.most_common())
-    _say(f"{len(made.rows)} runs: {words}; {missed} places not reached, {made.left} cells without time")
+    _say(f"{len(report.rows)} runs: {words}; {missed} places not reached, {report.left} cells without time")
     _say(f"{broken} runs broke an invariant" if broken else "every invariant held in every run")
 
 
@@ -130,6 +166,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="draws the sample")
     parser.add_argument("--sample", type=int, default=0, help="how many cells; 0: all")
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no cell after so long")
+    parser.add_argument("--resume", action="store_true", help="leave out what held, by the report that is there")
     parser.add_argument("--var", type=Path, default=REPOSITORY / "var" / "crash-matrix")
     given = parser.parse_args(arguments)
     given.var.mkdir(parents=True, exist_ok=True)

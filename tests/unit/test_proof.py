@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from proof.cells import AFTER, BEFORE, GIVEN_UP, Place, cells_of, chosen, db_places, ec2_places, host_places
-from proof.crash_matrix import wanted
+from proof.crash_matrix import Report, wanted
+from proof.runs import Row
 from proof.scenarios import SCENARIOS
 from proof.trouble import drawn
 from tests.e2e import afterwards
@@ -81,3 +85,25 @@ def test_a_history_that_a_worker_could_not_replay_is_found_in_its_log(tmp_path: 
     failed = 'WARN Failing workflow task failure: "[TMPRL1100] Nondeterminism error: Activity machine does not handle"'
     (tmp_path / "worker-2.log").write_text(f"INFO all is well\n{failed}\n")
     assert afterwards.unreplayable(site) == [f"9: worker-2.log: {failed}"]
+
+
+def test_a_report_is_on_disk_with_every_cell_and_what_held_is_not_run_again(tmp_path: Path) -> None:
+    cells = cells_of("promote", [Place("ec2", "AttachVolume", n) for n in (1, 2)], cancels=False)
+    begun = Report(tmp_path / "report.json", 1)
+    begun.note(Row(cells[0].name, "committed", "", True, [], 9.5))
+    begun.note(Row(cells[1].name, "", "", True, ["5: it never ended"]))
+
+    resumed = Report.resumed(tmp_path / "report.json", 1)
+
+    assert [row.cell for row in resumed.rows] == [cells[0].name]
+    assert resumed.unknown(cells) == cells[1:]
+    resumed.note(Row(cells[1].name, "committed", "", True))
+    assert [one["wrong"] for one in json.loads((tmp_path / "report.json").read_text())["rows"]] == [[], []]
+
+
+@pytest.mark.parametrize("there", [None, "", "[]", '{"rows": [{"cell": 1}]}'])
+def test_there_has_to_be_a_report_to_go_on_with(tmp_path: Path, there: str | None) -> None:
+    if there is not None:
+        (tmp_path / "report.json").write_text(there)
+    with pytest.raises(SystemExit, match="nothing to go on with"):
+        Report.resumed(tmp_path / "report.json", 1)
