@@ -57,13 +57,18 @@ class Rig:
             return self._launched()
         server = self._server(scenario.on)
         if "spot" in scenario.needs and not self._primary(server)["pool"].endswith("/spot"):
-            self.site.done(server, "switch", f"to-spot-{self.number}")
+            self._done(server, "switch", f"to-spot-{self.number}")
         has_replica = self.site.api.server(server.id)["replica"] is not None
         if "replica" in scenario.needs and not has_replica:
-            self.site.done(server, "replica", f"replica-{self.number}")
+            self._done(server, "replica", f"replica-{self.number}")
         if "no-replica" in scenario.needs and has_replica:
-            self.done(self.call("DELETE", f"/api/servers/{server.id}/replica", f"no-replica-{self.number}"))
+            path, key = f"/api/servers/{server.id}/replica", f"no-replica-{self.number}"
+            self.done(heard(self, lambda: self.call("DELETE", path, key)))
         return Target(server.id, str(self._primary(server)["id"]), server)
+
+    def _done(self, server: Server, what: str, key: str) -> None:
+        """The worker may just be beginning."""
+        self.done(heard(self, lambda: self.site.ask(server, what, key)))
 
     def _server(self, kind: str) -> Server:
         wish = WISHES[kind]
