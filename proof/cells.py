@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,9 +52,9 @@ def cells_of(scenario: str, places: Iterable[Place], *, cancels: bool) -> list[C
 
 
 def ec2_places(calls: Iterable[Mapping[str, Any]]) -> list[Place]:
-    """Each call of the run. A question repeated until the answer changes is one place: its first asking."""
+    """Each call of the run. A question that is repeated while nothing is changed is one place: its first asking."""
     times: Counter[str] = Counter()
-    latest: dict[str, object] = {}
+    asked: set[str] = set()
     found = []
     for call in calls:
         action = str(call["action"])
@@ -62,9 +63,12 @@ def ec2_places(calls: Iterable[Mapping[str, Any]]) -> list[Place]:
         times[action] += 1
         looks = action.startswith(_LOOKING) or call["params"].get("DryRun") == "true"
         place = Place("ec2", action, times[action], not looks)
-        if place.changes or latest.get(action) != call["params"]:
+        question = json.dumps([action, call["params"]], sort_keys=True, default=str)
+        if place.changes or question not in asked:
             found.append(place)
-        latest[action] = call["params"]
+        if place.changes:
+            asked.clear()
+        asked.add(question)
     return found
 
 

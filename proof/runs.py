@@ -45,7 +45,11 @@ def recorded(rig: Rig, scenario: Scenario) -> tuple[list[Cell], Row]:
 
 def struck(rig: Rig, scenario: Scenario, cell: Cell) -> Row:
     """The run of one cell."""
-    began, target, _ = _begin(rig, scenario)
+    began = time.monotonic()
+    try:
+        began, target, _ = _begin(rig, scenario)
+    except (DemoFailed, AssertionError) as error:
+        return Row(cell.name, "", "", False, [f"5: what it begins with did not come about: {error}"], _since(began))
     rig.arm(cell)
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(scenario.ask(rig, target, _key(rig)))
@@ -57,7 +61,7 @@ def struck(rig: Rig, scenario: Scenario, cell: Cell) -> Row:
         try:
             operation = rig.site.end_of(asking.result())
         except DemoFailed as error:
-            return Row(cell.name, "", "", reached, [f"5: {error}"], time.monotonic() - began)
+            return Row(cell.name, "", "", reached, [f"5: {error}"], _since(began))
     return _row(rig, scenario, target, cell.name, operation, reached, began, given_up=cell.moment == GIVEN_UP)
 
 
@@ -66,6 +70,10 @@ def _begin(rig: Rig, scenario: Scenario) -> tuple[float, Target, int]:
     target = rig.target(scenario)
     rig.workers.fresh()
     return time.monotonic(), target, rig.calls_so_far()
+
+
+def _since(began: float) -> float:
+    return time.monotonic() - began
 
 
 def _key(rig: Rig) -> str:

@@ -26,6 +26,18 @@ def test_a_question_repeated_until_its_answer_changes_is_one_place_and_is_counte
     assert [place.nth for place in ec2_places(calls)] == [1, 4]
 
 
+def test_questions_about_several_things_by_turns_are_one_place_each_until_something_is_changed() -> None:
+    turns = [call("DescribeInstances", id="a"), call("DescribeInstances", id="b")]
+    places = ec2_places([*turns * 3, call("AttachVolume", v="1"), *turns * 2])
+    assert [(place.name, place.nth) for place in places] == [
+        ("DescribeInstances", 1),
+        ("DescribeInstances", 2),
+        ("AttachVolume", 1),
+        ("DescribeInstances", 7),
+        ("DescribeInstances", 8),
+    ]
+
+
 def test_a_change_repeated_is_a_place_each_time_and_the_notice_queue_is_none() -> None:
     calls = [call("AttachVolume", v="1"), call("ReceiveMessage", "sqs"), call("AttachVolume", v="1")]
     assert [(place.name, place.nth) for place in ec2_places(calls)] == [("AttachVolume", 1), ("AttachVolume", 2)]
