@@ -22,6 +22,7 @@ from benchmarks.fleet_of_rows import Fleet, agents
 from benchmarks.terms import Terms
 from db.models import Agent, Instance, Operation, Resource, Server
 from db.session import make_engine
+from db.silence import due_after
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_workflow_id
 from domain.operations import SERVER_WORKFLOW, ServerInput
 from domain.pace import HEARTBEAT_S, HEARTBEATS_A_SECOND, Pace
@@ -100,18 +101,23 @@ class Growing:
             self.begun = batch.stop
             self.fleet.await_watched(self.begun)
 
+    @property
+    def _pace(self) -> Pace:
+        return Pace(HEARTBEAT_S, HEARTBEATS_A_SECOND, len(self._instances))
+
     def _boots(self, numbers: Iterable[int]) -> Iterable[dict[str, Any]]:
-        pace = Pace(HEARTBEAT_S, HEARTBEATS_A_SECOND, len(self._instances))
         expires, who = datetime.now(UTC) + timedelta(hours=1), self._stack.credentials
         for n in numbers:
             bearer = InstanceIdentity(self._instances[n], who.client_id, _server_id(n), expires)
             token = sign_instance(who.signing_key, bearer)
-            yield {"boot": self._instances[n], "token": token, "heartbeat_s": pace.interval_s}
+            yield {"boot": self._instances[n], "token": token, "heartbeat_s": self._pace.interval_s}
 
     def _record(self, numbers: Iterable[int]) -> None:
         """What adoption would have left."""
         client_id, region, policy = self._client_id, self._stack.region, asdict(ServerPolicy())
         servers, instances, ledger, seen, past = [], [], [], [], []
+        now = datetime.now(UTC)
+        due_at = due_after(now, self._pace.interval_s)
         for n in numbers:
             at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n)
             owner = {"client_id": client_id, "created_at": at, "updated_at": at}
@@ -130,7 +136,13 @@ class Growing:
                  "state": "live", "how": "adopted", "live_at": at}
             )  # fmt: skip
             seen.append(
-                {"client_id": client_id, "instance_id": instance_id, "registered_at": at, "seen_at": at, "due_at": at}
+                {
+                    "client_id": client_id,
+                    "instance_id": instance_id,
+                    "registered_at": at,
+                    "seen_at": now,
+                    "due_at": due_at,
+                }
             )
             past += [
                 {"id": f"op-{n}-{one}", "server_id": server_id, "client_id": client_id, "kind": "switch",

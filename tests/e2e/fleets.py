@@ -15,8 +15,10 @@ from db.events import NewEvent, append_events
 from db.market.on_demand import keep_on_demand
 from db.market.tiers import keep_prices
 from db.models import Agent, Base, Instance, Operation, PoolRow, Server
+from db.silence import due_after
 from domain.market.observed import Known, Said, Source
 from domain.market.on_demand import LINUX, OnDemandPrice
+from domain.pace import HEARTBEAT_S
 
 _NAMES = ("orders", "billing", "search", "build", "ledger", "mail", "metrics", "queue", "catalog", "reports")
 ON_DEMAND = {"m5.large": 0.096, "m6i.xlarge": 0.192, "r5.large": 0.126, "c5.xlarge": 0.17, "r6g.xlarge": 0.2016}
@@ -133,6 +135,7 @@ def _server(
         "identity": {},
         "registered_at": born,
         "seen_at": seen_at,
+        "due_at": due_after(seen_at, HEARTBEAT_S),
     }
     made: list[tuple[type[Base], dict[str, Any]]] = [(Server, server), (Instance, primary), (Agent, agent)]
     if number % 3:
