@@ -25,7 +25,7 @@ from stack.settings import REPOSITORY, inherited
 from stack.up import Stack
 
 LAUNCH_S = 120.0
-WATCHED_S = 300.0
+WATCHED_S = 420.0  # of a large fleet a watch that was lost is missed after 250
 AT_ONCE = 16
 BATCH = 50
 NOTICE_S = 120.0
