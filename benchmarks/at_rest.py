@@ -99,7 +99,7 @@ class Growing:
             with self._journal.open("a") as lines:
                 lines.writelines(json.dumps(line) + "\n" for line in self._boots(batch))
             self.begun = batch.stop
-            # Temporal may lose the answer to a poll on the way: such a watch is asked again after its heartbeat timeout.
+            # The answer to a poll may be lost on its way: such a watch is asked again after its heartbeat timeout.
             self.fleet.await_watched(int(NEARLY * self.begun))
         self.fleet.await_watched(self.begun)
 
