@@ -1,12 +1,16 @@
-"""The worker that works, and the one that is ready to follow it."""
+"""The worker that works, and where the next one comes from."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from demo.waiting import until
@@ -14,6 +18,7 @@ from stack.processes import Process
 from stack.settings import REPOSITORY
 
 _START_S = 60.0
+_END_S = 10.0
 
 
 class Workers:
@@ -22,31 +27,36 @@ class Workers:
     def __init__(self, var: Path, environment: Mapping[str, str], modules: Sequence[str] = ()) -> None:
         self._run, self._log = var / "run", var / "log"
         self._run.mkdir(parents=True, exist_ok=True)
-        self._environment = environment
-        self._modules = tuple(modules)
+        self._environment = dict(environment)
         self._made = 0
         self._worked = False  # it may have caches by now
-        self._working: Process | None = None
-        self._spare = self._another()
+        self._pid = 0  # of the one that works; 0: nobody does
+        self._doors = tempfile.TemporaryDirectory(prefix="nursery-")  # a socket's path must be short
+        self._nurseries = 0
+        self._nursery = self._opened(modules)
 
     def kill(self) -> None:
         """SIGKILL to the one that works; nobody works until `follow`."""
-        if self._working is not None:
-            self._working.kill()
-            self._working = None
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            until("the worker has ended", _END_S, lambda: None if _lives(self._pid) else True, every_s=0.005)
+            self._pid = 0
 
     def follow(self) -> float:
-        """The spare begins; seconds until it polls. Another is made ready meanwhile."""
-        spare, began = self._spare, time.monotonic()
-        self._await(spare, "warm")
-        assert spare.pid is not None, f"{spare.name} ended before it began:\n{spare.log_tail()}"
-        os.kill(spare.pid, signal.SIGUSR1)
-        self._working = spare
+        """Another begins; seconds until it polls."""
+        began = time.monotonic()
+        self._made += 1
+        ready = self._run / f"worker-{self._made}.ready"
+        self._pid = self._another({**self._environment, "SPOT_WORKER_READY_FILE": str(ready)})
         self._worked = False
-        self._await(spare, "ready")
-        took = time.monotonic() - began
-        self._spare = self._another()
-        return took
+
+        def look() -> bool | None:
+            assert _lives(self._pid), f"the worker ended before it was ready:\n{self._nursery.log_tail()}"
+            return True if ready.exists() else None
+
+        until("the worker is ready", _START_S, look, every_s=0.02)
+        return time.monotonic() - began
 
     def fresh(self) -> None:
         """One works that has worked for nobody: what it asks of EC2 is not in its caches."""
@@ -57,37 +67,53 @@ class Workers:
 
     def wear(self, *modules: str) -> None:
         """From now on another build works."""
-        self._modules = modules
-        self._spare.kill()
-        self._spare = self._another()
         self.kill()
+        self._nursery.stop()
+        self._nursery = self._opened(modules)
         self.follow()
 
     def close(self) -> None:
         self.kill()
-        self._spare.kill()
+        self._nursery.stop()
+        self._doors.cleanup()
 
-    def _another(self) -> Process:
-        self._made += 1
-        name = f"worker-{self._made}"
+    def _another(self, environment: Mapping[str, str]) -> int:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(_START_S)
+            asking.connect(str(self._door))
+            with asking.makefile("rw") as lines:
+                lines.write(json.dumps(environment) + "\n")
+                lines.flush()
+                return int(lines.readline())
+
+    @property
+    def _door(self) -> Path:
+        return Path(self._doors.name) / f"{self._nurseries}.sock"
+
+    def _opened(self, modules: Sequence[str]) -> Process:
+        self._nurseries += 1
         made = Process(
-            name=name,
-            argv=[sys.executable, "-m", "proof.warm_worker", str(self._file(name, "warm")), *self._modules],
+            name="nursery",
+            argv=[sys.executable, "-m", "proof.nursery", str(self._door), *modules],
             log=self._log / "workers.log",
-            environment={**self._environment, "SPOT_WORKER_READY_FILE": str(self._file(name, "ready"))},
+            environment=self._environment,
+            probe=self._missing,
+            ready_s=_START_S,
             folder=REPOSITORY,
         )
         made.start()
+        made.wait_ready()
         return made
 
-    def _await(self, process: Process, word: str) -> None:
-        file = self._file(process.name, word)
+    def _missing(self) -> str | None:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(self._door))
+        return None
 
-        def look() -> bool | None:
-            assert process.running, f"{process.name} ended before it was {word}:\n{process.log_tail()}"
-            return True if file.exists() else None
 
-        until(f"{process.name} is {word}", _START_S, look, every_s=0.02)
-
-    def _file(self, name: str, word: str) -> Path:
-        return self._run / f"{name}.{word}"
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
