@@ -39,9 +39,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     webhooks_private: bool = False  # webhooks may be private addresses, and http
     dashboard_dir: Path = Path(__file__).resolve().parent.parent / "dashboard" / "dist"
-    heartbeats_per_second: Annotated[float, Field(gt=0, description="Of all agents; they beat less often beyond")] = (
-        HEARTBEATS_A_SECOND
-    )
+    heartbeats_per_second: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="Of all agents; they beat less often beyond")
+    ] = HEARTBEATS_A_SECOND
     https: Annotated[bool, Field(description="People reach the page by https, though a proxy takes TLS off")] = False
     trusted_proxies: Annotated[str, Field(description="Whose X-Forwarded-For and -Proto count")] = "127.0.0.1,::1"
     api_host: str = "127.0.0.1"

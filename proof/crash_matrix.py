@@ -19,6 +19,7 @@ from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from demo.errors import DemoFailed
 from proof.cells import Cell, chosen
 from proof.rig import Rig, rig
 from proof.runs import Row, recorded, struck
@@ -76,7 +77,11 @@ class Matrix:
         if self._late():
             _say(f"{scenario.name}: no time left")
             return
-        cells, row = recorded(self._ready(), scenario)
+        try:
+            cells, row = recorded(self._ready(), scenario)
+        except (DemoFailed, AssertionError) as error:
+            self._note(Row(f"{scenario.name}/undisturbed", "", "", False, [f"5: {error}"]))
+            return
         self._note(row)
         for cell in self._chosen(cells, only, sample):
             if self._late():

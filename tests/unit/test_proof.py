@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from proof.cells import AFTER, BEFORE, GIVEN_UP, Place, cells_of, chosen, db_places, ec2_places, host_places
-from proof.crash_matrix import Report, wanted
+from demo.errors import Refused
+from proof.cells import AFTER, BEFORE, GIVEN_UP, Cell, Place, cells_of, chosen, db_places, ec2_places, host_places
+from proof.crash_matrix import Matrix, Report, wanted
 from proof.runs import Row
-from proof.scenarios import SCENARIOS
+from proof.scenarios import SCENARIOS, Scenario
 from proof.trouble import drawn
 from tests.e2e import afterwards
 
@@ -111,6 +113,26 @@ def test_a_report_is_on_disk_with_every_cell_and_what_held_is_not_run_again(tmp_
     assert resumed.unknown(cells) == cells[1:]
     resumed.note(Row(cells[1].name, "committed", "", True))
     assert [one["wrong"] for one in json.loads((tmp_path / "report.json").read_text())["rows"]] == [[], []]
+
+
+def test_an_operation_that_cannot_be_recorded_is_broken_and_the_next_one_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded(rig: object, scenario: Scenario) -> tuple[list[Cell], Row]:
+        if scenario.name == "promote":
+            raise Refused("POST: HTTP 503", 503)
+        return [], Row(f"{scenario.name}/undisturbed", "committed", "", True)
+
+    monkeypatch.setattr("proof.crash_matrix.recorded", recorded)
+    monkeypatch.setattr(Matrix, "_ready", lambda self: None)
+    report = Report(tmp_path / "report.json", 1)
+    matrix = Matrix(tmp_path / "stack", 1, time.monotonic() + 60, report)
+    for scenario, _ in [*wanted("promote", 0, 1), *wanted("launch", 0, 1)]:
+        matrix.run(scenario, "", 0)
+    assert [(row.cell, row.broken) for row in report.rows] == [
+        ("promote/undisturbed", ["5"]),
+        ("launch/undisturbed", []),
+    ]
 
 
 @pytest.mark.parametrize("there", [None, "", "[]", '{"rows": [{"cell": 1}]}'])
