@@ -25,8 +25,21 @@ class Workflows(Protocol):
 
 async def listed(workflows: Workflows, query: str) -> set[str]:
     """IDs, page by page. The list lags behind: what has started or ended just now may be missing, or still there."""
-    found = workflows.list_workflows(f"{query} AND ExecutionStatus = 'Running'", page_size=_PAGE, rpc_timeout=_ANSWER)
-    return {one.id async for one in found}
+    return {one.id async for one in _listed(workflows, query)}
+
+
+async def listed_with(workflows: Workflows, query: str, memo: str) -> dict[str, Any]:
+    """ID -> what that key of its memo says, None without one; page by page, and lagging as `listed`."""
+    return {one.id: await _said(one, memo) async for one in _listed(workflows, query)}
+
+
+def _listed(workflows: Workflows, query: str) -> AsyncIterator[Any]:
+    return workflows.list_workflows(f"{query} AND ExecutionStatus = 'Running'", page_size=_PAGE, rpc_timeout=_ANSWER)
+
+
+async def _said(one: Any, memo: str) -> Any:
+    """Decoded only where there is one: of thousands hardly any has."""
+    return await one.memo_value(memo, None) if memo in one.raw_info.memo.fields else None
 
 
 async def runs(workflows: Workflows, workflow_id: str) -> bool:

@@ -20,6 +20,8 @@ HOST_HEARTBEAT_S = 5.0
 CALL_HEARTBEAT_S = 4.0
 WATCH_MISSED = 2.5  # beats of a watch that may be late before EC2 is asked
 WATCH_S = 24 * 3600.0
+WATCH_TAKEN_S = 300.0  # nobody takes it for so long: the host is not watched
+WATCH_TRIAL_S = 30.0  # one that is held for so long by a host that was not watched: it is again
 FENCE_RESERVE_S = 25.0  # kept between the latest moment to fence and the deadline of a notice
 REPLICA_PING_S = 3.0
 

@@ -2,26 +2,30 @@
 
 A long-running activity on the instance's own queue answers with the notice. It uses nothing but
 what an activity worker may do, so it works while the API and the database are down. When its
-heartbeat stops, EC2 is asked whether the instance is still there.
+heartbeat stops, EC2 is asked whether the instance is still there. A host whose agent takes no watch
+is told in the workflow's memo, where reconciliation finds it: it may well say to the API that it lives.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType, is_cancelled_exception
 
 from domain import ec2
 from domain.errors import Failure
 from domain.host import HOST_INVENTORY, HOST_WATCH, Inventory, InventoryRequest, Notice, WatchRequest
 from domain.names import CONTROL_QUEUE, instance_queue
+from domain.reconciliation.unattended import MEMO_UNWATCHED
 from domain.servers import Placement, ServerShape
+from workflows import timeouts
 from workflows.operation import failure_of
-from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED, WATCH_PACE, WATCH_S
+from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED, WATCH_PACE
 
 if TYPE_CHECKING:
     from workflows.server import ServerWorkflow
@@ -31,16 +35,42 @@ _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
 _NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
 
 
+class Unwatched:
+    """The hosts of a server whose agents take no watch, kept as the memo of its workflow, which any list shows."""
+
+    def __contains__(self, instance_id: str) -> bool:
+        return instance_id in self._told()
+
+    def add(self, instance_id: str) -> None:
+        self._tell(self._told() | {instance_id})
+
+    def discard(self, instance_id: str) -> None:
+        self._tell(self._told() - {instance_id})
+
+    def keep(self, instance_ids: Iterable[str]) -> None:
+        self._tell(self._told() & set(instance_ids))
+
+    def _told(self) -> set[str]:
+        told: list[str] | None = workflow.memo_value(MEMO_UNWATCHED, None)
+        return set(told or ())
+
+    def _tell(self, wanted: set[str]) -> None:
+        if wanted != self._told() and workflow.patched("hosts-without-a-watch-are-told"):
+            workflow.upsert_memo({MEMO_UNWATCHED: sorted(wanted) or None})
+
+
 class Watches:
     def __init__(self, server: ServerWorkflow) -> None:
         self._server = server
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._unwatched = Unwatched()
 
     def follow(self, shape: ServerShape) -> None:
         """Watch exactly the instances of this shape."""
         wanted = {p.instance_id: p for p in (shape.primary, shape.replica) if p}
         for instance_id in [one for one in self._tasks if one not in wanted]:
             self._tasks.pop(instance_id).cancel()
+        self._unwatched.keep(wanted)
         for instance_id, placement in wanted.items():
             if instance_id not in self._tasks:
                 self._tasks[instance_id] = asyncio.create_task(self._watch(placement))
@@ -56,28 +86,38 @@ class Watches:
     async def _watch(self, placement: Placement) -> None:
         silent = 0
         while True:
+            trial = placement.instance_id in self._unwatched
             try:
                 await self._learn_filesystems(placement)
-                self._server.desk.take(await self._ask(placement))
+                self._server.desk.take(await self._ask(placement, trial))
+                self._unwatched.discard(placement.instance_id)
                 silent = 0
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     return
+                ran_out = _ran_out(error)
+                if trial and ran_out is TimeoutType.START_TO_CLOSE:
+                    self._unwatched.discard(placement.instance_id)
+                    silent = 0
+                    continue
                 if await self._is_gone(placement):
                     self._server.desk.lost(placement)
                     return
+                if ran_out is TimeoutType.SCHEDULE_TO_START:
+                    self._unwatched.add(placement.instance_id)
                 await workflow.sleep(_PAUSE_S[min(silent, len(_PAUSE_S) - 1)])
                 silent += 1
 
-    async def _ask(self, placement: Placement) -> Notice:
+    async def _ask(self, placement: Placement, trial: bool) -> Notice:
+        longest_s = timeouts.WATCH_TRIAL_S if trial else timeouts.WATCH_S
         beat_s = WATCH_PACE.interval_s
         notice: Notice = await workflow.execute_activity(
             HOST_WATCH,
             WatchRequest(self._server.desk.known[-20:], beat_s),
             result_type=Notice,
             task_queue=instance_queue(placement.instance_id),
-            start_to_close_timeout=timedelta(seconds=WATCH_S),
-            schedule_to_start_timeout=timedelta(minutes=10),
+            start_to_close_timeout=timedelta(seconds=longest_s),
+            schedule_to_start_timeout=timedelta(seconds=timeouts.WATCH_TAKEN_S),
             heartbeat_timeout=timedelta(seconds=WATCH_MISSED * beat_s),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
@@ -94,7 +134,7 @@ class Watches:
             result_type=Inventory,
             task_queue=instance_queue(placement.instance_id),
             start_to_close_timeout=timedelta(seconds=15),
-            schedule_to_start_timeout=timedelta(minutes=10),
+            schedule_to_start_timeout=timedelta(seconds=timeouts.WATCH_TAKEN_S),
             heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
             retry_policy=RetryPolicy(maximum_attempts=2),
         )
@@ -120,3 +160,7 @@ class Watches:
                 raise asyncio.CancelledError from error
             return failure_of(error) in _NOT_RUNNING
         return False
+
+
+def _ran_out(error: ActivityError) -> TimeoutType | None:
+    return error.cause.type if isinstance(error.cause, TimeoutError) else None

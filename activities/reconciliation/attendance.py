@@ -1,5 +1,5 @@
 """Active servers for which Temporal runs no workflow (its state was lost, or it is another Temporal than theirs), or
-one whose tasks fail.
+one whose tasks fail; and those whose agent says that it lives, and takes no watch from Temporal.
 
 The list of what runs costs a call for each thousand servers; only what is missing there is asked for by its ID, for the
 list lags behind. The records are read before and after: a server whose workflow has just ended has ended itself.
@@ -8,20 +8,20 @@ list lags behind. The records are read before and after: a server whose workflow
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.market.records import recording
-from activities.running import Workflows, listed, running
+from activities.running import Workflows, listed, listed_with, running
 from db.queries import reconciliation as records
 from db.session import SessionFactory
 from domain.names import server_workflow_id
 from domain.operations import SERVER_WORKFLOW
 from domain.reconciliation import contract
 from domain.reconciliation.facts import Patience
-from domain.reconciliation.unattended import WORKFLOW, finding, stuck
+from domain.reconciliation.unattended import MEMO_UNWATCHED, WATCH, WORKFLOW, finding, stuck, unwatched
 
 # Set by Temporal (1.30 and later) after a few tasks in a row have failed or timed out, and taken off by one that works.
 _TASKS_FAIL = "TemporalReportedProblems IN ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut')"
@@ -34,23 +34,33 @@ class Attendance:
         self._sessions = sessions
         self._workflows = workflows
         self._grace = timedelta(seconds=patience.gone_s)
+        self._silence = timedelta(seconds=patience.silent_s)
         self._clock = clock
 
     async def look(self, regions: Sequence[str]) -> contract.Surveyed:
         """Temporal that does not answer is a problem, and then nothing is told."""
         servers = await asyncio.to_thread(self._adopted, regions)
         try:
-            missing = await self._missing([server_id for server_id, _, _ in servers])
+            known = await self.watched()
+            missing = await self._missing(known, [server_id for server_id, _, _ in servers])
             failing = await self.failing()
         except RPCError as error:
             return contract.Surveyed(problems=[f"Temporal did not say which servers' workflows run: {error.message}"])
         still = await asyncio.to_thread(self._still_active, missing)
+        without = [(one, told) for one in servers for told in known.get(server_workflow_id(one[0]), ())]
+        heard = await asyncio.to_thread(self._heard, {(client_id, told) for (_, client_id, _), told in without})
         findings = [finding(*one) for one in servers if one[0] in still]
         findings += [stuck(*one) for one in servers if server_workflow_id(one[0]) in failing and one[0] not in still]
-        return contract.Surveyed(findings, [f"{region}/{WORKFLOW}" for region in regions]).bounded()
+        findings += [unwatched(*one, instance_id) for one, instance_id in without if instance_id in heard]
+        looked = [f"{region}/{kind}" for region in regions for kind in (WORKFLOW, WATCH)]
+        return contract.Surveyed(findings, looked).bounded()
 
-    async def _missing(self, server_ids: Iterable[str]) -> set[str]:
-        known = await listed(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'")
+    async def watched(self) -> dict[str, list[str]]:
+        """The workflows of servers that run -> their instances whose agents take no watch."""
+        told = await listed_with(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'", MEMO_UNWATCHED)
+        return {workflow_id: said or [] for workflow_id, said in told.items()}
+
+    async def _missing(self, known: Collection[str], server_ids: Iterable[str]) -> set[str]:
         missing = {one for one in server_ids if server_workflow_id(one) not in known}
         found = await running(self._workflows, map(server_workflow_id, missing))
         return {one for one in missing if server_workflow_id(one) not in found}
@@ -68,6 +78,11 @@ class Attendance:
         """Those of a moment ago are left out: adoption records a server first, and then starts its workflow."""
         with recording("reading the servers for reconciliation"), self._sessions() as session:
             return records.adopted_before(session, regions, self._clock() - self._grace)
+
+    def _heard(self, of: set[tuple[str, str]]) -> set[str]:
+        """An agent that is silent is told as that."""
+        with recording("reading the agents for reconciliation"), self._sessions() as session:
+            return records.heard_of(session, of, self._clock(), self._silence)
 
     def _still_active(self, server_ids: set[str]) -> set[str]:
         with recording("reading the servers for reconciliation"), self._sessions() as session:

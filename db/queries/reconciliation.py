@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from db.models import Agent, Instance, Operation, Resource, Server
@@ -58,6 +58,13 @@ def adopted_before(session: Session, regions: Collection[str], before: datetime)
 def still_active(session: Session, server_ids: Collection[str]) -> set[str]:
     query = select(Server.id).where(Server.active_name.is_not(None))
     return {one for some in _pieces(server_ids) for one in session.scalars(query.where(Server.id.in_(some)))}
+
+
+def heard_of(session: Session, of: Collection[tuple[str, str]], now: datetime, longest: timedelta) -> set[str]:
+    """`of`: client and instance. Those whose agents were heard of no longer ago, or are not due yet."""
+    query = select(Agent.instance_id).where(or_(Agent.seen_at >= now - longest, Agent.due_at >= now))
+    its = tuple_(Agent.client_id, Agent.instance_id)
+    return {one for some in _pieces(of) for one in session.scalars(query.where(its.in_(some)))}
 
 
 def open_rows(session: Session, region: str) -> list[Resource]:

@@ -17,6 +17,7 @@ class FindingKind(StrEnum):
     NO_PRIMARY = "no_primary"
     NO_WORKFLOW = "no_workflow"  # an active server whose ServerWorkflow does not run
     STUCK_WORKFLOW = "stuck_workflow"  # or runs, and its tasks fail
+    UNWATCHED = "unwatched"  # its agent is heard of by the API, and takes no watch from Temporal
 
 
 class Action(StrEnum):
@@ -49,6 +50,7 @@ class Reason(StrEnum):
     NOTHING_SERVES = "nothing_serves"
     NEVER_TWO = "never_two"  # its workflow may run where it was not looked for
     TASKS_FAIL = "tasks_fail"  # Temporal tries again, ever less often
+    NOT_TAKEN = "not_taken"  # only what keeps the agent from Temporal helps
 
 
 GO_FIRST = "go_first"  # in a finding's details: what has to be removed before it

@@ -29,6 +29,7 @@ _WHAT: Mapping[str, str] = {
     _K.NO_PRIMARY: "the server is active, and no instance serves it",
     _K.NO_WORKFLOW: "the server is active, and Temporal runs no {type} for it",
     _K.STUCK_WORKFLOW: "the server's {type} stands still: no worker can carry out its next task",
+    _K.UNWATCHED: "the agent tells the API that it lives, and takes no {type} from Temporal",
 }
 _MATTERS: Mapping[str, str] = {
     _K.UNKNOWN_RESOURCE: "it costs money, and nobody looks after it",
@@ -41,6 +42,7 @@ _MATTERS: Mapping[str, str] = {
     _K.NO_PRIMARY: "the server is down, and nothing brings it back",
     _K.NO_WORKFLOW: "nothing rescues it, and whatever is asked of it is refused",
     _K.STUCK_WORKFLOW: "nothing rescues it, and nothing that is asked of it is done",
+    _K.UNWATCHED: "the host cannot be fenced or moved, and its notices come from EventBridge alone",
 }
 _BECAUSE: Mapping[str, str] = {
     _R.IN_USE: "the server uses it",
@@ -61,6 +63,7 @@ _BECAUSE: Mapping[str, str] = {
     _R.MAY_SERVE: "what made it did not end cleanly, or the server's primary does not run: this one may serve",
     _R.NOTHING_SERVES: "only a person knows what it should run on",
     _R.NEVER_TWO: "its workflow may run in another Temporal, or namespace, and no server may have two",
+    _R.NOT_TAKEN: "it is watched again as soon as its agent reaches Temporal",
     _R.TASKS_FAIL: "Temporal tries again, ever less often, and it goes on as soon as a worker has the right code",
 }
 _THEN: Mapping[str, str] = {
@@ -86,6 +89,8 @@ _TODO: Mapping[tuple[str, str], str] = {
     "they do, it has lost the workflow: spot resume SERVER --dry-run, then spot resume SERVER",
     (_K.STUCK_WORKFLOW, _A.REPORT): "the workers' logs say why (Failing workflow task); docs/runbooks/"
     "workflow-tasks-fail.md says what to do",
+    (_K.UNWATCHED, _A.REPORT): "on the host: journalctl -u spot-agent says which Temporal it tries, and what keeps it "
+    "from there; docs/runbooks/hosts-unwatched.md",
     (_K.VANISHED_PRIMARY, _A.ASK): "spot operations --server SERVER shows the failover",
 }
 

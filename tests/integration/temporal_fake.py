@@ -14,13 +14,13 @@ from temporalio.service import RPCError, RPCStatusCode
 @dataclass
 class FakeTemporal:
     """`runs`: workflow IDs. `lagging`: of those, what the list does not show yet. `failing`: of those, whose tasks
-    fail; None: as a server that has no such search attribute. `away`: it answers nothing."""
+    fail; None: as a server that has no such search attribute. `memos`: of those, by ID. `away`: it answers nothing."""
 
     runs: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     lagging: set[str] = field(default_factory=set)
     failing: set[str] | None = field(default_factory=set)
-    memos: dict[str, dict[str, str]] = field(default_factory=dict)
+    memos: dict[str, dict[str, Any]] = field(default_factory=dict)
     away: bool = False
     described: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
@@ -37,11 +37,24 @@ class FakeTemporal:
                 raise RPCError("no mapping defined for search attribute", RPCStatusCode.INVALID_ARGUMENT, b"")
             shown &= self.failing
         for one in sorted(shown):
-            yield SimpleNamespace(id=one)
+            yield Listed(one, self.memos.get(one, {}))
 
     def answer(self) -> None:
         if self.away:
             raise RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
+
+
+@dataclass
+class Listed:
+    id: str
+    kept: dict[str, Any]
+
+    @property
+    def raw_info(self) -> Any:
+        return SimpleNamespace(memo=SimpleNamespace(fields=self.kept))
+
+    async def memo_value(self, key: str, default: Any) -> Any:
+        return self.kept.get(key, default)
 
 
 @dataclass
@@ -58,7 +71,7 @@ class Handle:
         it_runs = self.workflow_id in known.runs
         status = WorkflowExecutionStatus.RUNNING if it_runs else WorkflowExecutionStatus.TERMINATED
 
-        async def memo() -> dict[str, str]:
+        async def memo() -> dict[str, Any]:
             return known.memos.get(self.workflow_id, {})
 
         return SimpleNamespace(status=status, memo=memo)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
 
 from activities.reconciliation.attendance import Attendance
 from activities.reconciliation.keeping import keep_all
-from db.models import DriftRow, Server
+from db.commands import create_client
+from db.models import Agent, DriftRow, Server
 from db.session import SessionFactory
 from domain.names import server_workflow_id
 from domain.reconciliation import contract
@@ -23,6 +25,7 @@ pytest_plugins = ["tests.dbfixtures"]
 
 REGION = "us-east-1"
 NOW = datetime.now(UTC)
+LOOKED = [f"{REGION}/workflow", f"{REGION}/watch"]
 LONG_AGO = NOW - timedelta(hours=1)
 
 
@@ -93,7 +96,7 @@ def test_a_workflow_whose_tasks_fail_is_told_until_one_works(fleet: Fleet, tempo
 def test_a_temporal_that_knows_of_no_such_thing_tells_none(fleet: Fleet, temporal: FakeTemporal) -> None:
     temporal.runs, temporal.failing = {workflow(fleet)}, None
     surveyed = look(fleet, temporal)
-    assert (surveyed.findings, surveyed.problems, surveyed.looked) == ([], [], [f"{REGION}/workflow"])
+    assert (surveyed.findings, surveyed.problems, surveyed.looked) == ([], [], LOOKED)
 
 
 def test_a_server_adopted_a_moment_ago_is_left_alone(fleet: Fleet, temporal: FakeTemporal) -> None:
@@ -126,7 +129,7 @@ def test_with_temporal_away_nothing_is_told_or_taken_back(fleet: Fleet, temporal
 
 def test_a_region_that_is_not_looked_at_is_not_judged(fleet: Fleet, temporal: FakeTemporal) -> None:
     surveyed = look(fleet, temporal, "eu-west-1")
-    assert (surveyed.findings, surveyed.looked) == ([], ["eu-west-1/workflow"])
+    assert (surveyed.findings, surveyed.looked) == ([], ["eu-west-1/workflow", "eu-west-1/watch"])
 
 
 def test_it_is_kept_beside_an_unfinished_operation_and_resolved_once_the_workflow_runs(
@@ -144,3 +147,59 @@ def test_it_is_kept_beside_an_unfinished_operation_and_resolved_once_the_workflo
 def test_one_whose_workflow_answers_after_all_is_not_kept(fleet: Fleet, temporal: FakeTemporal) -> None:
     resting = contract.Resting(at_rest=[fleet.server_id])
     assert keep_all(fleet.sessions, contract.Report(look(fleet, temporal), resting), NOW).found == 0
+
+
+# --- agents that take no watch
+
+
+def agent(fleet: Fleet, instance_id: str, seen: datetime, due: datetime, client_id: str = "") -> None:
+    with fleet.sessions.begin() as session:
+        its = {"client_id": client_id or fleet.client_id, "instance_id": instance_id}
+        session.execute(delete(Agent).where(Agent.instance_id == instance_id))
+        session.add(Agent(**its, registered_at=LONG_AGO, seen_at=seen, due_at=due))
+
+
+def unwatched(fleet: Fleet, temporal: FakeTemporal, *instance_ids: str) -> None:
+    temporal.runs = {workflow(fleet)}
+    temporal.memos = {workflow(fleet): {"unwatched": list(instance_ids)}} if instance_ids else {}
+
+
+def kept(fleet: Fleet, temporal: FakeTemporal, **survey: Any) -> contract.Reported:
+    surveyed = contract.Surveyed(looked=[f"{REGION}/instance"], **survey).after(look(fleet, temporal))
+    return keep_all(fleet.sessions, contract.Report(surveyed, contract.Resting(at_rest=[fleet.server_id])), NOW)
+
+
+def test_an_agent_that_lives_and_takes_no_watch_is_told_until_it_does(fleet: Fleet, temporal: FakeTemporal) -> None:
+    agent(fleet, "i-1", seen=NOW, due=NOW + timedelta(seconds=45))
+    unwatched(fleet, temporal, "i-1")
+    [found] = look(fleet, temporal).findings
+    assert (found.kind, found.action, found.resource_id) == (FindingKind.UNWATCHED, Action.REPORT, "i-1")
+    assert (found.client_id, found.server_id) == (fleet.client_id, fleet.server_id)
+    reported = kept(fleet, temporal)
+    assert (reported.found, reported.due) == (1, [])
+    temporal.away = True
+    assert kept(fleet, temporal).resolved == 0, "nobody said that it is watched"
+    temporal.away = False
+    unwatched(fleet, temporal)
+    assert kept(fleet, temporal).resolved == 1
+
+
+@pytest.mark.parametrize(
+    ("seen_s", "due_s", "told"),
+    [(-121, -1, False), (-119, -1, True), (-400, 1, True)],
+    ids=["silent: told as that", "just heard", "not due yet, in a large fleet"],
+)
+def test_only_one_that_is_heard_is_told(
+    fleet: Fleet, temporal: FakeTemporal, seen_s: float, due_s: float, told: bool
+) -> None:
+    agent(fleet, "i-1", seen=NOW + timedelta(seconds=seen_s), due=NOW + timedelta(seconds=due_s))
+    unwatched(fleet, temporal, "i-1")
+    assert bool(look(fleet, temporal).findings) == told
+
+
+def test_an_agent_of_another_client_on_that_instance_does_not_count(fleet: Fleet, temporal: FakeTemporal) -> None:
+    with fleet.sessions.begin() as session:
+        create_client(session, "cli-other", "other", NOW)
+    agent(fleet, "i-1", seen=NOW, due=NOW + timedelta(seconds=45), client_id="cli-other")
+    unwatched(fleet, temporal, "i-1")
+    assert look(fleet, temporal).findings == []

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from temporalio.client import Client
 
 from domain import ec2, host, resuming
@@ -23,6 +24,7 @@ from domain.reconciliation.unattended import finding as found_unattended
 from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
+from tests.workflows import agentless
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, adopted
@@ -104,6 +106,19 @@ async def _lost(play: Play) -> list[str]:
     await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
     await server.at_rest()
     return await _both(server, server.cloud.records.accepted[0])
+
+
+async def _unwatched(play: Play) -> list[str]:
+    """The replica's agent takes no watch, then holds one; and goes."""
+    with pytest.MonkeyPatch.context() as patch:
+        agentless.soon(patch)
+        server = await agentless.start(play.client, play.stage, play.name)
+        await agentless.until_told(server, [agentless.HOST])
+        async with agentless.with_agent(server, play.stage):
+            await agentless.until_told(server, [])
+        await server.do(OperationKind.REPLICA_DROP)
+        await server.at_rest()
+    return [server.handle.id]
 
 
 async def _queued(play: Play) -> list[str]:
@@ -323,6 +338,7 @@ PATHS: dict[str, Path] = {
     "terminate": lambda play: play.operation(_K.TERMINATE, _H.VOLUMES, replica=True),
     "release": lambda play: play.operation(_K.RELEASE, _H.VOLUMES, replica=True),
     "server-queue": _queued,
+    "unwatched": _unwatched,
     "launch": _launch,
     "adopt": _adopt,
     "plan": _plan,

@@ -100,10 +100,11 @@ class ServerUnderTest:
         policy: ServerPolicy,
         *,
         replica: bool = False,
+        replica_id: str = REPLICA,
     ) -> ServerUnderTest:
         """A server as adoption leaves it, with its workflow."""
         ref = ServerRef(f"srv-{name}", "cli-1", "orders", REGION)
-        shape = adopted(cloud, ref, replica=replica)
+        shape = adopted(cloud, ref, replica=replica, replica_id=replica_id)
         handle = await client.start_workflow(
             SERVER_WORKFLOW,
             ServerInput(ref, policy, shape),
@@ -229,15 +230,15 @@ class ServerUnderTest:
                 await self.client.get_workflow_handle(workflow_id).terminate()
 
 
-def adopted(cloud: Cloud, ref: ServerRef, *, replica: bool) -> ServerShape:
+def adopted(cloud: Cloud, ref: ServerRef, *, replica: bool, replica_id: str = REPLICA) -> ServerShape:
     """As AdoptWorkflow leaves a server: tagged, recorded, with a primary; and a replica if asked for."""
     world, kept = cloud.world, cloud.records
     tags = ownership_tags(ref.client_id, ref.server_id, "")
     tags.popitem()  # adopted, so no operation made it
     if replica:
-        world.add(REPLICA, SPOT_2, tags=tags, serving=not world.stateful)
-        kept.states[REPLICA] = InstanceState.RUNNING_REPLICA
-        kept.ledger[f"sir-{REPLICA}"] = f"sir-{REPLICA}"
+        world.add(replica_id, SPOT_2, tags=tags, serving=not world.stateful)
+        kept.states[replica_id] = InstanceState.RUNNING_REPLICA
+        kept.ledger[f"sir-{replica_id}"] = f"sir-{replica_id}"
     for one in world.instances.values():
         one.tags.update(tags)
         kept.ledger[one.instance_id] = one.instance_id
@@ -247,7 +248,7 @@ def adopted(cloud: Cloud, ref: ServerRef, *, replica: bool) -> ServerShape:
     kept.states[OLD], kept.primary = InstanceState.RUNNING_PRIMARY, OLD
     return ServerShape(
         primary=world.placement(OLD),
-        replica=world.placement(REPLICA) if replica else None,
+        replica=world.placement(replica_id) if replica else None,
         filesystems=world.filesystems,
         blueprint=world.blueprint(OLD),
     )

@@ -30,6 +30,13 @@ async def with_workers(
     await asyncio.gather(*running)
 
 
+@asynccontextmanager
+async def agent_of(client: Client, instance_id: str, stage: Stage) -> AsyncIterator[None]:
+    """The agent's worker of one more host."""
+    async with _agent(client, instance_id, stage):
+        yield
+
+
 def _agent(client: Client, instance_id: str, stage: Stage) -> Worker:
     return Worker(
         client,
