@@ -63,7 +63,8 @@ class Report:
 
 
 class Matrix:
-    """Runs cells one after another on one rig; after a broken invariant on a new one."""
+    """Runs cells one after another on one rig; after a broken invariant on a new one, and what the broken one leaves
+    is kept: its logs and Temporal's histories."""
 
     def __init__(self, var: Path, seed: int, until: float, report: Report) -> None:
         self._var = var
@@ -109,6 +110,15 @@ class Matrix:
         _say(shown(row))
         if row.wrong:
             self.close()
+            self._keep(row.cell.replace("/", "."))
+
+    def _keep(self, name: str) -> None:
+        kept = self.report.path.parent / "broken" / name
+        if self._var.exists():
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.parent.mkdir(exist_ok=True)
+            self._var.rename(kept)
+            _say(f"what it leaves is in {kept}")
 
     def _late(self) -> bool:
         return time.monotonic() > self._until

@@ -80,14 +80,16 @@ def ended(rig: Rig, target: Target, key: str) -> Find:
 
 def heard(rig: Rig, ask: Callable[[], str]) -> str:
     """Ask until an answer comes: nobody may be there to give it for a while. The key is the same."""
+    refusals = ["never refused"]
 
     def once() -> str | None:
         try:
             return ask()
-        except Refused:
+        except Refused as error:
+            refusals[0] = str(error)
             return None
 
-    operation_id = until("the request is answered", _HEARD_S, once, every_s=0.2)
+    operation_id = until("the request is answered", _HEARD_S, once, every_s=0.2, last_seen=lambda: refusals[0])
     rig.site.asked.add(operation_id)
     return operation_id
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from demo.errors import Refused
+from demo.errors import Overdue, Refused
 from proof.cells import AFTER, BEFORE, GIVEN_UP, Cell, Place, cells_of, chosen, db_places, ec2_places, host_places
 from proof.crash_matrix import Matrix, Report, wanted
 from proof.runs import Row
-from proof.scenarios import SCENARIOS, Scenario
+from proof.scenarios import SCENARIOS, Scenario, heard
 from proof.trouble import drawn
 from tests.e2e import afterwards
 
@@ -115,10 +115,14 @@ def test_a_report_is_on_disk_with_every_cell_and_what_held_is_not_run_again(tmp_
     assert [one["wrong"] for one in json.loads((tmp_path / "report.json").read_text())["rows"]] == [[], []]
 
 
-def test_an_operation_that_cannot_be_recorded_is_broken_and_the_next_one_is_run(
+def test_an_operation_that_cannot_be_recorded_is_broken_what_it_leaves_is_kept_and_the_next_one_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    logs = tmp_path / "stack" / "log"
+
     def recorded(rig: object, scenario: Scenario) -> tuple[list[Cell], Row]:
+        logs.mkdir(parents=True)
+        (logs / "api.log").write_text(scenario.name)
         if scenario.name == "promote":
             raise Refused("POST: HTTP 503", 503)
         return [], Row(f"{scenario.name}/undisturbed", "committed", "", True)
@@ -133,6 +137,18 @@ def test_an_operation_that_cannot_be_recorded_is_broken_and_the_next_one_is_run(
         ("promote/undisturbed", ["5"]),
         ("launch/undisturbed", []),
     ]
+    assert (tmp_path / "broken" / "promote.undisturbed" / "log" / "api.log").read_text() == "promote"
+    assert (logs / "api.log").read_text() == "launch"
+
+
+def test_a_request_that_is_never_answered_says_what_it_was_refused_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> str:
+        raise Refused("POST /api/servers/s/switch: HTTP 503 temporal_unavailable", 503)
+
+    monkeypatch.setattr("proof.scenarios._HEARD_S", 0.0)
+    rig: Any = None
+    with pytest.raises(Overdue, match=r"the request is answered: not within 0 s \(POST .*: HTTP 503 temporal_unav"):
+        heard(rig, refused)
 
 
 @pytest.mark.parametrize("there", [None, "", "[]", '{"rows": [{"cell": 1}]}'])
