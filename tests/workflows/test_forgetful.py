@@ -18,6 +18,7 @@ from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+import workflows.server
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.operations import SIGNAL_NOTICE, UPDATE_POLICY, OperationKind
 from domain.records import RECORD
@@ -140,3 +141,21 @@ async def _still(server: ServerUnderTest) -> None:
             if not records and not described.HasField("pending_workflow_task"):
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_a_run_is_begun_anew_before_it_takes_long_to_replay(
+    away: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before Temporal suggests it: a worker that takes the server up has to replay the run within one task."""
+    monkeypatch.setattr(workflows.server, "LONGEST_HISTORY", 90)
+    server = await _server(away, stage, "long", Handoff.STATELESS)
+    for _ in range(5):
+        committed(await server.do(OperationKind.SWITCH))
+        await server.at_rest()
+    runs = [one async for one in away.list_workflows(f"WorkflowId = '{server.handle.id}'")]
+    assert len(runs) > 1
+    for run in runs:
+        history = await away.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        assert len(history.events) < 90 + 60, "the operation in which it grew too long was its last"
+        await Replayer(workflows=WORKFLOWS, workflow_runner=_runner()).replay_workflow(history)
+    await server.end()
