@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -74,8 +75,9 @@ async def test_a_replica_that_does_not_get_ready_is_ended(given: Given) -> None:
 async def test_what_died_with_an_instance_leaves_the_ledger_with_it(given: Given, kind: OperationKind) -> None:
     """EC2 tells no volumes of an instance that has ended: they are known from before."""
     server = await given(Handoff.VOLUMES)
-    committed(await server.do(OperationKind.REPLICA_CREATE))
     cloud = server.cloud
+    cloud.heard |= {one: asyncio.Queue() for one in (OLD, "i-1")}  # watched: it is not noticed before it is asked for
+    committed(await server.do(OperationKind.REPLICA_CREATE))
     ended = "i-1" if kind is OperationKind.REPLICA_DROP else OLD
     (root,) = [one.volume_id for one in cloud.world.attached(ended) if one.root]
     held = set(cloud.records.ledger.values())
