@@ -60,6 +60,7 @@ class Cloud:
         self.handoff = handoff
         self.world = World(volumes=handoff is not Handoff.STATELESS, targets=targets, elastic=elastic)
         self.records = Records()
+        self.server_id = ""  # whose cloud it is; empty: anybody's
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
         self.empty: set[str] = set()  # pools without capacity
@@ -347,6 +348,8 @@ class Cloud:
     # --- records
 
     def record(self, given: records.RecordBatch) -> int:
+        if self.server_id not in ("", given.server_id):
+            raise _failed(Failure.GONE, "a word of the test before, whose workflows have just been ended")
         return self.records.apply(given)
 
     def resting(self, given: records.CoolDownsInput) -> records.CoolDowns:

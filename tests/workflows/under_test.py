@@ -233,6 +233,7 @@ class ServerUnderTest:
 def adopted(cloud: Cloud, ref: ServerRef, *, replica: bool, replica_id: str = REPLICA) -> ServerShape:
     """As AdoptWorkflow leaves a server: tagged, recorded, with a primary; and a replica if asked for."""
     world, kept = cloud.world, cloud.records
+    cloud.server_id = ref.server_id
     tags = ownership_tags(ref.client_id, ref.server_id, "")
     tags.popitem()  # adopted, so no operation made it
     if replica:
