@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, get_type_hints
@@ -80,6 +81,7 @@ class Cloud:
         self.altered: dict[str, Any] = {}  # attributes that a launch gets wrong
         self.mute: set[str] = set()  # hosts whose agent does not answer
         self.heard: dict[str, asyncio.Queue[host.Notice]] = {}  # what IMDS says there; absent: no watch
+        self.boards: dict[str, list[host.Notice]] = {}  # what was said there already
         self.changed = asyncio.Event()
         self._turns: dict[str, int] = {}
 
@@ -337,13 +339,16 @@ class Cloud:
         return host.ResumeReport(one.instance_id, _now(), given.filesystems)
 
     async def host_watch(self, given: host.WatchRequest) -> host.Notice:
+        """As an agent's board: whoever asks is told, also when a watch that nobody waits for was told first."""
         instance_id = activity.info().task_queue.removeprefix("instance.")
         if instance_id not in self.heard:
             raise _failed(Failure.GONE, "nobody watches here")
+        board = self.boards.setdefault(instance_id, [])
         while True:
-            notice = await self.heard[instance_id].get()
-            if notice.notice_id not in given.known:
-                return notice
+            if news := [one for one in board if one.notice_id not in given.known]:
+                return news[0]
+            with suppress(TimeoutError):
+                board.append(await asyncio.wait_for(self.heard[instance_id].get(), 0.2))
 
     # --- records
 
