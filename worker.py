@@ -236,11 +236,6 @@ def _ping(engine: Engine) -> None:
         connection.execute(text("SELECT 1"))
 
 
-# They share one processor (the GIL), and each has WORKFLOW_TASK_S from when it was taken. A worker that begins replays
-# whatever it is asked about: too many at once, and none would come to its end in time. The others wait at Temporal.
-_WORKFLOW_TASKS = 8
-
-
 def make_worker(client: Client, task_queue: str, activities: Sequence[object], slots: int) -> Worker:
     """One queue's worker: as many threads as activity slots. Short sticky timeout: a dead worker costs little."""
     # Our workflow modules are loaded once and not again for every workflow, which would cost each one 50 ms of
@@ -253,7 +248,7 @@ def make_worker(client: Client, task_queue: str, activities: Sequence[object], s
         activities=activities,  # type: ignore[arg-type]
         activity_executor=ThreadPoolExecutor(slots, thread_name_prefix=task_queue),
         max_concurrent_activities=slots,
-        max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
+        max_concurrent_workflow_tasks=20,
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         graceful_shutdown_timeout=timedelta(seconds=8),
