@@ -41,7 +41,7 @@ class Attendance:
         """Temporal that does not answer is a problem, and then nothing is told."""
         servers = await asyncio.to_thread(self._adopted, regions)
         try:
-            known = await self.watched()
+            known = await self.without_watch()
             missing = await self._missing(known, [server_id for server_id, _, _ in servers])
             failing = await self.failing()
         except RPCError as error:
@@ -55,7 +55,7 @@ class Attendance:
         looked = [f"{region}/{kind}" for region in regions for kind in (WORKFLOW, WATCH)]
         return contract.Surveyed(findings, looked).bounded()
 
-    async def watched(self) -> dict[str, list[str]]:
+    async def without_watch(self) -> dict[str, list[str]]:
         """The workflows of servers that run -> their instances whose agents take no watch."""
         told = await listed_with(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'", MEMO_UNWATCHED)
         return {workflow_id: said or [] for workflow_id, said in told.items()}

@@ -51,5 +51,5 @@ async def until_told(server: ServerUnderTest, wanted: list[str]) -> None:
     nothing: Any = None
     attendance = Attendance(nothing, server.client, Patience(), lambda: datetime.now(UTC))
     async with asyncio.timeout(60):
-        while (await attendance.watched()).get(server.handle.id) != wanted:  # noqa: ASYNC110
+        while (await attendance.without_watch()).get(server.handle.id) != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
