@@ -54,11 +54,13 @@ def struck(rig: Rig, scenario: Scenario, cell: Cell) -> Row:
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(scenario.ask(rig, target, _key(rig)))
         reached = rig.await_held(lambda: _over(rig, asking))
-        if reached:
-            rig.strike(lambda: rig.cancel(asking.result()))
-        else:
-            rig.disarm()
         try:
+            if reached:
+                # What is given up is known before nobody is left who could answer.
+                given_up = asking.result() if cell.moment == GIVEN_UP else ""
+                rig.strike(lambda: rig.cancel(given_up))
+            else:
+                rig.disarm()
             operation = rig.site.end_of(asking.result())
         except DemoFailed as error:
             return Row(cell.name, "", "", reached, [f"5: {error}"], _since(began))

@@ -191,6 +191,9 @@ class Queue:
         self._running.remove(running)
         self._done[running.operation_id] = OperationStatus(outcome.value)
 
+    def is_starting(self, operation: str) -> bool:
+        return self._starting is not None and self._starting.operation_id == operation
+
     def find_running(self, operation: str) -> Running | None:
         return next((one for one in self._running if one.operation_id == operation), None)
 

@@ -110,16 +110,27 @@ class ServerWorkflow:
                 outcome=Outcome.CANCELLED.value,
                 reason=f"cancelled while queued ({dropped.kind.value})",
             )
-        elif running := self.queue.find_running(operation):
+        elif running := await self._running(operation):
             await running.abort("cancelled by request")
 
     @workflow.signal
-    def operation_settled(self, settled: Settled) -> None:
+    async def operation_settled(self, settled: Settled) -> None:
         """An operation has committed: the server's shape is the new one, whatever it still tidies up."""
-        if (running := self.queue.find_running(settled.operation_id)) and not running.settled:
+        if (running := await self._running(settled.operation_id)) and not running.settled:
             running.settled = True
             self._take_shape(running, settled.shape)
             self.desk.settled(running)
+
+    async def _running(self, operation: str) -> Running | None:
+        """The running operation of this ID. A signal about one that is being started waits until it is: a workflow
+        task that tells both that its child workflow has started and a signal hands over the signal first.
+
+        What commits at once told so in vain on a busy machine: the server still watched what it was ending, took its
+        end for a loss, and asked for a rescue or for another replica. Found by the crash matrix.
+        """
+        if self.queue.is_starting(operation) and workflow.patched("who-is-being-started-is-heard"):
+            await workflow.wait_condition(lambda: not self.queue.is_starting(operation))
+        return self.queue.find_running(operation)
 
     @workflow.query
     def state(self) -> ServerView:

@@ -36,7 +36,7 @@ class Fault:
     did_it: bool = False
     final: bool | None = None
     where: Callable[[Any], bool] = always
-    meanwhile: Callable[[], Awaitable[None]] = nothing
+    meanwhile: Callable[[], Awaitable[object]] = nothing
     hits: int = field(default=0, init=False)
 
     def takes(self, activity: str, argument: Any) -> bool:
@@ -69,6 +69,6 @@ def unanswered(activity: str, **how: Any) -> Fault:
     return Fault(activity, LOST, **{"did_it": True, "final": True, **how})
 
 
-def while_in(activity: str, meanwhile: Callable[[], Awaitable[None]], **how: Any) -> Fault:
+def while_in(activity: str, meanwhile: Callable[[], Awaitable[object]], **how: Any) -> Fault:
     """Something happens while this call is under way; it works."""
     return Fault(activity, meanwhile=meanwhile, **{"times": 1, **how})

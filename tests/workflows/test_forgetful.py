@@ -24,11 +24,10 @@ from domain.operations import SIGNAL_NOTICE, UPDATE_POLICY, OperationKind
 from domain.records import RECORD
 from domain.servers import Handoff, ServerPolicy
 from stack.ports import Leases
-from stack.temporal import TemporalServer
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import while_in
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, committed
-from tests.workflows.workers import with_workers
+from tests.workflows.workers import on_a_server_of_its_own
 from tests.workflows.world import LAUNCHED, OLD
 from workflows.registry import WORKFLOWS
 
@@ -54,16 +53,8 @@ def forgetful(client: Client, task_queue: str, activities: Any, slots: int) -> W
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def away(leases: Leases, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
-    log = tmp_path_factory.mktemp("forgetful") / "server.log"
-    server = TemporalServer(leases.port(), leases.port(), log)
-    process = server.process()
-    process.start()
-    try:
-        process.wait_ready()
-        async with with_workers(f"127.0.0.1:{server.port}", stage, make=forgetful) as client:
-            yield client
-    finally:
-        process.stop()
+    async with on_a_server_of_its_own(leases, stage, tmp_path_factory.mktemp("forgetful"), forgetful) as client:
+        yield client
 
 
 async def _server(away: Client, stage: Stage, name: str, handoff: Handoff) -> ServerUnderTest:
@@ -111,11 +102,7 @@ async def test_a_policy_that_is_changed_right_after_a_record_is_replayed_in_the_
 async def _recorded(server: ServerUnderTest, number: int) -> None:
     """A word of AWS that leads to a record, slowly, and to nothing else; meanwhile one that leads to nothing at all."""
     meanwhile = asyncio.Event()
-
-    async def until_heard() -> None:
-        await meanwhile.wait()
-
-    server.cloud.fault(while_in(RECORD, until_heard))
+    server.cloud.fault(while_in(RECORD, meanwhile.wait))
     heard = Notice(f"i-other-{number}", NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC))
     await server.handle.signal(SIGNAL_NOTICE, heard)
     await server.cloud.until(lambda: server.cloud.faults[-1].hits == 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -60,13 +59,6 @@ async def refused(server: ServerUnderTest, code: str, **how: Any) -> str:
     return result.findings[0].what
 
 
-def until(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
-    async def waited() -> None:
-        await event.wait()
-
-    return waited
-
-
 async def elsewhere(server: ServerUnderTest) -> None:
     await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
 
@@ -111,7 +103,7 @@ async def test_the_watch_comes_back_and_a_notice_is_a_rescue(given: Given) -> No
 async def test_a_rescue_that_was_lost_is_begun_anew_when_its_notice_is_heard_again(given: Given) -> None:
     server = await given(Handoff.VOLUMES)
     go_on = asyncio.Event()
-    server.cloud.fault(while_in(ec2.RANK_POOLS, until(go_on)))
+    server.cloud.fault(while_in(ec2.RANK_POOLS, go_on.wait))
     rescue = await server.notice()
     await server.cloud.until(lambda: bool(server.cloud.called(ec2.RANK_POOLS)))
     await server.handle.terminate()
@@ -170,7 +162,7 @@ async def test_temporal_itself_names_the_operations_of_a_server(given: Given) ->
     """Also those of which no record tells, because the database was away."""
     server = await given()
     go_on = asyncio.Event()
-    server.cloud.fault(while_in(host.HOST_READY, until(go_on)))
+    server.cloud.fault(while_in(host.HOST_READY, go_on.wait))
     asked = await server.ask(OperationKind.SWITCH)
     await server.cloud.until(lambda: bool(server.cloud.called(host.HOST_READY)))
     both = {server.handle.id, operation_workflow_id(asked.operation_id)}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE, instance_queue
+from stack.ports import Leases
+from stack.temporal import TemporalServer
 from tests.workflows.cloud import Stage
 from tests.workflows.world import LAUNCHED, OLD, REPLICA
 from worker import make_worker
@@ -28,6 +31,22 @@ async def with_workers(
     yield client
     await asyncio.gather(*(worker.shutdown() for worker in workers))
     await asyncio.gather(*running)
+
+
+@asynccontextmanager
+async def on_a_server_of_its_own(
+    leases: Leases, stage: Stage, directory: Path, make: Callable[..., Worker]
+) -> AsyncIterator[Client]:
+    """Workers of another make, beside nobody else's."""
+    server = TemporalServer(leases.port(), leases.port(), directory / "server.log")
+    process = server.process()
+    process.start()
+    try:
+        process.wait_ready()
+        async with with_workers(f"127.0.0.1:{server.port}", stage, make=make) as client:
+            yield client
+    finally:
+        process.stop()
 
 
 @asynccontextmanager
