@@ -26,7 +26,8 @@ from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
 from tests.workflows import agentless
 from tests.workflows.cloud import Cloud, Stage
-from tests.workflows.faults import failing, while_in
+from tests.workflows.faults import failing, nothing, while_in
+from tests.workflows.signal_first import SignalFirst
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, adopted
 from tests.workflows.world import OLD, OTHER_ZONE, REGION, SPOT
 
@@ -116,6 +117,17 @@ async def _unwatched(play: Play) -> list[str]:
         await agentless.until_told(server, [agentless.HOST])
         async with agentless.with_agent(server, play.stage):
             await agentless.until_told(server, [])
+        await server.do(OperationKind.REPLICA_DROP)
+        await server.at_rest()
+    return [server.handle.id]
+
+
+async def _settled_at_once(play: Play) -> list[str]:
+    """The commit is told before the start of the operation is heard."""
+    server = await play.server(Handoff.VOLUMES, replica=True)
+    ending = server.cloud.fault(while_in(ec2.TERMINATE, nothing))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SignalFirst, "said", staticmethod(lambda: ending.hits > 0))
         await server.do(OperationKind.REPLICA_DROP)
         await server.at_rest()
     return [server.handle.id]
@@ -339,6 +351,7 @@ PATHS: dict[str, Path] = {
     "release": lambda play: play.operation(_K.RELEASE, _H.VOLUMES, replica=True),
     "server-queue": _queued,
     "unwatched": _unwatched,
+    "settled-at-once": _settled_at_once,
     "launch": _launch,
     "adopt": _adopt,
     "plan": _plan,

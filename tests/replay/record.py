@@ -23,6 +23,7 @@ from stack.ports import Leases
 from stack.temporal import TemporalServer
 from tests.replay.paths import PATHS, Play
 from tests.workflows.cloud import Stage
+from tests.workflows.signal_first import hearing_signals_first
 from tests.workflows.workers import with_workers
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -39,7 +40,7 @@ _SENT = {
 
 async def record(names: list[str], address: str) -> None:
     stage = Stage()
-    async with with_workers(address, stage, identity="recorder") as client:
+    async with with_workers(address, stage, identity="recorder", make=hearing_signals_first) as client:
         for name in names:
             played = await PATHS[name](Play(client, stage, name))
             for workflow_id in played:

@@ -1,30 +1,17 @@
 """What is said about an operation before its server has heard that its child workflow has started.
 
-A workflow task that tells both hands over the signal first. It comes so on a busy machine, and of what commits at once
-more often; here always: the server's task fails until the signal is there, and is tried again with it.
-"""
+A workflow task that tells both hands over the signal first (tests/workflows/signal_first.py)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from temporalio import workflow
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import (
-    Interceptor,
-    Replayer,
-    StartChildWorkflowInput,
-    UnsandboxedWorkflowRunner,
-    Worker,
-    WorkflowInboundInterceptor,
-    WorkflowInterceptorClassInput,
-    WorkflowOutboundInterceptor,
-)
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from domain import ec2
 from domain.names import operation_id, server_workflow_id
@@ -33,6 +20,7 @@ from domain.servers import Handoff, ServerPolicy
 from stack.ports import Leases
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import while_in
+from tests.workflows.signal_first import SignalFirst, hearing_signals_first
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, committed
 from tests.workflows.workers import on_a_server_of_its_own
 from tests.workflows.world import OLD, REPLICA
@@ -41,42 +29,10 @@ from workflows.registry import WORKFLOWS
 pytestmark = pytest.mark.timeout(120)
 
 
-class _Outbound(WorkflowOutboundInterceptor):
-    async def start_child_workflow(self, input: StartChildWorkflowInput) -> workflow.ChildWorkflowHandle[Any, Any]:
-        handle = await super().start_child_workflow(input)
-        if not _SignalFirst.said():
-            raise RuntimeError("the signal is not there yet: this task is tried again")
-        return handle
-
-
-class _Inbound(WorkflowInboundInterceptor):
-    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        super().init(_Outbound(outbound))
-
-
-class _SignalFirst(Interceptor):
-    said: Callable[[], bool] = staticmethod(lambda: True)  # whether the signal has been sent: each test's own
-
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
-        return _Inbound
-
-
-def _hearing_signals_first(client: Client, task_queue: str, activities: Any, slots: int) -> Worker:
-    return Worker(
-        client,
-        task_queue=task_queue,
-        workflows=WORKFLOWS,
-        activities=activities,
-        max_concurrent_activities=slots,
-        workflow_runner=UnsandboxedWorkflowRunner(),
-        interceptors=[_SignalFirst()],
-    )
-
-
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def late(leases: Leases, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     directory = tmp_path_factory.mktemp("late")
-    async with on_a_server_of_its_own(leases, stage, directory, _hearing_signals_first) as client:
+    async with on_a_server_of_its_own(leases, stage, directory, hearing_signals_first) as client:
         yield client
 
 
@@ -112,7 +68,7 @@ async def test_a_commit_that_is_told_before_the_start_is_heard(
     server = await _server(late, stage, f"commit-{kind.value}")
     ended = asyncio.Event()
     ending = server.cloud.fault(while_in(ec2.TERMINATE, ended.wait, times=10**6))
-    monkeypatch.setattr(_SignalFirst, "said", staticmethod(lambda: ending.hits > 0))
+    monkeypatch.setattr(SignalFirst, "said", staticmethod(lambda: ending.hits > 0))
     accepted = await server.ask(kind)
     async with asyncio.timeout(20):
         while (view := await server.view()).shape.replica is not None:  # noqa: ASYNC110  a query has no event
@@ -132,7 +88,7 @@ async def test_a_cancellation_that_is_heard_before_the_start_cancels(
     server = await _server(late, stage, "cancelled")
     cancelled, launched = asyncio.Event(), asyncio.Event()
     server.cloud.fault(while_in(ec2.LAUNCH, launched.wait))
-    monkeypatch.setattr(_SignalFirst, "said", staticmethod(cancelled.is_set))
+    monkeypatch.setattr(SignalFirst, "said", staticmethod(cancelled.is_set))
     asking = asyncio.create_task(server.ask(OperationKind.SWITCH))
     operation = operation_id(server.ref.server_id, "r1")
     async with asyncio.timeout(20):
