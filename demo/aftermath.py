@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,8 +36,18 @@ class Findings:
         rows = []
         for one in self.operations:
             server = names.get(one.server_id, one.server_id)
-            rows.append(reported(one, server, stage.observer.samples(server), self.writes.get(server, Writes())))
+            samples, writes = stage.observer.samples(server), self.writes.get(server, Writes())
+            rows.append(reported(one, server, samples, writes, self._next_after(one)))
         return Report(rows, self.invariants)
+
+    def _next_after(self, operation: Operation) -> float:
+        """When the next operation of its server was requested."""
+        later = [
+            one.requested_at
+            for one in self.operations
+            if one.server_id == operation.server_id and one.requested_at > operation.requested_at
+        ]
+        return min(later, default=math.inf)
 
 
 def look_back(stage: Stage, findings: Findings) -> None:

@@ -5,12 +5,14 @@ answered in time, or answered with anything but 200. Around failures there is a 
 that client's last success before them to the end of its first success after them.
 
 The outage of an operation is the longest gap of any client whose failures touch the operation's
-window: from 0.1 s before it was requested to 1 s after it finished. It is 0 when no request failed
-there. A gap holds the pause between two requests too, so it is never measured too short.
+window: from 0.1 s before it was requested to 1 s after it finished, or until the window of the
+server's next operation begins. It is 0 when no request failed there. A gap holds the pause between
+two requests too, so it is never measured too short.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,8 +38,9 @@ class Window:
     until: float
 
     @classmethod
-    def around(cls, requested: float, finished: float) -> Window:
-        return cls(requested - BEFORE_S, finished + AFTER_S)
+    def around(cls, requested: float, finished: float, then: float = math.inf) -> Window:
+        """`then`: when the server's next operation was requested. What fails from there on is the next one's."""
+        return cls(requested - BEFORE_S, max(finished, min(finished + AFTER_S, then - BEFORE_S)))
 
     def touches(self, since: float, until: float) -> bool:
         return since <= self.until and until >= self.since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -74,10 +75,19 @@ class Check:
     timed: bool = False
 
 
-def reported(operation: Operation, server: str, clients: Iterable[Sequence[Sample]], writes: Writes) -> OperationReport:
-    """The operation with what clients saw in its window; one that never finished has none."""
+def reported(
+    operation: Operation,
+    server: str,
+    clients: Iterable[Sequence[Sample]],
+    writes: Writes,
+    then: float = math.inf,
+) -> OperationReport:
+    """The operation with what clients saw in its window; one that never finished has none.
+
+    `then`: when the next operation of its server was requested.
+    """
     finished = operation.finished_at
-    window = Window.around(operation.requested_at, finished) if finished is not None else None
+    window = Window.around(operation.requested_at, finished, then) if finished is not None else None
     receipt = operation.receipt
     return OperationReport(
         id=operation.id,

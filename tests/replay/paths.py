@@ -17,7 +17,15 @@ from domain.backtesting import contract as backtesting
 from domain.errors import Failure
 from domain.market import collecting as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
-from domain.operations import ADOPT_WORKFLOW, PLAN_WORKFLOW, SERVER_WORKFLOW, OperationKind, Priority, ServerInput
+from domain.operations import (
+    ADOPT_WORKFLOW,
+    PLAN_WORKFLOW,
+    SERVER_WORKFLOW,
+    SIGNAL_SETTLED,
+    OperationKind,
+    Priority,
+    ServerInput,
+)
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
 from domain.reconciliation.unattended import finding as found_unattended
@@ -26,7 +34,7 @@ from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
 from tests.workflows import agentless
 from tests.workflows.cloud import Cloud, Stage
-from tests.workflows.faults import failing, nothing, while_in
+from tests.workflows.faults import failing, while_in
 from tests.workflows.signal_first import SignalFirst
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, adopted
 from tests.workflows.world import OLD, OTHER_ZONE, REGION, SPOT
@@ -125,9 +133,8 @@ async def _unwatched(play: Play) -> list[str]:
 async def _settled_at_once(play: Play) -> list[str]:
     """The commit is told before the start of the operation is heard."""
     server = await play.server(Handoff.VOLUMES, replica=True)
-    ending = server.cloud.fault(while_in(ec2.TERMINATE, nothing))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SignalFirst, "said", staticmethod(lambda: ending.hits > 0))
+        patch.setattr(SignalFirst, "awaited", SIGNAL_SETTLED)
         await server.do(OperationKind.REPLICA_DROP)
         await server.at_rest()
     return [server.handle.id]

@@ -50,6 +50,13 @@ def test_the_window_reaches_a_tenth_before_the_request_and_a_second_past_the_end
     assert failed_requests([[bad(9.85, 9.895), bad(9.9, 9.91), bad(20.99, 21.5), bad(21.01)]], window) == 2
 
 
+def test_what_fails_after_the_next_request_is_not_this_ones() -> None:
+    failed = [[bad(20.05), bad(20.35), bad(20.45)]]
+    assert failed_requests(failed, Window.around(10.0, 20.0, then=20.4)) == 1
+    assert failed_requests(failed, Window.around(20.4, 25.0)) == 2
+    assert Window.around(10.0, 20.0, then=15.0).until == 20.0, "what fails while it runs is its own all the same"
+
+
 def test_an_outage_that_never_ended_lasts_until_the_last_request() -> None:
     assert outage_ms([[ok(1.0, 1.0), bad(1.1), bad(5.0, 6.0)]], Window(0, 10)) == 5000
 

@@ -11,20 +11,18 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from domain import ec2
-from domain.names import operation_id, server_workflow_id
-from domain.operations import OperationKind, Outcome
+from domain.names import operation_id
+from domain.operations import SIGNAL_CANCEL, SIGNAL_SETTLED, OperationKind, Outcome
 from domain.servers import Handoff, ServerPolicy
 from stack.ports import Leases
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import while_in
 from tests.workflows.signal_first import SignalFirst, hearing_signals_first
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, committed
-from tests.workflows.workers import on_a_server_of_its_own
+from tests.workflows.workers import on_a_server_of_its_own, replays
 from tests.workflows.world import OLD, REPLICA
-from workflows.registry import WORKFLOWS
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -45,11 +43,6 @@ async def _server(late: Client, stage: Stage, name: str) -> ServerUnderTest:
     )
 
 
-async def _replays(server: ServerUnderTest) -> None:
-    history = await server.client.get_workflow_handle(server_workflow_id(server.ref.server_id)).fetch_history()
-    await Replayer(workflows=WORKFLOWS, workflow_runner=UnsandboxedWorkflowRunner()).replay_workflow(history)
-
-
 async def _child_began(server: ServerUnderTest, operation: str) -> None:
     while True:
         try:
@@ -67,8 +60,8 @@ async def test_a_commit_that_is_told_before_the_start_is_heard(
     """Else the server would watch what is being ended, and take its end for a loss."""
     server = await _server(late, stage, f"commit-{kind.value}")
     ended = asyncio.Event()
-    ending = server.cloud.fault(while_in(ec2.TERMINATE, ended.wait, times=10**6))
-    monkeypatch.setattr(SignalFirst, "said", staticmethod(lambda: ending.hits > 0))
+    server.cloud.fault(while_in(ec2.TERMINATE, ended.wait, times=10**6))
+    monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_SETTLED)
     accepted = await server.ask(kind)
     async with asyncio.timeout(20):
         while (view := await server.view()).shape.replica is not None:  # noqa: ASYNC110  a query has no event
@@ -78,7 +71,7 @@ async def test_a_commit_that_is_told_before_the_start_is_heard(
     committed(await server.result(accepted.operation_id))
     await server.cloud.until(lambda: set(server.cloud.records.finished) == {accepted.operation_id}, 20)
     assert server.cloud.records.accepted == [accepted.operation_id], "nothing else was asked for"
-    await _replays(server)
+    await replays(server)
     await server.end()
 
 
@@ -86,19 +79,18 @@ async def test_a_cancellation_that_is_heard_before_the_start_cancels(
     late: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = await _server(late, stage, "cancelled")
-    cancelled, launched = asyncio.Event(), asyncio.Event()
+    launched = asyncio.Event()
     server.cloud.fault(while_in(ec2.LAUNCH, launched.wait))
-    monkeypatch.setattr(SignalFirst, "said", staticmethod(cancelled.is_set))
+    monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_CANCEL)
     asking = asyncio.create_task(server.ask(OperationKind.SWITCH))
     operation = operation_id(server.ref.server_id, "r1")
     async with asyncio.timeout(20):
         await _child_began(server, operation)
     await server.cancel(operation)
-    cancelled.set()
     assert (await asking).operation_id == operation
     launched.set()
     result = await server.result(operation)
     assert result.outcome is Outcome.CANCELLED, result.receipt.reason
     await server.assert_true()
-    await _replays(server)
+    await replays(server)
     await server.end()

@@ -16,7 +16,6 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 import workflows.server
 from domain.host import Notice, NoticeKind, NoticeSource
@@ -27,28 +26,15 @@ from stack.ports import Leases
 from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import while_in
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, committed
-from tests.workflows.workers import on_a_server_of_its_own
+from tests.workflows.workers import on_a_server_of_its_own, replays, sandboxed, worker_of
 from tests.workflows.world import LAUNCHED, OLD
 from workflows.registry import WORKFLOWS
 
 pytestmark = pytest.mark.timeout(120)
-_PASSED = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows")
-
-
-def _runner() -> SandboxedWorkflowRunner:
-    return SandboxedWorkflowRunner(restrictions=_PASSED)
 
 
 def forgetful(client: Client, task_queue: str, activities: Any, slots: int) -> Worker:
-    return Worker(
-        client,
-        task_queue=task_queue,
-        workflows=WORKFLOWS,
-        activities=activities,
-        max_cached_workflows=0,
-        max_concurrent_activities=slots,
-        workflow_runner=_runner(),
-    )
+    return worker_of(client, task_queue, activities, slots, max_cached_workflows=0)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -64,13 +50,6 @@ async def _server(away: Client, stage: Stage, name: str, handoff: Handoff) -> Se
     return await ServerUnderTest.start(away, Clock(away, skips=False), stage.cloud, Broken(), name, policy)
 
 
-async def _replays(server: ServerUnderTest) -> None:
-    """Its whole history, as a worker that has just started would have to."""
-    history = await server.handle.fetch_history()
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=_runner())
-    await replayer.replay_workflow(history)
-
-
 @pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
 async def test_a_request_right_after_a_record_is_taken_up_as_it_is_replayed(
     away: Client, stage: Stage, handoff: Handoff
@@ -81,7 +60,7 @@ async def test_a_request_right_after_a_record_is_taken_up_as_it_is_replayed(
         await _recorded(server, number)
         committed(await server.do(OperationKind.SWITCH))
         await _still(server)
-        await _replays(server)
+        await replays(server)
     await server.end()
 
 
@@ -94,7 +73,7 @@ async def test_a_policy_that_is_changed_right_after_a_record_is_replayed_in_the_
         policy = ServerPolicy(handoff=Handoff.VOLUMES, accepted_findings=["no_address_moves"], cool_down_s=8.0 + number)
         await server.handle.execute_update(UPDATE_POLICY, policy)
         await _still(server)
-        await _replays(server)
+        await replays(server)
     committed(await server.do(OperationKind.SWITCH))
     await server.end()
 
@@ -144,5 +123,5 @@ async def test_a_run_is_begun_anew_before_it_takes_long_to_replay(
     for run in runs:
         history = await away.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
         assert len(history.events) < 90 + 60, "the operation in which it grew too long was its last"
-        await Replayer(workflows=WORKFLOWS, workflow_runner=_runner()).replay_workflow(history)
+        await Replayer(workflows=WORKFLOWS, workflow_runner=sandboxed()).replay_workflow(history)
     await server.end()

@@ -6,16 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE, instance_queue
 from stack.ports import Leases
 from stack.temporal import TemporalServer
 from tests.workflows.cloud import Stage
+from tests.workflows.under_test import ServerUnderTest
 from tests.workflows.world import LAUNCHED, OLD, REPLICA
 from worker import make_worker
+from workflows.registry import WORKFLOWS
 
 
 @asynccontextmanager
@@ -31,6 +35,32 @@ async def with_workers(
     yield client
     await asyncio.gather(*(worker.shutdown() for worker in workers))
     await asyncio.gather(*running)
+
+
+def sandboxed() -> SandboxedWorkflowRunner:
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows")
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+def worker_of(client: Client, task_queue: str, activities: Any, slots: int, **how: Any) -> Worker:
+    """One of another make than worker.py's, as `how` says."""
+    return Worker(
+        client,
+        **{
+            "task_queue": task_queue,
+            "workflows": WORKFLOWS,
+            "activities": activities,
+            "max_concurrent_activities": slots,
+            "workflow_runner": sandboxed(),
+            **how,
+        },
+    )
+
+
+async def replays(server: ServerUnderTest) -> None:
+    """Its whole history, as a worker that has just started would have to."""
+    history = await server.handle.fetch_history()
+    await Replayer(workflows=WORKFLOWS, workflow_runner=sandboxed()).replay_workflow(history)
 
 
 @asynccontextmanager
