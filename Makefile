@@ -64,8 +64,8 @@ format: setup ## format the code
 lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer versions
 	@UV=.venv/bin/uv UPGRADE=$(UPGRADE) bash stack/lock.sh
 
-bench: setup ## measure what is promised, beside a baseline; an hour
-	@$(python) -m benchmarks
+bench: setup ## measure what is promised, beside a baseline; an hour; ONLY="share streams" takes these alone
+	@$(python) -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 backtest: setup ## what the policy would have done: DATA=folder; report in var/backtest/report.json
 	@test -n "$(DATA)" || { echo "backtest: name the folder with the history: make backtest DATA=folder" >&2; exit 2; }

@@ -22,6 +22,7 @@ from demo.errors import DemoFailed, Refused
 from demo.fleet import Wish
 from demo.loop_thread import LoopThread
 from demo.waiting import until
+from proof import bounds
 from proof.trouble import Deed, End, Trouble, drawn
 from stack import database
 from stack.settings import REPOSITORY, StackSettings
@@ -246,7 +247,7 @@ def _report(site: Site, run: Run, checker: Checker, wrong: list[str], log: Log) 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="proof.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=bounds.minutes, default=10.0)
     parser.add_argument("--servers", type=int, default=6, choices=range(1, len(HANDOFFS) + 1))
     parser.add_argument("--var", type=Path, default=REPOSITORY / "var" / "chaos")
     given = parser.parse_args(arguments)

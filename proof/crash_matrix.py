@@ -1,7 +1,7 @@
 """`python -m proof.crash_matrix`: kill the worker at every place of every operation, and look what holds.
 
-Exit code 0 when every invariant held in every cell. The report is in var/crash-matrix/report.json, and grows with
-every cell: a matrix that was broken off goes on with --resume.
+Exit code 0 when every invariant held in every cell, 1 when one broke, 2 when no cell is named so. The report is in
+var/crash-matrix/report.json, and grows with every cell: a matrix that was broken off goes on with --resume.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from demo.errors import DemoFailed
+from proof import bounds
 from proof.cells import Cell, chosen
 from proof.rig import Rig, rig
 from proof.runs import Row, recorded, struck
@@ -73,15 +74,19 @@ class Matrix:
         self._open = ExitStack()
         self._rig: Rig | None = None
         self.report = report
+        self.named = 0  # cells that what is asked for may mean, run or not
+        self.unseen = 0  # scenarios whose cells are not known, for want of time or of an undisturbed run
 
     def run(self, scenario: Scenario, only: str, sample: int) -> None:
         if self._late():
             _say(f"{scenario.name}: no time left")
+            self.unseen += 1
             return
         try:
             cells, row = recorded(self._ready(), scenario)
         except (DemoFailed, AssertionError) as error:
             self._note(Row(f"{scenario.name}/undisturbed", "", "", False, [f"5: {error}"]))
+            self.unseen += 1
             return
         self._note(row)
         for cell in self._chosen(cells, only, sample):
@@ -95,7 +100,9 @@ class Matrix:
         self._rig = None
 
     def _chosen(self, cells: Sequence[Cell], only: str, sample: int) -> list[Cell]:
-        found = self.report.unknown(chosen(cells, only, sample, self._seed))
+        named = chosen(cells, only, sample, self._seed)
+        self.named += len(named)
+        found = self.report.unknown(named)
         _say(f"{cells[0].scenario if cells else '-'}: {len(cells)} cells, {len(found)} of them are run")
         return found
 
@@ -130,9 +137,13 @@ def shown(row: Row) -> str:
     return f"{row.cell:{_WIDTH}} {what:24} {row.seconds:6.1f} s  {held}"
 
 
+def named_by(only: str) -> list[Scenario]:
+    return [one for one in SCENARIOS if fnmatchcase(one.name, only.partition("/")[0] + ("" if "/" in only else "*"))]
+
+
 def wanted(only: str, sample: int, seed: int) -> Iterator[tuple[Scenario, int]]:
     """The scenarios that `only` may mean, and how many cells of each; a sample is of a few scenarios."""
-    named = [one for one in SCENARIOS if fnmatchcase(one.name, only.partition("/")[0] + ("" if "/" in only else "*"))]
+    named = named_by(only)
     if not sample:
         yield from ((one, 0) for one in named)
         return
@@ -160,8 +171,13 @@ def main(arguments: Sequence[str]) -> int:
     with matrix(given.var / "stack", given.seed, given.minutes, report) as made:
         for scenario, sample in wanted(given.only, given.sample, given.seed):
             made.run(scenario, given.only, sample)
-    _summary(report)
     report.write()
+    if not made.named and not made.unseen:
+        _say(
+            f"crash-matrix: no cell's name begins with {given.only!r}; a cell is SCENARIO/ec2|db|host/PLACE#NTH/MOMENT"
+        )
+        return 2
+    _summary(report)
     _say(f"report in {where}")
     return 1 if any(row.wrong for row in report.rows) else 0
 
@@ -179,11 +195,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="proof.crash_matrix", description=__doc__)
     parser.add_argument("--only", default="", help="cells whose name begins so: switch-volumes/ec2/Attach, */db")
     parser.add_argument("--seed", type=int, default=1, help="draws the sample")
-    parser.add_argument("--sample", type=int, default=0, help="how many cells; 0: all")
-    parser.add_argument("--minutes", type=float, default=600.0, help="begin no cell after so long")
+    parser.add_argument("--sample", type=bounds.cells, default=0, help="how many cells; 0: all")
+    parser.add_argument("--minutes", type=bounds.minutes, default=600.0, help="begin no cell after so long")
     parser.add_argument("--resume", action="store_true", help="leave out what held, by the report that is there")
     parser.add_argument("--var", type=Path, default=REPOSITORY / "var" / "crash-matrix")
     given = parser.parse_args(arguments)
+    if not named_by(given.only):
+        parser.error(f"no scenario is named {given.only!r}; there are {', '.join(one.name for one in SCENARIOS)}")
     given.var.mkdir(parents=True, exist_ok=True)
     return given
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from demo.errors import Overdue, Refused
+from proof import chaos, crash_matrix
 from proof.cells import AFTER, BEFORE, GIVEN_UP, Cell, Place, cells_of, chosen, db_places, ec2_places, host_places
 from proof.crash_matrix import Matrix, Report, wanted
 from proof.runs import Row
@@ -157,3 +159,50 @@ def test_there_has_to_be_a_report_to_go_on_with(tmp_path: Path, there: str | Non
         (tmp_path / "report.json").write_text(there)
     with pytest.raises(SystemExit, match="nothing to go on with"):
         Report.resumed(tmp_path / "report.json", 1)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-3", "nan", "inf", "ten", ""])
+@pytest.mark.parametrize("main", [crash_matrix.main, chaos.main])
+def test_a_run_that_has_no_time_is_refused(
+    main: Callable[[Sequence[str]], int], minutes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([f"--minutes={minutes}"])
+    assert refused.value.code == 2
+    assert f"{minutes!r} is no time to run; write minutes, more than 0: 10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sample", ["-1", "some", "1.5"])
+def test_a_sample_is_a_number_of_cells(sample: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        crash_matrix.main([f"--sample={sample}"])
+    assert refused.value.code == 2
+    assert f"{sample!r} is no number of cells" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("only", ["swich-volumes", "launch-/ec2", "nothing/*"])
+def test_a_scenario_that_is_not_there_is_refused_with_those_that_are(
+    only: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        crash_matrix.main(["--only", only])
+    assert refused.value.code == 2
+    assert "there are switch-volumes, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("only", "code", "said"),
+    [("launch/ec2", 0, "every invariant held in every run"), ("launch/ec3", 2, "no cell's name")],
+)
+def test_a_matrix_without_a_cell_has_shown_nothing(
+    only: str, code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = cells_of("launch", [Place("ec2", "RunInstances", 1)], cancels=False)
+    undisturbed = Row("launch/undisturbed", "committed", "", True)
+    monkeypatch.setattr("proof.crash_matrix.recorded", lambda rig, scenario: (cells, undisturbed))
+    monkeypatch.setattr("proof.crash_matrix.struck", lambda rig, scenario, cell: Row(cell.name, "committed", "", True))
+    monkeypatch.setattr(Matrix, "_ready", lambda self: None)
+    assert crash_matrix.main(["--only", only, "--var", str(tmp_path)]) == code
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert ("held in every run" in shown) is (code == 0)
