@@ -118,7 +118,10 @@ class NoticeDesk:
             self.rescue(notice, again=f"/{after.operation_id}")
 
     def _replace_replica(self, notice: Notice) -> None:
-        """A doomed replica is ended, and another made in another pool: its owner wanted one."""
+        """A doomed replica is ended, and another made in another pool: its owner wanted one. Unless it is to be dropped
+        anyway: its owner wants none, and would be left with the new one."""
+        if self._server.queue.drops_replica and workflow.patched("a-drop-asked-for-lasts"):
+            return
         for kind in (OperationKind.REPLICA_DROP, OperationKind.REPLICA_CREATE):
             request_id = f"notice/{notice.notice_id}/{kind.value}"
             if request_id not in self._server.requests:

@@ -181,6 +181,17 @@ class Queue:
         """Whether one of this kind waits, is being started or runs."""
         return any(one is not None and one.kind is kind for one in (*self._waiting, self._starting, *self._running))
 
+    @property
+    def drops_replica(self) -> bool:
+        """Whether somebody's drop of the replica waits, is being started or runs; not one that a notice asked for."""
+        runs = [running.request for running in self._running]
+        waits = [one.request for one in (*self._waiting, self._starting) if one]
+        return any(one.kind is OperationKind.REPLICA_DROP and one.notice is None for one in (*waits, *runs))
+
+    def holds_up(self, running: Running) -> bool:
+        """Whether something waits that would wait for the old instance which it only keeps for a while."""
+        return bool(self._waiting and running.request.keep_old_s)
+
     def started(self, running: Running) -> None:
         self._starting = None
         self._running.append(running)

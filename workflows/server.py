@@ -104,12 +104,7 @@ class ServerWorkflow:
     async def cancel_operation(self, operation: str) -> None:
         """A queued operation is dropped; a running one stops before its commit, or goes on after it."""
         if dropped := self.queue.drop(operation):
-            self.recorder.add(
-                RecordKind.OPERATION_ENDED,
-                operation_id=operation,
-                outcome=Outcome.CANCELLED.value,
-                reason=f"cancelled while queued ({dropped.kind.value})",
-            )
+            self._never_starts(operation, f"cancelled while queued ({dropped.kind.value})")
         elif running := await self._running(operation):
             await running.abort("cancelled by request")
 
@@ -172,18 +167,20 @@ class ServerWorkflow:
         waiting = self.queue.take()
         if refusal := admission.refusal(waiting.request, self.shape, self.ended, busy=False):
             # What was true when it was accepted no longer is: the answer is old.
-            self.recorder.add(
-                RecordKind.OPERATION_ENDED,
-                operation_id=waiting.operation_id,
-                outcome=Outcome.CANCELLED.value,
-                reason=refusal[1],
-            )
+            self._never_starts(waiting.operation_id, refusal[1])
             self.queue.not_started(waiting)
             return
         running = await Running.start(waiting, self.server, self.policy, self.shape, self.queue.last_operation)
         self.queue.started(running)
         self.desk.started(running)
         running.follower = asyncio.create_task(self._follow(running))
+        if self.queue.holds_up(running) and workflow.patched("what-waited-first-hurries-too"):
+            asyncio.create_task(running.hurry())  # noqa: RUF006
+
+    def _never_starts(self, operation: str, reason: str) -> None:
+        self.recorder.add(
+            RecordKind.OPERATION_ENDED, operation_id=operation, outcome=Outcome.CANCELLED.value, reason=reason
+        )
 
     async def _follow(self, running: Running) -> None:
         result = await running.result()

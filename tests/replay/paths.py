@@ -37,7 +37,7 @@ from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
 from tests.workflows.signal_first import SignalFirst
 from tests.workflows.under_test import Broken, Clock, ServerUnderTest, adopted
-from tests.workflows.world import OLD, OTHER_ZONE, REGION, SPOT
+from tests.workflows.world import OLD, OTHER_ZONE, REGION, REPLICA, SPOT, SPOT_2
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,22 @@ async def _queued(play: Play) -> list[str]:
 
     server.cloud.fault(while_in(host.HOST_READY, more))
     await server.switch()
+    await server.at_rest()
+    return [server.handle.id]
+
+
+async def _what_waited_first(play: Play) -> list[str]:
+    """A drop waits, and with it what only keeps its old instance: the replica is lost meanwhile, and not replaced;
+    and the keeping ends at once, for something waits for it."""
+    server = await play.server(Handoff.STATELESS, replica=True)
+    asked = asyncio.Event()
+    server.cloud.fault(while_in(ec2.SURVEY, asked.wait))
+    await server.ask(OperationKind.SWITCH, pool=SPOT_2)
+    await server.ask(OperationKind.REPLICA_DROP)
+    await server.notice(REPLICA)
+    await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
+    await server.ask(OperationKind.SWITCH, pool=SPOT_2)
+    asked.set()
     await server.at_rest()
     return [server.handle.id]
 
@@ -359,6 +375,7 @@ PATHS: dict[str, Path] = {
     "server-queue": _queued,
     "unwatched": _unwatched,
     "settled-at-once": _settled_at_once,
+    "what-waited-first": _what_waited_first,
     "launch": _launch,
     "adopt": _adopt,
     "plan": _plan,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -154,6 +155,18 @@ async def test_what_was_asked_before_the_commit_ends_the_keeping_too(given: Give
     server.cloud.fault(while_in(ec2.SURVEY, ask_more))
     asked = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
     committed(await server.result(asked.operation_id))
+
+
+async def test_what_was_asked_before_it_began_ends_the_keeping_too(given: Given) -> None:
+    server = await given()
+    asked = asyncio.Event()
+    server.cloud.fault(while_in(ec2.SURVEY, asked.wait))
+    first = await server.ask(OperationKind.SWITCH, pool=SPOT_2)
+    keeps = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
+    last = await server.ask(OperationKind.SWITCH, pool=SPOT_2)
+    asked.set()
+    for one in (first, keeps, last):
+        committed(await server.result(one.operation_id))
 
 
 async def test_a_failed_ask_is_left_to_the_next_pass(given_skipping: Given) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from domain import ec2, host
+from domain.autopilot.contract import RECONSIDER
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import EMERGENCY_QUEUE
@@ -199,6 +200,28 @@ async def test_a_doomed_replica_is_replaced(given: Given) -> None:
     await server.at_rest()
     assert view.shape.primary is not None
     assert view.shape.primary.instance_id == OLD
+    assert REPLICA not in server.cloud.world.alive
+
+
+@pytest.mark.parametrize("runs", [True, False])
+async def test_a_replica_that_is_dropped_as_it_is_lost_is_not_replaced(given: Given, runs: bool) -> None:
+    """Its owner wants none: a new one would be there, and billed, after the drop was answered."""
+    server = await given(Handoff.VOLUMES, replica=True)
+    noticed = asyncio.Event()
+    if runs:
+        server.cloud.fault(while_in(RECONSIDER, noticed.wait))
+        drop = await server.ask(OperationKind.REPLICA_DROP, decision_id="dec-1")
+    else:
+        server.cloud.fault(while_in(ec2.SURVEY, noticed.wait))
+        await server.ask(OperationKind.SWITCH)
+        drop = await server.ask(OperationKind.REPLICA_DROP)
+    await server.notice(REPLICA)
+    await server.cloud.until(lambda: bool(server.cloud.records.of(RecordKind.NOTICE)), 20)
+    noticed.set()
+    committed(await server.result(drop.operation_id))
+    view = await server.at_rest()
+    assert view.shape.replica is None
+    assert server.cloud.records.accepted[-1] == drop.operation_id, "nothing else was asked for"
     assert REPLICA not in server.cloud.world.alive
 
 
