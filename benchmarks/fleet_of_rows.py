@@ -29,6 +29,7 @@ WATCHED_S = 420.0  # of a large fleet a watch that was lost is missed after 250
 AT_ONCE = 16
 BATCH = 50
 NOTICE_S = 120.0
+_GIVES_WAY = 15  # nice(2)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class Fleet:
     def pids(self) -> dict[str, int]:
         named = {name: process.pid for name, process in self.stack.processes.items()}
         return {name: pid for name, pid in {**named, "agents": self.agents.pid}.items() if pid}
+
+    def give_way(self, name: str) -> None:
+        """This process takes what the others leave of the processor. Every thread of it, since each has a nice value
+        of its own (sched(7)); those that they start have theirs."""
+        for thread in Path(f"/proc/{self.pids()[name]}/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), _GIVES_WAY)
 
     @contextmanager
     def cores_busy(self) -> Iterator[dict[str, float]]:
