@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, update
 from temporalio.client import Client, ScheduleHandle
 
 from api.tokens import InstanceIdentity, sign_instance
@@ -102,12 +102,21 @@ class Growing:
         while self.begun < count and time.monotonic() < ends:
             batch = range(self.begun, min(self.begun + BATCH, count))
             asyncio.run(_begin(self._stack, [(n, self._instances[n]) for n in batch]))
+            self._heard_of(batch)
             with self._journal.open("a") as lines:
                 lines.writelines(json.dumps(line) + "\n" for line in self._boots(batch))
             self.begun = batch.stop
             # The answer to a poll may be lost on its way: such a watch is asked again after its heartbeat timeout.
             self.fleet.await_watched(int(NEARLY * self.begun))
         self.fleet.await_watched(self.begun)
+
+    def _heard_of(self, numbers: Iterable[int]) -> None:
+        """Their agents register now; a heartbeat is not due before the first interval has passed."""
+        now = datetime.now(UTC)
+        heard = {"seen_at": now, "due_at": due_after(now, self._pace.interval_s)}
+        with self._engine.begin() as connection:
+            those = Agent.instance_id.in_([self._instances[n] for n in numbers])
+            connection.execute(update(Agent).where(those).values(heard))
 
     @property
     def _pace(self) -> Pace:

@@ -85,7 +85,7 @@ class Reconciliation:
 
     @activity.defn(name=contract.UNATTENDED)
     async def unattended(self, given: contract.Look) -> contract.Surveyed:
-        return await self._attendance.look(given.regions or self._regions)
+        return await self._attendance.look(given.regions or self._regions, asked=given.asked)
 
     @activity.defn(name=contract.AT_REST)
     async def at_rest(self, given: contract.Servers) -> contract.Resting:

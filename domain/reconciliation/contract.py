@@ -22,9 +22,10 @@ MOST_REMOVALS = 10  # in one pass: a rule gone wrong is noticed before it has em
 
 @dataclass(frozen=True)
 class Look:
-    """One pass. `regions` empty: the worker's."""
+    """One pass. `regions` empty: the worker's. `asked`: somebody waits for it, so it looks at everything."""
 
     regions: list[str] = field(default_factory=list)
+    asked: bool = False
 
 
 @dataclass(frozen=True)

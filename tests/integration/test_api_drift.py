@@ -59,7 +59,7 @@ async def test_only_an_admin_has_it_looked_for(world: World) -> None:
     assert world.temporal.asked == []
     answer = await world.http.post("/api/drift/checks", headers=world.admin)
     assert answer.status_code == 200, answer.text
-    assert world.temporal.asked == [("reconcile", Look())]
+    assert world.temporal.asked == [("reconcile", Look(asked=True))]
 
 
 async def test_a_look_that_nobody_takes_up_says_so(world: World) -> None:

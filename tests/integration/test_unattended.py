@@ -127,6 +127,34 @@ def test_with_temporal_away_nothing_is_told_or_taken_back(fleet: Fleet, temporal
     assert keep_all(fleet.sessions, contract.Report(surveyed, contract.Resting()), NOW).resolved == 0
 
 
+def test_a_look_that_took_long_rests_unless_it_is_asked_for_or_something_was_found(
+    fleet: Fleet, temporal: FakeTemporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a large fleet's Temporal would be busy with the question whether it is there."""
+    now = [NOW]
+    monkeypatch.setattr(temporal, "answer", lambda: now.__setitem__(0, now[0] + timedelta(seconds=5)))
+    attendance = Attendance(fleet.sessions, temporal, Patience(gone_s=120), lambda: now[0])
+
+    def looked(after_s: float, **how: bool) -> tuple[list[str], list[FindingKind]]:
+        now[0] += timedelta(seconds=after_s)
+        surveyed = asyncio.run(attendance.look([REGION], **how))
+        return surveyed.looked, [one.kind for one in surveyed.findings]
+
+    temporal.runs = {workflow(fleet)}
+    assert looked(0) == (LOOKED, [])
+    rests_s = 50 * (now[0] - NOW).total_seconds()
+    assert rests_s >= 250
+    temporal.runs = set()
+    assert looked(rests_s - 1) == ([], [])
+    assert looked(1) == (LOOKED, [FindingKind.NO_WORKFLOW])
+    assert looked(0) == (LOOKED, [FindingKind.NO_WORKFLOW]), "until it is mended every pass looks"
+    temporal.runs = {workflow(fleet)}
+    assert looked(0) == (LOOKED, [])
+    temporal.runs = set()
+    assert looked(rests_s - 1) == ([], [])
+    assert looked(0, asked=True) == (LOOKED, [FindingKind.NO_WORKFLOW])
+
+
 def test_a_region_that_is_not_looked_at_is_not_judged(fleet: Fleet, temporal: FakeTemporal) -> None:
     surveyed = look(fleet, temporal, "eu-west-1")
     assert (surveyed.findings, surveyed.looked) == ([], ["eu-west-1/workflow", "eu-west-1/watch"])
