@@ -38,7 +38,7 @@ PAST = 3  # operations that each server has behind it
 STARTS_AT_ONCE = 64
 BATCH, RECORDS, NEARLY = 200, 1000, 0.98
 BEGIN_S, SETTLE_S = 900.0, 15.0
-WINDOW_S = 120.0  # a whole number of every schedule's intervals: what some windows would miss is in each
+WINDOW_S = 120.0  # as long as reconciliation's interval: of a shorter one some would hold a pass, and some none
 COUNTS, QUICK = (100, 1000, 10_000), (5, 10)
 LISTS = ("/api/servers?limit=50", "/api/instances?limit=50", "/api/operations?limit=50")
 LIST_AIM_MS = 50.0
@@ -48,7 +48,7 @@ HOW = (
     "workflows, records and API as they are, with everything on for servers that nobody switches; agents simulated on"
     " the wire by one process: each polls its queue, answers the watch with beats (every 8 s; as seldom as 100 a second"
     " of all make it) and heartbeats over HTTP (every 15 s; as seldom as 50 a second make it); a dev Temporal"
-    " server that keeps its state in a file; two minutes, in which every schedule has its turn; the processor time of"
+    " server that keeps its state in a file; two minutes, with a pass of reconciliation; the processor time of"
     " the agents and of the lab, which stands for AWS and gives way to the others, is not counted"
 )
 
