@@ -61,6 +61,7 @@ from metrics.serving import UnsafeAddress, check_address
 from metrics.serving import serve as serve_metrics
 from metrics.work import Work
 from workflows import timeouts
+from workflows.never_ahead import NeverAhead
 from workflows.registry import WORKFLOWS
 
 log = logging.getLogger("worker")
@@ -249,7 +250,7 @@ def make_worker(client: Client, task_queue: str, activities: Sequence[object], s
         activity_executor=ThreadPoolExecutor(slots, thread_name_prefix=task_queue),
         max_concurrent_activities=slots,
         max_concurrent_workflow_tasks=20,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions, runner_class=NeverAhead),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         graceful_shutdown_timeout=timedelta(seconds=8),
     )

@@ -43,7 +43,7 @@ def broken_invariants(site: Site, servers: Iterable[Server]) -> list[str]:
 
 def unreplayable(site: Site) -> list[str]:
     """By what the workers have logged: a workflow whose history they cannot replay stands still for good."""
-    logs = sorted(site.stack.settings.logs.glob("worker-*.log"))
+    logs = sorted(site.stack.settings.logs.glob("worker*.log"))
     return [f"9: {one.name}: {line.strip()[:400]}" for one in logs for line in _nondeterminism(one)]
 
 

@@ -15,6 +15,7 @@ from temporalio.workflow import NondeterminismError
 
 from tests.replay.broken import HastySwitchWorkflow, later
 from tests.replay.paths import PATHS
+from workflows.never_ahead import NeverAhead
 from workflows.operation import Operation
 from workflows.queue import Running
 from workflows.recorder import Recorder
@@ -27,7 +28,7 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 def _replayer(workflows: list[type]) -> Replayer:
     restrictions = SandboxRestrictions.default.with_passthrough_modules("domain")
-    return Replayer(workflows=workflows, workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions))
+    return Replayer(workflows=workflows, workflow_runner=SandboxedWorkflowRunner(restrictions, NeverAhead))
 
 
 def _history(recording: Path) -> WorkflowHistory:
@@ -94,7 +95,7 @@ async def test_each_recording_notices_a_change_in_what_it_has_recorded(
                 yield history
 
     passed = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows", "tests.replay.broken")
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(restrictions=passed))
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(passed, NeverAhead))
     results = await replayer.replay_workflows(histories(), raise_on_replay_failure=False)
     noticed = {names[run] for run in results.replay_failures}
     assert noticed == {path for path in names.values() if broken(path)}

@@ -19,6 +19,7 @@ from tests.workflows.cloud import Stage
 from tests.workflows.under_test import ServerUnderTest
 from tests.workflows.world import LAUNCHED, OLD, REPLICA
 from worker import make_worker
+from workflows.never_ahead import NeverAhead
 from workflows.registry import WORKFLOWS
 
 
@@ -39,7 +40,7 @@ async def with_workers(
 
 def sandboxed() -> SandboxedWorkflowRunner:
     restrictions = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows")
-    return SandboxedWorkflowRunner(restrictions=restrictions)
+    return SandboxedWorkflowRunner(restrictions=restrictions, runner_class=NeverAhead)
 
 
 def worker_of(client: Client, task_queue: str, activities: Any, slots: int, **how: Any) -> Worker:
