@@ -175,7 +175,7 @@ class ServerWorkflow:
         self.desk.started(running)
         running.follower = asyncio.create_task(self._follow(running))
         if self.queue.holds_up(running) and workflow.patched("what-waited-first-hurries-too"):
-            asyncio.create_task(running.hurry())  # noqa: RUF006
+            asyncio.create_task(running.hurry())  # noqa: RUF006 - as in `accept`
 
     def _never_starts(self, operation: str, reason: str) -> None:
         self.recorder.add(
