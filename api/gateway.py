@@ -140,9 +140,12 @@ class Operations:
             await _server(client, server_id).signal(contract.SIGNAL_CANCEL, operation_id)
 
     async def state(self, server_id: str) -> ServerView:
+        """What its workflow says."""
         async with self._call("look at a server", ACCEPT_TIMEOUT_S) as client:
-            view: ServerView = await _server(client, server_id).query(contract.QUERY_STATE, result_type=ServerView)
-            return view
+            try:
+                return await _view(client, server_id)
+            except WorkflowQueryFailedError:  # then its worker forgets it, and replays it for the next
+                return await _view(client, server_id)
 
     async def adopt(self, work: AdoptInput) -> AdoptResult:
         """One adoption of an instance at a time: the workflow's ID names the instance."""
@@ -277,6 +280,11 @@ class Operations:
 
 def _server(client: Client, server_id: str) -> WorkflowHandle[object, object]:
     return client.get_workflow_handle(server_workflow_id(server_id))
+
+
+async def _view(client: Client, server_id: str) -> ServerView:
+    view: ServerView = await _server(client, server_id).query(contract.QUERY_STATE, result_type=ServerView)
+    return view
 
 
 def _update_id(request: OperationRequest) -> str:

@@ -28,7 +28,7 @@ from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot.contract import Look, Looked
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
-from domain.names import CONTROL_QUEUE
+from domain.names import CONTROL_QUEUE, server_workflow_id
 from domain.operations import (
     Accepted,
     OperationKind,
@@ -39,6 +39,8 @@ from domain.operations import (
 )
 from domain.resuming import ResumeInput, ResumeResult
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef, ServerShape
+
+_FAIL_ONCE: set[str] = set()  # workflows whose next query fails
 
 
 @workflow.defn(name="ServerWorkflow")
@@ -77,6 +79,9 @@ class TinyServer:
 
     @workflow.query
     def state(self) -> ServerView:
+        if workflow.info().workflow_id in _FAIL_ONCE:
+            _FAIL_ONCE.discard(workflow.info().workflow_id)
+            raise ValueError("not from here")
         heard = dict.fromkeys(self.heard, 1.0)
         return ServerView(ServerShape(Placement("i-1", "pool"), cool_downs=heard), ended=self.ended)
 
@@ -164,6 +169,16 @@ async def test_the_workflows_own_answer_comes_back_each_time_it_is_asked(
         await operations.request(server.server_id, asked(OperationKind.RELEASE, key="key-2"))
         with pytest.raises(NoSuchWorkflow):
             await operations.request(server.server_id, asked(key="key-3"))
+
+
+async def test_a_view_whose_query_failed_is_asked_for_again(operations: Operations, client: Client) -> None:
+    server = new_server()
+    async with at_work(client):
+        await operations.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
+        _FAIL_ONCE.add(server_workflow_id(server.server_id))
+        view = await operations.state(server.server_id)
+        assert not _FAIL_ONCE
+        assert OperationKind.LAUNCH in view.shape.cool_downs
 
 
 async def test_a_server_that_never_was_has_no_workflow(operations: Operations, client: Client) -> None:

@@ -11,7 +11,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance
 
 from workflows.never_ahead import NeverAhead
 
-REPLAYED, TOLD, TOLD_MORE = (3, True), (9, False), (14, False)  # events of history, and whether it is replayed
+REPLAYED, TOLD, TOLD_MORE = (3, True), (9, False), (14, False)  # when the task began, and whether it is replayed
 
 
 class Takes:
@@ -30,10 +30,11 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> WorkflowInstance:
     return NeverAhead().create_instance(nothing)
 
 
-def heard(workflow: WorkflowInstance, task: tuple[int, bool], **job: Any) -> bool:
-    """Whether it takes it up."""
-    length, replaying = task
-    act = WorkflowActivation(history_length=length, is_replaying=replaying)
+def heard(workflow: WorkflowInstance, task: tuple[int, bool], events: int = 0, **job: Any) -> bool:
+    """Whether it takes it up. `events`: the length of history."""
+    began, replaying = task
+    act = WorkflowActivation(is_replaying=replaying, history_length=events or began)
+    act.timestamp.FromSeconds(began)
     act.jobs.append(WorkflowActivationJob(**(job or {"fire_timer": {"seq": 1}})))
     return workflow.activate(act).HasField("successful")
 
@@ -63,6 +64,21 @@ def test_what_has_taken_up_tasks_as_they_came_may_be_asked(workflow: WorkflowIns
     assert heard(workflow, TOLD_MORE)
     assert asked(workflow)
     assert heard(workflow, (20, False))
+
+
+def test_what_began_here_may_be_asked_at_once(workflow: WorkflowInstance) -> None:
+    assert heard(workflow, TOLD, initialize_workflow={})
+    assert asked(workflow)
+    assert heard(workflow, TOLD_MORE)
+
+
+def test_what_a_query_had_it_hear_after_the_last_task_is_known_by_its_time(workflow: WorkflowInstance) -> None:
+    assert heard(workflow, TOLD, initialize_workflow={})
+    assert heard(workflow, TOLD, events=12)
+    assert asked(workflow)
+    assert heard(workflow, TOLD, events=13), "a further look ahead: its answer would fail with it"
+    assert asked(workflow)
+    assert not heard(workflow, TOLD_MORE)
 
 
 def test_what_has_only_been_replayed_is_ahead_of_nothing(workflow: WorkflowInstance) -> None:
