@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_LOCKED_S = 300.0  # somebody else's apt is waited for so long
 
 
 class CannotInstall(Exception):
     """Why not, to follow "and"."""
 
 
-def install(package: str, for_what: str) -> None:
-    """Raises CannotInstall where this user may not, where there is no apt-get, or when it fails."""
-    root = _root_prefix()
-    if root is None or shutil.which("apt-get") is None:
-        raise CannotInstall("this user cannot install one")
-    print(f"{for_what}: installing {package} with apt-get", flush=True)
-    with _no_service_starts(root):
-        _apt(root, "update")
-        _apt(root, "install", "-y", "--no-install-recommends", package)
+def found_or_installed(find: Callable[[], T | None], for_what: str, *packages: str) -> T | None:
+    """What `find` finds, at first or once the packages are installed. One process at a time installs.
+
+    Raises CannotInstall where this user may not, where there is no apt-get, or when it fails.
+    """
+    with _alone():
+        found = find()
+        if found is not None:
+            return found
+        root = _root_prefix()
+        if root is None or shutil.which("apt-get") is None:
+            raise CannotInstall("this user cannot install one")
+        print(f"{for_what}: installing {' '.join(packages)} with apt-get", flush=True)
+        with _no_service_starts(root):
+            _apt(root, "update")
+            _apt(root, "install", "-y", "--no-install-recommends", *packages)
+        return find()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    path = Path(tempfile.gettempdir()) / f"spot-optimizer-apt-{os.getuid()}.lock"
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _root_prefix() -> list[str] | None:
@@ -39,9 +65,15 @@ def _root_prefix() -> list[str] | None:
 
 
 def _apt(root: list[str], *arguments: str) -> None:
-    command = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
-    command += ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    command = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "LC_ALL=C"]
+    command += ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={_LOCKED_S:g}", *arguments]
+    deadline = time.monotonic() + _LOCKED_S
+    while True:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        # The lock of the lists is one that apt-get itself does not wait for.
+        if "Could not get lock" not in done.stdout or time.monotonic() > deadline:
+            break
+        time.sleep(1.0)
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-15:])
         raise CannotInstall(f"apt-get {' '.join(arguments)} failed:\n{tail}\n")

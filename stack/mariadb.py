@@ -37,20 +37,13 @@ def find() -> Server | None:
 
 
 def find_or_install() -> Server:
-    found = find()
-    if found is None:
-        install()
-        found = find()
+    try:
+        found = apt.found_or_installed(find, "database", PACKAGE)
+    except apt.CannotInstall as error:
+        raise DatabaseUnavailable(f"No MariaDB or MySQL server is installed, and {error}. {ADVICE}") from error
     if found is None:
         raise DatabaseUnavailable(f"{PACKAGE} was installed, but neither mariadbd nor mysqld is to be found. {ADVICE}")
     return found
-
-
-def install() -> None:
-    try:
-        apt.install(PACKAGE, "database")
-    except apt.CannotInstall as error:
-        raise DatabaseUnavailable(f"No MariaDB or MySQL server is installed, and {error}. {ADVICE}") from error
 
 
 def service_user() -> str | None:

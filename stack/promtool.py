@@ -15,12 +15,10 @@ class PromtoolUnavailable(Exception):
 
 def find_or_install() -> str:
     """The path of the program."""
-    if shutil.which("promtool") is None:
-        try:
-            apt.install(PACKAGE, "promtool")
-        except apt.CannotInstall as error:
-            raise PromtoolUnavailable(f"no promtool is here, and {error}: sudo apt-get install {PACKAGE}") from error
-    found = shutil.which("promtool")
+    try:
+        found = apt.found_or_installed(lambda: shutil.which("promtool"), "promtool", PACKAGE)
+    except apt.CannotInstall as error:
+        raise PromtoolUnavailable(f"no promtool is here, and {error}: sudo apt-get install {PACKAGE}") from error
     if found is None:
         raise PromtoolUnavailable(f"{PACKAGE} was installed, but promtool is not to be found")
     return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
+
+from stack import apt
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # As root and on a machine without a display; nothing is asked of anybody but the page's own origin.
@@ -22,7 +22,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_WAIT = ["-o", "DPkg::Lock::Timeout=300"]
+_PACKAGES = ("chromium", "fonts-dejavu")
 
 
 class NoChromium(Exception):
@@ -31,10 +31,10 @@ class NoChromium(Exception):
 
 def find_or_install() -> str:
     """The path of a Chromium; raises NoChromium with what to do."""
-    found = _find()
-    if found is None:
-        _install()
-        found = _find()
+    try:
+        found = apt.found_or_installed(_find, "page", *_PACKAGES)
+    except apt.CannotInstall as error:
+        raise NoChromium(f"the page's tests run in Chromium, and {error}: apt-get install {_PACKAGES[0]}") from error
     if found is None:
         raise NoChromium("install Chromium (apt-get install chromium): the page's tests run in it")
     return found
@@ -54,13 +54,3 @@ def browser() -> Iterator[Browser]:
 
 def _find() -> str | None:
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
-
-
-def _install() -> None:
-    if shutil.which("apt-get") is None:
-        return
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run([*root, "apt-get", "-qq", *_WAIT, "update"], check=False)
-    install = [*root, "apt-get", "-qq", "-y", *_WAIT, "install", "--no-install-recommends", "chromium", "fonts-dejavu"]
-    subprocess.run(install, env=environment, check=False)
