@@ -174,14 +174,17 @@ def _quiet(site: Site) -> bool | None:
 def _restless(site: Site) -> list[str]:
     try:
         left = [one for status in ("queued", "running") for one in site.api.operation_ids(status=status)]
-        primaries = {server.name: site.api.server(server.id)["primary"] for server in site.servers.values()}
+        views = {server.name: site.api.server(server.id) for server in site.servers.values()}
     except Refused as error:
         return [f"5: it cannot be asked: {str(error)[:200]}"]
     alive = {row["id"] for row in site.truth()["instances"] if row["state"] == "running" and not row["notice"]}
+    primaries = {name: view["primary"] for name, view in views.items()}
     unserved = {name: one and one["id"] for name, one in primaries.items() if not one or one["id"] not in alive}
+    spares = {name: view["replica"]["id"] for name, view in views.items() if view["replica"]}
     return [
         *(f"5: {one} has not ended" for one in left),
         *(f"5: {name} runs on {one}, which is gone or doomed" for name, one in unserved.items()),
+        *(f"5: {name} has replica {one}, which is gone or doomed" for name, one in spares.items() if one not in alive),
     ]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from workflows.server import ServerWorkflow
 
 _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
+_AT_ONCE = "a-watch-that-is-not-taken-at-once-has-ec2-asked"
 # An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
 _NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
 
@@ -85,13 +86,17 @@ class Watches:
 
     async def _watch(self, placement: Placement) -> None:
         silent = 0
+        # An agent that is there takes a watch at once. One that does not may have died under the watch before, of this
+        # run or of the last, when nobody missed its heartbeat any more: EC2 is asked as soon as if it had been missed.
+        at_once_s = min(WATCH_MISSED * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
+        taken_s = at_once_s
         while True:
             trial = placement.instance_id in self._unwatched
             try:
-                await self._learn_filesystems(placement)
-                self._server.desk.take(await self._ask(placement, trial))
+                await self._learn_filesystems(placement, taken_s)
+                self._server.desk.take(await self._ask(placement, trial, taken_s))
                 self._unwatched.discard(placement.instance_id)
-                silent = 0
+                silent, taken_s = 0, at_once_s
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     return
@@ -103,12 +108,14 @@ class Watches:
                 if await self._is_gone(placement):
                     self._server.desk.lost(placement)
                     return
-                if ran_out is TimeoutType.SCHEDULE_TO_START:
+                untaken = ran_out is TimeoutType.SCHEDULE_TO_START
+                if untaken and (taken_s == timeouts.WATCH_TAKEN_S or not workflow.patched(_AT_ONCE)):
                     self._unwatched.add(placement.instance_id)
+                taken_s = timeouts.WATCH_TAKEN_S if untaken else at_once_s
                 await workflow.sleep(_PAUSE_S[min(silent, len(_PAUSE_S) - 1)])
                 silent += 1
 
-    async def _ask(self, placement: Placement, trial: bool) -> Notice:
+    async def _ask(self, placement: Placement, trial: bool, taken_s: float) -> Notice:
         longest_s = timeouts.WATCH_TRIAL_S if trial else timeouts.WATCH_S
         beat_s = WATCH_PACE.interval_s
         notice: Notice = await workflow.execute_activity(
@@ -117,13 +124,13 @@ class Watches:
             result_type=Notice,
             task_queue=instance_queue(placement.instance_id),
             start_to_close_timeout=timedelta(seconds=longest_s),
-            schedule_to_start_timeout=timedelta(seconds=timeouts.WATCH_TAKEN_S),
+            schedule_to_start_timeout=timedelta(seconds=taken_s),
             heartbeat_timeout=timedelta(seconds=WATCH_MISSED * beat_s),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
         return notice
 
-    async def _learn_filesystems(self, placement: Placement) -> None:
+    async def _learn_filesystems(self, placement: Placement, taken_s: float) -> None:
         """Known before it is needed: a dead host cannot be asked what it had mounted."""
         primary = self._server.shape.primary
         if primary != placement or self._server.shape.filesystems or not self._has_volumes():
@@ -134,7 +141,7 @@ class Watches:
             result_type=Inventory,
             task_queue=instance_queue(placement.instance_id),
             start_to_close_timeout=timedelta(seconds=15),
-            schedule_to_start_timeout=timedelta(seconds=timeouts.WATCH_TAKEN_S),
+            schedule_to_start_timeout=timedelta(seconds=taken_s),
             heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
             retry_policy=RetryPolicy(maximum_attempts=2),
         )

@@ -18,8 +18,12 @@ from domain.operations import OperationKind
 from tests.workflows.agentless import HOST, soon, start, until_told, with_agent
 from tests.workflows.cloud import Stage
 from tests.workflows.under_test import ServerUnderTest, committed
+from tests.workflows.world import LAUNCHED
+from workflows import timeouts
 
 pytestmark = pytest.mark.timeout(120)
+
+GONE_S = 40.0  # far below the time after which a host is told as not watched
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -72,3 +76,17 @@ async def test_an_instance_that_is_the_servers_no_longer_is_not_told(server: Ser
     await until_told(server, [HOST])
     committed(await server.do(OperationKind.REPLICA_DROP))
     await until_told(server, [])
+
+
+async def test_who_ended_before_its_watch_was_taken_is_missed_as_soon_as_by_its_heartbeat(
+    dev: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after continue-as-new: the watch of the run before was the one whose heartbeat would have been missed."""
+    monkeypatch.setattr(timeouts.WATCH_PACE, "shortest_s", 0.4)
+    server = await start(dev, stage, uuid4().hex[:12])
+    stage.cloud.heard |= {one: asyncio.Queue() for one in LAUNCHED}
+    stage.cloud.world.end(HOST)
+    async with asyncio.timeout(GONE_S):
+        await server.until(lambda view: view.shape.replica is None or view.shape.replica.instance_id != HOST)
+    await server.at_rest()
+    await server.end()
