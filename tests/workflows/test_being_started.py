@@ -53,6 +53,15 @@ async def _child_began(server: ServerUnderTest, operation: str) -> None:
             return
 
 
+async def _was_told(server: ServerUnderTest, operation: str, signal: str) -> None:
+    while True:
+        history = await server.operation(operation).fetch_history()
+        signals = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
+        if signal in signals:
+            return
+        await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("kind", [OperationKind.REPLICA_DROP, OperationKind.TERMINATE])
 async def test_a_commit_that_is_told_before_the_start_is_heard(
     late: Client, stage: Stage, kind: OperationKind, monkeypatch: pytest.MonkeyPatch
@@ -88,6 +97,8 @@ async def test_a_cancellation_that_is_heard_before_the_start_cancels(
         await _child_began(server, operation)
     await server.cancel(operation)
     assert (await asking).operation_id == operation
+    async with asyncio.timeout(20):
+        await _was_told(server, operation, "abort")
     launched.set()
     result = await server.result(operation)
     assert result.outcome is Outcome.CANCELLED, result.receipt.reason
