@@ -2,7 +2,7 @@
 
 A long-running activity on the instance's own queue answers with the notice. It uses nothing but
 what an activity worker may do, so it works while the API and the database are down. When its
-heartbeat stops, EC2 is asked whether the instance is still there. A host whose agent takes no watch
+heartbeat stops, or nobody takes it, EC2 is asked whether the instance is still there. A host whose agent takes no watch
 is told in the workflow's memo, where reconciliation finds it: it may well say to the API that it lives.
 """
 
@@ -88,30 +88,30 @@ class Watches:
         silent = 0
         # An agent that is there takes a watch at once. One that does not may have died under the watch before, of this
         # run or of the last, when nobody missed its heartbeat any more: EC2 is asked as soon as if it had been missed.
-        at_once_s = min(WATCH_MISSED * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
-        taken_s = at_once_s
+        untaken = False  # by nobody, the last time: the pace may be another when this is replayed, and decides nothing
         while True:
+            at_once_s = min(WATCH_MISSED * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
+            taken_s = timeouts.WATCH_TAKEN_S if untaken else at_once_s
             trial = placement.instance_id in self._unwatched
             try:
                 await self._learn_filesystems(placement, taken_s)
                 self._server.desk.take(await self._ask(placement, trial, taken_s))
                 self._unwatched.discard(placement.instance_id)
-                silent, taken_s = 0, at_once_s
+                silent, untaken = 0, False
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     return
                 ran_out = _ran_out(error)
                 if trial and ran_out is TimeoutType.START_TO_CLOSE:
                     self._unwatched.discard(placement.instance_id)
-                    silent = 0
+                    silent, untaken = 0, False
                     continue
                 if await self._is_gone(placement):
                     self._server.desk.lost(placement)
                     return
-                untaken = ran_out is TimeoutType.SCHEDULE_TO_START
-                if untaken and (taken_s == timeouts.WATCH_TAKEN_S or not workflow.patched(_AT_ONCE)):
+                again, untaken = untaken, ran_out is TimeoutType.SCHEDULE_TO_START
+                if untaken and (again or not workflow.patched(_AT_ONCE)):
                     self._unwatched.add(placement.instance_id)
-                taken_s = timeouts.WATCH_TAKEN_S if untaken else at_once_s
                 await workflow.sleep(_PAUSE_S[min(silent, len(_PAUSE_S) - 1)])
                 silent += 1
 

@@ -18,6 +18,7 @@ from domain.operations import OperationKind
 from tests.workflows.agentless import HOST, soon, start, until_told, with_agent
 from tests.workflows.cloud import Stage
 from tests.workflows.under_test import ServerUnderTest, committed
+from tests.workflows.workers import replays
 from tests.workflows.world import LAUNCHED
 from workflows import timeouts
 
@@ -89,4 +90,17 @@ async def test_who_ended_before_its_watch_was_taken_is_missed_as_soon_as_by_its_
     async with asyncio.timeout(GONE_S):
         await server.until(lambda view: view.shape.replica is None or view.shape.replica.instance_id != HOST)
     await server.at_rest()
+    await server.end()
+
+
+async def test_the_pace_at_which_it_is_replayed_decides_nothing(
+    dev: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fleet that has grown since: not taken at once is then as long as not taken at all."""
+    soon(monkeypatch)
+    monkeypatch.setattr(timeouts.WATCH_PACE, "shortest_s", 0.2)
+    server = await start(dev, stage, uuid4().hex[:12])
+    await until_told(server, [HOST])
+    monkeypatch.setattr(timeouts.WATCH_PACE, "hosts", 10**6)
+    await replays(server)
     await server.end()
