@@ -18,31 +18,31 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## .venv with every package of requirements/dev.lock
-	@bash stack/setup.sh
+	@bash lab/stack/setup.sh
 
 dashboard: setup ## the web page, built when its sources have changed
-	@bash stack/dashboard.sh build
+	@bash lab/stack/dashboard.sh build
 
 openapi: setup ## dashboard/openapi.json, of which the types of the page are made
 	@$(python) -m api.openapi dashboard/openapi.json
 
 up: setup ## start everything in the background and print where it is
-	@bash stack/dashboard.sh try
-	@$(python) -m stack up
+	@bash lab/stack/dashboard.sh try
+	@$(python) -m lab.stack up
 
 down: ## stop what `make up` started; logs stay under var/log
-	@test ! -x $(python) || $(python) -m stack down
+	@test ! -x $(python) || $(python) -m lab.stack down
 
 status: setup ## what runs, and where
-	@$(python) -m stack status
+	@$(python) -m lab.stack status
 
 clean: ## stop everything; delete var/ and the caches of the tools
-	@test ! -x $(python) || $(python) -m stack clean
+	@test ! -x $(python) || $(python) -m lab.stack clean
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 demo: setup ## the main job, played on the lab; report in var/demo/report.json
-	@bash stack/dashboard.sh try
-	@$(python) -m demo
+	@bash lab/stack/dashboard.sh try
+	@$(python) -m proof.demo
 
 test: setup ## every test, against a real database and Temporal server
 	@$(python) -m pytest $(side_by_side) $(TESTS)
@@ -54,7 +54,7 @@ check: setup ## format, lint, types, layers, lock files
 	@echo "check: layers" && said=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 	@echo "check: lock files" && ! grep -nE '://|^-|@ file' $(locks)
 	@test ! -e dashboard/package-lock.json || ! grep -n '"resolved"' dashboard/package-lock.json
-	@echo "check: page" && test ! -e dashboard/package.json || bash stack/dashboard.sh check
+	@echo "check: page" && test ! -e dashboard/package.json || bash lab/stack/dashboard.sh check
 	@echo "check: all is well"
 
 format: setup ## format the code
@@ -62,18 +62,18 @@ format: setup ## format the code
 	@$(python) -m ruff check --quiet --fix .
 
 lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer versions
-	@UV=.venv/bin/uv UPGRADE=$(UPGRADE) bash stack/lock.sh
+	@UV=.venv/bin/uv UPGRADE=$(UPGRADE) bash lab/stack/lock.sh
 
 bench: setup ## measure what is promised, beside a baseline; an hour; ONLY="share streams" takes these alone
-	@$(python) -m benchmarks $(if $(ONLY),--only $(ONLY))
+	@$(python) -m proof.benchmarks $(if $(ONLY),--only $(ONLY))
 
 backtest: setup ## what the policy would have done: DATA=folder; report in var/backtest/report.json
 	@test -n "$(DATA)" || { echo "backtest: name the folder with the history: make backtest DATA=folder" >&2; exit 2; }
-	@$(python) -m backtest "$(DATA)"
+	@$(python) -m research.backtest "$(DATA)"
 
 crash-matrix: setup ## kill the worker at every call, commit and hook; ONLY=, SEED=, SAMPLE=, MINUTES= bound it, RESUME=1 goes on
-	@$(python) -m proof.crash_matrix $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) \
+	@$(python) -m proof.crash_matrix.command $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed $(SEED)) \
 	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RESUME),--resume)
 
 chaos: setup ## a fleet in all kinds of trouble, drawn from SEED=1, for MINUTES=10
-	@$(python) -m proof.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(python) -m proof.chaos.run $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -31,43 +31,43 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.autopilot.activity import AutopilotActivities
 from activities.backtests.activity import BacktestActivities
-from activities.ec2 import queue as notice_queue
+from activities.ec2 import notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
-from activities.fleet.activity import fleet_activities
-from activities.logs import configure as configure_logs
 from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
-from activities.notices import QueueAccess, read_notices
+from activities.notice_reader import QueueAccess, read_notices
 from activities.reconciliation.activity import Reconciliation
+from activities.records.activity import fleet_activities
 from activities.resuming.activity import Resuming
 from activities.savings import schedules as savings_schedules
 from activities.savings.activity import SavingsActivities
 from activities.schedules import Regular, ensure
 from activities.webhooks import schedules as webhook_schedules
 from activities.webhooks.activity import WebhookActivities
-from activities.webhooks.sending import Sender
-from db.queries.fleet_size import live_instances
-from db.sealing import Sealer
-from db.session import SessionFactory, make_engine, make_session_factory
+from activities.webhooks.sender import Sender
+from db.engine.session import SessionFactory, make_engine, make_session_factory
+from db.fleet.fleet_size import live_instances
+from db.webhooks.secret_sealing import Sealer
 from domain.autopilot import contract as autopilot
-from domain.market.collecting import ThinOut
+from domain.heartbeats import WATCH_BEATS_A_SECOND
+from domain.market.contract import ThinOut
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
-from domain.pace import WATCH_BEATS_A_SECOND
 from domain.reconciliation import contract as reconciliation
 from domain.reconciliation.facts import Patience
-from metrics.registries import measure_process
-from metrics.serving import UnsafeAddress, check_address
-from metrics.serving import serve as serve_metrics
-from metrics.work import Work
+from telemetry.logs import configure as configure_logs
+from telemetry.metrics.registries import measure_process
+from telemetry.metrics.serving import UnsafeAddress, check_address
+from telemetry.metrics.serving import serve as serve_metrics
+from telemetry.metrics.worker import Work
 from workflows import timeouts
-from workflows.never_ahead import NeverAhead
 from workflows.registry import WORKFLOWS
+from workflows.replay_guard import NeverAhead
 
 log = logging.getLogger("worker")
 
 # Messages on their way at once, each a coroutine that waits for its receiver: more than two clients' receivers that do
-# not answer can take (db.webhooks.room). Their records are written by a few threads.
+# not answer can take (db.webhooks.delivery_slots). Their records are written by a few threads.
 WEBHOOK_SLOTS, WEBHOOK_CONNECTIONS = 80, 8
 COUNT_EVERY_S = 30.0
 

@@ -12,7 +12,7 @@ import sys
 import threading
 
 from agent import __version__
-from agent.lean import lean_imports
+from agent.lean_imports import lean_imports
 from agent.logs import configure_logs
 from agent.settings import SettingsError, read_settings
 
@@ -36,7 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.info("starting", extra={"fields": {"version": __version__, "control": settings.control_url}})
     with lean_imports():
-        from agent.process import Agent
+        from agent.agent import Agent
 
         agent = Agent(settings, lines)
         agent.begin()

@@ -18,10 +18,10 @@ from typing import Any, NoReturn, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from agent.deadline import LetGo, Turn
 from agent.host import INVENTORY_S, Host
 from agent.host_error import HostError
 from agent.notices import NoticeBoard
-from agent.turns import LetGo, Turn
 from domain import host as contract
 from domain.errors import Failure
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from agent.turns import LetGo, Turn
+from agent.deadline import LetGo, Turn
 
 TIMED_OUT = -1
 CANNOT_RUN = 126

@@ -15,7 +15,7 @@ from datetime import datetime
 import httpx
 
 from agent import __version__
-from agent.calls import call, open_client
+from agent.http_call import call, open_client
 from agent.imds import Identity
 from domain.host import Notice
 

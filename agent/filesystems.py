@@ -11,8 +11,8 @@ import re
 from dataclasses import replace
 
 from agent.commands import Outcome, run
+from agent.deadline import Turn
 from agent.host_error import HostError
-from agent.turns import Turn
 from domain.host import Filesystem
 
 FINDMNT = ("findmnt", "-J", "-o", "SOURCE,TARGET,FSTYPE,OPTIONS,UUID", "--real")

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 from agent.commands import TIMED_OUT, Outcome, run
+from agent.deadline import Turn
 from agent.host_error import HostError
-from agent.turns import Turn
 from domain.host import HookRun
 
 log = logging.getLogger(__name__)

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from agent import __version__
 from agent.boot import boot_id, booted_at
 from agent.commands import run
+from agent.deadline import Exclusive, Turn
 from agent.filesystems import data_filesystems, mount, mounted, unmount
-from agent.holders import holders
 from agent.hooks import START, STOP, WARM_UP, Hooks
 from agent.host_error import HostError
-from agent.state import QUIESCED, StateDir
-from agent.state import WARM_UP as WARM_UP_STATE
-from agent.turns import Exclusive, Turn
+from agent.mount_holders import holders
+from agent.state_dir import QUIESCED, StateDir
+from agent.state_dir import WARM_UP as WARM_UP_STATE
 from domain.host import (
     HookRun,
     Inventory,

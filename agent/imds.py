@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import httpx
 
 from agent.backoff import Backoff
-from agent.calls import call, open_client
+from agent.http_call import call, open_client
 
 log = logging.getLogger(__name__)
 

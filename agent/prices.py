@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from agent.commands import run
 from agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from agent.deadline import LetGo, Turn
 from agent.hooks import PRICES, Hooks
 from agent.host_error import HostError
 from agent.registrar import Registrar
-from agent.turns import LetGo, Turn
 
 log = logging.getLogger(__name__)
 

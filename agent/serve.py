@@ -7,7 +7,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from agent.activities import HostActivities
-from agent.process import Agent
+from agent.agent import Agent
 from agent.worker_loop import SLOTS, WorkerLoop
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from agent.state import REGISTRATION, StateDir
+from agent.state_dir import REGISTRATION, StateDir
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
 from agent.backoff import Backoff
-from agent.connection import connect, open_runtime, renew
 from agent.temporal_addresses import Address, TemporalAddresses
+from agent.temporal_client import connect, open_runtime, renew
 from domain.names import instance_queue
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from api.app import create_app
-from api.logs import configure
+from api.http.request_log import configure
 from api.services import Services, connect
 from api.settings import Settings
 

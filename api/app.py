@@ -17,16 +17,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import problems, reference
-from api.availability import announce
+from api.background.dependencies import announce
+from api.background.silent_agents import watch_silence
 from api.database import THREADS
-from api.gateway import OperationsError
-from api.guards import Guards
-from api.limits import BodyLimit
-from api.logs import REQUEST_ID, RequestLog
-from api.page import PageRoute
-from api.problems import FieldError, Problem, ProblemDocument, ProblemKind
-from api.refusals import RETRY_AFTER, problem_of
+from api.http import api_reference, problems
+from api.http.body_limit import BodyLimit
+from api.http.dashboard import PageRoute
+from api.http.problems import FieldError, Problem, ProblemDocument, ProblemKind
+from api.http.request_log import REQUEST_ID, RequestLog
+from api.http.security_headers import Guards
 from api.routes import (
     agents,
     backtests,
@@ -35,24 +34,25 @@ from api.routes import (
     drift,
     events,
     fleet,
+    forecast_models,
     health,
     instances,
     metrics,
-    models,
     operations,
     pools,
     savings,
+    server_operations,
     servers,
     session,
-    switching,
     system,
     webhooks,
 )
 from api.services import Services
-from api.silence import watch_silence
-from db.queries.paging import BadCursor
-from db.session import is_unreachable
-from metrics.requests import Metering
+from api.temporal.client import OperationsError
+from api.temporal.workflow_problems import RETRY_AFTER, problem_of
+from db.engine.paging import BadCursor
+from db.engine.session import is_unreachable
+from telemetry.metrics.http_requests import Metering
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     clients.router,
     fleet.router,
     servers.router,
-    switching.router,
+    server_operations.router,
     instances.router,
     operations.router,
     events.router,
@@ -72,7 +72,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     savings.router,
     webhooks.router,
     backtests.router,
-    models.router,
+    forecast_models.router,
     system.router,
 )
 _KIND_OF_STATUS: dict[int, ProblemKind] = {
@@ -102,7 +102,7 @@ def create_app(services: Services | None) -> FastAPI:
         app.include_router(router, prefix="/api")
     app.include_router(health.router)
     app.include_router(metrics.router)
-    app.include_router(reference.router)
+    app.include_router(api_reference.router)
     _add_page(app, services)
     _add_error_answers(app)
     app.add_middleware(BodyLimit)

@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from api.hub import StreamEvent
+from api.streams.hub import StreamEvent
 from api.views.events import as_stream_event
-from db.queries.events import events_after, heads_query
-from db.session import SessionFactory, in_transaction, make_session_factory
+from db.engine.session import SessionFactory, in_transaction, make_session_factory
+from db.event_log.reading import events_after, heads_query
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class Database:
 
 
 class DatabaseEvents:
-    """The hub's source: db.events numbers a client's events without gaps and in commit order."""
+    """The hub's source: db.event_log.writing numbers a client's events without gaps and in commit order."""
 
     def __init__(self, sessions: SessionFactory) -> None:
         self._sessions = sessions

@@ -8,17 +8,17 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.attempts import Attempts
+from api.access.failed_sign_ins import Attempts
+from api.access.instance_identity import IdentityVerifier
+from api.access.token_cache import TokenMemory
 from api.database import Database, DatabaseEvents
-from api.gateway import Operations
-from api.hub import Hub
-from api.identity import IdentityVerifier
 from api.settings import Settings
-from api.token_memory import TokenMemory
-from db.session import make_engine
-from domain.pace import HEARTBEAT_S, Pace
+from api.streams.hub import Hub
+from api.temporal.client import Operations
+from db.engine.session import make_engine
+from domain.heartbeats import HEARTBEAT_S, Pace
 from domain.servers import ServerRef
-from metrics.registries import ApiMetrics
+from telemetry.metrics.registries import ApiMetrics
 
 KNOWN_SERVERS = 10_000
 
@@ -48,7 +48,7 @@ class Services:
     hub: Hub
     identities: IdentityVerifier
     metrics: ApiMetrics
-    pace: Pace  # of the agents' heartbeats; `api.silence` counts them
+    pace: Pace  # of the agents' heartbeats; `api.background.silent_agents` counts them
     tokens: TokenMemory = field(default_factory=TokenMemory)
     ownership: Ownership = field(default_factory=Ownership)
     attempts: Attempts = field(default_factory=Attempts)

@@ -12,8 +12,8 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
-from api.tokens import digest_of
-from domain.pace import HEARTBEATS_A_SECOND
+from api.access.tokens import digest_of
+from domain.heartbeats import HEARTBEATS_A_SECOND
 
 SIGNING_KEY_BYTES = 32  # HS256 asks for a key as long as its digest, RFC 7518 section 3.2
 

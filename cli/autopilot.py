@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group, RenderableType
 
-from cli import show
-from cli.client import CliError
+from cli import tables
+from cli.api_client import CliError
 from cli.session import Session, in_words
 
 autopilot = typer.Typer(help="What is decided without you: how, why, and whether it may.", no_args_is_help=True)
@@ -74,7 +74,7 @@ def limits(
     if not wanted:
         raise CliError("nothing to change: name at least one option, for example --most-per-pool 0.5")
     answer = session.api.patch("/api/clients/me", {"limits": wanted})
-    session.print(answer, lambda found: show.table("limits", ("", ""), list((found["limits"] or {}).items())))
+    session.print(answer, lambda found: tables.table("limits", ("", ""), list((found["limits"] or {}).items())))
 
 
 @autopilot.command("decisions")
@@ -141,7 +141,7 @@ def _change(session: Session, server: str, wish: dict[str, Any]) -> dict[str, An
 def _wish(item: Mapping[str, Any]) -> RenderableType:
     said = item["policy"]["autopilot"] if "policy" in item else item["autopilot"] or {}
     rows = [(name, value) for name, value in said.items() if value is not None]
-    return show.table(str(item.get("name", "")), ("autopilot", ""), rows)
+    return tables.table(str(item.get("name", "")), ("autopilot", ""), rows)
 
 
 def _table(items: list[Mapping[str, Any]]) -> RenderableType:
@@ -150,7 +150,7 @@ def _table(items: list[Mapping[str, Any]]) -> RenderableType:
         [
             item["id"],
             item["server_id"],
-            show.when(item["at"]),
+            tables.when(item["at"]),
             item["kind"],
             item["reason"],
             item["to_pool"],
@@ -160,7 +160,7 @@ def _table(items: list[Mapping[str, Any]]) -> RenderableType:
         ]
         for item in items
     )
-    return show.table("decisions", columns, rows)
+    return tables.table("decisions", columns, rows)
 
 
 def _decision(item: Mapping[str, Any]) -> RenderableType:
@@ -176,7 +176,7 @@ def _decision(item: Mapping[str, Any]) -> RenderableType:
         *((name, figures[name]) for name in _FIGURES if figures.get(name) is not None),
     ]
     return Group(
-        show.table("", ("", ""), [fact for fact in facts if fact[1] not in (None, "")]),
+        tables.table("", ("", ""), [fact for fact in facts if fact[1] not in (None, "")]),
         "",
         candidate_table(figures),
     )
@@ -186,7 +186,7 @@ def candidate_table(figures: Mapping[str, Any]) -> RenderableType:
     """A server's own pool and the best others, as a decision saw them."""
     pools = ([figures["here"]] if "here" in figures else []) + figures.get("candidates", [])
     columns = ("pool", "$/h", "losses/h", "$/h with risk", "not entered because")
-    return show.table("pools: its own first", columns, [_candidate(one) for one in pools])
+    return tables.table("pools: its own first", columns, [_candidate(one) for one in pools])
 
 
 _FIGURES = (
@@ -207,9 +207,9 @@ _FIGURES = (
 def _candidate(one: Mapping[str, Any]) -> list[object]:
     return [
         one["pool"],
-        show.money(one.get("usd_per_h")),
+        tables.money(one.get("usd_per_h")),
         one.get("losses_per_h"),
-        show.money(one.get("cost_usd_per_h")),
+        tables.money(one.get("cost_usd_per_h")),
         one.get("blocked"),
     ]
 
@@ -218,4 +218,4 @@ def _round(item: Mapping[str, Any]) -> RenderableType:
     counts = sorted(item["counts"].items())
     skipped = [(f"{region}: nothing decided", why) for region, why in item["skipped"].items()]
     rows = [("servers", item["servers"]), *counts, ("asked for", item["asked"]), ("proposed", item["proposed"])]
-    return show.table("", ("", ""), [*rows, *skipped])
+    return tables.table("", ("", ""), [*rows, *skipped])

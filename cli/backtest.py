@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group, RenderableType
 
-from backtest.command import OUT, replay
-from backtest.errors import BacktestError
-from cli import show
-from cli.client import CliError
+from cli import tables
+from cli.api_client import CliError
 from cli.session import Session, in_words
+from domain.backtest.errors import BacktestError
+from research.backtest.command import OUT, replay
 
 ENDED = frozenset({"done", "failed", "cancelled"})
 POLL_S = 1.0
@@ -74,12 +74,12 @@ def _backtest(item: Mapping[str, Any]) -> RenderableType:
     facts = [
         ("backtest", item["id"]),
         ("state", item["state"]),
-        ("from", show.when(item["from_at"])),
-        ("until", show.when(item["until_at"])),
+        ("from", tables.when(item["from_at"])),
+        ("until", tables.when(item["until_at"])),
         ("problem", item["problem"]),
         *((name, value) for name, value in item["asked"].items()),
     ]
-    parts: list[RenderableType] = [show.table("", ("", ""), [fact for fact in facts if fact[1] not in (None, "")])]
+    parts: list[RenderableType] = [tables.table("", ("", ""), [fact for fact in facts if fact[1] not in (None, "")])]
     if result := item.get("result"):
         parts += ["", _outcomes(f"{len(result['servers'])} servers together", result["policies"])]
         parts += [
@@ -115,4 +115,4 @@ def _outcomes(title: str, outcomes: list[Mapping[str, Any]]) -> RenderableType:
         ]
         for one in outcomes
     )
-    return show.table(title, columns, rows)
+    return tables.table(title, columns, rows)

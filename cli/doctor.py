@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group, RenderableType
 
-from cli import show
-from cli.client import ApiProblem
+from cli import tables
+from cli.api_client import ApiProblem
 from cli.session import Session, in_words
 
 _FORBIDDEN = 403
@@ -73,9 +73,9 @@ def _finding(item: Mapping[str, Any]) -> RenderableType:
         ("why it matters", item["matters"]),
         ("what will happen", item["then"]),
         ("what to do", item["todo"]),
-        ("since", show.when(item["first_seen_at"])),
+        ("since", tables.when(item["first_seen_at"])),
         ("last try", item["outcome"]),
         *details,
     ]
     title = f"{item['kind']}: {subject}" if subject else item["kind"]
-    return show.table(title, ("", ""), [row for row in rows if row[1]])
+    return tables.table(title, ("", ""), [row for row in rows if row[1]])

@@ -8,13 +8,13 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from cli import admin, market, show
+from cli import clients, market, tables
+from cli.api_client import Api, CliError
 from cli.autopilot import autopilot
 from cli.backtest import backtest
-from cli.client import Api, CliError
 from cli.doctor import doctor
-from cli.follow import follow
-from cli.models import models
+from cli.event_stream import follow
+from cli.forecast_models import models
 from cli.savings import savings, summary
 from cli.session import Session, in_words
 from cli.webhooks import webhooks
@@ -42,8 +42,8 @@ app.command()(savings)
 app.command()(summary)
 app.command("backtest")(backtest)
 app.add_typer(models, name="models")
-app.add_typer(admin.clients, name="clients")
-app.add_typer(admin.tokens, name="tokens")
+app.add_typer(clients.clients, name="clients")
+app.add_typer(clients.tokens, name="tokens")
 app.command()(market.pools)
 app.command()(market.prices)
 app.command()(market.candidates)
@@ -81,7 +81,7 @@ def servers(
     """List servers: where they run, what they cost, what is being done to them."""
     session: Session = context.obj
     found = list(session.api.pages("/api/servers", limit, state="any" if ended else "active"))
-    session.print({"items": found}, lambda page: show.servers(page["items"]))
+    session.print({"items": found}, lambda page: tables.servers(page["items"]))
 
 
 @app.command()
@@ -89,7 +89,7 @@ def servers(
 def server(context: typer.Context, server: Server) -> None:
     """Show one server."""
     session: Session = context.obj
-    session.print(session.api.get(f"/api/servers/{session.server_id(server)}"), show.server)
+    session.print(session.api.get(f"/api/servers/{session.server_id(server)}"), tables.server)
 
 
 @app.command()
@@ -114,7 +114,7 @@ def adopt(
         "accept": accept or [],
         "dry_run": dry_run,
     }
-    session.print(session.api.post("/api/servers", body, key=key), show.adoption)
+    session.print(session.api.post("/api/servers", body, key=key), tables.adoption)
 
 
 @app.command()
@@ -123,7 +123,7 @@ def plan(context: typer.Context, server: Server, pool: PoolOption = "") -> None:
     """Show what a switch would do, step by step. Changes nothing; exit code 1 if it could not be done."""
     session: Session = context.obj
     found = session.api.post(f"/api/servers/{session.server_id(server)}/plan", {"pool": pool or None})
-    session.print(found, show.plan)
+    session.print(found, tables.plan)
     if not found["executable"]:
         raise typer.Exit(1)
 
@@ -172,7 +172,7 @@ def resume(
     session: Session = context.obj
     body = {"accept": accept or [], "dry_run": dry_run, "let_go": let_go}
     found = session.api.post(f"/api/servers/{session.server_id(server)}/resume", body, key=key)
-    session.print(found, show.resumption)
+    session.print(found, tables.resumption)
     if not (found["resumed"] or found["let_go"]) and found["findings"]:
         raise typer.Exit(1)
 
@@ -228,7 +228,7 @@ def operations(
     session: Session = context.obj
     server_id = session.server_id(server) if server else None
     found = list(session.api.pages("/api/operations", limit, server_id=server_id, status=status or None))
-    session.print({"items": found}, lambda page: show.operations(page["items"]))
+    session.print({"items": found}, lambda page: tables.operations(page["items"]))
 
 
 @app.command()
@@ -238,7 +238,7 @@ def operation(context: typer.Context, operation_id: str, follow: Follow = False)
     session: Session = context.obj
     if follow:
         session.follow_operation(operation_id)
-    session.print(session.api.get(f"/api/operations/{operation_id}"), show.operation)
+    session.print(session.api.get(f"/api/operations/{operation_id}"), tables.operation)
 
 
 @app.command()
@@ -283,7 +283,7 @@ def _print_event(session: Session, event: dict[str, object]) -> None:
     if session.json:
         session.print_json(event)
     else:
-        show.event_line(session.console, event)
+        tables.event_line(session.console, event)
 
 
 def _ask(context: typer.Context, server: str, what: str, body: dict[str, object], follow_it: bool, key: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group, RenderableType
 
-from cli import show
+from cli import tables
 from cli.autopilot import candidate_table
 from cli.session import Session, in_words
 
@@ -62,17 +62,17 @@ def _pools(items: list[Mapping[str, Any]]) -> RenderableType:
     rows = (
         [
             item["id"],
-            show.money(item["usd_per_hour"]),
-            show.money(item["on_demand_usd_per_hour"]),
+            tables.money(item["usd_per_hour"]),
+            tables.money(item["on_demand_usd_per_hour"]),
             item["placement_score"],
             None if item["losses_per_hour"] is None else f"{item['losses_per_hour']:.5f}",
             _happened(item["last_day"]),
             _happened(item["last_week"]),
-            show.when(item["cool_down_until"]),
+            tables.when(item["cool_down_until"]),
         ]
         for item in items
     )
-    return show.table("", columns, rows)
+    return tables.table("", columns, rows)
 
 
 def _happened(lived: Mapping[str, Any]) -> str:
@@ -83,10 +83,10 @@ def _prices(item: Mapping[str, Any]) -> RenderableType:
     dear = item["on_demand_usd_per_hour"]
     rows = (
         [
-            show.when(point["from_at"]),
-            show.money(point["usd_per_hour"]),
-            show.money(point["min_usd_per_hour"]),
-            show.money(point["max_usd_per_hour"]),
+            tables.when(point["from_at"]),
+            tables.money(point["usd_per_hour"]),
+            tables.money(point["min_usd_per_hour"]),
+            tables.money(point["max_usd_per_hour"]),
             f"{point['usd_per_hour'] / dear:.0%}" if dear else "",
             point["kind"],
             f"{point['confidence']:.2f}",
@@ -94,7 +94,7 @@ def _prices(item: Mapping[str, Any]) -> RenderableType:
         for point in item["points"]
     )
     columns = ("from", "$/h", "$ lowest", "$ highest", "of on-demand", "", "confidence")
-    return show.table(f"{item['pool']}, on-demand {show.money(dear) or 'not known'}", columns, rows)
+    return tables.table(f"{item['pool']}, on-demand {tables.money(dear) or 'not known'}", columns, rows)
 
 
 def _candidates(item: Mapping[str, Any]) -> RenderableType:
@@ -102,7 +102,7 @@ def _candidates(item: Mapping[str, Any]) -> RenderableType:
         ("would", f"{item['kind']} {item['to_pool']}"),
         ("because", item["reason"]),
         ("held by", item["held_by"]),
-        ("on-demand $/h", show.money(item["figures"]["on_demand_usd_per_h"])),
-        ("one loss costs $", show.money(item["figures"]["loss_usd"])),
+        ("on-demand $/h", tables.money(item["figures"]["on_demand_usd_per_h"])),
+        ("one loss costs $", tables.money(item["figures"]["loss_usd"])),
     ]
-    return Group(show.table("", ("", ""), [fact for fact in facts if fact[1]]), "", candidate_table(item["figures"]))
+    return Group(tables.table("", ("", ""), [fact for fact in facts if fact[1]]), "", candidate_table(item["figures"]))

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from cli import show
-from cli.client import CliError
+from cli import tables
+from cli.api_client import CliError
 from cli.session import Session, in_words
 
 _MONEY = ("saved_usd", "on_demand_usd", "cost_usd", "primary_usd", "replica_usd", "overlap_usd", "snapshot_usd")
@@ -63,19 +63,19 @@ def _instant(text: str) -> str | None:
 def _periods(found: Mapping[str, Any]) -> RenderableType:
     cut = {"hour": 16, "day": 10, "month": 7}[found["by"]]
     rows = [[one["start"][:cut].replace("T", " "), *_money(one)] for one in found["items"]]
-    return show.table(
+    return tables.table(
         _until(found), (f"{found['by']} (UTC)", *_HEADS, "said"), [*rows, ["total", *_money(found["total"])]]
     )
 
 
 def _servers(found: Mapping[str, Any]) -> RenderableType:
     rows = [[one["name"] or one["server_id"], *_money(one)] for one in found["items"]]
-    return show.table(_until(found), ("server", *_HEADS, "said"), [*rows, ["total", *_money(found["total"])]])
+    return tables.table(_until(found), ("server", *_HEADS, "said"), [*rows, ["total", *_money(found["total"])]])
 
 
 def _until(found: Mapping[str, Any]) -> str:
     until = found["accrued_until"]
-    return f"booked up to {show.when(until)}" if until else "nothing is booked yet"
+    return f"booked up to {tables.when(until)}" if until else "nothing is booked yet"
 
 
 def _money(one: Mapping[str, Any]) -> list[str]:
@@ -102,4 +102,4 @@ def _summary(found: Mapping[str, Any]) -> RenderableType:
         ("needs attention", found["needs_attention"]),
         ("decisions waiting for you", found["decisions_waiting"]),
     ]
-    return show.table("", ("", ""), rows)
+    return tables.table("", ("", ""), rows)

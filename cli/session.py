@@ -12,9 +12,9 @@ from typing import Any, ParamSpec
 import typer
 from rich.console import Console, RenderableType
 
-from cli import show
-from cli.client import Api, CliError
-from cli.follow import Event, follow
+from cli import tables
+from cli.api_client import Api, CliError
+from cli.event_stream import Event, follow
 
 P = ParamSpec("P")
 FINAL = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
@@ -55,7 +55,7 @@ class Session:
             return
         self.follow_operation(operation_id)
         done = self.api.get(f"/api/operations/{operation_id}")
-        self.print(done, show.operation)
+        self.print(done, tables.operation)
         if done["status"] != "committed":
             raise typer.Exit(1)
 
@@ -63,7 +63,7 @@ class Session:
         """Print its events until it is over."""
         for event in follow(self.api, f"/api/operations/{operation_id}/stream", over=_is_over):
             if not self.json and event.type != "snapshot":
-                show.event_line(self.console, event.data)
+                tables.event_line(self.console, event.data)
 
 
 def _is_over(event: Event) -> bool:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from cli import show
-from cli.client import CliError
+from cli import tables
+from cli.api_client import CliError
 from cli.session import Session, in_words
 
 webhooks = typer.Typer(help="Where your events are told: signed messages over HTTPS.", no_args_is_help=True)
@@ -95,7 +95,7 @@ def _all(found: Mapping[str, Any]) -> RenderableType:
         [one["id"], one["state"], ", ".join(one["kinds"]), one["url"], one["label"], one["why"]]
         for one in found["items"]
     ]
-    return show.table("", columns, rows)
+    return tables.table("", columns, rows)
 
 
 def _one(item: Mapping[str, Any]) -> RenderableType:
@@ -103,23 +103,23 @@ def _one(item: Mapping[str, Any]) -> RenderableType:
     facts.append(("kinds", ", ".join(item["kinds"])))
     if "secret" in item:
         facts.append(("secret (shown once)", item["secret"]))
-    return show.table("", ("", ""), facts)
+    return tables.table("", ("", ""), facts)
 
 
 def _log(items: list[Mapping[str, Any]]) -> RenderableType:
     columns = ("at", "type", "state", "tries", "code", "ms", "next try", "error", "id")
     rows = [
         [
-            show.when(one["created_at"]),
+            tables.when(one["created_at"]),
             one["type"],
             one["state"],
             one["attempts"],
             one["response_code"],
             one["duration_ms"],
-            show.when(one["next_try_at"]),
+            tables.when(one["next_try_at"]),
             one["error"],
             one["id"],
         ]
         for one in items
     ]
-    return show.table("", columns, rows)
+    return tables.table("", columns, rows)

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db import schema
-from db.market import loading
-from db.session import SessionFactory, database_url, make_engine, make_session_factory
-from db.wait import place, wait_for_database
-from domain.market.on_demand import BadFile
+from db.engine import schema
+from db.engine.session import SessionFactory, database_url, make_engine, make_session_factory
+from db.engine.wait import place, wait_for_database
+from db.market import file_loading
+from domain.market.on_demand_prices import BadFile
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,17 +98,17 @@ def _load(url: str, what: str, files: Sequence[Path], as_of: datetime | None) ->
 
 
 def _spot_prices(sessions: SessionFactory, path: Path, as_of: datetime | None) -> str:
-    kept, aside = loading.load_spot_prices(sessions, path, datetime.now(UTC))
+    kept, aside = file_loading.load_spot_prices(sessions, path, datetime.now(UTC))
     return f"{kept:,} spot prices, {aside:,} set aside"
 
 
 def _on_demand(sessions: SessionFactory, path: Path, as_of: datetime | None) -> str:
-    return f"{loading.load_on_demand(sessions, path, datetime.now(UTC)):,} on-demand prices"
+    return f"{file_loading.load_on_demand(sessions, path, datetime.now(UTC)):,} on-demand prices"
 
 
 def _advisor(sessions: SessionFactory, path: Path, as_of: datetime | None) -> str:
     known = as_of or datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return f"{loading.load_bands(sessions, path, known):,} bands"
+    return f"{file_loading.load_bands(sessions, path, known):,} bands"
 
 
 _LOADS = {"spot-prices": _spot_prices, "on-demand": _on_demand, "advisor": _advisor}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
+from domain.autopilot.move_cost import MoveCost
 from domain.autopilot.policy import AutopilotPolicy
-from domain.deciding.moving import MoveCost
 from domain.pools import Candidate
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.adoption import Finding, Plan, PlannedStep, Terms
+from domain.autopilot.move_cost import Manner, MoveCost
 from domain.blueprint import Blueprint
-from domain.deciding.moving import Manner, MoveCost
 from domain.pools import Candidate
 from domain.servers import Handoff, ServerPolicy
 

@@ -19,9 +19,9 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 from lab.app import App, Server
 from lab.contracts import PROFILES, LabSettings
-from lab.ec2 import genesis
+from lab.ec2 import initial_resources
 from lab.ec2.clock import Clock
-from lab.ec2.facts_for_hosts import CloudFacts
+from lab.ec2.instance_facts import CloudFacts
 from lab.ec2.world import World
 from lab.market.history import BadPrices
 from lab.market.market import open_market
@@ -82,13 +82,13 @@ def build(settings: LabSettings, with_hosts: bool) -> App:
     world = World(settings, Clock(), market)
     cloud.world = world
     if with_hosts:
-        from lab.hosts.machine_room import MachineRoom
+        from lab.hosts.process_hosts import MachineRoom
 
         world.hosts = MachineRoom(settings, cloud)
     else:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         world.hosts = NullHosts(settings.state_dir / "hosts.jsonl")
-    genesis.create(world)
+    initial_resources.create(world)
     app = App(world)
     app.dispatcher.warm()
     return app

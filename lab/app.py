@@ -14,7 +14,7 @@ from typing import Any
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from lab.call_log import CallLog
-from lab.control import Control
+from lab.control_api import Control
 from lab.dispatch import Dispatcher, Reply, error_reply, read_call
 from lab.ec2.calls import Call
 from lab.ec2.errors import Ec2Error, denied, throttled

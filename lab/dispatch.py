@@ -15,17 +15,7 @@ from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.datastructures import MultiDict
 
-from lab.ec2 import (
-    attributes,
-    balancing,
-    catalog,
-    images,
-    json_services,
-    launch,
-    snapshots,
-    tags,
-    volumes,
-)
+from lab.ec2 import attributes, catalog, images, json_services, launch, load_balancers, snapshots, tags, volumes
 from lab.ec2.calls import HANDLERS, Call
 from lab.ec2.errors import DryRunSucceeded, Ec2Error
 from lab.ec2.wire import answer_ec2, error_ec2, error_query, parse_ec2, request_id
@@ -166,7 +156,7 @@ class Dispatcher:
         return Reply(200, text.encode(), [("Content-Type", "text/xml;charset=UTF-8")])
 
     def _elbv2(self, call: Call, environ: Mapping[str, Any], body: bytes) -> Reply:
-        world, own = self.world, balancing.OWN.get(call.action)
+        world, own = self.world, load_balancers.OWN.get(call.action)
         if own is not None:
             result = world.transact(lambda: own(world, call.params))
             operation = get_service_model("elbv2").operation_model(call.action)
@@ -178,7 +168,7 @@ class Dispatcher:
         def through_moto() -> Reply:
             reply = self._from_moto(environ, body)
             if reply.status < 300:
-                text = balancing.after_moto(world, call.action, call.params, reply.body.decode())
+                text = load_balancers.after_moto(world, call.action, call.params, reply.body.decode())
                 reply.body = text.encode()
             return reply
 

@@ -10,13 +10,13 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.services import Services, connect
-from db import schema
-from domain.pace import HEARTBEAT_S, HEARTBEATS_A_SECOND, Pace
-from stack.database import Database
+from db.engine import schema
+from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, Pace
+from lab.stack.database import Database
 from tests.api_world import FakeOperations, World, new_tenant, settings_for
-from tests.dbserver import fresh_schema
+from tests.database_schemas import fresh_schema
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +42,8 @@ def api_app(api_services: Services) -> FastAPI:
 async def world(api_app: FastAPI, api_services: Services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Two new clients and a new fake on the session's database."""
     # The fake's operations never come to be recorded; nothing is gained by waiting for them.
-    monkeypatch.setattr("api.asking.RECORD_WAIT_S", 0)
-    monkeypatch.setattr("api.adopting.RECORD_WAIT_S", 0)
+    monkeypatch.setattr("api.requests.operations.RECORD_WAIT_S", 0)
+    monkeypatch.setattr("api.requests.adoption.RECORD_WAIT_S", 0)
     temporal = FakeOperations()
     services = Services(
         api_services.settings,

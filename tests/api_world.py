@@ -16,20 +16,20 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from api.access.tokens import Kind, mint
 from api.database import Database
-from api.gateway import Operations, OperationsError
 from api.services import Services
 from api.settings import Settings
-from api.tokens import Kind, mint
-from db.commands import create_client, create_token
-from db.models import Instance, Operation, Server
+from api.temporal.client import Operations, OperationsError
+from db.clients.commands import create_client, create_token
+from db.tables import Instance, Operation, Server
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot.contract import Look, Looked
 from domain.host import Notice
 from domain.names import operation_id
 from domain.operations import Accepted, OperationRequest, ServerInput, ServerView
 from domain.reconciliation import contract as reconciliation
-from domain.resuming import ResumeInput, ResumeResult
+from domain.resumption import ResumeInput, ResumeResult
 from domain.servers import Handoff, Placement, ServerPolicy, ServerShape
 
 ADMIN = "bootstrap-admin-token-for-tests"

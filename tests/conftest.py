@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from stack import database, guest, temporal
-from stack.ports import Leases
-from stack.processes import StartFailed
-from stack.settings import StackSettings
-from stack.up import Stack
-from tests.dbserver import given_server
+from lab.stack import database, temporal, temporary_schema
+from lab.stack.ports import Leases
+from lab.stack.processes import StartFailed
+from lab.stack.settings import StackSettings
+from lab.stack.stack import Stack
+from tests.database_schemas import given_server
 
 VERSION = pytest.StashKey[str]()
 
@@ -26,14 +26,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Where DATABASE_URL names a server that cannot be used, the session ends here."""
     if server := given_server():
         try:
-            session.config.stash[VERSION] = guest.admitted(server)
+            session.config.stash[VERSION] = temporary_schema.admitted(server)
         except StartFailed as failed:
             pytest.exit(str(failed), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if version := config.stash.get(VERSION, ""):
-        terminalreporter.write_line(f"database: {version} of DATABASE_URL, in schemas named {guest.PREFIX}...")
+        terminalreporter.write_line(
+            f"database: {version} of DATABASE_URL, in schemas named {temporary_schema.PREFIX}..."
+        )
 
 
 @pytest.fixture(scope="session")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from workflows.adopt import AdoptWorkflow
-from workflows.autopilot import AutopilotWorkflow, CandidatesWorkflow
-from workflows.backtest import BacktestWorkflow
-from workflows.failover import FailoverWorkflow
-from workflows.launch import LaunchWorkflow
-from workflows.market import MARKET_WORKFLOWS
-from workflows.plan import PlanWorkflow
-from workflows.promote import PromoteWorkflow
-from workflows.reconcile import ReconcileWorkflow
-from workflows.replica import ReplicaWorkflow
-from workflows.resume import ResumeWorkflow
-from workflows.savings import SAVINGS_WORKFLOWS
-from workflows.server import ServerWorkflow
-from workflows.switch import SwitchWorkflow
-from workflows.terminate import TerminateWorkflow
-from workflows.webhooks import WEBHOOK_WORKFLOWS
+from workflows.operations.failover import FailoverWorkflow
+from workflows.operations.launch import LaunchWorkflow
+from workflows.operations.promote import PromoteWorkflow
+from workflows.operations.replica import ReplicaWorkflow
+from workflows.operations.switch import SwitchWorkflow
+from workflows.operations.terminate import TerminateWorkflow
+from workflows.scheduled.adopt import AdoptWorkflow
+from workflows.scheduled.autopilot import AutopilotWorkflow, CandidatesWorkflow
+from workflows.scheduled.backtest import BacktestWorkflow
+from workflows.scheduled.market import MARKET_WORKFLOWS
+from workflows.scheduled.plan import PlanWorkflow
+from workflows.scheduled.reconcile import ReconcileWorkflow
+from workflows.scheduled.resume import ResumeWorkflow
+from workflows.scheduled.savings import SAVINGS_WORKFLOWS
+from workflows.scheduled.webhooks import WEBHOOK_WORKFLOWS
+from workflows.server.workflow import ServerWorkflow
 
 WORKFLOWS: list[type] = [
     AdoptWorkflow,

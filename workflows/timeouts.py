@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from temporalio.common import RetryPolicy
 
-from domain.pace import WATCH_BEAT_S, WATCH_BEATS_A_SECOND, Pace
+from domain.heartbeats import WATCH_BEAT_S, WATCH_BEATS_A_SECOND, Pace
 
 CALL_S = 10.0  # one attempt at EC2
 RECORD_S = 15.0

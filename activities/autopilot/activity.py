@@ -20,17 +20,17 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.autopilot.facts import Facts
-from activities.autopilot.rounds import Rounds
+from activities.autopilot.fleet_facts import Facts
+from activities.autopilot.fleet_pass import Rounds
 from activities.ec2.clients import Clients
-from activities.ec2.pulse import beating
-from db.decisions import settle
-from db.models import DecisionRow
-from db.session import SessionFactory, in_transaction
+from activities.ec2.heartbeats import beating
+from db.autopilot.decisions import settle
+from db.engine.session import SessionFactory, in_transaction
+from db.tables import DecisionRow
 from domain.autopilot import contract
-from domain.autopilot.evaluation import Judged, describe
-from domain.autopilot.figures import figures
-from domain.autopilot.verdict import DecisionState, Gate
+from domain.autopilot.decision_figures import figures
+from domain.autopilot.fleet_evaluation import Judged, describe
+from domain.autopilot.policy_gates import DecisionState, Gate
 from domain.errors import Failure
 from domain.names import server_workflow_id
 from domain.operations import UPDATE_REQUEST, Accepted, OperationRequest, Priority

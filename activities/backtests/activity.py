@@ -25,30 +25,22 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.autopilot.facts import Facts
-from activities.backtests.history import NothingToReplay, gather
+from activities.autopilot.fleet_facts import Facts
+from activities.backtests.history_reading import NothingToReplay, gather
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.pulse import beating
-from db.backtests import begin, settle
-from db.models import BacktestRow
-from db.session import SessionFactory, in_transaction
-from domain.backtesting.contract import (
-    BACKTEST_RUN,
-    BACKTEST_SETTLE,
-    FAILED,
-    NO_DATA,
-    BacktestState,
-    RunBacktest,
-    Settled,
-)
-from domain.backtesting.history import Past
+from activities.ec2.heartbeats import beating
+from db.backtesting.runs import begin, settle
+from db.engine.session import SessionFactory, in_transaction
+from db.tables import BacktestRow
+from domain.backtest.contract import BACKTEST_RUN, BACKTEST_SETTLE, FAILED, NO_DATA, BacktestState, RunBacktest, Settled
+from domain.backtest.history import Past
 from domain.errors import Failure
 
 LONGEST_S = 600.0
 AGAIN = timedelta(seconds=5)
 AT_ONCE = 1  # replays of this worker: each has a processor to itself
-COMMAND = (sys.executable, "-m", "backtest.own_process")
+COMMAND = (sys.executable, "-m", "activities.backtests.replay_process")
 _LISTEN_S = 1.0
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PAST = TypeAdapter(Past)

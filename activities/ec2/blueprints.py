@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from activities.ec2 import describing
+from activities.ec2 import describe
 from activities.ec2.tags import TAG_PROTECT, as_dict, ours, theirs
 from domain.blueprint import BlockDevice, Blueprint, ElasticIp, Target
 from domain.pools import Lifecycle, Pool
@@ -48,7 +48,7 @@ def blueprint_of(findings: Findings) -> Blueprint:
     zone = placement.get("AvailabilityZone", "")
     return Blueprint(
         instance_id=found.get("InstanceId", ""),
-        state=describing.state(found),
+        state=describe.state(found),
         region=findings.region,
         account_id=_owner(found) or findings.account_id,
         pool=str(_pool(found, zone)),
@@ -89,7 +89,7 @@ def _owner(found: InstanceTypeDef) -> str:
 
 
 def _primary(found: InstanceTypeDef) -> InstanceNetworkInterfaceTypeDef:
-    primary_id = describing.primary_interface_id(found)
+    primary_id = describe.primary_interface_id(found)
     none: InstanceNetworkInterfaceTypeDef = {}
     return next((i for i in found.get("NetworkInterfaces", []) if i.get("NetworkInterfaceId") == primary_id), none)
 

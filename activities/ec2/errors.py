@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.ec2.actions import iam_action
+from activities.ec2.iam_actions import iam_action
 from domain.errors import FINAL, Failure
 
 _MESSAGE_LIMIT = 1_800  # characters; histories keep every failure

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from activities.ec2 import describing
+from activities.ec2 import describe
 from activities.ec2.activity import ec2_activity, parallel, together
 from activities.ec2.blueprints import Findings, blueprint_of
 from activities.ec2.cache import Cache
@@ -99,8 +99,8 @@ class Inspection:
 
 def _living(ec2: EC2Client, instance_id: str) -> InstanceTypeDef:
     """EC2 lists a terminated instance for an hour, but nothing of it can be carried over."""
-    found = describing.instance(ec2, instance_id)
-    if describing.state(found) == "terminated":
+    found = describe.instance(ec2, instance_id)
+    if describe.state(found) == "terminated":
         raise Ec2Failure(Failure.GONE, f"{instance_id} is terminated. Name a running instance.")
     return found
 

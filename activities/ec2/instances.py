@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from activities.ec2 import describing
+from activities.ec2 import describe
 from activities.ec2.activity import attempt, ec2_activity, poll
 from activities.ec2.cache import Cache
 from activities.ec2.clients import Clients
@@ -46,17 +46,17 @@ class Instances:
         with doing(what, missing=Failure.REFUSED):
             answer = self._clients.ec2_once(given.region).run_instances(**request)
         made = answer["Instances"][0]
-        if describing.state(made) in describing.ENDING:
+        if describe.state(made) in describe.ENDING:
             raise Ec2Failure(
                 Failure.BAD_STATE,
-                f"{what}: its token brought back {made.get('InstanceId')}, which is {describing.state(made)}. "
+                f"{what}: its token brought back {made.get('InstanceId')}, which is {describe.state(made)}. "
                 "Take the token of the next attempt.",
             )
         return contract.Launched(
             instance_id=made.get("InstanceId", ""),
             spot_request_id=made.get("SpotInstanceRequestId", ""),
-            state=describing.state(made),
-            network_interface_id=describing.primary_interface_id(made),
+            state=describe.state(made),
+            network_interface_id=describe.primary_interface_id(made),
         )
 
     @ec2_activity(contract.FIND_BY_TOKEN)
@@ -69,9 +69,9 @@ class Instances:
         if not found:
             return contract.Found()
         # A token makes one instance; should EC2 list more, the living one is meant.
-        chosen = min(found, key=lambda i: describing.state(i) in describing.ENDING)
+        chosen = min(found, key=lambda i: describe.state(i) in describe.ENDING)
         return contract.Found(
-            chosen.get("InstanceId", ""), describing.state(chosen), chosen.get("SpotInstanceRequestId", "")
+            chosen.get("InstanceId", ""), describe.state(chosen), chosen.get("SpotInstanceRequestId", "")
         )
 
     @ec2_activity(contract.CONFIRM_RUNNING)
@@ -146,8 +146,8 @@ class Instances:
 
 
 def _running(ec2: EC2Client, instance_id: str) -> InstanceTypeDef:
-    found = describing.instance(ec2, instance_id, missing=Failure.NOT_YET)
-    state = describing.state(found)
+    found = describe.instance(ec2, instance_id, missing=Failure.NOT_YET)
+    state = describe.state(found)
     if state == "running":
         return found
     if state == "pending":
@@ -176,12 +176,12 @@ def _refuse_impaired(ec2: EC2Client, instance_id: str) -> None:
 
 def _terminated(ec2: EC2Client, instance_id: str) -> contract.Confirmed:
     try:
-        found = describing.instance(ec2, instance_id)
+        found = describe.instance(ec2, instance_id)
     except Ec2Failure as failed:
         if failed.failure is Failure.GONE:
             return contract.Confirmed("terminated", datetime.now(UTC))
         raise
-    state = describing.state(found)
+    state = describe.state(found)
     if state != "terminated":
         raise not_yet(f"{instance_id} is still {state}.")
     return _confirmed(found)
@@ -189,20 +189,20 @@ def _terminated(ec2: EC2Client, instance_id: str) -> contract.Confirmed:
 
 def _confirmed(found: InstanceTypeDef) -> contract.Confirmed:
     return contract.Confirmed(
-        state=describing.state(found),
+        state=describe.state(found),
         at=datetime.now(UTC),
         zone=found.get("Placement", {}).get("AvailabilityZone", ""),
         subnet_id=found.get("SubnetId", ""),
         private_ip=found.get("PrivateIpAddress", ""),
         spot_request_id=found.get("SpotInstanceRequestId", ""),
-        network_interface_id=describing.primary_interface_id(found),
-        volume_ids=describing.attached_volume_ids(found),
+        network_interface_id=describe.primary_interface_id(found),
+        volume_ids=describe.attached_volume_ids(found),
     )
 
 
 def _spot_request_of(ec2: EC2Client, instance_id: str) -> str:
     try:
-        return describing.instance(ec2, instance_id).get("SpotInstanceRequestId", "")
+        return describe.instance(ec2, instance_id).get("SpotInstanceRequestId", "")
     except Ec2Failure as failed:
         if failed.failure is Failure.GONE:
             return ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from activities.ec2.activity import ec2_activity, together
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.market import MarketFacts
+from activities.ec2.market_facts import MarketFacts
 from activities.ec2.subnets import subnet_by_zone
 from domain import ec2 as contract
 from domain.errors import Failure

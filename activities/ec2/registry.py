@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from activities.ec2.addresses import Addresses
-from activities.ec2.check import Check
+from activities.ec2.attribute_match import Matching
 from activities.ec2.clients import Clients
 from activities.ec2.inspection import Inspection
 from activities.ec2.instances import Instances
-from activities.ec2.market import MarketFacts
-from activities.ec2.matching import Matching
+from activities.ec2.launch_check import Check
+from activities.ec2.market_facts import MarketFacts
 from activities.ec2.ranking import Ranking
 from activities.ec2.snapshots import Snapshots
 from activities.ec2.survey import Survey

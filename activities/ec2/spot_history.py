@@ -7,8 +7,8 @@ from datetime import datetime
 
 from activities.ec2.clients import Clients
 from activities.ec2.errors import doing
-from domain.market.observed import Said
-from domain.market.on_demand import ORDINARY, SYSTEMS, OnDemandPrice, from_api
+from domain.market.observed_prices import Said
+from domain.market.on_demand_prices import ORDINARY, SYSTEMS, OnDemandPrice, from_api
 
 _MOST_OFFERS = 10
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from activities.ec2.activity import ec2_activity
-from activities.ec2.check import Check
 from activities.ec2.inspection import Inspection
+from activities.ec2.launch_check import Check
 from activities.ec2.ranking import Ranking
 from domain import ec2 as contract
 from domain import planning

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from activities.ec2 import describing
+from activities.ec2 import describe
 from activities.ec2.activity import ec2_activity, parallel, poll
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure, code_of, doing, is_missing, not_yet
@@ -33,7 +33,7 @@ class Volumes:
     def detach(self, given: contract.AttachInput) -> contract.Done:
         """Ask for it, and wait. Those that are free, on their way, or elsewhere by now are left as they are."""
         ec2 = self._clients.ec2(given.region)
-        now = describing.volumes(ec2, _ids(given))
+        now = describe.volumes(ec2, _ids(given))
         attached = [v for v in _ids(given) if _link(now[v], given.instance_id, "attached", "attaching", "busy")]
         parallel([functools.partial(_detach, ec2, volume, given.instance_id) for volume in attached])
         poll(lambda: _all_detached(ec2, given))
@@ -43,7 +43,7 @@ class Volumes:
     def attach(self, given: contract.AttachInput) -> contract.Done:
         """Ask for it, and wait; what is there already stays."""
         ec2 = self._clients.ec2(given.region)
-        now = describing.volumes(ec2, _ids(given))
+        now = describe.volumes(ec2, _ids(given))
         todo = [a for a in given.attachments if not _is_there(now[a.volume_id], a, given.instance_id)]
         parallel([functools.partial(_attach, ec2, a, given.instance_id) for a in todo])
         poll(lambda: _all_attached(ec2, given))
@@ -52,14 +52,14 @@ class Volumes:
     @ec2_activity(contract.VOLUMES_OF)
     def ending_with(self, given: contract.InstanceInput) -> contract.Made:
         """Those attached with DeleteOnTermination: what must be gone once the instance is."""
-        found = describing.instance(self._clients.ec2(given.region), given.instance_id)
+        found = describe.instance(self._clients.ec2(given.region), given.instance_id)
         mappings = [m["Ebs"] for m in found.get("BlockDeviceMappings", []) if "Ebs" in m]
         return contract.Made([ebs.get("VolumeId", "") for ebs in mappings if ebs.get("DeleteOnTermination")])
 
     @ec2_activity(contract.KEEP_VOLUMES)
     def keep(self, given: contract.VolumesInput) -> contract.Done:
         ec2 = self._clients.ec2(given.region)
-        found = describing.instance(ec2, given.instance_id)
+        found = describe.instance(ec2, given.instance_id)
         mappings: list[Any] = [
             {
                 "DeviceName": m.get("DeviceName", ""),
@@ -126,13 +126,13 @@ def _detach(ec2: EC2Client, volume_id: str, instance_id: str) -> None:
             ec2.detach_volume(VolumeId=volume_id, InstanceId=instance_id)
         except ClientError as error:
             # Another attempt was quicker, or the instance ended: waiting for it says which.
-            now = describing.volumes(ec2, [volume_id])[volume_id] if code_of(error) == "IncorrectState" else None
+            now = describe.volumes(ec2, [volume_id])[volume_id] if code_of(error) == "IncorrectState" else None
             if now is None or _link(now, instance_id, "attached", "attaching", "busy"):
                 raise
 
 
 def _all_detached(ec2: EC2Client, given: contract.AttachInput) -> None:
-    for volume_id, volume in describing.volumes(ec2, _ids(given)).items():
+    for volume_id, volume in describe.volumes(ec2, _ids(given)).items():
         link = _link(volume, given.instance_id)
         if link is not None and link.get("State") != "detached":
             busy = " Something on the host still uses it: stop it and unmount." if link.get("State") == "busy" else ""
@@ -173,16 +173,16 @@ def _attach(ec2: EC2Client, wanted: contract.Attachment, instance_id: str) -> No
 
 def _explain_refused_attach(ec2: EC2Client, wanted: contract.Attachment, instance_id: str, error: ClientError) -> None:
     """Someone was quicker, or the instance is not running yet; anything else is raised as it came."""
-    now = describing.volumes(ec2, [wanted.volume_id])[wanted.volume_id]
+    now = describe.volumes(ec2, [wanted.volume_id])[wanted.volume_id]
     if _is_there(now, wanted, instance_id):
         return
-    if describing.state(describing.instance(ec2, instance_id)) == "pending":
+    if describe.state(describe.instance(ec2, instance_id)) == "pending":
         raise not_yet(f"{instance_id} is still pending; {wanted.volume_id} waits for it.") from error
     raise error
 
 
 def _all_attached(ec2: EC2Client, given: contract.AttachInput) -> None:
-    now = describing.volumes(ec2, _ids(given))
+    now = describe.volumes(ec2, _ids(given))
     for wanted in given.attachments:
         if not _link(now[wanted.volume_id], given.instance_id, "attached"):
             states = [str(a.get("State")) for a in now[wanted.volume_id].get("Attachments", [])]
@@ -224,7 +224,7 @@ def _find(ec2: EC2Client, given: contract.CreateVolumesInput) -> list[str]:
 
 
 def _all_made(ec2: EC2Client, volume_ids: list[str]) -> None:
-    for volume_id, volume in describing.volumes(ec2, volume_ids, missing=Failure.NOT_YET).items():
+    for volume_id, volume in describe.volumes(ec2, volume_ids, missing=Failure.NOT_YET).items():
         state = volume.get("State")
         if state in ("available", "in-use"):
             continue

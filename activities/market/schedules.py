@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from activities.schedules import Regular
-from domain.market import collecting as contract
+from domain.market import contract
 
 SPOT_EVERY = timedelta(minutes=5)
 SPOT_JITTER = timedelta(minutes=1)

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import Engine
 from temporalio import activity
 
-from activities.ec2.pulse import beating
-from activities.market.records import recording
-from db.experiences import forget_experiences
+from activities.database_errors import recording
+from activities.ec2.heartbeats import beating
+from db.autopilot.experiences import forget_experiences
+from db.engine.session import SessionFactory, in_transaction
 from db.market import thinning
 from db.market.partitions import RotationBusy
-from db.session import SessionFactory, in_transaction
-from domain.market import collecting as contract
+from domain.market import contract
 
 
 class Thinning:

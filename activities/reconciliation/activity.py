@@ -17,23 +17,23 @@ from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedErr
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.database_errors import recording
 from activities.ec2.activity import ec2_activity
 from activities.ec2.clients import Clients
-from activities.ec2.listing import Listing
 from activities.ec2.removal import Removal
-from activities.market.records import recording
-from activities.reconciliation.attendance import Attendance
-from activities.reconciliation.keeping import keep_all
-from activities.reconciliation.looking import Looking
-from activities.reconciliation.settling import Settling
-from activities.running import Workflows
-from db.session import SessionFactory
+from activities.ec2.resource_listing import Listing
+from activities.reconciliation.fact_reader import Looking
+from activities.reconciliation.finding_records import keep_all
+from activities.reconciliation.remediation import Settling
+from activities.reconciliation.workflow_liveness import Attendance
+from activities.running_workflows import Workflows
+from db.engine.session import SessionFactory
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import server_workflow_id
 from domain.operations import QUERY_STATE, SIGNAL_NOTICE, ServerView
 from domain.reconciliation import contract
+from domain.reconciliation.drift import Finding
 from domain.reconciliation.facts import Facts, Patience
-from domain.reconciliation.finding import Finding
 from domain.reconciliation.rules import judge, most_urgent_first
 from domain.servers import Placement
 

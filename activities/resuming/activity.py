@@ -15,19 +15,19 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from activities.database_errors import recording
 from activities.ec2.activity import ec2_activity
 from activities.ec2.clients import Clients
-from activities.ec2.listing import Listing
-from activities.market.records import recording
-from activities.resuming.fence import Moved, fence
-from activities.resuming.records import read
-from activities.running import Workflows, listed, running
-from db.session import SessionFactory, in_transaction
-from domain import resuming
+from activities.ec2.resource_listing import Listing
+from activities.resuming.record_fence import Moved, fence
+from activities.resuming.recorded_state import read
+from activities.running_workflows import Workflows, listed, running
+from db.engine.session import SessionFactory, in_transaction
+from domain import resumption
 from domain.errors import Failure
 from domain.names import operation_workflow_id, server_workflow_id
 from domain.reconciliation.facts import Found, ResourceKind
-from domain.resuming import Fenced, FenceInput, Looked, Recorded, Remains, ResumeInput
+from domain.resumption import Fenced, FenceInput, Looked, Recorded, Remains, ResumeInput
 from domain.servers import ServerRef
 
 _HOLDS_DATA = (ResourceKind.INSTANCE, ResourceKind.VOLUME, ResourceKind.SNAPSHOT)
@@ -39,7 +39,7 @@ class Resuming:
         self._listing = Listing(clients)
         self._workflows = workflows
 
-    @activity.defn(name=resuming.LOOK)
+    @activity.defn(name=resumption.LOOK)
     async def look(self, given: ResumeInput) -> Looked:
         """The records first: an operation that ends meanwhile leaves others, which the fence notices."""
         recorded = await asyncio.to_thread(self._read, given.server)
@@ -49,11 +49,11 @@ class Resuming:
         except RPCError as error:
             words = f"asking Temporal which workflows of server {given.server.server_id} run: {error.message}"
             raise ApplicationError(words, type=Failure.UNAVAILABLE.value) from None
-        by = memo.get(resuming.MEMO_REQUEST, recorded.let_go_by)
-        digest = memo.get(resuming.MEMO_DIGEST, recorded.let_go_digest)
+        by = memo.get(resumption.MEMO_REQUEST, recorded.let_go_by)
+        digest = memo.get(resumption.MEMO_DIGEST, recorded.let_go_digest)
         return Looked(recorded, sorted(found), str(by), str(digest))
 
-    @ec2_activity(resuming.REMAINS)
+    @ec2_activity(resumption.REMAINS)
     def remains(self, given: ServerRef) -> Remains:
         """Instances, volumes and snapshots that carry the server's tag and have not ended."""
         tagged = [one for kind in _HOLDS_DATA for one in self._listing.tagged(given.region, kind)]
@@ -61,7 +61,7 @@ class Resuming:
         instances = [one.resource_id for one in left if one.kind is ResourceKind.INSTANCE]
         return Remains([_in_words(one) for one in left], instances)
 
-    @activity.defn(name=resuming.FENCE)
+    @activity.defn(name=resumption.FENCE)
     def fence(self, given: FenceInput) -> Fenced:
         with recording("closing the records of a lost workflow"):
             try:

@@ -11,15 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.ec2.pulse import beating
-from activities.market.records import recording
-from db.decisions import expire_decisions
-from db.events import expire_events
-from db.savings.accruing import accrue
-from db.savings.alone import AnotherAccrues
-from db.savings.weeks import tell_week
-from db.session import SessionFactory
-from db.webhooks.log import expire_deliveries
+from activities.database_errors import recording
+from activities.ec2.heartbeats import beating
+from db.autopilot.decisions import expire_decisions
+from db.engine.session import SessionFactory
+from db.event_log.writing import expire_events
+from db.savings.accrual import accrue
+from db.savings.accrual_lock import AnotherAccrues
+from db.savings.weekly_summary import tell_week
+from db.webhooks.delivery_log import expire_deliveries
 from domain.errors import Failure
 from domain.savings import contract
 

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.market.records import recording
-from activities.webhooks.sending import Sender
-from db.sealing import CannotOpen, Sealer
-from db.session import SessionFactory, in_transaction
-from db.webhooks.feeding import feed, handed, waiting
-from db.webhooks.log import Attempt, Result, Standing, begin, finish
+from activities.database_errors import recording
+from activities.webhooks.sender import Sender
+from db.engine.session import SessionFactory, in_transaction
+from db.webhooks.delivery_log import Attempt, Result, Standing, begin, finish
+from db.webhooks.delivery_queue import feed, handed, waiting
+from db.webhooks.secret_sealing import CannotOpen, Sealer
 from domain.errors import Failure
 from domain.webhooks import contract
 from domain.webhooks.signing import body_of, headers

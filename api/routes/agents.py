@@ -9,12 +9,12 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
-from api.auth import GuardedRoute, InstanceCaller, RegisteringCaller
-from api.identity import IdentityDocument, IdentityRefused
-from api.problems import FORBIDDEN, IDENTITY_REFUSED, INSTANCE_NOT_KNOWN, INVALID, NOT_FOUND, Problem, documented
+from api.access.callers import GuardedRoute, InstanceCaller, RegisteringCaller
+from api.access.instance_identity import IdentityDocument, IdentityRefused
+from api.access.token_cache import Caller
+from api.access.tokens import INSTANCE_TOKEN_TTL, InstanceIdentity, sign_instance
+from api.http.problems import FORBIDDEN, IDENTITY_REFUSED, INSTANCE_NOT_KNOWN, INVALID, NOT_FOUND, Problem, documented
 from api.services import Services, ServicesDep
-from api.token_memory import Caller
-from api.tokens import INSTANCE_TOKEN_TTL, InstanceIdentity, sign_instance
 from api.views.agents import (
     HeartbeatRequest,
     HeartbeatTaken,
@@ -25,16 +25,16 @@ from api.views.agents import (
     RegisteredView,
     RegisterRequest,
 )
-from db.commands import agent_seen, register_agent
+from db.clients.commands import agent_seen, register_agent
+from db.fleet.instances import get_instance
+from db.fleet.servers import get_server
 from db.market.on_demand import on_demand_prices
+from db.market.pool_prices import record_said
 from db.market.tiers import Kept
-from db.models import Instance
-from db.prices import record_said
-from db.queries.instances import get_instance
-from db.queries.servers import get_server
-from domain.market.observed import Known, Said, Source
+from db.tables import Instance
+from domain.instance_states import ENDED
+from domain.market.observed_prices import Known, Said, Source
 from domain.names import instance_queue
-from domain.states import ENDED
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/agents", tags=["agents"], route_class=GuardedRoute)

@@ -8,19 +8,28 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from api.auth import ClientCaller, GuardedRoute, ReadingCaller
-from api.backtests import kept
-from api.gateway import NoSuchWorkflow
-from api.idempotency import IdempotencyKey, digest_of
-from api.problems import ALREADY_FINAL, CONFLICT, CONTRADICTION, KEY_REUSED, NO_DATA, NOT_FOUND, Problem, documented
+from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller
+from api.http.problems import (
+    ALREADY_FINAL,
+    CONFLICT,
+    CONTRADICTION,
+    KEY_REUSED,
+    NO_DATA,
+    NOT_FOUND,
+    Problem,
+    documented,
+)
+from api.requests.backtests import kept
+from api.requests.idempotency import IdempotencyKey, digest_of
 from api.services import Services, ServicesDep
+from api.temporal.client import NoSuchWorkflow
 from api.views.backtests import BacktestPage, BacktestRequest, BacktestSummary, BacktestView
 from api.views.base import Cursor, Limit
-from db.backtests import settle
-from db.commands import audit
-from db.models import BacktestRow
-from db.queries.backtests import get_backtest, list_backtests
-from domain.backtesting.contract import ENDED, BacktestState
+from db.backtesting.queries import get_backtest, list_backtests
+from db.backtesting.runs import settle
+from db.clients.commands import audit
+from db.tables import BacktestRow
+from domain.backtest.contract import ENDED, BacktestState
 from domain.names import new_id
 
 router = APIRouter(prefix="/backtests", tags=["backtests"], route_class=GuardedRoute)

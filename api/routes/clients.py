@@ -7,33 +7,18 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from api.auth import AdminCaller, GuardedRoute, ReadingCaller
-from api.autopilot import change as change_policies
-from api.problems import CONFLICT, CONTRADICTION, NOT_FOUND, Problem, documented
+from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
+from api.access.token_cache import Caller
+from api.access.tokens import Kind, Minted, mint
+from api.http.problems import CONFLICT, CONTRADICTION, NOT_FOUND, Problem, documented
+from api.requests.policies import change as change_policies
 from api.services import ServicesDep
-from api.token_memory import Caller
-from api.tokens import Kind, Minted, mint
 from api.views.autopilot import ClientChange
 from api.views.base import Cursor, Limit
-from api.views.tenants import (
-    ClientPage,
-    ClientRequest,
-    ClientView,
-    NewTokenView,
-    TokenList,
-    TokenRequest,
-    TokenView,
-)
-from db.commands import (
-    ClientHasServers,
-    audit,
-    create_client,
-    create_token,
-    delete_client,
-    revoke_token,
-)
-from db.models import Client, Token
-from db.queries.tenants import get_client, list_clients, list_tokens
+from api.views.clients import ClientPage, ClientRequest, ClientView, NewTokenView, TokenList, TokenRequest, TokenView
+from db.clients.commands import ClientHasServers, audit, create_client, create_token, delete_client, revoke_token
+from db.clients.queries import get_client, list_clients, list_tokens
+from db.tables import Client, Token
 from domain.names import new_id
 
 ME = "me"  # the client of the token

@@ -8,20 +8,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api.auth import AdminCaller, ClientCaller, GuardedRoute, ReadingCaller
-from api.autopilot import keeps_old_s
-from api.problems import CONFLICT, NOT_FOUND, Problem, documented
+from api.access.callers import AdminCaller, ClientCaller, GuardedRoute, ReadingCaller
+from api.access.token_cache import Caller
+from api.http.problems import CONFLICT, NOT_FOUND, Problem, documented
+from api.requests.policies import keeps_old_s
 from api.services import Services, ServicesDep
-from api.token_memory import Caller
 from api.views.base import Cursor, Limit
 from api.views.decisions import DecisionPage, DecisionView, Rejection, RoundView
 from api.views.operations import AcceptedView, links
-from db.commands import audit
-from db.decisions import settle
-from db.models import DecisionRow
-from db.queries.decisions import get_decision, list_decisions
+from db.autopilot.decision_queries import get_decision, list_decisions
+from db.autopilot.decisions import settle
+from db.clients.commands import audit
+from db.tables import DecisionRow
 from domain.autopilot.contract import REQUESTED_BY, Round, operation_for
-from domain.autopilot.verdict import DecisionState
+from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationRequest, Priority
 
 router = APIRouter(prefix="/decisions", tags=["decisions"], route_class=GuardedRoute)

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.auth import AdminCaller, GuardedRoute, ReadingCaller
+from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
 from api.services import ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.drift import CheckView, DriftPage, DriftView
-from db.queries.drift import list_drift
+from db.reconciliation.drift_queries import list_drift
 from domain.reconciliation.contract import Look
-from domain.reconciliation.finding import DriftState, FindingKind
+from domain.reconciliation.drift import DriftState, FindingKind
 
 router = APIRouter(prefix="/drift", tags=["drift"], route_class=GuardedRoute)
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
-from api.auth import ClientCaller, GuardedRoute, StreamingCaller, standing_of
+from api.access.callers import ClientCaller, GuardedRoute, StreamingCaller, standing_of
 from api.services import ServicesDep
-from api.stream import EventStream
+from api.streams.event_stream import EventStream
 from api.views.base import Limit
 from api.views.events import EventList, EventView, LastEventId, last_seq
-from db.models import Event
-from db.queries.events import EventSearch, search_events, stream_of
+from db.event_log.reading import EventSearch, search_events, stream_of
+from db.tables import Event
 
 _MOST = 2**62
 EventType = Annotated[str, Query(max_length=64, pattern=r"^[a-z_]+(\.[a-z_]*)?$")]

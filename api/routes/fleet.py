@@ -7,12 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.auth import GuardedRoute, ReadingCaller
-from api.fleet import fleet_page
+from api.access.callers import GuardedRoute, ReadingCaller
+from api.screens.fleet import fleet_page
 from api.services import ServicesDep
 from api.views.base import Cursor
 from api.views.fleet import FleetPage
-from db.queries.fleet import MAX_ROWS
+from db.fleet.fleet_page import MAX_ROWS
 
 router = APIRouter(prefix="/fleet", tags=["fleet"], route_class=GuardedRoute)
 

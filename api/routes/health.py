@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api.availability import check_all
+from api.background.dependencies import check_all
 from api.services import ServicesDep
 from api.views.base import View
 

@@ -6,21 +6,21 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from api.adopting import launch as launch_server
-from api.asking import Asking, ClientAsking, replay, submit
-from api.auth import GuardedRoute, ReadingCaller
-from api.problems import CONFIRM, CONFLICT, KEY_REUSED, NAME_TAKEN, NOT_FOUND, Problem, documented
+from api.access.callers import GuardedRoute, ReadingCaller
+from api.http.problems import CONFIRM, CONFLICT, KEY_REUSED, NAME_TAKEN, NOT_FOUND, Problem, documented
+from api.requests.adoption import launch as launch_server
+from api.requests.operations import Asking, ClientAsking, replay, submit
 from api.services import ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.instances import InstancePage, InstanceView, TerminateRequest
 from api.views.operations import AcceptedView
 from api.views.pools import PoolName
 from api.views.servers import InstanceRequest
-from db.models import Instance
-from db.queries.instances import get_instance, list_instances
+from db.fleet.instances import get_instance, list_instances
+from db.tables import Instance
+from domain.instance_states import InstanceState
 from domain.operations import OperationKind
 from domain.servers import ServerRef
-from domain.states import InstanceState
 
 router = APIRouter(prefix="/instances", tags=["instances"], route_class=GuardedRoute)
 

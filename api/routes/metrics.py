@@ -9,11 +9,11 @@ from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import authenticate
-from api.problems import FORBIDDEN, UNAUTHENTICATED, Problem
+from api.access.callers import authenticate
+from api.access.tokens import Kind
+from api.http.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
-from api.tokens import Kind
-from metrics.serving import allowed
+from telemetry.metrics.serving import allowed
 
 router = APIRouter(include_in_schema=False)
 

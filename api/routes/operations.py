@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.auth import ClientCaller, GuardedRoute, ReadingCaller, standing_of
-from api.problems import ALREADY_FINAL, NOT_FOUND, NOTHING_TO_APPROVE, Problem, documented
+from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller, standing_of
+from api.http.problems import ALREADY_FINAL, NOT_FOUND, NOTHING_TO_APPROVE, Problem, documented
 from api.services import Services, ServicesDep
-from api.stream import EventStream, Snapshot, Subject
+from api.streams.event_stream import EventStream, Snapshot, Subject
 from api.views.base import Cursor, Limit
 from api.views.events import LastEventId, last_seq
 from api.views.operations import (
@@ -22,7 +22,7 @@ from api.views.operations import (
     StepView,
     links,
 )
-from db.queries.operations import OperationDetail, get_operation, list_operations
+from db.fleet.operations import OperationDetail, get_operation, list_operations
 from domain.operations import OperationKind, OperationStatus
 
 router = APIRouter(prefix="/operations", tags=["operations"], route_class=GuardedRoute)

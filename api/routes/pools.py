@@ -9,18 +9,18 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
-from api.auth import GuardedRoute, ReadingCaller
-from api.problems import INVALID, NOT_FOUND, Problem, documented
+from api.access.callers import GuardedRoute, ReadingCaller
+from api.http.problems import INVALID, NOT_FOUND, Problem, documented
 from api.services import ServicesDep
 from api.views.base import Limit
 from api.views.pools import HeatView, LivedView, MarketView, PieceView, PoolPage, PoolView, PriceSeriesView
-from db.market.heat import heat
+from db.market.canonical import series_between
+from db.market.heatmap import heat
 from db.market.on_demand import on_demand_prices
+from db.market.pool_pages import page_of_pools
 from db.market.pool_reports import DAY, WEEK, PoolReport, reports
-from db.market.reading import series_between
-from db.queries.api_pools import page_of_pools
-from db.queries.market import get_pool
-from domain.market.charts import pieces
+from db.market.pools import get_pool
+from domain.market.price_charts import pieces
 from domain.pools import Pool
 
 router = APIRouter(tags=["pools"], route_class=GuardedRoute)

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
-from api.auth import GuardedRoute, ReadingCaller
-from api.problems import INVALID, NOT_FOUND, FieldError, Problem, documented
-from api.savings_csv import written
+from api.access.callers import GuardedRoute, ReadingCaller
+from api.access.token_cache import Caller
+from api.http.problems import INVALID, NOT_FOUND, FieldError, Problem, documented
+from api.screens.savings_csv import written
 from api.services import Services, ServicesDep
-from api.token_memory import Caller
 from api.views.savings import (
     MoneyView,
     PeriodView,
@@ -24,10 +24,10 @@ from api.views.savings import (
     money,
     summary_view,
 )
-from db.queries.savings import Period, Unit, floor, periods, servers
-from db.queries.servers import get_server
-from db.queries.summary import summary
+from db.fleet.servers import get_server
 from db.savings.booking import accrued_until
+from db.savings.totals import Period, Unit, floor, periods, servers
+from db.status.summary import summary
 from domain.savings.amounts import total
 
 router = APIRouter(tags=["savings"], route_class=GuardedRoute)

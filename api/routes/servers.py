@@ -7,12 +7,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from api.adopting import adopt, launch
-from api.asking import ClientAsking, no_server
-from api.auth import ClientCaller, GuardedRoute, ReadingCaller
-from api.autopilot import sound
-from api.planning import policy_of
-from api.problems import (
+from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller
+from api.http.problems import (
     ADOPTION_REFUSED,
     ALREADY_ADOPTED,
     BEING_ADOPTED,
@@ -27,8 +23,12 @@ from api.problems import (
     Problem,
     documented,
 )
+from api.requests.adoption import adopt, launch
+from api.requests.operations import ClientAsking, no_server
+from api.requests.plans import policy_of
+from api.requests.policies import sound
+from api.screens.timeline import timeline as read_timeline
 from api.services import ServicesDep
-from api.timeline import timeline as read_timeline
 from api.views.base import Cursor, Limit
 from api.views.decisions import CandidatesView
 from api.views.instances import InstanceView
@@ -42,9 +42,9 @@ from api.views.servers import (
     ServerView,
 )
 from api.views.timeline import TimelineView
-from db.queries.api_servers import find_server_named
-from db.queries.operations import list_operations
-from db.queries.servers import ServerRow, get_server, list_servers
+from db.fleet.operations import list_operations
+from db.fleet.server_names import find_server_named
+from db.fleet.servers import ServerRow, get_server, list_servers
 from domain.autopilot.contract import Look
 
 router = APIRouter(prefix="/servers", tags=["servers"], route_class=GuardedRoute)

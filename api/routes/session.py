@@ -8,17 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
-from api.auth import GuardedRoute, Requires, SignsIn
-from api.cookies import csrf_token, give_cookie, new_cookie, take_cookie
-from api.problems import CROSS_SITE, FORBIDDEN, TOO_MANY, documented
+from api.access.callers import GuardedRoute, Requires, SignsIn
+from api.access.cookies import csrf_token, give_cookie, new_cookie, take_cookie
+from api.access.token_cache import Caller
+from api.access.tokens import Kind, digest_of
+from api.http.problems import CROSS_SITE, FORBIDDEN, TOO_MANY, documented
 from api.services import Services, ServicesDep
-from api.token_memory import Caller
-from api.tokens import Kind, digest_of
 from api.views.session import SessionView
-from db.commands import audit
-from db.models import SignIn
-from db.queries.tenants import get_client
-from db.sign_ins import Known, end_sign_in, open_sign_in
+from db.clients.commands import audit
+from db.clients.queries import get_client
+from db.clients.sign_ins import Known, end_sign_in, open_sign_in
+from db.tables import SignIn
 
 router = APIRouter(prefix="/session", tags=["session"], route_class=GuardedRoute)
 

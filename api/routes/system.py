@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from api.auth import AdminCaller, GuardedRoute
-from api.gateway import OperationsError
+from api.access.callers import AdminCaller, GuardedRoute
 from api.services import Services, ServicesDep
+from api.temporal.client import OperationsError
 from api.views.system import (
     ApiProcessView,
     DatabaseView,
@@ -26,8 +26,8 @@ from api.views.system import (
     TemporalView,
     VersionsView,
 )
-from db import schema
-from db.queries import system
+from db.engine import schema
+from db.status import system
 
 router = APIRouter(prefix="/system", tags=["system"], route_class=GuardedRoute)
 

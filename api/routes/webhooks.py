@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from api.auth import ClientCaller, GuardedRoute
-from api.problems import CONFLICT, INVALID, NOT_FOUND, FieldError, Problem, documented
+from api.access.callers import ClientCaller, GuardedRoute
+from api.access.token_cache import Caller
+from api.http.problems import CONFLICT, INVALID, NOT_FOUND, FieldError, Problem, documented
 from api.services import Services, ServicesDep
-from api.token_memory import Caller
 from api.views.base import Cursor, Limit
 from api.views.webhooks import (
     DeliveryPage,
@@ -21,11 +21,11 @@ from api.views.webhooks import (
     WebhookRequest,
     WebhookView,
 )
-from db.commands import audit
-from db.models import Webhook, WebhookDelivery
-from db.sealing import Sealer
-from db.webhooks.feeding import add_test
-from db.webhooks.hooks import (
+from db.clients.commands import audit
+from db.tables import Webhook, WebhookDelivery
+from db.webhooks.delivery_log import list_deliveries
+from db.webhooks.delivery_queue import add_test
+from db.webhooks.registration import (
     ACTIVE,
     TooMany,
     change_webhook,
@@ -34,10 +34,10 @@ from db.webhooks.hooks import (
     get_webhook,
     list_webhooks,
 )
-from db.webhooks.log import list_deliveries
+from db.webhooks.secret_sealing import Sealer
 from domain.names import new_id
+from domain.webhooks.allowed_urls import refusal
 from domain.webhooks.signing import new_secret
-from domain.webhooks.targets import refusal
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=GuardedRoute)
 

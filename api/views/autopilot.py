@@ -10,8 +10,8 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from api.views.base import Request
 from domain.autopilot.limits import FleetLimits
+from domain.autopilot.maintenance_windows import Weekday, Window
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
-from domain.autopilot.windows import Weekday, Window
 
 TimeOfDay = Annotated[str, Field(pattern=r"^\d{2}:\d{2}$", examples=["22:00"])]
 _WISH = TypeAdapter(Wish)

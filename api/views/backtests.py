@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from api.views.autopilot import AutopilotChange
 from api.views.base import Request, View
-from domain.backtesting.contract import LEAST_DAYS, MOST_DAYS, MOST_SERVERS, BacktestState
+from domain.backtest.contract import LEAST_DAYS, MOST_DAYS, MOST_SERVERS, BacktestState
 
 Days = Annotated[float, Field(ge=LEAST_DAYS, le=MOST_DAYS, allow_inf_nan=False)]
 

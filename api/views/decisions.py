@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from api.views.base import Request, View
-from domain.autopilot.verdict import DecisionState
+from domain.autopilot.policy_gates import DecisionState
 
 
 class DecisionSummary(View):

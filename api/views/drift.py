@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from api.views.base import View
-from db.models import DriftRow
-from domain.reconciliation.finding import DriftState
-from domain.reconciliation.words import explain
+from db.tables import DriftRow
+from domain.reconciliation.drift import DriftState
+from domain.reconciliation.explanations import explain
 
 
 class DriftView(View):

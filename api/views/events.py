@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import Header
 from fastapi.sse import format_sse_event
 
-from api.hub import EVERY_TOKEN, StreamEvent
-from api.problems import INVALID, FieldError, Problem
+from api.http.problems import INVALID, FieldError, Problem
+from api.streams.hub import EVERY_TOKEN, StreamEvent
 from api.views.base import View
-from db.models import Event
+from db.tables import Event
 from domain.operations import Outcome
 
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)]

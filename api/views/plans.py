@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from api.problems import FindingDocument
+from api.http.problems import FindingDocument
 from api.views.base import Request, View
 from api.views.pools import PoolName
-from db.queries.decisions import Foreseen
+from db.autopilot.decision_queries import Foreseen
 from domain.adoption import Plan
-from domain.deciding.moving import payback_h
+from domain.autopilot.move_cost import payback_h
 from domain.pools import Candidate, Pool
 from domain.servers import Handoff
 

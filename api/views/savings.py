@@ -7,8 +7,8 @@ from datetime import datetime
 from pydantic import Field
 
 from api.views.base import View
-from db.queries.savings import Unit
-from db.queries.summary import Summary
+from db.savings.totals import Unit
+from db.status.summary import Summary
 from domain.savings.amounts import Amounts
 from domain.savings.money import usd
 

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from api.problems import FindingDocument
+from api.http.problems import FindingDocument
 from api.views.autopilot import AutopilotChange
 from api.views.base import Ec2Id, Name, Region, Request, View
 from api.views.instances import InstanceView

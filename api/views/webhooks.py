@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from api.views.base import Request, View
+from domain.webhooks.allowed_urls import MAX_URL
 from domain.webhooks.deliveries import DeliveryState
-from domain.webhooks.kinds import CHOICES, Kind
-from domain.webhooks.targets import MAX_URL
+from domain.webhooks.event_kinds import CHOICES, Kind
 
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, examples=["https://hooks.example.com/spot"])]
 Label = Annotated[str, Field(max_length=200)]

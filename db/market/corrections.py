@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from db.models import PriceCorrection
+from db.tables import PriceCorrection
 
 
 def open_corrections(session: Session, limit: int = 1000) -> list[PriceCorrection]:

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
-from db.models import OnDemandPriceRow, PriceSeries
-from domain.market.on_demand import LINUX, OnDemandPrice
+from db.tables import OnDemandPriceRow, PriceSeries
+from domain.market.on_demand_prices import LINUX, OnDemandPrice
 
 # Of several prices valid since the same moment: the API's, then the price list's, then a file's; an estimate last.
 _STRENGTH = {"api": 3, "list": 2, "scaled": 0}

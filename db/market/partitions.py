@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Engine, text
 
-from db.models import PriceObservation
+from db.tables import PriceObservation
 
 TABLE = PriceObservation.__tablename__
 MONTHS_AHEAD = 2

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.models import Instance
-from domain.market.lived import Stay
-from domain.states import ENDED, InstanceState
+from db.tables import Instance
+from domain.instance_states import ENDED, InstanceState
+from domain.market.pool_reliability import Stay
 
 _RUNS = (InstanceState.RUNNING_PRIMARY.value, InstanceState.RUNNING_REPLICA.value, InstanceState.PROMOTING.value)
 

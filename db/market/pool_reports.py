@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from db.market.known import known_of
 from db.market.on_demand import on_demand_prices
-from db.market.reliability import count_facts
-from db.models import PoolRow
-from domain.autopilot.supply import Known, hours, supply_of
-from domain.deciding.appraisal import hazard
-from domain.deciding.pricing import PriceRecord
-from domain.deciding.tuning import DEFAULT
+from db.market.pool_facts import count_facts
+from db.market.supply_facts import known_of
+from db.tables import PoolRow
+from domain.autopilot.appraisal import hazard
+from domain.autopilot.pool_supply import Known, hours, supply_of
+from domain.autopilot.price_record import PriceRecord
+from domain.autopilot.tuning import DEFAULT
 from domain.market.pool_facts import FactKind
 from domain.pools import Lifecycle
 

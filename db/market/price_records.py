@@ -11,15 +11,15 @@ from itertools import groupby
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.market.collections import collected_until
-from db.models import PriceCanonical, PriceSeries
-from domain.deciding.pricing import PriceRecord, reprice
-from domain.market.collecting import STALE, spot_collection
-from domain.market.consolidated import HOLD
-from domain.market.observed import PoolKey
+from db.market.collection_progress import collected_until
+from db.tables import PriceCanonical, PriceSeries
+from domain.autopilot.price_record import PriceRecord, reprice
+from domain.market.consolidated_prices import HOLD
+from domain.market.contract import STALE, spot_collection
+from domain.market.observed_prices import PoolKey
 
 MEMORY = timedelta(days=42)  # three times what a change is remembered
-_AT_ONCE = 400  # see db.market.reading
+_AT_ONCE = 400  # see db.market.canonical
 
 
 @dataclass(frozen=True)

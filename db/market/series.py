@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
-from db.market.bulk import insert_unknown
-from db.models import PriceSeries
-from domain.market.consolidated import Run
-from domain.market.observed import PoolKey, Source
+from db.engine.bulk import insert_unknown
+from db.tables import PriceSeries
+from domain.market.consolidated_prices import Run
+from domain.market.observed_prices import PoolKey, Source
 
 _COLUMNS = tuple(PriceSeries.__table__.c)
 

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, or_, select, text, update
 
+from db.engine.session import SessionFactory, in_transaction
 from db.market import partitions
-from db.models import PriceSeries
-from db.session import SessionFactory, in_transaction
+from db.tables import PriceSeries
 
 KEEP_OBSERVATIONS = timedelta(days=14)
 KEEP_CONSOLIDATED = timedelta(days=90)

@@ -2,7 +2,7 @@
 
     admit         what can be true and is new; the pools' series are held from here on
     observe       the first tier, and what was set aside
-    consolidate   the second tier: the runs near what is new are mended (domain.market.consolidated)
+    consolidate   the second tier: the runs near what is new are mended (domain.market.consolidated_prices)
     canonise      the third tier, its versions, and what of the past is another price now
 
 A batch that comes again, or after others that came later, ends in the same rows.
@@ -18,13 +18,13 @@ from typing import Any
 from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from db.market import nearby
-from db.market.bulk import insert_rows, insert_unknown
+from db.engine.bulk import insert_rows, insert_unknown
+from db.market import neighbouring_runs
 from db.market.series import Head, heads_of, held
-from db.models import PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, PriceSetAside
-from domain.market.canonical import Span, Step, changed, differing, steps
-from domain.market.consolidated import Run, mend, minute_of
-from domain.market.observed import Known, Point, PoolKey, Reason, Said, SetAside, Sifted, Source, sift
+from db.tables import PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, PriceSetAside
+from domain.market.canonical_prices import Span, Step, changed, differing, steps
+from domain.market.consolidated_prices import Run, mend, minute_of
+from domain.market.observed_prices import Known, Point, PoolKey, Reason, Said, SetAside, Sifted, Source, sift
 
 _RUN_COLUMNS = ("series_id", "minute", "at", "usd_per_hour", "source", "last_at", "last_source")
 _STEP_COLUMNS = ("series_id", "from_at", "until_at", "usd_per_hour", "kind", "confidence", "confirmed_at", "source")
@@ -205,7 +205,7 @@ def _mended(session: Session, head: Head, points: list[Point]) -> Mended:
     if head.tail is None or minute_of(head.tail.last_at) < low:
         near: list[Run] = [head.tail] if head.tail else []
         return Mended(head, near, mend(near, (), points), None)
-    around = nearby.read(session, head, low, high)
+    around = neighbouring_runs.read(session, head, low, high)
     return Mended(head, around.runs, mend(around.runs, around.points, points), around.next_at)
 
 

@@ -12,12 +12,12 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
-from db.market.bulk import insert_rows
-from db.models import SavingsDay, SavingsEntry, SavingsHour, SavingsProgress
+from db.engine.bulk import insert_rows
+from db.tables import SavingsDay, SavingsEntry, SavingsHour, SavingsProgress
 from domain.savings.accrual import HOUR, Accrual
 from domain.savings.amounts import Amounts
 from domain.savings.ledger import Booked, Entry, Reason, entry, upto
-from domain.savings.running import ServerRan
+from domain.savings.server_usage import ServerRan
 
 SUMS = tuple(
     f"{name}_micro" if n < 5 else name for n, name in enumerate(Amounts._fields)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain.adoption import Plan, PlanInput
-from domain.deciding.decision import Kind
+from domain.autopilot.decision import Kind
 from domain.operations import OperationKind
 
 EVALUATE = "autopilot_evaluate"  # Round -> Evaluated: decide for every server, and keep the decisions

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from domain.autopilot.decision_inputs import Placement
+from domain.autopilot.fleet_decision import NO_LIMITS, Limits, Others
 from domain.autopilot.limits import FleetLimits
-from domain.deciding.facts import Placement
-from domain.deciding.fleet import NO_LIMITS, Limits, Others
 from domain.pools import Pool
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from domain.autopilot.windows import Window
+from domain.autopilot.maintenance_windows import Window
 
 HOURS_A_WEEK = 168.0
 

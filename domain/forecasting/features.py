@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from domain.deciding.facts import Offer
+from domain.autopilot.decision_inputs import Offer
 
 MOST_H = 720.0
 PRIOR_LOSSES = 4.0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.deciding.facts import Offer
+from domain.autopilot.decision_inputs import Offer
 
 MOST_LOSSES_PER_H = 60.0  # one a minute
 PRICE_RATIOS = (0.2, 5.0)

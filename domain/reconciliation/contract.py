@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from domain.reconciliation.finding import Finding
+from domain.reconciliation.drift import Finding
 
 SURVEY = "reconcile_survey"  # Look -> Surveyed: what EC2 has and the records say, judged
 UNATTENDED = "reconcile_unattended"  # Look -> Surveyed: active servers whose workflow does not run

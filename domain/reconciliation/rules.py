@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from domain.reconciliation import missing, servers, unexplained
+from domain.reconciliation import lost_instances, missing_resources, unknown_resources
+from domain.reconciliation.drift import Action, Finding
 from domain.reconciliation.facts import Facts, Patience
-from domain.reconciliation.finding import Action, Finding
 
 # A server that is down comes first, what only a person settles comes last.
 _URGENCY = {Action.ASK: 0, Action.ADOPT: 1, Action.CLOSE: 1, Action.REMOVE: 1, Action.REPORT: 2}
@@ -29,9 +29,9 @@ def most_urgent_first(findings: Iterable[Finding]) -> list[Finding]:
 
 def _all(facts: Facts, patience: Patience) -> Iterator[Finding]:
     for finding in (
-        *unexplained.findings(facts, patience),
-        *missing.findings(facts, patience),
-        *servers.findings(facts, patience),
+        *unknown_resources.findings(facts, patience),
+        *missing_resources.findings(facts, patience),
+        *lost_instances.findings(facts, patience),
     ):
         server = facts.servers.get(finding.server_id)
         if server is None or not server.busy:

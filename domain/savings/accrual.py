@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from domain.savings.amounts import Amounts
 from domain.savings.money import MICRO_PER_USD, rounded
-from domain.savings.prices import Priced, Prices, pieces
-from domain.savings.running import Ran, Role, ServerRan, Stretch, stretches
+from domain.savings.price_periods import Priced, Prices, pieces
+from domain.savings.server_usage import Ran, Role, ServerRan, Stretch, stretches
 
 HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)

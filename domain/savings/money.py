@@ -1,6 +1,6 @@
 """The rounding rule of the ledger, in one place: whole millionths of a dollar, half to even.
 
-An amount is taken exactly (`domain.market.cost`: micro-dollars per hour times microseconds) and rounded once,
+An amount is taken exactly (`domain.market.instance_cost`: micro-dollars per hour times microseconds) and rounded once,
 when it becomes a part of an entry. Everything above an entry is a sum of whole numbers, so hours, days, months,
 servers and clients agree to the last digit, however they are cut.
 """

@@ -12,7 +12,7 @@ from lab.ec2.errors import Ec2Error
 from lab.ec2.filters import page
 from lab.ec2.records import ACCOUNT, Params
 from lab.ec2.world import World
-from lab.market.facts import LOCATIONS, on_demand_prices
+from lab.market.on_demand import LOCATIONS, on_demand_prices
 
 QUOTAS = {
     "L-34B43A08": ("All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", "spot"),

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from lab.ec2 import interfaces, lifecycle, spot, storage
+from lab.ec2 import interfaces, lifecycle, spot, volume_attachments
 from lab.ec2.calls import Answer, action
 from lab.ec2.describe import shaped_reservation
 from lab.ec2.errors import Ec2Error, combination, insufficient_capacity, invalid_value, missing
@@ -82,7 +82,7 @@ def launch(world: World, params: Params, token: str, request: str | None = None)
     if is_spot:
         spot.check(world, params, zone, kind)
     interfaces.check_launch(world, params, zone)
-    storage.check_launch(world, params, image)
+    volume_attachments.check_launch(world, params, image)
     _check_quota(world, kind, most, is_spot)
     lifecycle_name = "spot" if is_spot else "on-demand"
     count = world.market.take(zone, kind, lifecycle_name, most, least)
@@ -131,7 +131,7 @@ def _make(
     if is_spot:
         instance.spot_request_id = spot.open_request(world, params, instance, request)
     interfaces.at_launch(world, instance)
-    storage.at_launch(world, instance, image)
+    volume_attachments.at_launch(world, instance, image)
     lifecycle.begin(world, instance)
     return instance
 

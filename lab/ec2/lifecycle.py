@@ -12,7 +12,7 @@ import logging
 import time
 
 from lab.contracts import BootSpec
-from lab.ec2 import addresses, interfaces, spot, storage
+from lab.ec2 import addresses, interfaces, spot, volume_attachments
 from lab.ec2.calls import Answer, action
 from lab.ec2.errors import Ec2Error, incorrect_state
 from lab.ec2.records import ACCOUNT, STATE_CODES, Instance, Params, utc
@@ -56,7 +56,7 @@ def begin(world: World, instance: Instance) -> None:
 def _prepare(world: World, instance: Instance, turn: int) -> None:
     if instance.turn != turn:
         return
-    storage.make_hosted(world, instance)
+    volume_attachments.make_hosted(world, instance)
     world.then(lambda: world.transact(lambda: _run(world, instance, turn)))
 
 
@@ -66,7 +66,7 @@ def _run(world: World, instance: Instance, turn: int) -> None:
     turn = move(world, instance, "running")
     instance.state_reason, instance.transition_reason = None, ""
     instance.ok_at = time.time() + world.profile.boot_s
-    storage.plug_in(world, instance)
+    volume_attachments.plug_in(world, instance)
     addresses.point_all(world, instance)
     world.after(world.profile.boot_s, lambda: _boot(world, instance, turn))
 
@@ -137,14 +137,14 @@ def _end(world: World, instance: Instance, turn: int) -> None:
     if instance.turn != turn or instance.state == "terminated":
         return
     addresses.release_all(world, instance)
-    storage.release_all(world, instance)
+    volume_attachments.release_all(world, instance)
     interfaces.release_all(world, instance)
     move(world, instance, "terminated")
     spot.instance_ended(world, instance)
     world.hosts.spot_notice(instance.id, None, None)
-    from lab.ec2 import balancing  # moto's load balancers are loaded on first need
+    from lab.ec2 import load_balancers  # moto's load balancers are loaded on first need
 
-    balancing.instance_ended(world, instance.id)
+    load_balancers.instance_ended(world, instance.id)
 
 
 def stop(world: World, instance: Instance, reason: Reason = USER) -> None:
@@ -223,7 +223,7 @@ def start_instances(world: World, params: Params) -> Answer:
         if instance.state not in ("running", "pending", "stopped"):
             raise incorrect_state(instance.id)
         if instance.state == "stopped":
-            storage.check_root(world, instance)
+            volume_attachments.check_root(world, instance)
     changes = []
     for instance in found:
         before = instance.state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.ec2 import addresses, balancing
+from lab.ec2 import addresses, load_balancers
 from lab.ec2.records import Instance, utc
 from lab.ec2.world import World
 
@@ -73,7 +73,7 @@ def everything(world: World) -> dict[str, Any]:
                 }
                 for r in world.spot_requests.values()
             ],
-            "target_groups": balancing.truth(world),
+            "target_groups": load_balancers.truth(world),
             "hosts": hosts,
         }
 

@@ -8,7 +8,7 @@ from lab.ec2.calls import Answer, action
 from lab.ec2.errors import Ec2Error, invalid_value, missing
 from lab.ec2.filters import page, select
 from lab.ec2.records import Params, Volume, shaped_tags, tags_for, utc
-from lab.ec2.storage import check_kind, create_hosted, delete, new_volume, shaped_attachment
+from lab.ec2.volume_attachments import check_kind, create_hosted, delete, new_volume, shaped_attachment
 from lab.ec2.world import World
 
 PATHS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from lab.hosts.loop_thread import LoopThread
-from lab.hosts.tcp_front import Backend, TcpFront
+from lab.hosts.tcp_forwarder import Backend, TcpFront
 
 
 class Addresses:

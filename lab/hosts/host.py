@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.contracts import AgentImage, BootSpec, LabSettings
-from lab.hosts import journal, paths, processes, resident
+from lab.hosts import command_server, journal, paths, processes
 from lab.hosts.disks import Disks
 
 SHIMS = ("mount", "umount", "blkid", "findmnt", "lsblk", "sync", "fsfreeze", "systemctl")
@@ -173,7 +173,7 @@ class Host:
         for name in SHIMS:
             self._command("bin", name, f"from lab.hosts.shims.{name} import main; sys.exit(main(sys.argv[1:]))")
         for name in HOOKS:
-            self._command("hooks", name, f"from lab.hosts.hooks.hook import main; sys.exit(main('{name}'))")
+            self._command("hooks", name, f"from lab.hosts.image_hooks import main; sys.exit(main('{name}'))")
         settings = self._machine.settings
         facts = asdict(self.spec) | {
             "service_port": settings.service_port,
@@ -197,7 +197,7 @@ class Host:
 
     def _short_cut(self, folder: str, name: str) -> str:
         """By the host's init when it is up. A hook that is told to fail may be killed: it runs by itself."""
-        if folder == "bin" and name not in resident.SHIMS:
+        if folder == "bin" and name not in command_server.SHIMS:
             return ""
         quiet = '[ -p "$LAB_HOST_DIR/run/commands" ]'
         if folder == "hooks":
@@ -205,7 +205,7 @@ class Host:
             quiet += f" && [ ! -e '{faults}' ] && [ ! -e \"$LAB_HOST_DIR/etc/fail-{name}\" ]"
             if '"fail"' in self.spec.user_data:
                 return ""
-        return f"if {quiet}; then\n{resident.SCRIPT.format(name=name)}fi\n"
+        return f"if {quiet}; then\n{command_server.SCRIPT.format(name=name)}fi\n"
 
     def _start_init(self) -> subprocess.Popen[bytes]:
         with open(paths.log_file(self.directory, "init"), "ab") as log:

@@ -14,10 +14,10 @@ import socket
 import sys
 import time
 
-from lab.hosts import control, journal, paths, processes
+from lab.hosts import init_socket, journal, paths, processes
+from lab.hosts.command_server import Resident
 from lab.hosts.disks import Disks, MountError
 from lab.hosts.image import Image
-from lab.hosts.resident import Resident
 from lab.hosts.spawn import adopt_orphans, die_with_parent
 from lab.hosts.unit import Unit
 
@@ -39,7 +39,7 @@ class Init:
         self.waiting: list[tuple[socket.socket, Unit]] = []
         self.shutdown_by: float | None = None
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.control.bind(control.address(host))
+        self.control.bind(init_socket.address(host))
         self.control.listen(16)
         self.wake = _signals_to_pipe()
         self.resident = Resident(host)

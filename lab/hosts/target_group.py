@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from lab.contracts import HealthCheck
 from lab.hosts.loop_thread import LoopThread
-from lab.hosts.tcp_front import Backend, TcpFront
+from lab.hosts.tcp_forwarder import Backend, TcpFront
 
 
 class Target:

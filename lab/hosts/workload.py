@@ -13,7 +13,7 @@ import re
 import sys
 
 from lab.hosts import journal
-from lab.hosts.tiny_http import Request, Server
+from lab.hosts.http_server import Request, Server
 from lab.hosts.write_log import VolumeInUse, WriteLog
 
 DRAIN_S = 5.0

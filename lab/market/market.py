@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.market.facts import on_demand_prices
 from lab.market.generator import generate
 from lab.market.history import History, Series, load
+from lab.market.on_demand import on_demand_prices
 
 LIFECYCLES = ("spot", "on-demand")
 

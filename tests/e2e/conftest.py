@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import pytest
 
-from demo.loop_thread import LoopThread
-from stack import database
-from stack.settings import REPOSITORY, StackSettings
-from stack.up import Stack
-from tests.dbserver import given_server
-from tests.e2e.site import Site
+from lab.stack import database
+from lab.stack.settings import REPOSITORY, StackSettings
+from lab.stack.stack import Stack
+from proof.harness.loop_thread import LoopThread
+from proof.harness.site import Site
+from tests.database_schemas import given_server
 
 Say = Callable[[str], None]
 
@@ -44,7 +44,7 @@ def say(pytestconfig: pytest.Config) -> Say:
 @pytest.fixture(scope="session")
 def page_built() -> None:
     """The page, built from its sources if they have changed since."""
-    build = ["bash", "stack/dashboard.sh", "build"]
+    build = ["bash", "lab/stack/dashboard.sh", "build"]
     done = subprocess.run(build, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.fleet import Wish
-from tests.e2e.refusals import nothing_changes, refused
-from tests.e2e.site import Server, Site
+from proof.harness.server_owner import Wish
+from proof.harness.site import Server, Site
+from tests.e2e.refused_requests import nothing_changes, refused
 
 pytestmark = pytest.mark.timeout(120)
 

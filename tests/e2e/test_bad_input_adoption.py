@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from demo.fleet import Wish
-from demo.waiting import until
-from tests.e2e.refusals import nothing_changes, refused
-from tests.e2e.site import POLICY, Server, Site
+from proof.harness.server_owner import Wish
+from proof.harness.site import POLICY, Server, Site
+from proof.harness.waiting import until
+from tests.e2e.refused_requests import nothing_changes, refused
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceStateNameType

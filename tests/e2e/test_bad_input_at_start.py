@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.waiting import until
-from stack import database
-from stack.settings import REPOSITORY, StackSettings
-from stack.up import Stack
-from tests.dbserver import given_server
+from lab.stack import database
+from lab.stack.settings import REPOSITORY, StackSettings
+from lab.stack.stack import Stack
+from proof.harness.waiting import until
+from tests.database_schemas import given_server
 
 pytestmark = pytest.mark.timeout(150)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stack import database
-from stack.settings import REPOSITORY
+from lab.stack import database
+from lab.stack.settings import REPOSITORY
 
 # Those of real hosts (outage, rescue, share) are the demo's steps once more, and take minutes.
 MEASURES = {

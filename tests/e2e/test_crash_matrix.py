@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from proof.cells import AFTER, BEFORE, GIVEN_UP, Cell, Place
-from proof.crash_matrix import shown
-from proof.rig import Rig, rig
-from proof.runs import Row, recorded, struck
-from proof.scenarios import SCENARIOS, Scenario
-from stack.settings import StackSettings
-from tests.e2e import afterwards
+from lab.stack.settings import StackSettings
+from proof.crash_matrix.cells import AFTER, BEFORE, GIVEN_UP, Cell, Place
+from proof.crash_matrix.command import shown
+from proof.crash_matrix.rig import Rig, rig
+from proof.crash_matrix.runs import Row, recorded, struck
+from proof.crash_matrix.scenarios import SCENARIOS, Scenario
+from proof.harness import invariants
+from proof.harness.site import Site
 from tests.e2e.conftest import Say
-from tests.e2e.site import Site
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -96,9 +96,9 @@ def _launch(cells: dict[str, list[Cell]], moment: str) -> Cell:
 def _worn(matrix_rig: Rig, build: str, scenario: Scenario, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Row:
     """The cell under a broken build: what is wrong that was not before. Then the build is taken off."""
     matrix_rig.target(scenario)  # what it needs is made by the build that works
-    monkeypatch.setattr(afterwards, "_SETTLE_S", SETTLE_S)
+    monkeypatch.setattr(invariants, "_SETTLE_S", SETTLE_S)
     before = _wrong(matrix_rig.site)
-    matrix_rig.workers.wear(f"tests.broken.{build}")
+    matrix_rig.workers.wear(f"tests.broken_builds.{build}")
     try:
         row = struck(matrix_rig, scenario, cell)
     finally:
@@ -108,4 +108,4 @@ def _worn(matrix_rig: Rig, build: str, scenario: Scenario, cell: Cell, monkeypat
 
 
 def _wrong(site: Site) -> list[str]:
-    return afterwards.broken_invariants(site, [])
+    return invariants.broken_invariants(site, [])

@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy.orm import Session
 
-from db.events import NewEvent, append_events
-from db.session import make_engine
-from demo.fleet import Wish
-from tests.e2e.chromium import browser as chromium
-from tests.e2e.reader import SIZES, Reader, Theme, axe, live, new_reader, row, seqs, shoot, sideways
-from tests.e2e.site import Server, Site
+from db.engine.session import make_engine
+from db.event_log.writing import NewEvent, append_events
+from proof.harness.browser import browser as chromium
+from proof.harness.browser_session import SIZES, Reader, Theme, axe, live, new_reader, row, seqs, shoot, sideways
+from proof.harness.server_owner import Wish
+from proof.harness.site import Server, Site
 
 pytestmark = pytest.mark.timeout(200)
 

@@ -14,14 +14,14 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy.orm import Session
 
-from db.session import make_engine
-from stack import database
-from stack.settings import StackSettings
-from stack.up import Stack
-from tests.e2e.chromium import browser as chromium
-from tests.e2e.fleets import seed_fleet
-from tests.e2e.ledgers import Ledger, seed_savings, seed_webhooks
-from tests.e2e.reader import SIZES, Theme, axe, live, new_reader, row, shoot, sideways
+from db.engine.session import make_engine
+from lab.stack import database
+from lab.stack.settings import StackSettings
+from lab.stack.stack import Stack
+from proof.harness.browser import browser as chromium
+from proof.harness.browser_session import SIZES, Theme, axe, live, new_reader, row, shoot, sideways
+from proof.harness.fleet_rows import seed_fleet
+from tests.e2e.savings_rows import Ledger, seed_savings, seed_webhooks
 
 pytestmark = pytest.mark.timeout(200)
 

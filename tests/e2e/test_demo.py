@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from demo.report import Invariants, OperationReport
-from stack import database
-from stack.database import Database
-from stack.settings import REPOSITORY
-from tests.dbserver import fresh_schema, given_server
+from lab.stack import database
+from lab.stack.database import Database
+from lab.stack.settings import REPOSITORY
+from proof.demo.report import Invariants, OperationReport
+from tests.database_schemas import fresh_schema, given_server
 
 _LIMIT_S = 420  # the demo's own check is three minutes, on a machine that does nothing else
 
@@ -42,7 +42,7 @@ def schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def start(var: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PRICES"}
-    argv = [sys.executable, "-m", "demo", "--var", str(var), *arguments]
+    argv = [sys.executable, "-m", "proof.demo", "--var", str(var), *arguments]
     output = (var.parent / "demo.out").open("w")
     return subprocess.Popen(
         argv,

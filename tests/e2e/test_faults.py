@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from demo.fleet import Wish
-from tests.e2e.afterwards import assert_invariants, assert_once, assert_outcome
-from tests.e2e.site import STEPS, Server, Site, seconds
+from proof.harness.invariants import assert_invariants, assert_once, assert_outcome
+from proof.harness.server_owner import Wish
+from proof.harness.site import STEPS, Server, Site, seconds
 
 pytestmark = pytest.mark.timeout(150)
 

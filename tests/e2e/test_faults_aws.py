@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from demo.fleet import Wish
-from demo.waiting import until
-from tests.e2e.afterwards import assert_invariants, assert_outcome
-from tests.e2e.site import Server, Site, seconds
+from proof.harness.invariants import assert_invariants, assert_outcome
+from proof.harness.server_owner import Wish
+from proof.harness.site import Server, Site, seconds
+from proof.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(150)
 

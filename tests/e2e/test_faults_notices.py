@@ -7,12 +7,12 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select
 
-from db.models import Event
-from db.session import make_engine, make_session_factory
-from demo.fleet import Wish
+from db.engine.session import make_engine, make_session_factory
+from db.tables import Event
 from domain.pools import Pool
-from tests.e2e.afterwards import assert_invariants
-from tests.e2e.site import Server, Site
+from proof.harness.invariants import assert_invariants
+from proof.harness.server_owner import Wish
+from proof.harness.site import Server, Site
 
 pytestmark = pytest.mark.timeout(150)
 

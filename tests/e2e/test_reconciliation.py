@@ -17,15 +17,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 
-from db.models import Resource
-from db.session import make_engine, make_session_factory
-from demo.fleet import Wish
-from demo.waiting import until
+from db.engine.session import make_engine, make_session_factory
+from db.tables import Resource
 from domain.names import ownership_tags, server_workflow_id
-from stack import temporal
-from stack.settings import REPOSITORY
-from tests.e2e.afterwards import broken_invariants
-from tests.e2e.site import Server, Site
+from lab.stack import temporal
+from lab.stack.settings import REPOSITORY
+from proof.harness.invariants import broken_invariants
+from proof.harness.server_owner import Wish
+from proof.harness.site import Server, Site
+from proof.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(200)
 

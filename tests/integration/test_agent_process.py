@@ -19,7 +19,7 @@ from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from agent.connection import connect, renew
+from agent.temporal_client import connect, renew
 from domain.host import HOST_READY, HOST_WATCH, Notice, NoticeKind, ReadyReport, ReadyRequest, WatchRequest
 from domain.names import instance_queue
 from tests.unit.test_agent_fakes import CLIENT_TOKEN, INSTANCE, INSTANCE_TOKEN, FakeControl, FakeImds, eventually

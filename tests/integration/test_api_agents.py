@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from api.identity import IdentityVerifier
-from api.tokens import read_instance
-from db.models import Agent, Instance
+from api.access.instance_identity import IdentityVerifier
+from api.access.tokens import read_instance
+from db.tables import Agent, Instance
 from domain.host import NoticeKind
 from domain.names import instance_queue
 from tests.api_world import KEY, Tenant, World, away, problem

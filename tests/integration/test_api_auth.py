@@ -12,10 +12,10 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.pool import QueuePool
 
+from api.access.callers import GuardedRoute, kinds_of
+from api.access.tokens import InstanceIdentity, Kind, read_instance, sign_instance
 from api.app import create_app
-from api.auth import GuardedRoute, kinds_of
 from api.services import Services
-from api.tokens import InstanceIdentity, Kind, read_instance, sign_instance
 from tests.api_world import KEY, World, away, problem, silent, unique
 
 pytest_plugins = ["tests.api_fixtures"]

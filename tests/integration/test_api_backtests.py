@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.gateway import NoSuchWorkflow, TemporalUnreachable
-from db.market.loading import keep_in_batches
-from db.models import BacktestRow
-from domain.market.observed import Known, Said, Source
+from api.temporal.client import NoSuchWorkflow, TemporalUnreachable
+from db.market.file_loading import keep_in_batches
+from db.tables import BacktestRow
+from domain.market.observed_prices import Known, Said, Source
 from tests.api_world import Tenant, World, unique
 
 pytest_plugins = ["tests.api_fixtures"]

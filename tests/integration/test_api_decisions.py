@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from api.gateway import Refused, TemporalUnreachable
-from db.models import Audit, DecisionRow
+from api.temporal.client import Refused, TemporalUnreachable
+from db.tables import Audit, DecisionRow
 from domain.autopilot.contract import Evaluated, Proposal, Round
+from domain.autopilot.maintenance_windows import Weekday, Window
 from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
-from domain.autopilot.windows import Weekday, Window
 from domain.servers import Retire, ServerPolicy
 from tests.api_world import SPOT, Tenant, World, problem, unique
 

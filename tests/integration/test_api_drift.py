@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from api.gateway import NoWorker
-from db.models import DriftRow
+from api.temporal.client import NoWorker
+from db.tables import DriftRow
 from domain.reconciliation.contract import Look
 from tests.api_world import Tenant, World, unique
 

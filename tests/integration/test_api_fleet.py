@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from db.models import Agent, DecisionRow, Operation, OperationStep, PoolRow, Server
-from db.silence import due_after
-from domain.pace import HEARTBEAT_S
+from db.fleet.agent_silence import due_after
+from db.tables import Agent, DecisionRow, Operation, OperationStep, PoolRow, Server
+from domain.heartbeats import HEARTBEAT_S
 from tests.api_world import SPOT, World, unique
 
 pytest_plugins = ["tests.api_fixtures"]

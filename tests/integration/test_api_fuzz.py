@@ -21,8 +21,8 @@ from schemathesis import Case
 
 from api.app import create_app
 from api.services import connect
-from demo.waiting import until
-from stack.ports import Leases, accepts
+from lab.stack.ports import Leases, accepts
+from proof.harness.waiting import until
 from tests.api_world import ADMIN, FakeOperations, World, new_tenant, settings_for
 from tests.integration.test_api_auth import instance_token
 
@@ -90,8 +90,8 @@ def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     none: Any = None
     world = World(services, FakeOperations(), none, new_tenant(services), new_tenant(services))
     patch = pytest.MonkeyPatch()
-    patch.setattr("api.asking.RECORD_WAIT_S", 0)
-    patch.setattr("api.adopting.RECORD_WAIT_S", 0)
+    patch.setattr("api.requests.operations.RECORD_WAIT_S", 0)
+    patch.setattr("api.requests.adoption.RECORD_WAIT_S", 0)
     try:
         yield Fuzz(world, f"http://127.0.0.1:{port}", _owned(world, True), _owned(world, False))
     finally:

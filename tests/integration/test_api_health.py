@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.gateway import OperationsError
+from api.temporal.client import OperationsError
 from tests.api_world import World
 
 pytest_plugins = ["tests.api_fixtures"]

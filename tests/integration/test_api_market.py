@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from db.market.beliefs import keep_bands, keep_scores
 from db.market.on_demand import keep_on_demand
-from db.market.reliability import append_pool_facts
-from db.prices import record_said
+from db.market.pool_facts import append_pool_facts
+from db.market.pool_prices import record_said
+from db.market.scores_and_bands import keep_bands, keep_scores
 from domain.autopilot.contract import Look, Looked
-from domain.market.advisor import Band
-from domain.market.observed import Known, Said, Source
-from domain.market.on_demand import LINUX, OnDemandPrice
+from domain.market.observed_prices import Known, Said, Source
+from domain.market.on_demand_prices import LINUX, OnDemandPrice
 from domain.market.pool_facts import FactKind, PoolFact
+from domain.market.spot_advisor import Band
 from domain.pools import Pool
 from tests.api_world import World, problem, unique
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.gateway import NoSuchWorkflow, NoWorker, OperationsError, Refused, TemporalUnreachable
+from api.temporal.client import NoSuchWorkflow, NoWorker, OperationsError, Refused, TemporalUnreachable
 from domain.adoption import Finding, Plan
 from domain.errors import Failure
 from domain.names import operation_id

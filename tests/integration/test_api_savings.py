@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from db.models import Audit, Event, SavingsDay, SavingsEntry, SavingsHour, Webhook
-from db.sealing import Sealer
+from db.tables import Audit, Event, SavingsDay, SavingsEntry, SavingsHour, Webhook
+from db.webhooks.secret_sealing import Sealer
 from tests.api_world import KEY, Tenant, World, problem, unique
 
 pytest_plugins = ["tests.api_fixtures"]

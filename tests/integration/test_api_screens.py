@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from db import commands, schema
-from db.events import NewEvent, append_events
-from db.models import Agent, DecisionRow, Event, Instance, Notice, Operation, OperationStep
-from db.session import in_transaction
-from db.silence import due_after, tell_silent
+from db.clients import commands
+from db.engine import schema
+from db.engine.session import in_transaction
+from db.event_log.writing import NewEvent, append_events
+from db.fleet.agent_silence import due_after, tell_silent
+from db.tables import Agent, DecisionRow, Event, Instance, Notice, Operation, OperationStep
 from domain.adoption import Plan, Terms
+from domain.autopilot.move_cost import MoveCost
 from domain.autopilot.policy import AutopilotPolicy
-from domain.deciding.moving import MoveCost
-from domain.pace import HEARTBEAT_S
+from domain.heartbeats import HEARTBEAT_S
 from domain.pools import Candidate, Pool
 from domain.servers import Handoff
 from tests.api_world import SPOT, Tenant, World, away, problem

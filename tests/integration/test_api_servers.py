@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.gateway import AlreadyRunning, OperationsError, Refused
+from api.temporal.client import AlreadyRunning, OperationsError, Refused
 from domain.adoption import AdoptResult, Finding
 from domain.errors import Failure
 from domain.operations import OperationKind

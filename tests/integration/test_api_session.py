@@ -11,9 +11,9 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import func, select, update
 
 from api.__main__ import server_config
-from api.attempts import ADDRESSES, FAILURES, WINDOW_S, Attempts
-from db.models import Audit, SignIn
-from db.sign_ins import IDLE, LIFE
+from api.access.failed_sign_ins import ADDRESSES, FAILURES, WINDOW_S, Attempts
+from db.clients.sign_ins import IDLE, LIFE
+from db.tables import Audit, SignIn
 from tests.api_world import ADMIN, World, away, problem, settings_for
 
 pytest_plugins = ["tests.api_fixtures"]

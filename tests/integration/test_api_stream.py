@@ -19,11 +19,11 @@ import uvicorn
 
 from api.app import create_app
 from api.database import DatabaseEvents
-from api.hub import Hub, StreamEvent
 from api.services import Services
-from db.events import NewEvent, append_events, expire_events
-from db.queries.events import events_after
-from db.session import in_transaction
+from api.streams.hub import Hub, StreamEvent
+from db.engine.session import in_transaction
+from db.event_log.reading import events_after
+from db.event_log.writing import NewEvent, append_events, expire_events
 from tests.api_world import Tenant, World, problem, unique
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -208,7 +208,7 @@ async def test_the_stream_of_an_operation_that_is_over_is_its_state(world: World
 async def test_an_idle_stream_shows_that_it_lives(
     world: World, live: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.stream.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("api.streams.event_stream.HEARTBEAT_S", 0.02)
     async with reading(live, world.tenant) as stream:
         assert (await anext(stream)).comments
 
@@ -303,7 +303,7 @@ def drain(stuck: socket.socket) -> int:
 
 
 async def test_a_stream_outlives_the_database_and_catches_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.hub.POLL_DOWN_S", 0.01)
+    monkeypatch.setattr("api.streams.hub.POLL_DOWN_S", 0.01)
     world.services.hub = Hub(Scripted(total=30, step=7, size=10, down=5), poll_s=0.005)
     async with (
         served(world.services) as url,
@@ -379,8 +379,8 @@ async def test_a_revoked_token_ends_the_streams_it_opened_and_no_others(world: W
 async def test_the_page_reads_its_stream_by_cookie_until_it_signs_out(
     world: World, live: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.stream.HEARTBEAT_S", 0.02)
-    monkeypatch.setattr("api.stream.STANDING_S", 0.1)
+    monkeypatch.setattr("api.streams.event_stream.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("api.streams.event_stream.STANDING_S", 0.1)
     page = {"Origin": str(live.base_url).rstrip("/")}
     signed = await live.post("/api/session", json={"token": world.tenant.token}, headers=page)
     async with asyncio.timeout(PATIENCE_S), live.stream("GET", "/api/events/stream") as answer:

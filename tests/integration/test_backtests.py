@@ -13,27 +13,27 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.backtests import activity as backtests
-from activities.backtests import history
+from activities.backtests import history_reading
 from activities.backtests.activity import BacktestActivities
-from activities.backtests.history import gather
-from db.backtests import ask
-from db.market.loading import keep_in_batches
-from db.market.reliability import append_pool_facts
-from db.models import BacktestRow, Event, Instance, ModelRow, Server
-from db.session import SessionFactory, in_transaction
+from activities.backtests.history_reading import gather
+from db.backtesting.runs import ask
+from db.engine.session import SessionFactory, in_transaction
+from db.market.file_loading import keep_in_batches
+from db.market.pool_facts import append_pool_facts
+from db.tables import BacktestRow, Event, Instance, ModelRow, Server
+from domain.autopilot.move_cost import SNAPSHOT_USD_PER_GIB_H
 from domain.autopilot.policy import Wish
-from domain.backtesting.contract import BacktestState, RunBacktest, Settled
-from domain.deciding.moving import SNAPSHOT_USD_PER_GIB_H
-from domain.market.observed import Known, Said, Source
+from domain.backtest.contract import BacktestState, RunBacktest, Settled
+from domain.market.observed_prices import Known, Said, Source
 from domain.market.pool_facts import FactKind, PoolFact
 from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
-from tests.dbserver import fresh
-from tests.integration.ec2_cloud import REGION, A, B, Cloud, clean, cloud
-from tests.models import FEATURES, model, packed, sha256
+from tests.database_schemas import fresh
+from tests.integration.lab_cloud import REGION, A, B, Cloud, clean, cloud
+from tests.onnx_models import FEATURES, model, packed, sha256
 
 __all__ = ["clean", "cloud"]  # fixtures
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 HOME, SPOT_A, SPOT_B = f"{A}/m5.large/on-demand", f"{A}/m5.large/spot", f"{B}/m5.large/spot"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -240,7 +240,7 @@ def test_a_replay_that_takes_too_long_ends(site: Site, monkeypatch: pytest.Monke
 def test_which_pools_are_kept_does_not_go_by_what_came_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     server = site.server()
     site.prices((A, 30.0, 0.035), (A, 1.0, 0.06), (B, 30.0, 0.045), (B, 1.0, 0.02))
-    monkeypatch.setattr(history, "MOST_POOLS", 1)
+    monkeypatch.setattr(history_reading, "MOST_POOLS", 1)
     past = gather(site.sessions, site.activities._facts, site.row(site.asked(server)))
     assert [kind.pools for region in past.regions for kind in region.kinds] == [[SPOT_A]]
 

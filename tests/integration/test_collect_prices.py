@@ -21,20 +21,20 @@ from activities.ec2.clients import Clients
 from activities.market import schedules
 from activities.market.registry import market_activities
 from activities.schedules import ensure
-from db import schema
-from db.market import beliefs, collections, on_demand, reading, set_aside
-from db.models import Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
-from db.session import SessionFactory, make_engine, make_session_factory
-from domain.market import collecting as contract
+from db.engine import schema
+from db.engine.session import SessionFactory, make_engine, make_session_factory
+from db.market import canonical, collection_progress, on_demand, rejected_prices, scores_and_bands
+from db.tables import Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
+from domain.market import contract
 from domain.names import CONTROL_QUEUE
-from stack.database import Database
-from tests.dbserver import fresh_schema
-from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud
-from workflows.market import MARKET_WORKFLOWS
+from lab.stack.database import Database
+from tests.database_schemas import fresh_schema
+from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
+from workflows.scheduled.market import MARKET_WORKFLOWS
 
 SPOT = f"spot/{REGION}/Linux/UNIX"
 __all__ = ["clean", "cloud"]  # fixtures
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Market:
                 for table in (PriceObservation, PriceConsolidated, PriceCanonical)
             ]
             versions = session.execute(select(PriceSeries.id, PriceSeries.version).order_by(PriceSeries.id)).all()
-            return reading.checksum(session, REGION), counts, [tuple(row) for row in versions]
+            return canonical.checksum(session, REGION), counts, [tuple(row) for row in versions]
 
     def faults(self, **fault: Any) -> None:
         self.cloud.post("/faults", **fault)
@@ -86,7 +86,7 @@ def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:
     assert found.calls.count("DescribeSpotPriceHistory") > 3, "several pages"
     assert found.set_aside == 0
     with market.sessions() as session:
-        price = reading.price_at(session, newest["AvailabilityZone"], newest["InstanceType"], datetime.now(UTC))
+        price = canonical.price_at(session, newest["AvailabilityZone"], newest["InstanceType"], datetime.now(UTC))
         pool = session.get(PoolRow, f"{newest['AvailabilityZone']}/{newest['InstanceType']}/spot")
         assert price is not None
         assert pool is not None
@@ -120,7 +120,7 @@ def test_a_new_price_is_found_with_what_it_changes(market: Market) -> None:
     found = market.collect()
     assert found.changes == 1
     with market.sessions() as session:
-        price = reading.price_at(session, A, "m5.large", datetime.now(UTC))
+        price = canonical.price_at(session, A, "m5.large", datetime.now(UTC))
     assert price is not None
     assert f"{price.usd_per_hour:f}" == "0.012345"
 
@@ -141,14 +141,14 @@ def test_a_collection_of_a_time_asked_for_does_not_hide_what_lies_before(market:
     now = datetime.now(UTC)
     market.collect(since=now - timedelta(hours=3))
     with market.sessions.begin() as session:
-        assert collections.collected_until(session, SPOT) is None
-        collections.mark_collected(session, SPOT, now - timedelta(days=4))
+        assert collection_progress.collected_until(session, SPOT) is None
+        collection_progress.mark_collected(session, SPOT, now - timedelta(days=4))
     market.collect(since=now - timedelta(hours=3))
     with market.sessions() as session:
-        assert collections.collected_until(session, SPOT) == now - timedelta(days=4)
+        assert collection_progress.collected_until(session, SPOT) == now - timedelta(days=4)
     assert market.collect().observed > 100, "four days of it"
     with market.sessions() as session:
-        assert (collections.collected_until(session, SPOT) or now) > now
+        assert (collection_progress.collected_until(session, SPOT) or now) > now
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_on_demand_prices_are_asked_for_once_a_day_and_then_held_against_spot(ma
     market.cloud.post(f"/pools/{A}/m5.large/spot/price", price=0.97)
     assert market.collect().set_aside == 1
     with market.sessions() as session:
-        (strange,) = set_aside.list_set_aside(session, datetime.now(UTC) - timedelta(hours=1))
+        (strange,) = rejected_prices.list_set_aside(session, datetime.now(UTC) - timedelta(hours=1))
     assert (strange.zone, strange.instance_type, strange.price, strange.reason) == (
         A,
         "m5.large",
@@ -209,7 +209,7 @@ def test_placement_scores_are_kept(market: Market) -> None:
     given = contract.CollectScores(REGION, [types, ["m5.large"]])
     assert market.run(contract.COLLECT_SCORES, given).scores == 3, "EC2 scores three types or more"
     with market.sessions() as session:
-        found = beliefs.scores_since(session, REGION, types, datetime.now(UTC) - timedelta(hours=1))
+        found = scores_and_bands.scores_since(session, REGION, types, datetime.now(UTC) - timedelta(hours=1))
     assert A in found
 
 
@@ -219,7 +219,7 @@ def test_scores_are_asked_for_by_what_the_regions_servers_may_run_on(market: Mar
     assert market.run(contract.COLLECT_SCORES, contract.CollectScores(REGION)).scores > 0
     with market.sessions() as session:
         now = datetime.now(UTC)
-        found = beliefs.scores_of_types(session, REGION, now - timedelta(hours=1), now)
+        found = scores_and_bands.scores_of_types(session, REGION, now - timedelta(hours=1), now)
     assert (A, "m5.large") in found
     assert all(1 <= one.score <= 10 for one in found.values())
 

@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from db.models import Instance, Operation, Server
-from db.session import SessionFactory
-from tests.dbserver import NOW, fresh
+from db.engine.session import SessionFactory
+from db.tables import Instance, Operation, Server
+from tests.database_schemas import NOW, fresh
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 
 def instance(server_id: str, **more: Any) -> dict[str, Any]:

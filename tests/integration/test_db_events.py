@@ -11,15 +11,15 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from db.commands import create_client
-from db.events import NewEvent, UnknownClient, append_events, expire_events
-from db.invariants import clients_with_missing_events
-from db.models import Event
-from db.queries.events import changed_clients, events_after, heads_of, latest_seq
-from db.session import SessionFactory, in_transaction, is_deadlock, is_unreachable
-from tests.dbserver import NOW
+from db.clients.commands import create_client
+from db.engine.session import SessionFactory, in_transaction, is_deadlock, is_unreachable
+from db.event_log.reading import changed_clients, events_after, heads_of, latest_seq
+from db.event_log.writing import NewEvent, UnknownClient, append_events, expire_events
+from db.status.invariants import clients_with_missing_events
+from db.tables import Event
+from tests.database_schemas import NOW
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 WRITERS, BATCHES = 8, 30
 

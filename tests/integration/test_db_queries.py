@@ -11,9 +11,17 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 from sqlalchemy.orm import Session
 
-from db import commands, sign_ins
-from db.events import NewEvent, append_events
-from db.models import (
+from db.autopilot import decision_queries
+from db.clients import commands, queries, sign_ins
+from db.engine.session import SessionFactory
+from db.event_log import reading
+from db.event_log.writing import NewEvent, append_events
+from db.fleet import fleet_page as fleet_rows
+from db.fleet import instances, ledger, notices, operations, servers, timeline
+from db.market import pools
+from db.status import summary
+from db.status.overview import needs_attention, overview
+from db.tables import (
     Agent,
     Audit,
     Client,
@@ -27,26 +35,10 @@ from db.models import (
     Resource,
     Server,
 )
-from db.queries import (
-    decisions,
-    events,
-    instances,
-    ledger,
-    market,
-    notices,
-    operations,
-    servers,
-    summary,
-    tenants,
-    timeline,
-)
-from db.queries import fleet as fleet_rows
-from db.queries.overview import needs_attention, overview
-from db.session import SessionFactory
-from domain.states import InstanceState
-from tests.dbserver import NOW
+from domain.instance_states import InstanceState
+from tests.database_schemas import NOW
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 CLIENTS, SERVERS, INSTANCES, OPERATIONS = 10, 1000, 10_000, 4000
 STATES = [state.value for state in InstanceState]
@@ -224,26 +216,26 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "what became of operations": lambda s, c: summary.record_between(s, c, LATE, LATE + timedelta(days=30)).switches,
     "operations in progress": summary._in_progress,
     "needs attention": lambda s, c: needs_attention(s, c) or c == MINE,
-    "events": lambda s, c: events.events_after(s, c or "cli-4", 700, 100).events,
-    "events of an operation": lambda s, c: events.events_after(s, c or MINE, 0, 100, "op-7").events,
-    "newest events of a server": lambda s, c: events.search_events(
-        s, c or MINE, events.EventSearch(server_id="srv-3", types=["instance."], newest_first=True), 20
+    "events": lambda s, c: reading.events_after(s, c or "cli-4", 700, 100).events,
+    "events of an operation": lambda s, c: reading.events_after(s, c or MINE, 0, 100, "op-7").events,
+    "newest events of a server": lambda s, c: reading.search_events(
+        s, c or MINE, reading.EventSearch(server_id="srv-3", types=["instance."], newest_first=True), 20
     ),
-    "events of a time": lambda s, c: events.search_events(
-        s, c or MINE, events.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
+    "events of a time": lambda s, c: reading.search_events(
+        s, c or MINE, reading.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
     ),
     "a server's life": lambda s, c: timeline.lived(s, c or MINE, "srv-3").events,
-    "foreseen": lambda s, c: decisions.foreseen(s, MINE, "srv-3"),
+    "foreseen": lambda s, c: decision_queries.foreseen(s, MINE, "srv-3"),
     "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
-    "whose events went on": lambda s, c: events.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
-    "token": lambda s, c: tenants.find_token(s, "tok-3"),
-    "tokens": lambda s, c: tenants.list_tokens(s, c) or c is None,
-    "clients": lambda s, c: tenants.list_clients(s, limit=5).items,
-    "client": lambda s, c: tenants.get_client(s, "cli-3"),
+    "whose events went on": lambda s, c: reading.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
+    "token": lambda s, c: queries.find_token(s, "tok-3"),
+    "tokens": lambda s, c: queries.list_tokens(s, c) or c is None,
+    "clients": lambda s, c: queries.list_clients(s, limit=5).items,
+    "client": lambda s, c: queries.get_client(s, "cli-3"),
     "request": lambda s, c: operations.operation_by_request(s, MINE, "r-3"),
     "server by name": lambda s, c: servers.server_by_name(s, MINE, "n-3"),
-    "pools": lambda s, c: market.list_pools(s, "region-3"),
-    "cooling pools": lambda s, c: market.cooling_pools(s, "region-3", NOW),
+    "pools": lambda s, c: pools.list_pools(s, "region-3"),
+    "cooling pools": lambda s, c: pools.cooling_pools(s, "region-3", NOW),
 }
 
 

@@ -11,13 +11,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from db import schema
-from db.models import Base
-from db.session import database_url, make_engine
-from stack.database import Database
-from tests.dbserver import fresh_schema
+from db.engine import schema
+from db.engine.session import database_url, make_engine
+from db.tables import Base
+from lab.stack.database import Database
+from tests.database_schemas import fresh_schema
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 
 def test_upgrade_downgrade_and_upgrade_again(empty_schema: str) -> None:

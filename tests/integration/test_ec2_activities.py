@@ -12,13 +12,13 @@ import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.ec2 import inspection, queue
+from activities.ec2 import inspection, notice_queue
 from activities.ec2.clients import Clients
 from domain import ec2 as contract
 from domain.blueprint import Blueprint, Target
-from domain.comparison import compare, unexplained
-from stack.ports import Leases
-from tests.integration.ec2_cloud import REGION, TAGS, UNKNOWN, A, B, Cloud, clean, cloud, named_activities
+from domain.blueprint_comparison import compare, unexplained
+from lab.stack.ports import Leases
+from tests.integration.lab_cloud import REGION, TAGS, UNKNOWN, A, B, Cloud, clean, cloud, named_activities
 
 __all__ = ["clean", "cloud"]  # fixtures
 
@@ -300,12 +300,12 @@ def test_the_queue_gives_a_warning_until_it_is_deleted(cloud: Cloud) -> None:
     instance_id = cloud.original(InstanceMarketOptions={"MarketType": "spot"}, InstanceInitiatedShutdownBehavior=None)
     url = cloud.world["queue_url"]
     cloud.post(f"/instances/{instance_id}/rebalance", via=["sqs"])
-    [(handle, body)] = queue.receive(cloud.clients, url, 2, REGION)
+    [(handle, body)] = notice_queue.receive(cloud.clients, url, 2, REGION)
     assert json.loads(body)["detail"]["instance-id"] == instance_id
-    queue.delete(cloud.clients, url, handle, REGION)
-    assert queue.receive(cloud.clients, url, 0, REGION) == []
-    assert queue.instance_tags(cloud.clients, REGION, instance_id)["Name"] == "orders"
-    assert queue.instance_tags(cloud.clients, REGION, UNKNOWN) == {}
+    notice_queue.delete(cloud.clients, url, handle, REGION)
+    assert notice_queue.receive(cloud.clients, url, 0, REGION) == []
+    assert notice_queue.instance_tags(cloud.clients, REGION, instance_id)["Name"] == "orders"
+    assert notice_queue.instance_tags(cloud.clients, REGION, UNKNOWN) == {}
     cloud.end(instance_id)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import botocore.session
 from botocore import xform_name
 
-from activities.ec2.actions import ALWAYS_ALLOWED, INDIRECT, all_iam_actions
+from activities.ec2.iam_actions import ALWAYS_ALLOWED, INDIRECT, all_iam_actions
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {

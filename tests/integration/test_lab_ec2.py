@@ -23,10 +23,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from demo.waiting import until
 from lab.__main__ import build
 from lab.app import App, Server
 from lab.contracts import FAST, LabSettings
+from proof.harness.waiting import until
 
 ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
 QUICK = replace(

@@ -21,7 +21,7 @@ import pytest
 
 from lab.contracts import AgentImage, BootSpec, DeviceBusy, HealthCheck, LabSettings
 from lab.hosts import journal, processes
-from lab.hosts.machine_room import MachineRoom
+from lab.hosts.process_hosts import MachineRoom
 
 NETWORK = f"127.61.{os.getpid() % 200 + 1}"
 VOLUME_IMAGE = json.dumps({"workload": "volume", "mount": "/data"})
@@ -363,7 +363,7 @@ def test_hosts_die_with_the_lab(tmp_path: Path) -> None:
     code = f"""
 import threading, time, pathlib
 from lab.contracts import AgentImage, BootSpec, LabSettings
-from lab.hosts.machine_room import MachineRoom
+from lab.hosts.process_hosts import MachineRoom
 room = MachineRoom(LabSettings(pathlib.Path({str(tmp_path)!r}), 0, {imds}, {service}), None)
 spec = BootSpec("i-1", "{NETWORK}.10", "r", "z", "t", "ami", "1", "")
 thread = threading.Thread(target=lambda: (room.boot(spec), time.sleep(0.5)))

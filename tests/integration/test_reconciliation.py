@@ -16,24 +16,24 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.listing import Listing
+from activities.ec2.resource_listing import Listing
 from activities.reconciliation.activity import Reconciliation
-from db.models import Agent, DriftRow, Event, Instance, Operation, Resource, Server
-from db.session import SessionFactory, make_engine, make_session_factory
+from db.engine.session import SessionFactory, make_engine, make_session_factory
+from db.tables import Agent, DriftRow, Event, Instance, Operation, Resource, Server
 from domain.errors import Failure
 from domain.host import Notice, NoticeSource
 from domain.names import ownership_tags
 from domain.operations import OperationKind, OperationStatus, OperationView, ServerView
 from domain.reconciliation import contract
+from domain.reconciliation.drift import Finding
 from domain.reconciliation.facts import Found, Patience, ResourceKind
-from domain.reconciliation.finding import Finding
 from domain.servers import Placement, ServerShape
-from tests.dbserver import fresh
-from tests.integration.ec2_cloud import REGION, A, Cloud, clean, cloud
-from tests.integration.temporal_fake import FakeTemporal
+from tests.database_schemas import fresh
+from tests.integration.fake_temporal import FakeTemporal
+from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
 
 __all__ = ["clean", "cloud"]  # fixtures
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 POOL = f"{A}/m5.large/on-demand"
 

@@ -18,32 +18,32 @@ from sqlalchemy.exc import DBAPIError
 from temporalio.exceptions import ApplicationError
 
 from activities.savings.activity import SavingsActivities
-from api.savings_csv import written
-from db import commands
+from api.screens.savings_csv import written
+from db.clients import commands
+from db.engine.session import SessionFactory, in_transaction
 from db.market.corrections import open_corrections
 from db.market.on_demand import keep_on_demand
 from db.market.tiers import keep_prices
-from db.models import Event, Instance, Operation, Resource, SavingsDay, SavingsEntry, SavingsHour, Server
-from db.queries.savings import Unit, floor, periods, servers
-from db.queries.summary import summary
-from db.savings import accruing
-from db.savings import alone as alone_
-from db.savings.accruing import Accrued, accrue
-from db.savings.alone import LOCK, AnotherAccrues
+from db.savings import accrual
+from db.savings import accrual_lock as alone_
+from db.savings.accrual import Accrued, accrue
+from db.savings.accrual_lock import LOCK, AnotherAccrues
+from db.savings.accrual_prices import prices_between
 from db.savings.booking import SUMS, _booked, accrued_until
-from db.savings.facts import fleet_between
-from db.savings.prices import prices_between
-from db.savings.weeks import monday, tell_week
-from db.session import SessionFactory, in_transaction
+from db.savings.running import fleet_between
+from db.savings.totals import Unit, floor, periods, servers
+from db.savings.weekly_summary import monday, tell_week
+from db.status.summary import summary
+from db.tables import Event, Instance, Operation, Resource, SavingsDay, SavingsEntry, SavingsHour, Server
 from domain.errors import Failure
-from domain.market.observed import Known, Said, Source
-from domain.market.on_demand import LINUX, OnDemandPrice
+from domain.market.observed_prices import Known, Said, Source
+from domain.market.on_demand_prices import LINUX, OnDemandPrice
 from domain.savings import contract
 from domain.savings.amounts import NOTHING, Amounts, total
-from tests.dbserver import fresh
+from tests.database_schemas import fresh
 from tests.integration.test_db_queries import explained
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 T0 = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)  # a Monday
 REGION, ZONE, HOME, SPOT = "us-east-1", "us-east-1a", "m5.large", "m6a.large"
@@ -247,7 +247,7 @@ def _in_the_midst(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) 
             waiting.pop()()
         return read(*given)
 
-    monkeypatch.setattr(accruing, "prices_between", reading)
+    monkeypatch.setattr(accrual, "prices_between", reading)
 
 
 def test_what_an_older_accrual_read_undoes_nothing_that_a_newer_one_booked(

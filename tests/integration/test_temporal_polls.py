@@ -17,9 +17,9 @@ from temporalio.service import RPCError
 
 from agent.worker_loop import POLLS
 from domain.names import instance_queue
-from stack.ports import Leases
-from stack.settings import REPOSITORY
-from stack.temporal import TemporalServer
+from lab.stack.ports import Leases
+from lab.stack.settings import REPOSITORY
+from lab.stack.temporal import TemporalServer
 
 HOSTS = 700  # more than 1200 polls, which is where Temporal draws the line by default
 COMPOSED = REPOSITORY / "deploy" / "temporal" / "dynamicconfig.yaml"

@@ -13,23 +13,23 @@ from sqlalchemy import insert, select, text
 from temporalio.exceptions import ApplicationError
 
 from activities.webhooks.activity import WebhookActivities
-from activities.webhooks.sending import Sender
-from db.events import NewEvent, append_events
-from db.models import Client, Event, Webhook, WebhookDelivery
-from db.sealing import Sealer
-from db.session import SessionFactory, in_transaction
-from db.webhooks.feeding import add_test, feed, handed, waiting
-from db.webhooks.hooks import change_webhook, create_webhook, delete_webhook, list_webhooks
-from db.webhooks.log import Result, expire_deliveries, list_deliveries
-from db.webhooks.room import AT_ONCE, AT_ONCE_OF_CLIENT, AT_ONCE_WHILE_FAILING, HELD_WHILE_FAILING
+from activities.webhooks.sender import Sender
+from db.engine.session import SessionFactory, in_transaction
+from db.event_log.writing import NewEvent, append_events
+from db.tables import Client, Event, Webhook, WebhookDelivery
+from db.webhooks.delivery_log import Result, expire_deliveries, list_deliveries
+from db.webhooks.delivery_queue import add_test, feed, handed, waiting
+from db.webhooks.delivery_slots import AT_ONCE, AT_ONCE_OF_CLIENT, AT_ONCE_WHILE_FAILING, HELD_WHILE_FAILING
+from db.webhooks.registration import change_webhook, create_webhook, delete_webhook, list_webhooks
+from db.webhooks.secret_sealing import Sealer
 from domain.webhooks import contract
 from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, DISABLE_AFTER
-from domain.webhooks.kinds import CHOICES, Kind
+from domain.webhooks.event_kinds import CHOICES, Kind
 from domain.webhooks.signing import signature
-from tests.dbserver import NOW, fresh
+from tests.database_schemas import NOW, fresh
 from tests.integration.test_db_queries import explained
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 KEY, SECRET = "k" * 32, "whsec_" + "c2VjcmV0" * 4
 SEALER = Sealer(KEY)

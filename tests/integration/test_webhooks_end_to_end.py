@@ -14,20 +14,20 @@ from sqlalchemy import select
 from temporalio.client import Client
 
 from activities.webhooks.activity import WebhookActivities
-from activities.webhooks.sending import Sender
-from db.events import NewEvent, append_events
-from db.models import WebhookDelivery
-from db.sealing import Sealer
-from db.session import SessionFactory, in_transaction
-from db.webhooks.hooks import create_webhook
+from activities.webhooks.sender import Sender
+from db.engine.session import SessionFactory, in_transaction
+from db.event_log.writing import NewEvent, append_events
+from db.tables import WebhookDelivery
+from db.webhooks.registration import create_webhook
+from db.webhooks.secret_sealing import Sealer
 from domain.names import CONTROL_QUEUE, WEBHOOK_QUEUE
 from domain.webhooks import contract, deliveries
-from domain.webhooks.kinds import Kind
+from domain.webhooks.event_kinds import Kind
 from domain.webhooks.signing import new_secret, signature
-from tests.dbserver import fresh
+from tests.database_schemas import fresh
 from worker import make_worker
 
-pytest_plugins = ["tests.dbfixtures"]
+pytest_plugins = ["tests.database_fixtures"]
 
 
 @dataclass

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from domain import ec2, host, resuming
+from domain import ec2, host, resumption
 from domain.adoption import AdoptInput, LaunchSpec, PlanInput
 from domain.autopilot import contract as autopilot
-from domain.backtesting import contract as backtesting
+from domain.backtest import contract as backtesting
 from domain.errors import Failure
-from domain.market import collecting as market
+from domain.market import contract as market
 from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
 from domain.operations import (
     ADOPT_WORKFLOW,
@@ -27,17 +27,17 @@ from domain.operations import (
     ServerInput,
 )
 from domain.reconciliation import contract as reconciliation
-from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
-from domain.reconciliation.unattended import finding as found_unattended
+from domain.reconciliation.drift import Action, Finding, FindingKind, Reason
+from domain.reconciliation.unattended_servers import finding as found_unattended
 from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
-from tests.workflows import agentless
-from tests.workflows.cloud import Cloud, Stage
+from tests.workflows import server_without_agent
+from tests.workflows.ec2_state import OLD, OTHER_ZONE, REGION, REPLICA, SPOT, SPOT_2
+from tests.workflows.fake_cloud import Cloud, Stage
 from tests.workflows.faults import failing, while_in
+from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, adopted
 from tests.workflows.signal_first import SignalFirst
-from tests.workflows.under_test import Broken, Clock, ServerUnderTest, adopted
-from tests.workflows.world import OLD, OTHER_ZONE, REGION, REPLICA, SPOT, SPOT_2
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ async def _lost(play: Play) -> list[str]:
 async def _unwatched(play: Play) -> list[str]:
     """The replica's agent takes no watch, then holds one; and goes."""
     with pytest.MonkeyPatch.context() as patch:
-        agentless.soon(patch)
-        server = await agentless.start(play.client, play.stage, play.name)
-        await agentless.until_told(server, [agentless.HOST])
-        async with agentless.with_agent(server, play.stage):
-            await agentless.until_told(server, [])
+        server_without_agent.soon(patch)
+        server = await server_without_agent.start(play.client, play.stage, play.name)
+        await server_without_agent.until_told(server, [server_without_agent.HOST])
+        async with server_without_agent.with_agent(server, play.stage):
+            await server_without_agent.until_told(server, [])
         await server.do(OperationKind.REPLICA_DROP)
         await server.at_rest()
     return [server.handle.id]
@@ -321,9 +321,9 @@ async def _resumed(play: Play) -> list[str]:
     await server.operation(rescue).terminate()
     go_on.set()
     server.handle = play.client.get_workflow_handle(server.handle.id)
-    workflow_id = resuming.resume_workflow_id(play.ref.server_id)
-    given = resuming.ResumeInput(play.ref, "r-resume")
-    await play.client.execute_workflow(resuming.RESUME_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    workflow_id = resumption.resume_workflow_id(play.ref.server_id)
+    given = resumption.ResumeInput(play.ref, "r-resume")
+    await play.client.execute_workflow(resumption.RESUME_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
     await server.notice()
     await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
     await server.at_rest()
@@ -336,9 +336,9 @@ async def _resume_refused(play: Play, *, gone: bool) -> list[str]:
     adopted(cloud, play.ref, replica=False)
     cloud.mute = set() if gone else {OLD}
     cloud.faults += [failing(ec2.INSPECT, Failure.GONE)] if gone else []
-    workflow_id = resuming.resume_workflow_id(play.ref.server_id)
-    given = resuming.ResumeInput(play.ref, "r-resume")
-    await play.client.execute_workflow(resuming.RESUME_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
+    workflow_id = resumption.resume_workflow_id(play.ref.server_id)
+    given = resumption.ResumeInput(play.ref, "r-resume")
+    await play.client.execute_workflow(resumption.RESUME_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
     return [workflow_id]
 
 

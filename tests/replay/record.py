@@ -19,10 +19,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from domain.names import operation_workflow_id, server_workflow_id
-from stack.ports import Leases
-from stack.temporal import TemporalServer
+from lab.stack.ports import Leases
+from lab.stack.temporal import TemporalServer
 from tests.replay.paths import PATHS, Play
-from tests.workflows.cloud import Stage
+from tests.workflows.fake_cloud import Stage
 from tests.workflows.signal_first import hearing_signals_first
 from tests.workflows.workers import with_workers
 

@@ -13,15 +13,15 @@ from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.broken import HastySwitchWorkflow, later
+from tests.replay.incompatible_changes import HastySwitchWorkflow, later
 from tests.replay.paths import PATHS
-from workflows.never_ahead import NeverAhead
-from workflows.operation import Operation
-from workflows.queue import Running
+from workflows.operations.base import Operation
+from workflows.operations.switch import SwitchWorkflow
+from workflows.operations.undo import UndoStack
 from workflows.recorder import Recorder
 from workflows.registry import WORKFLOWS
-from workflows.switch import SwitchWorkflow
-from workflows.undo import UndoStack
+from workflows.replay_guard import NeverAhead
+from workflows.server.operation_queue import Running
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
@@ -94,7 +94,9 @@ async def test_each_recording_notices_a_change_in_what_it_has_recorded(
                 names[history.run_id] = recording.name.split(".")[0]
                 yield history
 
-    passed = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows", "tests.replay.broken")
+    passed = SandboxRestrictions.default.with_passthrough_modules(
+        "domain", "workflows", "tests.replay.incompatible_changes"
+    )
     replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(passed, NeverAhead))
     results = await replayer.replay_workflows(histories(), raise_on_replay_failure=False)
     noticed = {names[run] for run in results.replay_failures}

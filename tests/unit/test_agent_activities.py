@@ -18,7 +18,7 @@ from agent.activities import HostActivities
 from agent.hooks import Hooks
 from agent.host import Host
 from agent.notices import NoticeBoard
-from agent.state import StateDir
+from agent.state_dir import StateDir
 from domain.errors import Failure
 from domain.host import (
     InventoryRequest,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from agent.commands import KEPT_CHARACTERS, TIMED_OUT, run
+from agent.deadline import Exclusive, LetGo, Turn
 from agent.hooks import Hooks
 from agent.host import Host
 from agent.host_error import HostError
-from agent.state import QUIESCED, StateDir
-from agent.turns import Exclusive, LetGo, Turn
+from agent.state_dir import QUIESCED, StateDir
 from domain.host import Filesystem, InventoryRequest, QuiesceRequest, ReadyRequest, ResumeRequest
 from tests.unit.test_agent_fakes import INSTANCE, FakeMachine, eventually
 

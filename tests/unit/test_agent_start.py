@@ -19,9 +19,9 @@ LOAD_ALL = f"""
 import sys
 import agent.__main__
 assert "temporalio" not in sys.modules, "temporalio is loaded while IMDS answers, not before"
-from agent.lean import lean_imports
+from agent.lean_imports import lean_imports
 with lean_imports():
-    import agent.process, agent.serve
+    import agent.agent, agent.serve
 print([name for name in {NEVER!r} if name in sys.modules])
 """
 
@@ -32,7 +32,7 @@ def test_the_agent_loads_no_more_than_it_needs() -> None:
 
 
 def test_what_was_hidden_while_loading_can_be_imported_afterwards() -> None:
-    script = "from agent.lean import lean_imports\nwith lean_imports(): pass\nimport pydantic, click"
+    script = "from agent.lean_imports import lean_imports\nwith lean_imports(): pass\nimport pydantic, click"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.autopilot.maintenance_windows import Weekday, Window, open_now
 from domain.autopilot.policy import (
     AutopilotPolicy,
     AutoSwitch,
@@ -18,7 +19,6 @@ from domain.autopilot.policy import (
     check,
     resolve,
 )
-from domain.autopilot.windows import Weekday, Window, open_now
 
 MONDAY = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

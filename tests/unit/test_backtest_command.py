@@ -1,4 +1,4 @@
-"""`make backtest`, `python -m backtest` and the check of the harness against what others have published."""
+"""`make backtest`, `python -m research.backtest` and the check of the harness against what others have published."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from backtest import deadline
-from backtest.__main__ import main
-from backtest.errors import NoData
-from backtest.traces import Trace, load_traces
-from stack.settings import REPOSITORY
-from tests.markets import folder
+from domain.backtest.errors import NoData
+from lab.stack.settings import REPOSITORY
+from research.backtest import deadline_jobs
+from research.backtest.__main__ import main
+from research.backtest.traces import Trace, load_traces
+from tests.market_histories import folder
 
 DATA = os.environ.get("SPOT_BACKTEST_DATA", "")
 
@@ -66,39 +66,39 @@ def trace(up: list[bool]) -> Trace:
 
 def test_a_job_with_spot_all_the_time_never_pays_on_demand() -> None:
     for uniform in (False, True):
-        on_demand, spot = deadline.hours_of_work([True] * 700, 0.1, uniform)
+        on_demand, spot = deadline_jobs.hours_of_work([True] * 700, 0.1, uniform)
         assert (on_demand, spot) == pytest.approx((0.0, 48.0))
 
 
 def test_a_job_without_spot_is_done_on_demand_in_time() -> None:
     for uniform in (False, True):
-        on_demand, spot = deadline.hours_of_work([False] * 700, 0.1, uniform)
+        on_demand, spot = deadline_jobs.hours_of_work([False] * 700, 0.1, uniform)
         assert (on_demand, spot) == pytest.approx((48.0, 0.0))
 
 
 def test_greedy_idles_while_it_can_and_uniform_progress_does_not() -> None:
     """Spot is there for the first ten hours of sixty."""
     up = [True] * 100 + [False] * 600
-    greedy, uniform = deadline.Job(False, done_h=9.8), deadline.Job(True, done_h=7.0)
+    greedy, uniform = deadline_jobs.Job(False, done_h=9.8), deadline_jobs.Job(True, done_h=7.0)
     assert greedy.next(11.0, False) == ""
     assert uniform.next(11.0, False) == "on-demand"
     for job in (False, True):
-        on_demand, spot = deadline.hours_of_work(up, 0.1, job)
+        on_demand, spot = deadline_jobs.hours_of_work(up, 0.1, job)
         assert spot == pytest.approx(9.8)
         assert on_demand + spot == pytest.approx(48.0)
 
 
 def test_a_series_that_ends_before_the_job_is_no_data() -> None:
     with pytest.raises(NoData, match="the series ends before the job"):
-        deadline.hours_of_work([True] * 100, 0.1, False)
+        deadline_jobs.hours_of_work([True] * 100, 0.1, False)
     with pytest.raises(NoData, match="no series of 60 hours"):
-        deadline.check([trace([True] * 100)])
+        deadline_jobs.check([trace([True] * 100)])
     with pytest.raises(NoData, match="no series for the check"):
-        deadline.check([])
+        deadline_jobs.check([])
 
 
 @pytest.mark.skipif(not DATA, reason="SPOT_BACKTEST_DATA names no folder with the published traces")
 def test_the_published_hours_come_out_within_one() -> None:
     paper = [one for one in load_traces(Path(DATA)) if one.series_id.startswith("avail1-2022-10-26")]
-    for name, hours in deadline.check(paper).items():
-        assert hours == pytest.approx(deadline.PUBLISHED[name], abs=1.0), name
+    for name, hours in deadline_jobs.check(paper).items():
+        assert hours == pytest.approx(deadline_jobs.PUBLISHED[name], abs=1.0), name

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backtest.advisor import load_hazards
-from backtest.catalog import load_groups, load_on_demand
-from backtest.errors import BadData, NoData
-from backtest.prices import hourly, load_history
-from backtest.traces import load_traces
-from tests.markets import folder, write
+from domain.backtest.errors import BadData, NoData
+from research.backtest.price_histories import hourly, load_history
+from research.backtest.spot_advisor import load_hazards
+from research.backtest.traces import load_traces
+from research.backtest.type_catalog import load_groups, load_on_demand
+from tests.market_histories import folder, write
 
 PRICE_HEAD = "instance_type,az,timestamp,price_usd_h"
 NAME = "prices_us-east-1_2021.csv"

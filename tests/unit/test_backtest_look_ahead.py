@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.availability import Observed
-from backtest.market import ON_DEMAND, Market, Window
-from backtest.observed import observe
-from backtest.ours import Ours, rated
-from backtest.running import run
-from domain.deciding.appraisal import rate
-from domain.deciding.decision import Decision
-from domain.deciding.tuning import DEFAULT
-from tests.markets import long_market
+from domain.autopilot.appraisal import rate
+from domain.autopilot.decision import Decision
+from domain.autopilot.tuning import DEFAULT
+from domain.backtest.market_history import ON_DEMAND, Market, Window
+from domain.backtest.offers_by_tick import observe
+from domain.backtest.policy_run import run
+from domain.backtest.product_policy import Ours, rated
+from research.backtest.availability import Observed
+from tests.market_histories import long_market
 
 ABSURD = (-1e9, -0.01, 1e-300, 1e308, math.inf, -math.inf, math.nan)
 

@@ -8,15 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.availability import CLAIRVOYANT, FIRST, ON_DEMAND, OURS, SECOND, WHOLE, Observed, compare, prepare
-from backtest.errors import NoData
-from backtest.intervals import ratio
-from backtest.market import Window
-from backtest.sets import availability_sets, market_of
-from backtest.traces import Trace
-from backtest.windows import halves, windows
-from domain.deciding.tuning import DEFAULT
-from tests.markets import long_market, market
+from domain.autopilot.tuning import DEFAULT
+from domain.backtest.errors import NoData
+from domain.backtest.market_history import Window
+from research.backtest.availability import (
+    CLAIRVOYANT,
+    FIRST,
+    ON_DEMAND,
+    OURS,
+    SECOND,
+    WHOLE,
+    Observed,
+    compare,
+    prepare,
+)
+from research.backtest.confidence_intervals import ratio
+from research.backtest.market_sets import availability_sets, market_of
+from research.backtest.replay_windows import halves, windows
+from research.backtest.traces import Trace
+from tests.market_histories import long_market, market
 
 
 def test_windows_are_of_seven_days_and_the_same_in_every_run() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import __main__ as benchmarks
-from benchmarks import table
-from benchmarks.figure import Figure, Machine, percentile, summary
-from benchmarks.terms import Terms
+from proof.benchmarks import __main__ as benchmarks
+from proof.benchmarks import results_table
+from proof.benchmarks.figure import Figure, Machine, percentile, summary
+from proof.benchmarks.setup import Terms
 
 
 def a_figure(measure: str, met: bool | None = True) -> Figure:
@@ -25,7 +25,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two measures that take no time."""
     made = {name: (lambda terms, name=name: [a_figure(name, met=terms.quick)]) for name in ("one", "other")}
     monkeypatch.setattr(benchmarks, "MEASURES", made)
-    monkeypatch.setattr("stack.mariadb.version", lambda: "a database")
+    monkeypatch.setattr("lab.stack.database_server.version", lambda: "a database")
 
 
 @pytest.mark.parametrize(("share", "found"), [(50, 10), (95, 19), (99, 20), (100, 20)])
@@ -99,7 +99,7 @@ def test_the_table_gives_units_to_times_alone() -> None:
            "machine": {"load_before": [0.5], "load_after": [1.5], "cores": 2, "processor": "one", "memory_gib": 8},
            "figures": [a_figure("one").as_json()]}  # fmt: skip
     console = Console(width=200, record=True, file=io.StringIO())
-    table.show(console, [run])
+    results_table.show(console, [run])
     printed = console.export_text()
     assert "p95 1,234 ms" in printed
     assert "missed 0 " in printed

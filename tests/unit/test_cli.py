@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import main
-from cli.client import Api, ApiProblem, in_words
-from cli.follow import Event, follow, parse
-from tests.markets import folder
+from cli.api_client import Api, ApiProblem, in_words
+from cli.event_stream import Event, follow, parse
+from tests.market_histories import folder
 
 Answer = Callable[[httpx.Request], httpx.Response]
 PROBLEM = {

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import main
-from cli.client import Api
+from cli.api_client import Api
 
 Answer = Callable[[httpx.Request], httpx.Response]
 MONEY = {

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import OperationalError
 
-from db.queries.paging import BadCursor, decode_cursor, encode_cursor
-from db.session import database_url, is_deadlock, is_unreachable
-from db.types import Ascii, UtcDateTime
-from db.wait import DatabaseNotThere, place, wait_for_database
+from db.engine.paging import BadCursor, decode_cursor, encode_cursor
+from db.engine.session import database_url, is_deadlock, is_unreachable
+from db.engine.wait import DatabaseNotThere, place, wait_for_database
+from db.tables.types import Ascii, UtcDateTime
 
 DIALECT = mysql.dialect()
 

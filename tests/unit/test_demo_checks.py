@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from demo.checks import Delays, Evidence, check_all
-from demo.control_plane import Operation, Step
-from demo.outage import Sample
-from demo.report import Check, Invariants, Report, reported
-from demo.stage import Act
+from proof.demo.checks import Delays, Evidence, check_all
+from proof.demo.context import Act
+from proof.demo.report import Check, Invariants, Report, reported
+from proof.harness.api_client import Operation, Step
+from proof.harness.outage import Sample
 
 HOME, AWAY = "us-east-1a/m5.large/on-demand", "us-east-1b/m5.large/spot"
 SPOT, OTHER = "us-east-1a/m5.large/spot", "us-east-1a/m5a.large/spot"
@@ -88,7 +88,7 @@ def went_well() -> Evidence:
     operations = {act: operation(act) for act in PLAYED}
     acts = {act: Act(one.id, one.status, {"again": one.id, **NOTES.get(act, {})}) for act, one in operations.items()}
     samples = served()
-    from demo.observer import Writes
+    from proof.harness.observer import Writes
 
     rows = [
         reported(one, one.server_id, samples[one.server_id], Writes([one.requested_at + 1]))

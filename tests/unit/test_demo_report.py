@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.control_plane import as_operation, epoch
-from demo.errors import DemoFailed
-from demo.market import choose
-from demo.observer import Writes
-from demo.outage import Sample
-from demo.report import Invariants, Report, reported
+from proof.demo.report import Invariants, Report, reported
+from proof.harness.api_client import as_operation, epoch
+from proof.harness.errors import DemoFailed
+from proof.harness.market import choose
+from proof.harness.observer import Writes
+from proof.harness.outage import Sample
 
 ROW = {
     "id": "op-1",

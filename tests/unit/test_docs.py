@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 import typer
 
-from api import problems
 from api.app import create_app
+from api.http import problems
 from api.settings import Settings
 from api.views.autopilot import AutopilotChange
 from api.views.servers import PolicyChange
 from cli.main import app as spot
 from domain.autopilot.policy import AutopilotPolicy, Wish
 from domain.servers import ServerPolicy
-from stack.settings import REPOSITORY
+from lab.stack.settings import REPOSITORY
 
 DOCS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 TEXTS = {str(path.relative_to(REPOSITORY)): path.read_text(encoding="utf-8") for path in DOCS}
@@ -38,7 +38,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PATH = re.compile(r"\.?\w[\w.-]*(/[\w.*-]+)*/?")
 _VARIABLE = re.compile(r"\b((?:SPOT|TEMPORAL|LAB|MYSQL|DB|AWS)_[A-Z0-9_]*[A-Z0-9]|DATABASE_URL|PRICES|TESTS|PYTHON)\b")
 _METHOD = r"(?:GET|POST|PATCH|PUT|DELETE)"
-_MADE = ("var/", "log/", ".venv", "benchmarks/results.json", "dashboard/dist")  # what the programs make
+_MADE = ("var/", "log/", ".venv", "proof/benchmarks/results.json", "dashboard/dist")  # what the programs make
 _OWN_MACHINE = {"LAB"}  # shell variables of the README's own
 
 
@@ -69,12 +69,11 @@ def sources(*suffixes: str) -> Iterator[Path]:
         "api",
         "cli",
         "db",
-        "demo",
         "deploy",
         "domain",
         "lab",
         "proof",
-        "stack",
+        "research",
         "tests",
         "workflows",
     )
@@ -209,7 +208,7 @@ def _read_by(file: str, pattern: str) -> set[str]:
     [
         ("worker.py", r'env(?:\.get\(|\[)"(\w+)"'),
         ("agent/settings.py", r'(?:value|environment\.get)\("(\w+)"'),
-        ("stack/settings.py", r'environment(?:\.get\(|, )"(\w+)"|_number\("(\w+)"'),
+        ("lab/stack/settings.py", r'environment(?:\.get\(|, )"(\w+)"|_number\("(\w+)"'),
     ],
 )
 def test_every_variable_that_a_program_reads_is_named(file: str, pattern: str) -> None:
@@ -298,7 +297,7 @@ def _plain(value: object) -> object:
 def test_the_findings_are_those_that_there_are() -> None:
     listed = TEXTS["docs/api.md"].split("## Findings")[1].split("\n## ")[0]
     codes: set[str] = set()
-    for file in ("domain/adoption_rules.py", "domain/resuming.py", "workflows/planning.py"):
+    for file in ("domain/adoption_rules.py", "domain/resumption.py", "workflows/operations/planning.py"):
         codes |= set(re.findall(r'Finding\(\s*"(\w+)"', (REPOSITORY / file).read_text()))
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", listed)) - {"dry_run"} == codes
 

@@ -10,7 +10,7 @@ import pytest
 from lab.hosts import journal
 from lab.hosts.identity import Signer, identity_document
 from lab.hosts.metadata import Notices, fact_paths, listing, notice_paths
-from lab.hosts.shims.common import split
+from lab.hosts.shims.command import split
 from lab.hosts.write_log import VolumeInUse, WriteLog
 
 FACTS = {

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from lab.market import generator, measure
-from lab.market.facts import on_demand_prices
 from lab.market.history import BadPrices, load
 from lab.market.market import Market, open_market
+from lab.market.on_demand import on_demand_prices
 
 HEADER = "instance_type,az,timestamp,price_usd_h\n"
 GOOD = "m5.large,us-east-1a,2021-03-02T00:00:00Z,0.035\n"

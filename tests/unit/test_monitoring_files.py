@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from sqlalchemy import create_engine
 
-from db.queries.overview import Overview
-from db.queries.vitals import Vitals
-from metrics.fleet import Fleet
-from metrics.registries import ApiMetrics, measure_process
-from metrics.work import Work
-from stack import promtool
-from stack.settings import REPOSITORY
+from db.status.control_plane import Vitals
+from db.status.overview import Overview
+from lab.stack import promtool
+from lab.stack.settings import REPOSITORY
+from telemetry.metrics.fleet import Fleet
+from telemetry.metrics.registries import ApiMetrics, measure_process
+from telemetry.metrics.worker import Work
 
 RULES = REPOSITORY / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARDS = sorted((REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.openapi import document
-from stack.settings import REPOSITORY
+from lab.stack.settings import REPOSITORY
 
 WRITTEN = REPOSITORY / "dashboard" / "openapi.json"
 

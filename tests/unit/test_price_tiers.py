@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.market import advisor, on_demand, price_file
-from domain.market.canonical import Kind, Span, Step, changed, confidence_at, differing, in_force, steps
-from domain.market.consolidated import HOLD, Run, consolidate, mend, minute_of
-from domain.market.cost import spent, spent_by_hour
-from domain.market.observed import Known, Point, Reason, Said, Source, sift
-from domain.market.on_demand import BadFile
+from domain.market import on_demand_prices, spot_advisor, spot_price_file
+from domain.market.canonical_prices import Kind, Span, Step, changed, confidence_at, differing, in_force, steps
+from domain.market.consolidated_prices import HOLD, Run, consolidate, mend, minute_of
+from domain.market.instance_cost import spent, spent_by_hour
+from domain.market.observed_prices import Known, Point, Reason, Said, Source, sift
+from domain.market.on_demand_prices import BadFile
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -308,7 +308,7 @@ def test_prices_are_read_from_csv_and_from_json() -> None:
         ' "Timestamp": "2026-03-01T12:00:00Z", "ProductDescription": "Windows"}]}'
     )
     wanted = said(at="2026-03-01T12:00:00Z")
-    assert price_file.read(rows) == price_file.read(answer) == [wanted]
+    assert spot_price_file.read(rows) == spot_price_file.read(answer) == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -324,17 +324,17 @@ def test_prices_are_read_from_csv_and_from_json() -> None:
 )
 def test_a_file_that_is_no_price_file_is_refused_with_its_line(text: str, words: str) -> None:
     with pytest.raises(BadFile, match=words):
-        price_file.read(text)
+        spot_price_file.read(text)
 
 
 def test_a_row_in_another_currency_is_read_and_then_set_aside() -> None:
     header = "instance_type,az,timestamp,price_usd_h,currency"
-    (one,) = price_file.read(f"{header}\nm5.large,us-east-1a,2026-03-01T12:00:00Z,0.25,CNY\n")
+    (one,) = spot_price_file.read(f"{header}\nm5.large,us-east-1a,2026-03-01T12:00:00Z,0.25,CNY\n")
     assert reason(one) is Reason.CURRENCY
 
 
 def test_on_demand_prices_are_read_from_csv() -> None:
-    (one,) = on_demand.read(
+    (one,) = on_demand_prices.read(
         "region,instance_type,vcpu,ondemand_usd_h,price_as_of,source\nus-east-1,m5.large,2,0.096,2019-04,scaled:m5\n"
     )
     assert (one.usd, one.valid_from, one.source) == (Decimal("0.096"), datetime(2019, 4, 1, tzinfo=UTC), "scaled")
@@ -352,7 +352,7 @@ def test_on_demand_prices_are_read_from_the_pricing_apis_list() -> None:
     products = f'"A": {{"attributes": {{{place}, {ordinary}}}}}, "B": {{"attributes": {{{place}, {dedicated}}}}}'
     terms = f'"A": {{"A.1": {offer("0.096")}}}, "B": {{"B.1": {offer("0.2")}}}'
     listed = f'{{"products": {{{products}}}, "terms": {{"OnDemand": {{{terms}}}}}}}'
-    (one,) = on_demand.read(listed)
+    (one,) = on_demand_prices.read(listed)
     assert (one.region, one.platform, one.usd) == ("us-east-1", "Linux/UNIX", Decimal("0.096"))
     assert one.valid_from == datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -360,10 +360,10 @@ def test_on_demand_prices_are_read_from_the_pricing_apis_list() -> None:
 def test_the_pricing_apis_answer_for_a_type_is_its_cheapest_offer_in_usd() -> None:
     entries = [f'{{"terms": {{"OnDemand": {{"o": {text}}}}}}}' for text in (offer("0.1"), offer("0.096"), offer("0"))]
     entries.append(f'{{"terms": {{"OnDemand": {{"o": {offer("0.05", currency="CNY")}}}}}}}')
-    found = on_demand.from_api("us-east-1", "m5.large", "Linux/UNIX", entries)
+    found = on_demand_prices.from_api("us-east-1", "m5.large", "Linux/UNIX", entries)
     assert found is not None
     assert (found.usd, found.source) == (Decimal("0.096"), "api")
-    assert on_demand.from_api("us-east-1", "m5.large", "Linux/UNIX", []) is None
+    assert on_demand_prices.from_api("us-east-1", "m5.large", "Linux/UNIX", []) is None
 
 
 @pytest.mark.parametrize(
@@ -371,15 +371,15 @@ def test_the_pricing_apis_answer_for_a_type_is_its_cheapest_offer_in_usd() -> No
 )
 def test_a_file_that_is_no_price_list_is_refused(text: str) -> None:
     with pytest.raises(BadFile):
-        on_demand.read(text)
+        on_demand_prices.read(text)
 
 
 def test_bands_are_read_from_the_advisors_data_and_from_csv() -> None:
     data = '{"spot_advisor": {"us-east-1": {"Linux": {"m5.large": {"s": 70, "r": 3}}, "Windows": {}}}}'
-    (one,) = advisor.read(data, T0)
+    (one,) = spot_advisor.read(data, T0)
     assert (one.instance_type, one.band, one.as_of) == ("m5.large", 3, T0)
     header = "snapshot_date,region,instance_type,interruption_band,savings_pct"
-    (other,) = advisor.read(f"{header}\n2021-02-10,us-east-1,m5.large,2,70\n", T0)
+    (other,) = spot_advisor.read(f"{header}\n2021-02-10,us-east-1,m5.large,2,70\n", T0)
     assert (other.band, other.as_of) == (2, datetime(2021, 2, 10, tzinfo=UTC))
     with pytest.raises(BadFile, match="line 2: bad band '7'"):
-        advisor.read(f"{header}\n2021-02-10,us-east-1,m5.large,7,70\n", T0)
+        spot_advisor.read(f"{header}\n2021-02-10,us-east-1,m5.large,7,70\n", T0)

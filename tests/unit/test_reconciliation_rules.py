@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.reconciliation import contract, unattended
+from domain.reconciliation import contract, unattended_servers
+from domain.reconciliation.drift import GO_FIRST, Action, Finding, FindingKind, Reason
+from domain.reconciliation.explanations import explain
 from domain.reconciliation.facts import (
     Facts,
     Found,
@@ -21,9 +23,7 @@ from domain.reconciliation.facts import (
     Row,
     ServerFacts,
 )
-from domain.reconciliation.finding import GO_FIRST, Action, Finding, FindingKind, Reason
 from domain.reconciliation.rules import judge
-from domain.reconciliation.words import explain
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 K, F, A, R = ResourceKind, FindingKind, Action, Reason
@@ -292,7 +292,7 @@ def test_a_server_without_an_instance_is_told() -> None:
 
 
 def test_a_server_without_a_workflow_is_told_with_what_to_look_at_first() -> None:
-    one = unattended.finding("srv-1", "cli-1", "us-east-1")
+    one = unattended_servers.finding("srv-1", "cli-1", "us-east-1")
     assert (one.kind, one.action, one.key) == (F.NO_WORKFLOW, A.REPORT, "us-east-1/no_workflow/server/srv-1")
     words = explain(one.kind, one.action, one.reason, one.resource_type)
     assert words.what == "the server is active, and Temporal runs no workflow for it"
@@ -301,7 +301,7 @@ def test_a_server_without_a_workflow_is_told_with_what_to_look_at_first() -> Non
 
 
 def test_two_looks_are_told_as_one_and_what_is_beyond_a_pass_is_named() -> None:
-    lost = [unattended.finding(f"srv-{n}", "cli-1", "us-east-1") for n in range(contract.MOST_FINDINGS)]
+    lost = [unattended_servers.finding(f"srv-{n}", "cli-1", "us-east-1") for n in range(contract.MOST_FINDINGS)]
     of_ec2 = contract.Surveyed(judge(facts(found(K.VOLUME, "vol-1")), Patience()), ["us-east-1/volume"], ["slow"])
     both = of_ec2.after(contract.Surveyed(lost, ["us-east-1/workflow"], ["late"]))
     assert both.findings == lost

@@ -17,8 +17,8 @@ from domain.savings.accrual import HOUR, Accrual
 from domain.savings.amounts import NOTHING, Amounts, total
 from domain.savings.ledger import Booked, Entry, Reason, entry, upto
 from domain.savings.money import US_PER_HOUR, rounded, usd
-from domain.savings.prices import Priced, Prices, on_demand_series, pieces
-from domain.savings.running import Ran, Role, ServerRan, Stored, stretches
+from domain.savings.price_periods import Priced, Prices, on_demand_series, pieces
+from domain.savings.server_usage import Ran, Role, ServerRan, Stored, stretches
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ZONE, SPOT, HOME = "us-east-1a", "m6a.large", "m5.large"

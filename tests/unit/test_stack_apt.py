@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import apt
+from lab.stack import apt
 
 # Notes what it is asked for; turns away as many times as there are files in `locked`.
 _APT_GET = """#!/bin/sh

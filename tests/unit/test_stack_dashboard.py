@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.settings import REPOSITORY
+from lab.stack.settings import REPOSITORY
 
 NODE = "#!/bin/sh\nexit {status}\n"
 NPM = """#!/bin/sh
@@ -26,8 +26,8 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "stack").mkdir()
-        shutil.copy(REPOSITORY / "stack" / "dashboard.sh", folder / "stack")
+        (folder / "lab" / "stack").mkdir(parents=True)
+        shutil.copy(REPOSITORY / "lab" / "stack" / "dashboard.sh", folder / "lab" / "stack")
         (folder / "dashboard").mkdir()
         for name in ("package.json", "package-lock.json", "main.ts"):
             (folder / "dashboard" / name).write_text("{}")
@@ -59,7 +59,7 @@ class Site:
 
     def run(self, what: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PATH": str(self.folder / "bin")}
-        argv = ["bash", "stack/dashboard.sh", what]
+        argv = ["bash", "lab/stack/dashboard.sh", what]
         return subprocess.run(argv, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 
     def calls(self) -> list[str]:

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from db.session import database_url as parsed
-from db.session import make_engine
-from stack import database
-from stack.database import PrivateDatabase
-from stack.processes import StartFailed
+from db.engine.session import database_url as parsed
+from db.engine.session import make_engine
+from lab.stack import database
+from lab.stack.database import PrivateDatabase
+from lab.stack.processes import StartFailed
 
 
 def _execute(url: str, statement: str) -> list[object]:

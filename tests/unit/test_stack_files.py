@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.settings import REPOSITORY
+from lab.stack.settings import REPOSITORY
 
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.lock"))
 

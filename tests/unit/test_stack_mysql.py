@@ -1,4 +1,4 @@
-"""Where MySQL cannot be had, `stack/mysql.sh` says why, and `.ci/run` that nothing was tried on it."""
+"""Where MySQL cannot be had, `lab/stack/mysql.sh` says why, and `.ci/run` that nothing was tried on it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.settings import REPOSITORY
+from lab.stack.settings import REPOSITORY
 
-SCRIPT = REPOSITORY / "stack" / "mysql.sh"
+SCRIPT = REPOSITORY / "lab" / "stack" / "mysql.sh"
 UNAVAILABLE = 3
 
 

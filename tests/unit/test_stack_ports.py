@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stack import ports
-from stack.ports import InvalidPort, Leases, PortsInUse
+from lab.stack import ports
+from lab.stack.ports import InvalidPort, Leases, PortsInUse
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.processes import Process, StartFailed
+from lab.stack.processes import Process, StartFailed
 
 Make = Callable[..., Process]
 
@@ -113,7 +113,7 @@ def test_a_restart_is_another_process(make: Make) -> None:
 
 def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
     script = (
-        "import os, pathlib, time; from stack.processes import Process;"
+        "import os, pathlib, time; from lab.stack.processes import Process;"
         f"it = Process('it', ['sleep', '60'], pathlib.Path({str(tmp_path / 'it.log')!r}), dict(os.environ));"
         "it.start(); print(it.pid, flush=True); time.sleep(60)"
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stack import credentials, settings, state
-from stack.settings import InvalidSetting
-from stack.state import Hold, Phase, State
+from lab.stack import credentials, settings, state
+from lab.stack.settings import InvalidSetting
+from lab.stack.state import Hold, Phase, State
 
 
 def test_without_variables_everything_has_its_default(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stack.up import Stack
+from lab.stack.stack import Stack
 
 
 @pytest.mark.parametrize("part", ["database", "temporal", "api", "worker-1"])

@@ -19,14 +19,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from activities.webhooks import sending
-from activities.webhooks.sending import Sender
-from db.sealing import CannotOpen, Sealer
-from db.webhooks.room import AT_ONCE_OF_CLIENT
+from activities.webhooks import sender as sending
+from activities.webhooks.sender import Sender
+from db.webhooks.delivery_slots import AT_ONCE_OF_CLIENT
+from db.webhooks.secret_sealing import CannotOpen, Sealer
+from domain.webhooks.allowed_urls import is_public, refusal
 from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, delivered, next_delay
-from domain.webhooks.kinds import Kind, kinds_of
+from domain.webhooks.event_kinds import Kind, kinds_of
 from domain.webhooks.signing import body_of, headers, message_id, new_secret, signature
-from domain.webhooks.targets import is_public, refusal
 from worker import WEBHOOK_SLOTS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.workflows.under_test")
+pytest.register_assert_rewrite("tests.workflows.server_under_test")

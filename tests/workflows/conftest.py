@@ -18,11 +18,11 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from domain.servers import Handoff, ServerPolicy
-from stack.ports import Leases, accepts
-from stack.processes import Process
-from stack.temporal import DYNAMIC_CONFIG, TemporalServer
-from tests.workflows.cloud import Cloud, Stage
-from tests.workflows.under_test import Broken, Clock, ServerUnderTest
+from lab.stack.ports import Leases, accepts
+from lab.stack.processes import Process
+from lab.stack.temporal import DYNAMIC_CONFIG, TemporalServer
+from tests.workflows.fake_cloud import Cloud, Stage
+from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest
 from tests.workflows.workers import with_workers
 
 Given = Callable[..., Awaitable[ServerUnderTest]]

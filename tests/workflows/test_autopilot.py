@@ -15,9 +15,9 @@ from domain.names import CONTROL_QUEUE
 from domain.operations import OperationKind, Outcome, Priority
 from domain.servers import Handoff, Placement, ServerPolicy
 from tests.workflows.conftest import Given
+from tests.workflows.ec2_state import OLD, SPOT, SPOT_2
 from tests.workflows.faults import Fault, failing, while_in
-from tests.workflows.under_test import ServerUnderTest, committed, rolled_back
-from tests.workflows.world import OLD, SPOT, SPOT_2
+from tests.workflows.server_under_test import ServerUnderTest, committed, rolled_back
 
 DECIDED: dict[str, Any] = {"decision_id": "dec-1", "requested_by": "autopilot", "priority": Priority.ORDINARY}
 

@@ -9,12 +9,12 @@ from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from domain.backtesting import contract
-from domain.backtesting.contract import BacktestState, RunBacktest
+from domain.backtest import contract
+from domain.backtest.contract import BacktestState, RunBacktest
 from domain.names import CONTROL_QUEUE
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault, failing, while_in
-from tests.workflows.under_test import ServerUnderTest
+from tests.workflows.server_under_test import ServerUnderTest
 
 
 async def replayed(server: ServerUnderTest) -> None:

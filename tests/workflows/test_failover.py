@@ -15,9 +15,9 @@ from domain.operations import OperationKind, Outcome
 from domain.records import RECORD, RecordKind
 from domain.servers import Handoff
 from tests.workflows.conftest import Given
+from tests.workflows.ec2_state import HOME, OLD, ON_DEMAND, OTHER_ZONE, REPLICA, SPOT, SPOT_2
 from tests.workflows.faults import Fault, failing, while_in
-from tests.workflows.under_test import committed, rolled_back, steps
-from tests.workflows.world import HOME, OLD, ON_DEMAND, OTHER_ZONE, REPLICA, SPOT, SPOT_2
+from tests.workflows.server_under_test import committed, rolled_back, steps
 
 # --- what an operation that was broken off left
 

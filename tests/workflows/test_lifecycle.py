@@ -12,8 +12,8 @@ from temporalio.client import Client
 
 from domain import ec2, host
 from domain.adoption import AdoptInput, AdoptResult, LaunchSpec, Plan, PlanInput, Terms
+from domain.autopilot.maintenance_windows import Weekday, Window
 from domain.autopilot.policy import AutopilotPolicy
-from domain.autopilot.windows import Weekday, Window
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, server_workflow_id
 from domain.operations import (
@@ -28,11 +28,11 @@ from domain.operations import (
 )
 from domain.records import RecordKind
 from domain.servers import Handoff, ServerPolicy, ServerRef
-from tests.workflows.cloud import Cloud, Stage
 from tests.workflows.conftest import Given
+from tests.workflows.ec2_state import HOME, OLD, REGION, REPLICA, SPOT, SPOT_2
+from tests.workflows.fake_cloud import Cloud, Stage
 from tests.workflows.faults import Fault, failing, while_in
-from tests.workflows.under_test import Broken, Clock, ServerUnderTest, committed, rolled_back
-from tests.workflows.world import HOME, OLD, REGION, REPLICA, SPOT, SPOT_2
+from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, committed, rolled_back
 
 # --- a replica
 

@@ -8,19 +8,19 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.ec2.clients import Clients
 from activities.reconciliation.activity import Reconciliation
-from activities.running import listed, running
+from activities.running_workflows import listed, running
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE
 from domain.operations import SERVER_WORKFLOW, SIGNAL_NOTICE
-from domain.reconciliation import contract, unattended
-from domain.reconciliation.finding import Action, Finding, FindingKind, Reason
+from domain.reconciliation import contract, unattended_servers
+from domain.reconciliation.drift import Action, Finding, FindingKind, Reason
 from domain.servers import Handoff
 from tests.api_world import away
 from tests.workflows.conftest import Given
+from tests.workflows.ec2_state import OLD, REGION
 from tests.workflows.faults import Fault
-from tests.workflows.under_test import PATIENCE_S, ServerUnderTest
-from tests.workflows.world import OLD, REGION
+from tests.workflows.server_under_test import PATIENCE_S, ServerUnderTest
 
 
 async def one_pass(server: ServerUnderTest) -> contract.Reconciled:
@@ -101,7 +101,7 @@ async def test_an_instance_told_lost_is_one_failover_however_often_it_is_told(gi
 async def test_a_server_without_a_workflow_is_told_before_all_else(given: Given) -> None:
     server = await given()
     server.cloud.drift.findings = [finding(server)]
-    server.cloud.drift.unattended = [unattended.finding(server.ref.server_id, server.ref.client_id, REGION)]
+    server.cloud.drift.unattended = [unattended_servers.finding(server.ref.server_id, server.ref.client_id, REGION)]
     assert (await one_pass(server)).found == 2
     [report] = server.cloud.called(contract.REPORT)
     assert [one.kind for one in report.argument.surveyed.findings] == [

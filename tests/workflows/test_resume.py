@@ -13,17 +13,17 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from activities.resuming.activity import at_work
-from domain import ec2, host, resuming
+from domain import ec2, host, resumption
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, operation_workflow_id
 from domain.operations import OperationKind, OperationStatus, Outcome, Refusal
-from domain.resuming import ResumeInput, ResumeResult
+from domain.resumption import ResumeInput, ResumeResult
 from domain.servers import Handoff
 from tests.workflows.conftest import Given
+from tests.workflows.ec2_state import OLD, SPOT
 from tests.workflows.faults import LOST, Fault, failing, stuck, unanswered, while_in
-from tests.workflows.under_test import ServerUnderTest, committed
-from tests.workflows.world import OLD, SPOT
+from tests.workflows.server_under_test import ServerUnderTest, committed
 
 
 async def lost(server: ServerUnderTest) -> ServerUnderTest:
@@ -37,9 +37,9 @@ async def lost(server: ServerUnderTest) -> ServerUnderTest:
 async def resume(server: ServerUnderTest, request: str = "resume-1", **how: Any) -> ResumeResult:
     given = ResumeInput(server.ref, request, **{"body_digest": "d", **how})
     done: ResumeResult = await server.client.execute_workflow(
-        resuming.RESUME_WORKFLOW,
+        resumption.RESUME_WORKFLOW,
         given,
-        id=resuming.resume_workflow_id(server.ref.server_id),
+        id=resumption.resume_workflow_id(server.ref.server_id),
         task_queue=CONTROL_QUEUE,
         result_type=ResumeResult,
         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
@@ -55,7 +55,7 @@ async def refused(server: ServerUnderTest, code: str, **how: Any) -> str:
     """In words; and nothing was changed."""
     result = await resume(server, **how)
     assert (result.resumed, codes(result)) == (False, [code])
-    assert server.cloud.called(resuming.FENCE) == []
+    assert server.cloud.called(resumption.FENCE) == []
     return result.findings[0].what
 
 
@@ -142,7 +142,7 @@ async def test_a_dry_run_changes_nothing(given: Given) -> None:
     result = await resume(server, dry_run=True)
     assert (result.resumed, codes(result)) == (False, [])
     assert result.placement is not None
-    assert server.cloud.called(resuming.FENCE) == []
+    assert server.cloud.called(resumption.FENCE) == []
     assert (await resume(server)).resumed
 
 
@@ -225,7 +225,7 @@ async def test_ec2_that_does_not_answer_is_told_and_changes_nothing(given: Given
     server.cloud.fault(stuck(ec2.INSPECT, times=1))
     with pytest.raises(WorkflowFailureError):
         await resume(server)
-    assert server.cloud.called(resuming.FENCE) == []
+    assert server.cloud.called(resumption.FENCE) == []
     await resume(server)
 
 
@@ -237,14 +237,14 @@ async def test_the_same_request_again_is_the_same_answer_and_another_is_refused(
     first = await resume(server)
     memo = await (await server.handle.describe()).memo()
     server.cloud.running = [server.handle.id]
-    server.cloud.resumed_by = (str(memo[resuming.MEMO_REQUEST]), str(memo[resuming.MEMO_DIGEST]))
+    server.cloud.resumed_by = (str(memo[resumption.MEMO_REQUEST]), str(memo[resumption.MEMO_DIGEST]))
     assert await resume(server) == replace(first, repeated=True)
     assert codes(await resume(server, "resume-2")) == ["workflow_runs"]
     with pytest.raises(WorkflowFailureError) as failure:
         await resume(server, body_digest="another")
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == Refusal.REQUEST_ID_REUSED
-    assert len(server.cloud.called(resuming.FENCE)) == 1
+    assert len(server.cloud.called(resumption.FENCE)) == 1
 
 
 async def test_two_at_once_are_one(given: Given) -> None:
@@ -269,10 +269,10 @@ async def test_a_stale_answer_that_no_workflow_runs_does_not_make_a_second(given
 
 async def test_an_answer_that_is_lost_is_asked_for_again(given: Given) -> None:
     server = await lost(await given())
-    server.cloud.fault(unanswered(resuming.FENCE, final=False, times=1))
-    server.cloud.fault(Fault(resuming.LOOK, LOST, times=1))
+    server.cloud.fault(unanswered(resumption.FENCE, final=False, times=1))
+    server.cloud.fault(Fault(resumption.LOOK, LOST, times=1))
     assert (await resume(server)).resumed
-    assert len(server.cloud.called(resuming.FENCE)) == 2
+    assert len(server.cloud.called(resumption.FENCE)) == 2
 
 
 # --- nothing is left to resume it with
@@ -288,10 +288,10 @@ async def test_a_server_without_an_instance_is_let_go_and_no_workflow_begins(giv
     server = await lost(await given(Handoff.VOLUMES))
     await instance_gone(server)
     looked = await resume(server, let_go=True, dry_run=True)
-    assert (looked.let_go, codes(looked), server.cloud.called(resuming.FENCE)) == (False, [], [])
+    assert (looked.let_go, codes(looked), server.cloud.called(resumption.FENCE)) == (False, [], [])
     result = await resume(server, let_go=True)
     assert (result.let_go, result.resumed, codes(result)) == (True, False, [])
-    assert len(server.cloud.called(resuming.FENCE)) == 1
+    assert len(server.cloud.called(resumption.FENCE)) == 1
     assert (await server.handle.describe()).status is WorkflowExecutionStatus.TERMINATED
 
 
@@ -317,4 +317,4 @@ async def test_let_go_twice_by_one_request_is_one(given: Given) -> None:
     server.cloud.resumed_by = ("resume-1", "d")
     again = await resume(server, let_go=True)
     assert (again.let_go, again.repeated, again.resumed) == (True, True, False)
-    assert (first.repeated, len(server.cloud.called(resuming.FENCE))) == (False, 1)
+    assert (first.repeated, len(server.cloud.called(resumption.FENCE))) == (False, 1)

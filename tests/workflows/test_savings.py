@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from domain.market import collecting as market
+from domain.market import contract as market
 from domain.names import CONTROL_QUEUE
 from domain.savings import contract
-from tests.dbserver import fresh
+from tests.database_schemas import fresh
 from tests.workflows.conftest import Given
 from tests.workflows.faults import failing
-from tests.workflows.under_test import ServerUnderTest
+from tests.workflows.server_under_test import ServerUnderTest
 
 
 async def one_accrual(server: ServerUnderTest) -> contract.Accrued:

@@ -14,9 +14,9 @@ from domain.operations import OperationKind, OperationStatus, Outcome, Priority
 from domain.records import RecordKind
 from domain.servers import Handoff
 from tests.workflows.conftest import Given
+from tests.workflows.ec2_state import HOME, OTHER_ZONE, SPOT, SPOT_2
 from tests.workflows.faults import while_in
-from tests.workflows.under_test import ServerUnderTest, committed
-from tests.workflows.world import HOME, OTHER_ZONE, SPOT, SPOT_2
+from tests.workflows.server_under_test import ServerUnderTest, committed
 
 
 async def _refused(server: ServerUnderTest, kind: OperationKind, **how: object) -> str:

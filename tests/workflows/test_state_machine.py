@@ -29,20 +29,20 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from demo.loop_thread import LoopThread
 from domain import ec2, host
 from domain.errors import Failure
+from domain.instance_states import InstanceState
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue
 from domain.operations import OperationKind, Outcome, ServerView
 from domain.records import RECORD, RecordKind
 from domain.servers import Handoff, ServerPolicy
-from domain.states import InstanceState
-from stack.ports import Leases
-from stack.temporal import TemporalServer
-from tests.workflows.cloud import Cloud, Stage
+from lab.stack.ports import Leases
+from lab.stack.temporal import TemporalServer
+from proof.harness.loop_thread import LoopThread
+from tests.workflows.ec2_state import LAUNCHED, OLD, REPLICA
+from tests.workflows.fake_cloud import Cloud, Stage
 from tests.workflows.faults import LOST, Fault, failing, stuck, unanswered, while_in
-from tests.workflows.under_test import Broken, Clock, ServerUnderTest
-from tests.workflows.world import LAUNCHED, OLD, REPLICA
+from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest
 from worker import make_worker
 
 pytestmark = pytest.mark.timeout(240)

@@ -12,9 +12,9 @@ from domain.operations import OperationKind, Outcome
 from domain.records import RecordKind
 from domain.servers import Handoff, Retire
 from tests.workflows.conftest import Given
+from tests.workflows.ec2_state import HOME, OLD, OTHER_ZONE, SPOT, SPOT_2
 from tests.workflows.faults import Fault, failing, stuck, unanswered, while_in
-from tests.workflows.under_test import committed, rolled_back, steps
-from tests.workflows.world import HOME, OLD, OTHER_ZONE, SPOT, SPOT_2
+from tests.workflows.server_under_test import committed, rolled_back, steps
 
 FENCED_FIRST = ["plan", "launch", "ready", "copy", "fence", "move", "serve", "commit", "retire", "receipt"]
 SERVED_FIRST = ["plan", "launch", "ready", "copy", "serve", "move", "fence", "commit", "retire", "receipt"]

@@ -10,7 +10,7 @@ from temporalio.api.enums.v1 import EventType
 from domain import host
 from domain.names import server_workflow_id
 from tests.workflows.conftest import Given
-from tests.workflows.under_test import ServerUnderTest, committed
+from tests.workflows.server_under_test import ServerUnderTest, committed
 from workflows import timeouts
 
 

@@ -11,10 +11,10 @@ from temporalio.exceptions import ApplicationError
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE, WEBHOOK_QUEUE
 from domain.webhooks import contract
-from tests.dbserver import fresh
+from tests.database_schemas import fresh
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault, failing
-from tests.workflows.under_test import ServerUnderTest
+from tests.workflows.server_under_test import ServerUnderTest
 
 
 async def one_pass(server: ServerUnderTest, workflow_id: str = "") -> contract.Collected:

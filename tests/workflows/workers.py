@@ -13,14 +13,14 @@ from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE, instance_queue
-from stack.ports import Leases
-from stack.temporal import TemporalServer
-from tests.workflows.cloud import Stage
-from tests.workflows.under_test import ServerUnderTest
-from tests.workflows.world import LAUNCHED, OLD, REPLICA
+from lab.stack.ports import Leases
+from lab.stack.temporal import TemporalServer
+from tests.workflows.ec2_state import LAUNCHED, OLD, REPLICA
+from tests.workflows.fake_cloud import Stage
+from tests.workflows.server_under_test import ServerUnderTest
 from worker import make_worker
-from workflows.never_ahead import NeverAhead
 from workflows.registry import WORKFLOWS
+from workflows.replay_guard import NeverAhead
 
 
 @asynccontextmanager

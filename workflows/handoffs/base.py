@@ -23,9 +23,9 @@ from domain.host import (
     ResumeRequest,
 )
 from domain.servers import Handoff, Placement
-from workflows.launching import discard, end_instance
-from workflows.operation import Operation, explain
-from workflows.replacement import Replacement
+from workflows.operations.base import Operation, explain
+from workflows.operations.capacity import discard, end_instance
+from workflows.operations.replacement import Replacement
 from workflows.timeouts import CALL, FENCE_RESERVE_S, FOREVER, UNDO, Limits, poll
 
 

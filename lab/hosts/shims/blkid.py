@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.hosts.disks import Disk
-from lab.hosts.shims.common import disks, option, say, split
+from lab.hosts.shims.command import disks, option, say, split
 
 WITH_VALUE = ("-U", "--uuid", "-L", "--label", "-o", "--output", "-s", "--match-tag", "-t", "--match-token", "-c")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from lab.hosts.shims.common import disks, option, say, split
+from lab.hosts.shims.command import disks, option, say, split
 
 WITH_VALUE = (
     "-o", "--output", "-t", "--types", "-S", "--source", "-T", "--target",

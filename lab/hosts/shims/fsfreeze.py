@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.hosts import paths
 from lab.hosts.disks import normal
-from lab.hosts.shims.common import complain, disks, host, option, split
+from lab.hosts.shims.command import complain, disks, host, option, split
 from lab.hosts.shims.sync import sync_tree
 
 

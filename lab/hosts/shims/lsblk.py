@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lab.hosts.shims.common import disks, option, say, split
+from lab.hosts.shims.command import disks, option, say, split
 
 DEFAULT = "NAME,SIZE,TYPE,MOUNTPOINTS"
 Row = dict[str, "str | list[str | None] | None"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.hosts.disks import MountError
-from lab.hosts.shims.common import complain, disks, option, say, split
+from lab.hosts.shims.command import complain, disks, option, say, split
 
 WITH_VALUE = ("-t", "--types", "-o", "--options", "-U", "--uuid", "-L", "--label", "--source", "--target")
 

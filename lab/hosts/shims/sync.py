@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lab.hosts import paths
-from lab.hosts.shims.common import disks, host
+from lab.hosts.shims.command import disks, host
 
 
 def main(args: list[str]) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lab.hosts import control
+from lab.hosts import init_socket
 from lab.hosts.image import Image
-from lab.hosts.shims.common import complain, host, option, say, split
+from lab.hosts.shims.command import complain, host, option, say, split
 
 UNITS = ("workload", "agent")
 NO_SUCH_UNIT, NOT_ACTIVE = 5, 3
@@ -40,7 +40,7 @@ def _one(verb: str, unit: str, quiet: bool) -> int:
 
 
 def _change(verb: str, unit: str) -> int:
-    answer = control.ask(host(), verb, unit)
+    answer = init_socket.ask(host(), verb, unit)
     wanted = "inactive" if verb == "stop" else "active"
     if answer.get("error") == "dependency":
         complain(f"A dependency job for {unit}.service failed. See 'journalctl -xe' for details.")
@@ -52,7 +52,7 @@ def _change(verb: str, unit: str) -> int:
 
 
 def _show(verb: str, unit: str, quiet: bool) -> int:
-    answer = control.ask(host(), "status", unit) if unit in UNITS else {}
+    answer = init_socket.ask(host(), "status", unit) if unit in UNITS else {}
     state = str(answer.get("state", "inactive"))
     pid = answer.get("pid") or 0
     if verb == "show":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.hosts.disks import MountError, normal
-from lab.hosts.shims.common import complain, disks, init_pid, option, split
+from lab.hosts.shims.command import complain, disks, init_pid, option, split
 
 
 def main(args: list[str]) -> int:

@@ -1,0 +1,272 @@
+"""EVALUATE: one pass over the whole fleet. Facts are read, the pure policy decides, decisions are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from activities.autopilot.fleet_facts import Facts, Known
+from activities.autopilot.region_records import RegionRecords, read
+from activities.ec2.errors import Ec2Failure
+from activities.forecasters import Forecasters
+from db.autopilot import fleet as reading
+from db.autopilot import in_flight
+from db.autopilot.decisions import NewDecision, again, drop_of_ended, follow_operations, keep, settle, unplanned
+from db.autopilot.experiences import experiences, keep_experiences
+from db.engine.session import SessionFactory, in_transaction
+from db.forecast_models.registry import note_shadows
+from db.market.price_records import PriceRecords
+from domain.adoption import PlanInput, Terms
+from domain.autopilot.contract import Ask, Evaluated, Proposal, Round, operation_for
+from domain.autopilot.crowding import Arrival, rest_of, with_arrivals
+from domain.autopilot.decision import Kind
+from domain.autopilot.decision_figures import figures
+from domain.autopilot.decision_inputs import Placement as Placed
+from domain.autopilot.experience import Experience
+from domain.autopilot.fleet_decision import Others
+from domain.autopilot.fleet_evaluation import Case, Judged, Learnt, Room, Where, describe, evaluate
+from domain.autopilot.limits import FleetLimits
+from domain.autopilot.policy_gates import WEEK, DecisionState, changes
+from domain.autopilot.pool_supply import Supply, hours, supply_of
+from domain.autopilot.shadow_comparison import Shadowed, shadowed
+from domain.names import new_id
+from domain.operations import OperationKind
+from domain.servers import Placement, ServerRef
+
+log = logging.getLogger(__name__)
+
+_LIMITS = TypeAdapter(FleetLimits)
+_AFTER_FAILURE, _AFTER_REJECTION = timedelta(minutes=30), timedelta(days=1)
+_MOST_PLANS = 20  # a pass waits for them, half a minute or so; the rest is planned by the next ones
+_WAITS = frozenset({DecisionState.PROPOSED.value})
+_UNDER_WAY = frozenset({DecisionState.APPROVED.value, DecisionState.ASKED.value})
+
+
+@dataclass
+class Outcome:
+    """What a round comes to, region by region."""
+
+    known: dict[str, Known] = field(default_factory=dict)
+    judged: list[Judged] = field(default_factory=list)
+    learnt: Learnt = field(default_factory=dict)
+    shadows: list[Shadowed] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Seen:
+    """What a pass reads before it decides."""
+
+    rows: list[reading.FleetRow]
+    clients: dict[str, reading.ClientRow]
+    moved: dict[str, list[datetime]]
+    tried: dict[str, set[tuple[str, str]]]
+    room: Room
+    arrivals: dict[str, list[Arrival]]
+    records: dict[str, RegionRecords]
+    experience: dict[str, Experience]
+
+
+class Rounds:
+    def __init__(self, sessions: SessionFactory, facts: Facts, models: Forecasters | None = None) -> None:
+        self._sessions = sessions
+        self._facts = facts
+        self._models = models or Forecasters(sessions)
+        self._prices = PriceRecords()
+
+    def run(self, given: Round) -> Evaluated:
+        now = datetime.now(UTC)
+        in_transaction(self._sessions, lambda session: (follow_operations(session, now), drop_of_ended(session, now)))
+        outcome = self.decide(now, given.most_moves)
+        return in_transaction(self._sessions, lambda session: _kept(session, outcome, now))
+
+    def decide(self, now: datetime, most_moves: int, server_id: str | None = None) -> Outcome:
+        """Decide, and change nothing. With a server: for it alone, and as if no operation of its own were running."""
+        with self._sessions() as session:
+            seen = self._read(session, now, most_moves, server_id)
+        outcome, cases, supplies = Outcome(), list[Case](), dict[Where, Supply]()
+        for region, records in sorted(seen.records.items()):
+            here = [row for row in seen.rows if row.region == region]
+            try:
+                servers = self._facts.known(region, here, seen.clients)
+                prices = self._facts.prices(region, servers, records, now)
+                cases += self._facts.cases(region, servers, prices, records, seen.moved, seen.tried)
+            except Ec2Failure as failed:  # one region's EC2 is no reason to leave the others alone
+                log.warning("nothing is decided in %s: %s", region, failed.message)
+                outcome.skipped[region] = failed.message
+                continue
+            outcome.known |= {one.row.server_id: one for one in servers}
+            supplies |= {(region, platform): supply_of(some, records.known, now) for platform, some in prices.items()}
+        words = self._models.words(supplies, {case.client_id for case in cases} if server_id else None)
+        informed = {client: one for model, one in words for client in model.active_for}
+        room = replace(seen.room, others=_with(seen.room.others or _left_out(seen.rows, cases), seen.arrivals))
+        found = evaluate(cases, supplies, hours(now), now, room, seen.experience, informed=informed)
+        outcome.judged, outcome.learnt = found.judged, found.learnt
+        if server_id is None:
+            for _, one in words:
+                outcome.shadows += shadowed(cases, supplies, one, found.learnt, hours(now))
+        return outcome
+
+    def _read(self, session: Session, now: datetime, most_moves: int, server_id: str | None) -> Seen:
+        rows = reading.fleet(session, server_id)
+        others, arrivals = dict[str, Others](), in_flight.arrivals(session)
+        if server_id is not None:
+            rows = [replace(row, busy=False, lingers=False) for row in rows]
+            others = {row.client_id: _others(session, row) for row in rows}
+            arrivals = {
+                row.client_id: [one for one in arrivals.get(row.client_id, []) if one.server_id != server_id]
+                for row in rows
+            }
+        else:
+            decided = in_flight.decided(session)
+            rows = [replace(row, busy=row.busy or row.server_id in decided) for row in rows]
+        clients = reading.clients(session)
+        limits = {client: _LIMITS.validate_python(row.limits or {}) for client, row in clients.items()}
+        return Seen(
+            rows=rows,
+            clients=clients,
+            moved=reading.moves_since(session, now - WEEK),
+            tried=reading.turned_down(session, now - _AFTER_FAILURE, now - _AFTER_REJECTION),
+            room=Room(most_moves, limits, reading.under_way(session), others),
+            arrivals=arrivals,
+            records={region: read(session, self._prices, region, now) for region in {row.region for row in rows}},
+            experience=experiences(session),
+        )
+
+
+def _left_out(rows: Sequence[reading.FleetRow], cases: Sequence[Case]) -> dict[str, Others]:
+    """By client, servers for which nothing can be decided now: they have their places all the same."""
+    decided = {case.server_id for case in cases}
+    placed: defaultdict[str, list[Placed]] = defaultdict(list)
+    for row in rows:
+        if row.server_id not in decided:
+            placed[row.client_id].append(Placed(row.pool, hours(row.since), row.replica_pool))
+    return {client: rest_of(Others(), some) for client, some in placed.items()}
+
+
+def _with(others: Mapping[str, Others], arrivals: Mapping[str, Sequence[Arrival]]) -> dict[str, Others]:
+    return dict(others) | {
+        client: with_arrivals(others.get(client, Others()), some) for client, some in arrivals.items()
+    }
+
+
+def _others(session: Session, mine: reading.FleetRow) -> Others:
+    """The rest of the client's fleet, as it stands in the tables."""
+    placed = reading.placed_of(session, mine.client_id)
+    return rest_of(Others(), [one for server, one in placed.items() if server != mine.server_id])
+
+
+def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
+    """Keep what is new, count what is the same, and say what is to be asked for."""
+    waiting, last = reading.open_decisions(session), reading.last_decisions(session)
+    same: list[str] = []
+    new: list[NewDecision] = []
+    for one in outcome.judged:
+        open_now = waiting.get(one.case.server_id)
+        if open_now is not None and open_now.state in _UNDER_WAY:
+            continue  # it is being carried out
+        before = open_now or last.get(one.case.server_id)
+        if before is not None and _is_same(before, one):
+            same.append(before.id)
+            continue
+        if open_now is not None:
+            _give_way(session, open_now.id, one, now)
+        new.append(_new(one))
+    keep(session, new, now)
+    again(session, same, now)
+    keep_experiences(session, outcome.learnt)
+    note_shadows(session, outcome.shadows, now.date())
+    return _told(session, outcome)
+
+
+def _told(session: Session, outcome: Outcome) -> Evaluated:
+    approved = [one for one in reading.open_decisions(session).values() if one.state == DecisionState.APPROVED]
+    proposals = [
+        Proposal(one.id, _plan(outcome.known[one.server_id], one.to_pool))
+        for one in unplanned(session)
+        if operation_for(one.kind) is OperationKind.SWITCH and one.server_id in outcome.known
+    ]
+    return Evaluated(
+        servers=len(outcome.judged),
+        counts=dict(Counter(describe(one.verdict.decision) for one in outcome.judged)),
+        asks=[
+            Ask(
+                one.id,
+                one.server_id,
+                operation_for(one.kind),
+                one.priority,
+                pool_asked(one.kind, one.to_pool),
+                _keep_old_s(one, outcome.known[one.server_id]),
+            )
+            for one in approved
+            if one.server_id in outcome.known  # in a region that was skipped: the next pass
+        ],
+        proposals=proposals[:_MOST_PLANS],
+        skipped=outcome.skipped,
+    )
+
+
+def _keep_old_s(one: reading.OpenDecision, known: Known) -> float:
+    return known.autopilot.keep_old_s if operation_for(one.kind) is OperationKind.SWITCH else 0.0
+
+
+def pool_asked(kind: str, to_pool: str) -> str:
+    return "" if kind == Kind.DROP_REPLICA else to_pool
+
+
+def _is_same(before: reading.OpenDecision, one: Judged) -> bool:
+    verdict = one.verdict
+    if before.state in _WAITS and not (verdict.acts and verdict.ask_first):
+        return False
+    if before.state not in _WAITS and (before.state != DecisionState.NOTED or verdict.acts):
+        return False
+    found = (verdict.decision.kind, verdict.decision.reason, verdict.gate, verdict.decision.pool, _informed_by(one))
+    kept = (before.kind, before.reason, before.held_by, before.to_pool, before.informed_by)
+    return kept == tuple(str(part) for part in found)
+
+
+def _informed_by(one: Judged) -> str:
+    return one.informed.said if one.informed else ""
+
+
+def _give_way(session: Session, decision_id: str, one: Judged, now: datetime) -> None:
+    why = f"the market has changed: {describe(one.verdict.decision)} to {one.verdict.decision.pool}"
+    settle(session, decision_id, DecisionState.EXPIRED, now, why=why, expected=(DecisionState.PROPOSED,))
+
+
+def _new(one: Judged) -> NewDecision:
+    verdict = one.verdict
+    return NewDecision(
+        id=new_id("dec"),
+        client_id=one.case.client_id,
+        server_id=one.case.server_id,
+        kind=verdict.decision.kind.value,
+        reason=verdict.decision.reason.value,
+        held_by=verdict.gate.value,
+        from_pool=one.case.placed.pool,
+        to_pool=verdict.decision.pool,
+        state=_state(one),
+        priority=int(verdict.priority),
+        figures=figures(one),
+        informed_by=_informed_by(one),
+    )
+
+
+def _state(one: Judged) -> DecisionState:
+    """What the policy lets pass is approved by it; what a person has to see waits."""
+    if not (changes(one.verdict.decision) and one.verdict.acts):
+        return DecisionState.NOTED
+    return DecisionState.PROPOSED if one.verdict.ask_first else DecisionState.APPROVED
+
+
+def _plan(known: Known, pool: str) -> PlanInput:
+    row = known.row
+    server = ServerRef(row.server_id, row.client_id, row.name, row.region)
+    terms = Terms(row.home_type, known.autopilot)
+    return PlanInput(server, known.policy, Placement(row.instance_id, row.pool), pool, terms=terms)

@@ -1,0 +1,55 @@
+"""A replay in a process of its own: python -m activities.backtests.replay_process, a Past as JSON in, its result or
+problem out.
+
+It takes seconds of processor: beside a worker's threads it would hold up a rescue.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from domain.backtest.contract import FAILED, NO_DATA
+from domain.backtest.errors import BacktestError, NoData
+from domain.backtest.history import Model, Past
+from domain.backtest.server_replay import replay
+from forecasting.model_process import ModelRefused
+from forecasting.onnx_forecaster import OnnxForecaster
+
+NICE = 10
+MODEL_ANSWER_S = 60.0  # for eight thousand rows at once, on a machine that is busy with better things
+
+
+def main() -> None:
+    os.nice(NICE)
+    past = TypeAdapter(Past).validate_json(sys.stdin.buffer.read())
+    sys.stdout.write(json.dumps(answer(past)))
+
+
+def answer(past: Past) -> dict[str, Any]:
+    """{"result": …} or {"type": …, "problem": …}."""
+    try:
+        forecaster = _forecaster(past.model) if past.model else None
+        try:
+            return {"result": replay(past, forecaster)}
+        finally:
+            if forecaster:
+                forecaster.close()
+    except NoData as why:
+        return {"type": NO_DATA, "problem": str(why)}
+    except (BacktestError, ModelRefused) as why:
+        return {"type": FAILED, "problem": str(why)}
+
+
+def _forecaster(model: Model) -> OnnxForecaster:
+    content = base64.b64decode(model.content)
+    return OnnxForecaster(model.name, content, model.features, model.sha256, answer_s=MODEL_ANSWER_S)
+
+
+if __name__ == "__main__":
+    main()

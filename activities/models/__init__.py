@@ -1,1 +1,0 @@
-"""Registered models, as the worker runs them."""

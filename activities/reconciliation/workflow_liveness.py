@@ -1,0 +1,103 @@
+"""Active servers for which Temporal runs no workflow (its state was lost, or it is another Temporal than theirs), or
+one whose tasks fail; and those whose agent says that it lives, and takes no watch from Temporal.
+
+The list of what runs costs a call for each thousand servers; only what is missing there is asked for by its ID, for the
+list lags behind. A look that took long and found nothing is not repeated by the next pass: it may take a fiftieth of
+the time. For ten thousand servers Temporal's development server worked 15 s, every two minutes, while everybody waited
+(found by the benchmark `at_rest`). The records are read before and after: a server whose workflow has just ended has
+ended itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.database_errors import recording
+from activities.running_workflows import Workflows, listed, listed_with, running
+from db.engine.session import SessionFactory
+from db.reconciliation import records
+from domain.names import server_workflow_id
+from domain.operations import SERVER_WORKFLOW
+from domain.reconciliation import contract
+from domain.reconciliation.facts import Patience
+from domain.reconciliation.unattended_servers import MEMO_UNWATCHED, WATCH, WORKFLOW, finding, stuck, unwatched
+
+# Set by Temporal (1.30 and later) after a few tasks in a row have failed or timed out, and taken off by one that works.
+_TASKS_FAIL = "TemporalReportedProblems IN ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut')"
+
+
+_SHARE = 50  # looks take one in so many seconds
+
+
+class Attendance:
+    def __init__(
+        self, sessions: SessionFactory, workflows: Workflows, patience: Patience, clock: Callable[[], datetime]
+    ) -> None:
+        self._sessions = sessions
+        self._workflows = workflows
+        self._grace = timedelta(seconds=patience.gone_s)
+        self._silence = timedelta(seconds=patience.silent_s)
+        self._clock = clock
+        self._rests_until = clock()
+
+    async def look(self, regions: Sequence[str], *, asked: bool = False) -> contract.Surveyed:
+        """Temporal that does not answer is a problem, and then nothing is told; nor is it before the next look is due,
+        unless it is `asked` for. What was found earlier stays then as it was."""
+        began = self._clock()
+        if began < self._rests_until and not asked:
+            return contract.Surveyed()
+        servers = await asyncio.to_thread(self._adopted, regions)
+        try:
+            known = await self.without_watch()
+            missing = await self._missing(known, [server_id for server_id, _, _ in servers])
+            failing = await self.failing()
+        except RPCError as error:
+            return contract.Surveyed(problems=[f"Temporal did not say which servers' workflows run: {error.message}"])
+        still = await asyncio.to_thread(self._still_active, missing)
+        without = [(one, told) for one in servers for told in known.get(server_workflow_id(one[0]), ())]
+        heard = await asyncio.to_thread(self._heard, {(client_id, told) for (_, client_id, _), told in without})
+        findings = [finding(*one) for one in servers if one[0] in still]
+        findings += [stuck(*one) for one in servers if server_workflow_id(one[0]) in failing and one[0] not in still]
+        findings += [unwatched(*one, instance_id) for one, instance_id in without if instance_id in heard]
+        looked = [f"{region}/{kind}" for region in regions for kind in (WORKFLOW, WATCH)]
+        ended = self._clock()
+        if not findings and not asked:  # one that was asked for may be of some regions only
+            self._rests_until = ended + _SHARE * (ended - began)
+        return contract.Surveyed(findings, looked).bounded()
+
+    async def without_watch(self) -> dict[str, list[str]]:
+        """The workflows of servers that run -> their instances whose agents take no watch."""
+        told = await listed_with(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'", MEMO_UNWATCHED)
+        return {workflow_id: said or [] for workflow_id, said in told.items()}
+
+    async def _missing(self, known: Collection[str], server_ids: Iterable[str]) -> set[str]:
+        missing = {one for one in server_ids if server_workflow_id(one) not in known}
+        found = await running(self._workflows, map(server_workflow_id, missing))
+        return {one for one in missing if server_workflow_id(one) not in found}
+
+    async def failing(self) -> set[str]:
+        """A Temporal before 1.30 does not tell them: its own metrics alone do (the alert WorkflowTasksFail)."""
+        try:
+            return await listed(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}' AND {_TASKS_FAIL}")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            return set()
+
+    def _adopted(self, regions: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Those of a moment ago are left out: adoption records a server first, and then starts its workflow."""
+        with recording("reading the servers for reconciliation"), self._sessions() as session:
+            return records.adopted_before(session, regions, self._clock() - self._grace)
+
+    def _heard(self, of: set[tuple[str, str]]) -> set[str]:
+        """An agent that is silent is told as that."""
+        with recording("reading the agents for reconciliation"), self._sessions() as session:
+            return records.heard_of(session, of, self._clock(), self._silence)
+
+    def _still_active(self, server_ids: set[str]) -> set[str]:
+        with recording("reading the servers for reconciliation"), self._sessions() as session:
+            return records.still_active(session, server_ids)

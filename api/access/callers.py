@@ -1,0 +1,298 @@
+"""Who may call what. Nothing under /api is reachable without a declared kind of token.
+
+A route names its callers in its signature (`ClientCaller`, …); `GuardedRoute` refuses to be made without.
+401: no token, or none that is valid. 403: a valid one of the wrong kind. What belongs to another client is
+404, and that is the queries' business, by the caller's scope. A cookie stands for the token it was made with,
+on every route but the agents' (see api.access.cookies for what else its requests have to show).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from api.access.cookies import check_csrf, check_origin, cookie_of
+from api.access.token_cache import Caller
+from api.access.tokens import Kind, digest_of, read_instance, same_digest, token_id_of
+from api.database import answered_soon
+from api.http.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, Problem
+from api.services import Services, ServicesDep
+from api.streams.event_stream import Standing
+from api.views.session import SignInRequest
+from db.clients.commands import token_used
+from db.clients.queries import find_token, get_client
+from db.clients.sign_ins import BOOTSTRAP, SEEN_EVERY, Known, find_sign_in, sign_in_seen
+from db.engine.session import is_unreachable
+
+log = logging.getLogger(__name__)
+
+_bearer = HTTPBearer(auto_error=False, description="`spt_…` of an admin or a client, or an instance's JWT")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+ForClient = Annotated[
+    str | None, Header(alias="X-Spot-Client", max_length=64, description="The client that an admin acts for")
+]
+
+
+class Requires:
+    """A dependency: the caller, if its token is of one of these kinds.
+
+    An admin passes as a client when it names one in X-Spot-Client; `acts` false: it stays an admin.
+    `cookies` false: a token alone will do. `rescue`: who is remembered does not wait for the database.
+    """
+
+    def __init__(self, *kinds: Kind, cookies: bool = True, acts: bool = True, rescue: bool = False) -> None:
+        self.kinds = frozenset(kinds)
+        self._rescue = rescue
+        self._cookies = cookies
+        self._acts = acts
+
+    async def __call__(
+        self, services: ServicesDep, request: Request, credentials: Credentials, for_client: ForClient = None
+    ) -> Caller:
+        caller = await self._caller(services, request, credentials)
+        if self._acts and caller.kind is Kind.ADMIN and for_client and Kind.CLIENT in self.kinds:
+            return await _acting_for(services, caller, for_client)
+        return self._let_in(caller)
+
+    async def _caller(
+        self, services: Services, request: Request, credentials: HTTPAuthorizationCredentials | None
+    ) -> Caller:
+        """A token, if there is one, counts alone: a script's request is not what its browser happens to carry."""
+        cookie = cookie_of(request, services.settings) if self._cookies and credentials is None else None
+        if cookie is None:
+            return await authenticate(services, credentials, rescue=self._rescue)
+        caller = await _by_cookie(services, cookie, rescue=self._rescue)
+        check_csrf(request, services.settings, cookie)
+        return caller
+
+    def _let_in(self, caller: Caller) -> Caller:
+        if caller.kind not in self.kinds:
+            raise Problem(FORBIDDEN, self._why(caller))
+        return caller
+
+    def _why(self, caller: Caller) -> str:
+        wanted = " or ".join(sorted(kind.value for kind in self.kinds))
+        hint = "; name the client in X-Spot-Client" if caller.kind is Kind.ADMIN and Kind.CLIENT in self.kinds else ""
+        return f"this needs a token of kind {wanted}, yours is of kind {caller.kind.value}{hint}"
+
+
+AdminCaller = Annotated[Caller, Depends(Requires(Kind.ADMIN))]
+ClientCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT))]
+ReadingCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, Kind.ADMIN))]
+RescuingCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, rescue=True))]
+InstanceCaller = Annotated[Caller, Depends(Requires(Kind.INSTANCE, cookies=False))]
+RegisteringCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, cookies=False))]
+
+
+class SignsIn(Requires):
+    """The caller by a token in the body, or as a bearer's; never by a cookie.
+
+    Failures are counted by address, and are all that is limited: whoever has a right token is let in, however
+    many others have failed from behind the same address.
+    """
+
+    async def __call__(  # type: ignore[override]  # another signature is what FastAPI reads
+        self,
+        services: ServicesDep,
+        request: Request,
+        credentials: Credentials,
+        body: SignInRequest | None = None,
+    ) -> Caller:
+        check_origin(request, services.settings)
+        if body is not None:
+            credentials = HTTPAuthorizationCredentials(scheme="Bearer", credentials=body.token.strip())
+        try:
+            return self._let_in(await authenticate(services, credentials))
+        except Problem as problem:
+            if problem.kind is UNAUTHENTICATED:
+                _count_failure(services, request)
+            raise
+
+
+def _count_failure(services: Services, request: Request) -> None:
+    address = request.client.host if request.client else ""
+    if wait_s := services.attempts.wait_s(address):
+        raise Problem(TOO_MANY, f"try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
+    services.attempts.failed(address)
+
+
+class NamesClient(Requires):
+    """For streams: browsers' EventSource sets no header, so an admin may name its client in the address."""
+
+    async def __call__(
+        self,
+        services: ServicesDep,
+        request: Request,
+        credentials: Credentials,
+        for_client: ForClient = None,
+        client_id: Annotated[
+            str | None, Query(max_length=64, description="Instead of X-Spot-Client, where headers cannot be set")
+        ] = None,
+    ) -> Caller:
+        return await super().__call__(services, request, credentials, for_client or client_id)
+
+
+StreamingCaller = Annotated[Caller, Depends(NamesClient(Kind.CLIENT))]
+
+
+class GuardedRoute(APIRoute):
+    """A route that cannot be made without saying whose it is."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if not kinds_of(self.dependant):
+            raise TypeError(
+                f"{endpoint.__name__} ({path}) declares no caller; take one of api.access.callers's *Caller"
+            )
+
+
+def kinds_of(dependant: Dependant) -> frozenset[Kind]:
+    """The kinds of token that a route lets in; empty: none was declared."""
+    declared = [d.call for d in _dependants(dependant) if isinstance(d.call, Requires)]
+    return frozenset().union(*(requires.kinds for requires in declared))
+
+
+def _dependants(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for child in dependant.dependencies:
+        yield from _dependants(child)
+
+
+async def authenticate(
+    services: Services, credentials: HTTPAuthorizationCredentials | None, *, rescue: bool = False
+) -> Caller:
+    if credentials is None:
+        raise _unauthenticated("send `Authorization: Bearer <token>`", "")
+    text = credentials.credentials
+    if _is_bootstrap_admin(services, text):
+        return Caller(Kind.ADMIN, BOOTSTRAP, token_digest=digest_of(text))
+    by_database = text.startswith("spt_")
+    caller = await _by_database(services, text, rescue) if by_database else _by_signature(services, text)
+    if caller is None:
+        raise _unauthenticated("the token is wrong, has expired or was revoked", 'error="invalid_token"')
+    return caller
+
+
+def _is_bootstrap_admin(services: Services, text: str) -> bool:
+    admin = services.settings.admin_digest
+    # Digests are compared: equal lengths, so that not even the length of the token shows in the time.
+    return bool(admin) and same_digest(text, admin)
+
+
+def _by_signature(services: Services, text: str) -> Caller | None:
+    identity = read_instance(services.settings.signing_key.get_secret_value(), text)
+    if identity is None:
+        return None
+    who = identity.instance_id
+    return Caller(Kind.INSTANCE, who, identity.client_id, who, identity.server_id)
+
+
+async def _by_database(services: Services, text: str, rescue: bool) -> Caller | None:
+    claimed = token_id_of(text)
+    if claimed is None:
+        return None
+    kind, token_id = claimed
+    try:
+        async with answered_soon(rescue and services.tokens.find(text) is not None):
+            token = await services.database.read(find_token, token_id)
+    except (DBAPIError, PoolTimeout) as error:
+        return _remembered(services, text, error)
+    if token is None or token.kind != kind or not same_digest(text, token.secret_hash):
+        services.tokens.forget(text)
+        return None
+    caller = Caller(kind, token.id, token.client_id or "", token_digest=token.secret_hash)
+    services.tokens.learn(text, caller)
+    if token.last_used_at is None or (datetime.now(UTC) - token.last_used_at).total_seconds() > 60:
+        await _in_passing(services, rescue, token_used, token.id, datetime.now(UTC))
+    return caller
+
+
+async def _by_cookie(services: Services, cookie: str, *, rescue: bool = False) -> Caller:
+    digest, admin = digest_of(cookie), services.settings.admin_digest
+    try:
+        async with answered_soon(rescue and services.tokens.find(cookie) is not None):
+            known = await services.database.read(find_sign_in, digest, datetime.now(UTC), admin)
+    except (DBAPIError, PoolTimeout) as error:
+        return _remembered(services, cookie, error)
+    if known is None:
+        services.tokens.forget(cookie)
+        raise _unauthenticated("the session has ended: sign in again", 'error="invalid_token"')
+    caller = _signed_in(known, cookie)
+    services.tokens.learn(cookie, caller)
+    now = datetime.now(UTC)
+    if now - known.sign_in.seen_at > SEEN_EVERY:
+        await _in_passing(services, rescue, sign_in_seen, digest, now)
+    return caller
+
+
+def _signed_in(known: Known, cookie: str) -> Caller:
+    row = known.sign_in
+    return Caller(
+        Kind(row.kind),
+        row.token_id,
+        known.client_id,
+        token_digest=row.secret_hash,
+        cookie=cookie,
+        ends_at=known.ends_at,
+    )
+
+
+def standing_of(services: Services, caller: Caller) -> Standing:
+    """Whether a caller that reads a stream may still do so; while the database is away, it may."""
+
+    async def holds() -> bool:
+        try:
+            if caller.cookie:
+                await _by_cookie(services, caller.cookie)  # an open page is a page in use
+            elif caller.token_id != BOOTSTRAP:
+                token = await services.database.read(find_token, caller.token_id)
+                return token is not None and token.secret_hash == caller.token_digest
+        except Problem:
+            return False
+        except (DBAPIError, PoolTimeout) as error:
+            log.info("a stream goes on unasked: %s", error)
+        return True
+
+    return Standing(caller.token_id, holds)
+
+
+def _remembered(services: Services, secret: str, error: DBAPIError | PoolTimeout) -> Caller:
+    """Who was here a moment ago, while the database is down (invariant 6); else the error goes on."""
+    away = isinstance(error, PoolTimeout) or is_unreachable(error)
+    if away and (caller := services.tokens.find(secret)):
+        log.warning("database down: token %s goes by what was known of it", caller.token_id)
+        return replace(caller, remembered=True)
+    raise error
+
+
+async def _in_passing(
+    services: Services, rescue: bool, command: Callable[[Session, str, datetime], object], which: str, now: datetime
+) -> None:
+    """That a token was used is worth a note, but no request fails for want of it."""
+    try:
+        async with answered_soon(rescue):
+            await services.database.write(command, which, now)
+    except (DBAPIError, PoolTimeout) as error:
+        log.warning("the use of a token could not be noted: %s", error)
+
+
+async def _acting_for(services: Services, admin: Caller, client_id: str) -> Caller:
+    if await services.database.read(get_client, client_id) is None:
+        raise Problem(NOT_FOUND, f"there is no client {client_id}")
+    return replace(admin, kind=Kind.CLIENT, client_id=client_id)
+
+
+def _unauthenticated(detail: str, error: str) -> Problem:
+    challenge = 'Bearer realm="spot-optimizer"' + (f", {error}" if error else "")
+    return Problem(UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})

@@ -1,0 +1,233 @@
+"""Asking a server's workflow for an operation: one way in for every route that does.
+
+Ordinary requests need the database: for whose server it is, and for what the request ID was used. A rescue
+does not wait for it (invariant 6): it goes by what this process knows of the token and the server, and the
+workflow itself compares request IDs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from api.access.callers import ClientCaller, RescuingCaller
+from api.access.token_cache import Caller
+from api.database import answered_soon
+from api.http.problems import KEY_REUSED, NOT_FOUND, Problem
+from api.requests.idempotency import IdempotencyKey, digest_of, request_id_of
+from api.services import Services, ServicesDep
+from api.views.operations import AcceptedView, links
+from db.clients.commands import audit
+from db.engine.session import is_unreachable
+from db.fleet.operations import get_operation, operation_by_request
+from db.fleet.servers import get_server
+from db.tables import Operation
+from domain.adoption import LaunchSpec
+from domain.operations import Accepted, OperationKind, OperationRequest, OperationStatus, Priority
+from domain.servers import ServerRef
+
+log = logging.getLogger(__name__)
+
+RECORD_WAIT_S = 1.0  # records follow the work; an answer's links should lead somewhere
+RECORD_POLL_S = 0.025
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came in: who, what for, and under which ID."""
+
+    services: Services
+    caller: Caller
+    request: Request
+    response: Response
+    key: str | None
+    body: BaseModel | None = None
+    request_id: str = field(init=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "request_id", request_id_of(self.key))
+        object.__setattr__(self, "digest", digest_of(self.request, self.body))
+
+    def operation(
+        self, kind: OperationKind, *, pool: str = "", wait: bool = True, launch: LaunchSpec | None = None
+    ) -> OperationRequest:
+        return OperationRequest(
+            request_id=self.request_id,
+            kind=kind,
+            priority=Priority.EMERGENCY if kind is OperationKind.FAILOVER else Priority.PERSON,
+            pool=pool,
+            wait=wait,
+            requested_by=self.caller.token_id,
+            body_digest=self.digest,
+            launch=launch,
+        )
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What came with a request besides its body."""
+
+    services: Services
+    caller: Caller
+    request: Request
+    response: Response
+    key: str | None
+    rescue: bool = False
+
+    def by(self, body: BaseModel | None = None) -> Asked:
+        return Asked(self.services, self.caller, self.request, self.response, self.key, body)
+
+    async def about(self, server_id: str) -> ServerRef:
+        return await find_server(self.services, self.caller, server_id, rescue=self.rescue)
+
+
+def _by_client(
+    services: ServicesDep, caller: ClientCaller, request: Request, response: Response, key: IdempotencyKey = None
+) -> Asking:
+    return Asking(services, caller, request, response, key)
+
+
+def _by_rescuer(
+    services: ServicesDep, caller: RescuingCaller, request: Request, response: Response, key: IdempotencyKey = None
+) -> Asking:
+    return Asking(services, caller, request, response, key, rescue=True)
+
+
+ClientAsking = Annotated[Asking, Depends(_by_client)]
+RescuingAsking = Annotated[Asking, Depends(_by_rescuer)]
+
+
+async def find_server(services: Services, caller: Caller, server_id: str, *, rescue: bool = False) -> ServerRef:
+    """The caller's server, or 404. A rescue goes by memory when the database is down or does not answer soon."""
+    known = services.ownership.find(server_id) if rescue else None
+    if known and caller.remembered:
+        return _of_caller(known, caller)
+    try:
+        async with answered_soon(known is not None):
+            row = await services.database.read(get_server, caller.client_id, server_id)
+    except (DBAPIError, PoolTimeout) as error:
+        if known is None or not _down(error):
+            raise
+        return _of_caller(known, caller)
+    if row is None:
+        raise no_server(server_id)
+    found = ServerRef(row.server.id, row.server.client_id, row.server.name, row.server.region)
+    services.ownership.learn(found)
+    return found
+
+
+def _of_caller(known: ServerRef, caller: Caller) -> ServerRef:
+    if known.client_id != caller.client_id:
+        raise no_server(known.server_id)
+    return known
+
+
+def no_server(server_id: str) -> Problem:
+    return Problem(NOT_FOUND, f"there is no server {server_id}")
+
+
+async def replay(asked: Asked) -> AcceptedView | None:
+    """The answer to a request ID that was used before; None when it is new. 409 when it meant something else."""
+    if asked.key is None:
+        return None
+    used = await asked.services.database.read(operation_by_request, asked.caller.client_id, asked.request_id)
+    if used is None:
+        return None
+    if used.body_digest != asked.digest:
+        raise Problem(KEY_REUSED, f"it asked for operation {used.id}; use a new key for a new request")
+    accepted = Accepted(used.id, OperationStatus(used.status), repeated=True)
+    return answer(asked, used.server_id, accepted)
+
+
+async def submit(asked: Asked, server: ServerRef, wanted: OperationRequest) -> AcceptedView:
+    """202 with the operation; refusals of the workflow leave as gateway errors."""
+    if (repeated := await _replay_of(asked, _is_rescue(wanted))) is not None:
+        return repeated
+    accepted = await asked.services.operations.request(server.server_id, wanted)
+    return await finish(asked, server, wanted, accepted)
+
+
+async def finish(asked: Asked, server: ServerRef, wanted: OperationRequest, accepted: Accepted) -> AcceptedView:
+    """After the workflow accepted: audit, and wait a moment for the operation's record."""
+    await _note(asked, server, wanted, accepted)
+    if not asked.caller.remembered:
+        await _recorded(asked.services, server.client_id, wanted, accepted.operation_id)
+    return answer(asked, server.server_id, accepted)
+
+
+def answer(asked: Asked, server_id: str, accepted: Accepted) -> AcceptedView:
+    asked.response.status_code = 202
+    found = links(accepted.operation_id, server_id)
+    asked.response.headers["Location"] = found.self
+    if accepted.repeated:
+        asked.response.headers["Idempotent-Replay"] = "true"
+    return AcceptedView(operation_id=accepted.operation_id, server_id=server_id, status=accepted.status, links=found)
+
+
+async def _replay_of(asked: Asked, rescue: bool) -> AcceptedView | None:
+    if rescue and asked.caller.remembered:
+        return None
+    try:
+        async with answered_soon(rescue):
+            return await replay(asked)
+    except (DBAPIError, PoolTimeout) as error:
+        if rescue and _down(error):
+            return None  # the workflow knows its request IDs itself
+        raise
+
+
+async def _note(asked: Asked, server: ServerRef, wanted: OperationRequest, accepted: Accepted) -> None:
+    """The audit follows the deed: a rescue is not held up by it, nor undone when it fails."""
+    try:
+        async with answered_soon(_is_rescue(wanted)):
+            await asked.services.database.write(
+                audit,
+                datetime.now(UTC),
+                f"server.{wanted.kind.value}",
+                "repeated" if accepted.repeated else "accepted",
+                client_id=server.client_id,
+                token_id=asked.caller.token_id,
+                subject=server.server_id,
+                request_id=asked.request_id,
+                remote_address=asked.request.client.host if asked.request.client else "",
+                details={"operation_id": accepted.operation_id},
+            )
+    except (DBAPIError, PoolTimeout):
+        log.exception(
+            "the audit may miss an accepted request",
+            extra={"server": server.server_id, "operation": accepted.operation_id},
+        )
+
+
+async def _recorded(
+    services: Services, client_id: str, wanted: OperationRequest, operation_id: str
+) -> Operation | None:
+    deadline = time.monotonic() + RECORD_WAIT_S
+    while time.monotonic() < deadline:
+        try:
+            async with answered_soon(_is_rescue(wanted)):
+                found = await services.database.read(get_operation, client_id, operation_id)
+        except (DBAPIError, PoolTimeout):
+            return None  # it is accepted all the same; the record is caught up when the database is back
+        if found is not None:
+            return found.operation
+        await asyncio.sleep(RECORD_POLL_S)
+    return None
+
+
+def _is_rescue(wanted: OperationRequest) -> bool:
+    return wanted.kind is OperationKind.FAILOVER
+
+
+def _down(error: Exception) -> bool:
+    return isinstance(error, PoolTimeout) or is_unreachable(error)

@@ -1,0 +1,1 @@
+"""Server-sent events: one reader of the database, many readers of its events."""

@@ -1,0 +1,1 @@
+"""The API's one connection to Temporal."""

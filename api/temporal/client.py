@@ -1,0 +1,333 @@
+"""Operations: every call of the API to Temporal, and nothing else that knows Temporal.
+
+OperationsError
+  TemporalUnreachable      no answer from Temporal itself; the message says where it looked
+  NoWorker                 Temporal answers, but no worker took the call in time
+  NoSuchWorkflow           the server's workflow does not exist or has ended
+  AlreadyRunning           a workflow with that ID is at work
+  Refused                  the workflow said no: `type` is a domain Refusal or Failure
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import Priority as TaskPriority
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.temporal.state import TemporalState, look
+from domain import operations as contract
+from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
+from domain.autopilot import contract as autopilot
+from domain.backtest import contract as backtesting
+from domain.host import Notice
+from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, new_id, server_workflow_id
+from domain.operations import Accepted, OperationRequest, Priority, ServerInput, ServerView
+from domain.reconciliation import contract as reconciliation
+from domain.resumption import RESUME_WORKFLOW, ResumeInput, ResumeResult, resume_workflow_id
+from domain.servers import ServerPolicy
+
+ACCEPT_TIMEOUT_S = 15.0  # an update is answered as soon as a worker takes one workflow task
+ADOPT_TIMEOUT_S = 60.0
+RESUME_TIMEOUT_S = 60.0  # of them 15 for an agent that does not answer
+PLAN_TIMEOUT_S = 30.0
+EVALUATE_TIMEOUT_S = 60.0
+RECONCILE_TIMEOUT_S = 60.0
+CHECK_TIMEOUT_S = 2.0
+LOOK_TIMEOUT_S = 5.0
+
+_T = TypeVar("_T")
+
+
+class OperationsError(Exception):
+    """A call to Temporal that did not lead to what was asked."""
+
+
+class TemporalUnreachable(OperationsError):
+    """Temporal itself gave no answer."""
+
+
+class NoWorker(OperationsError):
+    """Temporal is there, but nothing took the call in time; it is safe to ask again."""
+
+
+class NoSuchWorkflow(OperationsError):
+    """The workflow asked does not run (any more)."""
+
+
+class AlreadyRunning(OperationsError):
+    """The same work is already being done."""
+
+
+class Refused(OperationsError):
+    """The workflow refused or failed, with a type of `Refusal` or `Failure` and a reason in words."""
+
+    def __init__(self, type_: str, reason: str) -> None:
+        super().__init__(reason)
+        self.type = type_
+        self.reason = reason
+
+
+class Operations:
+    """Starts, updates, signals and asks workflows by the names in domain.operations."""
+
+    def __init__(self, address: str, namespace: str) -> None:
+        self.address = address
+        self.namespace = namespace
+        self._client: Client | None = None
+
+    async def request(self, server_id: str, request: OperationRequest) -> Accepted:
+        async with self._call("ask the server for an operation", ACCEPT_TIMEOUT_S) as client:
+            accepted: Accepted = await _server(client, server_id).execute_update(
+                contract.UPDATE_REQUEST,
+                request,
+                id=_update_id(request),
+                result_type=Accepted,
+            )
+            return accepted
+
+    async def launch(self, server: ServerInput, request: OperationRequest) -> Accepted:
+        """Start the server's workflow, if it does not run yet, and ask it for its first operation."""
+        start: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
+            contract.SERVER_WORKFLOW,
+            server,
+            id=server_workflow_id(server.server.server_id),
+            task_queue=CONTROL_QUEUE,
+            task_timeout=timedelta(seconds=WORKFLOW_TASK_S),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            priority=_person(server.server.client_id),
+        )
+        async with self._call("launch a server", ACCEPT_TIMEOUT_S) as client:
+            accepted: Accepted = await client.execute_update_with_start_workflow(
+                contract.UPDATE_REQUEST,
+                request,
+                start_workflow_operation=start,
+                id=_update_id(request),
+                result_type=Accepted,
+            )
+            return accepted
+
+    async def change_policy(self, server_id: str, policy: ServerPolicy) -> None:
+        async with self._call("change a policy", ACCEPT_TIMEOUT_S) as client:
+            await _server(client, server_id).execute_update(contract.UPDATE_POLICY, policy, id=new_id("policy"))
+
+    async def notice(self, server_id: str, notice: Notice) -> None:
+        async with self._call("pass on a notice", ACCEPT_TIMEOUT_S) as client:
+            await _server(client, server_id).signal(contract.SIGNAL_NOTICE, notice)
+
+    async def cancel(self, server_id: str, operation_id: str) -> None:
+        async with self._call("cancel an operation", ACCEPT_TIMEOUT_S) as client:
+            await _server(client, server_id).signal(contract.SIGNAL_CANCEL, operation_id)
+
+    async def state(self, server_id: str) -> ServerView:
+        """What its workflow says."""
+        async with self._call("look at a server", ACCEPT_TIMEOUT_S) as client:
+            try:
+                return await _view(client, server_id)
+            except WorkflowQueryFailedError:  # then its worker forgets it, and replays it for the next
+                return await _view(client, server_id)
+
+    async def adopt(self, work: AdoptInput) -> AdoptResult:
+        """One adoption of an instance at a time: the workflow's ID names the instance."""
+        workflow_id = f"adopt/{work.server.region}/{work.instance_id}"
+        async with self._call("adopt an instance", ADOPT_TIMEOUT_S) as client:
+            result: AdoptResult = await client.execute_workflow(
+                contract.ADOPT_WORKFLOW,
+                work,
+                id=workflow_id,
+                task_queue=CONTROL_QUEUE,
+                result_type=AdoptResult,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                priority=_person(work.server.client_id),
+            )
+            return result
+
+    async def resume(self, work: ResumeInput) -> ResumeResult:
+        """One resumption of a server at a time: the workflow's ID names the server. A dry run is beside it."""
+        workflow_id = resume_workflow_id(work.server.server_id) + (f"/{new_id('look')}" if work.dry_run else "")
+        async with self._call("resume a server", RESUME_TIMEOUT_S) as client:
+            result: ResumeResult = await client.execute_workflow(
+                RESUME_WORKFLOW,
+                work,
+                id=workflow_id,
+                task_queue=CONTROL_QUEUE,
+                result_type=ResumeResult,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                priority=_person(work.server.client_id),
+            )
+            return result
+
+    async def plan(self, work: PlanInput) -> Plan:
+        async with self._call("make a plan", PLAN_TIMEOUT_S) as client:
+            plan: Plan = await client.execute_workflow(
+                contract.PLAN_WORKFLOW,
+                work,
+                id=f"plan/{work.server.server_id}/{new_id('plan')}",
+                task_queue=CONTROL_QUEUE,
+                result_type=Plan,
+                execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
+                priority=_person(work.server.client_id),
+            )
+            return plan
+
+    async def evaluate(self, given: autopilot.Round) -> autopilot.Evaluated:
+        """One pass of the autopilot over the fleet; the one that runs, if one does."""
+        async with self._call("let the autopilot decide", EVALUATE_TIMEOUT_S) as client:
+            evaluated: autopilot.Evaluated = await client.execute_workflow(
+                autopilot.AUTOPILOT_WORKFLOW,
+                given,
+                id=f"{autopilot.AUTOPILOT_SCHEDULE}/now",
+                task_queue=CONTROL_QUEUE,
+                result_type=autopilot.Evaluated,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            )
+            return evaluated
+
+    async def reconcile(self, given: reconciliation.Look) -> reconciliation.Reconciled:
+        """One comparison of EC2 with the ledger; the one that was asked for and runs, if there is one."""
+        async with self._call("compare EC2 with the ledger", RECONCILE_TIMEOUT_S) as client:
+            done: reconciliation.Reconciled = await client.execute_workflow(
+                reconciliation.RECONCILE_WORKFLOW,
+                given,
+                id=f"{reconciliation.RECONCILE_SCHEDULE}/now",
+                task_queue=CONTROL_QUEUE,
+                result_type=reconciliation.Reconciled,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                # A check that nobody waits for any more, because EC2 is away, ends.
+                execution_timeout=timedelta(seconds=RECONCILE_TIMEOUT_S),
+            )
+            return done
+
+    async def start_backtest(self, backtest_id: str, client_id: str) -> None:
+        """The same again while it runs, or after it has ended, is the one that there is."""
+        async with self._call("start a backtest", ACCEPT_TIMEOUT_S) as client:
+            with suppress(WorkflowAlreadyStartedError):
+                await client.start_workflow(
+                    backtesting.BACKTEST_WORKFLOW,
+                    backtesting.RunBacktest(backtest_id),
+                    id=backtesting.backtest_workflow_id(backtest_id),
+                    task_queue=CONTROL_QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    priority=TaskPriority(priority_key=Priority.UPKEEP.temporal_key, fairness_key=client_id),
+                )
+
+    async def cancel_backtest(self, backtest_id: str) -> None:
+        async with self._call("cancel a backtest", ACCEPT_TIMEOUT_S) as client:
+            await client.get_workflow_handle(backtesting.backtest_workflow_id(backtest_id)).cancel()
+
+    async def candidates(self, look: autopilot.Look) -> autopilot.Looked:
+        """What the autopilot sees for one server now."""
+        async with self._call("look at a server's candidates", PLAN_TIMEOUT_S) as client:
+            looked: autopilot.Looked = await client.execute_workflow(
+                autopilot.CANDIDATES_WORKFLOW,
+                look,
+                id=f"candidates/{look.server_id}/{new_id('look')}",
+                task_queue=CONTROL_QUEUE,
+                result_type=autopilot.Looked,
+                execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
+            )
+            return looked
+
+    async def check(self) -> None:
+        """Raise TemporalUnreachable unless Temporal answers within CHECK_TIMEOUT_S."""
+        try:
+            async with self._call("check Temporal", CHECK_TIMEOUT_S) as client:
+                await client.service_client.check_health(timeout=timedelta(seconds=CHECK_TIMEOUT_S))
+        except NoWorker as error:
+            raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {CHECK_TIMEOUT_S:g} s") from error
+
+    async def look(self) -> TemporalState:
+        """Its version, its pollers, its schedules."""
+        try:
+            async with self._call("look at Temporal", LOOK_TIMEOUT_S) as client:
+                return await look(client)
+        except NoWorker as error:
+            raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {LOOK_TIMEOUT_S:g} s") from error
+
+    @asynccontextmanager
+    async def _call(self, doing: str, timeout_s: float) -> AsyncIterator[Client]:
+        with _as_ours(doing, self.address, timeout_s):
+            async with asyncio.timeout(timeout_s):
+                yield await self._connected()
+
+    async def _connected(self) -> Client:
+        # Lazy: the first call connects, and so does each later one until it succeeds.
+        if self._client is None:
+            self._client = await Client.connect(self.address, namespace=self.namespace, lazy=True)
+        return self._client
+
+
+def _server(client: Client, server_id: str) -> WorkflowHandle[object, object]:
+    return client.get_workflow_handle(server_workflow_id(server_id))
+
+
+async def _view(client: Client, server_id: str) -> ServerView:
+    view: ServerView = await _server(client, server_id).query(contract.QUERY_STATE, result_type=ServerView)
+    return view
+
+
+def _update_id(request: OperationRequest) -> str:
+    # Temporal answers a repeated update ID by itself, without asking the workflow. The workflow must be
+    # asked: it alone compares the digest, and says `repeated` or refuses a reused request ID.
+    return f"{request.request_id}/{new_id('try')}"
+
+
+def _person(client_id: str) -> TaskPriority:
+    return TaskPriority(priority_key=Priority.PERSON.temporal_key, fairness_key=client_id)
+
+
+@contextmanager
+def _as_ours(doing: str, address: str, timeout_s: float) -> Iterator[None]:
+    """Turn every error of the Temporal client into one of ours; let none of theirs leave."""
+    try:
+        yield
+    except (TimeoutError, RPCTimeoutOrCancelledError) as error:
+        raise NoWorker(f"no worker answered within {timeout_s:g} s, asked to {doing}") from error
+    except WorkflowAlreadyStartedError as error:
+        raise AlreadyRunning(f"could not {doing}: {error.workflow_id} is already at work") from error
+    except (WorkflowFailureError, WorkflowUpdateFailedError) as error:
+        raise _refused(error.cause) from error
+    except WorkflowQueryFailedError as error:
+        raise Refused("Unavailable", error.message) from error
+    except RPCError as error:
+        raise _rpc(error, doing, address) from error
+    except RuntimeError as error:  # the SDK's word for "could not connect"
+        raise TemporalUnreachable(f"Temporal at {address}: {error}") from error
+
+
+def _refused(cause: BaseException | None) -> Refused:
+    """The failure that a workflow's own code gave, under the layers that Temporal wraps it in."""
+    while isinstance(cause, (ActivityError, ChildWorkflowError)) and cause.cause is not None:
+        cause = cause.cause
+    if isinstance(cause, ApplicationError):
+        return Refused(cause.type or "", cause.message)
+    return Refused("", str(cause))
+
+
+def _rpc(error: RPCError, doing: str, address: str) -> OperationsError:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return NoSuchWorkflow(f"could not {doing}: {error.message}")
+    if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION):
+        return NoWorker(f"no worker answered, asked to {doing}: {error.message}")
+    return TemporalUnreachable(f"Temporal at {address}: {error.message}")

@@ -1,0 +1,60 @@
+"""Following a stream of events through broken connections, without a miss and without a repetition."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from cli.api_client import Api, ApiProblem
+
+RETRY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Event:
+    id: str
+    type: str
+    data: dict[str, Any]
+
+
+def parse(lines: Iterable[str]) -> Iterator[Event]:
+    """Events of a Server-Sent Events stream; comments and an unfinished last event are dropped."""
+    fields: dict[str, list[str]] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            fields.setdefault(name, []).append(value.removeprefix(" "))
+            continue
+        if "data" in fields:
+            data = json.loads("\n".join(fields["data"]))
+            yield Event(fields.get("id", [""])[-1], fields.get("event", ["message"])[-1], data)
+        fields = {}
+
+
+def follow(
+    api: Api,
+    path: str,
+    last_id: str = "",
+    *,
+    over: Callable[[Event], bool] = lambda event: False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Event]:
+    """Events as they come, until `over` says that one was the last. Connects again for as long as it takes."""
+    while True:
+        try:
+            for event in parse(api.stream(path, last_id)):
+                last_id = event.id or last_id
+                yield event
+                if over(event):
+                    return
+        except httpx.TransportError:
+            pass  # broken off, or silent for too long: it goes on after last_id
+        except ApiProblem as problem:
+            if problem.status < 500:
+                raise
+        sleep(RETRY_S)

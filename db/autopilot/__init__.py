@@ -1,0 +1,1 @@
+"""Decisions of the autopilot, and what they are made of."""

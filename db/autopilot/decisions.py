@@ -1,0 +1,174 @@
+"""Decisions of the autopilot as they are kept: the same again is counted, a new one takes the old one's place.
+
+Every function is part of the caller's transaction. A change that people care about is an event.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from db.autopilot.keeping_old import lingers
+from db.engine.deletion import delete_chosen
+from db.engine.session import SessionFactory
+from db.event_log.writing import NewEvent, append_events
+from db.tables import DecisionRow, Operation, Server
+from domain.autopilot.policy_gates import DecisionState
+from domain.operations import OperationStatus
+
+_CHUNK = 1000
+_ENDS = {OperationStatus.COMMITTED: DecisionState.DONE}
+_OVER = [
+    one.value
+    for one in DecisionState
+    if one not in (DecisionState.PROPOSED, DecisionState.APPROVED, DecisionState.ASKED)
+]
+_RUNNING = frozenset({OperationStatus.QUEUED, OperationStatus.RUNNING})
+
+
+@dataclass(frozen=True)
+class NewDecision:
+    id: str
+    client_id: str
+    server_id: str
+    kind: str
+    reason: str
+    held_by: str
+    from_pool: str
+    to_pool: str
+    state: DecisionState
+    priority: int
+    figures: dict[str, Any] = field(default_factory=dict)
+    informed_by: str = ""
+
+
+def keep(session: Session, decisions: Sequence[NewDecision], now: datetime) -> None:
+    """New decisions. Those that wait for somebody, or are acted on, are told as events."""
+    for at in range(0, len(decisions), _CHUNK):
+        former = DecisionRow.latest_server_id.in_([one.server_id for one in decisions[at : at + _CHUNK]])
+        session.execute(update(DecisionRow).where(former).values(latest_server_id=None))
+        rows = [
+            vars(one)
+            | {"at": now, "last_at": now, "times": 1, "settled_by": "", "why": "", "latest_server_id": one.server_id}
+            for one in decisions[at : at + _CHUNK]
+        ]
+        session.execute(insert(DecisionRow), rows)
+    events: defaultdict[str, list[NewEvent]] = defaultdict(list)
+    for one in decisions:
+        if one.state is not DecisionState.NOTED:
+            events[one.client_id].append(_event(f"decision.{one.state.value}", now, one.server_id, one.id, _said(one)))
+    for client_id in sorted(events):
+        append_events(session, client_id, events[client_id])
+
+
+def again(session: Session, ids: Sequence[str], now: datetime) -> None:
+    """They were found the same once more."""
+    for at in range(0, len(ids), _CHUNK):
+        chunk = DecisionRow.id.in_(ids[at : at + _CHUNK])
+        session.execute(update(DecisionRow).where(chunk).values(last_at=now, times=DecisionRow.times + 1))
+
+
+def settle(
+    session: Session,
+    decision_id: str,
+    state: DecisionState,
+    now: datetime,
+    *,
+    why: str = "",
+    by: str = "autopilot",
+    expected: Iterable[DecisionState],
+    operation_id: str | None = None,
+) -> DecisionRow | None:
+    """Move a decision on, with its event. None: it is in none of the expected states; nothing was changed.
+
+    Whose word it was stays while the decision is carried out: a person's approval stays a person's.
+    """
+    row = session.get(DecisionRow, decision_id, with_for_update=True, populate_existing=True)
+    if row is None or row.state not in {one.value for one in expected}:
+        return None
+    if state is not DecisionState.ASKED or not row.settled_by:
+        row.settled_by = by
+    row.state, row.why = state.value, why[:2000]
+    row.settled_at = now
+    row.operation_id = operation_id or row.operation_id
+    session.flush()
+    payload = {"kind": row.kind, "reason": row.reason, "from_pool": row.from_pool, "to_pool": row.to_pool, "why": why}
+    event = _event(f"decision.{state.value}", now, row.server_id, row.id, payload, row.operation_id)
+    append_events(session, row.client_id, [event])
+    return row
+
+
+def expire_decisions(sessions: SessionFactory, before: datetime) -> int:
+    """Delete those made before that came to nothing; return how many.
+
+    What led to an operation stays, as the operation does; so does what is open, and a server's latest.
+    """
+    old = select(DecisionRow.id).where(
+        DecisionRow.state.in_(_OVER),
+        DecisionRow.at < before,
+        DecisionRow.latest_server_id.is_(None),
+        DecisionRow.operation_id.is_(None),
+    )
+    return delete_chosen(sessions, DecisionRow.id, old)
+
+
+def unplanned(session: Session) -> Sequence[Row[str, str, str, str]]:
+    """(id, server_id, kind, to_pool) of what waits for approval and has no plan yet, the most urgent first."""
+    planned = func.json_contains_path(DecisionRow.figures, "one", "$.plan_problem")
+    query = (
+        select(DecisionRow.id, DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool)
+        .where(DecisionRow.state == DecisionState.PROPOSED.value, planned == 0)
+        .order_by(DecisionRow.priority.desc(), DecisionRow.at, DecisionRow.id)
+    )
+    return session.execute(query).all()
+
+
+def follow_operations(session: Session, now: datetime) -> int:
+    """Decisions whose operation has ended are done or failed, and done where it only keeps the old instance.
+
+    Return how many.
+    """
+    query = (
+        select(DecisionRow.id, Operation.status, Operation.reason, lingers())
+        .join(Operation, Operation.id == DecisionRow.operation_id)
+        .where(DecisionRow.state == DecisionState.ASKED.value)
+    )
+    ended = [row for row in session.execute(query).all() if OperationStatus(row[1]) not in _RUNNING or row[3]]
+    for decision_id, status, reason, committed in ended:
+        state = DecisionState.DONE if committed else _ENDS.get(OperationStatus(status), DecisionState.FAILED)
+        settle(session, decision_id, state, now, why=reason, expected=(DecisionState.ASKED,))
+    return len(ended)
+
+
+def drop_of_ended(session: Session, now: datetime) -> int:
+    """Decisions that wait for a server which has ended; return how many."""
+    waiting = (DecisionState.PROPOSED, DecisionState.APPROVED)
+    query = (
+        select(DecisionRow.id)
+        .join(Server, Server.id == DecisionRow.server_id)
+        .where(DecisionRow.state.in_([one.value for one in waiting]), Server.state != "active")
+    )
+    ended = session.scalars(query).all()
+    for decision_id in ended:
+        settle(session, decision_id, DecisionState.DROPPED, now, why="the server has ended", expected=waiting)
+    return len(ended)
+
+
+def _said(one: NewDecision) -> dict[str, Any]:
+    figures = {name: one.figures.get(name) for name in ("gain_usd_per_h", "payback_h")}
+    return {"kind": one.kind, "reason": one.reason, "from_pool": one.from_pool, "to_pool": one.to_pool, **figures}
+
+
+def _event(
+    kind: str, now: datetime, server_id: str, decision_id: str, payload: dict[str, Any], operation_id: str | None = None
+) -> NewEvent:
+    said = {name: value for name, value in payload.items() if value not in (None, "")}
+    return NewEvent(
+        kind, now, server_id=server_id, operation_id=operation_id, payload={"decision_id": decision_id, **said}
+    )

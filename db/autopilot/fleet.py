@@ -1,0 +1,246 @@
+"""What the autopilot reads: the whole fleet in a few statements, as plain rows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from db.autopilot.keeping_old import lingers
+from db.tables import Client, DecisionRow, Instance, Operation, Server
+from domain.autopilot.decision_inputs import Placement
+from domain.autopilot.policy_gates import DecisionState
+from domain.operations import OperationKind, OperationStatus, Priority
+
+AUTOPILOT = "autopilot"  # operations.requested_by begins so
+_UNFINISHED = (OperationStatus.QUEUED.value, OperationStatus.RUNNING.value)
+_OPEN = (DecisionState.PROPOSED.value, DecisionState.APPROVED.value, DecisionState.ASKED.value)
+
+
+@dataclass(frozen=True)
+class FleetRow:
+    """An active server with a primary. `home_type`: the instance type it came with."""
+
+    server_id: str
+    client_id: str
+    name: str
+    region: str
+    policy: dict[str, Any]
+    instance_id: str
+    pool: str
+    since: datetime  # when it came there: was launched, or promoted where its replica was
+    home_type: str
+    replica_pool: str
+    replica_by: str  # who asked for the replica
+    busy: bool
+    lingers: bool = False  # what runs is a switch that has committed and keeps the old instance for a while
+
+
+@dataclass(frozen=True)
+class ClientRow:
+    client_id: str
+    autopilot: dict[str, Any] | None
+    limits: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class OpenDecision:
+    id: str
+    server_id: str
+    kind: str
+    reason: str
+    held_by: str
+    to_pool: str
+    state: str
+    priority: int
+    informed_by: str
+
+
+def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
+    """Every active server that has a primary; or that one."""
+    primary, replica = aliased(Instance), aliased(Instance)
+    query = (
+        select(
+            Server.id,
+            Server.client_id,
+            Server.name,
+            Server.region,
+            Server.policy,
+            primary.id,
+            primary.pool,
+            func.coalesce(primary.launch_confirmed_at, primary.created_at),
+            primary.roles,
+            primary.instance_type,
+            func.coalesce(replica.pool, ""),
+            func.coalesce(Operation.requested_by, ""),
+        )
+        .join(primary, primary.primary_of == Server.id)
+        .outerjoin(replica, and_(replica.server_id == Server.id, replica.role == "replica"))
+        .outerjoin(Operation, Operation.id == replica.operation_id)
+        .where(Server.active_name.is_not(None))
+    )
+    if server_id is not None:
+        query = query.where(Server.id == server_id)
+    found = session.execute(query).all()
+    (busy, lingering), homes = _occupied(session, server_id), _home_types(session, server_id)
+    return [
+        FleetRow(
+            server_id=row[0],
+            client_id=row[1],
+            name=row[2],
+            region=row[3],
+            policy=row[4],
+            instance_id=row[5],
+            pool=row[6],
+            since=_promoted_at(row[8]) or row[7],
+            home_type=homes.get(row[0]) or str(row[9]),
+            replica_pool=row[10],
+            replica_by=row[11],
+            busy=row[0] in busy,
+            lingers=row[0] in lingering,
+        )
+        for row in found
+    ]
+
+
+def home_types(session: Session, region: str) -> Counter[str]:
+    """How many active servers of the region came with each type."""
+    active = session.scalars(select(Server.id).where(Server.region == region, Server.active_name.is_not(None)))
+    homes = _home_types(session, None)
+    return Counter(homes[server] for server in active if homes.get(server))
+
+
+def home_type(session: Session, server_id: str) -> str:
+    """The type the server came with; empty: it has had no instance."""
+    return _home_types(session, server_id).get(server_id, "")
+
+
+def placed_of(session: Session, client_id: str) -> dict[str, Placement]:
+    """By server of the client, where it and its replica run; since when is not asked."""
+    query = select(Instance.server_id, Instance.role, Instance.pool).where(
+        Instance.client_id == client_id, Instance.role.in_(("primary", "replica")), Instance.pool != ""
+    )
+    found: dict[str, dict[str, str]] = {}
+    for server_id, role, pool in session.execute(query):
+        found.setdefault(server_id, {})[str(role)] = pool
+    return {
+        server: Placement(pools["primary"], 0.0, pools.get("replica", ""))
+        for server, pools in found.items()
+        if "primary" in pools
+    }
+
+
+def clients(session: Session) -> dict[str, ClientRow]:
+    query = select(Client.id, Client.autopilot, Client.limits).where(Client.deleted_at.is_(None))
+    return {row[0]: ClientRow(*row) for row in session.execute(query)}
+
+
+def moves_since(session: Session, since: datetime) -> dict[str, list[datetime]]:
+    """When the autopilot's ordinary moves of each server committed."""
+    query = select(Operation.server_id, Operation.finished_at).where(
+        Operation.status == OperationStatus.COMMITTED.value,
+        Operation.requested_at >= since,
+        Operation.requested_by.startswith(AUTOPILOT),
+        Operation.kind == OperationKind.SWITCH.value,
+        Operation.priority == int(Priority.ORDINARY),
+    )
+    found: defaultdict[str, list[datetime]] = defaultdict(list)
+    for server_id, at in session.execute(query):
+        if at is not None:
+            found[server_id].append(at)
+    return found
+
+
+def under_way(session: Session) -> dict[str, int]:
+    """How many operations of the autopilot each client has queued or running, or is about to have.
+
+    One that has committed and only keeps the old instance for a while takes no place.
+    """
+    running = select(Operation.client_id, Operation.server_id, Operation.id).where(
+        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT), ~lingers()
+    )
+    found = session.execute(running).all()
+    count, shown = Counter(client for client, _, _ in found), {server for _, server, _ in found}
+    coming = select(DecisionRow.client_id, DecisionRow.server_id).where(
+        DecisionRow.state.in_((DecisionState.APPROVED.value, DecisionState.ASKED.value))
+    )
+    count.update(client for client, server in session.execute(coming) if server not in shown)
+    return dict(count)
+
+
+def open_decisions(session: Session, server_ids: Collection[str] | None = None) -> dict[str, OpenDecision]:
+    """By server: the one that waits for approval or for its operation."""
+    query = _decisions().where(DecisionRow.state.in_(_OPEN))
+    if server_ids is not None:
+        query = query.where(DecisionRow.server_id.in_(server_ids))
+    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
+
+
+def last_decisions(session: Session) -> dict[str, OpenDecision]:
+    """By server: the latest, whatever became of it."""
+    query = _decisions().where(DecisionRow.latest_server_id.is_not(None))
+    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
+
+
+def turned_down(session: Session, failed_since: datetime, rejected_since: datetime) -> dict[str, set[tuple[str, str]]]:
+    """By server: (kind, pool) of decisions that failed, did not hold, or were rejected since."""
+    short = (DecisionState.FAILED.value, DecisionState.DROPPED.value)
+    query = select(DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool).where(
+        or_(
+            and_(DecisionRow.state.in_(short), DecisionRow.settled_at >= failed_since),
+            and_(DecisionRow.state == DecisionState.REJECTED.value, DecisionRow.settled_at >= rejected_since),
+        )
+    )
+    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for server_id, kind, pool in session.execute(query):
+        found[server_id].add((kind, pool))
+    return found
+
+
+def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
+    return select(
+        DecisionRow.id,
+        DecisionRow.server_id,
+        DecisionRow.kind,
+        DecisionRow.reason,
+        DecisionRow.held_by,
+        DecisionRow.to_pool,
+        DecisionRow.state,
+        DecisionRow.priority,
+        DecisionRow.informed_by,
+    )
+
+
+def _promoted_at(roles: list[Any] | None) -> datetime | None:
+    """When a replica became the primary it is: the server's stay there began then. None: it never was a replica."""
+    known = roles or []
+    if "replica" not in [role for _, role in known]:
+        return None
+    return max((datetime.fromisoformat(at) for at, role in known if role == "primary"), default=None)
+
+
+def _occupied(session: Session, server_id: str | None) -> tuple[set[str], set[str]]:
+    """Servers that have something to do, and those of which a switch only keeps the old instance."""
+    query = select(Operation.server_id, lingers()).where(Operation.status.in_(_UNFINISHED))
+    if server_id is not None:
+        query = query.where(Operation.server_id == server_id)
+    found = session.execute(query).all()
+    busy = {server for server, only_lingers in found if not only_lingers}
+    return busy, {server for server, _ in found} - busy
+
+
+def _home_types(session: Session, server_id: str | None) -> dict[str, str]:
+    """The type of each server's first instance."""
+    order = func.row_number().over(partition_by=Instance.server_id, order_by=(Instance.created_at, Instance.id))
+    # Not a join with the earliest time of each: without statistics MariaDB goes through all of it for each row.
+    numbered = select(Instance.server_id, Instance.instance_type, order.label("number"))
+    if server_id is not None:
+        numbered = numbered.where(Instance.server_id == server_id)
+    first = numbered.subquery()
+    query = select(first.c.server_id, first.c.instance_type).where(first.c.number == 1)
+    return {row[0]: row[1] for row in session.execute(query)}

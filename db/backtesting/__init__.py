@@ -1,0 +1,1 @@
+"""Backtests: asked for, run, and their results."""

@@ -1,0 +1,1 @@
+"""Clients, their tokens, sign-ins and the audit."""

@@ -1,0 +1,1 @@
+"""How the database is reached: sessions, migrations, waiting for it, pages and bulk writes."""

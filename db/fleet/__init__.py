@@ -1,0 +1,1 @@
+"""Servers, instances, operations and the ledger of resources."""

@@ -1,0 +1,87 @@
+"""Agents that fall silent are told once, and once more when they are heard again. A heartbeat itself is no event."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from sqlalchemy import CursorResult, select, update
+from sqlalchemy.orm import Session
+
+from db.engine.session import SessionFactory, in_transaction
+from db.event_log.writing import NewEvent, append_events
+from db.tables import Agent, Instance
+from domain.heartbeats import MISSED
+
+_AT_ONCE = 500
+
+
+def due_after(heard_at: datetime, interval_s: float) -> datetime:
+    """When an agent is silent that was told to be heard of again after so long."""
+    return heard_at + timedelta(seconds=MISSED * interval_s)
+
+
+def tell_silent(sessions: SessionFactory, now: datetime) -> int:
+    """Mark the agents that have not been heard of when they were due, with an event for each whose instance lives.
+
+    Any number of processes may do it at once: each agent is told by one of them. Returns how many were marked.
+    """
+    quiet = select(Agent.client_id, Agent.instance_id).where(Agent.silent_since.is_(None), Agent.due_at < now)
+    with sessions() as session:
+        found = session.execute(quiet.limit(_AT_ONCE)).all()
+    by_client: defaultdict[str, list[str]] = defaultdict(list)
+    for client_id, instance_id in found:
+        by_client[client_id].append(instance_id)
+    return sum(
+        in_transaction(sessions, lambda session, who=client_id, which=ids: _tell(session, who, which, now))  # type: ignore[misc]
+        for client_id, ids in by_client.items()
+    )
+
+
+def _tell(session: Session, client_id: str, instance_ids: list[str], now: datetime) -> int:
+    marked = [one for one in instance_ids if _mark(session, client_id, one, now)]
+    events = [
+        NewEvent("agent.silent", now, server_id=server_id, instance_id=instance_id)
+        for instance_id, server_id in servers_of(session, client_id, marked).items()
+    ]
+    if events:
+        append_events(session, client_id, events)
+    return len(marked)
+
+
+def _mark(session: Session, client_id: str, instance_id: str, now: datetime) -> bool:
+    mine = update(Agent).where(
+        Agent.client_id == client_id,
+        Agent.instance_id == instance_id,
+        Agent.silent_since.is_(None),
+        Agent.due_at < now,
+    )
+    return _changed(session, mine.values(silent_since=now))
+
+
+def heard_again(session: Session, client_id: str, instance_id: str, now: datetime) -> None:
+    """The agent was told to be silent, and is not."""
+    mine = update(Agent).where(
+        Agent.client_id == client_id, Agent.instance_id == instance_id, Agent.silent_since.is_not(None)
+    )
+    if not _changed(session, mine.values(silent_since=None)):
+        return
+    server_id = servers_of(session, client_id, [instance_id]).get(instance_id)
+    if server_id is not None:
+        append_events(session, client_id, [NewEvent("agent.back", now, server_id=server_id, instance_id=instance_id)])
+
+
+def servers_of(session: Session, client_id: str, instance_ids: list[str]) -> dict[str, str]:
+    """Which server each of these instances plays in; those that have ended are left out."""
+    if not instance_ids:
+        return {}
+    query = select(Instance.id, Instance.server_id).where(
+        Instance.live_id.in_(instance_ids), Instance.client_id == client_id
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def _changed(session: Session, statement: object) -> bool:
+    result = session.execute(statement, execution_options={"synchronize_session": False})  # type: ignore[call-overload]
+    assert isinstance(result, CursorResult)
+    return result.rowcount > 0

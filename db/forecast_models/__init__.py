@@ -1,0 +1,1 @@
+"""The registered ONNX models and how they do."""

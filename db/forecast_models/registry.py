@@ -1,0 +1,193 @@
+"""Models as they are registered, used and compared. Every function is part of the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.orm import Session
+
+from db.event_log.writing import NewEvent, append_events
+from db.tables import BacktestRow, ModelRow, ModelShadow, ModelUse
+from domain.autopilot.shadow_comparison import Shadowed
+from domain.backtest.contract import BacktestState
+from domain.forecasting.registry import MOST_IN_SHADOW, PROOF_AGE_DAYS, PROOF_DAYS, ModelState
+from domain.names import new_id
+
+_FAILURE = 500
+
+
+class RegistryError(Exception):
+    """The change is refused; nothing was changed.
+
+    ├── Unproven       no backtest of the client's shows it to be better than the built-in policy
+    └── NotNow         not in the present state; the message says what to do first
+    """
+
+
+class Unproven(RegistryError):
+    pass
+
+
+class NotNow(RegistryError):
+    pass
+
+
+def register(session: Session, row: ModelRow) -> ModelRow:
+    """Keep a new one; the same file again is the model that it is already. Raise NotNow when there are too many."""
+    known = session.scalar(select(ModelRow).where(ModelRow.sha256 == row.sha256))
+    if known is not None:
+        return known
+    living = session.scalar(select(func.count()).where(ModelRow.state == ModelState.SHADOW.value)) or 0
+    if living >= MOST_IN_SHADOW:
+        raise NotNow(f"{living} models are registered and run in every pass; retire one first")
+    session.add(row)
+    session.flush()
+    return row
+
+
+def retire(session: Session, model_id: str, by: str, now: datetime) -> ModelRow | None:
+    """It is run for nobody any more; its clients are back at the built-in policy. None: no such model."""
+    row = session.get(ModelRow, model_id, with_for_update=True)
+    if row is None:
+        return None
+    if row.state != ModelState.RETIRED:
+        row.state, row.retired_at = ModelState.RETIRED.value, now
+        for use in _open(session, model_id=model_id):
+            _end(session, use, by, now, "model.retired")
+    return row
+
+
+def activate(
+    session: Session, model_id: str, client_id: str, by: str, now: datetime, *, forced: bool = False, why: str = ""
+) -> ModelUse:
+    """From now on its forecasts inform the client's decisions. Raise Unproven, or NotNow for a retired one."""
+    row = session.get(ModelRow, model_id, with_for_update=True)
+    if row is None or row.state != ModelState.SHADOW:
+        raise NotNow(f"model {model_id} is retired; register it again")
+    uses = _open(session, client_id=client_id)
+    if uses and uses[0].model_id == model_id:
+        return uses[0]
+    proof = _proof(session, model_id, client_id, now)
+    if proof is None and not forced:
+        raise Unproven(
+            f"no backtest on this client's own history shows model {model_id} to be cheaper than the built-in policy: "
+            f"run one of {PROOF_DAYS:g} days or more with it first, or force it and say why"
+        )
+    for use in uses:
+        _end(session, use, by, now, "")
+    made = ModelUse(
+        id=new_id("use"),
+        client_id=client_id,
+        model_id=model_id,
+        began_at=now,
+        began_by=by,
+        backtest_id=proof or "",
+        forced=proof is None,
+        why=why,
+    )
+    session.add(made)
+    session.flush()
+    payload = {"model_id": model_id, "backtest_id": made.backtest_id, "forced": made.forced, "why": why}
+    append_events(session, client_id, [NewEvent("model.activated", now, payload=payload)])
+    return made
+
+
+def roll_back(session: Session, client_id: str, by: str, now: datetime) -> ModelUse | None:
+    """To the model before it, if that still runs, else to the built-in policy. None: there is nothing to undo."""
+    uses = _open(session, client_id=client_id)
+    if not uses:
+        return None
+    [use] = uses
+    before = None if use.restored else _before(session, use)
+    _end(session, use, by, now, "model.rolled_back")
+    if before is not None:
+        again = ModelUse(
+            id=new_id("use"),
+            client_id=client_id,
+            model_id=before.model_id,
+            began_at=now,
+            began_by=by,
+            backtest_id=before.backtest_id,
+            forced=before.forced,
+            restored=True,
+            why=before.why,
+        )
+        session.add(again)
+        session.flush()
+    return use
+
+
+def _before(session: Session, use: ModelUse) -> ModelUse | None:
+    """The use that gave way to this one, if its model still runs."""
+    query = (
+        select(ModelUse)
+        .join(ModelRow, ModelRow.id == ModelUse.model_id)
+        .where(
+            ModelUse.client_id == use.client_id,
+            ModelUse.id != use.id,
+            ModelUse.ended_at == use.began_at,
+            ModelRow.state == ModelState.SHADOW.value,
+        )
+    )
+    return session.scalar(query.limit(1))
+
+
+def note_shadows(session: Session, found: Iterable[Shadowed], day: date) -> None:
+    """Added up by day."""
+    for one in sorted(found, key=lambda one: (one.model_id, one.client_id)):
+        new = insert(ModelShadow).values(
+            model_id=one.model_id,
+            client_id=one.client_id,
+            day=day,
+            decisions=one.decisions,
+            agreed=one.agreed,
+            fell_back=one.fell_back,
+            cost_usd=one.cost_usd,
+            built_in_cost_usd=one.built_in_cost_usd,
+            failure=one.failure[:_FAILURE],
+        )
+        counts = ("decisions", "agreed", "fell_back", "cost_usd", "built_in_cost_usd")
+        added = {name: getattr(ModelShadow, name) + new.inserted[name] for name in counts}
+        if one.failure:
+            added["failure"] = new.inserted.failure
+        session.execute(new.on_duplicate_key_update(added))
+
+
+def _proof(session: Session, model_id: str, client_id: str, now: datetime) -> str | None:
+    """The newest backtest with the model, of this client, of enough days: its ID, if the model was the cheaper one."""
+    rows = session.scalars(
+        select(BacktestRow)
+        .where(
+            BacktestRow.client_id == client_id,
+            BacktestRow.model_id == model_id,
+            BacktestRow.state == BacktestState.DONE.value,
+            BacktestRow.requested_at > now - timedelta(days=PROOF_AGE_DAYS),
+        )
+        .order_by(BacktestRow.requested_at.desc(), BacktestRow.id)
+    )
+    for row in rows:
+        if (row.until_at - row.from_at).total_seconds() < PROOF_DAYS * 86_400 - 1:
+            continue
+        costs = {one["policy"]: one["cost_usd"] for one in (row.result or {}).get("policies", [])}
+        return row.id if costs.get("model", 1.0) < costs.get("policy", 0.0) else None
+    return None
+
+
+def _open(session: Session, *, client_id: str = "", model_id: str = "") -> list[ModelUse]:
+    query = select(ModelUse).where(ModelUse.ended_at.is_(None)).with_for_update()
+    if client_id:
+        query = query.where(ModelUse.client_id == client_id)
+    if model_id:
+        query = query.where(ModelUse.model_id == model_id)
+    return list(session.scalars(query))
+
+
+def _end(session: Session, use: ModelUse, by: str, now: datetime, event: str) -> None:
+    session.execute(update(ModelUse).where(ModelUse.id == use.id).values(ended_at=now, ended_by=by))
+    session.refresh(use)
+    if event:
+        payload = {"model_id": use.model_id}
+        append_events(session, use.client_id, [NewEvent(event, now, payload=payload)])

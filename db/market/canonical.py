@@ -1,0 +1,162 @@
+"""What the canonical series say: a pool's price at a time, a region's day, and what an hour cost."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Executable, and_, func, literal, literal_column, select
+from sqlalchemy.orm import Session
+
+from db.tables import PriceCanonical, PriceSeries
+from db.tables.types import UtcDateTime
+from domain.market.canonical_prices import Kind, Step, confidence_at
+from domain.market.instance_cost import HOUR, Spent, spent, spent_by_hour
+from domain.market.observed_prices import PoolKey, Source
+
+DAY = timedelta(days=1)
+# Series named in one query: MariaDB turns a list of a thousand into a join, which reads each series whole
+# (in_predicate_conversion_threshold).
+_AT_ONCE = 400
+_KINDS = {kind.value: kind for kind in Kind}
+_SOURCES = {source.value: source for source in Source}
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _microseconds(column: Any) -> Any:
+    """Since _EPOCH. Read as a number: PyMySQL takes longer to read a day's times than the server to find them."""
+    return func.timestampdiff(literal_column("MICROSECOND"), literal_column("'2000-01-01'"), column)
+
+
+_STEP = (
+    _microseconds(PriceCanonical.from_at),
+    _microseconds(PriceCanonical.until_at),
+    PriceCanonical.usd_per_hour,
+    PriceCanonical.kind,
+    PriceCanonical.confidence,
+    _microseconds(PriceCanonical.confirmed_at),
+    PriceCanonical.source,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A pool's price at a moment, in USD per hour, with the confidence of that moment, 0 to 1."""
+
+    usd_per_hour: Decimal
+    kind: Kind
+    confidence: float
+    since: datetime
+    confirmed_at: datetime
+
+
+def price_at(session: Session, zone: str, instance_type: str, at: datetime) -> Price | None:
+    """The price then; None before the pool's first price, or for a pool that was never priced."""
+    query = _steps_of(zone, instance_type).where(PriceCanonical.from_at <= at)
+    row = session.execute(query.order_by(PriceCanonical.from_at.desc()).limit(1)).first()
+    step = _step(row) if row else None
+    if step is None or (step.until_at is not None and step.until_at <= at):
+        return None
+    return Price(step.usd, step.kind, confidence_at(step, at), step.from_at, step.confirmed_at)
+
+
+def series_between(
+    session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
+) -> list[Step]:
+    """The pool's steps that overlap the time, whole, in the order of time: the one in force at its start, and on."""
+    before = select(func.max(PriceCanonical.from_at)).where(
+        PriceCanonical.series_id == _id_of(zone, instance_type), PriceCanonical.from_at <= from_at
+    )
+    # Known before the table is read, so the key (series, time) is entered there.
+    start = func.coalesce(before.scalar_subquery(), literal(from_at, UtcDateTime()))
+    inside = PriceCanonical.from_at >= start, PriceCanonical.from_at < until_at
+    rows = session.execute(_steps_of(zone, instance_type).where(*inside).order_by(PriceCanonical.from_at))
+    found = [_step(row) for row in rows]
+    return [step for step in found if step.until_at is None or step.until_at > from_at]
+
+
+def cost_between(session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime) -> Spent:
+    """What an instance in the pool cost over the time, exact, as far as its price is known."""
+    return spent(series_between(session, zone, instance_type, from_at, until_at), from_at, until_at)
+
+
+def cost_by_hour(session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime) -> list[Spent]:
+    """The same for each whole hour of UTC that overlaps the time; its mean price is `mean_usd_per_hour`."""
+    series = series_between(session, zone, instance_type, from_at - HOUR, until_at + HOUR)
+    return spent_by_hour(series, from_at, until_at)
+
+
+def region_between(session: Session, region: str, from_at: datetime, until_at: datetime) -> dict[PoolKey, list[Step]]:
+    """Every pool's steps that overlap the time; of a region's day, a few thousand.
+
+    The series are named one by one: only then is the key (series, time) entered once for each, at its step in
+    force when the time begins and at those that start within it. Joined, each series would be read whole.
+    """
+    here = select(PriceSeries.id, PriceSeries.zone, PriceSeries.instance_type).where(PriceSeries.region == region)
+    pools = {number: (zone, kind) for number, zone, kind in session.execute(here)}
+    found: dict[PoolKey, list[Step]] = {}
+    numbers = sorted(pools)
+    for place in range(0, len(numbers), _AT_ONCE):
+        for query in _within(numbers[place : place + _AT_ONCE], from_at, until_at):
+            for series_id, *row in session.execute(query):
+                step = _step(row)
+                if step.until_at is None or step.until_at > from_at:
+                    found.setdefault(pools[series_id], []).append(step)
+    return found
+
+
+def _within(numbers: list[int], from_at: datetime, until_at: datetime) -> tuple[Executable, Executable]:
+    """The steps in force at the start, and those that start later."""
+    number, start = PriceCanonical.series_id, PriceCanonical.from_at
+    ours = number.in_(numbers)
+    first = select(number, func.max(start).label("start")).where(ours, start <= from_at).group_by(number).subquery()
+    in_force = select(number, *_STEP).join(first, and_(number == first.c.series_id, start == first.c.start))
+    return in_force, select(number, *_STEP).where(ours, start > from_at, start < until_at).order_by(number, start)
+
+
+def day_of_prices(session: Session, region: str, day: datetime) -> dict[PoolKey, list[Step]]:
+    """A region's day of UTC."""
+    start = day.replace(hour=0, minute=0, second=0, microsecond=0)
+    return region_between(session, region, start, start + DAY)
+
+
+def checksum(session: Session, region: str) -> int:
+    """A number that is the same as long as no canonical step of the region differs."""
+    query = (
+        select(PriceSeries.zone, PriceSeries.instance_type, *_STEP)
+        .join(PriceCanonical, PriceCanonical.series_id == PriceSeries.id)
+        .where(PriceSeries.region == region)
+        .order_by(PriceSeries.zone, PriceSeries.instance_type, PriceCanonical.from_at)
+    )
+    total = 0
+    for line in _lines(session.execute(query.execution_options(yield_per=5000))):
+        total = zlib.crc32(line, total)
+    return total
+
+
+def _lines(rows: Any) -> Iterator[bytes]:
+    for row in rows:
+        yield "|".join(map(str, row)).encode()
+
+
+def _steps_of(zone: str, instance_type: str) -> Any:
+    return select(*_STEP).where(PriceCanonical.series_id == _id_of(zone, instance_type))
+
+
+def _id_of(zone: str, instance_type: str) -> Any:
+    here = PriceSeries.zone == zone, PriceSeries.instance_type == instance_type
+    return select(PriceSeries.id).where(*here).scalar_subquery()
+
+
+def _step(row: Any) -> Step:
+    from_at, until_at, usd, kind, confidence, confirmed_at, source = row
+    until = None if until_at is None else _moment(until_at)
+    return Step(_moment(from_at), until, usd, _KINDS[kind], confidence, _moment(confirmed_at), _SOURCES[source])
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

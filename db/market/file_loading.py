@@ -1,0 +1,87 @@
+"""Files of prices and of AWS's beliefs, into the records. Plain or gzip; see domain.market for their forms.
+
+spot prices     CSV, or the answer of describe-spot-price-history
+on-demand       CSV, or the Pricing API's price list
+Spot Advisor    CSV, or spot-advisor-data.json
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from db.engine.session import SessionFactory, in_transaction
+from db.market.on_demand import keep_on_demand
+from db.market.pool_prices import record_said
+from db.market.scores_and_bands import keep_bands
+from db.market.tiers import Kept
+from domain.market import on_demand_prices, spot_advisor, spot_price_file
+from domain.market.observed_prices import Known, Said, Source
+from domain.market.on_demand_prices import BadFile
+
+BATCH = 10_000  # prices in one transaction
+AT_ONCE = 2
+_GZIP = b"\x1f\x8b"
+
+
+def load_spot_prices(sessions: SessionFactory, path: Path, now: datetime) -> tuple[int, int]:
+    """Keep a file's spot prices; return how many were new, and how many were set aside. Raise BadFile."""
+    observed = aside = 0
+    for kept in keep_in_batches(sessions, spot_price_file.read(text_of(path)), Source.FILE, Known(now)):
+        observed, aside = observed + kept.observed, aside + kept.set_aside
+    return observed, aside
+
+
+def keep_in_batches(sessions: SessionFactory, said: Iterable[Said], source: Source, known: Known) -> Iterator[Kept]:
+    """Keep prices, some thousand in a transaction, two of them at once: while one writes its rows down, the
+    database takes in the other's."""
+    now = known.now or datetime.now(UTC)
+
+    def keep(batch: Sequence[Said]) -> Kept:
+        work = functools.partial(record_said, said=batch, source=source, known=known, now=now)
+        return in_transaction(sessions, work)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        yield from threads.map(keep, by_pool(said))
+
+
+def by_pool(said: Iterable[Said], size: int = BATCH) -> Iterator[list[Said]]:
+    """Batches of about that size in the order of pools: no pool is in two of them, so that none waits for another."""
+    batch: list[Said] = []
+    for _, prices in itertools.groupby(sorted(said, key=_place), key=_place):
+        batch += prices
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _place(one: Said) -> tuple[str, str]:
+    return one[1:3]
+
+
+def load_on_demand(sessions: SessionFactory, path: Path, now: datetime) -> int:
+    """Keep a file's on-demand prices; return how many it holds. Raise BadFile."""
+    prices = on_demand_prices.read(text_of(path))
+    return in_transaction(sessions, lambda session: keep_on_demand(session, prices, now))
+
+
+def load_bands(sessions: SessionFactory, path: Path, as_of: datetime) -> int:
+    """Keep the Spot Advisor's bands; return how many the file holds. `as_of`: of JSON, which does not tell."""
+    bands = spot_advisor.read(text_of(path), as_of)
+    return in_transaction(sessions, lambda session: keep_bands(session, bands))
+
+
+def text_of(path: Path) -> str:
+    """Raise BadFile for what is no text; OSError when there is no such file."""
+    raw = path.read_bytes()
+    try:
+        return (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise BadFile(1, f"cannot be read: {error}") from None

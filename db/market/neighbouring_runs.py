@@ -1,0 +1,59 @@
+"""What of a pool's second tier may change when prices of a time come in, and what is known of that time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Executable, func, select
+from sqlalchemy.orm import Session
+
+from db.market.series import Head
+from db.tables import PriceConsolidated, PriceObservation
+from domain.market.consolidated_prices import Run, minute_of
+from domain.market.observed_prices import Point, Source
+
+_RUN = (
+    PriceConsolidated.at,
+    PriceConsolidated.usd_per_hour,
+    PriceConsolidated.source,
+    PriceConsolidated.last_at,
+    PriceConsolidated.last_source,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """`runs` and `points` as domain.market.consolidated_prices.mend wants them; the run after them starts at
+    `next_at`.
+    """
+
+    runs: list[Run]
+    points: list[Point]
+    next_at: datetime | None
+
+
+def read(session: Session, head: Head, low: datetime, high: datetime) -> Nearby:
+    """For new points from the minute `low` to the minute `high`."""
+    ours, minute = PriceConsolidated.series_id == head.id, PriceConsolidated.minute
+    before = session.scalar(select(func.max(minute)).where(ours, minute < low))
+    start = low if before is None else before
+    query = select(*_RUN).where(ours).order_by(minute)
+    runs = _runs(session, query.where(minute.between(start, high)))
+    after = _runs(session, query.where(minute > high).limit(2))
+    end = minute_of(after[0].at) if after else None
+    return Nearby([*runs, *after[:1]], _points(session, head, start, end), after[1].at if after[1:] else None)
+
+
+def _runs(session: Session, query: Executable) -> list[Run]:
+    rows = session.execute(query).all()
+    return [Run(at, usd, Source(source), last_at, Source(last)) for at, usd, source, last_at, last in rows]
+
+
+def _points(session: Session, head: Head, start: datetime, end: datetime | None) -> list[Point]:
+    seen = PriceObservation
+    query = select(seen.at, seen.usd_per_hour, seen.source).where(
+        seen.zone == head.zone, seen.instance_type == head.instance_type, seen.at >= start
+    )
+    rows = session.execute(query if end is None else query.where(seen.at < end)).all()
+    return [Point(at, usd, Source(source)) for at, usd, source in rows]

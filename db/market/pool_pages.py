@@ -1,0 +1,29 @@
+"""Pools, a page at a time."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.engine.paging import Page
+from db.tables import PoolRow
+
+
+def page_of_pools(
+    session: Session,
+    *,
+    region: str | None = None,
+    instance_type: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[PoolRow]:
+    """By name; the cursor is the last pool of the page before."""
+    query = select(PoolRow)
+    if region is not None:
+        query = query.where(PoolRow.region == region)
+    if instance_type is not None:
+        query = query.where(PoolRow.instance_type == instance_type)
+    if cursor is not None:
+        query = query.where(PoolRow.id > cursor)
+    rows = list(session.scalars(query.order_by(PoolRow.id).limit(limit + 1)))
+    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)

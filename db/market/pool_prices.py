@@ -1,0 +1,78 @@
+"""Prices as they come: kept in the market's tiers, and the latest of each pool beside the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.orm import Session
+
+from db.market.tiers import Kept, keep_prices
+from db.tables import PoolRow
+from domain.market.observed_prices import Known, Point, PoolKey, Said, Source
+from domain.pools import Lifecycle, Pool
+
+_ANYTHING = Known()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A spot price. `usd_per_hour` may be what cannot be a price: that is set aside with its reason."""
+
+    region: str
+    zone: str
+    instance_type: str
+    at: datetime
+    usd_per_hour: float
+
+
+def record_prices(session: Session, observations: Sequence[Observation], source: str, known: Known = _ANYTHING) -> int:
+    """Keep spot prices; one already known (same pool, time, source and price) changes nothing.
+
+    Returns how many came. `known`: what they are held against; by itself only what no price can be.
+    """
+    said = [Said(o.region, o.zone, o.instance_type, o.at, o.usd_per_hour) for o in observations]
+    record_said(session, said, Source(source), known, known.now or datetime.now(UTC))
+    return len(said)
+
+
+def record_said(session: Session, said: Iterable[Said], source: Source, known: Known, now: datetime) -> Kept:
+    """Keep what was said in all three tiers, and price the pools. `now`: when it was heard."""
+    kept = keep_prices(session, said, source, known, now)
+    _price_pools(session, kept.newest, kept.regions)
+    return kept
+
+
+def _price_pools(session: Session, newest: Mapping[PoolKey, Point], regions: Mapping[PoolKey, str]) -> None:
+    pools = {str(Pool(*key, Lifecycle.SPOT)): key for key in newest}
+    query = select(PoolRow.id, PoolRow.priced_at).where(PoolRow.id.in_(pools))
+    priced = {pool: at for pool, at in session.execute(query) if at is not None} if pools else {}
+    for pool in sorted(pools):  # one order of locking for all writers
+        point = newest[pools[pool]]
+        if pool not in priced or priced[pool] <= point.at:
+            _price_pool(session, Pool.parse(pool), regions[pools[pool]], point)
+
+
+def _price_pool(session: Session, pool: Pool, region: str, point: Point) -> None:
+    row = insert(PoolRow).values(**_pool_values(pool, region), usd_per_hour=point.usd, priced_at=point.at)
+    # Assignments go from left to right: the price is compared before the time it is compared by changes.
+    newer = func.coalesce(PoolRow.priced_at <= row.inserted.priced_at, True)
+    price = func.if_(newer, row.inserted.usd_per_hour, PoolRow.usd_per_hour)
+    at = func.if_(newer, row.inserted.priced_at, PoolRow.priced_at)
+    session.execute(row.on_duplicate_key_update([("usd_per_hour", price), ("priced_at", at)]))
+
+
+def _pool_values(pool: Pool, region: str) -> dict[str, object]:
+    return {
+        "id": str(pool),
+        "region": region,
+        "zone": pool.zone,
+        "instance_type": pool.instance_type,
+        "lifecycle": pool.lifecycle.value,
+        "capacity_failures": 0,
+        "notices": 0,
+        "cool_down_reason": "",
+    }

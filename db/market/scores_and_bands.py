@@ -1,0 +1,83 @@
+"""What AWS itself says of the risk in a pool: placement scores, and the Spot Advisor's bands."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.orm import Session
+
+from db.tables import AdvisorBand, PlacementScore
+from domain.market.placement_scores import Score, latest
+from domain.market.spot_advisor import Band
+
+_LONGEST_KEY = 191
+
+
+def types_key(types: Iterable[str]) -> str:
+    """The types a score was asked for, in one order; a digest of them where they are too many to spell out."""
+    spelt = ",".join(sorted(set(types)))
+    return spelt if len(spelt) <= _LONGEST_KEY else f"sha256:{hashlib.sha256(spelt.encode()).hexdigest()}"
+
+
+def keep_scores(session: Session, region: str, types: Iterable[str], scores: Mapping[str, int], at: datetime) -> None:
+    """Zone -> score, 1 to 10, as EC2 gave them at that time. Raise ValueError for another number."""
+    if strange := {zone: score for zone, score in scores.items() if not 1 <= score <= 10}:
+        raise ValueError(f"placement scores go from 1 to 10: {strange}")
+    key = types_key(types)
+    rows = [
+        {"region": region, "zone": zone, "types_key": key, "at": at, "score": scores[zone]} for zone in sorted(scores)
+    ]
+    _keep(session, PlacementScore, rows, "score")
+
+
+def scores_since(
+    session: Session, region: str, types: Iterable[str], since: datetime
+) -> dict[str, list[tuple[datetime, int]]]:
+    """Zone -> the scores for these types, in the order of time: what falls shows there."""
+    row = PlacementScore
+    query = select(row.zone, row.at, row.score).where(
+        row.region == region, row.at >= since, row.types_key == types_key(types)
+    )
+    found: dict[str, list[tuple[datetime, int]]] = {}
+    for zone, at, score in session.execute(query.order_by(row.at)):
+        found.setdefault(zone, []).append((at, score))
+    return found
+
+
+def scores_of_types(session: Session, region: str, since: datetime, until: datetime) -> dict[tuple[str, str], Score]:
+    """(zone, type) -> the latest score by then, and by how much it has fallen; see domain.market.placement_scores."""
+    row = PlacementScore
+    query = select(row.types_key, row.zone, row.score).where(
+        row.region == region, row.at >= since, row.at <= until, row.types_key.not_like("sha256:%")
+    )
+    told = session.execute(query.order_by(row.at, row.types_key, row.zone)).all()
+    return latest((key.split(","), zone, score) for key, zone, score in told)
+
+
+def keep_bands(session: Session, bands: Iterable[Band]) -> int:
+    rows = [
+        {"region": one.region, "instance_type": one.instance_type, "as_of": one.as_of, "band": one.band}
+        for one in bands
+    ]
+    rows.sort(key=lambda row: (row["region"], row["instance_type"], row["as_of"]))
+    _keep(session, AdvisorBand, rows, "band")
+    return len(rows)
+
+
+def bands_of(session: Session, region: str, at: datetime) -> dict[str, int]:
+    """Type -> band, 0 to 4, of the newest snapshot by then: a decision about the past sees nothing newer."""
+    row = AdvisorBand
+    newest = select(func.max(row.as_of)).where(row.region == region, row.as_of <= at).scalar_subquery()
+    query = select(row.instance_type, row.band).where(row.region == region, row.as_of == newest)
+    return dict(session.execute(query).all())
+
+
+def _keep(session: Session, table: type[Any], rows: list[dict[str, Any]], value: str) -> None:
+    if rows:
+        new = insert(table)
+        session.execute(new.on_duplicate_key_update({value: new.inserted[value]}), rows)

@@ -1,0 +1,1 @@
+"""Differences between EC2 and the records."""

@@ -1,0 +1,231 @@
+"""Findings as they are kept: each open once, counted when found again, settled with what became of it.
+
+Each function is part of the caller's transaction and writes its events in it, as its last locking step. Events are
+those of one client; what belongs to no client of ours is kept without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.orm import Session
+
+from db.event_log.writing import NewEvent, append_events
+from db.fleet.instance_end import end_instance
+from db.reconciliation.drift_queries import open_drift
+from db.tables import DriftRow, Resource
+from domain.names import new_id
+from domain.reconciliation.drift import Action, DriftState, Finding
+
+MOST_WORDS = 2000
+ASK_AGAIN = timedelta(minutes=10)  # at the least: a rescue takes seconds
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finding's row after a look."""
+
+    finding: Finding
+    times: int
+    first_seen_at: datetime
+    new: bool = False
+    asked: bool = False  # its server's workflow was told, and has had no time to do all it can
+    tried_at: datetime | None = None
+
+
+def keep(session: Session, client_id: str, findings: Sequence[Finding], now: datetime) -> list[Kept]:
+    """Write what was found. Two looks at once make one row: the key is unique while it is open."""
+    known = open_drift(session, [one.key for one in findings])
+    fresh = [one for one in findings if one.key not in known]
+    for one in fresh:
+        statement = insert(DriftRow).values(**_values(one, now))
+        session.execute(statement.on_duplicate_key_update(last_seen_at=now))
+    rows = _locked(session, [one.key for one in findings])
+    kept, events = [], []
+    for one in findings:
+        row = rows[one.key]
+        new = one.key not in known and row.first_seen_at == now
+        changed = not new and (row.action, row.reason) != (one.action, one.reason)
+        if not new:
+            row.times += 1
+            row.last_seen_at = now
+        if changed:  # what would be done is another thing: its grace begins anew
+            row.action, row.reason, row.grace_s = one.action, one.reason, one.grace_s
+            row.times, row.first_seen_at, row.outcome = 1, now, ""
+            row.asked_at = row.tried_at = None
+        row.details = dict(one.details)
+        row.due_at = _due(one, row.first_seen_at)
+        if new or changed:
+            events.append(_event("drift.found", row, now))
+        kept.append(Kept(one, row.times, row.first_seen_at, new, _was_asked(row, now), row.tried_at))
+    _tell(session, client_id, events)
+    return kept
+
+
+def _was_asked(row: DriftRow, now: datetime) -> bool:
+    """For as long as it had been there when it was asked: a rescue that fails is tried ever less often."""
+    if row.asked_at is None:
+        return False
+    return now < row.asked_at + max(ASK_AGAIN, row.asked_at - row.first_seen_at)
+
+
+def resolve(session: Session, client_id: str, rows: Iterable[str], now: datetime) -> int:
+    """Those that a complete look no longer found."""
+    query = select(DriftRow).where(DriftRow.id.in_(list(rows)), DriftRow.state == DriftState.OPEN).with_for_update()
+    found = list(session.scalars(query))
+    for row in found:
+        row.state, row.settled_at, row.outcome = DriftState.RESOLVED, now, "it went away by itself"
+    _tell(session, client_id, [_event("drift.resolved", row, now) for row in found])
+    return len(found)
+
+
+def settle(session: Session, finding: Finding, state: DriftState, now: datetime, outcome: str) -> bool:
+    """Done with, and the ledger with it, in one transaction. False: another was quicker."""
+    row = _locked(session, [finding.key]).get(finding.key)
+    if row is None:
+        return False
+    row.state, row.settled_at, row.outcome = state, now, outcome[:MOST_WORDS]
+    events = [_event(f"drift.{state.value}", row, now), *_ledger(session, finding, row, now)]
+    _tell(session, finding.client_id, events)
+    return True
+
+
+def asked(session: Session, key: str, now: datetime) -> None:
+    """Its server's workflow was told. It stays open until a look finds the server whole again."""
+    if row := _locked(session, [key]).get(key):
+        row.outcome, row.asked_at = "the server's workflow was told that its instance is gone", now
+        _tell(session, row.client_id, [_event("drift.asked", row, now)])
+
+
+def note(session: Session, key: str, why: str, now: datetime) -> None:
+    """Why it could not be done now; it is tried again at the next pass."""
+    if row := _locked(session, [key]).get(key):
+        row.outcome, row.tried_at = why[:MOST_WORDS], now
+
+
+def forget(session: Session, before: datetime, most: int = 1000) -> int:
+    """Delete what was settled long ago; what is open stays."""
+    old = select(DriftRow.id).where(DriftRow.state != DriftState.OPEN, DriftRow.settled_at < before).limit(most)
+    ids = list(session.scalars(old))
+    session.execute(delete(DriftRow).where(DriftRow.id.in_(ids)))
+    return len(ids)
+
+
+def open_rows_beside(session: Session, looked: Collection[str], keys: Collection[str]) -> list[DriftRow]:
+    """Open rows of what was looked at ("region/type") that are not among these findings."""
+    found, known = [], set(keys)
+    for row in session.scalars(select(DriftRow).where(DriftRow.state == DriftState.OPEN)):
+        subject = f"{row.region}/{row.resource_type or 'instance'}"
+        if row.finding_key not in known and subject in looked:
+            found.append(row)
+    return found
+
+
+def _ledger(session: Session, finding: Finding, row: DriftRow, now: datetime) -> list[NewEvent]:
+    """The record follows: adopted into the ledger, or closed with what happened."""
+    if finding.action is Action.ADOPT:
+        return _adopt(session, finding, now)
+    if finding.action not in (Action.REMOVE, Action.CLOSE):
+        return []
+    query = select(Resource).where(Resource.state.in_(("intended", "live")))
+    if finding.row_id:
+        query = query.where(Resource.id == finding.row_id)
+    else:
+        query = query.where(Resource.resource_id == finding.resource_id, Resource.server_id == finding.server_id)
+    events = []
+    for one in session.scalars(query.with_for_update()):
+        one.how = "reconciled" if finding.action is Action.REMOVE else _how(one)
+        one.state, one.gone_at = "gone", now
+        one.details = {**one.details, "what_happened": row.outcome}
+        events.append(_resource_event("resource.gone", one, finding, now))
+    if finding.resource_type == "instance" and finding.resource_id:
+        why = finding.details.get("what_happened") or row.outcome
+        events += end_instance(session, finding.resource_id, finding.server_id, now, why)
+    return events
+
+
+def _how(one: Resource) -> str:
+    return "never_made" if one.state == "intended" else "vanished"
+
+
+def _adopt(session: Session, finding: Finding, now: datetime) -> list[NewEvent]:
+    """The row that meant to make it, if there is one; else a new one."""
+    one = session.get(Resource, finding.row_id, with_for_update=True) if finding.row_id else None
+    if one is None or one.state != "intended":
+        one = Resource(
+            client_id=finding.client_id,
+            server_id=finding.server_id,
+            type=finding.resource_type,
+            operation_id="",
+            step="reconcile",
+            details={},
+        )
+        session.add(one)
+    one.state, one.how, one.resource_id, one.live_at = "live", "adopted", finding.resource_id, now
+    return [_resource_event("resource.adopted", one, finding, now)]
+
+
+def _resource_event(kind: str, one: Resource, finding: Finding, now: datetime) -> NewEvent:
+    payload = {"resource_type": one.type, "resource_id": one.resource_id, "how": one.how, "by": "reconciliation"}
+    return NewEvent(kind, now, server_id=finding.server_id or None, payload=payload)
+
+
+def _values(one: Finding, now: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id("drift"),
+        "client_id": one.client_id,
+        "server_id": one.server_id,
+        "region": one.region,
+        "kind": one.kind.value,
+        "resource_type": one.resource_type,
+        "resource_id": one.resource_id,
+        "ledger_id": one.row_id,
+        "action": one.action.value,
+        "reason": one.reason.value,
+        "details": dict(one.details),
+        "grace_s": one.grace_s,
+        "state": DriftState.OPEN.value,
+        "outcome": "",
+        "first_seen_at": now,
+        "last_seen_at": now,
+        "times": 1,
+        "finding_key": one.key,
+    }
+
+
+def _due(one: Finding, first_seen_at: datetime) -> datetime | None:
+    return None if one.action is Action.REPORT else first_seen_at + timedelta(seconds=one.grace_s)
+
+
+def _locked(session: Session, keys: Collection[str]) -> dict[str, DriftRow]:
+    query = select(DriftRow).where(DriftRow.open_key.in_(list(keys))).order_by(DriftRow.id).with_for_update()
+    rows = session.scalars(query.execution_options(populate_existing=True))
+    return {row.finding_key: row for row in rows}
+
+
+def _event(kind: str, row: DriftRow, now: datetime) -> NewEvent:
+    payload = {
+        "drift_id": row.id,
+        "kind": row.kind,
+        "resource_type": row.resource_type,
+        "resource_id": row.resource_id,
+        "action": row.action,
+        "reason": row.reason,
+        "due_at": row.due_at.isoformat() if row.due_at else None,
+        "outcome": row.outcome,
+        "details": row.details,
+    }
+    told = {name: value for name, value in payload.items() if value not in (None, "", {})}
+    instance = row.resource_id if row.resource_type == "instance" else None
+    return NewEvent(kind, now, server_id=row.server_id or None, instance_id=instance, payload=told)
+
+
+def _tell(session: Session, client_id: str, events: Sequence[NewEvent]) -> None:
+    if client_id and events:
+        session.flush()
+        append_events(session, client_id, events)

@@ -1,0 +1,67 @@
+"""One accrual at a time: what an older one has read must not undo what a newer one has booked.
+
+The lock is MySQL's own, of the one connection that holds it, and goes with that connection. Should it be lost before
+the accrual is over, nothing more is booked: each transaction looks at it last. Whoever got the lock meanwhile and did
+not see such a transaction's entries books the same numbers, and fails on them (`db.savings.booking`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from db.engine.session import SessionFactory, in_transaction
+
+T = TypeVar("T")
+
+WAIT_S = 5  # for another to end; below the read timeout
+# A holder that is heard of no more (its machine is gone) is given up by the server after so long.
+_SILENT_S = 300
+# The lock's name, in SQL: the server has one set of names for all its schemas.
+LOCK = "CONCAT('savings/', LEFT(SHA2(DATABASE(), 256), 40))"
+
+
+class AnotherAccrues(Exception):
+    """Another accrual is under way, or took over: come again."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The lock, while it is held."""
+
+    sessions: SessionFactory
+    _holder: Connection
+    _holder_id: int
+
+    def transaction(self, work: Callable[[Session], T]) -> T:
+        """As `in_transaction`. Raise AnotherAccrues, with nothing done, if the lock is lost."""
+
+        def guarded(session: Session) -> T:
+            done = work(session)
+            self._holder.execute(text("SELECT 1"))  # it is heard of
+            if session.scalar(text(f"SELECT IS_USED_LOCK({LOCK})")) != self._holder_id:
+                raise AnotherAccrues("the lock of the accrual was lost")
+            return done
+
+        return in_transaction(self.sessions, guarded)
+
+
+@contextmanager
+def alone(sessions: SessionFactory) -> Iterator[Alone]:
+    """Raise AnotherAccrues if another does not end within WAIT_S."""
+    with sessions() as session:
+        holder = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        try:
+            holder.execute(text(f"SET SESSION wait_timeout = {_SILENT_S}"))
+            ask = text(f"SELECT GET_LOCK({LOCK}, :wait), CONNECTION_ID()")
+            got, holder_id = holder.execute(ask, {"wait": WAIT_S}).one()
+            if got != 1:
+                raise AnotherAccrues("another accrual is under way")
+            yield Alone(sessions, holder, holder_id)
+        finally:
+            session.invalidate()  # closed, and not kept for others: the lock goes with it

@@ -1,0 +1,1 @@
+"""Counts and checks over everything."""

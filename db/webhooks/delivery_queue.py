@@ -1,0 +1,143 @@
+"""From events to deliveries: each event at most once for a webhook, and none missed.
+
+How far a webhook has come moves in the transaction that makes its deliveries, under its row's lock. Events of one
+client are numbered in the order in which they commit (`db.event_log.writing`), so what lies behind is complete.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine.session import SessionFactory, in_transaction
+from db.event_log.reading import events_after
+from db.tables import Client, Event, Webhook, WebhookDelivery
+from db.webhooks.delivery_slots import AT_ONCE, room
+from db.webhooks.registration import ACTIVE
+from domain.webhooks.contract import Deliver
+from domain.webhooks.deliveries import DeliveryState
+from domain.webhooks.event_kinds import TEST_TYPE, Kind, kinds_of
+from domain.webhooks.signing import message_id
+
+_EVENTS = 500  # of one webhook in one transaction
+
+log = logging.getLogger(__name__)
+
+
+def feed(sessions: SessionFactory, now: datetime) -> int:
+    """Make the deliveries of everything that has happened; return how many."""
+    with sessions() as session:
+        behind = (
+            select(Webhook.id)
+            .join(Client, Client.id == Webhook.client_id)
+            .where(Webhook.state == ACTIVE, Client.deleted_at.is_(None), Client.event_seq > Webhook.seen_seq)
+        )
+        ids = list(session.scalars(behind))
+    made = 0
+    for webhook_id in ids:
+        more = True
+        while more:
+            count, more = in_transaction(sessions, functools.partial(_feed_one, webhook_id=webhook_id, now=now))
+            made += count
+    return made
+
+
+def _feed_one(session: Session, webhook_id: str, now: datetime) -> tuple[int, bool]:
+    row = session.get(Webhook, webhook_id, with_for_update=True, populate_existing=True)
+    if row is None or row.state != ACTIVE:
+        return 0, False
+    page = events_after(session, row.client_id, row.seen_seq, _EVENTS)
+    if page.gap:
+        log.warning("webhook %s: events before %d have expired untold", row.id, page.oldest_seq)
+    wanted = [(event, kind) for event in page.events if (kind := _wanted(row, event)) is not None]
+    rows = [
+        _delivery(row, message_id(row.id, event.seq), kind, event.type, _data(event), event.seq, now)
+        for event, kind in wanted
+    ]
+    if rows:
+        session.execute(insert(WebhookDelivery), rows)
+    row.seen_seq = page.events[-1].seq if page.events else max(row.seen_seq, page.latest_seq)
+    return len(rows), len(page.events) == _EVENTS
+
+
+def add_test(session: Session, row: Webhook, message: str, now: datetime) -> WebhookDelivery:
+    """A message that is asked for, to a webhook of any kinds."""
+    data = {"webhook_id": row.id, "at": now.isoformat(), "payload": {}}
+    made = WebhookDelivery(**_delivery(row, message, Kind.TEST, TEST_TYPE, data, None, now))
+    session.add(made)
+    session.flush()
+    return made
+
+
+def waiting(session: Session, limit: int, now: datetime) -> list[Deliver]:
+    """Deliveries that have no workflow yet and for which there is room (`db.webhooks.delivery_slots`).
+
+    Tests first, then the oldest of each webhook before the next of any.
+    """
+    is_test = WebhookDelivery.kind == Kind.TEST.value
+    place = func.row_number().over(
+        partition_by=(WebhookDelivery.webhook_id, is_test),
+        order_by=(WebhookDelivery.created_at, WebhookDelivery.event_seq),
+    )
+    numbered = (
+        select(
+            WebhookDelivery.id,
+            WebhookDelivery.webhook_id,
+            WebhookDelivery.client_id,
+            is_test.label("test"),
+            place.label("place"),
+        )
+        .where(WebhookDelivery.handed_at.is_(None))
+        # MariaDB takes those that wait for two fifths of all now and then, and then reads the whole table.
+        .with_hint(WebhookDelivery, "FORCE INDEX (ix_webhook_deliveries_waiting)")
+        .subquery()
+    )
+    first = select(numbered).where(numbered.c.place <= AT_ONCE).order_by(numbered.c.test.desc(), numbered.c.place)
+    rows = session.execute(first).all()
+    left = room(session, {row.client_id for row in rows}, now)
+    fitting = (row for row in rows if left.take(row.webhook_id, row.client_id, test=bool(row.test)))
+    return [Deliver(row.id, row.client_id) for row in itertools.islice(fitting, limit)]
+
+
+def handed(session: Session, ids: list[str], now: datetime) -> None:
+    for row in session.scalars(select(WebhookDelivery).where(WebhookDelivery.id.in_(ids)).with_for_update()):
+        row.handed_at = row.handed_at or now
+
+
+def _wanted(row: Webhook, event: Event) -> Kind | None:
+    return next((kind for kind in kinds_of(event.type, event.payload) if kind.value in row.kinds), None)
+
+
+def _data(event: Event) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "at": event.at.isoformat(),
+        "server_id": event.server_id,
+        "instance_id": event.instance_id,
+        "operation_id": event.operation_id,
+        "payload": event.payload,
+    }
+
+
+def _delivery(
+    row: Webhook, message: str, kind: Kind, event_type: str, data: dict[str, Any], seq: int | None, now: datetime
+) -> dict[str, Any]:
+    return {
+        "id": message,
+        "webhook_id": row.id,
+        "client_id": row.client_id,
+        "event_seq": seq,
+        "kind": kind.value,
+        "type": event_type,
+        "payload": data,
+        "state": DeliveryState.PENDING.value,
+        "attempts": 0,
+        "error": "",
+        "created_at": now,
+    }

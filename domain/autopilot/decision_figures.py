@@ -1,0 +1,89 @@
+"""What a decision was made on, and what it came to: for its record, and for whoever asks. USD and hours; JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from domain.autopilot.appraisal import Figures
+from domain.autopilot.fleet_evaluation import Judged
+from domain.pools import Pool
+
+SHOWN = 5  # candidates whose figures are kept with a decision
+
+
+def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
+    """`candidates`: how many of the best other pools are shown; the one that is decided for is among them."""
+    decision, needs, placed = one.verdict.decision, one.case.needs, one.case.placed
+    return {
+        "cost_now_usd_per_h": _number(decision.cost_now_usd),
+        "cost_then_usd_per_h": _number(decision.cost_then_usd),
+        "gain_usd_per_h": _number(decision.gain_usd),
+        "move_usd": _number(decision.move.usd),
+        "move_overlap_usd": _number(decision.move.overlap_usd),
+        "move_snapshot_usd": _number(decision.move.snapshot_usd),
+        "move_outage_usd": _number(decision.move.outage_usd),
+        "payback_h": _number(decision.payback_h),
+        "on_demand_usd_per_h": _number(needs.on_demand_usd),
+        "outage_usd_per_h": _number(needs.outage_usd_per_h),
+        "loss_usd": _number(needs.loss_usd),
+        "left_out": one.case.left_out or None,
+        "since_h": _number(one.market.at_h - placed.since_h),
+        "here": shown(one, placed.pool),
+        "replica": shown(one, placed.replica) if placed.replica else None,
+        "candidates": [shown(one, pool) for pool in _others(one, candidates)],
+        "model": _model(one),
+    }
+
+
+def _others(one: Judged, count: int) -> list[str]:
+    here, chosen = one.case.placed.pool, one.verdict.decision.pool
+    best = [found.pool for found in one.market.ranked[: count + 1] if found.pool != here][:count]
+    if chosen in one.market.by_pool and chosen not in (here, *best):
+        best[count - 1 :] = [chosen]
+    return best
+
+
+def _model(one: Judged) -> dict[str, Any] | None:
+    """Whose forecasts are in the figures, or why they are not."""
+    if one.informed is None:
+        return None
+    return {"id": one.informed.model, "used": not one.informed.fell_back, "fell_back": one.informed.fell_back}
+
+
+def shown(one: Judged, pool: str) -> dict[str, Any]:
+    """One pool as the decision saw it."""
+    found = one.market.by_pool.get(pool)
+    return {"pool": pool} if found is None else {"pool": pool} | _priced(found) | _inputs(one, pool)
+
+
+def _priced(found: Figures) -> dict[str, Any]:
+    return {
+        "usd_per_h": _number(found.price_usd),
+        "losses_per_h": _number(found.hazard_per_h),
+        "risk_usd_per_h": _number(found.risk_usd),
+        "cost_usd_per_h": _number(found.cost_usd),
+        "up_h": _number(found.rated.up_h),
+        "up": found.up,
+        "blocked": found.blocked,
+    }
+
+
+def _inputs(one: Judged, pool: str) -> dict[str, Any]:
+    """What of our own history and of AWS's words went into the risk."""
+    offer, known, place = one.supply.offers[pool], one.supply.known, Pool.parse(pool)
+    score = known.scores.get((place.zone, place.instance_type))
+    return {
+        "own_history": pool in known.lived,
+        "losses": _number(offer.reliability.losses),
+        "availability": _number(offer.reliability.availability),
+        "tightness": _number(offer.tightness),
+        "advisor_band": known.bands.get(place.instance_type),
+        "placement_score": score.score if score else None,
+        "score_fallen": score.fallen if score else None,
+        "rebalance_h_ago": _number(known.rebalanced[pool]) if pool in known.rebalanced else None,
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

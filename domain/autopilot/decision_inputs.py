@@ -1,0 +1,81 @@
+"""What a decision is made on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.autopilot.move_cost import USUAL, Manner, MoveCost
+from domain.autopilot.price_record import PriceRecord
+from domain.autopilot.reliability import Reliability
+
+WAYS_BACK = 0.5  # part of the losses after which there is only on-demand, and a way back to pay for
+
+
+class ReplicaMode(StrEnum):
+    NONE = "none"
+    ON_RISK = "on_risk"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What losing and moving a server costs its owner; equal for servers that are decided alike."""
+
+    on_demand_pool: str
+    on_demand_usd: float  # per hour; math.inf: on-demand is not to be had, or its price is not known
+    outage_usd_per_h: float
+    loss_outage_h: float = 1 / 6  # 0.2 h to replace an instance, less the notice of two minutes
+    within: Manner = USUAL  # a planned move to a place in the same zone
+    beyond: Manner = USUAL  # and to any other
+    minimum_stay_h: float = 0.0
+    replica: ReplicaMode = ReplicaMode.NONE
+
+    def move(self, placed: Placement, to: str, price_usd: float) -> MoveCost:
+        """Cost of a planned move to that pool, away from where it is at this price per hour."""
+        manner = self.within if zone_of(placed.pool) == zone_of(to) else self.beyond
+        return manner.cost(price_usd, self.outage_usd_per_h, placed.data_gib)
+
+    @property
+    def outage_usd(self) -> float:
+        """Cost of the outage of one loss."""
+        return self.outage_usd_per_h * self.loss_outage_h
+
+    @property
+    def way_back_usd(self) -> float:
+        """What the overlap costs that brings a server from on-demand back to spot."""
+        return self.beyond.overlap_h * self.on_demand_usd if math.isfinite(self.on_demand_usd) else 0.0
+
+    @property
+    def loss_usd(self) -> float:
+        """Cost of one loss: its outage, and the way back from on-demand where there is nothing else."""
+        return self.outage_usd + WAYS_BACK * self.way_back_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A spot pool a server can run in, as it is now. Prices in USD per hour."""
+
+    pool: str
+    price: PriceRecord
+    reliability: Reliability
+    tightness: float = 0.0  # of capacity in its region, see reliability
+    blocked: str = ""  # why it must not be entered now: cool-down, limits; empty: it may be
+    zone: str = ""  # for limits per zone
+    warning: float = 0.0  # log of how many times the hazard AWS's own words make it: scores, rebalance; 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a server runs. `replica`: the pool of its replica, empty if it has none."""
+
+    pool: str
+    since_h: float
+    replica: str = ""
+    data_gib: int = 0  # of its data volumes
+
+
+def zone_of(pool: str) -> str:
+    """The first part of a pool's name, see domain.pools."""
+    return pool.partition("/")[0]

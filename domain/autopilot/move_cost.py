@@ -1,0 +1,60 @@
+"""What a planned move costs its owner, part by part. Decisions, plans and backtests reckon by this and nothing else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from domain.autopilot.tuning import DEFAULT
+from domain.savings.accrual import MONTH_H, SNAPSHOT_MICRO_USD_PER_GIB_MONTH
+from domain.savings.money import MICRO_PER_USD
+
+SNAPSHOT_USD_PER_GIB_H = SNAPSHOT_MICRO_USD_PER_GIB_MONTH / MICRO_PER_USD / MONTH_H  # as the ledger of savings books it
+# The last snapshots stay until those of the next move to another zone take their place. When that is nobody knows: a
+# move answers for as long as its gain is believed.
+KEPT_H = DEFAULT.horizon_h
+
+
+@dataclass(frozen=True, slots=True)
+class MoveCost:
+    """USD. `overlap_usd`: both instances at once. `snapshot_usd`: of data volumes. `outage_usd`: to its owner."""
+
+    overlap_usd: float = 0.0
+    snapshot_usd: float = 0.0
+    outage_usd: float = 0.0
+
+    @property
+    def usd(self) -> float:
+        return self.overlap_usd + self.snapshot_usd + self.outage_usd
+
+
+FREE = MoveCost()
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a server gets to another place. Hours: both instances are paid for, and its service is out.
+
+    `copies`: its data volumes stay, and copies are made of their snapshots: an early one while it serves, gone when the
+    move is over, and the last one, which is kept. As if each held the whole volume: EC2 does not tell what it holds.
+    """
+
+    overlap_h: float = 0.2
+    outage_h: float = 0.0
+    copies: bool = False
+
+    def snapshot_usd(self, data_gib: float) -> float:
+        return data_gib * SNAPSHOT_USD_PER_GIB_H * (self.overlap_h + KEPT_H) if self.copies else 0.0
+
+    def cost(self, price_usd: float, outage_usd_per_h: float, data_gib: float) -> MoveCost:
+        """Away from a place of this price per hour; of a price that is not known (infinite) no overlap is reckoned."""
+        overlap_usd = self.overlap_h * price_usd if math.isfinite(price_usd) else 0.0
+        return MoveCost(overlap_usd, self.snapshot_usd(data_gib), self.outage_h * outage_usd_per_h)
+
+
+USUAL = Manner()
+
+
+def payback_h(move_usd: float, gain_usd: float) -> float:
+    """Hours until a move has paid for itself, at so much of gain per hour; infinite if it never does."""
+    return move_usd / gain_usd if gain_usd > 0 else math.inf

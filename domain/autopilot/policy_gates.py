@@ -1,0 +1,137 @@
+"""From a decision of the market to what is done about it: the owner's policy has its say.
+
+The market's decision is about money and risk alone. Here it meets the policy: whether the autopilot may act at
+all, whether now is a time for ordinary moves, and whether somebody has to approve. What is urgent, a server whose
+place is likely to be lost, waits for no window and counts against no weekly limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from domain.autopilot.decision import Decision, Kind, Reason
+from domain.autopilot.maintenance_windows import open_now
+from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
+from domain.operations import Priority
+
+WEEK = timedelta(days=7)
+
+
+class Gate(StrEnum):
+    """Why a decision is not acted on."""
+
+    NONE = ""
+    OFF = "off"
+    FROZEN = "frozen"
+    TRIED = "tried"  # it failed or was turned down a short while ago
+    BUSY = "busy"  # an operation runs or waits: it goes first
+    SAVES_TOO_LITTLE = "saves_too_little"  # below the owner's min_saving
+    WINDOW = "window"  # no window for ordinary moves is open
+    MOVES_USED_UP = "moves_used_up"
+    FLEET_LIMIT = "fleet_limit"  # as many moves as may be under way are
+
+
+class DecisionState(StrEnum):
+    NOTED = "noted"  # nothing to do, or held by a gate
+    PROPOSED = "proposed"  # waits for approval
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    ASKED = "asked"  # the server's workflow has the request
+    DONE = "done"  # its operation committed
+    FAILED = "failed"  # its operation ended otherwise
+    DROPPED = "dropped"  # it no longer held when it was to be acted on
+    EXPIRED = "expired"  # a newer decision took its place
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds for the server beside the market."""
+
+    policy: AutopilotPolicy
+    moved_at: tuple[datetime, ...] = ()  # ordinary moves of the last week
+    busy: bool = False
+    lingers: bool = False  # its switch has committed and keeps the old instance for a while, unless more is asked
+    tried: frozenset[tuple[str, str]] = frozenset()  # (kind, pool) that failed or was turned down of late
+
+    def may_move(self, now: datetime) -> bool:
+        """Whether the policy lets an ordinary move of it happen now, whatever it would save."""
+        policy = self.policy
+        return not (
+            policy.auto_switch is AutoSwitch.OFF
+            or policy.is_frozen(now)
+            or self.busy
+            or self.lingers
+            or not open_now(policy.windows, now)
+            or self.moves_used_up(now)
+        )
+
+    def moves_used_up(self, now: datetime) -> bool:
+        return sum(now - WEEK < at <= now for at in self.moved_at) >= self.policy.max_moves_per_week
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`gate` empty: act on it, or propose it when `ask_first`."""
+
+    decision: Decision
+    gate: Gate
+    priority: Priority
+    ask_first: bool = False
+
+    @property
+    def acts(self) -> bool:
+        return changes(self.decision) and not self.gate
+
+
+_CHANGES = frozenset({Kind.MOVE, Kind.ON_DEMAND, Kind.REPLICA, Kind.DROP_REPLICA})
+_REPLICA = frozenset({Kind.REPLICA, Kind.DROP_REPLICA})
+_URGENT = frozenset({Reason.LOST, Reason.RISK_AVERTED, Reason.REPLICA_LOST, Reason.SPOT_TOO_RISKY, Reason.NO_SPOT})
+
+
+def changes(decision: Decision) -> bool:
+    """Whether the decision asks for anything to be done."""
+    return decision.kind in _CHANGES
+
+
+def judge(decision: Decision, standing: Standing, now: datetime) -> Verdict:
+    """What is done about the decision, or which gate holds it."""
+    urgent = decision.reason in _URGENT or (decision.kind is Kind.ON_DEMAND and decision.reason is Reason.CROWDED)
+    priority = Priority.URGENT if urgent else Priority.ORDINARY
+    gate = _gate(decision, standing, now, urgent) if changes(decision) else Gate.NONE
+    return Verdict(decision, gate, priority, ask_first=_ask_first(standing.policy, urgent))
+
+
+def _ask_first(policy: AutopilotPolicy, urgent: bool) -> bool:
+    return policy.auto_switch is AutoSwitch.PROPOSE or (policy.approval_needed and not urgent)
+
+
+def _gate(decision: Decision, standing: Standing, now: datetime, urgent: bool) -> Gate:
+    policy = standing.policy
+    # A replica that the policy asks for is kept also where nothing is moved.
+    if policy.auto_switch is AutoSwitch.OFF and decision.kind not in _REPLICA:
+        return Gate.OFF
+    if policy.is_frozen(now):
+        return Gate.FROZEN
+    if standing.busy:
+        return Gate.BUSY
+    if (decision.kind.value, decision.pool) in standing.tried:
+        return Gate.TRIED
+    if urgent or decision.kind in _REPLICA:
+        return Gate.NONE
+    return _ordinary_gate(decision, standing, now)
+
+
+def _ordinary_gate(decision: Decision, standing: Standing, now: datetime) -> Gate:
+    policy = standing.policy
+    if standing.lingers:  # its owner wants the old instance for longer than a small gain is worth
+        return Gate.BUSY
+    spread = decision.reason is Reason.ON_DEMAND_SHARE  # the client asks for it, and knows that it costs
+    if not spread and decision.gain_usd < policy.min_saving * decision.cost_now_usd:
+        return Gate.SAVES_TOO_LITTLE
+    if not open_now(policy.windows, now):
+        return Gate.WINDOW
+    if standing.moves_used_up(now):
+        return Gate.MOVES_USED_UP
+    return Gate.NONE

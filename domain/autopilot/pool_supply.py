@@ -1,0 +1,123 @@
+"""What a region sells, as the decision policy sees it: each pool's offer, from prices and from what is known of it.
+
+AWS's own words raise the risk and command nothing. By how much is chosen, not fitted: no public data says what
+followed a score or a recommendation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from domain.autopilot.decision_inputs import Offer
+from domain.autopilot.price_record import PriceRecord
+from domain.autopilot.reliability import Reliability, first_seen, tightness, update
+from domain.autopilot.tuning import KNOWN
+from domain.market.placement_scores import Score
+from domain.pools import Lifecycle, Pool
+
+RESTING = "gave a notice or had no capacity a short while ago"
+CLOSED = "lost an instance or had no capacity within the last half hour"
+UNKNOWN_BAND = 2
+_BAND_SHARE = (0.025, 0.075, 0.125, 0.175, 0.25)  # the middle of each; the last is open to above
+_HOURS_A_MONTH = 730.0
+_LOWEST_SCORE = math.log(3)  # a pool of score 1 is lost three times as often as one of 10
+_FALLEN = math.log(3)  # likewise one whose score has fallen by nine within a day
+_REBALANCE = math.log(4)  # right after a rebalance recommendation
+_REBALANCE_HALF_H = 3.0
+
+
+def hazard_of_band(band: int) -> float:
+    """Losses per hour of a Spot Advisor band, 0 to 4: the share of instances interrupted in the trailing month.
+
+    The band says little of one zone's pool (it is per region and type, and old); it is where the record begins, and
+    own evidence takes its place.
+    """
+    return -math.log(1 - _BAND_SHARE[band]) / _HOURS_A_MONTH
+
+
+def hours(at: datetime) -> float:
+    """Hours since 1970: the clock of the policy's records."""
+    return at.timestamp() / 3600
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a region's spot pools beside their prices. `lived`: those we have a history of."""
+
+    resting: Mapping[str, str] = field(default_factory=dict)  # pool in its cool-down -> why
+    lived: Mapping[str, Reliability] = field(default_factory=dict)
+    watched: Collection[str] = ()  # pools where an instance of ours runs: a loss there would be seen
+    bands: Mapping[str, int] = field(default_factory=dict)  # type -> the Spot Advisor's
+    scores: Mapping[tuple[str, str], Score] = field(default_factory=dict)  # (zone, type)
+    rebalanced: Mapping[str, float] = field(default_factory=dict)  # pool -> hours since the latest recommendation
+
+
+@dataclass(frozen=True)
+class Supply:
+    """`offers`: by pool. `down`: those that were lost a short while ago. `known`: what the offers were made of."""
+
+    offers: Mapping[str, Offer]
+    down: frozenset[str] = frozenset()
+    known: Known = field(default_factory=Known)
+
+
+def supply_of(prices: Mapping[tuple[str, str], PriceRecord], known: Known, now: datetime) -> Supply:
+    """The offers at `now`; a pool in its cool-down is blocked (invariant 10).
+
+    A pool that was lost a short while ago is blocked too, and young again: whoever still runs there runs, and is not
+    taken for lost.
+    """
+    at_h = hours(now)
+    tight, elsewhere = _tightness(known.lived)
+    offers: dict[str, Offer] = {}
+    down: set[str] = set()
+    for (zone, kind), price in prices.items():
+        pool = str(Pool(zone, kind, Lifecycle.SPOT))
+        record = known.lived.get(pool) or _unknown(at_h, known.bands.get(kind))
+        blocked = known.resting.get(pool, "")
+        if not record.up:
+            down.add(pool)
+            # `now` is exact to the microsecond, hours are not.
+            record, blocked = update(record, max(at_h, record.at_h), True), blocked or CLOSED
+        offers[pool] = Offer(
+            pool=pool,
+            price=price,
+            reliability=record,
+            tightness=tight.get(pool, elsewhere),
+            blocked=blocked,
+            zone=zone,
+            warning=warning(known.scores.get((zone, kind)), known.rebalanced.get(pool)),
+        )
+    return Supply(offers, frozenset(down), known)
+
+
+def warning(score: Score | None, rebalanced_h: float | None) -> float:
+    """Log of how many times the hazard AWS's words make it; 0 when it has said nothing."""
+    total = 0.0
+    if score is not None:
+        total += _LOWEST_SCORE * (10 - score.score) / 9 + _FALLEN * score.fallen / 9
+    if rebalanced_h is not None:
+        total += _REBALANCE * math.pow(0.5, rebalanced_h / _REBALANCE_HALF_H)
+    return total
+
+
+def prior_of(band: int | None) -> float:
+    """Losses per hour that a pool's record begins with, by its band; a middle one where none is known."""
+    return hazard_of_band(UNKNOWN_BAND if band is None else band)
+
+
+def _unknown(at_h: float, band: int | None) -> Reliability:
+    return first_seen(at_h, True, prior_of(band), KNOWN)
+
+
+def _tightness(lived: Mapping[str, Reliability]) -> tuple[dict[str, float], float]:
+    """Of each pool that we have a history of, and of all others of the region.
+
+    Pools that nobody of ours looks at would only say that all is well.
+    """
+    pools = sorted(lived)
+    found = tightness(["here"] * (len(pools) + 1), [*(lived[pool] for pool in pools), Reliability(0.0, True, 0.0)])
+    return dict(zip(pools, found, strict=False)), found[-1]

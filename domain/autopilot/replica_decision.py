@@ -1,0 +1,78 @@
+"""Whether a server should have a replica now, and where.
+
+A replica costs its pool's price every hour. When the server's pool is lost, the replica is promoted
+within seconds, so that it averts the outage, unless both pools go together. What is not averted
+counts with the price when its place is chosen: a cheap pool that goes with the server's own is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from domain.autopilot.appraisal import Appraisal, Figures
+from domain.autopilot.decision import Decision, Kind, Reason
+from domain.autopilot.decision_inputs import Placement, ReplicaMode
+from domain.autopilot.tuning import Tuning
+
+
+def decide_replica(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()) -> Decision:
+    """STAY: leave it as it is, with its replica or without one. Costs: per hour without a replica, and with."""
+    risk = outage_risk(placed.pool, market)
+    lost = bool(placed.replica) and not _runs(placed.replica, market)
+    if market.needs.replica is ReplicaMode.NONE:
+        return _without(placed, Reason.NOT_WANTED, risk)
+    place = placed.replica if placed.replica and not lost else _place(placed, market, tuning, barred, risk)
+    if not place:
+        return _without(placed, Reason.NO_SPOT, risk)
+    cost = _price(place, market) + risk * tuning.together * _is_spot(place, market)
+    if market.needs.replica is ReplicaMode.ALWAYS:
+        return _with(placed, place, Reason.REPLICA_LOST if lost else Reason.ALWAYS_REPLICA, risk, cost)
+    # One that is there already is kept until it averts less than it costs: that is what keeps it from flapping.
+    asked = 1.0 if placed.replica and not lost else tuning.replica_margin
+    averted = risk * (1 - tuning.together * _is_spot(place, market))
+    if averted > asked * _price(place, market):
+        return _with(placed, place, Reason.REPLICA_LOST if lost else Reason.RISK_AVERTED, risk, cost)
+    return _without(placed, Reason.RISK_PASSED, risk, cost)
+
+
+def outage_risk(pool: str, market: Appraisal) -> float:
+    """USD per hour that outages are expected to cost a server there; none on on-demand."""
+    figures = market.by_pool.get(pool)
+    return figures.hazard_per_h * market.needs.outage_usd if figures else 0.0
+
+
+def _place(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collection[str], risk: float) -> str:
+    """Where price and the risk that stays are least: never the server's own pool; on-demand if that is less."""
+    best: Figures | None = min(
+        (one for one in market.open if one.pool != placed.pool and one.pool not in barred),
+        key=lambda one: (one.price_usd, one.pool),
+        default=None,
+    )
+    spot_usd = best.price_usd + risk * tuning.together if best else math.inf
+    on_demand = market.needs.on_demand_usd
+    if best and spot_usd <= on_demand:
+        return best.pool
+    return market.needs.on_demand_pool if math.isfinite(on_demand) else (best.pool if best else "")
+
+
+def _with(placed: Placement, place: str, reason: Reason, risk: float, cost: float) -> Decision:
+    kind = Kind.STAY if place == placed.replica else Kind.REPLICA
+    return Decision(kind, place, reason, risk, cost)
+
+
+def _without(placed: Placement, reason: Reason, risk: float, cost: float = 0.0) -> Decision:
+    return Decision(Kind.DROP_REPLICA if placed.replica else Kind.STAY, "", reason, risk, cost)
+
+
+def _runs(pool: str, market: Appraisal) -> bool:
+    figures = market.by_pool.get(pool)
+    return figures.up if figures else pool == market.needs.on_demand_pool
+
+
+def _is_spot(pool: str, market: Appraisal) -> bool:
+    return pool != market.needs.on_demand_pool
+
+
+def _price(pool: str, market: Appraisal) -> float:
+    return market.by_pool[pool].price_usd if _is_spot(pool, market) else market.needs.on_demand_usd

@@ -1,0 +1,71 @@
+"""The policy with its owner's gates, led through one server's history.
+
+Approval is taken as given and `auto_switch` as on: what is asked is what it would have done. What is urgent waits for
+no window, and a server whose pool is lost goes somewhere whatever is allowed: that is a rescue, not a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from domain.autopilot.appraisal import Appraisal
+from domain.autopilot.decision import Kind
+from domain.autopilot.decision_inputs import Needs, Placement
+from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
+from domain.autopilot.policy_gates import WEEK, Standing, judge
+from domain.autopilot.server_decision import decide
+from domain.autopilot.tuning import Tuning
+from domain.backtest.market_history import ON_DEMAND, Market, Window
+from domain.operations import Priority
+
+LONG_AGO_H = 0.0
+
+
+class Led:
+    """One market, one kind of server. `appraisal`: how it saw its market at a tick."""
+
+    def __init__(
+        self,
+        market: Market,
+        appraisal: Callable[[int], Appraisal],
+        needs: Needs,
+        policy: AutopilotPolicy,
+        tuning: Tuning,
+    ) -> None:
+        self._market, self._appraisal, self._needs, self._tuning = market, appraisal, needs, tuning
+        self._policy = replace(policy, auto_switch=AutoSwitch.ON, approval_needed=False)
+        self._index = {pool: number for number, pool in enumerate(market.pools)} | {needs.on_demand_pool: ON_DEMAND}
+
+    def run(self, window: Window, start: int, data_gib: int = 0) -> list[int]:
+        """The place at each tick of a server that was at `start` for long before, with so much data."""
+        placed = Placement(self._name(start), LONG_AGO_H, data_gib=data_gib)
+        moved, found = list[datetime](), list[int]()
+        for tick in range(window.start, window.stop):
+            market = self._appraisal(tick)
+            there, ordinary = self._next(tick, placed, market, moved)
+            if there != placed.pool:
+                placed = replace(placed, pool=there, since_h=market.at_h)
+                if ordinary:
+                    moved.append(_at(market))
+            found.append(self._index[there])
+        return found
+
+    def _next(self, tick: int, placed: Placement, market: Appraisal, moved: list[datetime]) -> tuple[str, bool]:
+        """Where it is from this tick on, and whether it got there by an ordinary move."""
+        if not self._market.is_up(tick, self._index[placed.pool]):
+            rescue = decide(Placement("", market.at_h), market, self._tuning)
+            return (rescue.pool or self._needs.on_demand_pool), False
+        decision, now = decide(placed, market, self._tuning), _at(market)
+        wanted = decision.pool if decision.kind in (Kind.MOVE, Kind.ON_DEMAND) else placed.pool
+        week = tuple(at for at in moved if at > now - WEEK)
+        verdict = judge(decision, Standing(self._policy, moved_at=week), now)
+        return (wanted if verdict.acts else placed.pool), verdict.priority is Priority.ORDINARY
+
+    def _name(self, place: int) -> str:
+        return self._needs.on_demand_pool if place == ON_DEMAND else self._market.pools[place]
+
+
+def _at(market: Appraisal) -> datetime:
+    return datetime.fromtimestamp(market.at_h * 3600, UTC)

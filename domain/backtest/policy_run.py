@@ -1,0 +1,71 @@
+"""A policy led through a market, tick by tick."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from domain.backtest.billing import Bill, bill
+from domain.backtest.market_history import ON_DEMAND, Market, Window
+
+ASKED_EVERY_H = 0.05  # a policy is asked about every three minutes, and at once when its pool is lost
+
+
+class Chooser(Protocol):
+    """Where to be at a tick, given where one was before (None: nowhere yet). Of tick and place alone."""
+
+    def choose(self, tick: int, current: int | None) -> int: ...
+
+
+def run(market: Market, window: Window, chooser: Chooser, start: int | None = None) -> list[int]:
+    """The place at each tick of the window. `start`: where it was before; None: it is launched."""
+    return Replay(market, chooser).run(window, start)
+
+
+class Replay:
+    """One policy through many windows. They overlap: who comes to where the run before was, goes on as that did."""
+
+    def __init__(self, market: Market, chooser: Chooser) -> None:
+        self._market, self._chooser = market, chooser
+        self._every = max(1, round(ASKED_EVERY_H / market.gap_h))
+        self._last, self._choices = Window(0, 0), list[int]()
+        self._billed: dict[tuple[int, int, int | None], tuple[list[int], Bill]] = {}
+
+    def run(self, window: Window, start: int | None = None) -> list[int]:
+        choices: list[int] = []
+        ups, current, tick = self._market.up, start, window.start
+        while tick < window.stop:
+            if current is not None and (met := self._from(tick, current, window.stop)):
+                choices += met
+                current, tick = met[-1], tick + len(met)
+                continue
+            if tick % self._every == 0 or current is None or not (current == ON_DEMAND or ups[tick][current]):
+                current = self._chooser.choose(tick, current)
+            choices.append(current)
+            tick += 1
+        self._last, self._choices = window, choices
+        return choices
+
+    def by_day(self, window: Window) -> dict[int, Bill]:
+        """What the run costs, by the market's days; most are as in the window before."""
+        choices = self.run(window)
+        found: dict[int, Bill] = {}
+        before: int | None = None
+        for day, part in window.days(self._market):
+            some = choices[part.start - window.start : part.stop - window.start]
+            found[day] = self._bill(part, some, before)
+            before = some[-1]
+        return found
+
+    def _from(self, tick: int, before: int, stop: int) -> list[int]:
+        """How the last run went on from `tick`, if it was at the same place before it."""
+        at = tick - self._last.start
+        if not 0 < at < len(self._choices) or self._choices[at - 1] != before:
+            return []
+        return self._choices[at : at + stop - tick]
+
+    def _bill(self, part: Window, choices: list[int], before: int | None) -> Bill:
+        key = part.start, part.stop, before
+        known = self._billed.get(key)
+        if known is None or known[0] != choices:
+            known = self._billed[key] = choices, bill(self._market, part, choices, before)
+        return known[1]

@@ -1,0 +1,93 @@
+"""The policy of the product, led by the harness: the very code that decides for real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from domain.autopilot.appraisal import Appraisal, Rated, appraise_rated, rate
+from domain.autopilot.decision import Decision, Kind
+from domain.autopilot.decision_inputs import Needs, Placement
+from domain.autopilot.experience import Experience, learn
+from domain.autopilot.server_decision import decide
+from domain.autopilot.tuning import Tuning
+from domain.backtest.errors import BacktestError
+from domain.backtest.market_history import ON_DEMAND, Market
+from domain.backtest.offers_by_tick import Offers
+from domain.forecasting.forecaster import Forecaster
+from domain.forecasting.rating import rate_informed
+
+ON_DEMAND_POOL = "on-demand"
+
+
+def rated(offers: Sequence[Offers], tuning: Tuning, forecaster: Forecaster | None = None) -> list[list[Rated]]:
+    """By tick; the same at every weight. Raise BacktestError where the forecaster fails: it is what is looked at."""
+    if forecaster is None:
+        return [rate(some, tuning) for some in offers]
+    found = rate_informed((offer for some in offers for offer in some), tuning, forecaster)
+    if found.fell_back:
+        raise BacktestError(f"the model {found.model} gave no forecast: {found.fell_back}")
+    left = iter(found.rated)
+    return [list(islice(left, len(some))) for some in offers]
+
+
+class Ours:
+    """Decides once for each tick and place, for all runs over the same market.
+
+    `weight`: hours of on-demand that an hour of outage costs.
+    """
+
+    def __init__(self, market: Market, seen: Sequence[Sequence[Rated]], weight: float, tuning: Tuning) -> None:
+        self._market, self._seen, self._tuning = market, seen, tuning
+        self._needs = Needs(
+            on_demand_pool=ON_DEMAND_POOL,
+            on_demand_usd=market.on_demand_usd,
+            outage_usd_per_h=weight * market.on_demand_usd if weight else 0.0,
+            loss_outage_h=market.rules.outage_h,
+            within=market.rules.within,
+            beyond=market.rules.beyond,
+        )
+        self._index = {pool: number for number, pool in enumerate(market.pools)} | {ON_DEMAND_POOL: ON_DEMAND}
+        self._appraised: dict[int, Appraisal] = {}
+        self._chosen: dict[tuple[int, int | None], int] = {}
+        self._cautions: list[float] = []
+        self._experience = Experience(0.0)
+
+    def choose(self, tick: int, current: int | None) -> int:
+        found = self._chosen.get((tick, current))
+        if found is None:
+            found = self._chosen[tick, current] = self._choice(self.decide(tick, current), current)
+        return found
+
+    def decide(self, tick: int, current: int | None) -> Decision:
+        """There is no minimum stay here, so it is all the same since when the server has been there."""
+        placed = Placement(self._name(current), 0.0)
+        return decide(placed, self._appraisal(tick), self._tuning)
+
+    def _choice(self, decision: Decision, current: int | None) -> int:
+        if decision.kind in (Kind.MOVE, Kind.ON_DEMAND):
+            return self._index[decision.pool]
+        assert current is not None
+        return current
+
+    def _name(self, place: int | None) -> str:
+        if place is None:
+            return ""
+        return ON_DEMAND_POOL if place == ON_DEMAND else self._market.pools[place]
+
+    def _appraisal(self, tick: int) -> Appraisal:
+        found = self._appraised.get(tick)
+        if found is None:
+            at_h, learnt = tick * self._market.gap_h, self._caution(tick)
+            found = appraise_rated(self._seen[tick], self._needs, at_h, learnt)
+            self._appraised[tick] = found
+        return found
+
+    def _caution(self, tick: int) -> float:
+        """What was learnt from everything observed up to this tick, in order."""
+        while len(self._cautions) <= tick:
+            now = len(self._cautions)
+            at_h = now * self._market.gap_h
+            self._experience = learn(self._experience, self._seen[now], self._needs, at_h, self._tuning)
+            self._cautions.append(self._experience.caution(self._tuning))
+        return self._cautions[tick]

@@ -1,0 +1,240 @@
+"""A client's own servers through their own history, under the policy and beside what else could have been done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import Any
+
+from domain.autopilot.appraisal import Appraisal, Rated, appraise_rated
+from domain.autopilot.decision_inputs import zone_of
+from domain.autopilot.experience import Experience
+from domain.autopilot.experience_by_needs import relearn
+from domain.autopilot.fleet_evaluation import NOT_ALLOWED
+from domain.autopilot.pool_supply import Supply
+from domain.autopilot.tuning import DEFAULT
+from domain.backtest.billing import Bill, bill
+from domain.backtest.clairvoyant import Clairvoyant
+from domain.backtest.errors import NoData
+from domain.backtest.gated_policy import Led
+from domain.backtest.history import KindPast, Past, PoolPast, RegionPast
+from domain.backtest.market_history import ON_DEMAND, Market, Window
+from domain.backtest.move_rules import Rules
+from domain.backtest.policy_run import Chooser, run
+from domain.backtest.product_policy import rated
+from domain.backtest.simple_policies import AlwaysOnDemand, Cheapest, StayPut
+from domain.backtest.supply_by_tick import supplies, ticks_of
+from domain.forecasting.forecaster import Forecaster
+from domain.market.pool_facts import FactKind
+from domain.market.pool_reliability import CLOSED_H
+
+POLICY, MODEL = "policy", "model"
+STAY, ON_DEMAND_ALWAYS, CHEAPEST, CLAIRVOYANT = (
+    "stay put",
+    "always on-demand",
+    "cheapest at each moment",
+    "clairvoyant",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One server, or all, under one policy. `cost_usd`: money and what the outage cost its owner.
+
+    Of the money, `snapshot_usd` went for snapshots; of the outage, `move_outage_minutes` was of planned moves, and the
+    rest of interruptions.
+    """
+
+    policy: str
+    money_usd: float = 0.0
+    moves: int = 0
+    interruptions: int = 0
+    outage_minutes: float = 0.0
+    cost_usd: float = 0.0
+    move_outage_minutes: float = 0.0
+    snapshot_usd: float = 0.0
+
+    def plus(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.policy,
+            self.money_usd + other.money_usd,
+            self.moves + other.moves,
+            self.interruptions + other.interruptions,
+            self.outage_minutes + other.outage_minutes,
+            self.cost_usd + other.cost_usd,
+            self.move_outage_minutes + other.move_outage_minutes,
+            self.snapshot_usd + other.snapshot_usd,
+        )
+
+
+@dataclass(frozen=True)
+class ServerOutcome:
+    server_id: str
+    name: str
+    start_pool: str
+    outcomes: list[Outcome]
+
+
+def replay(past: Past, forecaster: Forecaster | None = None) -> dict[str, Any]:
+    """Totals by policy and each server's, as JSON. Raise NoData where no server can be replayed."""
+    if ticks_of(past) < 1:
+        raise NoData(f"the period of {past.until_h - past.from_h:.2f} hours is too short to decide in even once")
+    servers: list[ServerOutcome] = []
+    skipped = dict(past.skipped)
+    for region in past.regions:
+        seen = Seen.of(past, region, forecaster)
+        for kind in region.kinds:
+            try:
+                servers += _kind(past, region, kind, seen)
+            except NoData as why:
+                skipped |= {server.server_id: str(why) for server in kind.servers}
+    if not servers:
+        raise NoData("; ".join(sorted(set(skipped.values()))) or "there is no server to replay")
+    return {
+        "days": round((past.until_h - past.from_h) / 24, 3),
+        "decided_every_minutes": round(past.gap_h * 60, 3),
+        "policies": [_rounded(one) for one in _totals(servers)],
+        "servers": [
+            {**asdict(one), "outcomes": [_rounded(outcome) for outcome in one.outcomes]}
+            for one in sorted(servers, key=lambda one: one.name)
+        ],
+        "skipped": skipped,
+        "left_out": past.left_out,
+    }
+
+
+Ratings = Sequence[Mapping[str, Rated]]  # by tick, by pool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A region as it was seen at each tick, and rated: by the built-in reckoning, and by a model if there is one."""
+
+    supplies: Sequence[Supply]
+    rated: Mapping[str, Ratings]  # by policy
+
+    @classmethod
+    def of(cls, past: Past, region: RegionPast, forecaster: Forecaster | None) -> Seen:
+        found = list(supplies(past, region))
+        offers = [tuple(supply.offers.values()) for supply in found]
+        ways = {POLICY: rated(offers, DEFAULT)} | ({MODEL: rated(offers, DEFAULT, forecaster)} if forecaster else {})
+        return cls(found, {name: [{one.pool: one for one in some} for some in way] for name, way in ways.items()})
+
+
+def market_of(past: Past, region: RegionPast, kind: KindPast) -> Market:
+    """The kind's pools over the period; one without a price yet, or lost a short while ago, is down. Raise NoData."""
+    wanted = set(kind.pools) | {server.pool for server in kind.servers}
+    chosen = [one for one in region.pools if one.pool in wanted and one.steps and one.steps[0][0] < past.until_h]
+    if not chosen:
+        raise NoData("none of the pools it could run in has a price in this time")
+    columns = [_column(one, past) for one in chosen]
+    return Market(
+        name="own history",
+        pools=[one.pool for one in chosen],
+        regions=[region.region] * len(chosen),
+        gap_h=past.gap_h,
+        up=list(zip(*(up for up, _ in columns), strict=True)),
+        prices=list(zip(*(usd for _, usd in columns), strict=True)),
+        on_demand_usd=kind.needs.on_demand_usd,
+        rules=Rules(kind.needs.within, kind.needs.beyond, kind.needs.loss_outage_h),
+        zones=[zone_of(pool) for pool in (kind.needs.on_demand_pool, *(one.pool for one in chosen))],
+    )
+
+
+def _column(pool: PoolPast, past: Past) -> tuple[list[bool], list[float]]:
+    up, prices, at, usd = list[bool](), list[float](), 0, pool.steps[0][1]
+    down = _down(pool, past.gap_h)
+    for tick in range(ticks_of(past)):
+        hour = past.from_h + tick * past.gap_h
+        while at < len(pool.steps) and pool.steps[at][0] <= hour:
+            usd = pool.steps[at][1]
+            at += 1
+        up.append(at > 0 and not any(begin <= hour < end for begin, end in down))
+        prices.append(usd)
+    return up, prices
+
+
+def _down(pool: PoolPast, gap_h: float) -> list[tuple[float, float]]:
+    """From each loss for as long as the autopilot sends nobody there, or until a launch; at least one tick."""
+    launches = [hour for kind, hour in pool.facts if kind == FactKind.LAUNCHED]
+    found = []
+    for kind, hour in pool.facts:
+        if kind in (FactKind.LOST, FactKind.NOTICE):
+            end = min([hour + CLOSED_H, *(at for at in launches if at > hour)])
+            found.append((hour, max(end, hour + gap_h)))
+    return found
+
+
+def _kind(past: Past, region: RegionPast, kind: KindPast, seen: Seen) -> list[ServerOutcome]:
+    market = market_of(past, region, kind)
+    cautions = _cautions(past, region, kind, seen)
+
+    def led(ratings: Ratings) -> Led:
+        @cache
+        def appraisal(tick: int) -> Appraisal:
+            some = [ratings[tick][pool] for pool in market.pools if pool in ratings[tick]]
+            at_h = past.from_h + tick * past.gap_h
+            allowed = [one if one.pool in pools else replace(one, blocked=one.blocked or NOT_ALLOWED) for one in some]
+            return appraise_rated(allowed, kind.needs, at_h, cautions[tick])
+
+        return Led(market, appraisal, kind.needs, kind.policy, DEFAULT)
+
+    pools = frozenset(kind.pools)
+    ways = {name: led(ratings) for name, ratings in seen.rated.items()}
+    window = Window(0, market.ticks)
+    weight = kind.needs.outage_usd_per_h / kind.needs.on_demand_usd
+    known: dict[tuple[str, int], list[Outcome]] = {}
+    found: list[ServerOutcome] = []
+    for server in kind.servers:
+        key = server.pool, server.data_gib
+        if key not in known:
+            carrying = replace(market, rules=replace(market.rules, data_gib=server.data_gib))
+            known[key] = _from(carrying, window, ways, weight, server.pool)
+        found.append(ServerOutcome(server.server_id, server.name, server.pool, known[key]))
+    return found
+
+
+def _cautions(past: Past, region: RegionPast, kind: KindPast, seen: Seen) -> list[float]:
+    """As the autopilot learns it, from the first tick on."""
+    experience: Experience | None = None
+    found = []
+    for tick, (supply, by_pool) in enumerate(zip(seen.supplies, seen.rated[POLICY], strict=True)):
+        some = [by_pool[pool] for pool in kind.pools if pool in by_pool]
+        at_h = past.from_h + tick * past.gap_h
+        experience = relearn(experience, some, supply, kind.needs, at_h, DEFAULT)
+        found.append(experience.caution(DEFAULT))
+    return found
+
+
+def _from(market: Market, window: Window, ways: Mapping[str, Led], weight: float, pool: str) -> list[Outcome]:
+    """Every policy, of a server that begins there; in a pool without a history it begins on on-demand."""
+    start = market.pools.index(pool) if pool in market.pools else ON_DEMAND
+    simple: dict[str, Chooser] = {
+        STAY: StayPut(market, start) if start != ON_DEMAND else AlwaysOnDemand(),
+        ON_DEMAND_ALWAYS: AlwaysOnDemand(),
+        CHEAPEST: Cheapest(market),
+    }
+    paths = {name: one.run(window, start, market.rules.data_gib) for name, one in ways.items()}
+    paths |= {name: run(market, window, one, start) for name, one in simple.items()}
+    paths[CLAIRVOYANT] = Clairvoyant(market, window, weight).path(start)
+    return [_outcome(name, bill(market, window, path, start), weight) for name, path in paths.items()]
+
+
+def _outcome(policy: str, paid: Bill, weight: float) -> Outcome:
+    moves, lost = int(paid.moves), int(paid.interruptions)
+    outage_minutes, of_moves = 60 * (paid.outage_h + paid.move_outage_h), 60 * paid.move_outage_h
+    return Outcome(policy, paid.money_usd, moves, lost, outage_minutes, paid.j(weight), of_moves, paid.snapshot_usd)
+
+
+def _totals(servers: Iterable[ServerOutcome]) -> Sequence[Outcome]:
+    found: dict[str, Outcome] = defaultdict(lambda: Outcome(""))
+    for server in servers:
+        for one in server.outcomes:
+            found[one.policy] = replace(found[one.policy], policy=one.policy).plus(one)
+    return list(found.values())
+
+
+def _rounded(one: Outcome) -> dict[str, Any]:
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(one).items()}

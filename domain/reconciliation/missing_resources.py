@@ -1,0 +1,70 @@
+"""Records of what EC2 has no more, or never had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domain.reconciliation.drift import Action, Finding, FindingKind, Reason
+from domain.reconciliation.facts import Facts, Patience, ResourceKind, Row
+
+
+def findings(facts: Facts, patience: Patience) -> Iterator[Finding]:
+    tokens = {one.token for one in facts.found.values() if one.token and not one.ended}
+    serving = {used for server in facts.servers.values() if server.active for used in server.instances}
+    for row in facts.rows:
+        if row.kind not in facts.looked:
+            continue
+        if row.state == "live" and row.resource_id not in serving:
+            yield from _gone(facts, row, patience)
+        elif row.state == "intended" and row.token not in tokens:
+            yield from _never_made(facts, row, patience)
+
+
+def _gone(facts: Facts, row: Row, patience: Patience) -> Iterator[Finding]:
+    found = facts.found.get(row.resource_id)
+    if found is not None and not found.ended:
+        return
+    yield _finding(
+        facts,
+        row,
+        FindingKind.RECORD_GONE,
+        Reason.EC2_SAYS_SO if found else Reason.NOT_LISTED,
+        grace_s=0.0 if found else patience.gone_s,
+        details={"what_happened": (found.why or found.state) if found else "EC2 no longer lists it"},
+    )
+
+
+def _never_made(facts: Facts, row: Row, patience: Patience) -> Iterator[Finding]:
+    """Only once its operation has ended: until then the call may be under way."""
+    operation = facts.operations.get(row.operation_id)
+    if row.operation_id and (operation is None or not operation.ended):
+        return
+    # Image, spot request: nothing finds them by their token, so nothing says that they were not made.
+    if row.kind not in (ResourceKind.INSTANCE, ResourceKind.VOLUME, ResourceKind.SNAPSHOT):
+        return
+    yield _finding(
+        facts,
+        row,
+        FindingKind.NEVER_MADE,
+        Reason.OPERATION_ENDED,
+        grace_s=patience.ours_s,
+        details={"token": row.token},
+    )
+
+
+def _finding(
+    facts: Facts, row: Row, kind: FindingKind, reason: Reason, *, grace_s: float, details: dict[str, str]
+) -> Finding:
+    return Finding(
+        facts.region,
+        kind,
+        Action.CLOSE,
+        reason,
+        row.kind,
+        row.resource_id,
+        row.client_id,
+        row.server_id,
+        grace_s=grace_s,
+        row_id=row.row_id,
+        details={**details, "operation": row.operation_id},
+    )

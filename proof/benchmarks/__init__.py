@@ -1,0 +1,1 @@
+"""What is promised, measured beside a baseline of the same run."""

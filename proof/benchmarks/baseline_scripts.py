@@ -1,0 +1,61 @@
+"""Baselines: what people script today to move a server, and to replace one that was interrupted.
+
+Both end as the product's do: the data volume mounted, the address moved, the service healthy.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from proof.benchmarks.move_script import Plain, Script, Timed, wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+
+class StopFirst(Script):
+    """Stop, image, terminate, launch, attach: the service is out from the first call to the last."""
+
+    def move(self, server: Plain, instance_type: str) -> tuple[Plain, Timed]:
+        ec2, timed, old = self._ec2, Timed(), self._look(server.instance_id)
+        filesystem = self._mounted(server.instance_id)
+        with timed.step("stop"):
+            ec2.stop_instances(InstanceIds=[server.instance_id])
+            wait_until(lambda: self._state(server.instance_id) == "stopped")
+        with timed.step("image"):
+            image = self._image_of(ec2, server.instance_id)
+        with timed.step("terminate"):
+            ec2.terminate_instances(InstanceIds=[server.instance_id])
+            wait_until(lambda: self._state(server.instance_id) == "terminated")
+        with timed.step("launch"):
+            new = self._launch({**old, "ImageId": image}, instance_type, spot=False)
+            wait_until(lambda: self._state(new) == "running" and self.agent_is_up(new))
+        with timed.step("attach"):
+            self._take_over(server, new, filesystem, timed)
+        ec2.deregister_image(ImageId=image)
+        return Plain(new, server.volume_id, server.allocation_id), timed
+
+    def _image_of(self, ec2: EC2Client, instance_id: str) -> str:
+        """Without the data volume, which is moved."""
+        skip: Any = [{"DeviceName": "/dev/sdf", "NoDevice": ""}]
+        name = f"move-{instance_id}-{time.time_ns()}"
+        image = ec2.create_image(InstanceId=instance_id, Name=name, BlockDeviceMappings=skip)["ImageId"]
+        wait_until(lambda: ec2.describe_images(ImageIds=[image])["Images"][0]["State"] == "available")
+        return image
+
+
+class GoneFirst(Script):
+    """An interrupted instance is replaced when EC2 says that it is gone."""
+
+    def replace(self, server: Plain, instance_type: str, filesystem: str) -> Plain:
+        old = self._look(server.instance_id)
+        wait_until(lambda: self._state(server.instance_id) == "terminated")
+        new = self._launch(old, instance_type)
+        wait_until(lambda: self._state(new) == "running" and self.agent_is_up(new))
+        self._take_over(server, new, filesystem, Timed())
+        return Plain(new, server.volume_id, server.allocation_id)
+
+    def filesystem(self, server: Plain) -> str:
+        """Its UUID: who waits until the host is gone has to know it before."""
+        return self._mounted(server.instance_id)

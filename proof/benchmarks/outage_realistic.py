@@ -1,0 +1,54 @@
+"""Outage of a switch with delays as at AWS: the lab's `fast` profile shortens a launch far more than an attach."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from proof.benchmarks.baseline_scripts import StopFirst
+from proof.benchmarks.benchmark_site import AGENT_S, scene
+from proof.benchmarks.figure import Figure, summary
+from proof.benchmarks.move_script import USER_DATA
+from proof.benchmarks.outage import BASELINE, HOW, TENTH, switched
+from proof.benchmarks.setup import Terms
+from proof.harness.server_owner import Wish
+from proof.harness.waiting import until
+
+NAME = "outage_realistic"
+SIDE_BY_SIDE, ROUNDS, APART_S = 5, 2, 5.0
+
+
+def measure(terms: Terms) -> list[Figure]:
+    """Several at once, one after the other, since each takes minutes of which almost all is waiting."""
+    count, rounds = terms.choose((SIDE_BY_SIDE, ROUNDS), (1, 1))
+    profile = terms.choose("realistic", "fast")
+    with terms.stack(profile=profile) as stack, scene(stack) as at:
+        wishes = [Wish(f"{who}-{n}", "volumes", 8) for who in ("ours", "scripted") for n in range(count)]
+        originals = at.launch(*wishes)
+        servers = [at.adopt(one) for one in originals[:count]]
+        hosts = stack.settings.var / "lab" / "hosts"
+
+        def ours_of(number: int) -> list[float]:
+            time.sleep(number * APART_S)
+            return [switched(at, servers[number], turn) for turn in range(rounds)]
+
+        def scripted(number: int) -> float:
+            time.sleep((number + 0.5) * APART_S)
+            script, plain = StopFirst(at.ec2, hosts, USER_DATA), at.plain(originals[count + number])
+            until("its host is up", AGENT_S, lambda: True if script.agent_is_up(plain.instance_id) else None)
+            began = time.time()
+            script.move(plain, at.stalls.types[number % len(at.stalls.types)])
+            return at.outage_ms(f"scripted-{number}", began, time.time())
+
+        with ThreadPoolExecutor(2 * count) as threads:
+            theirs = threads.map(scripted, range(count))
+            ours = [one for each in threads.map(ours_of, range(count)) for one in each]
+            usual = list(theirs)
+    terms.details.update({"realistic": ours, "realistic, usual script": usual})
+    terms.say(f"{NAME}: realistic delays: {summary(ours)}, the usual script {summary(usual)}")
+    made, met = summary(ours), summary(ours)["p95"] <= TENTH * summary(usual)["p95"]
+    how = HOW.replace("profile fast", f"profile {profile}: delays as at AWS").replace(
+        "one switch after another", f"{count} servers begin {APART_S:g} s apart"
+    )
+    what = "outage of a switch, volumes, realistic delays"
+    return [Figure(NAME, what, "ms", made, summary(usual), BASELINE, "a tenth of the baseline", met, how)]

@@ -1,0 +1,75 @@
+"""Many readers of the event stream in one process: `python -m proof.benchmarks.stream_readers TOKEN COUNT URL ...`.
+
+They share the URLs evenly. `ready` is printed once every one of them is subscribed; when standard input
+ends, a line of JSON for each reader: its events as `[seq, epoch seconds]`, as they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+_ID = re.compile(rb"^id: ?(\d+)\r?$", re.MULTILINE)
+_CHUNK = 65536
+_SUBSCRIBED = b"retry:"
+CONNECT_AT_ONCE = 50
+
+
+class Reader:
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._request = (
+            f"GET /api/events/stream HTTP/1.1\r\nHost: {self._host}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        )
+        self.seen: list[tuple[int, float]] = []
+        self.subscribed = asyncio.Event()
+
+    async def run(self, turns: asyncio.Semaphore) -> None:
+        async with turns:
+            reader, writer = await asyncio.open_connection(self._host, self._port)
+            writer.write(self._request)
+            head = await reader.readuntil(_SUBSCRIBED)
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(head[:300].decode(errors="replace"))
+            self.subscribed.set()
+        rest = b""
+        while chunk := await reader.read(_CHUNK):
+            now = time.time()
+            whole, _, rest = (rest + chunk).rpartition(b"\n")
+            self.seen += [(int(found), now) for found in _ID.findall(whole)]
+        raise RuntimeError("a stream was cut off")
+
+
+async def main(token: str, count: int, urls: Sequence[str]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, count + 100)), hard))
+    turns = asyncio.Semaphore(CONNECT_AT_ONCE)
+    readers = [Reader(urls[n % len(urls)], token) for n in range(count)]
+    running = [asyncio.ensure_future(one.run(turns)) for one in readers]
+    while not all(one.subscribed.is_set() for one in readers):
+        _raise_what_failed(running)
+        await asyncio.sleep(0.05)
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    _raise_what_failed(running)
+    for one in readers:
+        print(json.dumps(one.seen), flush=True)
+    for task in running:
+        task.cancel()
+
+
+def _raise_what_failed(running: Sequence[asyncio.Future[None]]) -> None:
+    for task in running:
+        if task.done():
+            task.result()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))

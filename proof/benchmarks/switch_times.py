@@ -1,0 +1,166 @@
+"""One switch as it was measured, by whom each part of its time was taken, and what is left for us."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from proof.benchmarks.move_script import Timed
+from proof.benchmarks.workflow_history import Activity
+from proof.harness.api_client import Operation, epoch
+
+
+@dataclass(frozen=True)
+class Delays:
+    """The lab's own, milliseconds, of the calls that a switch waits for."""
+
+    launch: float
+    boot: float
+    detach: float
+    attach: float
+    terminate: float
+
+    @classmethod
+    def of(cls, world: Mapping[str, Mapping[str, float]]) -> Delays:
+        found = world["delays"]
+        names = ("launch_s", "boot_s", "detach_s", "attach_s", "terminate_s")
+        return cls(*(1000 * found[name] for name in names))
+
+    def by_step(self) -> dict[str, float]:
+        """An address moves while volumes do: it is waited for by nobody."""
+        return {
+            "launch": self.launch,
+            "ready": self.boot,
+            "move": self.detach + self.attach,
+            "retire": self.terminate,
+        }
+
+
+@dataclass(frozen=True)
+class Part:
+    """One step, milliseconds: all of it, the lab's delays in it, and what the host did with its own code."""
+
+    name: str
+    took: float
+    lab: float = 0.0
+    host: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Negative where we were late: a delay had begun before the step that waits for it."""
+        return self.took - self.lab - self.host
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run. `share`: what is neither the lab's nor the host's, milliseconds."""
+
+    parts: Sequence[Part]
+    took: float
+    outside: float = 0.0  # as its caller saw it: from the request to the answer that it is over
+    waits: Mapping[str, float] = field(default_factory=dict)  # the whole, by what was under way
+    processor: Mapping[str, float] = field(default_factory=dict)  # milliseconds that each process worked
+
+    @property
+    def share(self) -> float:
+        return sum(part.left for part in self.parts)
+
+
+def of_switch(
+    operation: Operation,
+    delays: Delays,
+    agent_start: float,
+    outside: float,
+    history: Sequence[Activity],
+    processor: Mapping[str, float],
+) -> Measured:
+    """By its receipt. `agent_start`: from the host's boot until its agent could be asked."""
+    took = 1000 * ((operation.finished_at or operation.requested_at) - operation.requested_at)
+    lab, parts = delays.by_step(), []
+    for step in operation.receipt["steps"]:
+        hooks = sum(float(hook["ms"]) for hook in step["hooks"])
+        host = hooks + (agent_start if step["name"] == "ready" else 0.0)
+        parts.append(Part(step["name"], float(step["ms"]), lab.get(step["name"], 0.0), host))
+    parts.append(Part("between", took - sum(part.took for part in parts)))
+    return Measured(parts, took, outside, waits(history, took), processor)
+
+
+def of_script(timed: Timed, delays: Delays, host_start: float) -> Measured:
+    lab = delays.by_step()
+    parts = [
+        Part(name, ms, lab.get(name, 0.0), timed.hooks.get(name, 0.0) + (host_start if name == "ready" else 0.0))
+        for name, ms in timed.steps.items()
+    ]
+    took = sum(part.took for part in parts)
+    return Measured(parts, took, took)
+
+
+def waits(history: Sequence[Activity], took: float) -> dict[str, float]:
+    """The whole time, milliseconds, by what was under way at each moment; the first that applies counts."""
+    marks = sorted({0.0, took / 1000, *(at for one in history for at in _instants(one) if 0 <= at <= took / 1000)})
+    found: dict[str, float] = {}
+    for since, until in pairwise(marks):
+        what = _under_way(history, (since + until) / 2)
+        found[what] = found.get(what, 0.0) + 1000 * (until - since)
+    return found
+
+
+def _instants(one: Activity) -> list[float]:
+    return [at for at in (one.scheduled, one.started, one.ended) if at is not None]
+
+
+def _under_way(history: Sequence[Activity], at: float) -> str:
+    now = [one for one in history if one.scheduled <= at and (one.ended is None or at < one.ended)]
+    if any(one.queue.startswith("instance.") and one.runs(at) for one in now):
+        return "the host works"
+    if any(one.name.startswith("ec2_") and one.runs(at) for one in now):
+        return "EC2 is asked or waited for"
+    if any(one.name != "fleet_record" for one in now):
+        return "nobody has taken the task up yet"
+    return "records alone are written" if now else "the workflow decides what is next"
+
+
+# --- what a host's own log says
+
+
+def agent_start_ms(hosts: Path, lab_log: Path, instance_id: str, boot_ms: float, word: str) -> float:
+    """From the host's boot to the line of its agent's log that has this word."""
+    line = next(line for line in _lines(hosts / instance_id / "log" / "agent.log") if word in line)
+    return 1000 * (epoch(json.loads(line)["at"]) - _running_at(lab_log, instance_id)) - boot_ms
+
+
+def _running_at(lab_log: Path, instance_id: str) -> float:
+    word = f"instance {instance_id}: pending -> running"
+    found = json.loads(next(line for line in _lines(lab_log) if word in line))
+    return datetime.fromisoformat(found["time"]).timestamp()
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if re.match(r"\{.*\}$", line)]
+
+
+def as_json(run: Measured) -> dict[str, Any]:
+    parts = [
+        {
+            "name": p.name,
+            "ms": round(p.took),
+            "lab_ms": round(p.lab),
+            "host_ms": round(p.host),
+            "left_ms": round(p.left),
+        }
+        for p in run.parts
+    ]
+    return {
+        "ms": round(run.took),
+        "outside_ms": round(run.outside),
+        "share_ms": round(run.share),
+        "steps": parts,
+        "waits_ms": {name: round(ms) for name, ms in run.waits.items()},
+        "processor_ms": {name: round(ms) for name, ms in run.processor.items()},
+    }

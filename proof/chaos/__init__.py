@@ -1,0 +1,1 @@
+"""A fleet in all kinds of trouble, drawn from a seed."""

@@ -1,0 +1,207 @@
+"""What a chaos run does to a fleet: each trouble begins, and most end again after a while."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from domain.names import operation_id as operation_id_of
+from proof.harness.errors import Refused
+from proof.harness.site import Site
+
+LOST: Sequence[str] = (
+    "RunInstances",
+    "TerminateInstances",
+    "AttachVolume",
+    "DetachVolume",
+    "CreateSnapshot",
+    "CreateVolume",
+    "AssociateAddress",
+    "RegisterTargets",
+    "DescribeInstances",
+)
+NOTICES_S = (120.0, 120.0, 30.0, 8.0, 0.0)  # AWS's own, and shorter than it promises
+PROCESSES = ("worker-1", "worker-2", "api", "temporal", "database")
+End = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One trouble as it was drawn: the same seed draws the same, whatever comes of it."""
+
+    at_s: float
+    what: str
+    number: int  # draws whom it meets, of those there are by then
+    lasts_s: float
+
+
+def drawn(seed: int, seconds: float) -> list[Deed]:
+    """Of the whole run, with one outage of the database of a minute, and one host cut off."""
+    chance = random.Random(f"{seed}/chaos")
+    deeds, at = [], 2.0
+    while at < seconds:
+        what = chance.choices([*_WEIGHTS], [*_WEIGHTS.values()])[0]
+        deeds.append(Deed(round(at, 2), what, chance.randrange(1_000_000), round(chance.uniform(2.0, 12.0), 2)))
+        at += chance.uniform(1.0, 4.5)
+    whole = (("outage", min(60.0, seconds / 4)), ("partition", min(45.0, seconds / 5)))
+    for what, lasts in whole:
+        deeds.append(Deed(round(chance.uniform(0.1, 0.6) * seconds, 2), what, chance.randrange(1_000_000), lasts))
+    return sorted(deeds, key=lambda deed: deed.at_s)
+
+
+class Trouble:
+    def __init__(self, site: Site, kinds: Sequence[str], pools: Sequence[str]) -> None:
+        self._site = site
+        self._servers = list(kinds)
+        self._pools = list(pools)
+        self.requests: list[tuple[str, str, str, str]] = []  # server, what, key, operation
+        self.unanswered: list[tuple[str, str, str, str]] = []  # the same: it would be that operation, if it worked
+        self.away: set[str] = set()  # processes that are down just now
+
+    def begin(self, deed: Deed) -> tuple[str, End | None]:
+        """What was done, in words, and how it ends; raises nothing that a fleet in trouble may answer."""
+        chance = random.Random(f"{deed.number}")
+        return _DOES[deed.what](self, chance, deed)
+
+    # --- by its owner
+
+    def switch(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        return self._ask("switch", chance, deed)
+
+    def replica(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        return self._ask("replica", chance, deed)
+
+    def promote(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        return self._ask("promote", chance, deed)
+
+    def _ask(self, what: str, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        server = self._site.servers[chance.choice(self._servers)]
+        key = f"chaos-{deed.number}-{what}"
+        try:
+            operation_id = self._site.api.ask(server.id, what, {}, key)
+        except Refused as error:
+            if error.may_have_worked:
+                self.unanswered.append((server.id, what, key, operation_id_of(server.id, key)))
+            return f"{server.name}: {what} refused: {str(error)[:120]}", None
+        self.requests.append((server.id, what, key, operation_id))
+        return f"{server.name}: {what} is {operation_id}", None
+
+    # --- by AWS
+
+    def interrupt(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        found = [one for one in self._instances() if one["lifecycle"] == "spot" and not one["notice"]]
+        if not found:
+            return "no spot instance to interrupt", None
+        one, seconds = chance.choice(found), chance.choice(NOTICES_S)
+        self._lab("POST", f"/_lab/instances/{one['id']}/interrupt", {"notice_seconds": seconds})
+        return f"{one['id']} of {self._owner(one)} gets {seconds:g} s of notice", None
+
+    def die(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        one = chance.choice(self._instances())
+        self._lab("POST", f"/_lab/instances/{one['id']}/kill", {"outcome": "terminated"})
+        return f"{one['id']} of {self._owner(one)} dies without notice", None
+
+    def capacity(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        pools = chance.sample(self._pools, min(3, len(self._pools)))
+        for pool in pools:
+            self._lab("POST", f"/_lab/pools/{pool}/capacity", {"capacity": 0})
+
+        def back() -> None:
+            for pool in pools:
+                self._lab("POST", f"/_lab/pools/{pool}/capacity", {"capacity": None})
+
+        return f"nothing is left in {', '.join(pools)}", back
+
+    def throttle(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        self._lab("POST", "/_lab/throttle", {"rate": 3, "burst": 3})
+        return "calls are throttled", lambda: self._lab("POST", "/_lab/throttle", {"rate": None})
+
+    def lose(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        """Lost once, the SDK asks again, and the call is made twice; lost four times, it is our turn."""
+        action, times = chance.choice(LOST), chance.choice((1, 1, 4))
+        self._lab("POST", "/_lab/faults", {"action": action, "kind": "lose", "times": times})
+        return f"{times} answers to {action} are lost", None
+
+    def slow(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        action = chance.choice(("CreateSnapshot", "DescribeSnapshots", "CreateVolume"))
+        self._lab("POST", "/_lab/faults", {"action": action, "kind": "delay", "seconds": 3.0, "times": 2})
+        return f"{action} is slow", None
+
+    # --- on the machines
+
+    def hang(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        return self._stopped("agent/hang", "hung", "hangs", chance)
+
+    def partition(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        return self._stopped("partition", "cut", "is cut off", chance)
+
+    def _stopped(self, path: str, field: str, words: str, chance: random.Random) -> tuple[str, End | None]:
+        one = chance.choice(self._instances())
+        where = f"/_lab/instances/{one['id']}/{path}"
+        self._lab("POST", where, {field: True})
+        return f"the agent on {one['id']} of {self._owner(one)} {words}", lambda: self._lab(
+            "POST", where, {field: False}
+        )
+
+    # --- our own
+
+    def restart(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        return self._down(chance.choice(PROCESSES))
+
+    def outage(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+        return self._down("database")
+
+    def _down(self, process: str) -> tuple[str, End | None]:
+        if process in self.away:
+            return f"{process} is down already", None
+        self.away.add(process)
+        self._site.stack.kill(process)
+
+        def back() -> None:
+            self._site.stack.processes[process].start()  # not waited for: what it needs may be away too
+            self.away.discard(process)
+
+        return f"{process} is killed", back
+
+    def all_back(self) -> None:
+        """Every process is up and says that it is ready."""
+        for process in self._site.stack.processes.values():
+            process.wait_ready()
+
+    # --- inside
+
+    def _instances(self) -> list[dict[str, Any]]:
+        """Of the fleet, by EC2: the API may be down."""
+        ours = {server.id for server in self._site.servers.values()}
+        rows = self._site.truth()["instances"]
+        return [one for one in rows if one["state"] == "running" and one["tags"].get("spot-optimizer:server") in ours]
+
+    def _owner(self, one: Mapping[str, Any]) -> str:
+        names = {server.id: server.name for server in self._site.servers.values()}
+        return names[one["tags"]["spot-optimizer:server"]]
+
+    def _lab(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        with suppress(AssertionError):  # what it was meant for has ended meanwhile
+            self._site.ask_lab(method, path, body)
+
+
+# How often each is drawn; the rest comes once a run.
+_WEIGHTS: Mapping[str, int] = {
+    "switch": 5,
+    "replica": 2,
+    "promote": 2,
+    "interrupt": 5,
+    "die": 1,
+    "capacity": 2,
+    "throttle": 1,
+    "lose": 3,
+    "slow": 1,
+    "hang": 1,
+    "restart": 2,
+}
+_DOES: Mapping[str, Callable[[Trouble, random.Random, Deed], tuple[str, End | None]]] = {
+    name: getattr(Trouble, name) for name in (*_WEIGHTS, "partition", "outage")
+}

@@ -1,0 +1,263 @@
+"""A stack whose worker can be killed at a place that is chosen, with three servers that clients never leave alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from lab.stack import database
+from lab.stack.ports import Leases
+from lab.stack.settings import PARTS, StackSettings
+from lab.stack.stack import Stack
+from proof.crash_matrix.cells import BEFORE, GIVEN_UP, Cell
+from proof.crash_matrix.scenarios import Scenario, Target, heard
+from proof.crash_matrix.sql_proxy import SqlGate
+from proof.crash_matrix.workers import Workers
+from proof.harness.api_client import Operation
+from proof.harness.errors import Refused
+from proof.harness.loop_thread import LoopThread
+from proof.harness.server_owner import Wish
+from proof.harness.site import Server, Site
+from proof.harness.waiting import until
+
+WISHES = {"volumes": Wish("orders", "volumes", 8), "snapshot": Wish("ledger", "snapshot", 8)}
+WISHES |= {"stateless": Wish("web", "stateless")}
+_QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls but the operation's
+_HOOK_S = 1.5  # how long a hook waits to be interrupted
+_REACHED_S = 60.0
+_COOL_DOWN_S = 5.0
+_AGENT_S = 40.0
+
+
+class Rig:
+    """One at a time is used: `arm` a place, bring the operation about, `strike` when it is `held`."""
+
+    def __init__(self, stack: Stack, site: Site, gate: SqlGate, workers: Workers) -> None:
+        self.stack = stack
+        self.site = site
+        self.gate = gate
+        self.workers = workers
+        self._cell: Cell | None = None
+        self._made: dict[str, str] = {}  # the name of each server that was launched here
+        self.number = 0  # of runs so far: keys and names are derived from it
+
+    # --- servers
+
+    def target(self, scenario: Scenario) -> Target:
+        """A server in the state that the scenario begins with."""
+        if scenario.on == "none":
+            return Target("", "")
+        if scenario.on == "fresh":
+            return self._launched()
+        server = self._server(scenario.on)
+        if "spot" in scenario.needs and not self._primary(server)["pool"].endswith("/spot"):
+            self._done(server, "switch", f"to-spot-{self.number}")
+        has_replica = self.site.api.server(server.id)["replica"] is not None
+        if "replica" in scenario.needs and not has_replica:
+            self._done(server, "replica", f"replica-{self.number}")
+        if "no-replica" in scenario.needs and has_replica:
+            path, key = f"/api/servers/{server.id}/replica", f"no-replica-{self.number}"
+            self.done(heard(self, lambda: self.call("DELETE", path, key)))
+        return Target(server.id, str(self._primary(server)["id"]), server)
+
+    def _done(self, server: Server, what: str, key: str) -> None:
+        """The worker may just be beginning."""
+        self.done(heard(self, lambda: self.site.ask(server, what, key)))
+
+    def _server(self, kind: str) -> Server:
+        wish = WISHES[kind]
+        if wish.name not in self.site.servers:
+            (server,) = self.site.adopted(wish)
+            zones = {"zones": list(self.site.stalls.zones)} if kind == "snapshot" else {}
+            self.site.api.change_policy(server.id, {"cool_down_s": _COOL_DOWN_S, **zones})
+        return self.site.servers[wish.name]
+
+    def _primary(self, server: Server) -> dict[str, Any]:
+        return self.site.primary(server)
+
+    def _launched(self) -> Target:
+        key = f"fresh-{self.number}"
+        self.done(heard(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key))))
+        (row,) = [row for row in self._all_servers() if row["name"] == key]
+        self._made[str(row["id"])] = key
+        return Target(str(row["id"]), str(row["primary"]["id"]))
+
+    def launch_body(self, name: str) -> dict[str, Any]:
+        stalls, world = self.site.stalls, self.site.world
+        launch = {
+            "image_id": world["images"]["x86_64"],
+            "pool": f"{stalls.home}/{stalls.kind}/spot",
+            "subnet_id": world["subnets"][stalls.home],
+            "security_group_ids": [world["security_group_id"]],
+            "user_data": json.dumps({"workload": "stateless"}),
+        }
+        policy = {"launch_timeout_s": 40.0, "terminate_timeout_s": 40.0, "hook_timeout_s": 15.0}
+        return {"name": name, "region": self.stack.region, "policy": policy, "launch": launch}
+
+    def name_of(self, target: Target) -> str:
+        return self._made[target.server_id]
+
+    def elsewhere(self, target: Target) -> str:
+        """A pool in another zone than that in which it began: the same when it is asked again, after the move."""
+        (began,) = [row for row in self.site.api.instances() if row["id"] == target.before]
+        zone, kind, _ = str(began["pool"]).split("/")
+        zones = self.site.stalls.zones
+        away = zones[(list(zones).index(zone) + 1) % len(zones)]
+        return f"{away}/{kind}/spot"
+
+    def forget_made(self) -> list[str]:
+        """End what was launched here and still serves, as its owner would; what is wrong with what was released."""
+        wrong = []
+        for row in self._all_servers():
+            if row["name"] in self._names_here() and row["state"] == "active" and row["primary"]:
+                key = f"forget-{row['id']}"
+                body = {"confirm": row["name"]}
+                self.done(self.call("POST", f"/api/instances/{row['primary']['id']}/terminate", key, body))
+        for one in self.site.truth()["instances"]:
+            if (
+                one["state"] == "running"
+                and not one["tags"].get("spot-optimizer:server")
+                and not self._owned(one["id"])
+            ):
+                self.site.ec2.terminate_instances(InstanceIds=[one["id"]])
+                wrong += self._end_of_released(str(one["id"]))
+        return wrong
+
+    def _end_of_released(self, instance_id: str) -> list[str]:
+        def gone() -> bool | None:
+            rows = [one for one in self.site.truth()["instances"] if one["id"] == instance_id]
+            return True if all(one["state"] == "terminated" for one in rows) else None
+
+        until(f"{instance_id} is gone", _REACHED_S, gone)
+        return []
+
+    def _owned(self, instance_id: str) -> bool:
+        return any(row["id"] == instance_id and row["role"] for row in self.site.api.instances())
+
+    def _names_here(self) -> set[str]:
+        return {*self._made.values(), *(f"cell-{number}" for number in range(self.number + 1))}
+
+    def _all_servers(self) -> list[dict[str, Any]]:
+        return list(self.site.http.get("/api/servers", params={"limit": 200}).raise_for_status().json()["items"])
+
+    # --- the API
+
+    def call(self, method: str, path: str, key: str, body: Mapping[str, Any] | None = None) -> str:
+        """The operation that was accepted."""
+        try:
+            answer = self.site.http.request(method, path, json=body, headers={"Idempotency-Key": key})
+        except httpx.HTTPError as error:
+            raise Refused(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if not answer.is_success:
+            raise Refused(f"{method} {path}: HTTP {answer.status_code} {answer.text[:300]}")
+        operation_id = str(answer.json()["operation_id"])
+        self.site.asked.add(operation_id)
+        return operation_id
+
+    def done(self, operation_id: str) -> Operation:
+        found = self.site.end_of(operation_id)
+        assert found.outcome == "committed", f"{operation_id}: {found.outcome}: {found.reason}"
+        return found
+
+    def cancel(self, operation_id: str) -> None:
+        self.site.http.post(f"/api/operations/{operation_id}/cancel").raise_for_status()
+
+    # --- where it is held
+
+    def calls_so_far(self) -> int:
+        calls = self.site.ask_lab("GET", "/_lab/calls")["calls"]
+        return int(calls[-1]["seq"]) if calls else 0
+
+    def calls_since(self, number: int) -> list[dict[str, Any]]:
+        return list(self.site.ask_lab("GET", f"/_lab/calls?since={number}")["calls"])
+
+    def arm(self, cell: Cell) -> None:
+        self._cell, place = cell, cell.place
+        when = "before" if cell.moment == BEFORE else "after"
+        if place.kind == "ec2":
+            fault = {"action": place.name, "kind": "hold", "nth": place.nth, "when": when}
+            self.site.ask_lab("POST", "/_lab/faults", fault)
+        elif place.kind == "db":
+            self.gate.arm(place.nth, when)
+        else:
+            rule = {"next": 1, "sleep_s": _HOOK_S, "fail": False, "after": when == "after"}
+            self.site.ask_lab("POST", "/_lab/hooks", {place.name: rule})
+
+    def held(self) -> bool:
+        assert self._cell is not None, "asked for only while a place is armed"
+        place = self._cell.place
+        if place.kind == "db":
+            return self.gate.held
+        if place.kind == "ec2":
+            return any(one["held"] for one in self.site.ask_lab("GET", "/_lab/faults")["faults"])
+        return self._hook_met() != ""
+
+    def await_held(self, over: Callable[[], bool]) -> bool:
+        """False when the operation ended without coming to that place."""
+        began = asked_at = time.monotonic()
+        while time.monotonic() - began < _REACHED_S:
+            if self.held():
+                return True
+            if time.monotonic() - asked_at > 0.5:
+                asked_at = time.monotonic()
+                if over():
+                    return False
+            time.sleep(0.01)
+        return False
+
+    def strike(self, give_up: Callable[[], None]) -> float:
+        """Kill, let go of what is held, and let the next worker begin; seconds until it does."""
+        assert self._cell is not None, "asked for only while a place is armed"
+        if self._cell.victim == "agent":
+            self.site.ask_lab("POST", f"/_lab/instances/{self._hook_met()}/agent/kill")
+            self.disarm()
+            return 0.0
+        self.workers.kill()
+        if self._cell.moment == GIVEN_UP:
+            give_up()
+        self.disarm()
+        return self.workers.follow()
+
+    def disarm(self) -> None:
+        self.site.ask_lab("DELETE", "/_lab/faults")
+        self.site.ask_lab("POST", "/_lab/hooks", {})
+        self.gate.release()
+        self._cell = None
+
+    def _hook_met(self) -> str:
+        """Whose hook waits."""
+        try:
+            rules = json.loads((self.stack.settings.var / "lab" / "fail.json").read_text())
+        except (OSError, ValueError):
+            return ""  # being written
+        return next((str(rule.get("last") or "") for rule in rules.values()), "")
+
+
+@contextmanager
+def rig(settings: StackSettings, seed: int, say: Callable[[str], None], modules: Sequence[str] = ()) -> Iterator[Rig]:
+    """Everything started, and stopped at the end."""
+    settings = replace(settings, parts=frozenset(PARTS) - {"worker"})
+    with (
+        Stack(settings, report=lambda line: None) as stack,
+        LoopThread("observer") as loop,
+        LoopThread("gate") as gates,
+        Leases() as leases,
+    ):
+        assert stack.database is not None, "a stack with a database has one"
+        gate = SqlGate(gates, stack.database.url, leases.port())
+        workers = Workers(settings.var, {**stack.environment, **_QUIET, "DATABASE_URL": gate.url}, modules)
+        site = Site(stack, loop, seed, say)
+        try:
+            workers.follow()
+            yield Rig(stack, site, gate, workers)
+        finally:
+            workers.close()
+            site.close()
+            gate.close()
+    database.clean(settings.var)

@@ -1,0 +1,119 @@
+"""The worker that works, and where the next one comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lab.stack.processes import Process
+from lab.stack.settings import REPOSITORY
+from proof.harness.waiting import until
+
+_START_S = 60.0
+_END_S = 10.0
+
+
+class Workers:
+    """Each is a process of its own. `modules`: what is loaded into the next ones (`tests/broken_builds`)."""
+
+    def __init__(self, var: Path, environment: Mapping[str, str], modules: Sequence[str] = ()) -> None:
+        self._run, self._log = var / "run", var / "log"
+        self._run.mkdir(parents=True, exist_ok=True)
+        self._environment = dict(environment)
+        self._made = 0
+        self._worked = False  # it may have caches by now
+        self._pid = 0  # of the one that works; 0: nobody does
+        self._doors = tempfile.TemporaryDirectory(prefix="nursery-")  # a socket's path must be short
+        self._nurseries = 0
+        self._nursery = self._opened(modules)
+
+    def kill(self) -> None:
+        """SIGKILL to the one that works; nobody works until `follow`."""
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            until("the worker has ended", _END_S, lambda: None if _lives(self._pid) else True, every_s=0.005)
+            self._pid = 0
+
+    def follow(self) -> float:
+        """Another begins; seconds until it polls."""
+        began = time.monotonic()
+        self._made += 1
+        ready = self._run / f"worker-{self._made}.ready"
+        self._pid = self._another({**self._environment, "SPOT_WORKER_READY_FILE": str(ready)})
+        self._worked = False
+
+        def look() -> bool | None:
+            assert _lives(self._pid), f"the worker ended before it was ready:\n{self._nursery.log_tail()}"
+            return True if ready.exists() else None
+
+        until("the worker is ready", _START_S, look, every_s=0.02)
+        return time.monotonic() - began
+
+    def fresh(self) -> None:
+        """One works that has worked for nobody: what it asks of EC2 is not in its caches."""
+        if self._worked:
+            self.kill()
+            self.follow()
+        self._worked = True
+
+    def wear(self, *modules: str) -> None:
+        """From now on another build works."""
+        self.kill()
+        self._nursery.stop()
+        self._nursery = self._opened(modules)
+        self.follow()
+
+    def close(self) -> None:
+        self.kill()
+        self._nursery.stop()
+        self._doors.cleanup()
+
+    def _another(self, environment: Mapping[str, str]) -> int:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(_START_S)
+            asking.connect(str(self._door))
+            with asking.makefile("rw") as lines:
+                lines.write(json.dumps(environment) + "\n")
+                lines.flush()
+                return int(lines.readline())
+
+    @property
+    def _door(self) -> Path:
+        return Path(self._doors.name) / f"{self._nurseries}.sock"
+
+    def _opened(self, modules: Sequence[str]) -> Process:
+        self._nurseries += 1
+        made = Process(
+            name="nursery",
+            argv=[sys.executable, "-m", "proof.crash_matrix.prefork", str(self._door), *modules],
+            log=self._log / "workers.log",
+            environment=self._environment,
+            probe=self._missing,
+            ready_s=_START_S,
+            folder=REPOSITORY,
+        )
+        made.start()
+        made.wait_ready()
+        return made
+
+    def _missing(self) -> str | None:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(self._door))
+        return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

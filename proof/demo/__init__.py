@@ -1,0 +1,1 @@
+"""The main job, played on the lab, with every promise checked."""

@@ -1,0 +1,171 @@
+"""Everything that the acts of the scenario play with."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from lab.stack.stack import Stack
+from proof.demo.screen import Screen
+from proof.harness.api_client import ControlPlane, Operation
+from proof.harness.errors import DemoFailed, Refused
+from proof.harness.follower import Event, Follower
+from proof.harness.market import Stalls
+from proof.harness.observer import Endpoint, Observer
+from proof.harness.waiting import until
+
+_OPERATION_S = 60.0
+_LOOK_S = 0.25
+_ASK_S = 1.0  # how often the API is asked what the stream would tell
+_FAILOVER_STARTS_S = 10.0
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    server_id: str
+    instance_id: str  # its first
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class Act:
+    """One operation that the scenario brought about, what should come of it, and what was noted of it."""
+
+    operation_id: str
+    expected: str = "committed"
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Stage:
+    stack: Stack
+    api: ControlPlane
+    lab: httpx.Client
+    observer: Observer
+    follower: Follower
+    screen: Screen
+    world: Mapping[str, Any]  # what a client has to know to launch in the lab
+    stalls: Stalls
+    chance: random.Random
+    servers: dict[str, Server] = field(default_factory=dict)
+    acts: dict[str, Act] = field(default_factory=dict)
+
+    # --- what the acts do
+
+    def ask(self, name: str, what: str, key: str, body: Mapping[str, Any] | None = None) -> str:
+        """Ask the API for an operation on a server; its ID."""
+        return self.api.ask(self.servers[name].server_id, what, body or {}, f"demo-{key}")
+
+    def play(self, act: str, name: str, operation_id: str, *, expected: str = "committed", **notes: Any) -> Operation:
+        """Watch an operation to its end and enter it under the act's name."""
+        self.acts[act] = Act(operation_id, expected, notes)
+        return self.watch(name, operation_id)
+
+    def watch(self, name: str, operation_id: str, *, since: int = 0, limit_s: float = _OPERATION_S) -> Operation:
+        """Show the steps as they end, by the event stream; return the operation when it is over."""
+        shown = _Steps(self, name, operation_id, since)
+        found = until(f"{name}'s {operation_id} ends", limit_s, shown.ended, every_s=0, last_seen=shown.last_seen)
+        shown.show_rest()
+        words = f" — {found.reason}" if found.reason else ""
+        self.screen.say(f"{name}: {found.kind} {found.outcome} {_route(found)}{words}")
+        return found
+
+    def interrupt(self, name: str, notice_seconds: float) -> tuple[str, float, str]:
+        """AWS takes the server's primary back; the failover that follows, when notice was given, and to whom."""
+        instance_id = self.primary(name)["id"]
+        before = set(self.api.operation_ids(self.servers[name].server_id, "failover"))
+        noticed_at = time.time()
+        self.tell_lab(f"/_lab/instances/{instance_id}/interrupt", {"notice_seconds": notice_seconds})
+        self.screen.say(f"{name}: AWS gives {instance_id} {notice_seconds:g} s of notice")
+
+        def look() -> str | None:
+            found = self.api.operation_ids(self.servers[name].server_id, "failover")
+            return next((one for one in found if one not in before), None)
+
+        operation_id = until(f"a failover of {name} begins", _FAILOVER_STARTS_S, look, every_s=0.05)
+        return operation_id, noticed_at, str(instance_id)
+
+    def await_step(self, operation_id: str, step: str, since: int, limit_s: float = _OPERATION_S) -> None:
+        """Return the moment the stream says that this step has begun; DemoFailed when the operation ends before."""
+        place = since
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            for event in self.follower.wait(place, _LOOK_S):
+                place += 1
+                if event.operation_id != operation_id:
+                    continue
+                if event.type == "operation.step" and event.payload.get("step") == step:
+                    return
+                if event.payload.get("outcome"):
+                    raise DemoFailed(f"{operation_id} ended {event.payload['outcome']} before its step {step}")
+        raise DemoFailed(f"{operation_id} did not begin its step {step} within {limit_s:g} s")
+
+    def primary(self, name: str) -> dict[str, Any]:
+        """The instance that plays the server now, by the records."""
+        found = self.api.server(self.servers[name].server_id)["primary"]
+        if found is None:
+            raise DemoFailed(f"{name} has no primary in the records")
+        return dict(found)
+
+    def tell_lab(self, path: str, body: Mapping[str, Any]) -> None:
+        answer = self.lab.post(path, json=body)
+        if not answer.is_success:
+            raise Refused(f"the lab: POST {path}: HTTP {answer.status_code} {answer.text[:300]}")
+
+
+class _Steps:
+    """One operation's steps on the screen, as the stream tells them; the API tells when it is over.
+
+    The stream would do; that it is asked too lets an operation be watched while the reader is away.
+    """
+
+    def __init__(self, stage: Stage, name: str, operation_id: str, since: int) -> None:
+        self._stage = stage
+        self._name = name
+        self._operation_id = operation_id
+        self._place = since
+        self._asked_at = 0.0
+        self._step = "no step seen"
+
+    def ended(self) -> Operation | None:
+        events = self._stage.follower.wait(self._place, _LOOK_S)
+        over = self._show(events)
+        if not over and time.monotonic() - self._asked_at < _ASK_S:
+            return None
+        self._asked_at = time.monotonic()
+        found = self._stage.api.operation(self._operation_id)
+        return found if found.final else None
+
+    def show_rest(self) -> None:
+        """What came while the operation was looked up."""
+        self._show(self._stage.follower.since(self._place))
+
+    def last_seen(self) -> str:
+        return self._step
+
+    def _show(self, events: Sequence[Event]) -> bool:
+        over = False
+        self._place += len(events)
+        for event in events:
+            if event.operation_id != self._operation_id:
+                continue
+            if event.type == "operation.step":
+                self._step = f"step {event.payload.get('step')} {event.payload.get('state')}"
+                if event.payload.get("state") == "ended":
+                    self._stage.screen.step(self._name, event)
+            over = over or bool(event.payload.get("outcome"))
+        return over
+
+
+def _route(operation: Operation) -> str:
+    places = [place for place in (operation.from_pool, operation.to_pool) if place]
+    return " → ".join(places)
+
+
+Play = Callable[[Stage], None]

@@ -1,0 +1,153 @@
+"""The demo as a whole: a stack of its own, the scenario, the look back, the report; then all is stopped."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from lab.stack import database
+from lab.stack.database_server import DatabaseUnavailable
+from lab.stack.ports import PortsInUse
+from lab.stack.processes import StartFailed
+from lab.stack.settings import StackSettings
+from lab.stack.stack import Stack
+from lab.stack.state import Hold
+from proof.demo.checks import Delays, Evidence, check_all
+from proof.demo.context import Stage
+from proof.demo.findings import Findings, look_back
+from proof.demo.report import Check
+from proof.demo.scenario import SCENARIO
+from proof.demo.screen import Screen
+from proof.harness import market
+from proof.harness.api_client import ControlPlane
+from proof.harness.errors import DemoFailed
+from proof.harness.follower import Follower
+from proof.harness.loop_thread import LoopThread
+from proof.harness.observer import Observer
+
+START_FAILURES = (StartFailed, PortsInUse, DatabaseUnavailable)
+_FAILURES = (DemoFailed, httpx.HTTPError)
+_TAIL_LINES = 30
+_LOGS = ("worker-1", "api", "lab")
+
+
+def play(settings: StackSettings, seed: int, screen: Screen, *, untimed: bool = False) -> bool:
+    """Play everything; True when every check held. Once the stack runs, a report is written whatever happens.
+
+    `untimed`: checks that depend on how fast this machine is are shown, and do not decide.
+    """
+    with _own_folder(settings.var):
+        screen.act("Starting database, Temporal, lab, API and worker")
+        screen.say(f"seed {seed}; logs in {settings.logs}")
+        with (
+            Stack(settings, report=screen.say) as stack,
+            LoopThread("observer") as loop,
+            stack.lab() as lab,
+            stack.api() as http,
+        ):
+            return _play_on(_stage(stack, loop, lab, http, seed, screen), untimed)
+
+
+def _play_on(stage: Stage, untimed: bool) -> bool:
+    findings = Findings()
+    try:
+        failures = [*_scenario(stage), *_look_back(stage, findings)]
+    except BaseException:
+        findings.report(stage).write(_report_path(stage))
+        raise
+    return _tell(stage, findings, failures, untimed)
+
+
+def _scenario(stage: Stage) -> Iterator[str]:
+    """Play it act by act; yield what stopped it, if anything did."""
+    try:
+        stage.follower.come_back()
+        for title, act in SCENARIO:
+            stage.screen.act(title)
+            act(stage)
+    except _FAILURES as error:
+        yield _said(stage, error)
+
+
+def _look_back(stage: Stage, findings: Findings) -> Iterator[str]:
+    stage.screen.act("Looking back")
+    try:
+        look_back(stage, findings)
+    except _FAILURES as error:
+        yield _said(stage, error)
+
+
+def _tell(stage: Stage, findings: Findings, failures: list[str], untimed: bool) -> bool:
+    report = findings.report(stage)
+    report.write(_report_path(stage))
+    stage.screen.receipts(report.operations)
+    evidence = Evidence(
+        acts=stage.acts,
+        operations={one.id: one for one in findings.operations},
+        report=report,
+        samples={name: stage.observer.samples(name) for name in stage.servers},
+        delays=Delays.of(stage.world),
+        details=findings.details,
+        reconnections=stage.follower.connections,
+        seconds=stage.screen.seconds,
+    )
+    whole = Check("the scenario was played to its end", not failures, "; ".join(failures))
+    found = [whole, *check_all(evidence)]
+    stage.screen.checks(found)
+    held = all(check.held or (check.timed and untimed) for check in found)
+    if failures:
+        _show_logs(stage)
+    stage.screen.say(f"{'every check held' if held else 'NOT every check held'}; report: {_report_path(stage)}")
+    return held
+
+
+def _stage(stack: Stack, loop: LoopThread, lab: httpx.Client, http: httpx.Client, seed: int, screen: Screen) -> Stage:
+    return Stage(
+        stack=stack,
+        api=ControlPlane(http),
+        lab=lab,
+        observer=Observer(loop),
+        follower=Follower(loop, stack.urls["api"], stack.credentials.client_token),
+        screen=screen,
+        world=lab.get("/_lab/world").raise_for_status().json(),
+        stalls=market.choose(lab.get("/_lab/market").raise_for_status().json()["pools"]),
+        chance=random.Random(seed),
+    )
+
+
+@contextmanager
+def _own_folder(var: Path) -> Iterator[None]:
+    """Nobody else's while it lasts, and empty at the start: what an earlier demo left would be found again."""
+    hold = Hold(var)
+    try:
+        if not hold.take():
+            raise DemoFailed(f"another demo runs in {var}; wait for its end, or choose another folder with --var")
+        database.clean(var)
+        for entry in var.iterdir():
+            if entry.name != "stack.lock":
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        yield
+    finally:
+        hold.close()
+
+
+def _said(stage: Stage, error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}"
+    stage.screen.failure(text)
+    return text
+
+
+def _report_path(stage: Stage) -> Path:
+    return stage.stack.settings.var / "report.json"
+
+
+def _show_logs(stage: Stage) -> None:
+    for name in _LOGS:
+        process = stage.stack.processes.get(name)
+        if process:
+            stage.screen.log_tail(str(process.log), process.log_tail(_TAIL_LINES))

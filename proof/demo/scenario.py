@@ -1,0 +1,187 @@
+"""The scenario, act by act, in the order of `SCENARIO`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proof.demo.context import Play, Server, Stage
+from proof.harness import server_owner
+from proof.harness.api_client import Operation
+from proof.harness.errors import DemoFailed
+from proof.harness.waiting import until
+
+NOTICE_S = 120.0  # what AWS gives
+WORKER = "worker-1"
+# Where the worker may be killed. Not `copy`, which is empty for this handoff, nor the last, which may
+# be over before the kill arrives.
+KILL_STEPS = ("launch", "ready", "fence", "move", "serve", "commit", "retire")
+
+# Short, for a lab in which everything takes a second or two.
+POLICY: dict[str, Any] = {
+    "launch_timeout_s": 20.0,
+    "terminate_timeout_s": 20.0,
+    "quiesce_timeout_s": 8.0,
+    "resume_timeout_s": 4.0,
+    "hook_timeout_s": 4.0,
+    "drain_s": 5.0,
+    "cool_down_s": 60.0,  # soon over: the next demo on the same DATABASE_URL begins with all pools
+    "failover_pools": 2,  # each is a whole host on this one machine, and its agent has to start
+}
+
+
+def three_servers(stage: Stage) -> None:
+    """Launched on demand by their owner, adopted, and under requests from now on."""
+    owner = server_owner.Owner(stage.stack.aws, stage.world, stage.stalls)
+    for original in owner.launch_all():
+        body = {
+            "name": original.name,
+            "region": stage.stack.region,
+            "instance_id": original.instance_id,
+            "policy": _policy(stage, original.handoff),
+        }
+        server_id = stage.api.adopt(body, f"demo-adopt-{original.name}")
+        stage.servers[original.name] = Server(original.name, server_id, original.instance_id, original.endpoint)
+        stage.observer.watch(original.endpoint)
+        stage.screen.say(
+            f"{original.name}: {original.instance_id} adopted, handoff {original.handoff}; "
+            f"{'writes' if original.endpoint.writes else 'requests'} go to {original.endpoint.url}"
+        )
+    for name in stage.servers:
+        _agent_reports(stage, name)
+
+
+def a_plan(stage: Stage) -> None:
+    """What a switch would do, before anything is done."""
+    stage.screen.plan("orders", stage.api.plan(stage.servers["orders"].server_id))
+
+
+def the_autopilot_decides(stage: Stage) -> None:
+    """It is allowed to move the first server, and does, with its reasons. Asked again, it has nothing more to do."""
+    server = stage.servers["web"]
+    stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
+    _decide(stage)
+    decision = _decided(stage, "web")
+    stage.screen.decision("web", decision)
+    _decide(stage)
+    [again, *_] = stage.api.operation_ids(server.server_id, kind="switch")
+    stage.play("switch web", "web", str(decision["operation_id"]), again=again, to_pool=decision["to_pool"])
+    stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "off"}})
+
+
+def _decide(stage: Stage) -> None:
+    stage.api.decide_now(stage.stack.credentials.admin_token)
+
+
+def _decided(stage: Stage, name: str) -> dict[str, Any]:
+    """The decision that the server's workflow was asked for."""
+
+    def look() -> dict[str, Any] | None:
+        found = stage.api.decisions(stage.servers[name].server_id)
+        return next((one for one in found if one["operation_id"]), None)
+
+    return until(f"the autopilot asks for a switch of {name}", 15.0, look)
+
+
+def the_others_are_switched(stage: Stage) -> None:
+    """From on-demand to the best spot pool."""
+    for name in ("orders", "ledger"):
+        operation_id = stage.ask(name, "switch", f"switch-{name}")
+        # A client that heard no answer asks again, with the same key: that must be the same operation.
+        again = stage.ask(name, "switch", f"switch-{name}")
+        stage.play(f"switch {name}", name, operation_id, again=again)
+
+
+def an_empty_pool(stage: Stage) -> None:
+    """The first pool turns out to be empty; meanwhile the reader of the events is away."""
+    first = stage.api.plan(stage.servers["web"].server_id)["candidates"][0]["pool"]
+    stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
+    stage.screen.say(f"nothing is left in {first}; the reader of the event stream goes away")
+    stage.follower.leave()
+    last, place = stage.follower.tally.last, stage.follower.position
+    stage.play("empty pool", "web", stage.ask("web", "switch", "empty-pool"), first=first)
+    stage.follower.come_back()
+    head = stage.api.latest_event()
+    until("the event stream is caught up", 10.0, lambda: True if stage.follower.tally.last >= head else None)
+    caught_up = len(stage.follower.since(place))
+    stage.screen.say(f"the reader is back with Last-Event-ID {last}: {caught_up} events caught up")
+
+
+def a_replica(stage: Stage) -> None:
+    stage.play("replica", "orders", stage.ask("orders", "replica", "replica"))
+
+
+def interrupted_with_replica(stage: Stage) -> None:
+    replica = stage.api.server(stage.servers["orders"].server_id)["replica"]
+    if replica is None:
+        raise DemoFailed("orders has no replica in the records")
+    _rescue(stage, "rescue with replica", "orders", replica=replica["id"])
+
+
+def interrupted_without_replica(stage: Stage) -> None:
+    _rescue(stage, "rescue without replica", "ledger")
+
+
+def a_worker_dies(stage: Stage) -> None:
+    """SIGKILL in the middle of a switch, and a new worker."""
+    step = stage.chance.choice(KILL_STEPS)
+    stage.screen.say(f"the worker is to be killed at the step {step}")
+    since = stage.follower.position
+    operation_id = stage.ask("orders", "switch", "killed-worker")
+    stage.await_step(operation_id, step, since)
+    stage.stack.kill(WORKER)
+    stage.screen.say(f"{WORKER} killed (SIGKILL); starting it again")
+    stage.stack.restart(WORKER)
+    stage.screen.say(f"{WORKER} is back")
+    stage.play("killed worker", "orders", operation_id, step=step)
+
+
+def never_healthy(stage: Stage) -> None:
+    """The replacement's health hook never passes: the switch is undone, volumes and all."""
+    before = stage.primary("orders")
+    pool = _other_type(stage, before["instance_type"])
+    rule = {"instance_types": [pool.split("/")[1]]}
+    stage.tell_lab("/_lab/hooks", {"health": rule})
+    try:
+        stage.screen.say(f"no workload will get healthy in {pool}")
+        operation_id = stage.ask("orders", "switch", "never-healthy", {"pool": pool})
+        stage.play("never healthy", "orders", operation_id, expected="rolled_back", before=before["id"])
+    finally:
+        stage.tell_lab("/_lab/hooks", {})
+
+
+def _agent_reports(stage: Stage, name: str) -> None:
+    until(f"the agent of {name} reports", 20.0, lambda: stage.primary(name)["agent_seen_at"])
+
+
+def _rescue(stage: Stage, act: str, name: str, **notes: Any) -> Operation:
+    operation_id, noticed_at, instance_id = stage.interrupt(name, NOTICE_S)
+    return stage.play(act, name, operation_id, noticed_at=noticed_at, doomed=instance_id, **notes)
+
+
+def _policy(stage: Stage, handoff: str) -> dict[str, Any]:
+    """The snapshot server may not come back to its first zone, so that its switch leaves it."""
+    zones = stage.stalls.away if handoff == "snapshot" else list(stage.stalls.zones)
+    return {**POLICY, "handoff": handoff, "instance_types": list(stage.stalls.types), "zones": zones}
+
+
+def _other_type(stage: Stage, instance_type: str) -> str:
+    candidates = stage.api.plan(stage.servers["orders"].server_id)["candidates"]
+    pools = [str(one["pool"]) for one in candidates]
+    for pool in pools:
+        if pool.split("/")[1] != instance_type:
+            return pool
+    raise DemoFailed(f"no pool for orders of another type than {instance_type}: {', '.join(pools)}")
+
+
+SCENARIO: tuple[tuple[str, Play], ...] = (
+    ("Three servers, on demand, under constant requests", three_servers),
+    ("A plan", a_plan),
+    ("The autopilot switches the first to spot", the_autopilot_decides),
+    ("The others are switched to the best spot pool", the_others_are_switched),
+    ("A switch finds its first pool empty", an_empty_pool),
+    ("A replica is made for the second server", a_replica),
+    ("An interruption: the replica takes over", interrupted_with_replica),
+    ("An interruption without a replica", interrupted_without_replica),
+    ("The worker is killed in the middle of a switch", a_worker_dies),
+    ("A replacement that never becomes healthy", never_healthy),
+)

@@ -1,0 +1,134 @@
+"""What must hold when nothing is in progress: EC2 against the ledger, and who ran when.
+
+The lab's word of what exists (`/_lab/truth`) stands for EC2's, the ledger's rows for ours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proof.harness.api_client import Operation
+
+OUR_TAGS = "spot-optimizer:"
+Truth = Mapping[str, Any]
+
+# The ledger's types, where the lab lists them, and the states in which such a thing is no more.
+_KINDS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "instance": ("instances", frozenset({"terminated"})),
+    "volume": ("volumes", frozenset({"deleted"})),
+    "snapshot": ("snapshots", frozenset({"deleted"})),
+    "address": ("addresses", frozenset()),
+    "spot_request": ("spot_requests", frozenset({"closed", "cancelled", "failed"})),
+}
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    type: str
+    state: str  # intended | live
+    resource_id: str
+    token: str
+    operation_id: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a workload: from its start to its stop, by the journal of the lab's hosts."""
+
+    instance_id: str
+    since: float
+    until: float
+
+
+def orphans(truth: Truth, ledger: Iterable[LedgerRow]) -> list[str]:
+    """Every difference between EC2 and the ledger, in words, both ways (invariant 3)."""
+    rows = list(ledger)
+    known = {(row.type, row.resource_id) for row in rows if row.resource_id}
+    there = set(_existing(truth))
+    ours = set(_existing(truth, ours=True)) | set(_unused_volumes(truth))
+    found = [f"EC2 has {kind} {name}, the ledger does not" for kind, name in sorted(ours - known)]
+    found += [f"the ledger has {kind} {name}, EC2 does not" for kind, name in sorted(known - there)]
+    found += [
+        f"the ledger still intends {row.type} {row.token} of {row.operation_id}" for row in rows if not row.resource_id
+    ]
+    return found
+
+
+def duplicates(truth: Truth, made: Iterable[LedgerRow], originals: Collection[str]) -> list[str]:
+    """Instances too many: a second one of a token, or one that no token of the ledger made.
+
+    `made`: the ledger's instances of operations, also those that are gone. `originals`: the owner's own.
+    """
+    instances = [row for row in truth["instances"] if row["id"] not in originals]
+    times = Counter(str(row["client_token"]) for row in instances if row["client_token"])
+    found = [f"token {token} made {count} instances" for token, count in sorted(times.items()) if count > 1]
+    expected = {(row.token, row.resource_id) for row in made}
+    for row in instances:
+        if (row["client_token"], row["id"]) not in expected and times[str(row["client_token"])] <= 1:
+            found.append(f"instance {row['id']} was made by no token of the ledger")
+    return found
+
+
+def unasked(operations: Iterable[Operation], asked: Collection[str]) -> list[str]:
+    """A request carried out twice, or a notice acted on twice, is an operation that nobody knows of."""
+    return [f"nobody asked for {one.kind} {one.id}" for one in operations if one.id not in asked]
+
+
+def runs(journal: Iterable[Mapping[str, Any]], now: float) -> list[Run]:
+    """The journal's runs of workloads that have a volume; those that go on last until `now`."""
+    started: dict[tuple[str, int], float] = {}
+    found: list[Run] = []
+    for line in journal:
+        if not line["volume"]:
+            continue
+        key = (str(line["instance"]), int(line["pid"]))
+        if line["event"] == "start":
+            started[key] = float(line["at"])
+        elif key in started:
+            found.append(Run(key[0], started.pop(key), float(line["at"])))
+    found += [Run(instance, since, now) for (instance, _), since in started.items()]
+    return sorted(found, key=lambda run: run.since)
+
+
+def overlaps(found: Sequence[Run], server_of: Mapping[str, str]) -> list[str]:
+    """Where a server's workload ran on two instances at once (invariant 1)."""
+    words: list[str] = []
+    latest: dict[str, Run] = {}
+    for run in found:
+        server = server_of.get(run.instance_id)
+        if server is None:
+            continue
+        before = latest.get(server)
+        if before and before.instance_id != run.instance_id and run.since < before.until:
+            words.append(f"{server} ran on {before.instance_id} and {run.instance_id} at once")
+        if before is None or run.until > before.until:
+            latest[server] = run
+    return words
+
+
+def primaries(instances: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """How many primaries each server has, by the records."""
+    count: Counter[str] = Counter()
+    for row in instances:
+        count[str(row["server_id"])] += row["role"] == "primary"
+    return count
+
+
+def _existing(truth: Truth, *, ours: bool = False) -> Iterable[tuple[str, str]]:
+    for kind, (place, ended) in _KINDS.items():
+        for row in truth[place]:
+            if row.get("state") in ended or (ours and not _is_ours(row)):
+                continue
+            yield kind, str(row["id"])
+
+
+def _is_ours(row: Mapping[str, Any]) -> bool:
+    return any(str(name).startswith(OUR_TAGS) for name in row["tags"])
+
+
+def _unused_volumes(truth: Truth) -> Iterable[tuple[str, str]]:
+    """The owner uses every volume of his: one that nothing uses was left behind, tagged or not."""
+    return (("volume", str(row["id"])) for row in truth["volumes"] if not row["attached_to"])

@@ -1,0 +1,176 @@
+"""What must hold when all is quiet again, whatever was broken: invariants 1 to 5 and 8, in words.
+
+The lab's word stands for EC2's, the tables for the records, the hosts' journal for who ran when, and
+the clients' notes for what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from db.engine.session import make_engine, make_session_factory
+from db.status import invariants
+from lab.hosts import journal
+from proof.harness import audit
+from proof.harness.api_client import Operation
+from proof.harness.errors import DemoFailed, Overdue
+from proof.harness.ledger import Ledger
+from proof.harness.observer import Client, numbers_on_disk
+from proof.harness.site import Server, Site
+from proof.harness.waiting import until
+
+_SETTLE_S = 20.0
+OUTCOMES = ("committed", "rolled_back", "needs_attention")
+
+
+def assert_invariants(site: Site, *servers: Server) -> None:
+    """Invariants 1 to 5 and 8 of the whole site, and that these servers answer from their primary."""
+    wrong = broken_invariants(site, servers or tuple(site.servers.values()))
+    assert not wrong, f"seed {site.seed}: " + "; ".join(wrong)
+
+
+def broken_invariants(site: Site, servers: Iterable[Server]) -> list[str]:
+    """What does not hold, each with the number of its invariant in front; empty when all is well."""
+    wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_idle(site), *_unasked(site)]
+    wrong += unreplayable(site)
+    for server in servers:
+        wrong += _lost_writes(site, server)
+        wrong += _answering(site, server)
+    return wrong
+
+
+def unreplayable(site: Site) -> list[str]:
+    """By what the workers have logged: a workflow whose history they cannot replay stands still for good."""
+    logs = sorted(site.stack.settings.logs.glob("worker*.log"))
+    return [f"9: {one.name}: {line.strip()[:400]}" for one in logs for line in _nondeterminism(one)]
+
+
+def _nondeterminism(log: Path) -> list[str]:
+    with log.open(errors="replace") as lines:
+        return [line for line in lines if "Nondeterminism error" in line][:3]
+
+
+def broken_while_busy(site: Site) -> list[str]:
+    """What must hold at every moment: one primary, one workload, and no hole in the events."""
+    assert site.stack.database is not None
+    engine = make_engine(site.stack.database.url, pool_size=1, max_overflow=0)
+    try:
+        with make_session_factory(engine)() as session:
+            several = [f"1: {one} has several primaries" for one in invariants.servers_with_several_primaries(session)]
+            holes = [f"8: events of {one} are missing" for one in invariants.clients_with_missing_events(session)]
+    finally:
+        engine.dispose()
+    return [*several, *holes, *_workloads(site)]
+
+
+def assert_outcome(site: Site, server: Server, operation: Operation, before: str) -> None:
+    """Invariant 5 of one switch: `before` was the primary, and is it again if the switch was undone."""
+    words = f"seed {site.seed}: {operation.id} {operation.outcome}: {operation.reason}"
+    assert operation.outcome in OUTCOMES, words
+    now = site.primary(server)["id"]
+    if operation.outcome == "rolled_back":
+        assert now == before, f"{words}; the primary is {now}, was {before}"
+    if operation.outcome == "committed":
+        assert now != before, f"{words}; the primary is still {before}"
+
+
+def assert_once(site: Site, server: Server, what: str, key: str, operation: Operation) -> None:
+    """Invariant 4: the same request again, after everything, is the operation it was."""
+    known = site.api.operation_ids(server.id)
+    assert site.api.ask(server.id, what, {}, key) == operation.id, f"seed {site.seed}"
+    assert site.api.operation_ids(server.id) == known, f"seed {site.seed}: the repetition became an operation"
+
+
+def _at_rest(site: Site) -> list[str]:
+    """By the tables: every operation has ended, one primary a server, no event is missing."""
+    return _stays(lambda: _in_the_tables(site))
+
+
+def _in_the_tables(site: Site) -> list[str]:
+    assert site.stack.database is not None
+    engine = make_engine(site.stack.database.url, pool_size=1, max_overflow=0)
+    try:
+        with make_session_factory(engine)() as session:
+            return [
+                *(f"5: {one} has not ended" for one in invariants.unfinished_operations(session)),
+                *(f"1: {one} has several primaries" for one in invariants.servers_with_several_primaries(session)),
+                *(f"5: {one} has no primary" for one in invariants.active_servers_without_primary(session)),
+                *(f"3: {one} was left behind" for one in invariants.live_instances_of_ended_servers(session)),
+                *(f"8: events of {one} are missing" for one in invariants.clients_with_missing_events(session)),
+            ]
+    finally:
+        engine.dispose()
+
+
+def _primaries(site: Site) -> list[str]:
+    count = audit.primaries(site.api.instances())
+    return [f"1: {s.name} has {count[s.id]} primaries" for s in site.servers.values() if count[s.id] != 1]
+
+
+def _workloads(site: Site) -> list[str]:
+    """The workload never ran on two instances: of one server, and on one volume."""
+    state = str(site.stack.settings.var / "lab")
+    names = {server.id: server.name for server in site.servers.values()}
+    rows = site.api.instances()
+    owners = {str(row["id"]): names[str(row["server_id"])] for row in rows if row["server_id"] in names}
+    twice = [f"1: one volume in use by {a['instance']} and {b['instance']}" for a, b in journal.overlaps(state)]
+    return twice + [f"1: {one}" for one in audit.overlaps(audit.runs(journal.read(state), time.time()), owners)]
+
+
+def _orphans(site: Site) -> list[str]:
+    """EC2 against the ledger, both ways; and nothing twice."""
+    ledger = Ledger(site.stack.database.url if site.stack.database else "", site.stack.credentials.client_id)
+    originals = {server.first for server in site.servers.values()}
+    wrong = _stays(lambda: audit.orphans(site.truth(), ledger.open_rows()))
+    wrong += audit.duplicates(site.truth(), ledger.instances_made(), originals)
+    return [f"3: {one}" for one in wrong]
+
+
+def _idle(site: Site) -> list[str]:
+    """Every instance that EC2 still bills plays a server."""
+    players = {row["id"] for row in site.api.instances() if row["role"]}
+    alive = [str(row["id"]) for row in site.truth()["instances"] if row["state"] not in ("terminated", "shutting-down")]
+    return [f"3: {one} plays no server and was not ended" for one in alive if one not in players]
+
+
+def _unasked(site: Site) -> list[str]:
+    return [f"4: {one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.asked]
+
+
+def _lost_writes(site: Site, server: Server) -> list[str]:
+    if not server.endpoint.writes:
+        return []
+    # What was acknowledged is noted first: what is acknowledged later may or may not be on disk.
+    notes = [sample.n for samples in site.observer.samples(server.name) for sample in samples if sample.ok]
+    try:
+        on_disk = numbers_on_disk(Client(f"{server.name}-1", server.endpoint))
+    except DemoFailed as error:
+        return [f"2: {error}"]
+    lost = sorted(set(notes) - on_disk)
+    words = [f"2: {server.name} lost {len(lost)} of {len(notes)} acknowledged writes: {lost[:5]}"] if lost else []
+    return words if notes else [f"2: no write of {server.name} was ever acknowledged"]
+
+
+def _answering(site: Site, server: Server) -> list[str]:
+    try:
+        answered, primary = site.answers(server), site.primary(server)["id"]
+    except Overdue as error:
+        return [f"5: {error}"]
+    return [] if answered == primary else [f"5: {server.name} is answered by {answered}, its primary is {primary}"]
+
+
+def _stays(look: Callable[[], list[str]]) -> list[str]:
+    """The last records may still be on their way: what is wrong counts when it stays."""
+    last: list[str] = []
+
+    def quiet() -> bool | None:
+        last[:] = look()
+        return None if last else True
+
+    try:
+        until("all is quiet", _SETTLE_S, quiet, every_s=0.3)
+    except Overdue:
+        return list(last)
+    return []

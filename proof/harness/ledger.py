@@ -1,0 +1,48 @@
+"""The ledger's rows, read from the records as an auditor would: past the API, from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.engine.session import make_engine, make_session_factory
+from db.fleet.ledger import open_resources
+from db.tables import Resource
+from proof.harness.audit import LedgerRow
+
+
+class Ledger:
+    """One client's."""
+
+    def __init__(self, database_url: str, client_id: str) -> None:
+        self._url = database_url
+        self._client_id = client_id
+
+    def open_rows(self) -> list[LedgerRow]:
+        """What exists, or may."""
+        with self._session() as session:
+            return [_row(one) for one in open_resources(session, self._client_id)]
+
+    def instances_made(self) -> list[LedgerRow]:
+        """Every instance that an operation made, also those that are gone."""
+        query = select(Resource).where(
+            Resource.client_id == self._client_id, Resource.type == "instance", Resource.token.is_not(None)
+        )
+        with self._session() as session:
+            return [_row(one) for one in session.scalars(query)]
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        engine = make_engine(self._url, pool_size=1, max_overflow=0)
+        try:
+            with make_session_factory(engine)() as session:
+                yield session
+        finally:
+            engine.dispose()
+
+
+def _row(one: Resource) -> LedgerRow:
+    return LedgerRow(one.type, one.state, one.resource_id or "", one.token or "", one.operation_id)

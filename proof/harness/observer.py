@@ -1,0 +1,198 @@
+"""The observer: clients of the servers, outside of everything, that never stop asking.
+
+Each sends a request every few milliseconds over a connection of its own, and notes when it began,
+when it ended, whether it succeeded and who answered. Clients of a server with a volume write
+numbers, each again and again until it is acknowledged; afterwards every acknowledged number is
+looked for on disk. How an outage is read from the notes is defined in `proof.harness.outage`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import httpx
+
+from proof.harness.errors import DemoFailed
+from proof.harness.loop_thread import LoopThread
+from proof.harness.outage import Sample
+from proof.harness.waiting import until
+
+PAUSE_S = 0.025  # with one client a server this costs a small share of one core; see `_exchange`
+TIMEOUT_S = 2.0
+_CHUNK = 65536
+_ANSWERS_S = 20.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server's clients find it. `writes`: it has a volume, and acknowledges writes."""
+
+    server: str
+    address: str
+    port: int
+    writes: bool
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{self.port}"
+
+
+@dataclass
+class Client:
+    """One client and all that it has seen; its notes are added to by the observer's thread alone."""
+
+    name: str
+    endpoint: Endpoint
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def acknowledged(self) -> dict[int, float]:
+        """Each acknowledged write's number, and when it was acknowledged."""
+        return {sample.n: sample.ended for sample in self.samples if sample.ok and sample.n}
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What became of a server's writes: acknowledgement instants of all, and of those not on disk."""
+
+    acknowledged: Sequence[float] = ()
+    lost: Sequence[float] = ()
+
+
+class Observer:
+    """Watches endpoints from the given loop until `stop`."""
+
+    def __init__(self, loop: LoopThread) -> None:
+        self._loop = loop
+        self._stop = asyncio.Event()
+        self._clients: list[Client] = []
+        self._done: list[Future[None]] = []
+
+    def watch(self, endpoint: Endpoint, clients: int = 1) -> None:
+        """Begin once the endpoint answers; it has to within 20 s."""
+        with httpx.Client(base_url=endpoint.url, timeout=TIMEOUT_S, trust_env=False) as http:
+            until(f"{endpoint.server} answers at {endpoint.url}", _ANSWERS_S, lambda: _answers(http))
+        for number in range(1, clients + 1):
+            client = Client(f"{endpoint.server}-{number}", endpoint)
+            self._clients.append(client)
+            self._done.append(self._loop.start(self._ask_on(client)))
+
+    def samples(self, server: str) -> list[Sequence[Sample]]:
+        """Of each client of the server, as far as they have come."""
+        return [tuple(client.samples) for client in self._of(server)]
+
+    def seen_until(self, server: str, instant: float) -> bool:
+        """Whether every client of the server has had an answer that came after this instant."""
+        return all(client.samples and client.samples[-1].ended > instant for client in self._of(server))
+
+    def stop(self) -> None:
+        """Let requests that are under way end; then nothing more is asked."""
+        self._loop.start(self._set_stop()).result(timeout=5)
+        until("the observer's last requests end", 5 * TIMEOUT_S, self._all_done)
+
+    def count_writes(self, server: str) -> Writes:
+        """Compare what was acknowledged with what is on disk, asked for through the server's address."""
+        acknowledged: list[float] = []
+        lost: list[float] = []
+        for client in self._of(server):
+            if not client.endpoint.writes:
+                continue
+            on_disk = numbers_on_disk(client)
+            for n, instant in client.acknowledged.items():
+                acknowledged.append(instant)
+                if n not in on_disk:
+                    lost.append(instant)
+        return Writes(acknowledged, lost)
+
+    def _of(self, server: str) -> list[Client]:
+        return [client for client in self._clients if client.endpoint.server == server]
+
+    async def _set_stop(self) -> None:
+        self._stop.set()
+
+    def _all_done(self) -> bool | None:
+        return True if all(future.done() for future in self._done) else None
+
+    async def _ask_on(self, client: Client) -> None:
+        n = 1 if client.endpoint.writes else 0
+        while not self._stop.is_set():
+            sample = await ask(client.endpoint, client.name, n)
+            client.samples.append(sample)
+            if n and sample.ok:
+                n += 1
+            await asyncio.sleep(PAUSE_S)
+
+
+async def ask(endpoint: Endpoint, client: str, n: int) -> Sample:
+    """One request: a read, or write number `n`. Any failure is part of the sample, never raised."""
+    request = _write(endpoint, client, n) if n else _read(endpoint)
+    started = time.time()
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            status, body = parse(await _exchange(endpoint, request))
+    except (OSError, TimeoutError, ValueError) as error:
+        return Sample(started, time.time(), False, n=n, error=f"{type(error).__name__}: {error}"[:120])
+    if status != 200:
+        return Sample(started, time.time(), False, n=n, error=f"HTTP {status}")
+    return Sample(started, time.time(), True, str(body.get("instance", "")), n)
+
+
+def numbers_on_disk(client: Client) -> set[int]:
+    """The client's numbers as the workload reads them from its volume now."""
+    try:
+        answer = httpx.get(
+            f"{client.endpoint.url}/writes", params={"client": client.name}, timeout=30, trust_env=False
+        ).raise_for_status()
+    except httpx.HTTPError as error:
+        raise DemoFailed(f"the writes of {client.name} cannot be read at {client.endpoint.url}: {error}") from error
+    return {int(n) for n in answer.json()["numbers"]}
+
+
+def parse(answer: bytes) -> tuple[int, Mapping[str, object]]:
+    """Status and JSON body; ValueError when the answer was cut short."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    if not separator:
+        raise ValueError("no answer" if not answer else "the answer was cut short")
+    lines = head.decode("latin-1").splitlines()
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    if len(body) != int(headers.get("content-length", "-1")):
+        raise ValueError("the answer was cut short")
+    found = json.loads(body)
+    return int(lines[0].split()[1]), found if isinstance(found, dict) else {}
+
+
+async def _exchange(endpoint: Endpoint, request: bytes) -> bytes:
+    """Over plain sockets: asyncio's streams take about twice the time of the processor."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+        connection.setblocking(False)
+        await loop.sock_connect(connection, (endpoint.address, endpoint.port))
+        await loop.sock_sendall(connection, request)
+        chunks = []
+        while chunk := await loop.sock_recv(connection, _CHUNK):
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _read(endpoint: Endpoint) -> bytes:
+    return f"GET / HTTP/1.1\r\nHost: {endpoint.address}\r\nConnection: close\r\n\r\n".encode()
+
+
+def _write(endpoint: Endpoint, client: str, n: int) -> bytes:
+    body = json.dumps({"client": client, "n": n})
+    head = f"POST /write HTTP/1.1\r\nHost: {endpoint.address}\r\nConnection: close\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n{body}".encode()
+
+
+def _answers(http: httpx.Client) -> bool | None:
+    try:
+        answer = http.get("/health")
+    except httpx.HTTPError:
+        return None  # not yet: whoever waits says so when it takes too long
+    return True if answer.status_code == 200 else None

@@ -1,0 +1,152 @@
+"""The servers as their owner has them before: on-demand instances, launched with boto3 as anybody would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from proof.harness.errors import Overdue
+from proof.harness.market import Stalls
+from proof.harness.observer import Endpoint
+from proof.harness.waiting import until
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_elbv2.client import ElasticLoadBalancingv2Client
+
+_LAUNCH_S = 30.0
+_HEALTHY_S = 20.0
+_DRAIN_S = 5
+
+
+@dataclass(frozen=True)
+class Original:
+    """A server's first instance, and how its clients find it."""
+
+    name: str
+    handoff: str
+    instance_id: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the owner runs: `volume_gib` 0 is a server with nothing on the machine to keep."""
+
+    name: str
+    handoff: str
+    volume_gib: int = 0
+
+
+WISHES = (Wish("web", "stateless"), Wish("orders", "volumes", 8), Wish("ledger", "snapshot", 8))
+
+
+class Owner:
+    """The owner's own AWS account, here the lab, through boto3."""
+
+    def __init__(self, aws: Mapping[str, str], world: Mapping[str, Any], stalls: Stalls) -> None:
+        session = boto3.Session(
+            aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
+            region_name=aws["AWS_DEFAULT_REGION"],
+        )
+        self._ec2: EC2Client = session.client("ec2", endpoint_url=aws["AWS_ENDPOINT_URL"])
+        self._elb: ElasticLoadBalancingv2Client = session.client("elbv2", endpoint_url=aws["AWS_ENDPOINT_URL"])
+        self._world = world
+        self._stalls = stalls
+
+    def launch_all(self, wishes: Sequence[Wish] = WISHES) -> list[Original]:
+        """All at once; each is running and reachable when this returns."""
+        with ThreadPoolExecutor(len(wishes)) as pool:
+            return list(pool.map(self._launch, wishes))
+
+    def _launch(self, wish: Wish) -> Original:
+        instance_id = self._run(wish)
+        until(f"{wish.name}'s first instance runs", _LAUNCH_S, lambda: self._running(instance_id))
+        reach = self._elastic_address if wish.volume_gib else self._target_group
+        address = reach(wish, instance_id)
+        endpoint = Endpoint(wish.name, address, int(self._world["service_port"]), writes=wish.volume_gib > 0)
+        return Original(wish.name, wish.handoff, instance_id, endpoint)
+
+    def _run(self, wish: Wish) -> str:
+        user_data = {"workload": "volume", "mount": "/data"} if wish.volume_gib else {"workload": "stateless"}
+        answer = self._ec2.run_instances(
+            ImageId=self._world["images"]["x86_64"],
+            InstanceType=self._stalls.kind,  # type: ignore[arg-type]  # one of the market's
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=self._world["subnets"][self._stalls.home],
+            SecurityGroupIds=[self._world["security_group_id"]],
+            KeyName=self._world["key_name"],
+            UserData=json.dumps(user_data),
+            BlockDeviceMappings=_data_volume(wish.volume_gib),  # type: ignore[arg-type]  # plain dicts
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": wish.name}]},
+                {"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": wish.name}]},
+            ],
+        )
+        return answer["Instances"][0]["InstanceId"]
+
+    def _running(self, instance_id: str) -> bool | None:
+        try:
+            answer = self._ec2.describe_instances(InstanceIds=[instance_id])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":
+                return None  # EC2 may not know a new instance for a moment
+            raise
+        state = answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+        if state not in ("pending", "running"):
+            raise Overdue(f"{instance_id} is {state} instead of running")
+        return True if state == "running" else None
+
+    def _elastic_address(self, wish: Wish, instance_id: str) -> str:
+        made = self._ec2.allocate_address(
+            Domain="vpc",
+            TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": [{"Key": "Name", "Value": wish.name}]}],
+        )
+        self._ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=instance_id)
+        return made["PublicIp"]
+
+    def _target_group(self, wish: Wish, instance_id: str) -> str:
+        """A network load balancer in front of the server; its address is where clients go."""
+        port = int(self._world["service_port"])
+        group = self._elb.create_target_group(
+            Name=wish.name,
+            Protocol="TCP",
+            Port=port,
+            VpcId=self._world["vpc_id"],
+            HealthCheckProtocol="HTTP",
+            HealthCheckPath="/health",
+            TargetType="instance",
+        )["TargetGroups"][0]["TargetGroupArn"]
+        delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(_DRAIN_S)}
+        self._elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])  # type: ignore[list-item]
+        balancer = self._elb.create_load_balancer(
+            Name=wish.name, Type="network", Subnets=list(self._world["subnets"].values())
+        )["LoadBalancers"][0]
+        self._elb.create_listener(
+            LoadBalancerArn=balancer["LoadBalancerArn"],
+            Protocol="TCP",
+            Port=port,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )
+        self._elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance_id, "Port": port}])
+        until(f"{wish.name} is healthy behind its load balancer", _HEALTHY_S, lambda: self._healthy(group))
+        return balancer["DNSName"]
+
+    def _healthy(self, group: str) -> bool | None:
+        found = self._elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return True if found and all(one["TargetHealth"]["State"] == "healthy" for one in found) else None
+
+
+def _data_volume(gib: int) -> list[dict[str, Any]]:
+    """Kept when the instance ends, as a volume with anything on it should be."""
+    if not gib:
+        return []
+    return [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": gib, "VolumeType": "gp3", "DeleteOnTermination": False}}]

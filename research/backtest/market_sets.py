@@ -1,0 +1,59 @@
+"""The sets of backtest A: series that share a clock, as one market."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from domain.backtest.errors import NoData
+from domain.backtest.market_history import Market
+from research.backtest.traces import Trace
+
+SPOT_SHARE = 0.3  # p3.2xlarge: 0.918 of 3.06 USD, observed in 2021 and 2023; where no price was recorded
+
+
+def market_of(name: str, traces: Sequence[Trace], on_demand_usd: float) -> Market:
+    """Series of one clock as pools of one market; it ends where the shortest does."""
+    if not traces:
+        raise NoData(f"no series for the set {name}")
+    ticks = min(len(trace.up) for trace in traces)
+    known = next((trace.prices for trace in traces if trace.prices), None)
+    flat = [SPOT_SHARE * on_demand_usd] * ticks
+    prices = [trace.prices or known or flat for trace in traces]
+    return Market(
+        name=name,
+        pools=[trace.zone for trace in traces],
+        regions=[trace.region for trace in traces],
+        gap_h=traces[0].gap_h,
+        up=list(zip(*(trace.up[:ticks] for trace in traces), strict=True)),
+        prices=list(zip(*(one[:ticks] for one in prices), strict=True)),
+        on_demand_usd=on_demand_usd,
+    )
+
+
+def availability_sets(traces: Sequence[Trace], on_demand: Mapping[str, float]) -> list[Market]:
+    """One market per clock and instance type; of many zones, each region of four or more alone as well."""
+    groups: dict[str, list[Trace]] = defaultdict(list)
+    for trace in traces:
+        if trace.nodes == 1:
+            groups[f"{_clock(trace)} {trace.instance_type}"].append(trace)
+    for name, group in list(groups.items()):
+        for region in sorted({trace.region for trace in group}):
+            part = [trace for trace in group if trace.region == region]
+            if 4 <= len(part) < len(group):
+                groups[f"{name} {region}"] = part
+    return [market_of(name, group, _price(group[0], on_demand)) for name, group in groups.items()]
+
+
+def _clock(trace: Trace) -> str:
+    """The collection a series is of: its name up to and with the date."""
+    found = re.match(r".*?\d{4}-\d{2}-\d{2}", trace.series_id)
+    return found.group() if found else trace.series_id
+
+
+def _price(trace: Trace, on_demand: Mapping[str, float]) -> float:
+    usd = on_demand.get(trace.instance_type)
+    if usd is None:
+        raise NoData(f"ondemand.csv has no price of {trace.instance_type}, which {trace.series_id} needs")
+    return usd

@@ -1,0 +1,119 @@
+"""Backtest B: what following prices costs, from every pool as the start, against the clairvoyant."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+
+from domain.autopilot.tuning import Tuning
+from domain.backtest.billing import bill
+from domain.backtest.clairvoyant import Clairvoyant
+from domain.backtest.market_history import Market, Window
+from domain.backtest.offers_by_tick import observe
+from domain.backtest.policy_run import Chooser, run
+from domain.backtest.product_policy import Ours, rated
+from domain.backtest.simple_policies import Cheapest, StayPut
+from research.backtest.confidence_intervals import Estimate, ratio
+from research.backtest.price_groups import months
+
+OURS = "policy"
+
+
+@dataclass(frozen=True)
+class Start:
+    """One run from one pool. `excess`: its cost beyond the clairvoyant's, as a part of that."""
+
+    market: str
+    excess: float
+    money_usd: float
+    moves: int
+    unpaid: int  # moves whose saving never reached what they cost
+
+
+@dataclass(frozen=True)
+class Spread:
+    """All starts of a market, or of several, under one policy."""
+
+    market: str
+    policy: str
+    starts: int
+    excess: Estimate  # mean
+    worst: float
+    money_usd: float  # of a start and hour, in the mean
+    median_moves: float
+    most_moves: int
+    moves: int
+    unpaid: int
+
+
+def follow(market: Market, tunings: Mapping[str, Tuning], simple: bool = True) -> dict[str, list[Start]]:
+    """Every start of every month, by policy."""
+    offers = list(observe(market))
+    policies: dict[str, list[Chooser]] = {
+        name: [Ours(market, rated(offers, tuning), 0.0, tuning)] * len(market.pools) for name, tuning in tunings.items()
+    }
+    if simple:
+        policies["stay put"] = [StayPut(market, pool) for pool in range(len(market.pools))]
+        policies["cheapest"] = [Cheapest(market)] * len(market.pools)
+    found: dict[str, list[Start]] = defaultdict(list)
+    for window in months(market):
+        known = Clairvoyant(market, window, 0.0)
+        for name, choosers in policies.items():
+            found[name] += [
+                _start(market, window, one, pool, known.least_from(pool)) for pool, one in enumerate(choosers)
+            ]
+    return dict(found)
+
+
+def spread(market: str, policy: str, starts: Sequence[Start]) -> Spread:
+    """Prices of one market go together, so of several, markets are drawn for the interval; of one, starts."""
+    drawn: dict[str | int, list[float]] = defaultdict(list)
+    several = len({start.market for start in starts}) > 1
+    for number, start in enumerate(starts):
+        drawn[start.market if several else number].append(start.excess)
+    return Spread(
+        market=market,
+        policy=policy,
+        starts=len(starts),
+        excess=ratio([sum(some) for some in drawn.values()], [len(some) for some in drawn.values()]),
+        worst=max(start.excess for start in starts),
+        money_usd=mean(start.money_usd for start in starts),
+        median_moves=median(start.moves for start in starts),
+        most_moves=max(start.moves for start in starts),
+        moves=sum(start.moves for start in starts),
+        unpaid=sum(start.unpaid for start in starts),
+    )
+
+
+def _start(market: Market, window: Window, chooser: Chooser, pool: int, least: float) -> Start:
+    choices = run(market, window, chooser, pool)
+    paid = bill(market, window, choices, pool)
+    moves = moves_of(pool, choices)
+    excess = paid.money_usd / least - 1
+    return Start(market.name, excess, paid.money_usd / paid.hours, len(moves), unpaid(market, window, choices, moves))
+
+
+def moves_of(pool: int, choices: Sequence[int]) -> list[tuple[int, int]]:
+    """Each move as (how many ticks after the start, the pool that was left)."""
+    before = [pool, *choices]
+    return [(at, left) for at, (left, now) in enumerate(zip(before, choices, strict=False)) if left != now]
+
+
+def unpaid(market: Market, window: Window, choices: Sequence[int], moves: Sequence[tuple[int, int]]) -> int:
+    """Moves whose saving against the pool that was left never reached their cost before the next one."""
+    ends = [*(at for at, _ in moves[1:]), len(choices)][: len(moves)]
+    return sum(
+        not _pays(market, window.start, range(at, end), choices[at], left)
+        for (at, left), end in zip(moves, ends, strict=True)
+    )
+
+
+def _pays(market: Market, start: int, ticks: range, pool: int, left: int) -> bool:
+    owed = market.rules.overlap_h * market.price(start + ticks.start, left)
+    for tick in ticks:
+        owed -= market.gap_h * (market.price(start + tick, left) - market.price(start + tick, pool))
+        if owed <= 0:
+            return True
+    return False

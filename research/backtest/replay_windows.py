@@ -1,0 +1,32 @@
+"""Which parts of a series are replayed: a fixed seed, so that every run sees the same."""
+
+from __future__ import annotations
+
+import random
+
+from domain.backtest.errors import NoData
+from domain.backtest.market_history import Market, Window
+
+WEEK_H = 168.0
+SEED = 7
+
+
+def windows(market: Market, starts: int, part: Window | None = None) -> list[Window]:
+    """`starts` windows of seven days, at random in `part` (all of it); one of the whole if it is shorter."""
+    part = (part or Window(0, market.ticks)).checked(market)
+    length = min(round(WEEK_H / market.gap_h), part.stop - part.start)
+    if length < 1:
+        raise NoData(f"{market.name} is too short for a window")
+    chance = random.Random(SEED)  # noqa: S311 - not a secret
+    if part.stop - part.start == length:
+        return [part]
+    begins = sorted(chance.randint(part.start, part.stop - length) for _ in range(starts))
+    return [Window(at, at + length) for at in begins]
+
+
+def halves(market: Market) -> tuple[Window, Window] | None:
+    """The first half in time, on which parameters were chosen, and the second; None if they hold no week each."""
+    middle = market.ticks // 2
+    if middle * market.gap_h < WEEK_H:
+        return None
+    return Window(0, middle), Window(middle, market.ticks)

@@ -1,0 +1,90 @@
+"""The hazard's parameters fitted on one part of the data and judged on another.
+
+The policy that is shipped is fitted on all of A. So its figures are set beside those of the same policy
+fitted on the first halves alone, and on the other collections alone: what to expect on series it was not
+fitted on are those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.autopilot.tuning import Tuning
+from research.backtest.availability import Observed, Prepared, Result, judge
+from research.backtest.hazard_fitting import Stretch, fit, gain, stretches
+from research.backtest.replay_windows import halves
+
+SHIPPED = "as shipped"
+ON_FIRST = "fitted on first halves"
+ON_OTHERS = "fitted on other collections"
+WEIGHT = 10.0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Parameters that a part of the data yields. `gain`: on the rest of the data, see fitting."""
+
+    name: str
+    losses: int
+    tuning: Tuning
+    judged_losses: int
+    gain: float
+
+
+def collection(market: str) -> str:
+    """The clock of a set: its series were observed together, so they are left out together."""
+    found = re.match(r".*?\d{4}-\d{2}-\d{2}", market)
+    return found.group() if found else market
+
+
+def whole_sets(markets: Sequence[Observed]) -> list[Observed]:
+    """Without those that are a region of another: no series counts twice."""
+    names = [one.market.name for one in markets]
+    return [one for one in markets if not any(one.market.name.startswith(f"{name} ") for name in names)]
+
+
+def fit_first_halves(markets: Sequence[Observed], shipped: Tuning) -> Fitted:
+    """On the first half, in time, of the sets that hold a week in each half; judged on all the rest."""
+    early, late = list[Stretch](), list[Stretch]()
+    for one in whole_sets(markets):
+        middle = 0.5 if halves(one.market) else 0.0
+        early += stretches(one, shipped, until=middle)
+        late += stretches(one, shipped, since=middle)
+    return _fitted(ON_FIRST, early, late, shipped)
+
+
+def fit_others(markets: Sequence[Observed], shipped: Tuning) -> dict[str, Fitted]:
+    """By collection: fitted on all others, judged on it."""
+    found: dict[str, list[Stretch]] = {}
+    for one in whole_sets(markets):
+        found.setdefault(collection(one.market.name), []).extend(stretches(one, shipped))
+    if len(found) < 2:
+        return {}
+    others = {name: [row for other in found if other != name for row in found[other]] for name in found}
+    return {name: _fitted(f"without {name}", others[name], found[name], shipped) for name in found}
+
+
+def judge_fits(
+    parts: Sequence[Sequence[Prepared]],
+    shipped: Tuning,
+    first: Fitted,
+    others: Mapping[str, Fitted],
+    say: Callable[[str], None],
+) -> list[Result]:
+    """Every set and part under each of the parameters; `policy` names them."""
+    found = []
+    for some in parts:
+        name = some[0].market.name
+        say(f"A, validation: {name}")
+        tunings = {SHIPPED: shipped, ON_FIRST: first.tuning}
+        if other := others.get(collection(name)):
+            tunings[ON_OTHERS] = other.tuning
+        found += judge(some, tunings, WEIGHT)
+    return found
+
+
+def _fitted(name: str, rows: Sequence[Stretch], rest: Sequence[Stretch], shipped: Tuning) -> Fitted:
+    tuning = fit(rows, shipped)
+    return Fitted(name, sum(row.lost for row in rows), tuning, sum(row.lost for row in rest), gain(rest, tuning))

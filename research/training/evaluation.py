@@ -1,0 +1,51 @@
+"""Does the model beat the built-in policy? Both were fitted on first halves; what neither has seen judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from domain.autopilot.tuning import Tuning
+from domain.forecasting.forecaster import Forecaster
+from research.backtest.availability import SECOND, WHOLE, Observed, Prepared, Result, judge, prepare
+from research.backtest.replay_windows import halves
+
+WEIGHTS = (1.0, 10.0, 50.0)
+BUILT_IN, MODEL = "built-in", "model"
+STARTS = 80
+
+
+def judged(
+    markets: Sequence[Observed], tuning: Tuning, forecaster: Forecaster, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """A row per set and weight: J against always on-demand of both, with intervals. `tuning`: of first halves."""
+    found: list[dict[str, Any]] = []
+    for observed in markets:
+        say(f"judging: {observed.market.name}")
+        part = _unseen(observed)
+        for weight in WEIGHTS:
+            both = judge([part], {BUILT_IN: tuning, MODEL: tuning}, weight, {MODEL: forecaster})
+            found.append(_row(part, weight, {one.policy: one for one in both}))
+    return found
+
+
+def _unseen(observed: Observed) -> Prepared:
+    wanted = SECOND if halves(observed.market) else WHOLE
+    return next(part for part in prepare(observed, STARTS) if part.part == wanted)
+
+
+def _row(part: Prepared, weight: float, by_policy: dict[str, Result]) -> dict[str, Any]:
+    figures = {
+        name: {"j": round(one.j.value, 4), "low": round(one.j.low, 4), "high": round(one.j.high, 4)}
+        for name, one in by_policy.items()
+    }
+    return {"set": part.market.name, "part": part.part, "weight": weight, **figures}
+
+
+def means(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[float, float, float, int]]:
+    """By weight: mean J of the built-in policy, of the model, and on how many sets the model is cheaper."""
+    for weight in WEIGHTS:
+        own = [row for row in rows if row["weight"] == weight]
+        built_in, model = ([row[name]["j"] for row in own] for name in (BUILT_IN, MODEL))
+        cheaper = sum(one < other for one, other in zip(model, built_in, strict=True))
+        yield weight, sum(built_in) / len(own), sum(model) / len(own), cheaper

@@ -1,4 +1,0 @@
-"""Builds that are broken on purpose, each in one place, to be loaded into a worker before it begins.
-
-`python -m proof.nursery SOCKET tests.broken.NAME`. The product has no switch for them.
-"""

@@ -1,0 +1,25 @@
+"""The undo of a launch is registered after the launch: one that worked and was not heard of is forgotten."""
+
+from __future__ import annotations
+
+from domain.blueprint import Blueprint
+from domain.pools import Candidate
+from workflows.operations import capacity
+from workflows.operations.base import Operation
+from workflows.operations.replacement import Replacement
+from workflows.operations.undo import UndoStack
+
+_launch = capacity._launch
+
+
+async def late(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement:
+    own, op.undo = op.undo, UndoStack()
+    try:
+        replacement = await _launch(op, blueprint, candidate, number)
+        own._entries += op.undo._entries
+    finally:
+        op.undo = own
+    return replacement
+
+
+capacity._launch = late

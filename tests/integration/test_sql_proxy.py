@@ -1,0 +1,73 @@
+"""The gate of the crash matrix before a real database: a COMMIT that never arrives, and one whose answer is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from db.engine.session import make_engine
+from lab.stack.ports import Leases
+from proof.crash_matrix.sql_proxy import SqlGate
+from proof.harness.loop_thread import LoopThread
+from proof.harness.waiting import until
+
+pytest_plugins = ["tests.database_fixtures"]
+
+
+@pytest.fixture(scope="module")
+def direct(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE notes (n INT)"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def gate(database_url: str, leases: Leases) -> Iterator[SqlGate]:
+    with LoopThread("gate") as loop:
+        made = SqlGate(loop, database_url, leases.port())
+        yield made
+        made.close()
+
+
+def _write(url: str, n: int) -> None:
+    engine = make_engine(url, pool_size=1, max_overflow=0)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO notes VALUES (:n)"), {"n": n})
+    finally:
+        engine.dispose()
+
+
+def _there(direct: Engine, n: int) -> bool:
+    with direct.connect() as connection:
+        return bool(connection.execute(text("SELECT COUNT(*) FROM notes WHERE n = :n"), {"n": n}).scalar())
+
+
+def test_what_is_not_held_passes_and_is_counted(gate: SqlGate, direct: Engine) -> None:
+    gate.count()
+    _write(gate.url, 1)
+    _write(gate.url, 2)
+    assert gate.commits == 2
+    assert _there(direct, 2)
+
+
+@pytest.mark.parametrize(("when", "kept", "n"), [("before", False, 10), ("after", True, 20)])
+def test_the_nth_commit_is_held_and_then_dropped(gate: SqlGate, direct: Engine, when: str, kept: bool, n: int) -> None:
+    gate.arm(2, when)
+    _write(gate.url, n)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_write, gate.url, n + 1)
+        until("it is held", 5.0, lambda: True if gate.held else None)
+        assert _there(direct, n)
+        assert _there(direct, n + 1) is kept
+        assert not writing.done()
+        gate.release()
+        with pytest.raises(DBAPIError):
+            writing.result(timeout=10)
+    assert _there(direct, n + 1) is kept

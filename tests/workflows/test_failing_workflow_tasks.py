@@ -1,0 +1,71 @@
+"""A server's workflow whose tasks fail is found by what Temporal itself says of it, as reconciliation asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.reconciliation.workflow_liveness import Attendance
+from domain.operations import SERVER_WORKFLOW
+from domain.reconciliation.facts import Patience
+from lab.stack.ports import Leases
+from lab.stack.temporal import DYNAMIC_CONFIG, TemporalServer
+
+pytestmark = pytest.mark.timeout(200)
+_SOON = {**DYNAMIC_CONFIG, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "2"}
+
+
+@workflow.defn(name=SERVER_WORKFLOW)
+class Broken:
+    @workflow.run
+    async def run(self) -> None:
+        raise RuntimeError("the code of another version")
+
+
+@workflow.defn(name=SERVER_WORKFLOW)
+class Mended:
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: False)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    log = tmp_path_factory.mktemp("still") / "server.log"
+    server = TemporalServer(leases.port(), leases.port(), log, dynamic_config=_SOON)
+    process = server.process()
+    process.start()
+    try:
+        process.wait_ready()
+        yield await Client.connect(server.address)
+    finally:
+        process.stop()
+
+
+def _worker(client: Client, code: type) -> Worker:
+    return Worker(client, task_queue="still", workflows=[code], workflow_runner=UnsandboxedWorkflowRunner())
+
+
+async def _until(attendance: Attendance, wanted: set[str]) -> None:
+    async with asyncio.timeout(80):
+        while await attendance.failing() != wanted:  # noqa: ASYNC110  Temporal's list lags
+            await asyncio.sleep(0.1)
+
+
+async def test_a_workflow_whose_tasks_fail_is_listed_until_a_worker_has_the_right_code(client: Client) -> None:
+    nothing: Any = None
+    attendance = Attendance(nothing, client, Patience(), lambda: datetime.now(UTC))
+    assert await attendance.failing() == set()
+    async with _worker(client, Broken):
+        await client.start_workflow(SERVER_WORKFLOW, id="server/srv-1", task_queue="still")
+        await _until(attendance, {"server/srv-1"})
+    async with _worker(client, Mended):
+        await _until(attendance, set())

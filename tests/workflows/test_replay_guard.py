@@ -1,0 +1,109 @@
+"""A worker that answered a query ahead of a task takes that task up as it will be replayed.
+
+After one that was killed: the query comes with all history that there is, so that the workflow hears of the end of an
+operation before any task tells it, and of the request in that task after it. A replay is given both at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from domain import host
+from domain.host import Notice, NoticeKind, NoticeSource
+from domain.names import CONTROL_QUEUE, instance_queue
+from domain.operations import UPDATE_POLICY, OperationKind
+from domain.servers import Handoff, ServerPolicy
+from lab.stack.ports import Leases
+from lab.stack.settings import REPOSITORY
+from tests.workflows.ec2_state import LAUNCHED, OLD
+from tests.workflows.fake_cloud import Cloud, Stage
+from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, committed
+from tests.workflows.workers import on_a_server_of_its_own, replays
+from worker import make_worker
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def activities_only(client: Client, task_queue: str, activities: object, slots: int) -> Worker:
+    """Of the queue of ordinary work; the others as worker.py makes them."""
+    if task_queue != CONTROL_QUEUE:
+        return make_worker(client, task_queue, activities, slots)  # type: ignore[arg-type]
+    return Worker(client, task_queue=task_queue, activities=activities, max_concurrent_activities=slots)  # type: ignore[arg-type]
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def alone(leases: Leases, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    async with on_a_server_of_its_own(leases, stage, tmp_path_factory.mktemp("alone"), activities_only) as client:
+        yield client
+
+
+@asynccontextmanager
+async def at_work(server: ServerUnderTest, log: Path) -> AsyncIterator[None]:
+    """A process that takes up its workflow, and is killed."""
+    argv = ["-m", "tests.workflows.workflow_worker_process", server.client.service_client.config.target_host]
+    with log.open("a") as lines:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *argv, cwd=REPOSITORY, stdout=lines, stderr=lines
+        )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+async def _described(server: ServerUnderTest) -> tuple[set[str], bool]:
+    """The queues of the watches that are under way, and whether Temporal has something for its workflow."""
+    told = (await server.handle.describe()).raw_description
+    watches = [one for one in told.pending_activities if one.activity_type.name == host.HOST_WATCH]
+    return {one.activity_options.task_queue.name for one in watches}, told.HasField("pending_workflow_task")
+
+
+async def _until(server: ServerUnderTest, *, watched: bool, told: bool) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            queues, something = await _described(server)
+            if (instance_queue(OLD) in queues, something) == (watched, told):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_what_a_query_had_it_hear_before_its_task_is_taken_up_as_it_is_replayed(
+    alone: Client, stage: Stage, tmp_path: Path
+) -> None:
+    stage.cloud = Cloud(Handoff.STATELESS, targets=True)
+    stage.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}
+    policy = ServerPolicy(handoff=Handoff.STATELESS)
+    server = await ServerUnderTest.start(alone, Clock(alone, skips=False), stage.cloud, Broken(), "beside", policy)
+    log = tmp_path / "worker.log"
+    async with at_work(server, log):
+        first = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
+        await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+        # Nobody wants its answer any more: a task in which there is nothing to do.
+        stage.cloud.heard[OLD].put_nowait(Notice(OLD, NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC)))
+        await _until(server, watched=False, told=False)
+    looking = asyncio.create_task(server.view())
+    await asyncio.sleep(3.0)  # until Temporal no longer waits for the killed worker to answer it; nothing tells
+    await server.operation(first.operation_id).terminate()
+    await _until(server, watched=False, told=True)
+    changing = asyncio.create_task(server.handle.execute_update(UPDATE_POLICY, replace(policy, cool_down_s=8.0)))
+    async with at_work(server, log):
+        await looking
+        await changing
+        await server.at_rest()
+    await replays(server)
+    async with at_work(server, log):
+        committed(await server.switch())
+    await server.end()

@@ -1,0 +1,1 @@
+"""The operations on a server, and what they share."""

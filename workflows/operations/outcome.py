@@ -1,0 +1,94 @@
+"""The frame around every operation: run it, and end it in exactly one of four ways (invariant 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+from domain.operations import OperationResult, Outcome
+from domain.records import RecordKind
+from workflows.operations.base import Aborted, Operation, explain
+
+Body = Callable[[], Awaitable[bool | None]]
+
+
+async def carry_out(op: Operation, body: Body) -> OperationResult:
+    """Run `body`; it returns True when the server has ended on purpose.
+
+    A cancellation from Temporal is an abort like any other: it is honoured up to the commit, and
+    what was done is undone. So the work runs shielded from it.
+    """
+    work = asyncio.ensure_future(_to_its_end(op, body))
+    while True:
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if work.done():
+                raise  # the worker lets go of this workflow and cancels every task: it goes on elsewhere
+            op.abort("cancelled in Temporal")
+
+
+async def _to_its_end(op: Operation, body: Body) -> OperationResult:
+    op.recorder.add(
+        RecordKind.OPERATION_STARTED,
+        kind=op.start.request.kind.value,
+        handoff=op.policy.handoff.value,
+        from_pool=op.shape.primary.pool if op.shape.primary else "",
+    )
+    result = await _outcome(op, body)
+    op.recorder.add(
+        RecordKind.OPERATION_FINISHED,
+        outcome=result.outcome.value,
+        reason=result.receipt.reason,
+        receipt=plain(asdict(result.receipt)),
+    )
+    await op.recorder.written()
+    return result
+
+
+async def _outcome(op: Operation, body: Body) -> OperationResult:
+    try:
+        ended = bool(await body())
+    except (FailureError, Aborted) as error:
+        return await _undone(op, error)
+    if op.attention:
+        return op.finish(Outcome.NEEDS_ATTENTION, op.attention, ended=ended)
+    return op.finish(Outcome.COMMITTED, "", ended=ended)
+
+
+async def _undone(op: Operation, error: FailureError | Aborted) -> OperationResult:
+    reason = explain(error)
+    if op.committed:
+        # Nothing is undone past the commit; what could not be finished is said, with its reason.
+        op.needs_attention(reason)
+        return op.finish(Outcome.NEEDS_ATTENTION, reason)
+    failed = await op.undo.unwind()
+    if failed:
+        op.needs_attention("; ".join([reason, *failed]))
+        return op.finish(Outcome.NEEDS_ATTENTION, op.attention)
+    if op.attention:
+        return op.finish(Outcome.NEEDS_ATTENTION, op.attention)
+    cancelled = isinstance(error, Aborted) and not error.by_notice
+    return op.finish(Outcome.CANCELLED if cancelled else Outcome.ROLLED_BACK, reason)
+
+
+def plain(value: Any) -> Any:
+    """JSON of a dataclass's dict: instants as ISO 8601, enumerations as their values."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def wired(op: Operation) -> None:
+    """Let a workflow's operation hear notices, aborts, and that something else waits."""
+    workflow.set_signal_handler("hurry", op.hurry)
+    workflow.set_signal_handler("notice", op.take_notice)
+    workflow.set_signal_handler("abort", op.abort)

@@ -1,0 +1,70 @@
+"""A decision of the autopilot is looked at once more when its turn comes: the answer may be old by then."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from domain.autopilot import contract
+from domain.errors import Failure
+from domain.names import CONTROL_QUEUE
+from domain.operations import Priority
+from workflows.operations.base import Operation
+from workflows.operations.planning import Looked
+from workflows.timeouts import RECONSIDER
+
+
+async def still_holds(op: Operation) -> None:
+    """Raise Refused, with what has changed, when the decision behind the operation no longer holds."""
+    if not (decision := op.start.request.decision_id):
+        return
+    if op.emergency and _a_notice_goes_first():
+        return
+    try:
+        looking = workflow.start_activity(
+            contract.RECONSIDER,
+            contract.Reconsider(decision),
+            result_type=contract.Reconsidered,
+            task_queue=CONTROL_QUEUE,
+            start_to_close_timeout=timedelta(seconds=RECONSIDER.attempt_s),
+            schedule_to_close_timeout=timedelta(seconds=RECONSIDER.overall_s or RECONSIDER.attempt_s),
+            heartbeat_timeout=timedelta(seconds=RECONSIDER.heartbeat_s or RECONSIDER.attempt_s),
+            retry_policy=RECONSIDER.retry,
+        )
+        if _a_notice_goes_first() and await _noticed(op, looking):
+            return
+        found = await looking
+    except ActivityError as error:
+        found = contract.Reconsidered(False, f"its facts cannot be read now: {error.cause}")
+    if not found.holds:
+        raise ApplicationError(f"the decision was dropped: {found.why}", type=Failure.REFUSED, non_retryable=True)
+
+
+def _a_notice_goes_first() -> bool:
+    """Not in operations that were under way before: their histories have waited."""
+    return workflow.patched("a-notice-does-not-wait-for-a-second-look")
+
+
+async def _noticed(op: Operation, looking: asyncio.Future[contract.Reconsidered]) -> bool:
+    """Wait for the answer, or for the notice that makes it pointless: the rescue has no time for it (invariant 6)."""
+    try:
+        await workflow.wait_condition(lambda: looking.done() or op.emergency)
+    finally:
+        if not looking.done():
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)  # its cancellation, which nobody else waits for
+    return op.emergency
+
+
+def only_decided(op: Operation, looked: Looked) -> Looked:
+    """An ordinary move is made for its price: another pool, or on-demand, is another decision. A rescue takes any."""
+    request = op.start.request
+    if not request.decision_id or request.priority > Priority.ORDINARY or not request.pool:
+        return looked
+    if op.emergency and _a_notice_goes_first():
+        return looked
+    return replace(looked, candidates=[one for one in looked.candidates if str(one.pool) == request.pool])

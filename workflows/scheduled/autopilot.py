@@ -1,0 +1,73 @@
+"""AutopilotWorkflow: one pass over the fleet. It decides, and asks the servers' workflows for what follows.
+
+A schedule starts it, one at a time: a pass that takes longer than the interval makes the next one wait. What it
+asks for is done by the servers' own workflows, which go on whatever becomes of this one. So nothing here waits
+without limit: one server that does not answer must not stop the passes of all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ChildWorkflowError
+
+from domain.adoption import Plan
+from domain.autopilot import contract
+from domain.operations import PLAN_WORKFLOW
+from workflows.scheduled.upkeep import upkeep
+from workflows.timeouts import ASK, EVALUATE, RECONSIDER
+
+_PLANS_AT_ONCE = 5
+_PLAN_S = 60.0
+
+
+@workflow.defn
+class AutopilotWorkflow:
+    @workflow.run
+    async def run(self, given: contract.Round) -> contract.Evaluated:
+        evaluated = await upkeep(contract.EVALUATE, given, contract.Evaluated, EVALUATE)
+        turns = asyncio.Semaphore(_PLANS_AT_ONCE)
+        await asyncio.gather(
+            *(_ask(one) for one in evaluated.asks),
+            *(_plan(one, turns) for one in evaluated.proposals),
+        )
+        return evaluated
+
+
+@workflow.defn(name=contract.CANDIDATES_WORKFLOW)
+class CandidatesWorkflow:
+    """What the autopilot sees for one server, for whoever wants to know. It changes nothing."""
+
+    @workflow.run
+    async def run(self, given: contract.Look) -> contract.Looked:
+        return await upkeep(contract.LOOK, given, contract.Looked, RECONSIDER)
+
+
+async def _ask(one: contract.Ask) -> None:
+    """What fails here is asked again by the next pass: the decision stays approved."""
+    try:
+        await upkeep(contract.ASK, one, str, ASK)
+    except ActivityError as error:
+        workflow.logger.warning("decision %s could not be asked for: %s", one.decision_id, error.cause)
+
+
+async def _plan(one: contract.Proposal, turns: asyncio.Semaphore) -> None:
+    plan, problem = None, ""
+    async with turns:
+        try:
+            plan = await workflow.execute_child_workflow(
+                PLAN_WORKFLOW,
+                one.plan,
+                id=f"plan/{one.plan.server.server_id}/{one.decision_id}",
+                result_type=Plan,
+                execution_timeout=timedelta(seconds=_PLAN_S),
+            )
+        except ChildWorkflowError as error:
+            cause = error.cause
+            problem = str(cause.cause if isinstance(cause, ActivityError) and cause.cause else cause)
+    try:
+        await upkeep(contract.KEEP_PLAN, contract.PlanKept(one.decision_id, plan, problem), type(None), ASK)
+    except ActivityError as error:
+        workflow.logger.warning("the plan of decision %s could not be kept: %s", one.decision_id, error.cause)

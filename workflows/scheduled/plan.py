@@ -1,0 +1,24 @@
+"""PlanWorkflow: the dry run that a person reads before the first switch. It changes nothing."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from domain.adoption import Plan, PlanInput
+from workflows.operations.planning import direct, look
+
+
+@workflow.defn
+class PlanWorkflow:
+    @workflow.run
+    async def run(self, start: PlanInput) -> Plan:
+        looked = await look(
+            direct,
+            start.server,
+            start.policy,
+            start.primary.instance_id,
+            pool=start.pool,
+            cool_downs=start.cool_downs,
+            terms=start.terms,
+        )
+        return looked.plan

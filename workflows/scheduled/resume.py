@@ -1,0 +1,184 @@
+"""ResumeWorkflow: an active server whose workflow Temporal has lost gets a new one, made of the records.
+
+Nothing is changed before it is clear that nobody else looks after the server. Then the records are closed to
+whatever the lost workflow may still send, and the new one is started, under the ID that can run only once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
+
+from domain import ec2, resumption
+from domain.adoption import Finding
+from domain.blueprint import Blueprint
+from domain.errors import Failure
+from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
+from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, instance_queue, server_workflow_id
+from domain.operations import SERVER_WORKFLOW, Refusal, ServerInput
+from domain.resumption import Looked, ResumeInput, ResumeResult
+from domain.servers import Placement, ServerShape
+from workflows.operations.base import failure_of
+from workflows.operations.planning import direct
+from workflows.timeouts import ASK, HOST_HEARTBEAT_S
+
+T = TypeVar("T")
+_GONE = "its workflow is gone from Temporal: nothing was undone; compare EC2 with the ledger (spot doctor)"
+_AGENT_S = 15.0  # to take up the question, and to answer it
+
+
+@workflow.defn
+class ResumeWorkflow:
+    @workflow.run
+    async def run(self, start: ResumeInput) -> ResumeResult:
+        looked = await _records(resumption.LOOK, start, Looked)
+        result = ResumeResult(placement=looked.recorded.primary)
+        if _repeated(start, looked):
+            return replace(result, resumed=not start.let_go, let_go=start.let_go, repeated=True)
+        if start.let_go:
+            return await self._let_go(start, looked, result)
+        if found := resumption.by_records(start.server, looked):
+            return replace(result, findings=found)
+        primary = looked.recorded.primary
+        assert primary is not None
+        blueprint, found = await self._primary(start, looked, primary)
+        if blueprint is None or resumption.blocking(found, start.accept):
+            return replace(result, findings=found)
+        filesystems = await self._agent(primary)
+        if filesystems is None:
+            found.append(resumption.agent_silent(primary.instance_id))
+        ended = looked.recorded.unfinished
+        if start.dry_run or resumption.blocking(found, start.accept):
+            return replace(result, findings=found, ended=ended)
+        seq = await self._fence(start, looked)
+        shape = ServerShape(
+            primary,
+            looked.recorded.replica,
+            filesystems or [],
+            looked.recorded.cool_downs,
+            blueprint,
+            looked.recorded.kept_snapshots,
+        )
+        lost = await self._begin(start, looked, shape, seq)
+        return replace(result, resumed=not lost, findings=[*found, *lost], ended=ended)
+
+    async def _let_go(self, start: ResumeInput, looked: Looked, result: ResumeResult) -> ResumeResult:
+        """Only of what nothing runs on any more; volumes and snapshots stay as they are, in EC2 and in the ledger."""
+        found = [one for one in resumption.by_records(start.server, looked) if one.code != "no_primary"]
+        if not found:
+            left = set((await direct(resumption.REMAINS, start.server, resumption.Remains)).instances)
+            if looked.recorded.primary and await self._is_known(start, looked.recorded.primary):
+                left.add(looked.recorded.primary.instance_id)
+            found = [resumption.instances_left(sorted(left))] if left else []
+        result = replace(result, findings=found, ended=looked.recorded.unfinished)
+        if found or start.dry_run:
+            return result
+        await self._fence(start, looked)
+        return replace(result, let_go=True)
+
+    async def _is_known(self, start: ResumeInput, primary: Placement) -> bool:
+        """By its own ID: somebody may have taken its tags off."""
+        try:
+            await direct(ec2.INSPECT, ec2.InspectInput(start.server.region, primary.instance_id), ec2.Inspected)
+        except ActivityError as error:
+            if failure_of(error) is not Failure.GONE:
+                raise
+            return False
+        return True
+
+    async def _fence(self, start: ResumeInput, looked: Looked) -> int:
+        fence = resumption.FenceInput(start, looked.recorded.record_seq, looked.recorded.unfinished, _GONE)
+        return (await _records(resumption.FENCE, fence, resumption.Fenced)).record_seq
+
+    async def _primary(
+        self, start: ResumeInput, looked: Looked, primary: Placement
+    ) -> tuple[Blueprint | None, list[Finding]]:
+        """What the server runs on, as adoption looks at it; and what is wrong with it."""
+        where = ec2.InspectInput(start.server.region, primary.instance_id)
+        try:
+            inspected = await direct(ec2.INSPECT, where, ec2.Inspected)
+        except ActivityError as error:
+            if failure_of(error) is not Failure.GONE:
+                raise
+            return None, [resumption.not_running(primary.instance_id, "", await self._remains(start))]
+        blueprint = inspected.blueprint
+        if blueprint.state != "running":
+            return None, [resumption.not_running(primary.instance_id, blueprint.state, await self._remains(start))]
+        found = resumption.by_ec2(start.server, looked.recorded, blueprint, inspected.account_id)
+        if resumption.lacks_data(looked.recorded, blueprint):
+            found.append(resumption.no_data_volume(primary.instance_id, await self._remains(start)))
+        return blueprint, found
+
+    async def _remains(self, start: ResumeInput) -> list[str]:
+        return (await direct(resumption.REMAINS, start.server, resumption.Remains)).found
+
+    async def _agent(self, primary: Placement) -> list[Filesystem] | None:
+        """What is mounted there; None when no agent takes the question up in this Temporal."""
+        try:
+            inventory: Inventory = await workflow.execute_activity(
+                HOST_INVENTORY,
+                InventoryRequest("resume"),
+                result_type=Inventory,
+                task_queue=instance_queue(primary.instance_id),
+                schedule_to_start_timeout=timedelta(seconds=_AGENT_S),
+                start_to_close_timeout=timedelta(seconds=_AGENT_S),
+                heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
+                retry_policy=RetryPolicy(maximum_attempts=2),
+            )
+        except ActivityError as error:
+            workflow.logger.warning("the agent of %s gave no answer: %s", primary.instance_id, error.cause)
+            return None
+        return inventory.filesystems
+
+    async def _begin(self, start: ResumeInput, looked: Looked, shape: ServerShape, seq: int) -> list[Finding]:
+        """Temporal refuses a second one of the same ID: then somebody was quicker, and nothing was started."""
+        recorded, own = looked.recorded, server_workflow_id(start.server.server_id)
+        try:
+            await workflow.start_child_workflow(
+                SERVER_WORKFLOW,
+                ServerInput(
+                    start.server,
+                    recorded.policy,
+                    shape,
+                    {**recorded.requests, start.request_id: start.body_digest},
+                    recorded.notices,
+                    record_seq=seq,
+                    outcomes=recorded.outcomes,
+                ),
+                id=own,
+                task_queue=CONTROL_QUEUE,
+                task_timeout=timedelta(seconds=WORKFLOW_TASK_S),
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                memo={resumption.MEMO_REQUEST: start.request_id, resumption.MEMO_DIGEST: start.body_digest},
+            )
+        except WorkflowAlreadyStartedError:
+            return resumption.by_records(start.server, replace(looked, running=[own]))
+        return []
+
+
+def _repeated(start: ResumeInput, looked: Looked) -> bool:
+    if looked.resumed_by != start.request_id:
+        return False
+    if looked.resumed_digest != start.body_digest:
+        words = "this request ID was used for another request"
+        raise ApplicationError(words, type=Refusal.REQUEST_ID_REUSED.value, non_retryable=True)
+    return True
+
+
+async def _records(name: str, given: object, answer: type[T]) -> T:
+    result: T = await workflow.execute_activity(
+        name,
+        given,
+        result_type=answer,
+        task_queue=CONTROL_QUEUE,
+        start_to_close_timeout=timedelta(seconds=ASK.attempt_s),
+        schedule_to_close_timeout=timedelta(seconds=ASK.overall_s) if ASK.overall_s else None,
+        retry_policy=ASK.retry,
+    )
+    return result

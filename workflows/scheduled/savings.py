@@ -1,0 +1,49 @@
+"""The ledger's accrual, the weekly summary and the expiry of events: each one activity, started by a schedule."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from domain.market import contract as market
+from domain.savings import contract
+from workflows.scheduled.upkeep import upkeep
+from workflows.timeouts import LEDGER
+
+
+@workflow.defn(name=contract.ACCRUE_WORKFLOW)
+class AccrueSavingsWorkflow:
+    """What could not be priced is asked for at once: the next accrual, or the daily one, puts it right."""
+
+    @workflow.run
+    async def run(self, given: contract.Accrue) -> contract.Accrued:
+        accrued = await upkeep(contract.ACCRUE, given, contract.Accrued, LEDGER)
+        for region, types in sorted(accrued.lacking.items()):
+            await _price(region, types)
+        return accrued
+
+
+@workflow.defn(name=contract.WEEKLY_SUMMARY_WORKFLOW)
+class WeeklySummaryWorkflow:
+    @workflow.run
+    async def run(self, given: contract.TellWeek) -> contract.Told:
+        return await upkeep(contract.TELL_WEEK, given, contract.Told, LEDGER)
+
+
+@workflow.defn(name=contract.EXPIRE_WORKFLOW)
+class ExpireEventsWorkflow:
+    @workflow.run
+    async def run(self, given: contract.Expire) -> contract.Expired:
+        return await upkeep(contract.EXPIRE, given, contract.Expired, LEDGER)
+
+
+async def _price(region: str, types: list[str]) -> None:
+    try:
+        await upkeep(market.COLLECT_ON_DEMAND, market.CollectOnDemand(region, types=types), market.Priced, LEDGER)
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        workflow.logger.warning("on-demand prices of %s cannot be had: %s", region, error.cause)
+
+
+SAVINGS_WORKFLOWS: list[type] = [AccrueSavingsWorkflow, WeeklySummaryWorkflow, ExpireEventsWorkflow]

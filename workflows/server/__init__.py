@@ -1,0 +1,1 @@
+"""The server's entity: its queue, its notices, its watches."""

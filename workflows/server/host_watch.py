@@ -1,0 +1,173 @@
+"""A standing question to the agents of a server: has AWS said anything?
+
+A long-running activity on the instance's own queue answers with the notice. It uses nothing but
+what an activity worker may do, so it works while the API and the database are down. When its
+heartbeat stops, or nobody takes it, EC2 is asked whether the instance is still there. A host whose agent takes no watch
+is told in the workflow's memo, where reconciliation finds it: it may well say to the API that it lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType, is_cancelled_exception
+
+from domain import ec2
+from domain.errors import Failure
+from domain.host import HOST_INVENTORY, HOST_WATCH, Inventory, InventoryRequest, Notice, WatchRequest
+from domain.names import CONTROL_QUEUE, instance_queue
+from domain.reconciliation.unattended_servers import MEMO_UNWATCHED
+from domain.servers import Placement, ServerShape
+from workflows import timeouts
+from workflows.operations.base import failure_of
+from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED, WATCH_PACE
+
+if TYPE_CHECKING:
+    from workflows.server.workflow import ServerWorkflow
+
+_PAUSE_S = (1.0, 5.0, 15.0, 60.0)
+_AT_ONCE = "a-watch-that-is-not-taken-at-once-has-ec2-asked"
+# An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
+_NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
+
+
+class Unwatched:
+    """The hosts of a server whose agents take no watch, kept as the memo of its workflow, which any list shows."""
+
+    def __contains__(self, instance_id: str) -> bool:
+        return instance_id in self._told()
+
+    def add(self, instance_id: str) -> None:
+        self._tell(self._told() | {instance_id})
+
+    def discard(self, instance_id: str) -> None:
+        self._tell(self._told() - {instance_id})
+
+    def keep(self, instance_ids: Iterable[str]) -> None:
+        self._tell(self._told() & set(instance_ids))
+
+    def _told(self) -> set[str]:
+        told: list[str] | None = workflow.memo_value(MEMO_UNWATCHED, None)
+        return set(told or ())
+
+    def _tell(self, wanted: set[str]) -> None:
+        if wanted != self._told() and workflow.patched("hosts-without-a-watch-are-told"):
+            workflow.upsert_memo({MEMO_UNWATCHED: sorted(wanted) or None})
+
+
+class Watches:
+    def __init__(self, server: ServerWorkflow) -> None:
+        self._server = server
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._unwatched = Unwatched()
+
+    def follow(self, shape: ServerShape) -> None:
+        """Watch exactly the instances of this shape."""
+        wanted = {p.instance_id: p for p in (shape.primary, shape.replica) if p}
+        for instance_id in [one for one in self._tasks if one not in wanted]:
+            self._tasks.pop(instance_id).cancel()
+        self._unwatched.keep(wanted)
+        for instance_id, placement in wanted.items():
+            if instance_id not in self._tasks:
+                self._tasks[instance_id] = asyncio.create_task(self._watch(placement))
+
+    async def stop(self) -> None:
+        """Returns when no watch can add a command any more: the command that ends a run must be its last."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, placement: Placement) -> None:
+        silent = 0
+        # An agent that is there takes a watch at once. One that does not may have died under the watch before, of this
+        # run or of the last, when nobody missed its heartbeat any more: EC2 is asked as soon as if it had been missed.
+        untaken = False  # by nobody, the last time: the pace may be another when this is replayed, and decides nothing
+        while True:
+            at_once_s = min(WATCH_MISSED * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
+            taken_s = timeouts.WATCH_TAKEN_S if untaken else at_once_s
+            trial = placement.instance_id in self._unwatched
+            try:
+                await self._learn_filesystems(placement, taken_s)
+                self._server.desk.take(await self._ask(placement, trial, taken_s))
+                self._unwatched.discard(placement.instance_id)
+                silent, untaken = 0, False
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    return
+                ran_out = _ran_out(error)
+                if trial and ran_out is TimeoutType.START_TO_CLOSE:
+                    self._unwatched.discard(placement.instance_id)
+                    silent, untaken = 0, False
+                    continue
+                if await self._is_gone(placement):
+                    self._server.desk.lost(placement)
+                    return
+                again, untaken = untaken, ran_out is TimeoutType.SCHEDULE_TO_START
+                if untaken and (again or not workflow.patched(_AT_ONCE)):
+                    self._unwatched.add(placement.instance_id)
+                await workflow.sleep(_PAUSE_S[min(silent, len(_PAUSE_S) - 1)])
+                silent += 1
+
+    async def _ask(self, placement: Placement, trial: bool, taken_s: float) -> Notice:
+        longest_s = timeouts.WATCH_TRIAL_S if trial else timeouts.WATCH_S
+        beat_s = WATCH_PACE.interval_s
+        notice: Notice = await workflow.execute_activity(
+            HOST_WATCH,
+            WatchRequest(self._server.desk.known[-20:], beat_s),
+            result_type=Notice,
+            task_queue=instance_queue(placement.instance_id),
+            start_to_close_timeout=timedelta(seconds=longest_s),
+            schedule_to_start_timeout=timedelta(seconds=taken_s),
+            heartbeat_timeout=timedelta(seconds=WATCH_MISSED * beat_s),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+        return notice
+
+    async def _learn_filesystems(self, placement: Placement, taken_s: float) -> None:
+        """Known before it is needed: a dead host cannot be asked what it had mounted."""
+        primary = self._server.shape.primary
+        if primary != placement or self._server.shape.filesystems or not self._has_volumes():
+            return
+        inventory: Inventory = await workflow.execute_activity(
+            HOST_INVENTORY,
+            InventoryRequest("watch"),
+            result_type=Inventory,
+            task_queue=instance_queue(placement.instance_id),
+            start_to_close_timeout=timedelta(seconds=15),
+            schedule_to_start_timeout=timedelta(seconds=taken_s),
+            heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
+            retry_policy=RetryPolicy(maximum_attempts=2),
+        )
+        self._server.learn_filesystems(inventory.filesystems)
+
+    def _has_volumes(self) -> bool:
+        blueprint = self._server.shape.blueprint
+        return bool(blueprint and blueprint.data_volumes)
+
+    async def _is_gone(self, placement: Placement) -> bool:
+        """EC2's word, not the agent's silence, decides that an instance is lost."""
+        try:
+            await workflow.execute_activity(
+                ec2.CONFIRM_RUNNING,
+                ec2.InstanceInput(self._server.server.region, placement.instance_id),
+                result_type=ec2.Confirmed,
+                task_queue=CONTROL_QUEUE,
+                start_to_close_timeout=timedelta(seconds=10),
+                schedule_to_close_timeout=timedelta(seconds=20),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from error
+            return failure_of(error) in _NOT_RUNNING
+        return False
+
+
+def _ran_out(error: ActivityError) -> TimeoutType | None:
+    return error.cause.type if isinstance(error.cause, TimeoutError) else None
