@@ -36,33 +36,33 @@ from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
 from activities.market import schedules as market_schedules
 from activities.market.registry import market_activities
-from activities.notice_reader import QueueAccess, read_notices
-from activities.reconciliation.activity import Reconciliation
-from activities.records.activity import fleet_activities
-from activities.resuming.activity import Resuming
+from activities.notice_reader import NoticeQueue, read_notices
+from activities.reconciliation.activity import ReconciliationActivities
+from activities.records.activity import record_activities
+from activities.resuming.activity import ResumeActivities
 from activities.savings import schedules as savings_schedules
 from activities.savings.activity import SavingsActivities
-from activities.schedules import Regular, ensure
+from activities.schedules import ScheduledWorkflow, ensure_schedule
 from activities.webhooks import schedules as webhook_schedules
 from activities.webhooks.activity import WebhookActivities
-from activities.webhooks.sender import Sender
+from activities.webhooks.sender import WebhookSender
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.fleet.fleet_size import live_instances
+from db.fleet.fleet_size import count_live_instances
 from db.webhooks.secret_sealing import Sealer
 from domain.autopilot import contract as autopilot
 from domain.heartbeats import WATCH_BEATS_A_SECOND
-from domain.market.contract import ThinOut
+from domain.market.contract import ThinOutInput
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
 from domain.reconciliation import contract as reconciliation
-from domain.reconciliation.facts import Patience
-from telemetry.logs import configure as configure_logs
+from domain.reconciliation.facts import GracePeriods
+from telemetry.logs import configure_logs as configure_logs
 from telemetry.metrics.registries import measure_process
 from telemetry.metrics.serving import UnsafeAddress, check_address
 from telemetry.metrics.serving import serve as serve_metrics
-from telemetry.metrics.worker import Work
+from telemetry.metrics.worker import WorkerMetrics
 from workflows import timeouts
 from workflows.registry import WORKFLOWS
-from workflows.replay_guard import NeverAhead
+from workflows.replay_guard import ReplayGuardRunner
 
 log = logging.getLogger("worker")
 
@@ -87,12 +87,12 @@ class WorkerSettings:
     autopilot_moves: int  # of the autopilot under way at once
     prices_every_s: float  # 0: prices are collected only when asked for
     reconcile_every_s: float  # 0: EC2 is compared with the ledger only when asked for
-    patience: Patience
+    patience: GracePeriods
     metrics_host: str
     metrics_port: int  # 0: none
     metrics_token: str
     temporal_metrics_port: int  # of the Temporal SDK's own; 0: none
-    keep_prices: ThinOut  # how long each tier of them
+    keep_prices: ThinOutInput  # how long each tier of them
     savings_every_s: float  # 0: nothing is accrued
     webhooks_every_s: float  # 0: no event is told
     webhooks_private: bool  # messages may go to private addresses, and by http
@@ -121,7 +121,7 @@ class WorkerSettings:
             autopilot_moves=int(env.get("SPOT_AUTOPILOT_MOVES", "20")),
             prices_every_s=float(env.get("SPOT_PRICES_EVERY_S", "300")),
             reconcile_every_s=float(env.get("SPOT_RECONCILE_EVERY_S", "120")),
-            patience=Patience(
+            patience=GracePeriods(
                 ours_s=float(env.get("SPOT_GRACE_OURS_S", "900")),
                 unexplained_s=float(env.get("SPOT_GRACE_UNEXPLAINED_S", "86400")),
                 gone_s=float(env.get("SPOT_GRACE_GONE_S", "120")),
@@ -152,9 +152,9 @@ def _above_0(name: str, usual: float) -> float:
     return value
 
 
-def _keep_prices(text: str) -> ThinOut:
+def _keep_prices(text: str) -> ThinOutInput:
     try:
-        return ThinOut.read(text)
+        return ThinOutInput.read(text)
     except ValueError as error:
         raise SystemExit(f"worker: SPOT_KEEP_PRICES is {error}") from None
 
@@ -250,15 +250,15 @@ def make_worker(client: Client, task_queue: str, activities: Sequence[object], s
         activity_executor=ThreadPoolExecutor(slots, thread_name_prefix=task_queue),
         max_concurrent_activities=slots,
         max_concurrent_workflow_tasks=20,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions, runner_class=NeverAhead),
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions, runner_class=ReplayGuardRunner),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         graceful_shutdown_timeout=timedelta(seconds=8),
     )
 
 
-def queue_access(clients: Clients, settings: WorkerSettings) -> QueueAccess:
+def queue_access(clients: Clients, settings: WorkerSettings) -> NoticeQueue:
     region, url = settings.notice_queue_region, settings.notice_queue_url
-    return QueueAccess(
+    return NoticeQueue(
         receive=lambda wait_s: notice_queue.receive(clients, url, wait_s, region),
         delete=lambda handle: notice_queue.delete(clients, url, handle, region),
         tags=lambda found_in, instance_id: notice_queue.instance_tags(clients, found_in or region, instance_id),
@@ -269,7 +269,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """Run both workers and the notice reader until `stop`."""
     timeouts.WATCH_PACE.a_second = settings.watch_beats_per_second
     registry = CollectorRegistry()
-    work = Work(registry)
+    work = WorkerMetrics(registry)
     clients = Clients(called=work.called)
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
     client = await connect(settings, stop)
@@ -279,10 +279,10 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     sessions = make_session_factory(engine)
     autopilot = AutopilotActivities(sessions, clients, client)
     measure_process(registry, engine, sessions)
-    activities = [*ec2_activities(clients), *fleet_activities(sessions, work.heard), *autopilot.all]
+    activities = [*ec2_activities(clients), *record_activities(sessions, work.heard), *autopilot.all]
     activities += market_activities(clients, sessions, engine)
-    activities += Reconciliation(sessions, clients, client, settings.regions, settings.patience).all
-    activities += Resuming(sessions, clients, client).all
+    activities += ReconciliationActivities(sessions, clients, client, settings.regions, settings.patience).all
+    activities += ResumeActivities(sessions, clients, client).all
     activities += SavingsActivities(sessions).all
     activities += BacktestActivities(sessions, clients).all
     async with AsyncExitStack() as stack:
@@ -293,7 +293,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         ):
             await stack.enter_async_context(make_worker(client, queue, activities, size))
         if settings.signing_key:
-            sender = Sender(private=settings.webhooks_private)
+            sender = WebhookSender(private=settings.webhooks_private)
             webhooks = WebhookActivities(sessions, Sealer(settings.signing_key), sender)
             await stack.enter_async_context(make_worker(client, WEBHOOK_QUEUE, webhooks.all, WEBHOOK_SLOTS))
         beside = [
@@ -302,7 +302,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
             asyncio.create_task(_schedules(client, settings)),
             asyncio.create_task(_watch_pace(sessions)),
         ]
-        _leave_alone()
+        _freeze_loaded_objects()
         _ready(settings)
         await stop.wait()
         for task in beside:
@@ -314,15 +314,15 @@ async def _watch_pace(sessions: SessionFactory) -> None:
     """Count who is watched, for good: watches beat as often as so many may."""
     while True:
         try:
-            timeouts.WATCH_PACE.hosts = await asyncio.to_thread(_live, sessions)
+            timeouts.WATCH_PACE.hosts = await asyncio.to_thread(_count_live_instances, sessions)
         except SQLAlchemyError as error:
             log.info("the fleet was not counted: %s", getattr(error, "orig", None) or error)
         await asyncio.sleep(COUNT_EVERY_S)
 
 
-def _live(sessions: SessionFactory) -> int:
+def _count_live_instances(sessions: SessionFactory) -> int:
     with sessions() as session:
-        return live_instances(session)
+        return count_live_instances(session)
 
 
 async def _notices(clients: Clients, client: Client, settings: WorkerSettings) -> None:
@@ -336,7 +336,7 @@ async def _schedules(client: Client, settings: WorkerSettings) -> None:
     wanted = _wanted_schedules(settings)
     while wanted:
         try:
-            await ensure(client, wanted[0])
+            await ensure_schedule(client, wanted[0])
         except RPCError as error:
             log.warning("schedules cannot be made now (%s); trying again in 5 s", error)
             await asyncio.sleep(5.0)
@@ -344,7 +344,7 @@ async def _schedules(client: Client, settings: WorkerSettings) -> None:
             del wanted[0]
 
 
-def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
+def _wanted_schedules(settings: WorkerSettings) -> list[ScheduledWorkflow]:
     wanted = [_autopilot(settings)] if settings.autopilot_every_s else []
     if settings.reconcile_every_s:
         wanted.append(_reconciliation(settings))
@@ -361,21 +361,21 @@ def _wanted_schedules(settings: WorkerSettings) -> list[Regular]:
     return wanted
 
 
-def _autopilot(settings: WorkerSettings) -> Regular:
+def _autopilot(settings: WorkerSettings) -> ScheduledWorkflow:
     every = timedelta(seconds=settings.autopilot_every_s)
-    given = autopilot.Round(settings.autopilot_moves)
-    return Regular(
-        autopilot.AUTOPILOT_SCHEDULE, autopilot.AUTOPILOT_WORKFLOW, given, every, every / 10, autopilot.LONGEST
+    given = autopilot.EvaluateInput(settings.autopilot_moves)
+    return ScheduledWorkflow(
+        autopilot.AUTOPILOT_SCHEDULE, autopilot.AUTOPILOT_WORKFLOW, given, every, every / 10, autopilot.PASS_LIMIT
     )
 
 
-def _reconciliation(settings: WorkerSettings) -> Regular:
+def _reconciliation(settings: WorkerSettings) -> ScheduledWorkflow:
     every = timedelta(seconds=settings.reconcile_every_s)
     name, workflow = reconciliation.RECONCILE_SCHEDULE, reconciliation.RECONCILE_WORKFLOW
-    return Regular(name, workflow, reconciliation.Look(), every, jitter=every / 10)
+    return ScheduledWorkflow(name, workflow, reconciliation.ReconcileInput(), every, jitter=every / 10)
 
 
-def _leave_alone() -> None:
+def _freeze_loaded_objects() -> None:
     """What is loaded by now stays for good: a full collection that goes through all of it stops every
     workflow and activity of this process for a tenth of a second and more."""
     gc.collect()

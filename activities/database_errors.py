@@ -14,7 +14,7 @@ from domain.errors import Failure
 
 
 @contextmanager
-def recording(what: str) -> Iterator[None]:
+def database_unavailable(what: str) -> Iterator[None]:
     """Unavailable when the database is away, or rolled us back for another's sake: worth another try."""
     try:
         yield

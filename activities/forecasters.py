@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from db.engine.session import SessionFactory
-from db.forecast_models.queries import Running, content_of, running
+from db.forecast_models.queries import RunningModel, model_content, running_models
 from domain.autopilot.decision_inputs import Offer
-from domain.autopilot.forecast_ratings import Informing, Where, inform
+from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform, rate_by_forecast
 from domain.autopilot.pool_supply import Supply
 from domain.forecasting.forecaster import Forecast, Forecaster, ForecastFailed
 from forecasting.model_process import ModelRefused
@@ -18,36 +18,36 @@ from forecasting.onnx_forecaster import OnnxForecaster
 
 log = logging.getLogger(__name__)
 
-LEFT_ALONE_S = 300.0
+RETRY_AFTER_S = 300.0
 
 
 class Forecasters:
     def __init__(self, sessions: SessionFactory, clock: Callable[[], float] = time.monotonic) -> None:
         self._sessions, self._clock = sessions, clock
-        self._known: dict[str, Guarded] = {}
+        self._known: dict[str, GuardedForecaster] = {}
         self._lock = threading.Lock()
 
     def words(
-        self, supplies: Mapping[Where, Supply], clients: Collection[str] | None = None
-    ) -> list[tuple[Running, Informing]]:
+        self, supplies: Mapping[RegionPlatform, Supply], clients: Collection[str] | None = None
+    ) -> list[tuple[RunningModel, ForecastRatings]]:
         """What each model that runs says of what is offered. With clients: of those alone that decide for them."""
         with self._sessions() as session:
-            models = running(session)
+            models = running_models(session)
         if clients is not None:
             models = [one for one in models if one.active_for & set(clients)]
         with self._lock:
             forecasters = [self._of(one) for one in models]
             self._close_others({one.model_id for one in models} if clients is None else set(self._known))
-        return [(model, inform(supplies, one)) for model, one in zip(models, forecasters, strict=True)]
+        return [(model, rate_by_forecast(supplies, one)) for model, one in zip(models, forecasters, strict=True)]
 
-    def _of(self, model: Running) -> Guarded:
+    def _of(self, model: RunningModel) -> GuardedForecaster:
         if model.model_id not in self._known:
-            self._known[model.model_id] = Guarded(model.model_id, lambda: self._open(model), self._clock)
+            self._known[model.model_id] = GuardedForecaster(model.model_id, lambda: self._open(model), self._clock)
         return self._known[model.model_id]
 
-    def _open(self, model: Running) -> OnnxForecaster:
+    def _open(self, model: RunningModel) -> OnnxForecaster:
         with self._sessions() as session:
-            content = content_of(session, model.model_id)
+            content = model_content(session, model.model_id)
         return OnnxForecaster(model.model_id, content, model.features, model.sha256)
 
     def _close_others(self, wanted: Collection[str]) -> None:
@@ -55,7 +55,7 @@ class Forecasters:
             self._known.pop(model_id).close()
 
 
-class Guarded(Forecaster):
+class GuardedForecaster(Forecaster):
     """A forecaster that is not asked again at once after it failed: a pass has no time for what is broken."""
 
     def __init__(self, name: str, opened: Callable[[], OnnxForecaster], clock: Callable[[], float]) -> None:
@@ -69,8 +69,8 @@ class Guarded(Forecaster):
         return self._name
 
     def forecast(self, offers: Sequence[Offer]) -> Sequence[Forecast]:
-        if self._why and self._clock() - self._failed_at < LEFT_ALONE_S:
-            raise ForecastFailed(f"left alone for {LEFT_ALONE_S / 60:g} minutes after a failure: {self._why}")
+        if self._why and self._clock() - self._failed_at < RETRY_AFTER_S:
+            raise ForecastFailed(f"left alone for {RETRY_AFTER_S / 60:g} minutes after a failure: {self._why}")
         try:
             found = self._open().forecast(offers)
         except (ForecastFailed, ModelRefused) as error:

@@ -31,12 +31,12 @@ _WAIT_S = 5  # a long poll holds a thread, and the worker's shutdown, for at mos
 log = logging.getLogger("notices")
 
 
-class Malformed(ValueError):
+class MalformedNotice(ValueError):
     """Not a warning of EC2's: it is logged and dropped, so that it does not come back for ever."""
 
 
 @dataclass(frozen=True)
-class QueueAccess:
+class NoticeQueue:
     """What the reader needs of AWS; each is a blocking call."""
 
     receive: Callable[[int], list[tuple[str, str]]]  # wait seconds -> (receipt handle, body)
@@ -44,11 +44,11 @@ class QueueAccess:
     tags: Callable[[str, str], dict[str, str]]  # region, instance ID -> tags
 
 
-class Signals(Protocol):
+class WorkflowHandles(Protocol):
     def get_workflow_handle(self, workflow_id: str) -> Any: ...
 
 
-def parse(body: str, seen_at: datetime) -> tuple[Notice, str]:
+def parse_warning(body: str, seen_at: datetime) -> tuple[Notice, str]:
     """An EventBridge event as a notice, with its region. Raise Malformed."""
     try:
         event = json.loads(body)
@@ -57,14 +57,14 @@ def parse(body: str, seen_at: datetime) -> tuple[Notice, str]:
         at = datetime.fromisoformat(str(event["time"]).replace("Z", "+00:00")).astimezone(UTC)
         region = str(event["region"])
     except (ValueError, KeyError, TypeError) as error:
-        raise Malformed(f"{type(error).__name__}: {error}") from error
+        raise MalformedNotice(f"{type(error).__name__}: {error}") from error
     interruption = kind is NoticeKind.INTERRUPTION
     action = str(event["detail"].get("instance-action", "terminate"))
     deadline = at + _WARNING if interruption else None
     return Notice(instance_id, kind, NoticeSource.EVENTBRIDGE, seen_at, action, deadline), region
 
 
-async def read_notices(queue: QueueAccess, client: Signals) -> None:
+async def read_notices(queue: NoticeQueue, client: WorkflowHandles) -> None:
     """Read for ever; errors of AWS or Temporal are waited out."""
     while True:
         try:
@@ -77,10 +77,10 @@ async def read_notices(queue: QueueAccess, client: Signals) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _handle(queue: QueueAccess, client: Signals, handle: str, body: str) -> None:
+async def _handle(queue: NoticeQueue, client: WorkflowHandles, handle: str, body: str) -> None:
     try:
-        notice, region = parse(body, datetime.now(UTC))
-    except Malformed as error:
+        notice, region = parse_warning(body, datetime.now(UTC))
+    except MalformedNotice as error:
         log.warning("dropped a message that is no warning of EC2's: %s", error)
         await asyncio.to_thread(queue.delete, handle)
         return
@@ -92,7 +92,7 @@ async def _handle(queue: QueueAccess, client: Signals, handle: str, body: str) -
     await asyncio.to_thread(queue.delete, handle)
 
 
-async def _tell(client: Signals, server_id: str, notice: Notice) -> bool:
+async def _tell(client: WorkflowHandles, server_id: str, notice: Notice) -> bool:
     """False: the server's workflow has ended, so nobody will ever take this notice."""
     try:
         await client.get_workflow_handle(server_workflow_id(server_id)).signal(SIGNAL_NOTICE, notice)

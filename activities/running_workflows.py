@@ -15,7 +15,7 @@ _PAGE = 1000  # the most that Temporal gives by default (frontend.visibilityMaxP
 _ANSWER = timedelta(seconds=5)
 
 
-class Workflows(Protocol):
+class WorkflowListing(Protocol):
     """A Temporal client, as far as it is asked here."""
 
     def get_workflow_handle(self, workflow_id: str) -> Any: ...
@@ -23,17 +23,17 @@ class Workflows(Protocol):
     def list_workflows(self, query: str, *, page_size: int, rpc_timeout: timedelta) -> AsyncIterator[Any]: ...
 
 
-async def listed(workflows: Workflows, query: str) -> set[str]:
+async def list_running(workflows: WorkflowListing, query: str) -> set[str]:
     """IDs, page by page. The list lags behind: what has started or ended just now may be missing, or still there."""
     return {one.id async for one in _listed(workflows, query)}
 
 
-async def listed_with(workflows: Workflows, query: str, memo: str) -> dict[str, Any]:
+async def list_running_with_memo(workflows: WorkflowListing, query: str, memo: str) -> dict[str, Any]:
     """ID -> what that key of its memo says, None without one; page by page, and lagging as `listed`."""
     return {one.id: await _said(one, memo) async for one in _listed(workflows, query)}
 
 
-def _listed(workflows: Workflows, query: str) -> AsyncIterator[Any]:
+def _listed(workflows: WorkflowListing, query: str) -> AsyncIterator[Any]:
     return workflows.list_workflows(f"{query} AND ExecutionStatus = 'Running'", page_size=_PAGE, rpc_timeout=_ANSWER)
 
 
@@ -42,7 +42,7 @@ async def _said(one: Any, memo: str) -> Any:
     return await one.memo_value(memo, None) if memo in one.raw_info.memo.fields else None
 
 
-async def runs(workflows: Workflows, workflow_id: str) -> bool:
+async def is_running(workflows: WorkflowListing, workflow_id: str) -> bool:
     """Asked for by its very ID: the answer does not lag."""
     try:
         told = await workflows.get_workflow_handle(workflow_id).describe(rpc_timeout=_ANSWER)
@@ -53,12 +53,12 @@ async def runs(workflows: Workflows, workflow_id: str) -> bool:
     return bool(told.status is WorkflowExecutionStatus.RUNNING)
 
 
-async def running(workflows: Workflows, workflow_ids: Iterable[str]) -> set[str]:
+async def find_running(workflows: WorkflowListing, workflow_ids: Iterable[str]) -> set[str]:
     """Those that run, each asked for by its ID, some at a time."""
     turns = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def ask(workflow_id: str) -> tuple[str, bool]:
         async with turns:
-            return workflow_id, await runs(workflows, workflow_id)
+            return workflow_id, await is_running(workflows, workflow_id)
 
     return {one for one, it_runs in await asyncio.gather(*map(ask, workflow_ids)) if it_runs}

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Regular:
+class ScheduledWorkflow:
     """A workflow to start every so often, a little later or earlier each time. It never overlaps itself.
 
     `longest`: a run that takes more is ended, since the next one would wait for it; None: it has limits of its own.
@@ -53,7 +53,7 @@ class Regular:
         )
 
 
-async def ensure(client: Client, regular: Regular) -> None:
+async def ensure_schedule(client: Client, regular: ScheduledWorkflow) -> None:
     """Make the schedule, or bring it up to date. Whether it is paused stays as people left it."""
     try:
         await client.create_schedule(regular.schedule_id, regular.schedule())

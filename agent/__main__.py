@@ -31,7 +31,7 @@ def main() -> None:
         log.error("%s", error)
         sys.exit(EXIT_CONFIG)
     logging.getLogger("agent").setLevel(settings.log_level)
-    threading.excepthook = _give_up
+    threading.excepthook = _exit_on_defect
     # Until the event loop takes over, there is nothing that would have to be ended in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.info("starting", extra={"fields": {"version": __version__, "control": settings.control_url}})
@@ -44,10 +44,10 @@ def main() -> None:
 
         from agent.serve import serve
     asyncio.run(serve(agent))
-    _leave()
+    _exit_now()
 
 
-def _give_up(failed: threading.ExceptHookArgs) -> None:
+def _exit_on_defect(failed: threading.ExceptHookArgs) -> None:
     """A thread of ours has died of a defect. A restart brings it back; going on without the watch, or
     without a registration, would not show until it is too late."""
     name = failed.thread.name if failed.thread else "?"
@@ -56,7 +56,7 @@ def _give_up(failed: threading.ExceptHookArgs) -> None:
     os._exit(EXIT_DEFECT)
 
 
-def _leave() -> None:
+def _exit_now() -> None:
     """End now. What may still run (a command that does not return, a call on its way) must not
     hold the process: its host is being switched off, or its successor is waiting."""
     log.info("stopped")

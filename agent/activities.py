@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from agent.deadline import LetGo, Turn
+from agent.deadline import Deadline, StopRequested
 from agent.host import INVENTORY_S, Host
 from agent.host_error import HostError
 from agent.notices import NoticeBoard
@@ -28,7 +28,7 @@ from domain.errors import Failure
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
-LET_GO_S = 0.5
+STOP_WAIT_S = 0.5
 MARGIN_S = 0.3  # to report within the activity's own deadline
 T = TypeVar("T")
 
@@ -54,8 +54,8 @@ class HostActivities:
     async def host_quiesce(self, request: contract.QuiesceRequest) -> contract.QuiesceReport:
         return await self._carry_out(request.timeout_s, lambda turn: self._host.quiesce(request, turn))
 
-    @activity.defn(name=contract.HOST_RESUME)
-    async def host_resume(self, request: contract.ResumeRequest) -> contract.ResumeReport:
+    @activity.defn(name=contract.HOST_SERVE)
+    async def host_resume(self, request: contract.ServeRequest) -> contract.ServeReport:
         timeout_s = request.timeout_s + request.health_timeout_s
         return await self._carry_out(timeout_s, lambda turn: self._host.resume(request, turn))
 
@@ -71,16 +71,16 @@ class HostActivities:
         try:
             while (notice := self._board.first_unknown(request.known)) is None:
                 activity.heartbeat()
-                await _either(news, request.beat_s)
+                await _wait_for(news, request.beat_s)
             return notice
         except asyncio.CancelledError:
-            _give_back()
+            _retry_on_successor()
             raise
         finally:
             self._board.unlisten(wake)
 
-    async def _carry_out(self, timeout_s: float, work: Callable[[Turn], T]) -> T:
-        turn = Turn.lasting(_allowed_s(timeout_s))
+    async def _carry_out(self, timeout_s: float, work: Callable[[Deadline], T]) -> T:
+        turn = Deadline.lasting(_allowed_s(timeout_s))
         running = asyncio.get_running_loop().run_in_executor(self._pool, work, turn)
         try:
             while not running.done():
@@ -89,17 +89,17 @@ class HostActivities:
             return running.result()
         except asyncio.CancelledError:
             turn.stop.set()
-            await asyncio.wait({running}, timeout=LET_GO_S)
-            running.add_done_callback(_forget)
-            _give_back()
+            await asyncio.wait({running}, timeout=STOP_WAIT_S)
+            running.add_done_callback(_discard_result)
+            _retry_on_successor()
             raise
         except HostError as error:
             _fail(error)
-        except LetGo:
+        except StopRequested:
             raise ApplicationError("a newer request has taken this one's place", type=Failure.NOT_YET) from None
 
 
-async def _either(event: asyncio.Event, seconds: float) -> None:
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
@@ -126,14 +126,14 @@ def _fail(error: HostError) -> NoReturn:
     raise ApplicationError(str(error)[:1500], error.hooks, type=Failure.HOST_FAILED, non_retryable=True) from None
 
 
-def _give_back() -> None:
+def _retry_on_successor() -> None:
     """Cancelled because this worker ends, not because anybody asked: another attempt shall do it soon."""
     if activity.is_worker_shutdown():
         delay = timedelta(seconds=0.2)
         raise ApplicationError("the agent is ending", type=Failure.NOT_YET, next_retry_delay=delay) from None
 
 
-def _forget(running: asyncio.Future[Any]) -> None:
+def _discard_result(running: asyncio.Future[Any]) -> None:
     """Its outcome has no reader any more; asking for it keeps asyncio from complaining."""
     if not running.cancelled():
         running.exception()

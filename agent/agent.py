@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 
-from agent.control_plane import ControlPlane, ControlPlaneError, Refused, Registration
+from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal, Registration
 from agent.hooks import Hooks
 from agent.host import Host
 from agent.imds import Identity, learn_identity
@@ -82,6 +82,6 @@ class Agent:
 
     def _not_accepted(self, error: ControlPlaneError) -> None:
         """Without an answer we go on from what we knew; a refusal is an answer."""
-        if not isinstance(error, Refused):
+        if not isinstance(error, ControlPlaneRefusal):
             self.addresses.recall()
             self.on_change()

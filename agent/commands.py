@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from agent.deadline import LetGo, Turn
+from agent.deadline import Deadline, StopRequested
 
 TIMED_OUT = -1
 CANNOT_RUN = 126
@@ -23,7 +23,7 @@ KILLED_WAIT_S = 0.3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandResult:
     """`exit_code` as a shell has it (128 + signal), or TIMED_OUT. Output: both streams, the last part."""
 
     exit_code: int
@@ -35,7 +35,9 @@ class Outcome:
         return self.exit_code == 0
 
 
-def run(argv: Sequence[str], turn: Turn, extra: Mapping[str, str] | None = None, limit: int | None = None) -> Outcome:
+def run(
+    argv: Sequence[str], turn: Deadline, extra: Mapping[str, str] | None = None, limit: int | None = None
+) -> CommandResult:
     """Run to its end or the turn's, when its whole process group is killed. Raises LetGo when told to.
 
     The output goes to a file, not a pipe: a hook may leave a daemon behind that keeps the stream open.
@@ -45,11 +47,11 @@ def run(argv: Sequence[str], turn: Turn, extra: Mapping[str, str] | None = None,
         try:
             code = _run(argv, turn, _environment(extra or {}), output)
         except OSError as error:
-            return Outcome(CANNOT_RUN, _since(started), f"cannot run {argv[0]}: {error.strerror}")
-        return Outcome(code, _since(started), _last(output, limit or KEPT_CHARACTERS))
+            return CommandResult(CANNOT_RUN, _since(started), f"cannot run {argv[0]}: {error.strerror}")
+        return CommandResult(code, _since(started), _last(output, limit or KEPT_CHARACTERS))
 
 
-def _run(argv: Sequence[str], turn: Turn, env: Mapping[str, str], output: BinaryIO) -> int:
+def _run(argv: Sequence[str], turn: Deadline, env: Mapping[str, str], output: BinaryIO) -> int:
     process = subprocess.Popen(
         argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
     )
@@ -60,11 +62,11 @@ def _run(argv: Sequence[str], turn: Turn, env: Mapping[str, str], output: Binary
     with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel dies when its disk answers
         process.wait(KILLED_WAIT_S)
     if turn.stop.is_set():
-        raise LetGo
+        raise StopRequested
     return TIMED_OUT
 
 
-def _ended(pid: int, turn: Turn) -> bool:
+def _ended(pid: int, turn: Deadline) -> bool:
     """True when the process has ended, False when the turn has.
 
     A process file descriptor wakes us at once, where `Popen.wait(timeout)` sleeps up to 50 ms,

@@ -31,11 +31,11 @@ class ControlPlaneError(Exception):
     """A call to the control plane did not succeed."""
 
 
-class Unreachable(ControlPlaneError):
+class ControlPlaneUnreachable(ControlPlaneError):
     """Nobody there, or nobody able to answer."""
 
 
-class Refused(ControlPlaneError):
+class ControlPlaneRefusal(ControlPlaneError):
     """The answer is no. `status` is HTTP's."""
 
     def __init__(self, what: str, status: int, detail: str) -> None:
@@ -73,7 +73,7 @@ class ControlPlane:
         try:
             return _read_registration(said.json())
         except (ValueError, KeyError, TypeError) as error:
-            raise Unreachable(f"the answer to the registration cannot be read: {error!r}") from error
+            raise ControlPlaneUnreachable(f"the answer to the registration cannot be read: {error!r}") from error
 
     def heartbeat(self, instance_id: str, token: str, now: datetime) -> float | None:
         """Seconds until the next one is due; None: a control plane that does not say."""
@@ -103,11 +103,13 @@ class ControlPlane:
         try:
             answer = call(self._client, "POST", path, {"Authorization": f"Bearer {token}"}, body)
         except httpx.HTTPError as error:
-            raise Unreachable(f"cannot reach the control plane for {what}: {error or type(error).__name__}") from error
+            raise ControlPlaneUnreachable(
+                f"cannot reach the control plane for {what}: {error or type(error).__name__}"
+            ) from error
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise Unreachable(f"the control plane answered {answer.status_code} to {what}")
+            raise ControlPlaneUnreachable(f"the control plane answered {answer.status_code} to {what}")
         if not answer.is_success:
-            raise Refused(what, answer.status_code, answer.text[:300])
+            raise ControlPlaneRefusal(what, answer.status_code, answer.text[:300])
         return answer
 
 

@@ -13,34 +13,34 @@ from agent.host_error import HostError
 SLICE_S = 0.02
 
 
-class LetGo(Exception):
+class StopRequested(Exception):
     """The work was told to stop: the agent is ending, the request was cancelled, or a newer one came."""
 
 
 @dataclass(frozen=True)
-class Turn:
+class Deadline:
     ends: float  # on the monotonic clock
     stop: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def lasting(cls, seconds: float) -> Turn:
+    def lasting(cls, seconds: float) -> Deadline:
         return cls(time.monotonic() + seconds)
 
     @property
     def left(self) -> float:
         return max(0.0, self.ends - time.monotonic())
 
-    def within(self, seconds: float) -> Turn:
+    def within(self, seconds: float) -> Deadline:
         """The same turn with an earlier end."""
         return replace(self, ends=min(self.ends, time.monotonic() + seconds))
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than the turn lasts; raises LetGo as soon as it is told to."""
         if self.stop.wait(min(seconds, self.left)):
-            raise LetGo
+            raise StopRequested
 
 
-class Exclusive:
+class HostLock:
     """Work that changes the host is done one piece at a time, and the newest request is the one meant.
 
     A server has one writer, its workflow: when a second request arrives while the first still runs,
@@ -51,17 +51,17 @@ class Exclusive:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._running = threading.Lock()
-        self._newest: Turn | None = None
+        self._newest: Deadline | None = None
 
     @contextmanager
-    def hold(self, turn: Turn) -> Iterator[None]:
+    def hold(self, turn: Deadline) -> Iterator[None]:
         with self._guard:
             if self._newest is not None:
                 self._newest.stop.set()
             self._newest = turn
         while not self._running.acquire(timeout=SLICE_S):
             if turn.stop.is_set():
-                raise LetGo
+                raise StopRequested
             if not turn.left:
                 raise HostError("an earlier request on this host did not let go in time")
         try:

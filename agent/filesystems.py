@@ -10,8 +10,8 @@ import json
 import re
 from dataclasses import replace
 
-from agent.commands import Outcome, run
-from agent.deadline import Turn
+from agent.commands import CommandResult, run
+from agent.deadline import Deadline
 from agent.host_error import HostError
 from domain.host import Filesystem
 
@@ -26,7 +26,7 @@ _SYSTEM = ("/", "/boot", "/efi", "[SWAP]")
 _NOT_DATA = frozenset({"swap", "tmpfs", "overlay", "squashfs", "iso9660"})
 
 
-def mounted(turn: Turn) -> list[Filesystem]:
+def mounted(turn: Deadline) -> list[Filesystem]:
     """Every real filesystem that is mounted now, the system's own among them."""
     outcome = run(FINDMNT, turn.within(FINDMNT_S), {"LC_ALL": "C"}, limit=1_000_000)
     if outcome.exit_code == 1 and not outcome.output.strip():
@@ -40,14 +40,14 @@ def mounted(turn: Turn) -> list[Filesystem]:
     return _flat(rows)
 
 
-def data_filesystems(turn: Turn) -> list[Filesystem]:
+def data_filesystems(turn: Deadline) -> list[Filesystem]:
     """Those that live on data volumes: on a block device, and not on the root volume."""
     every = mounted(turn)
     root = next((_disk(fs.device) for fs in every if fs.target == "/"), "")
     return [_identified(fs, turn) for fs in every if _is_data(fs) and _disk(fs.device) != root]
 
 
-def unmount(filesystems: list[Filesystem], turn: Turn) -> None:
+def unmount(filesystems: list[Filesystem], turn: Deadline) -> None:
     """Unmount each wherever it is mounted, again and again while it is busy; HostError at the turn's end.
 
     What is not mounted is done already. A foreign filesystem on the same target is left alone.
@@ -60,7 +60,7 @@ def unmount(filesystems: list[Filesystem], turn: Turn) -> None:
             _unmount(fs.target, turn)
 
 
-def mount(filesystem: Filesystem, now: list[Filesystem], turn: Turn) -> None:
+def mount(filesystem: Filesystem, now: list[Filesystem], turn: Deadline) -> None:
     """Mount by UUID, once its device is there. `now`: what is mounted; already in place is done."""
     target = filesystem.target
     if any(fs.uuid == filesystem.uuid and fs.target == target for fs in now):
@@ -77,7 +77,7 @@ def mount(filesystem: Filesystem, now: list[Filesystem], turn: Turn) -> None:
         turn.pause(PAUSE_S)
 
 
-def _unmount(target: str, turn: Turn) -> None:
+def _unmount(target: str, turn: Deadline) -> None:
     while True:
         outcome = run(["umount", target], turn, {"LC_ALL": "C"})
         if outcome.ok or "not mounted" in outcome.output:
@@ -87,7 +87,7 @@ def _unmount(target: str, turn: Turn) -> None:
         turn.pause(PAUSE_S)
 
 
-def _device_missing(outcome: Outcome) -> bool:
+def _device_missing(outcome: CommandResult) -> bool:
     """The volume is being attached: mount(8) does not know the UUID yet."""
     said = outcome.output
     return "can't find" in said or ("special device" in said and "does not exist" in said)
@@ -110,7 +110,7 @@ def _disk(device: str) -> str:
     return _PARTITION.sub("", device.partition("[")[0])
 
 
-def _identified(fs: Filesystem, turn: Turn) -> Filesystem:
+def _identified(fs: Filesystem, turn: Deadline) -> Filesystem:
     """findmnt knows the UUID from udev, which not every image has; blkid reads the device itself."""
     if fs.uuid:
         return fs
@@ -130,5 +130,5 @@ def _flat(rows: list[dict[str, object]]) -> list[Filesystem]:
     return found
 
 
-def _said(outcome: Outcome) -> str:
+def _said(outcome: CommandResult) -> str:
     return outcome.output.strip()[-500:] or f"exit code {outcome.exit_code}"

@@ -10,8 +10,8 @@ import logging
 import os
 from pathlib import Path
 
-from agent.commands import TIMED_OUT, Outcome, run
-from agent.deadline import Turn
+from agent.commands import TIMED_OUT, CommandResult, run
+from agent.deadline import Deadline
 from agent.host_error import HostError
 from domain.host import HookRun
 
@@ -40,7 +40,7 @@ class Hooks:
             raise HostError(f"the hook {path} is not executable: chmod +x {path}, or remove it")
         return path
 
-    def run(self, name: str, operation_id: str, turn: Turn) -> HookRun | None:
+    def run(self, name: str, operation_id: str, turn: Deadline) -> HookRun | None:
         """One run within the turn; None when there is no such hook."""
         path = self.path(name)
         if path is None:
@@ -49,7 +49,7 @@ class Hooks:
         _log(name, operation_id, outcome)
         return HookRun(name, outcome.exit_code, outcome.ms, outcome.output)
 
-    def run_or_fail(self, name: str, operation_id: str, turn: Turn, before: list[HookRun]) -> list[HookRun]:
+    def run_or_fail(self, name: str, operation_id: str, turn: Deadline, before: list[HookRun]) -> list[HookRun]:
         """The runs so far and this one; HostError when it did not end with 0 in time."""
         hook = self.run(name, operation_id, turn)
         hooks = before + ([hook] if hook else [])
@@ -57,7 +57,7 @@ class Hooks:
             raise HostError(_complaint(hook), hooks)
         return hooks
 
-    def until_healthy(self, operation_id: str, turn: Turn, before: list[HookRun]) -> list[HookRun]:
+    def until_healthy(self, operation_id: str, turn: Deadline, before: list[HookRun]) -> list[HookRun]:
         """Repeat the health hook until it passes within the turn. Of its runs the last is kept."""
         pause = FIRST_PAUSE_S
         while True:
@@ -76,7 +76,7 @@ def _complaint(hook: HookRun) -> str:
     return f"the {hook.name} hook {how}" + (f": {said}" if said else "")
 
 
-def _log(name: str, operation_id: str, outcome: Outcome) -> None:
+def _log(name: str, operation_id: str, outcome: CommandResult) -> None:
     level = logging.DEBUG if name == HEALTH else logging.INFO
     fields = {"hook": name, "operation": operation_id, "exit_code": outcome.exit_code, "ms": outcome.ms}
     log.log(level, "hook", extra={"fields": fields})

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from agent import __version__
 from agent.boot import boot_id, booted_at
 from agent.commands import run
-from agent.deadline import Exclusive, Turn
+from agent.deadline import Deadline, HostLock
 from agent.filesystems import data_filesystems, mount, mounted, unmount
 from agent.hooks import START, STOP, WARM_UP, Hooks
 from agent.host_error import HostError
-from agent.mount_holders import holders
+from agent.mount_holders import mount_holders
 from agent.state_dir import QUIESCED, StateDir
 from agent.state_dir import WARM_UP as WARM_UP_STATE
 from domain.host import (
@@ -28,8 +28,8 @@ from domain.host import (
     QuiesceRequest,
     ReadyReport,
     ReadyRequest,
-    ResumeReport,
-    ResumeRequest,
+    ServeReport,
+    ServeRequest,
 )
 
 log = logging.getLogger(__name__)
@@ -44,19 +44,19 @@ class Host:
         self.instance_id = instance_id
         self._hooks = hooks
         self._state = state
-        self._changes = Exclusive()
+        self._changes = HostLock()
         self._warming = threading.Lock()
 
-    def ready(self, request: ReadyRequest, turn: Turn) -> ReadyReport:
+    def ready(self, request: ReadyRequest, turn: Deadline) -> ReadyReport:
         hooks = self._warm_up(request.operation_id, turn)
         if request.check_health:
             hooks = self._hooks.until_healthy(request.operation_id, turn, hooks)
         return ReadyReport(self.instance_id, __version__, booted_at(), hooks)
 
-    def inventory(self, request: InventoryRequest, turn: Turn) -> Inventory:
+    def inventory(self, request: InventoryRequest, turn: Deadline) -> Inventory:
         return Inventory(self.instance_id, data_filesystems(turn), self._hooks.present(), __version__)
 
-    def quiesce(self, request: QuiesceRequest, turn: Turn) -> QuiesceReport:
+    def quiesce(self, request: QuiesceRequest, turn: Deadline) -> QuiesceReport:
         """When it returns, nothing here writes to those filesystems any more."""
         with self._changes.hold(turn):
             in_reserve = min(2.0, 0.2 * turn.left)  # to flush and unmount once the stop hook has ended
@@ -65,13 +65,13 @@ class Host:
                 _flush(turn)
                 unmount(request.filesystems, turn)
             except HostError as error:
-                raise HostError(str(error) + holders([fs.target for fs in request.filesystems]), hooks) from error
+                raise HostError(str(error) + mount_holders([fs.target for fs in request.filesystems]), hooks) from error
             now = datetime.now(UTC)
             marker: dict[str, object] = {"operation": request.operation_id, "instance": self.instance_id}
             self._state.write(QUIESCED, marker | {"at": now.isoformat()})
             return QuiesceReport(self.instance_id, now, request.filesystems, hooks)
 
-    def resume(self, request: ResumeRequest, turn: Turn) -> ResumeReport:
+    def resume(self, request: ServeRequest, turn: Deadline) -> ServeReport:
         """Mount and start within `timeout_s`, then be healthy within `health_timeout_s`."""
         with self._changes.hold(turn):
             start = turn.within(request.timeout_s)
@@ -83,9 +83,9 @@ class Host:
             hooks = self._hooks.run_or_fail(START, request.operation_id, start, [])
             hooks = self._hooks.until_healthy(request.operation_id, turn.within(request.health_timeout_s), hooks)
             mounted_here = [replace(filesystem, device="") for filesystem in request.filesystems]  # was the old host's
-            return ResumeReport(self.instance_id, datetime.now(UTC), mounted_here, hooks)
+            return ServeReport(self.instance_id, datetime.now(UTC), mounted_here, hooks)
 
-    def _warm_up(self, operation_id: str, turn: Turn) -> list[HookRun]:
+    def _warm_up(self, operation_id: str, turn: Deadline) -> list[HookRun]:
         """Once per boot; a second request waits for the first one's run and returns it."""
         while not self._warming.acquire(timeout=0.05):
             turn.pause(0.0)
@@ -103,7 +103,7 @@ class Host:
             self._warming.release()
 
 
-def _flush(turn: Turn) -> None:
+def _flush(turn: Deadline) -> None:
     """Everything, not just the data volumes: an image handoff reads the root volume from outside."""
     outcome = run(["sync"], turn)
     if not outcome.ok:

@@ -9,7 +9,7 @@ from pathlib import Path
 MOST = 5
 
 
-def holders(targets: Sequence[str]) -> str:
+def mount_holders(targets: Sequence[str]) -> str:
     """A clause for an error message, such as `; held by 812 (mysqld)`; empty when nothing is seen."""
     found = []
     for process in Path("/proc").iterdir():

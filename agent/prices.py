@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator
 
 from agent.commands import run
-from agent.control_plane import ControlPlane, ControlPlaneError, Refused
-from agent.deadline import LetGo, Turn
+from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal
+from agent.deadline import Deadline, StopRequested
 from agent.hooks import PRICES, Hooks
 from agent.host_error import HostError
 from agent.registrar import Registrar
@@ -46,7 +46,7 @@ class PriceSender(threading.Thread):
             delay = EVERY_S
             try:
                 self._tell()
-            except LetGo:
+            except StopRequested:
                 return
             except (ValueError, ControlPlaneError, HostError) as error:
                 log.warning("prices were not sent: %s", error)
@@ -55,21 +55,21 @@ class PriceSender(threading.Thread):
         registration, path = self._registrar.current, self._hooks.path(PRICES)
         if registration is None or path is None:
             return
-        outcome = run([str(path)], Turn.lasting(RUN_S), limit=MOST_CHARACTERS)
+        outcome = run([str(path)], Deadline.lasting(RUN_S), limit=MOST_CHARACTERS)
         if not outcome.ok:
             raise ValueError(f"the prices hook ended with {outcome.exit_code}: {outcome.output.strip()[-300:]}")
-        prices = list(read(outcome.output))
+        prices = list(read_spot_prices(outcome.output))
         for first in range(0, len(prices), AT_ONCE):
             try:
                 self._control.prices(prices[first : first + AT_ONCE], registration.instance_token)
-            except Refused as error:
+            except ControlPlaneRefusal as error:
                 if error.status == 401:
                     self._registrar.renew(registration)
                 raise
         log.info("prices sent", extra={"fields": {"prices": len(prices)}})
 
 
-def read(text: str) -> Iterator[Price]:
+def read_spot_prices(text: str) -> Iterator[Price]:
     """The Linux prices of an answer of `describe-spot-price-history`. Raise ValueError for anything else."""
     try:
         rows = json.loads(text)["SpotPriceHistory"]

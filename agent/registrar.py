@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from agent.backoff import Backoff
 from agent.boot import booted_at
-from agent.control_plane import ControlPlane, ControlPlaneError, Refused, Registration
+from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal, Registration
 from agent.imds import Identity
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,6 @@ class Registrar(threading.Thread):
 
     def _patience_for(self, error: ControlPlaneError) -> Backoff:
         """A launch may be ahead of its record (404): ask again soon. A wrong token needs a person."""
-        if not isinstance(error, Refused):
+        if not isinstance(error, ControlPlaneRefusal):
             return self._patience[0]
         return self._patience[404 if error.status == 404 else 401]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from queue import SimpleQueue
 
 from agent.backoff import Backoff
-from agent.control_plane import ControlPlane, ControlPlaneError, Refused
+from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal
 from agent.notices import NoticeBoard
 from agent.registrar import Registrar
 from domain.heartbeats import HEARTBEAT_S
@@ -45,7 +45,7 @@ class HeartbeatSender(threading.Thread):
             except ControlPlaneError as error:
                 log.warning("%s", error)
                 delay = min(delay, AGAIN_S)
-                if isinstance(error, Refused) and error.status == 401:
+                if isinstance(error, ControlPlaneRefusal) and error.status == 401:
                     self._registrar.renew(registration)
 
 
@@ -76,7 +76,7 @@ class NoticeSender(threading.Thread):
             return False
         try:
             self._control.notice(notice, registration.instance_token)
-        except Refused as error:
+        except ControlPlaneRefusal as error:
             log.warning("%s", error)
             if error.status == 401:
                 self._registrar.renew(registration)

@@ -17,15 +17,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.background.dependencies import announce
-from api.background.silent_agents import watch_silence
+from api.background.dependencies import log_until_available
+from api.background.silent_agents import report_silent_agents
 from api.database import THREADS
 from api.http import api_reference, problems
 from api.http.body_limit import BodyLimit
-from api.http.dashboard import PageRoute
+from api.http.dashboard import DashboardRoute
 from api.http.problems import FieldError, Problem, ProblemDocument, ProblemKind
 from api.http.request_log import REQUEST_ID, RequestLog
-from api.http.security_headers import Guards
+from api.http.security_headers import SecurityHeaders
 from api.routes import (
     agents,
     backtests,
@@ -48,11 +48,11 @@ from api.routes import (
     webhooks,
 )
 from api.services import Services
-from api.temporal.client import OperationsError
+from api.temporal.client import WorkflowCallError
 from api.temporal.workflow_problems import RETRY_AFTER, problem_of
 from db.engine.paging import BadCursor
 from db.engine.session import is_unreachable
-from telemetry.metrics.http_requests import Metering
+from telemetry.metrics.http_requests import RequestTimer
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +107,9 @@ def create_app(services: Services | None) -> FastAPI:
     _add_error_answers(app)
     app.add_middleware(BodyLimit)
     if services:
-        app.add_middleware(Metering, requests=services.metrics.requests)
+        app.add_middleware(RequestTimer, requests=services.metrics.requests)
     app.add_middleware(RequestLog, on_error=_unexpected_answer)
-    app.add_middleware(Guards)
+    app.add_middleware(SecurityHeaders)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
@@ -117,7 +117,7 @@ def create_app(services: Services | None) -> FastAPI:
 def _add_page(app: FastAPI, services: Services | None) -> None:
     """Last, as it takes what no other route took. Without services (for the document alone) there is none."""
     if services is not None:
-        app.router.routes.append(PageRoute(services.settings.dashboard_dir))
+        app.router.routes.append(DashboardRoute(services.settings.dashboard_dir))
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     # The loop shuts it down when it ends itself.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="api"))
-    lasting = (services.hub.run(), announce(services), watch_silence(services))
+    lasting = (services.hub.run(), log_until_available(services), report_silent_agents(services))
     tasks = [asyncio.create_task(one) for one in lasting]
     try:
         yield
@@ -141,8 +141,8 @@ def _add_error_answers(app: FastAPI) -> None:
     async def _problem(request: Request, error: Problem) -> Response:
         return _answer(request, error)
 
-    @app.exception_handler(OperationsError)
-    async def _operations(request: Request, error: OperationsError) -> Response:
+    @app.exception_handler(WorkflowCallError)
+    async def _operations(request: Request, error: WorkflowCallError) -> Response:
         return _answer(request, problem_of(error))
 
     @app.exception_handler(RequestValidationError)

@@ -24,12 +24,12 @@ THREADS = 32  # asyncio's own choice, cores + 4, would leave most of the pool's 
 RESCUE_WAIT_S = 2.0  # a database that lets itself be waited for is as good as away
 
 
-class NoAnswer(PoolTimeout):
+class DatabaseTooSlow(PoolTimeout):
     """The database gave none as soon as it was needed; what was asked of it may still be done."""
 
 
 @asynccontextmanager
-async def answered_soon(rescue: bool) -> AsyncIterator[None]:
+async def within_rescue_time(rescue: bool) -> AsyncIterator[None]:
     """A rescue waits RESCUE_WAIT_S for what is done within, for a free thread included; anybody else as it takes.
 
     A host that swallows packets would else hold it up at each look by the driver's time limits.
@@ -38,7 +38,7 @@ async def answered_soon(rescue: bool) -> AsyncIterator[None]:
         async with asyncio.timeout(RESCUE_WAIT_S if rescue else None):
             yield
     except TimeoutError as error:
-        raise NoAnswer(f"the database gave no answer within {RESCUE_WAIT_S:g} s") from error
+        raise DatabaseTooSlow(f"the database gave no answer within {RESCUE_WAIT_S:g} s") from error
 
 
 class Database:

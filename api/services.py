@@ -8,25 +8,25 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.access.failed_sign_ins import Attempts
+from api.access.failed_sign_ins import FailedSignIns
 from api.access.instance_identity import IdentityVerifier
-from api.access.token_cache import TokenMemory
+from api.access.token_cache import TokenCache
 from api.database import Database, DatabaseEvents
 from api.settings import Settings
 from api.streams.hub import Hub
-from api.temporal.client import Operations
+from api.temporal.client import WorkflowClient
 from db.engine.session import make_engine
-from domain.heartbeats import HEARTBEAT_S, Pace
+from domain.heartbeats import HEARTBEAT_S, HeartbeatRate
 from domain.servers import ServerRef
 from telemetry.metrics.registries import ApiMetrics
 
-KNOWN_SERVERS = 10_000
+CACHED_SERVERS = 10_000
 
 
-class Ownership:
+class ServerOwners:
     """Whose server is whose, as last read. A server never changes hands, so this does not go stale."""
 
-    def __init__(self, size: int = KNOWN_SERVERS) -> None:
+    def __init__(self, size: int = CACHED_SERVERS) -> None:
         self._size = size
         self._servers: OrderedDict[str, ServerRef] = OrderedDict()
 
@@ -44,14 +44,14 @@ class Ownership:
 class Services:
     settings: Settings
     database: Database
-    operations: Operations
+    operations: WorkflowClient
     hub: Hub
     identities: IdentityVerifier
     metrics: ApiMetrics
-    pace: Pace  # of the agents' heartbeats; `api.background.silent_agents` counts them
-    tokens: TokenMemory = field(default_factory=TokenMemory)
-    ownership: Ownership = field(default_factory=Ownership)
-    attempts: Attempts = field(default_factory=Attempts)
+    pace: HeartbeatRate  # of the agents' heartbeats; `api.background.silent_agents` counts them
+    tokens: TokenCache = field(default_factory=TokenCache)
+    ownership: ServerOwners = field(default_factory=ServerOwners)
+    attempts: FailedSignIns = field(default_factory=FailedSignIns)
 
 
 def connect(settings: Settings) -> Services:
@@ -61,10 +61,10 @@ def connect(settings: Settings) -> Services:
     return Services(
         settings=settings,
         database=database,
-        operations=Operations(settings.temporal_address, settings.temporal_namespace),
+        operations=WorkflowClient(settings.temporal_address, settings.temporal_namespace),
         hub=hub,
         identities=IdentityVerifier.from_file(settings.identity_certificate),
-        pace=Pace(HEARTBEAT_S, settings.heartbeats_per_second),
+        pace=HeartbeatRate(HEARTBEAT_S, settings.heartbeats_per_second),
         metrics=ApiMetrics(database.engine, database.sessions, lambda: hub.readers),
     )
 

@@ -24,12 +24,12 @@ class ApiProblem(CliError):
     """An answer of 4xx or 5xx."""
 
     def __init__(self, status: int, document: Mapping[str, Any]) -> None:
-        super().__init__(in_words(status, document))
+        super().__init__(problem_text(status, document))
         self.status = status
         self.document = dict(document)
 
 
-class Api:
+class ApiClient:
     """One connection; every request carries the token."""
 
     def __init__(
@@ -103,7 +103,7 @@ def _problem(answer: httpx.Response) -> ApiProblem:
     return ApiProblem(answer.status_code, document)
 
 
-def in_words(status: int, document: Mapping[str, Any]) -> str:
+def problem_text(status: int, document: Mapping[str, Any]) -> str:
     """A problem document as lines for a person: what, why, and what to do."""
     lines = [f"{document.get('title', f'HTTP {status}')}."]
     if detail := document.get("detail"):

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 
 from cli import tables
 from cli.api_client import CliError
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 
 autopilot = typer.Typer(help="What is decided without you: how, why, and whether it may.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ DecisionId = Annotated[str, typer.Argument(help="ID of the decision")]
 
 
 @autopilot.command("set")
-@in_words
+@exit_on_error
 def set_policy(
     context: typer.Context,
     server: Annotated[str, typer.Argument(help="Name or ID of the server; `client` for all that do not say otherwise")],
@@ -54,7 +54,7 @@ def set_policy(
 
 
 @autopilot.command("limits")
-@in_words
+@exit_on_error
 def limits(
     context: typer.Context,
     most_per_pool: Annotated[float | None, typer.Option(help="Part of your servers in a pool at most, 0 to 1")] = None,
@@ -78,7 +78,7 @@ def limits(
 
 
 @autopilot.command("decisions")
-@in_words
+@exit_on_error
 def decisions(
     context: typer.Context,
     server: Annotated[str, typer.Option(help="Name or ID of a server")] = "",
@@ -93,7 +93,7 @@ def decisions(
 
 
 @autopilot.command("decision")
-@in_words
+@exit_on_error
 def decision(context: typer.Context, decision_id: DecisionId) -> None:
     """Show a decision with the figures it was made on."""
     session: Session = context.obj
@@ -101,7 +101,7 @@ def decision(context: typer.Context, decision_id: DecisionId) -> None:
 
 
 @autopilot.command("approve")
-@in_words
+@exit_on_error
 def approve(
     context: typer.Context,
     decision_id: DecisionId,
@@ -115,7 +115,7 @@ def approve(
 
 
 @autopilot.command("reject")
-@in_words
+@exit_on_error
 def reject(
     context: typer.Context, decision_id: DecisionId, why: Annotated[str, typer.Option(help="For the record")] = ""
 ) -> None:
@@ -125,7 +125,7 @@ def reject(
 
 
 @autopilot.command("run")
-@in_words
+@exit_on_error
 def run(context: typer.Context) -> None:
     """Decide now, for every client (needs an admin's token)."""
     session: Session = context.obj

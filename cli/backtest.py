@@ -13,15 +13,15 @@ from rich.console import Group, RenderableType
 
 from cli import tables
 from cli.api_client import CliError
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 from domain.backtest.errors import BacktestError
-from research.backtest.command import OUT, replay
+from research.backtest.command import OUT, replay_folder
 
 ENDED = frozenset({"done", "failed", "cancelled"})
 POLL_S = 1.0
 
 
-@in_words
+@exit_on_error
 def backtest(
     context: typer.Context,
     data: Annotated[Path | None, typer.Argument(help="Folder with traces_*.csv, prices_*.csv, ondemand.csv")] = None,
@@ -51,7 +51,7 @@ def backtest(
 
 def _folder(data: Path, quick: bool, out: Path) -> None:
     try:
-        replay(data, quick=quick, out=out)
+        replay_folder(data, quick=quick, out=out)
     except BacktestError as error:
         raise CliError(str(error)) from error
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import tables
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 
 clients = typer.Typer(help="Tenants (needs an admin's token).", no_args_is_help=True)
 tokens = typer.Typer(help="A client's tokens.", no_args_is_help=True)
@@ -16,7 +16,7 @@ ClientId = Annotated[str, typer.Argument(help="ID of the client", envvar="SPOT_C
 
 
 @clients.command("create")
-@in_words
+@exit_on_error
 def create_client(context: typer.Context, name: str) -> None:
     """Make a client and its first token, which is shown once."""
     session: Session = context.obj
@@ -27,7 +27,7 @@ def create_client(context: typer.Context, name: str) -> None:
 
 
 @clients.command("list")
-@in_words
+@exit_on_error
 def list_clients(context: typer.Context) -> None:
     session: Session = context.obj
     found = list(session.api.pages("/api/clients", 10_000))
@@ -36,7 +36,7 @@ def list_clients(context: typer.Context) -> None:
 
 
 @clients.command("delete")
-@in_words
+@exit_on_error
 def delete_client(context: typer.Context, client_id: str) -> None:
     """Delete a client that has no servers; its tokens end at once."""
     session: Session = context.obj
@@ -45,7 +45,7 @@ def delete_client(context: typer.Context, client_id: str) -> None:
 
 
 @tokens.command("create")
-@in_words
+@exit_on_error
 def create_token(context: typer.Context, client_id: ClientId, label: str = "") -> None:
     """Make a token, shown once. To rotate: make a new one, use it, revoke the old one."""
     session: Session = context.obj
@@ -55,7 +55,7 @@ def create_token(context: typer.Context, client_id: ClientId, label: str = "") -
 
 
 @tokens.command("list")
-@in_words
+@exit_on_error
 def list_tokens(context: typer.Context, client_id: ClientId) -> None:
     session: Session = context.obj
     found = session.api.get(f"/api/clients/{client_id}/tokens")
@@ -67,7 +67,7 @@ def list_tokens(context: typer.Context, client_id: ClientId) -> None:
 
 
 @tokens.command("revoke")
-@in_words
+@exit_on_error
 def revoke_token(context: typer.Context, client_id: ClientId, token_id: str) -> None:
     session: Session = context.obj
     session.api.delete(f"/api/clients/{client_id}/tokens/{token_id}")

@@ -10,12 +10,12 @@ from rich.console import Group, RenderableType
 
 from cli import tables
 from cli.api_client import ApiProblem
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 
 _FORBIDDEN = 403
 
 
-@in_words
+@exit_on_error
 def doctor(
     context: typer.Context,
     look: Annotated[bool, typer.Option("--look/--no-look", help="Look at EC2 now, or tell what was found last")] = True,
@@ -26,14 +26,14 @@ def doctor(
     To look now needs an admin's token; without it you are told what the last scheduled look found.
     """
     session: Session = context.obj
-    looked, why_not = _look(session) if look else (None, "")
+    looked, why_not = _check_now(session) if look else (None, "")
     found = list(session.api.pages("/api/drift", limit, state="open"))
-    session.print({"look": looked, "why_not": why_not, "items": found}, _told)
+    session.print({"look": looked, "why_not": why_not, "items": found}, _report)
     if found or (looked and looked["problems"]):
         raise typer.Exit(1)
 
 
-def _look(session: Session) -> tuple[dict[str, Any] | None, str]:
+def _check_now(session: Session) -> tuple[dict[str, Any] | None, str]:
     try:
         return session.api.post("/api/drift/checks", {}), ""
     except ApiProblem as problem:
@@ -42,19 +42,19 @@ def _look(session: Session) -> tuple[dict[str, Any] | None, str]:
         return None, "EC2 was not looked at: that needs an admin's token. This is what the last look found."
 
 
-def _told(answer: Mapping[str, Any]) -> RenderableType:
+def _report(answer: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = []
     if answer["why_not"]:
         parts.append(answer["why_not"])
     if looked := answer["look"]:
-        parts += _looked(looked)
+        parts += _check_lines(looked)
     parts += ["no difference between EC2 and the ledger is known" if not answer["items"] else ""]
     for item in answer["items"]:
         parts += [_finding(item), ""]
     return Group(*parts)
 
 
-def _looked(looked: Mapping[str, Any]) -> list[RenderableType]:
+def _check_lines(looked: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [
         f"looked at {looked['resources']} resources: {looked['found']} new differences, {looked['open']} in all, "
         f"{looked['resolved']} gone by themselves, {looked['done']} settled now"

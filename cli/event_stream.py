@@ -10,19 +10,19 @@ from typing import Any
 
 import httpx
 
-from cli.api_client import Api, ApiProblem
+from cli.api_client import ApiClient, ApiProblem
 
 RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
-class Event:
+class StreamedEvent:
     id: str
     type: str
     data: dict[str, Any]
 
 
-def parse(lines: Iterable[str]) -> Iterator[Event]:
+def parse(lines: Iterable[str]) -> Iterator[StreamedEvent]:
     """Events of a Server-Sent Events stream; comments and an unfinished last event are dropped."""
     fields: dict[str, list[str]] = {}
     for line in lines:
@@ -32,18 +32,18 @@ def parse(lines: Iterable[str]) -> Iterator[Event]:
             continue
         if "data" in fields:
             data = json.loads("\n".join(fields["data"]))
-            yield Event(fields.get("id", [""])[-1], fields.get("event", ["message"])[-1], data)
+            yield StreamedEvent(fields.get("id", [""])[-1], fields.get("event", ["message"])[-1], data)
         fields = {}
 
 
 def follow(
-    api: Api,
+    api: ApiClient,
     path: str,
     last_id: str = "",
     *,
-    over: Callable[[Event], bool] = lambda event: False,
+    over: Callable[[StreamedEvent], bool] = lambda event: False,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Event]:
+) -> Iterator[StreamedEvent]:
     """Events as they come, until `over` says that one was the last. Connects again for as long as it takes."""
     while True:
         try:

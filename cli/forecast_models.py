@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 
 from cli import tables
 from cli.api_client import CliError
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 
 models = typer.Typer(help="Models that forecast risk and price.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ ForClient = Annotated[str, typer.Option("--for", help="ID of the client whose de
 
 
 @models.command("register")
-@in_words
+@exit_on_error
 def register(
     context: typer.Context,
     about: Annotated[Path, typer.Argument(help="JSON with name, features, sha256, report; the .onnx lies beside it")],
@@ -35,7 +35,7 @@ def register(
 
 
 @models.command("list")
-@in_words
+@exit_on_error
 def list_models(context: typer.Context) -> None:
     session: Session = context.obj
     found = session.api.get("/api/models")
@@ -44,7 +44,7 @@ def list_models(context: typer.Context) -> None:
 
 
 @models.command("show")
-@in_words
+@exit_on_error
 def show_model(context: typer.Context, model_id: ModelId) -> None:
     """Show a model: for whom it decides, and how its decisions compare."""
     session: Session = context.obj
@@ -52,7 +52,7 @@ def show_model(context: typer.Context, model_id: ModelId) -> None:
 
 
 @models.command("activate")
-@in_words
+@exit_on_error
 def activate(
     context: typer.Context,
     model_id: ModelId,
@@ -67,7 +67,7 @@ def activate(
 
 
 @models.command("roll-back")
-@in_words
+@exit_on_error
 def roll_back(context: typer.Context, model_id: ModelId, client: ForClient) -> None:
     """Go back to what decided before it."""
     session: Session = context.obj
@@ -75,7 +75,7 @@ def roll_back(context: typer.Context, model_id: ModelId, client: ForClient) -> N
 
 
 @models.command("retire")
-@in_words
+@exit_on_error
 def retire(context: typer.Context, model_id: ModelId) -> None:
     """Run it no more, for nobody."""
     session: Session = context.obj

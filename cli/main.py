@@ -9,14 +9,14 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from cli import clients, market, tables
-from cli.api_client import Api, CliError
+from cli.api_client import ApiClient, CliError
 from cli.autopilot import autopilot
 from cli.backtest import backtest
 from cli.doctor import doctor
 from cli.event_stream import follow
 from cli.forecast_models import models
 from cli.savings import savings, summary
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 from cli.webhooks import webhooks
 
 
@@ -68,11 +68,11 @@ def connect(
 ) -> None:
     # A pipe has no width: without one, rich would fold tables at 80 columns.
     console = Console()
-    context.obj = Session(Api(url, token, client), json, console if console.is_terminal else Console(width=200))
+    context.obj = Session(ApiClient(url, token, client), json, console if console.is_terminal else Console(width=200))
 
 
 @app.command()
-@in_words
+@exit_on_error
 def servers(
     context: typer.Context,
     ended: Annotated[bool, typer.Option("--all", help="Ended ones too")] = False,
@@ -85,7 +85,7 @@ def servers(
 
 
 @app.command()
-@in_words
+@exit_on_error
 def server(context: typer.Context, server: Server) -> None:
     """Show one server."""
     session: Session = context.obj
@@ -93,7 +93,7 @@ def server(context: typer.Context, server: Server) -> None:
 
 
 @app.command()
-@in_words
+@exit_on_error
 def adopt(
     context: typer.Context,
     instance_id: Annotated[str, typer.Argument(help="A running EC2 instance")],
@@ -118,7 +118,7 @@ def adopt(
 
 
 @app.command()
-@in_words
+@exit_on_error
 def plan(context: typer.Context, server: Server, pool: PoolOption = "") -> None:
     """Show what a switch would do, step by step. Changes nothing; exit code 1 if it could not be done."""
     session: Session = context.obj
@@ -129,7 +129,7 @@ def plan(context: typer.Context, server: Server, pool: PoolOption = "") -> None:
 
 
 @app.command()
-@in_words
+@exit_on_error
 def switch(
     context: typer.Context,
     server: Server,
@@ -143,21 +143,21 @@ def switch(
 
 
 @app.command()
-@in_words
+@exit_on_error
 def failover(context: typer.Context, server: Server, follow: Follow = False, key: Key = "") -> None:
     """Rescue the server now, ahead of everything else."""
     _ask(context, server, "failover", {}, follow, key)
 
 
 @app.command()
-@in_words
+@exit_on_error
 def promote(context: typer.Context, server: Server, wait: Queue = True, follow: Follow = False, key: Key = "") -> None:
     """Make the replica the primary."""
     _ask(context, server, "promote", {"wait": wait}, follow, key)
 
 
 @app.command()
-@in_words
+@exit_on_error
 def resume(
     context: typer.Context,
     server: Server,
@@ -178,7 +178,7 @@ def resume(
 
 
 @app.command()
-@in_words
+@exit_on_error
 def release(context: typer.Context, server: Server, follow: Follow = False) -> None:
     """Let the server go: its instance keeps running, and is ours no longer."""
     session: Session = context.obj
@@ -186,7 +186,7 @@ def release(context: typer.Context, server: Server, follow: Follow = False) -> N
 
 
 @app.command()
-@in_words
+@exit_on_error
 def terminate(
     context: typer.Context,
     instance_id: str,
@@ -200,7 +200,7 @@ def terminate(
 
 
 @replica.command("create")
-@in_words
+@exit_on_error
 def create_replica(
     context: typer.Context, server: Server, pool: PoolOption = "", follow: Follow = False, key: Key = ""
 ) -> None:
@@ -209,7 +209,7 @@ def create_replica(
 
 
 @replica.command("drop")
-@in_words
+@exit_on_error
 def drop_replica(context: typer.Context, server: Server, follow: Follow = False) -> None:
     """Terminate the replica."""
     session: Session = context.obj
@@ -217,7 +217,7 @@ def drop_replica(context: typer.Context, server: Server, follow: Follow = False)
 
 
 @app.command()
-@in_words
+@exit_on_error
 def operations(
     context: typer.Context,
     server: Annotated[str, typer.Option("--server", help="Name or ID of a server")] = "",
@@ -232,7 +232,7 @@ def operations(
 
 
 @app.command()
-@in_words
+@exit_on_error
 def operation(context: typer.Context, operation_id: str, follow: Follow = False) -> None:
     """Show an operation: its steps and, when it is over, its receipt."""
     session: Session = context.obj
@@ -242,7 +242,7 @@ def operation(context: typer.Context, operation_id: str, follow: Follow = False)
 
 
 @app.command()
-@in_words
+@exit_on_error
 def cancel(context: typer.Context, operation_id: str) -> None:
     """Stop an operation, if it has not committed."""
     session: Session = context.obj
@@ -251,7 +251,7 @@ def cancel(context: typer.Context, operation_id: str) -> None:
 
 
 @app.command()
-@in_words
+@exit_on_error
 def events(
     context: typer.Context,
     follow_them: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes")] = False,

@@ -10,13 +10,13 @@ from rich.console import Group, RenderableType
 
 from cli import tables
 from cli.autopilot import candidate_table
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 
 From = Annotated[str, typer.Option("--from", help="ISO 8601 with its offset, 2026-11-24T00:00:00Z")]
 To = Annotated[str, typer.Option("--to", help="Likewise; default: now")]
 
 
-@in_words
+@exit_on_error
 def pools(
     context: typer.Context,
     region: Annotated[str, typer.Option(envvar="AWS_REGION", help="Only this region's")] = "",
@@ -30,7 +30,7 @@ def pools(
     session.print({"items": found}, lambda page: _pools(page["items"]))
 
 
-@in_words
+@exit_on_error
 def prices(
     context: typer.Context,
     pool: Annotated[str, typer.Argument(help="zone/type/spot")],
@@ -45,7 +45,7 @@ def prices(
     session.print(found, _prices)
 
 
-@in_words
+@exit_on_error
 def candidates(
     context: typer.Context,
     server: Annotated[str, typer.Argument(help="Name or ID of the server")],

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from cli import tables
 from cli.api_client import CliError
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 
 _MONEY = ("saved_usd", "on_demand_usd", "cost_usd", "primary_usd", "replica_usd", "overlap_usd", "snapshot_usd")
 _HEADS = ("$ saved", "$ on-demand", "$ cost", "$ primary", "$ replica", "$ overlap", "$ snapshots")
@@ -21,7 +21,7 @@ Since = Annotated[str, typer.Option("--from", help="2026-11-01, or with the time
 Until = Annotated[str, typer.Option("--to", help="The same; default: now")]
 
 
-@in_words
+@exit_on_error
 def savings(
     context: typer.Context,
     by: Annotated[str, typer.Option(help="hour, day, month or server")] = "day",
@@ -42,7 +42,7 @@ def savings(
         session.print(session.api.get("/api/savings", by=by, **asked), _periods)
 
 
-@in_words
+@exit_on_error
 def summary(context: typer.Context) -> None:
     """Show the fleet at a glance: servers, money so far, the last 30 days, and what waits for you."""
     session: Session = context.obj

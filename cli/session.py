@@ -13,8 +13,8 @@ import typer
 from rich.console import Console, RenderableType
 
 from cli import tables
-from cli.api_client import Api, CliError
-from cli.event_stream import Event, follow
+from cli.api_client import ApiClient, CliError
+from cli.event_stream import StreamedEvent, follow
 
 P = ParamSpec("P")
 FINAL = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
@@ -24,7 +24,7 @@ FINAL = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
 class Session:
     """Made once a command from the global options."""
 
-    api: Api
+    api: ApiClient
     json: bool
     console: Console
 
@@ -66,12 +66,12 @@ class Session:
                 tables.event_line(self.console, event.data)
 
 
-def _is_over(event: Event) -> bool:
+def _is_over(event: StreamedEvent) -> bool:
     status = event.data.get("status") if event.type == "snapshot" else event.type.removeprefix("operation.")
     return status in FINAL
 
 
-def in_words(command: Callable[P, None]) -> Callable[P, None]:
+def exit_on_error(command: Callable[P, None]) -> Callable[P, None]:
     """Errors of the API end a command in words and with exit code 1, not in a traceback."""
 
     @wraps(command)

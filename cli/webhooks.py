@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from cli import tables
 from cli.api_client import CliError
-from cli.session import Session, in_words
+from cli.session import Session, exit_on_error
 
 webhooks = typer.Typer(help="Where your events are told: signed messages over HTTPS.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ Kinds = Annotated[list[str] | None, typer.Option("--kind", help="notice, failove
 
 
 @webhooks.command("create")
-@in_words
+@exit_on_error
 def create(
     context: typer.Context,
     url: Annotated[str, typer.Argument(help="https://…")],
@@ -33,14 +33,14 @@ def create(
 
 
 @webhooks.command("list")
-@in_words
+@exit_on_error
 def list_(context: typer.Context) -> None:
     session: Session = context.obj
     session.print(session.api.get("/api/webhooks"), _all)
 
 
 @webhooks.command("set")
-@in_words
+@exit_on_error
 def change(
     context: typer.Context,
     webhook_id: WebhookId,
@@ -59,7 +59,7 @@ def change(
 
 
 @webhooks.command("delete")
-@in_words
+@exit_on_error
 def delete(context: typer.Context, webhook_id: WebhookId) -> None:
     """Delete a webhook and its log."""
     session: Session = context.obj
@@ -68,7 +68,7 @@ def delete(context: typer.Context, webhook_id: WebhookId) -> None:
 
 
 @webhooks.command("test")
-@in_words
+@exit_on_error
 def test(context: typer.Context, webhook_id: WebhookId) -> None:
     """Send a message of type webhook.test."""
     session: Session = context.obj
@@ -77,7 +77,7 @@ def test(context: typer.Context, webhook_id: WebhookId) -> None:
 
 
 @webhooks.command("deliveries")
-@in_words
+@exit_on_error
 def deliveries(
     context: typer.Context,
     webhook_id: WebhookId,

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from db.engine import schema
 from db.engine.session import SessionFactory, database_url, make_engine, make_session_factory
-from db.engine.wait import place, wait_for_database
+from db.engine.wait import address_of, wait_for_database
 from db.market import file_loading
-from domain.market.on_demand_prices import BadFile
+from domain.market.on_demand_prices import BadMarketFile
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     wait_for_database(url, given.wait)
     if given.do == "load":
         return _load(url, given.what, given.files, given.as_of)
-    print(f"{place(database_url(url))}: {_run(given.do, url, given.revision) or 'empty'}")  # noqa: T201
+    print(f"{address_of(database_url(url))}: {_run(given.do, url, given.revision) or 'empty'}")  # noqa: T201
     return 0
 
 
@@ -90,7 +90,7 @@ def _load(url: str, what: str, files: Sequence[Path], as_of: datetime | None) ->
     for path in files:
         try:
             print(f"{path}: {_LOADS[what](sessions, path, as_of)}")  # noqa: T201
-        except (BadFile, OSError) as error:
+        except (BadMarketFile, OSError) as error:
             bad = 1
             print(f"{path}: {error}", file=sys.stderr)  # noqa: T201
     engine.dispose()

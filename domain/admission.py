@@ -21,7 +21,7 @@ _NEEDS_PRIMARY = frozenset(
 _NEEDS_REPLICA = frozenset({OperationKind.PROMOTE, OperationKind.REPLICA_DROP})
 
 
-def refusal(request: OperationRequest, shape: ServerShape, ended: bool, busy: bool) -> tuple[Refusal, str] | None:
+def why_refused(request: OperationRequest, shape: ServerShape, ended: bool, busy: bool) -> tuple[Refusal, str] | None:
     """None: accepted. Else why not, and what to do."""
     kind = request.kind
     if ended:

@@ -64,7 +64,7 @@ class LaunchSpec:
 
 
 @dataclass(frozen=True)
-class Terms:
+class MoveTerms:
     """What a move's cost depends on beside the market. `autopilot`: the server's word, and its client's."""
 
     home_type: str  # the type the server came with
@@ -81,7 +81,7 @@ class PlanInput:
     pool: str = ""
     cool_downs: dict[str, float] = field(default_factory=dict)
     emergency: bool = False
-    terms: Terms | None = None
+    terms: MoveTerms | None = None
 
 
 @dataclass(frozen=True)

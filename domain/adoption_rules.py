@@ -141,7 +141,7 @@ def _addresses(b: Blueprint, policy: ServerPolicy) -> list[Finding]:
     return found
 
 
-def blocking(found: Sequence[Finding], accepted: Sequence[str] = ()) -> list[Finding]:
+def blocking_findings(found: Sequence[Finding], accepted: Sequence[str] = ()) -> list[Finding]:
     """Those that refuse. Only what loses reachability can be accepted, never what loses state."""
     may_accept = {"no_address_moves"} & set(accepted)
     return [finding for finding in found if finding.blocking and finding.code not in may_accept]

@@ -40,7 +40,7 @@ _SPECIAL = frozenset(
 )
 
 
-def compare(
+def compare_blueprints(
     before: Blueprint, after: Blueprint, *, moved: bool, addresses: bool = True, protection_pending: bool = False
 ) -> list[AttributeChange]:
     """Every difference, with its reason, or with none when nothing explains it.

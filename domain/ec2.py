@@ -44,7 +44,7 @@ MATCH_ATTRIBUTES = "ec2_match_attributes"  # MatchInput -> Done: what RunInstanc
 
 
 @dataclass(frozen=True)
-class Done:
+class ActionResult:
     """`calls`: EC2 API actions of the attempt that succeeded, with `attempts` that it took."""
 
     calls: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class InstanceInput:
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class ConfirmResult:
     state: str
     at: datetime
     zone: str = ""
@@ -78,7 +78,7 @@ class InspectInput:
 
 
 @dataclass(frozen=True)
-class Inspected:
+class InspectResult:
     blueprint: Blueprint
     account_id: str  # of our own credentials
     calls: list[str] = field(default_factory=list)
@@ -103,7 +103,7 @@ class RankInput:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankResult:
     candidates: list[Candidate] = field(default_factory=list)
     hourly_now: float = 0.0  # price of the blueprint's own pool
     on_demand_now: float = 0.0
@@ -122,7 +122,7 @@ class CheckInput:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """`problems`: blocking, in words, each with what to do. `skip`: pools out of quota."""
 
     problems: list[str] = field(default_factory=list)
@@ -148,7 +148,7 @@ class SurveyInput:
 
 
 @dataclass(frozen=True)
-class Surveyed:
+class SurveyResult:
     """`candidates`: where the server may go, its own pool left out. `checked` holds for the first of them.
 
     `home_usd`: on-demand price per hour of its `home_type`; 0: not known.
@@ -158,7 +158,7 @@ class Surveyed:
     account_id: str
     candidates: list[Candidate] = field(default_factory=list)
     hourly_now: float = 0.0
-    checked: Checked = field(default_factory=Checked)
+    checked: CheckResult = field(default_factory=CheckResult)
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
     home_usd: float = 0.0
@@ -183,7 +183,7 @@ class LaunchInput:
 
 
 @dataclass(frozen=True)
-class Launched:
+class LaunchResult:
     instance_id: str
     spot_request_id: str = ""
     state: str = ""
@@ -193,13 +193,13 @@ class Launched:
 
 
 @dataclass(frozen=True)
-class TokenInput:
+class FindByTokenInput:
     region: str
     token: str
 
 
 @dataclass(frozen=True)
-class Found:
+class FindByTokenResult:
     """What a client token made: empty IDs when EC2 knows of nothing."""
 
     instance_id: str = ""
@@ -262,7 +262,7 @@ class SnapshotInput:
 
 
 @dataclass(frozen=True)
-class Made:
+class CreateResult:
     ids: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
@@ -328,7 +328,7 @@ class TargetsInput:
 
 
 @dataclass(frozen=True)
-class MatchInput:
+class MatchAttributesInput:
     """Make `instance_id` equal to `blueprint` in what RunInstances cannot set (source/dest check…).
 
     Termination protection is set here too, after commit.

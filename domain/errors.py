@@ -34,7 +34,7 @@ class Failure(StrEnum):
     UNAVAILABLE = "Unavailable"
 
 
-NEXT_POOL = frozenset({Failure.NO_CAPACITY, Failure.LIMIT_REACHED})
+TRY_NEXT_POOL = frozenset({Failure.NO_CAPACITY, Failure.LIMIT_REACHED})
 FINAL = frozenset(
     {
         Failure.NO_CAPACITY,

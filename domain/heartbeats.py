@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Pace:
+class HeartbeatRate:
     """`shortest_s`: seconds between two beats of a host; `a_second`: beats of all hosts together; `hosts`: how many."""
 
     shortest_s: float
@@ -29,4 +29,4 @@ class Pace:
 
 HEARTBEAT_S, HEARTBEATS_A_SECOND = 15.0, 50.0  # the agents' over HTTP: a request and a row each
 WATCH_BEAT_S, WATCH_BEATS_A_SECOND = 8.0, 100.0  # the watches': a write of Temporal's each
-MISSED = 3  # heartbeats in a row that were not heard, and an agent is silent
+MISSED_HEARTBEATS = 3  # heartbeats in a row that were not heard, and an agent is silent

@@ -14,7 +14,7 @@ from enum import StrEnum
 HOST_READY = "host_ready"
 HOST_INVENTORY = "host_inventory"
 HOST_QUIESCE = "host_quiesce"
-HOST_RESUME = "host_resume"
+HOST_SERVE = "host_resume"
 HOST_WATCH = "host_watch"
 
 
@@ -92,7 +92,7 @@ class QuiesceReport:
 
 
 @dataclass(frozen=True)
-class ResumeRequest:
+class ServeRequest:
     """Serve: mount by filesystem identity, start hook, health hook until it passes.
 
     Never makes a filesystem; a filesystem that is not there yet is waited for, within timeout_s.
@@ -105,7 +105,7 @@ class ResumeRequest:
 
 
 @dataclass(frozen=True)
-class ResumeReport:
+class ServeReport:
     instance_id: str
     healthy_at: datetime
     filesystems: list[Filesystem] = field(default_factory=list)

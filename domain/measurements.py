@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Measure(StrEnum):
+class MeasureKind(StrEnum):
     LAUNCH = "launch"
     TERMINATION = "termination"
     OPERATION = "operation"  # to its end
@@ -22,7 +22,7 @@ class Measure(StrEnum):
 
 
 @dataclass(frozen=True)
-class Measured:
-    measure: Measure
+class Measurement:
+    measure: MeasureKind
     seconds: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict)

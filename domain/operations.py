@@ -73,7 +73,7 @@ class OperationRequest:
 
 
 @dataclass(frozen=True)
-class Accepted:
+class AcceptedRequest:
     operation_id: str
     status: OperationStatus = OperationStatus.QUEUED
     repeated: bool = False  # this request ID was accepted before; nothing new was started
@@ -192,7 +192,7 @@ class ServerView:
 
 
 @dataclass(frozen=True)
-class Settled:
+class CommitReport:
     """An operation's word to ServerWorkflow that its commit is done: from here it only tidies up."""
 
     operation_id: str
@@ -207,6 +207,6 @@ UPDATE_REQUEST = "request"  # OperationRequest -> Accepted
 UPDATE_POLICY = "change_policy"  # ServerPolicy -> None
 SIGNAL_NOTICE = "notice"  # Notice, to ServerWorkflow
 SIGNAL_CANCEL = "cancel_operation"  # operation_id: str, to ServerWorkflow
-SIGNAL_SETTLED = "operation_settled"  # Settled, from an operation to ServerWorkflow
+SIGNAL_COMMITTED = "operation_settled"  # Settled, from an operation to ServerWorkflow
 SIGNAL_ABORT = "abort"  # reason: str, from ServerWorkflow to an operation
 QUERY_STATE = "state"  # -> ServerView

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.adoption import Finding, Plan, PlannedStep, Terms
-from domain.autopilot.move_cost import Manner, MoveCost
+from domain.adoption import Finding, MoveTerms, Plan, PlannedStep
+from domain.autopilot.move_cost import MoveCost, MoveProfile
 from domain.blueprint import Blueprint
 from domain.pools import Candidate
 from domain.servers import Handoff, ServerPolicy
@@ -45,34 +45,34 @@ def _handoff_in(blueprint: Blueprint, zone: str) -> Handoff:
     return Handoff.VOLUMES if zone == blueprint.zone else Handoff.SNAPSHOT
 
 
-def bound_to_zone(blueprint: Blueprint, policy: ServerPolicy) -> str:
+def only_zone(blueprint: Blueprint, policy: ServerPolicy) -> str:
     """The only zone the server may go to; empty when it may leave its zone."""
     return blueprint.zone if policy.handoff is Handoff.VOLUMES else ""
 
 
-def manner_to(blueprint: Blueprint, zone: str, keep_old_s: float) -> Manner:
+def move_profile_to(blueprint: Blueprint, zone: str, keep_old_s: float) -> MoveProfile:
     """How the server would get to a place in that zone. `keep_old_s`: its owner keeps the old instance so long."""
     handoff = _handoff_in(blueprint, zone)
-    return Manner(
+    return MoveProfile(
         overlap_h=_OVERLAP_H[handoff] + keep_old_s / 3600,
         outage_h=outage_s(blueprint, handoff) / 3600,
         copies=handoff is Handoff.SNAPSHOT,
     )
 
 
-def move_cost(blueprint: Blueprint, to: Candidate, hourly_now: float, terms: Terms, home_usd: float) -> MoveCost:
+def move_cost(blueprint: Blueprint, to: Candidate, hourly_now: float, terms: MoveTerms, home_usd: float) -> MoveCost:
     """As a decision reckons it. `home_usd`: on-demand price per hour of the type the server came with; 0: not known."""
-    manner = manner_to(blueprint, to.pool.zone, terms.autopilot.keep_old_s)
+    manner = move_profile_to(blueprint, to.pool.zone, terms.autopilot.keep_old_s)
     return manner.cost(hourly_now, terms.autopilot.outage_usd(home_usd), blueprint.data_gib)
 
 
-def compose(
+def compose_plan(
     blueprint: Blueprint,
     policy: ServerPolicy,
     candidates: Sequence[Candidate],
     found: Sequence[Finding],
     hourly_now: float,
-    terms: Terms | None = None,
+    terms: MoveTerms | None = None,
     home_usd: float = 0.0,
 ) -> Plan:
     first = candidates[0] if candidates else None

@@ -22,10 +22,10 @@ from domain.servers import ServerPolicy
 SCORE_WEIGHT = 0.04
 MAX_GROWTH = 2.0  # a type may have at most twice the vCPUs and memory of the one it replaces
 UNKNOWN_SCORE = 5  # where EC2 gives none
-TAIL = 2  # places kept for on-demand, if so many are asked for
+ON_DEMAND_PLACES = 2  # places kept for on-demand, if so many are asked for
 
 
-class Impossible(ValueError):
+class PoolImpossible(ValueError):
     """The asked pool cannot be had; the message says why and what can be."""
 
 
@@ -50,7 +50,7 @@ class TypeFacts:
 
 
 @dataclass(frozen=True)
-class Market:
+class CurrentMarket:
     """What is on offer now. Prices in USD per hour; a price that is not known is absent.
 
     `subnets`: zone -> subnet to launch in. `closed`: zone -> why nothing can be launched there.
@@ -67,7 +67,7 @@ class Market:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PoolRequirements:
     """What the pools are for."""
 
     blueprint: Blueprint
@@ -84,7 +84,7 @@ class Wanted:
         return replace(now, instance_type=self.home_type) if self.home_type else now
 
 
-def unfit(old: Blueprint, kind: TypeFacts) -> str:
+def why_type_unfit(old: Blueprint, kind: TypeFacts) -> str:
     """Why this image, with these settings, cannot run on that type at all; empty when it can."""
     if old.architecture and old.architecture not in kind.architectures:
         return f"its image is {old.architecture}, {kind.name} runs {' or '.join(kind.architectures)}"
@@ -99,7 +99,7 @@ def unfit(old: Blueprint, kind: TypeFacts) -> str:
     return ""
 
 
-def alike(current: TypeFacts, other: TypeFacts) -> bool:
+def is_similar_type(current: TypeFacts, other: TypeFacts) -> bool:
     """Whether a type may be chosen without being named: no less than the current, and no stranger."""
     return (
         other.current_generation
@@ -112,7 +112,7 @@ def alike(current: TypeFacts, other: TypeFacts) -> bool:
     )
 
 
-def possible_types(wanted: Wanted, types: Mapping[str, TypeFacts]) -> list[str]:
+def possible_types(wanted: PoolRequirements, types: Mapping[str, TypeFacts]) -> list[str]:
     """The policy's types, else whatever is like the current one; those its image can run."""
     named = wanted.policy.instance_types
     current = types.get(wanted.home.instance_type)
@@ -121,13 +121,15 @@ def possible_types(wanted: Wanted, types: Mapping[str, TypeFacts]) -> list[str]:
     elif current is None:
         return []
     else:
-        chosen = [kind for kind in types.values() if kind == current or alike(current, kind)]
+        chosen = [kind for kind in types.values() if kind == current or is_similar_type(current, kind)]
     return sorted(
-        kind.name for kind in chosen if not unfit(wanted.blueprint, kind) and not not_wanted(wanted.policy, kind)
+        kind.name
+        for kind in chosen
+        if not why_type_unfit(wanted.blueprint, kind) and not why_type_denied(wanted.policy, kind)
     )
 
 
-def not_wanted(policy: ServerPolicy, kind: TypeFacts) -> str:
+def why_type_denied(policy: ServerPolicy, kind: TypeFacts) -> str:
     """Why the owner does not want the type; empty when nothing is said against it."""
     if policy.denies(kind.name):
         return f"the server's policy denies {kind.name} (denied_types)"
@@ -147,24 +149,24 @@ def open_zones(policy: ServerPolicy, zones: Iterable[str]) -> list[str]:
     return [zone for zone in zones if (not policy.zones or zone in policy.zones) and zone not in policy.denied_zones]
 
 
-def choose(wanted: Wanted, market: Market) -> list[Pool]:
+def rank_pools(wanted: PoolRequirements, market: CurrentMarket) -> list[Pool]:
     """The pools in the order they are to be tried, at most `limit`. Raise `Impossible` of the asked one."""
     asked = [_checked(wanted, market)] if wanted.asked else []
     spot = _without(_spot_pools(wanted, market), asked)
     tail = _without(_on_demand_pools(wanted, market), asked)
     # On-demand keeps its places at the end, however many spot pools there are.
-    kept = min(len(tail), TAIL, max(wanted.limit - len(asked), 1))
+    kept = min(len(tail), ON_DEMAND_PLACES, max(wanted.limit - len(asked), 1))
     spot = spot[: max(wanted.limit - len(asked) - kept, 0)]
     room = max(wanted.limit - len(asked) - len(spot), kept)
     return asked + spot + tail[:room]
 
 
-def explain(pools: Iterable[Pool], wanted: Wanted, market: Market) -> list[Candidate]:
+def explain_ranking(pools: Iterable[Pool], wanted: PoolRequirements, market: CurrentMarket) -> list[Candidate]:
     """Candidates with their figures and, in words, why each stands where it does."""
     return [_candidate(pool, wanted, market) for pool in pools]
 
 
-def price(pool: Pool, market: Market) -> float:
+def price(pool: Pool, market: CurrentMarket) -> float:
     """USD per hour; 0 when it is not known."""
     if pool.spot:
         return market.spot.get((pool.zone, pool.instance_type), 0.0)
@@ -175,7 +177,7 @@ def _without(pools: list[Pool], others: list[Pool]) -> list[Pool]:
     return [pool for pool in pools if pool not in others]
 
 
-def _zones(wanted: Wanted, market: Market) -> list[str]:
+def _zones(wanted: PoolRequirements, market: CurrentMarket) -> list[str]:
     """Zones that may be launched in, the server's own first."""
     allowed = open_zones(wanted.policy, sorted(market.subnets))
     if wanted.same_zone:
@@ -183,7 +185,7 @@ def _zones(wanted: Wanted, market: Market) -> list[str]:
     return sorted(allowed, key=lambda zone: (zone != wanted.home.zone, zone))
 
 
-def _spot_pools(wanted: Wanted, market: Market) -> list[Pool]:
+def _spot_pools(wanted: PoolRequirements, market: CurrentMarket) -> list[Pool]:
     """Those worth having: below the owner's limit, and below what on-demand costs anyway."""
     if wanted.blueprint.tenancy == "host":  # EC2 sells no spot on dedicated hosts
         return []
@@ -198,12 +200,12 @@ def _spot_pools(wanted: Wanted, market: Market) -> list[Pool]:
     return sorted(pools, key=lambda pool: _order(pool, wanted, market))
 
 
-def _too_dear(pool: Pool, wanted: Wanted, market: Market) -> bool:
+def _too_dear(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> bool:
     limit = wanted.policy.max_spot_usd_per_hour
     return pool.spot and limit is not None and price(pool, market) > limit
 
 
-def _order(pool: Pool, wanted: Wanted, market: Market) -> tuple[int, bool, bool, float, str]:
+def _order(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> tuple[int, bool, bool, float, str]:
     weighed = weighed_price(price(pool, market), market.scores.get(pool.zone))
     step = round(math.log(weighed) / math.log(1.01))  # 1 % steps: what differs by less is alike
     home = wanted.home
@@ -214,7 +216,7 @@ def weighed_price(usd: float, score: int | None) -> float:
     return usd * (1 + SCORE_WEIGHT * (10 - (UNKNOWN_SCORE if score is None else score)))
 
 
-def _on_demand_pools(wanted: Wanted, market: Market) -> list[Pool]:
+def _on_demand_pools(wanted: PoolRequirements, market: CurrentMarket) -> list[Pool]:
     """The type itself, own zone first; then other possible types, cheapest first."""
     home = wanted.home.instance_type
     kinds = possible_types(wanted, market.types)
@@ -225,36 +227,36 @@ def _on_demand_pools(wanted: Wanted, market: Market) -> list[Pool]:
     return [pool for pool in pools if str(pool) not in wanted.avoid and _is_sold(pool, market)]
 
 
-def _is_sold(pool: Pool, market: Market) -> bool:
+def _is_sold(pool: Pool, market: CurrentMarket) -> bool:
     return not market.offered or (pool.zone, pool.instance_type) in market.offered
 
 
-def _checked(wanted: Wanted, market: Market) -> Pool:
+def _checked(wanted: PoolRequirements, market: CurrentMarket) -> Pool:
     try:
         pool = Pool.parse(wanted.asked)
     except ValueError as error:
-        raise Impossible(str(error)) from error
+        raise PoolImpossible(str(error)) from error
     for why in (_bad_type(pool, wanted, market), _bad_zone(pool, wanted, market), _bad_market(pool, wanted, market)):
         if why:
-            raise Impossible(f"{pool} cannot be used: {why}")
+            raise PoolImpossible(f"{pool} cannot be used: {why}")
     return pool
 
 
-def _bad_type(pool: Pool, wanted: Wanted, market: Market) -> str:
+def _bad_type(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> str:
     kind, named = market.types.get(pool.instance_type), wanted.policy.instance_types
     possible = ", ".join(possible_types(wanted, market.types)[:12]) or "none"
     if kind is None:
         return f"this region has no type {pool.instance_type}. Possible: {possible}."
-    if why := unfit(wanted.blueprint, kind):
+    if why := why_type_unfit(wanted.blueprint, kind):
         return f"{why}. Possible: {possible}."
-    if why := not_wanted(wanted.policy, kind):
+    if why := why_type_denied(wanted.policy, kind):
         return f"{why}. Change the policy, or take one of: {possible}."
     if named and pool.instance_type not in named:
         return f"the server's policy allows the types {', '.join(named)}. Change the policy, or take one of them."
     return ""
 
 
-def _bad_zone(pool: Pool, wanted: Wanted, market: Market) -> str:
+def _bad_zone(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> str:
     zones = ", ".join(_zones(wanted, market)) or "none"
     if wanted.same_zone and pool.zone != wanted.same_zone:
         return f"its volumes cannot leave {wanted.same_zone}. Take that zone, or the handoff `snapshot`."
@@ -269,7 +271,7 @@ def _bad_zone(pool: Pool, wanted: Wanted, market: Market) -> str:
     return ""
 
 
-def _bad_market(pool: Pool, wanted: Wanted, market: Market) -> str:
+def _bad_market(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> str:
     if str(pool) in wanted.avoid:
         return "it gave a notice or had no capacity a short while ago. Ask again later, or take another pool."
     if pool.spot and wanted.blueprint.tenancy == "host":
@@ -288,7 +290,7 @@ def _bad_market(pool: Pool, wanted: Wanted, market: Market) -> str:
     return ""
 
 
-def _candidate(pool: Pool, wanted: Wanted, market: Market) -> Candidate:
+def _candidate(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> Candidate:
     score = market.scores.get(pool.zone) if pool.spot else None
     return Candidate(
         pool=pool,
@@ -300,7 +302,7 @@ def _candidate(pool: Pool, wanted: Wanted, market: Market) -> Candidate:
     )
 
 
-def _reason(pool: Pool, wanted: Wanted, market: Market, score: int | None) -> str:
+def _reason(pool: Pool, wanted: PoolRequirements, market: CurrentMarket, score: int | None) -> str:
     why = (
         "asked for"
         if str(pool) == wanted.asked
@@ -318,7 +320,7 @@ def _reason(pool: Pool, wanted: Wanted, market: Market, score: int | None) -> st
     return "; ".join(parts)
 
 
-def _figures(pool: Pool, wanted: Wanted, market: Market) -> str:
+def _figures(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> str:
     usd, home = price(pool, market), wanted.home.instance_type
     reference = market.on_demand.get(home, 0.0)
     if not usd:

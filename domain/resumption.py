@@ -16,9 +16,9 @@ from domain.names import TAG_CLIENT, TAG_SERVER, server_workflow_id
 from domain.operations import OperationStatus
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef
 
-LOOK = "resume_look"  # ResumeInput -> Looked: what the records say, and what runs in Temporal
-REMAINS = "resume_remains"  # ServerRef -> Remains: what EC2 has of a server whose primary does not run
-FENCE = "resume_fence"  # FenceInput -> Fenced: from here on records of the lost workflow are taken no more
+RESUME_SURVEY = "resume_look"  # ResumeInput -> Looked: what the records say, and what runs in Temporal
+RESUME_REMAINS = "resume_remains"  # ServerRef -> Remains: what EC2 has of a server whose primary does not run
+RESUME_FENCE = "resume_fence"  # FenceInput -> Fenced: from here on records of the lost workflow are taken no more
 
 RESUME_WORKFLOW = "ResumeWorkflow"
 MEMO_REQUEST, MEMO_DIGEST = "resumed_by", "resumed_digest"  # of the server's workflow: the request that resumed it
@@ -45,7 +45,7 @@ class ResumeInput:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class ServerRecords:
     """What the tables say of the server: all of its workflow's state that is recorded."""
 
     active: bool = False
@@ -65,17 +65,17 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Looked:
+class ResumeSurvey:
     """`running`: IDs of the server's workflow and its operations', those that run."""
 
-    recorded: Recorded
+    recorded: ServerRecords
     running: list[str] = field(default_factory=list)
     resumed_by: str = ""  # the request that the running one was resumed by, or the server let go by
     resumed_digest: str = ""
 
 
 @dataclass(frozen=True)
-class Remains:
+class RemainingResources:
     """In words: "volume vol-1 (in-use, attached to i-2)". `instances`: IDs of those among them."""
 
     found: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Remains:
 
 
 @dataclass(frozen=True)
-class FenceInput:
+class ResumeFenceInput:
     start: ResumeInput
     record_seq: int
     unfinished: list[str]
@@ -93,7 +93,7 @@ class FenceInput:
 
 
 @dataclass(frozen=True)
-class Fenced:
+class ResumeFenceResult:
     record_seq: int  # of the last record: the new workflow's first is the next
 
 
@@ -110,7 +110,7 @@ class ResumeResult:
     ended: list[str] = field(default_factory=list)
 
 
-def known_notices(asked: Mapping[str, OperationStatus]) -> list[str]:
+def finished_notices(asked: Mapping[str, OperationStatus]) -> list[str]:
     """Notices whose rescue came to an end; `asked`: request ID -> status. Any other has to be heard anew."""
     over = {OperationStatus.COMMITTED, OperationStatus.ROLLED_BACK, OperationStatus.CANCELLED}
     told = {one: status for one, status in asked.items() if one.startswith("notice/")}
@@ -123,7 +123,7 @@ def _notice_of(request_id: str) -> str:
     return "/".join(request_id.split("/")[1:3])
 
 
-def by_records(server: ServerRef, looked: Looked) -> list[Finding]:
+def findings_from_records(server: ServerRef, looked: ResumeSurvey) -> list[Finding]:
     """What the records and Temporal say against it."""
     own, found = server_workflow_id(server.server_id), []
     if not looked.recorded.active:
@@ -141,7 +141,9 @@ def by_records(server: ServerRef, looked: Looked) -> list[Finding]:
     return found
 
 
-def by_ec2(server: ServerRef, recorded: Recorded, blueprint: Blueprint, account_id: str) -> list[Finding]:
+def findings_from_ec2(
+    server: ServerRef, recorded: ServerRecords, blueprint: Blueprint, account_id: str
+) -> list[Finding]:
     """What the primary, as it is at EC2, says against it."""
     found, accounts = [], {recorded.account_id, blueprint.account_id, account_id} - {""}
     if len(accounts) > 1:
@@ -154,7 +156,7 @@ def by_ec2(server: ServerRef, recorded: Recorded, blueprint: Blueprint, account_
     return found
 
 
-def lacks_data(recorded: Recorded, blueprint: Blueprint) -> bool:
+def lacks_data(recorded: ServerRecords, blueprint: Blueprint) -> bool:
     """A handoff that was broken off may have left its volumes between two instances."""
     return recorded.policy.handoff is not Handoff.STATELESS and not blueprint.data_volumes
 
@@ -192,6 +194,6 @@ def agent_silent(instance_id: str) -> Finding:
     return Finding("silent_agent", what, mend)
 
 
-def blocking(found: Sequence[Finding], accepted: Sequence[str]) -> list[Finding]:
+def blocking_resumption(found: Sequence[Finding], accepted: Sequence[str]) -> list[Finding]:
     may_accept = _MAY_ACCEPT & set(accepted)
     return [one for one in found if one.blocking and one.code not in may_accept]

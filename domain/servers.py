@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from domain.autopilot.policy import Wish
+from domain.autopilot.policy import AutopilotPreferences
 from domain.blueprint import Blueprint
 from domain.host import Filesystem
 
@@ -54,7 +54,7 @@ class ServerPolicy:
     cool_down_s: float = 1800.0
     failover_pools: int = 3  # pools asked at once in a failover
     max_spot_usd_per_hour: float | None = None
-    autopilot: Wish = field(default_factory=Wish)
+    autopilot: AutopilotPreferences = field(default_factory=AutopilotPreferences)
     keep_retired_s: float = 3600.0  # an instance that the server does without
     keep_snapshots: int = 1  # sets of one operation each
     keep_snapshots_days: float = 30.0  # what is beyond the count

@@ -43,7 +43,7 @@ class BadModel(Exception):
     """The file cannot be used as a model; the message says why."""
 
 
-def check(content: bytes, features: Sequence[str]) -> None:
+def check_model_file(content: bytes, features: Sequence[str]) -> None:
     """Raise BadModel unless it is a model of these features that may be run."""
     model = _parsed(content)
     _standard(model)

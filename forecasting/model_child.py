@@ -44,13 +44,13 @@ def _only_channel() -> BinaryIO:
 def _loaded(content: bytes, features: list[str]) -> tuple[Any, str]:
     """The model, or why there is none."""
     try:
-        from forecasting.model_check import BadModel, check
-        from forecasting.onnx_session import Running
+        from forecasting.model_check import BadModel, check_model_file
+        from forecasting.onnx_session import OnnxSession
     except ImportError as error:
         return None, f"this installation cannot run models: {error}; install the extra `models`"
     try:
-        check(content, features)
-        return Running(content, features), ""
+        check_model_file(content, features)
+        return OnnxSession(content, features), ""
     except BadModel as error:
         return None, str(error)
     except Exception as error:  # a runtime's own exceptions, of which it has many

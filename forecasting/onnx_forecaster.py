@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from domain.autopilot.decision_inputs import Offer
-from domain.forecasting.features import FEATURES, rows
+from domain.forecasting.features import FEATURES, feature_rows
 from domain.forecasting.forecaster import Forecast, ForecastFailed
 from forecasting.model_process import ANSWER_S, ModelProcess, ModelRefused
 
@@ -17,7 +17,7 @@ class OnnxForecaster:
     def __init__(
         self, name: str, content: bytes, features: Sequence[str], sha256: str, *, answer_s: float = ANSWER_S
     ) -> None:
-        checked(content, features, sha256)
+        check_registration(content, features, sha256)
         self._name, self._features = name, tuple(features)
         self._process = ModelProcess(content, features, answer_s=answer_s)
 
@@ -31,7 +31,7 @@ class OnnxForecaster:
 
     def forecast(self, offers: Sequence[Offer]) -> list[Forecast]:
         try:
-            return [Forecast(*one) for one in self._process.ask(rows(offers, self._features))]
+            return [Forecast(*one) for one in self._process.ask(feature_rows(offers, self._features))]
         except ModelRefused as error:
             raise ForecastFailed(str(error)) from error
 
@@ -39,7 +39,7 @@ class OnnxForecaster:
         self._process.close()
 
 
-def checked(content: bytes, features: Sequence[str], sha256: str) -> None:
+def check_registration(content: bytes, features: Sequence[str], sha256: str) -> None:
     if unknown := [name for name in features if name not in FEATURES]:
         raise ModelRefused(f"there is no feature {', '.join(unknown)}; there are {', '.join(FEATURES)}")
     if not features or len(set(features)) < len(features):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnxruntime as ort
 
-from domain.forecasting.forecaster import Forecast, nonsense
+from domain.forecasting.forecaster import Forecast, why_impossible
 from forecasting.model_check import INPUT, OUTPUTS, BadModel
 
 TRIALS = 64
 
 
-class Running:
+class OnnxSession:
     """Raise BadModel when a trial gives what cannot be, or something else each time."""
 
     def __init__(self, content: bytes, features: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ class Running:
         rows[0], rows[1] = 0.0, 1.0
         found = self._values(rows)
         for number, (losses, ratio) in enumerate(found):
-            if problem := nonsense(Forecast(float(losses), float(ratio))):
+            if problem := why_impossible(Forecast(float(losses), float(ratio))):
                 raise BadModel(f"in a trial, row {number + 1}: {problem}")
         if not np.array_equal(found, self._values(rows)):
             raise BadModel("in a trial it gave another answer to the same question")

@@ -21,7 +21,7 @@ from lab.app import App, Server
 from lab.contracts import PROFILES, LabSettings
 from lab.ec2 import initial_resources
 from lab.ec2.clock import Clock
-from lab.ec2.instance_facts import CloudFacts
+from lab.ec2.instance_facts import Ec2InstanceFacts
 from lab.ec2.world import World
 from lab.market.history import BadPrices
 from lab.market.market import open_market
@@ -78,13 +78,13 @@ def build(settings: LabSettings, with_hosts: bool) -> App:
     """The composition root. Raises BadPrices."""
     market = open_market(settings.prices, settings.region, settings.seed)
     settings = replace(settings, region=market.region)
-    cloud = CloudFacts()
+    cloud = Ec2InstanceFacts()
     world = World(settings, Clock(), market)
     cloud.world = world
     if with_hosts:
-        from lab.hosts.process_hosts import MachineRoom
+        from lab.hosts.process_hosts import ProcessHosts
 
-        world.hosts = MachineRoom(settings, cloud)
+        world.hosts = ProcessHosts(settings, cloud)
     else:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         world.hosts = NullHosts(settings.state_dir / "hosts.jsonl")

@@ -14,8 +14,8 @@ from typing import Any
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from lab.call_log import CallLog
-from lab.control_api import Control
-from lab.dispatch import Dispatcher, Reply, error_reply, read_call
+from lab.control_api import ControlApi
+from lab.dispatch import Dispatcher, HttpResponse, error_reply, read_call
 from lab.ec2.calls import Call
 from lab.ec2.errors import Ec2Error, denied, throttled
 from lab.ec2.world import World
@@ -35,9 +35,9 @@ class App:
         self.throttle = Throttle()
         self.permissions = Permissions()
         self.dispatcher = Dispatcher(world)
-        self.control = Control(world, self.calls, self.faults, self.throttle, self.permissions)
+        self.control = ControlApi(world, self.calls, self.faults, self.throttle, self.permissions)
 
-    def respond(self, environ: Mapping[str, Any], body: bytes) -> Reply | None:
+    def respond(self, environ: Mapping[str, Any], body: bytes) -> HttpResponse | None:
         """The answer; None drops the connection without one."""
         path = str(environ.get("PATH_INFO") or "/")
         try:
@@ -46,9 +46,9 @@ class App:
             return self._aws(environ, body)
         except Exception as error:
             log.exception("a request failed inside the lab")
-            return Reply(500, json.dumps({"error": f"the lab failed: {error!r}"}).encode())
+            return HttpResponse(500, json.dumps({"error": f"the lab failed: {error!r}"}).encode())
 
-    def _aws(self, environ: Mapping[str, Any], body: bytes) -> Reply | None:
+    def _aws(self, environ: Mapping[str, Any], body: bytes) -> HttpResponse | None:
         started = time.perf_counter()
         try:
             call = read_call(environ, body)
@@ -72,7 +72,7 @@ class App:
         self.calls.answered(entry, reply.status, code, (time.perf_counter() - started) * 1000)
         return None if lost else reply
 
-    def _met(self, fault: Fault | None, call: Call, environ: Mapping[str, Any], body: bytes) -> Reply:
+    def _met(self, fault: Fault | None, call: Call, environ: Mapping[str, Any], body: bytes) -> HttpResponse:
         if fault is not None and fault.kind == "fail":
             return error_reply(call, Ec2Error(fault.code, fault.message, fault.status))
         if fault is not None and fault.kind == "throttle":
@@ -115,7 +115,7 @@ class Handler(WSGIRequestHandler):
         stream, size = environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0)
         body = stream.read() if environ.get("wsgi.input_terminated") else stream.read(size)
         server: Any = self.server
-        reply: Reply | None = server.lab.respond(environ, body)
+        reply: HttpResponse | None = server.lab.respond(environ, body)
         if reply is None:
             self.close_connection = True
             with suppress(OSError):

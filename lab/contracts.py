@@ -167,7 +167,7 @@ class Hosts(Protocol):
         """End every process and socket."""
 
 
-class Cloud(Protocol):
+class InstanceFacts(Protocol):
     """What the host half asks of the EC2 half, for IMDS."""
 
     def instance_facts(self, instance_id: str) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from lab.call_log import CallLog
 from lab.contracts import AgentImage
-from lab.dispatch import Reply
+from lab.dispatch import HttpResponse
 from lab.ec2 import initial_resources, notices, truth
 from lab.ec2.errors import Ec2Error
 from lab.ec2.world import World
@@ -26,7 +26,7 @@ INSTANCE = r"/instances/(?P<instance>i-[0-9a-f]+)"
 POOL = r"/pools/(?P<zone>[a-z0-9-]+)/(?P<kind>[a-z0-9.-]+)/(?P<lifecycle>[a-z-]+)"
 
 
-class Control:
+class ControlApi:
     def __init__(
         self, world: World, calls: CallLog, faults: Faults, throttle: Throttle, permissions: Permissions
     ) -> None:
@@ -39,7 +39,7 @@ class Control:
             (method, re.compile(f"^/_lab{pattern}$"), work)
             for method, pattern, work in (
                 ("GET", "/health", self._health),
-                ("GET", "/world", lambda **_: initial_resources.described(self.world)),
+                ("GET", "/world", lambda **_: initial_resources.launch_facts(self.world)),
                 ("GET", "/truth", self._truth),
                 ("GET", "/calls", self._calls),
                 ("GET", "/market", lambda **_: {"pools": self.world.market.pools()}),
@@ -66,7 +66,7 @@ class Control:
             )
         ]
 
-    def answer(self, environ: Mapping[str, Any], path: str, raw: bytes) -> Reply:
+    def answer(self, environ: Mapping[str, Any], path: str, raw: bytes) -> HttpResponse:
         method = str(environ.get("REQUEST_METHOD"))
         try:
             body = json.loads(raw) if raw.strip() else {}
@@ -173,6 +173,6 @@ def _check_pool(lifecycle: str) -> None:
         raise ValueError(f"a pool's lifecycle is {' or '.join(LIFECYCLES)}")
 
 
-def _json(status: int, content: object) -> Reply:
+def _json(status: int, content: object) -> HttpResponse:
     body = json.dumps(content, default=str).encode()
-    return Reply(status, body, [("Content-Type", "application/json")])
+    return HttpResponse(status, body, [("Content-Type", "application/json")])

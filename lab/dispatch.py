@@ -16,15 +16,15 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.datastructures import MultiDict
 
 from lab.ec2 import attributes, catalog, images, json_services, launch, load_balancers, snapshots, tags, volumes
-from lab.ec2.calls import HANDLERS, Call
+from lab.ec2.calls import ACTION_FUNCTIONS, Call
 from lab.ec2.errors import DryRunSucceeded, Ec2Error
 from lab.ec2.wire import answer_ec2, error_ec2, error_query, parse_ec2, request_id
 from lab.ec2.world import World
 
-REGISTERED = (attributes, catalog, images, launch, snapshots, tags, volumes)  # importing them fills HANDLERS
+ACTION_MODULES = (attributes, catalog, images, launch, snapshots, tags, volumes)  # importing them fills HANDLERS
 
 # What moto would answer with resources that the lab knows nothing of.
-UNKNOWN = frozenset(
+UNSUPPORTED = frozenset(
     {
         "CopyImage",
         "CopySnapshot",
@@ -54,7 +54,7 @@ WARM_CALLS = (
 
 
 @dataclass
-class Reply:
+class HttpResponse:
     status: int
     body: bytes
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Dispatcher:
             }
             self._from_moto(environ, f"Action={name}".encode())
 
-    def answer(self, call: Call, environ: Mapping[str, Any], body: bytes) -> Reply:
+    def answer(self, call: Call, environ: Mapping[str, Any], body: bytes) -> HttpResponse:
         try:
             if call.service == "ec2":
                 return self._ec2(call, environ, body)
@@ -133,16 +133,16 @@ class Dispatcher:
         except Ec2Error as error:
             return error_reply(call, error)
 
-    def _ec2(self, call: Call, environ: Mapping[str, Any], body: bytes) -> Reply:
+    def _ec2(self, call: Call, environ: Mapping[str, Any], body: bytes) -> HttpResponse:
         if call.params.get("DryRun"):
             raise DryRunSucceeded
         if call.region != self.world.region:
             if not call.action.startswith("Describe"):
                 raise Ec2Error("UnsupportedOperation", f"The lab is {self.world.region} alone; {call.region} is empty.")
             return self._from_moto(environ, body)
-        if call.action in UNKNOWN:
+        if call.action in UNSUPPORTED:
             raise Ec2Error("UnsupportedOperation", f"The lab does not know {call.action}.")
-        handler = HANDLERS.get(call.action)
+        handler = ACTION_FUNCTIONS.get(call.action)
         result = None
         if handler is not None:
             try:
@@ -153,19 +153,19 @@ class Dispatcher:
             with self.world.lock:
                 return self._from_moto(environ, body)
         text = answer_ec2(call.action, result)
-        return Reply(200, text.encode(), [("Content-Type", "text/xml;charset=UTF-8")])
+        return HttpResponse(200, text.encode(), [("Content-Type", "text/xml;charset=UTF-8")])
 
-    def _elbv2(self, call: Call, environ: Mapping[str, Any], body: bytes) -> Reply:
-        world, own = self.world, load_balancers.OWN.get(call.action)
+    def _elbv2(self, call: Call, environ: Mapping[str, Any], body: bytes) -> HttpResponse:
+        world, own = self.world, load_balancers.LOCAL_ACTIONS.get(call.action)
         if own is not None:
             result = world.transact(lambda: own(world, call.params))
             operation = get_service_model("elbv2").operation_model(call.action)
             found = get_serializer_class("elbv2", "query")(operation, SerializationContext(request_id())).serialize(
                 result
             )
-            return Reply(200, str(found["body"]).encode(), [("Content-Type", "text/xml")])
+            return HttpResponse(200, str(found["body"]).encode(), [("Content-Type", "text/xml")])
 
-        def through_moto() -> Reply:
+        def through_moto() -> HttpResponse:
             reply = self._from_moto(environ, body)
             if reply.status < 300:
                 text = load_balancers.after_moto(world, call.action, call.params, reply.body.decode())
@@ -174,8 +174,8 @@ class Dispatcher:
 
         return world.transact(through_moto)
 
-    def _from_moto(self, environ: Mapping[str, Any], body: bytes) -> Reply:
-        reply = Reply(200, b"")
+    def _from_moto(self, environ: Mapping[str, Any], body: bytes) -> HttpResponse:
+        reply = HttpResponse(200, b"")
 
         def start_response(status: str, headers: list[tuple[str, str]], _: object = None) -> object:
             reply.status, reply.headers = int(status.split()[0]), headers
@@ -200,17 +200,19 @@ def _error_code(body: bytes) -> str | None:
     return None
 
 
-def _json(status: int, content: Mapping[str, Any], code: str | None = None) -> Reply:
+def _json(status: int, content: Mapping[str, Any], code: str | None = None) -> HttpResponse:
     headers = [("Content-Type", "application/x-amz-json-1.1")]
     if code:
         headers.append(("x-amzn-ErrorType", code))
-    return Reply(status, json.dumps(content).encode(), headers, code)
+    return HttpResponse(status, json.dumps(content).encode(), headers, code)
 
 
-def error_reply(call: Call, error: Ec2Error) -> Reply:
+def error_reply(call: Call, error: Ec2Error) -> HttpResponse:
     """An error in the words of the service that was called."""
     if call.service == "ec2":
-        return Reply(error.status, error_ec2(error).encode(), [("Content-Type", "text/xml;charset=UTF-8")], error.code)
+        return HttpResponse(
+            error.status, error_ec2(error).encode(), [("Content-Type", "text/xml;charset=UTF-8")], error.code
+        )
     if call.service in ("elbv2", "sts"):
-        return Reply(error.status, error_query(error).encode(), [("Content-Type", "text/xml")], error.code)
+        return HttpResponse(error.status, error_query(error).encode(), [("Content-Type", "text/xml")], error.code)
     return _json(error.status, {"__type": error.code, "message": error.message}, error.code)

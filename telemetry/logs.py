@@ -16,11 +16,11 @@ from temporalio.exceptions import ApplicationError
 from domain.errors import Failure
 
 ACTIVITY_LOG = "temporalio.activity"
-_CHATTY = ("botocore", "httpx", "httpcore")
+_LOG_URLS = ("botocore", "httpx", "httpcore")
 _KNOWN = frozenset(failure.value for failure in Failure)
 
 
-class KnownFailures(logging.Filter):
+class ExpectedFailures(logging.Filter):
     """Lets every record through; one of a known failure without its stack, with its words."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -33,9 +33,9 @@ class KnownFailures(logging.Filter):
         return True
 
 
-def configure(level: str) -> None:
+def configure_logs(level: str) -> None:
     """`level`: of our own lines; libraries that log what they send say no more than warnings, whatever it is."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in _CHATTY:
+    for chatty in _LOG_URLS:
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger(ACTIVITY_LOG).addFilter(KnownFailures())
+    logging.getLogger(ACTIVITY_LOG).addFilter(ExpectedFailures())

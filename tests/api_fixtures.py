@@ -11,17 +11,17 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.services import Services, connect
 from db.engine import schema
-from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, Pace
+from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, HeartbeatRate
 from lab.stack.database import Database
-from tests.api_world import FakeOperations, World, new_tenant, settings_for
-from tests.database_schemas import fresh_schema
+from tests.api_world import FakeWorkflowClient, World, new_tenant, settings_for
+from tests.database_schemas import temporary_schema
 
 pytest_plugins = ["tests.database_fixtures"]
 
 
 @pytest.fixture(scope="session")
 def api_schema(db_server: Database) -> Iterator[str]:
-    with fresh_schema(db_server) as url:
+    with temporary_schema(db_server) as url:
         schema.upgrade(url)
         yield url
 
@@ -44,7 +44,7 @@ async def world(api_app: FastAPI, api_services: Services, monkeypatch: pytest.Mo
     # The fake's operations never come to be recorded; nothing is gained by waiting for them.
     monkeypatch.setattr("api.requests.operations.RECORD_WAIT_S", 0)
     monkeypatch.setattr("api.requests.adoption.RECORD_WAIT_S", 0)
-    temporal = FakeOperations()
+    temporal = FakeWorkflowClient()
     services = Services(
         api_services.settings,
         api_services.database,
@@ -52,7 +52,7 @@ async def world(api_app: FastAPI, api_services: Services, monkeypatch: pytest.Mo
         api_services.hub,
         api_services.identities,
         api_services.metrics,
-        Pace(HEARTBEAT_S, HEARTBEATS_A_SECOND),
+        HeartbeatRate(HEARTBEAT_S, HEARTBEATS_A_SECOND),
     )
     api_app.state.services = services
     transport = httpx.ASGITransport(api_app, raise_app_exceptions=False)

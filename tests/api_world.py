@@ -16,18 +16,18 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from api.access.tokens import Kind, mint
+from api.access.tokens import TokenKind, issue_token
 from api.database import Database
 from api.services import Services
 from api.settings import Settings
-from api.temporal.client import Operations, OperationsError
+from api.temporal.client import WorkflowCallError, WorkflowClient
 from db.clients.commands import create_client, create_token
 from db.tables import Instance, Operation, Server
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
-from domain.autopilot.contract import Look, Looked
+from domain.autopilot.contract import PreviewInput, PreviewResult
 from domain.host import Notice
 from domain.names import operation_id
-from domain.operations import Accepted, OperationRequest, ServerInput, ServerView
+from domain.operations import AcceptedRequest, OperationRequest, ServerInput, ServerView
 from domain.reconciliation import contract as reconciliation
 from domain.resumption import ResumeInput, ResumeResult
 from domain.servers import Handoff, Placement, ServerPolicy, ServerShape
@@ -38,32 +38,32 @@ SPOT = "us-east-1b/m5.large/spot"
 KEY = "k" * 32
 
 
-class FakeOperations(Operations):
+class FakeWorkflowClient(WorkflowClient):
     """Remembers what was asked; answers, or raises what a test puts in `error`."""
 
     def __init__(self) -> None:
         super().__init__("temporal.test:7233", "default")
         self.asked: list[tuple[str, Any]] = []
-        self.error: OperationsError | None = None
+        self.error: WorkflowCallError | None = None
         self.view = ServerView(ServerShape(primary=Placement("i-0", POOL)))
         self.adoption: AdoptResult | None = None
         self.resumed = ResumeResult(True, placement=Placement("i-0", POOL))
         self.planned = Plan(Handoff.STATELESS, POOL)
-        self.looked = Looked()
-        self.accepted: dict[str, Accepted] = {}
+        self.looked = PreviewResult()
+        self.accepted: dict[str, AcceptedRequest] = {}
 
     def _take(self, call: str, about: Any) -> None:
         self.asked.append((call, about))
         if self.error is not None:
             raise self.error
 
-    async def request(self, server_id: str, request: OperationRequest) -> Accepted:
+    async def request(self, server_id: str, request: OperationRequest) -> AcceptedRequest:
         self._take("request", request)
-        return Accepted(operation_id(server_id, request.request_id))
+        return AcceptedRequest(operation_id(server_id, request.request_id))
 
-    async def launch(self, server: ServerInput, request: OperationRequest) -> Accepted:
+    async def launch(self, server: ServerInput, request: OperationRequest) -> AcceptedRequest:
         self._take("launch", (server, request))
-        return Accepted(operation_id(server.server.server_id, request.request_id))
+        return AcceptedRequest(operation_id(server.server.server_id, request.request_id))
 
     async def change_policy(self, server_id: str, policy: ServerPolicy) -> None:
         self._take("policy", policy)
@@ -89,9 +89,9 @@ class FakeOperations(Operations):
         self._take("plan", work)
         return self.planned
 
-    async def reconcile(self, given: reconciliation.Look) -> reconciliation.Reconciled:
+    async def reconcile(self, given: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
         self._take("reconcile", given)
-        return reconciliation.Reconciled(resources=3)
+        return reconciliation.ReconcileResult(resources=3)
 
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
         self._take("backtest", backtest_id)
@@ -99,7 +99,7 @@ class FakeOperations(Operations):
     async def cancel_backtest(self, backtest_id: str) -> None:
         self._take("cancel backtest", backtest_id)
 
-    async def candidates(self, look: Look) -> Looked:
+    async def candidates(self, look: PreviewInput) -> PreviewResult:
         self._take("candidates", look)
         return self.looked
 
@@ -123,7 +123,7 @@ class Tenant:
 @dataclass
 class World:
     services: Services
-    temporal: FakeOperations
+    temporal: FakeWorkflowClient
     http: httpx.AsyncClient
     tenant: Tenant
     other: Tenant
@@ -192,7 +192,7 @@ def unique(prefix: str) -> str:
 
 
 def new_tenant(services: Services) -> Tenant:
-    client_id, minted, now = unique("cli"), mint(Kind.CLIENT), datetime.now(UTC)
+    client_id, minted, now = unique("cli"), issue_token(TokenKind.CLIENT), datetime.now(UTC)
 
     def make(session: Session) -> None:
         create_client(session, client_id, client_id, now)
@@ -203,7 +203,7 @@ def new_tenant(services: Services) -> Tenant:
     return Tenant(client_id, minted.text)
 
 
-def problem(answer: httpx.Response) -> str:
+def problem_type(answer: httpx.Response) -> str:
     """The slug of a problem, after looking that it is one."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     body = answer.json()
@@ -217,12 +217,12 @@ def settings_for(url: str, **values: Any) -> Settings:
     return Settings(database_url=SecretStr(url), signing_key=SecretStr(KEY), admin_token=SecretStr(ADMIN), **values)
 
 
-def away() -> Database:
+def unreachable_database() -> Database:
     """A database at a port where nothing listens."""
     return Database(create_engine("mysql+pymysql://nobody@127.0.0.1:1/nothing"))
 
 
-class _Swallowed:
+class _SilentSessions:
     """Sessions of a host that swallows packets: each waits until `over`, and then fails."""
 
     def __init__(self) -> None:
@@ -236,9 +236,9 @@ class _Swallowed:
 
 
 @contextmanager
-def silent() -> Iterator[Database]:
+def silent_database() -> Iterator[Database]:
     """A database that answers nobody and sends nobody away, until this ends."""
-    database, sessions = away(), _Swallowed()
+    database, sessions = unreachable_database(), _SilentSessions()
     database.sessions = sessions  # type: ignore[assignment]  # only called
     try:
         yield database

@@ -17,16 +17,16 @@ from lab.stack.ports import Leases
 from lab.stack.processes import StartFailed
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
-from tests.database_schemas import given_server
+from tests.database_schemas import configured_server
 
 VERSION = pytest.StashKey[str]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Where DATABASE_URL names a server that cannot be used, the session ends here."""
-    if server := given_server():
+    if server := configured_server():
         try:
-            session.config.stash[VERSION] = temporary_schema.admitted(server)
+            session.config.stash[VERSION] = temporary_schema.check_server(server)
         except StartFailed as failed:
             pytest.exit(str(failed), returncode=pytest.ExitCode.USAGE_ERROR)
 
@@ -34,7 +34,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if version := config.stash.get(VERSION, ""):
         terminalreporter.write_line(
-            f"database: {version} of DATABASE_URL, in schemas named {temporary_schema.PREFIX}..."
+            f"database: {version} of DATABASE_URL, in schemas named {temporary_schema.SCHEMA_PREFIX}..."
         )
 
 
@@ -79,7 +79,7 @@ def temporal_server(leases: Leases, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything running: for tests that leave it as they found it."""
-    settings = StackSettings(var=tmp_path_factory.mktemp("stack"), database_server=given_server())
+    settings = StackSettings(var=tmp_path_factory.mktemp("stack"), database_server=configured_server())
     with Stack(settings) as running:
         yield running
     database.clean(running.settings.var)
@@ -88,6 +88,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def own_stack(tmp_path: Path) -> Iterator[Stack]:
     """Everything running, for one test alone: it may break what it likes."""
-    with Stack(StackSettings(var=tmp_path, database_server=given_server())) as running:
+    with Stack(StackSettings(var=tmp_path, database_server=configured_server())) as running:
         yield running
     database.clean(tmp_path)

@@ -11,12 +11,12 @@ from db.clients.commands import create_client
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from lab.stack.database import Database
-from tests.database_schemas import NOW, fresh, fresh_schema, given_server
+from tests.database_schemas import NOW, configured_server, temporary_schema, unique
 
 
 @pytest.fixture(scope="session")
 def db_server(request: pytest.FixtureRequest) -> Database:
-    if url := given_server():
+    if url := configured_server():
         return Database(url)
     private: Database = request.getfixturevalue("database_server")
     return private
@@ -24,14 +24,14 @@ def db_server(request: pytest.FixtureRequest) -> Database:
 
 @pytest.fixture
 def empty_schema(db_server: Database) -> Iterator[str]:
-    with fresh_schema(db_server) as url:
+    with temporary_schema(db_server) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def sessions(db_server: Database) -> Iterator[SessionFactory]:
     """Sessions on a migrated schema of the module's own."""
-    with fresh_schema(db_server) as url:
+    with temporary_schema(db_server) as url:
         schema.upgrade(url)
         engine = make_engine(url, pool_size=12)
         yield make_session_factory(engine)
@@ -41,7 +41,7 @@ def sessions(db_server: Database) -> Iterator[SessionFactory]:
 @pytest.fixture
 def client_id(sessions: SessionFactory) -> str:
     """A client that no other test knows; its first event is its creation."""
-    name = fresh("cli")
+    name = unique("cli")
     with sessions.begin() as session:
         create_client(session, name, name, NOW)
     return name

@@ -9,25 +9,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from lab.stack.database import Database
-from lab.stack.temporary_schema import fresh_name
+from lab.stack.temporary_schema import new_schema_name
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def fresh(prefix: str) -> str:
+def unique(prefix: str) -> str:
     """An identifier that no other test has."""
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
-def given_server() -> str:
+def configured_server() -> str:
     """The URL of the server that the suite was told to run on; empty: it makes its own."""
     return os.environ.get("DATABASE_URL", "")
 
 
 @contextmanager
-def fresh_schema(server: Database) -> Iterator[str]:
+def temporary_schema(server: Database) -> Iterator[str]:
     """An empty schema's URL; the schema is dropped at the end."""
-    name = fresh_name()
+    name = new_schema_name()
     url = server.create_schema(name)
     try:
         yield url

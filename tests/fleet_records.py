@@ -7,28 +7,28 @@ from typing import Any
 
 from sqlalchemy import select
 
-from activities.records import FleetActivities
+from activities.records import RecordActivities
 from db.engine.session import SessionFactory
 from db.fleet.ledger import server_resources
 from db.fleet.operations import get_operation
 from db.fleet.servers import ServerRow, get_server
 from db.tables import Event, Instance, Operation, OperationStep, Resource
 from domain.records import Record, RecordBatch, RecordKind
-from tests.database_schemas import NOW, fresh
+from tests.database_schemas import NOW, unique
 
 K = RecordKind
 POOL = "us-east-1a/m5.large/spot"
 Step = tuple[RecordKind, dict[str, Any]]
 
 
-class Fleet:
+class RecordedServer:
     """One server of one client, and what its workflows would write."""
 
     def __init__(self, sessions: SessionFactory, client_id: str) -> None:
         self.sessions = sessions
         self.client_id = client_id
-        self.server_id = fresh("srv")
-        self.activities = FleetActivities(sessions)
+        self.server_id = unique("srv")
+        self.activities = RecordActivities(sessions)
         self.seqs: dict[str, int] = {}
 
     def batch(self, operation_id: str, *steps: Step, first: int | None = None, after: str = "") -> RecordBatch:
@@ -91,7 +91,7 @@ def finished(outcome: str = "committed", **receipt: Any) -> Step:
     return K.OPERATION_FINISHED, {"outcome": outcome, "reason": "", "receipt": receipt}
 
 
-def a_switch(old: str, new: str) -> list[Step]:
+def switch_records(old: str, new: str) -> list[Step]:
     """As SwitchWorkflow writes it."""
     requested = NOW + timedelta(seconds=1)
     return [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from domain.backtest.market_history import Market
+from domain.backtest.market_history import MarketHistory
 
 PRICES = (0.2, 0.3, 0.45)
 
@@ -19,10 +19,10 @@ def market(
     *,
     gap_h: float = 1.0,
     on_demand_usd: float = 1.0,
-) -> Market:
+) -> MarketHistory:
     """`up[tick][pool]`: 1 or 0. Without prices each pool costs 0.3."""
     pools = len(up[0])
-    return Market(
+    return MarketHistory(
         name="small",
         pools=[f"us-east-1{'abcdefgh'[pool]}" for pool in range(pools)],
         regions=["us-east-1"] * pools,
@@ -34,7 +34,7 @@ def market(
 
 
 @st.composite
-def markets(draw: st.DrawFn, *, most_ticks: int = 5, most_pools: int = 2) -> Market:
+def markets(draw: st.DrawFn, *, most_ticks: int = 5, most_pools: int = 2) -> MarketHistory:
     ticks, pools = draw(st.integers(1, most_ticks)), draw(st.integers(1, most_pools))
     rows = st.lists(st.integers(0, 1), min_size=pools, max_size=pools)
     usd = st.lists(st.sampled_from(PRICES), min_size=pools, max_size=pools)
@@ -42,7 +42,7 @@ def markets(draw: st.DrawFn, *, most_ticks: int = 5, most_pools: int = 2) -> Mar
     return market(up, draw(st.lists(usd, min_size=ticks, max_size=ticks)), gap_h=draw(st.sampled_from((0.1, 1.0))))
 
 
-def long_market(seed: int = 1, *, ticks: int = 300, pools: int = 3, gap_h: float = 0.5) -> Market:
+def long_market(seed: int = 1, *, ticks: int = 300, pools: int = 3, gap_h: float = 0.5) -> MarketHistory:
     """Pools that come and go for hours at a time, at prices that step now and then."""
     chance = random.Random(seed)
     columns, usds = [], []
@@ -58,7 +58,7 @@ def long_market(seed: int = 1, *, ticks: int = 300, pools: int = 3, gap_h: float
     return market(list(zip(*columns, strict=True)), list(zip(*usds, strict=True)), gap_h=gap_h)
 
 
-def folder(path: Path, *, weeks: int = 3, seed: int = 7) -> Path:
+def write_history_folder(path: Path, *, weeks: int = 3, seed: int = 7) -> Path:
     """A folder like those that are replayed: two series of one clock, prices of one group, on-demand prices."""
     chance = random.Random(seed)
     ticks = weeks * 7 * 24

@@ -59,7 +59,7 @@ def model(
     return made
 
 
-def packed(made: ModelProto) -> bytes:
+def onnx_bytes(made: ModelProto) -> bytes:
     content: bytes = made.SerializeToString()
     return content
 

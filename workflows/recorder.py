@@ -19,7 +19,7 @@ from domain.servers import ServerRef
 from workflows import timeouts
 
 _BATCH = 40
-_TURNS = 6  # of the event loop, before a batch is closed
+_LOOP_ITERATIONS = 6  # of the event loop, before a batch is closed
 
 
 class Recorder:
@@ -63,7 +63,7 @@ class Recorder:
         return True
 
     async def _write(self) -> None:
-        for _ in range(_TURNS):
+        for _ in range(_LOOP_ITERATIONS):
             # What the work adds before it waits for something goes with it: the end of one step, the start
             # of the next and what that one intends are one write, not three in a row. No timer, no command.
             await asyncio.sleep(0)

@@ -31,14 +31,14 @@ _WHY = "a query was answered since the replay, perhaps ahead of this task: it is
 _Time = tuple[int, int]  # seconds since 1970, and nanoseconds of that second
 
 
-class NeverAhead(UnsandboxedWorkflowRunner):
+class ReplayGuardRunner(UnsandboxedWorkflowRunner):
     """For the sandbox's `runner_class`."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _NeverAhead(super().create_instance(det))
+        return _ReplayGuard(super().create_instance(det))
 
 
-class _NeverAhead(WorkflowInstance):
+class _ReplayGuard(WorkflowInstance):
     def __init__(self, instance: WorkflowInstance) -> None:
         self._instance = instance
         self._told: _Time | None = None  # the time of the last task taken up

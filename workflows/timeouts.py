@@ -12,13 +12,13 @@ from datetime import timedelta
 
 from temporalio.common import RetryPolicy
 
-from domain.heartbeats import WATCH_BEAT_S, WATCH_BEATS_A_SECOND, Pace
+from domain.heartbeats import WATCH_BEAT_S, WATCH_BEATS_A_SECOND, HeartbeatRate
 
 CALL_S = 10.0  # one attempt at EC2
 RECORD_S = 15.0
 HOST_HEARTBEAT_S = 5.0
 CALL_HEARTBEAT_S = 4.0
-WATCH_MISSED = 2.5  # beats of a watch that may be late before EC2 is asked
+WATCH_MISSED_BEATS = 2.5  # beats of a watch that may be late before EC2 is asked
 WATCH_S = 24 * 3600.0
 WATCH_TAKEN_S = 300.0  # nobody takes it for so long: the host is not watched
 WATCH_TRIAL_S = 30.0  # one that is held for so long by a host that was not watched: it is again
@@ -52,7 +52,7 @@ def _retry(first_s: float, most_s: float, factor: float = 1.6, attempts: int = 0
 
 # Of this process, and no part of any history: a replay does not compare a command's timeouts and arguments.
 # The worker tells it how many hosts there are.
-WATCH_PACE = Pace(WATCH_BEAT_S, WATCH_BEATS_A_SECOND)
+WATCH_PACE = HeartbeatRate(WATCH_BEAT_S, WATCH_BEATS_A_SECOND)
 
 CALL = Limits(CALL_S, 60.0, _retry(0.2, 5.0))
 SURVEY = Limits(3 * CALL_S, 90.0, _retry(0.2, 5.0))  # some ten round trips, one after another
@@ -61,7 +61,7 @@ FOREVER = Limits(CALL_S, None, _retry(0.2, 30.0))
 RECONSIDER = Limits(2 * CALL_S, 60.0, _retry(0.5, 5.0), CALL_HEARTBEAT_S)
 EVALUATE = Limits(120.0, 300.0, _retry(1.0, 10.0), CALL_HEARTBEAT_S)  # a whole fleet: seconds for thousands
 RECONCILE = Limits(120.0, 300.0, _retry(2.0, 30.0, 2.0), 15.0)  # the pages of a whole account; nothing waits for it
-LOOK_AROUND = Limits(120.0, 300.0, _retry(2.0, 30.0, 2.0))  # Temporal is asked about every server
+ASK_ALL_SERVERS = Limits(120.0, 300.0, _retry(2.0, 30.0, 2.0))  # Temporal is asked about every server
 LEDGER = Limits(600.0, 1800.0, _retry(2.0, 60.0, 2.0), 15.0)  # after days without a worker: minutes
 DISPATCH = Limits(30.0, 120.0, _retry(1.0, 10.0))
 DELIVER = Limits(45.0, None, _retry(5.0, 600.0, 2.0))  # the activity itself says when an attempt is due

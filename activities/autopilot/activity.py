@@ -20,20 +20,20 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.autopilot.fleet_facts import Facts
-from activities.autopilot.fleet_pass import Rounds
+from activities.autopilot.fleet_facts import FleetFacts
+from activities.autopilot.fleet_pass import FleetPasses
 from activities.ec2.clients import Clients
-from activities.ec2.heartbeats import beating
-from db.autopilot.decisions import settle
+from activities.ec2.heartbeats import heartbeats
+from db.autopilot.decisions import change_decision_state
 from db.engine.session import SessionFactory, in_transaction
 from db.tables import DecisionRow
 from domain.autopilot import contract
-from domain.autopilot.decision_figures import figures
-from domain.autopilot.fleet_evaluation import Judged, describe
+from domain.autopilot.decision_figures import decision_figures
+from domain.autopilot.fleet_evaluation import JudgedCase, decision_label
 from domain.autopilot.policy_gates import DecisionState, Gate
 from domain.errors import Failure
 from domain.names import server_workflow_id
-from domain.operations import UPDATE_REQUEST, Accepted, OperationRequest, Priority
+from domain.operations import UPDATE_REQUEST, AcceptedRequest, OperationRequest, Priority
 
 _OPEN = (DecisionState.APPROVED, DecisionState.ASKED)
 # What held when it was decided and holds no more by our own doing: the operation that asks is running.
@@ -47,45 +47,45 @@ class Workflows(Protocol):
 class AutopilotActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients, workflows: Workflows) -> None:
         self._sessions = sessions
-        self._rounds = Rounds(sessions, Facts.told_by(clients))
+        self._rounds = FleetPasses(sessions, FleetFacts.told_by(clients))
         self._workflows = workflows
 
     @activity.defn(name=contract.EVALUATE, no_thread_cancel_exception=True)
-    def evaluate(self, given: contract.Round) -> contract.Evaluated:
-        with _as_ours("deciding for the fleet"), beating():
+    def evaluate(self, given: contract.EvaluateInput) -> contract.EvaluateResult:
+        with _as_ours("deciding for the fleet"), heartbeats():
             return self._rounds.run(given)
 
     @activity.defn(name=contract.RECONSIDER, no_thread_cancel_exception=True)
-    def reconsider(self, given: contract.Reconsider) -> contract.Reconsidered:
+    def reconsider(self, given: contract.ReconsiderInput) -> contract.ReconsiderResult:
         """The facts once more, for one server. A decision that no longer holds is dropped, and says why."""
-        with _as_ours("reconsidering"), beating():
+        with _as_ours("reconsidering"), heartbeats():
             with self._sessions() as session:
                 row = session.get(DecisionRow, given.decision_id)
             if row is None:
-                return contract.Reconsidered(False, f"there is no decision {given.decision_id}")
+                return contract.ReconsiderResult(False, f"there is no decision {given.decision_id}")
             why = self._broken(row)
             if why:
                 self._settle(row.id, DecisionState.DROPPED, why)
-            return contract.Reconsidered(not why, why)
+            return contract.ReconsiderResult(not why, why)
 
-    @activity.defn(name=contract.LOOK, no_thread_cancel_exception=True)
-    def look(self, given: contract.Look) -> contract.Looked:
+    @activity.defn(name=contract.PREVIEW, no_thread_cancel_exception=True)
+    def look(self, given: contract.PreviewInput) -> contract.PreviewResult:
         """What would be decided now; nothing is kept, and nothing asked for."""
-        with _as_ours("looking at a server's candidates"), beating():
+        with _as_ours("looking at a server's candidates"), heartbeats():
             found = self._one(given.server_id)
         if isinstance(found, str):
-            return contract.Looked(problem=found)
+            return contract.PreviewResult(problem=found)
         verdict = found.verdict
-        return contract.Looked(
+        return contract.PreviewResult(
             kind=verdict.decision.kind.value,
             reason=verdict.decision.reason.value,
             held_by=verdict.gate.value,
             to_pool=verdict.decision.pool,
-            figures=figures(found, given.candidates),
+            figures=decision_figures(found, given.candidates),
         )
 
     @activity.defn(name=contract.KEEP_PLAN)
-    def keep_plan(self, given: contract.PlanKept) -> None:
+    def keep_plan(self, given: contract.KeepPlanInput) -> None:
         """What the decision would do, for whoever has to approve it."""
 
         def work(session: Session) -> None:
@@ -97,8 +97,8 @@ class AutopilotActivities:
         with _as_ours("keeping a plan"):
             in_transaction(self._sessions, work)
 
-    @activity.defn(name=contract.ASK)
-    async def ask(self, given: contract.Ask) -> str:
+    @activity.defn(name=contract.ASK_SERVER)
+    async def ask(self, given: contract.AskServerInput) -> str:
         """Ask the server's workflow. The same decision is the same request, however often it is sent."""
         wanted = OperationRequest(
             request_id=given.decision_id,
@@ -111,7 +111,7 @@ class AutopilotActivities:
         )
         handle = self._workflows.get_workflow_handle(server_workflow_id(given.server_id))
         try:
-            accepted: Accepted = await handle.execute_update(UPDATE_REQUEST, wanted, result_type=Accepted)
+            accepted: AcceptedRequest = await handle.execute_update(UPDATE_REQUEST, wanted, result_type=AcceptedRequest)
         except WorkflowUpdateFailedError as error:
             await asyncio.to_thread(self._settle, given.decision_id, DecisionState.DROPPED, f"refused: {error.cause}")
             return ""
@@ -132,13 +132,13 @@ class AutopilotActivities:
         verdict = judged.verdict
         found = verdict.decision
         if (found.kind, found.pool) != (row.kind, row.to_pool):
-            return f"the facts have changed: {describe(found)} to {found.pool or 'nowhere'}"
+            return f"the facts have changed: {decision_label(found)} to {found.pool or 'nowhere'}"
         approved = row.settled_by not in ("", contract.REQUESTED_BY)  # by a person, whom only a freeze stops
         if verdict.gate is Gate.FROZEN if approved else verdict.gate not in _OUR_OWN:
             return f"held by {verdict.gate.value}"
         return "it waits for approval now" if verdict.ask_first and not approved else ""
 
-    def _one(self, server_id: str) -> Judged | str:
+    def _one(self, server_id: str) -> JudgedCase | str:
         """The decision for one server now, by the same path as for all; or why there is none."""
         outcome = self._rounds.decide(datetime.now(UTC), most_moves=1_000_000, server_id=server_id)
         if outcome.skipped:
@@ -149,7 +149,7 @@ class AutopilotActivities:
         with _as_ours("settling a decision"):
             in_transaction(
                 self._sessions,
-                lambda session: settle(
+                lambda session: change_decision_state(
                     session,
                     decision_id,
                     state,

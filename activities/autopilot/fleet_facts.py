@@ -13,25 +13,25 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from activities.autopilot.region_records import RegionRecords
-from activities.ec2.attached_volumes import Attached
+from activities.ec2.attached_volumes import AttachedVolumes
 from activities.ec2.clients import Clients
-from activities.ec2.instance_outlines import Outlines
+from activities.ec2.instance_outlines import InstanceOutlines
 from activities.ec2.market_facts import MarketFacts
 from activities.ec2.subnets import subnet_by_zone
 from db.autopilot.fleet import ClientRow, FleetRow
-from db.market.price_records import Recorded
-from domain.autopilot.candidates import Kind, kind_of, spot_pools, wanted_by
+from db.market.price_records import RecordedPrices
+from domain.autopilot.candidates import ServerKind, pool_requirements, server_kind, spot_pools
 from domain.autopilot.contract import REQUESTED_BY
-from domain.autopilot.decision_inputs import Needs, Placement, ReplicaMode
-from domain.autopilot.fleet_evaluation import Case
-from domain.autopilot.policy import AutopilotPolicy, Wish, resolve
-from domain.autopilot.policy_gates import Standing
+from domain.autopilot.decision_inputs import Needs, ReplicaMode, ServerPosition
+from domain.autopilot.fleet_evaluation import ServerCase
+from domain.autopilot.policy import AutopilotPolicy, AutopilotPreferences, resolve_policy
+from domain.autopilot.policy_gates import ServerConditions
 from domain.autopilot.pool_supply import hours
-from domain.autopilot.price_record import PriceRecord, reprice
+from domain.autopilot.price_record import PriceRecord, with_price
 from domain.blueprint import Blueprint
 from domain.market.observed_prices import PoolKey
 from domain.market.on_demand_prices import LINUX
-from domain.planning import bound_to_zone, manner_to
+from domain.planning import move_profile_to, only_zone
 from domain.pools import Lifecycle, Pool
 from domain.ranking import TypeFacts
 from domain.servers import Handoff, Retire, ServerPolicy
@@ -40,11 +40,11 @@ log = logging.getLogger(__name__)
 
 Prices = dict[PoolKey, PriceRecord]  # (zone, type) -> its price, of one platform
 _ELSEWHERE = ""  # any zone but the server's own
-_POLICY, _WISH = TypeAdapter(ServerPolicy), TypeAdapter(Wish)
+_POLICY, _WISH = TypeAdapter(ServerPolicy), TypeAdapter(AutopilotPreferences)
 
 
 @dataclass(frozen=True)
-class Known:
+class ServerContext:
     """A server with what its policies and EC2 say. `left_out`: what EC2 did not say, and is reckoned without."""
 
     row: FleetRow
@@ -56,45 +56,48 @@ class Known:
     @property
     def copied(self) -> bool:
         """Whether a move may copy its volumes, by way of snapshots: only then does their size matter."""
-        return not bound_to_zone(self.outline, self.policy) and (
+        return not only_zone(self.outline, self.policy) and (
             self.policy.handoff is Handoff.SNAPSHOT or bool(self.outline.data_volumes)
         )
 
 
-class Facts:
-    def __init__(self, market: MarketFacts, outlines: Outlines, attached: Attached) -> None:
+class FleetFacts:
+    def __init__(self, market: MarketFacts, outlines: InstanceOutlines, attached: AttachedVolumes) -> None:
         self._market = market
         self._outlines = outlines
         self._attached = attached
 
     @classmethod
-    def told_by(cls, clients: Clients) -> Facts:
-        return cls(MarketFacts(clients), Outlines(clients), Attached(clients))
+    def told_by(cls, clients: Clients) -> FleetFacts:
+        return cls(MarketFacts(clients), InstanceOutlines(clients), AttachedVolumes(clients))
 
-    def known(self, region: str, rows: Sequence[FleetRow], clients: Mapping[str, ClientRow]) -> list[Known]:
+    def known(self, region: str, rows: Sequence[FleetRow], clients: Mapping[str, ClientRow]) -> list[ServerContext]:
         """Those that EC2 knows; one that it does not is left to those who look after lost instances."""
         outlines = self._outlines.of(region, [row.instance_id for row in rows])
         wishes = {client: _WISH.validate_python(row.autopilot or {}) for client, row in clients.items()}
         # Servers come in kinds: reading ten thousand policies one by one would take a second and more.
         policies: dict[tuple[str, str], tuple[ServerPolicy, AutopilotPolicy]] = {}
-        found: list[Known] = []
+        found: list[ServerContext] = []
         for row in rows:
             if (outline := outlines.get(row.instance_id)) is None:
                 continue
             key = (row.client_id, json.dumps(row.policy, sort_keys=True))
             if key not in policies:
                 policy = _POLICY.validate_python(row.policy)
-                policies[key] = policy, resolve(policy.autopilot, wishes.get(row.client_id, Wish()))
-            found.append(Known(row, *policies[key], outline))
+                policies[key] = (
+                    policy,
+                    resolve_policy(policy.autopilot, wishes.get(row.client_id, AutopilotPreferences())),
+                )
+            found.append(ServerContext(row, *policies[key], outline))
         return self._with_volumes(region, found)
 
-    def _with_volumes(self, region: str, servers: list[Known]) -> list[Known]:
+    def _with_volumes(self, region: str, servers: list[ServerContext]) -> list[ServerContext]:
         """What cannot be read stops nobody: the snapshots of such a server's move are reckoned to cost nothing."""
         copied = {one.row.instance_id: one.outline.root_device_name for one in servers if one.copied}
         if not copied:
             return servers
         looked = self._attached.of(region, copied)
-        found: list[Known] = []
+        found: list[ServerContext] = []
         for one in servers:
             volumes = looked.volumes.get(one.row.instance_id)
             if volumes is not None:
@@ -104,7 +107,9 @@ class Facts:
             found.append(one)
         return found
 
-    def prices(self, region: str, servers: Iterable[Known], records: RegionRecords, now: datetime) -> dict[str, Prices]:
+    def prices(
+        self, region: str, servers: Iterable[ServerContext], records: RegionRecords, now: datetime
+    ) -> dict[str, Prices]:
         """By platform, the prices of all types that any of the servers may run on.
 
         From the records; EC2 itself is asked for what is not collected.
@@ -134,7 +139,7 @@ class Facts:
         records: RegionRecords,
         now: datetime,
     ) -> Prices:
-        recorded = records.prices if platform == LINUX else Recorded()
+        recorded = records.prices if platform == LINUX else RecordedPrices()
         known = {pool: price for pool, price in recorded.prices.items() if pool[1] in types}
         found = {pool: price for pool, price in known.items() if recorded.collected and pool in recorded.current}
         # What a collected region has never priced is not sold there.
@@ -148,25 +153,25 @@ class Facts:
     def cases(
         self,
         region: str,
-        servers: Sequence[Known],
+        servers: Sequence[ServerContext],
         prices: Mapping[str, Prices],
         records: RegionRecords,
         moved: Mapping[str, Sequence[datetime]],
         tried: Mapping[str, Collection[tuple[str, str]]],
-    ) -> list[Case]:
-        kinds: dict[Kind, frozenset[str]] = {}
+    ) -> list[ServerCase]:
+        kinds: dict[ServerKind, frozenset[str]] = {}
         dear = self._on_demand(region, servers, records)
-        found: list[Case] = []
+        found: list[ServerCase] = []
         for one in servers:
             if not _is_priced(one, prices[one.outline.platform]):
                 # Without a price it would be taken for lost, and moved at once.
                 log.warning("nothing is decided for %s: %s has no price anywhere", one.row.server_id, one.row.pool)
                 continue
-            kind = kind_of(one.outline, one.policy, one.row.home_type)
+            kind = server_kind(one.outline, one.policy, one.row.home_type)
             if kind not in kinds:
                 usd_of = {pool: price.usd for pool, price in prices[one.outline.platform].items()}
                 kinds[kind] = self._pools(region, one, usd_of)
-            standing = Standing(
+            standing = ServerConditions(
                 policy=one.autopilot,
                 moved_at=tuple(moved.get(one.row.server_id, ())),
                 busy=one.row.busy,
@@ -174,10 +179,12 @@ class Facts:
                 tried=frozenset(tried.get(one.row.server_id, ())),
             )
             found.append(
-                Case(
+                ServerCase(
                     server_id=one.row.server_id,
                     client_id=one.row.client_id,
-                    placed=Placement(one.row.pool, hours(one.row.since), one.row.replica_pool, one.outline.data_gib),
+                    placed=ServerPosition(
+                        one.row.pool, hours(one.row.since), one.row.replica_pool, one.outline.data_gib
+                    ),
                     needs=_needs(one, dear),
                     pools=kinds[kind],
                     standing=standing,
@@ -189,8 +196,8 @@ class Facts:
             )
         return found
 
-    def _pools(self, region: str, one: Known, prices: Mapping[tuple[str, str], float]) -> frozenset[str]:
-        wanted = wanted_by(one.outline, one.policy, one.row.home_type)
+    def _pools(self, region: str, one: ServerContext, prices: Mapping[tuple[str, str], float]) -> frozenset[str]:
+        wanted = pool_requirements(one.outline, one.policy, one.row.home_type)
         zones, _ = subnet_by_zone(self._market.subnets(region, one.outline), one.outline, one.policy)
         return spot_pools(wanted, self._types(region, one.row.home_type, one.policy), zones, prices)
 
@@ -200,7 +207,9 @@ class Facts:
             types |= self._market.similar_types(region, types[home])
         return types
 
-    def _on_demand(self, region: str, servers: Iterable[Known], records: RegionRecords) -> dict[tuple[str, str], float]:
+    def _on_demand(
+        self, region: str, servers: Iterable[ServerContext], records: RegionRecords
+    ) -> dict[tuple[str, str], float]:
         """(type, platform) -> USD per hour; one whose price is not known is absent."""
         by_platform: defaultdict[str, set[str]] = defaultdict(set)
         for one in servers:
@@ -217,36 +226,36 @@ class Facts:
 
 def _repriced(known: PriceRecord | None, usd: float, at_h: float) -> PriceRecord:
     """A price that is recorded for later than it is here is one of a clock ahead of ours, and no reason to stop."""
-    return reprice(known, max(at_h, known.at_h), usd) if known else PriceRecord(at_h, usd)
+    return with_price(known, max(at_h, known.at_h), usd) if known else PriceRecord(at_h, usd)
 
 
-def _needs(one: Known, dear: Mapping[tuple[str, str], float]) -> Needs:
+def _needs(one: ServerContext, dear: Mapping[tuple[str, str], float]) -> Needs:
     """What an outage costs goes by the type the server came with; what on-demand costs by where that would be."""
     pool, platform = _on_demand_pool(one), one.outline.platform
-    within = manner_to(one.outline, one.outline.zone, one.autopilot.keep_old_s)
-    stays = bound_to_zone(one.outline, one.policy)
+    within = move_profile_to(one.outline, one.outline.zone, one.autopilot.keep_old_s)
+    stays = only_zone(one.outline, one.policy)
     return Needs(
         on_demand_pool=str(pool),
         on_demand_usd=dear.get((pool.instance_type, platform), math.inf),
         outage_usd_per_h=one.autopilot.outage_usd(dear.get((one.row.home_type, platform), 0.0)),
         within=within,
-        beyond=within if stays else manner_to(one.outline, _ELSEWHERE, one.autopilot.keep_old_s),
+        beyond=within if stays else move_profile_to(one.outline, _ELSEWHERE, one.autopilot.keep_old_s),
         minimum_stay_h=one.autopilot.minimum_stay_h,
         replica=ReplicaMode(one.autopilot.replica.value),
     )
 
 
-def _on_demand_pool(one: Known) -> Pool:
+def _on_demand_pool(one: ServerContext) -> Pool:
     """Where it is, if that is on demand (a rescue may have taken another type); else its own type in its zone."""
     here = Pool.parse(one.row.pool)
     return Pool(here.zone, here.instance_type if not here.spot else one.row.home_type, Lifecycle.ON_DEMAND)
 
 
-def _is_priced(one: Known, prices: Prices) -> bool:
+def _is_priced(one: ServerContext, prices: Prices) -> bool:
     here = Pool.parse(one.row.pool)
     return not here.spot or (here.zone, here.instance_type) in prices
 
 
-def _replica_ours(one: Known) -> bool:
+def _replica_ours(one: ServerContext) -> bool:
     """A person's replica, and the old instance that the policy keeps as one, are not ours to drop."""
     return one.row.replica_by.startswith(REQUESTED_BY) and one.policy.retire is not Retire.KEEP_REPLICA

@@ -11,30 +11,46 @@ from datetime import UTC, datetime, timedelta
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from activities.autopilot.fleet_facts import Facts, Known
-from activities.autopilot.region_records import RegionRecords, read
+from activities.autopilot.fleet_facts import FleetFacts, ServerContext
+from activities.autopilot.region_records import RegionRecords, read_region_records
 from activities.ec2.errors import Ec2Failure
 from activities.forecasters import Forecasters
 from db.autopilot import fleet as reading
 from db.autopilot import in_flight
-from db.autopilot.decisions import NewDecision, again, drop_of_ended, follow_operations, keep, settle, unplanned
+from db.autopilot.decisions import (
+    NewDecision,
+    change_decision_state,
+    count_repeated,
+    decisions_without_plan,
+    drop_decisions_of_ended_servers,
+    follow_operations,
+    store_decisions,
+)
 from db.autopilot.experiences import experiences, keep_experiences
 from db.engine.session import SessionFactory, in_transaction
-from db.forecast_models.registry import note_shadows
+from db.forecast_models.registry import record_shadow_results
 from db.market.price_records import PriceRecords
-from domain.adoption import PlanInput, Terms
-from domain.autopilot.contract import Ask, Evaluated, Proposal, Round, operation_for
-from domain.autopilot.crowding import Arrival, rest_of, with_arrivals
-from domain.autopilot.decision import Kind
-from domain.autopilot.decision_figures import figures
-from domain.autopilot.decision_inputs import Placement as Placed
+from domain.adoption import MoveTerms, PlanInput
+from domain.autopilot.contract import AskServerInput, EvaluateInput, EvaluateResult, Proposal, operation_for
+from domain.autopilot.crowding import Arrival, with_arrivals, with_positions
+from domain.autopilot.decision import DecisionKind
+from domain.autopilot.decision_figures import decision_figures
+from domain.autopilot.decision_inputs import ServerPosition as Placed
 from domain.autopilot.experience import Experience
-from domain.autopilot.fleet_decision import Others
-from domain.autopilot.fleet_evaluation import Case, Judged, Learnt, Room, Where, describe, evaluate
+from domain.autopilot.fleet_decision import RestOfFleet
+from domain.autopilot.fleet_evaluation import (
+    ExperienceByKey,
+    JudgedCase,
+    OperationBudget,
+    RegionPlatform,
+    ServerCase,
+    decision_label,
+    evaluate_fleet,
+)
 from domain.autopilot.limits import FleetLimits
-from domain.autopilot.policy_gates import WEEK, DecisionState, changes
+from domain.autopilot.policy_gates import WEEK, DecisionState, asks_for_change
 from domain.autopilot.pool_supply import Supply, hours, supply_of
-from domain.autopilot.shadow_comparison import Shadowed, shadowed
+from domain.autopilot.shadow_comparison import ShadowComparison, compare_shadow
 from domain.names import new_id
 from domain.operations import OperationKind
 from domain.servers import Placement, ServerRef
@@ -49,48 +65,51 @@ _UNDER_WAY = frozenset({DecisionState.APPROVED.value, DecisionState.ASKED.value}
 
 
 @dataclass
-class Outcome:
+class PassResult:
     """What a round comes to, region by region."""
 
-    known: dict[str, Known] = field(default_factory=dict)
-    judged: list[Judged] = field(default_factory=list)
-    learnt: Learnt = field(default_factory=dict)
-    shadows: list[Shadowed] = field(default_factory=list)
+    known: dict[str, ServerContext] = field(default_factory=dict)
+    judged: list[JudgedCase] = field(default_factory=list)
+    learnt: ExperienceByKey = field(default_factory=dict)
+    shadows: list[ShadowComparison] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
-class Seen:
+class PassInputs:
     """What a pass reads before it decides."""
 
     rows: list[reading.FleetRow]
     clients: dict[str, reading.ClientRow]
     moved: dict[str, list[datetime]]
     tried: dict[str, set[tuple[str, str]]]
-    room: Room
+    room: OperationBudget
     arrivals: dict[str, list[Arrival]]
     records: dict[str, RegionRecords]
     experience: dict[str, Experience]
 
 
-class Rounds:
-    def __init__(self, sessions: SessionFactory, facts: Facts, models: Forecasters | None = None) -> None:
+class FleetPasses:
+    def __init__(self, sessions: SessionFactory, facts: FleetFacts, models: Forecasters | None = None) -> None:
         self._sessions = sessions
         self._facts = facts
         self._models = models or Forecasters(sessions)
         self._prices = PriceRecords()
 
-    def run(self, given: Round) -> Evaluated:
+    def run(self, given: EvaluateInput) -> EvaluateResult:
         now = datetime.now(UTC)
-        in_transaction(self._sessions, lambda session: (follow_operations(session, now), drop_of_ended(session, now)))
+        in_transaction(
+            self._sessions,
+            lambda session: (follow_operations(session, now), drop_decisions_of_ended_servers(session, now)),
+        )
         outcome = self.decide(now, given.most_moves)
         return in_transaction(self._sessions, lambda session: _kept(session, outcome, now))
 
-    def decide(self, now: datetime, most_moves: int, server_id: str | None = None) -> Outcome:
+    def decide(self, now: datetime, most_moves: int, server_id: str | None = None) -> PassResult:
         """Decide, and change nothing. With a server: for it alone, and as if no operation of its own were running."""
         with self._sessions() as session:
             seen = self._read(session, now, most_moves, server_id)
-        outcome, cases, supplies = Outcome(), list[Case](), dict[Where, Supply]()
+        outcome, cases, supplies = PassResult(), list[ServerCase](), dict[RegionPlatform, Supply]()
         for region, records in sorted(seen.records.items()):
             here = [row for row in seen.rows if row.region == region]
             try:
@@ -106,16 +125,16 @@ class Rounds:
         words = self._models.words(supplies, {case.client_id for case in cases} if server_id else None)
         informed = {client: one for model, one in words for client in model.active_for}
         room = replace(seen.room, others=_with(seen.room.others or _left_out(seen.rows, cases), seen.arrivals))
-        found = evaluate(cases, supplies, hours(now), now, room, seen.experience, informed=informed)
+        found = evaluate_fleet(cases, supplies, hours(now), now, room, seen.experience, informed=informed)
         outcome.judged, outcome.learnt = found.judged, found.learnt
         if server_id is None:
             for _, one in words:
-                outcome.shadows += shadowed(cases, supplies, one, found.learnt, hours(now))
+                outcome.shadows += compare_shadow(cases, supplies, one, found.learnt, hours(now))
         return outcome
 
-    def _read(self, session: Session, now: datetime, most_moves: int, server_id: str | None) -> Seen:
-        rows = reading.fleet(session, server_id)
-        others, arrivals = dict[str, Others](), in_flight.arrivals(session)
+    def _read(self, session: Session, now: datetime, most_moves: int, server_id: str | None) -> PassInputs:
+        rows = reading.read_fleet(session, server_id)
+        others, arrivals = dict[str, RestOfFleet](), in_flight.arrivals(session)
         if server_id is not None:
             rows = [replace(row, busy=False, lingers=False) for row in rows]
             others = {row.client_id: _others(session, row) for row in rows}
@@ -124,45 +143,48 @@ class Rounds:
                 for row in rows
             }
         else:
-            decided = in_flight.decided(session)
+            decided = in_flight.servers_being_moved(session)
             rows = [replace(row, busy=row.busy or row.server_id in decided) for row in rows]
-        clients = reading.clients(session)
+        clients = reading.read_clients(session)
         limits = {client: _LIMITS.validate_python(row.limits or {}) for client, row in clients.items()}
-        return Seen(
+        return PassInputs(
             rows=rows,
             clients=clients,
             moved=reading.moves_since(session, now - WEEK),
-            tried=reading.turned_down(session, now - _AFTER_FAILURE, now - _AFTER_REJECTION),
-            room=Room(most_moves, limits, reading.under_way(session), others),
+            tried=reading.turned_down_targets(session, now - _AFTER_FAILURE, now - _AFTER_REJECTION),
+            room=OperationBudget(most_moves, limits, reading.count_under_way(session), others),
             arrivals=arrivals,
-            records={region: read(session, self._prices, region, now) for region in {row.region for row in rows}},
+            records={
+                region: read_region_records(session, self._prices, region, now)
+                for region in {row.region for row in rows}
+            },
             experience=experiences(session),
         )
 
 
-def _left_out(rows: Sequence[reading.FleetRow], cases: Sequence[Case]) -> dict[str, Others]:
+def _left_out(rows: Sequence[reading.FleetRow], cases: Sequence[ServerCase]) -> dict[str, RestOfFleet]:
     """By client, servers for which nothing can be decided now: they have their places all the same."""
     decided = {case.server_id for case in cases}
     placed: defaultdict[str, list[Placed]] = defaultdict(list)
     for row in rows:
         if row.server_id not in decided:
             placed[row.client_id].append(Placed(row.pool, hours(row.since), row.replica_pool))
-    return {client: rest_of(Others(), some) for client, some in placed.items()}
+    return {client: with_positions(RestOfFleet(), some) for client, some in placed.items()}
 
 
-def _with(others: Mapping[str, Others], arrivals: Mapping[str, Sequence[Arrival]]) -> dict[str, Others]:
+def _with(others: Mapping[str, RestOfFleet], arrivals: Mapping[str, Sequence[Arrival]]) -> dict[str, RestOfFleet]:
     return dict(others) | {
-        client: with_arrivals(others.get(client, Others()), some) for client, some in arrivals.items()
+        client: with_arrivals(others.get(client, RestOfFleet()), some) for client, some in arrivals.items()
     }
 
 
-def _others(session: Session, mine: reading.FleetRow) -> Others:
+def _others(session: Session, mine: reading.FleetRow) -> RestOfFleet:
     """The rest of the client's fleet, as it stands in the tables."""
-    placed = reading.placed_of(session, mine.client_id)
-    return rest_of(Others(), [one for server, one in placed.items() if server != mine.server_id])
+    placed = reading.placements_of(session, mine.client_id)
+    return with_positions(RestOfFleet(), [one for server, one in placed.items() if server != mine.server_id])
 
 
-def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
+def _kept(session: Session, outcome: PassResult, now: datetime) -> EvaluateResult:
     """Keep what is new, count what is the same, and say what is to be asked for."""
     waiting, last = reading.open_decisions(session), reading.last_decisions(session)
     same: list[str] = []
@@ -178,25 +200,25 @@ def _kept(session: Session, outcome: Outcome, now: datetime) -> Evaluated:
         if open_now is not None:
             _give_way(session, open_now.id, one, now)
         new.append(_new(one))
-    keep(session, new, now)
-    again(session, same, now)
+    store_decisions(session, new, now)
+    count_repeated(session, same, now)
     keep_experiences(session, outcome.learnt)
-    note_shadows(session, outcome.shadows, now.date())
+    record_shadow_results(session, outcome.shadows, now.date())
     return _told(session, outcome)
 
 
-def _told(session: Session, outcome: Outcome) -> Evaluated:
+def _told(session: Session, outcome: PassResult) -> EvaluateResult:
     approved = [one for one in reading.open_decisions(session).values() if one.state == DecisionState.APPROVED]
     proposals = [
         Proposal(one.id, _plan(outcome.known[one.server_id], one.to_pool))
-        for one in unplanned(session)
+        for one in decisions_without_plan(session)
         if operation_for(one.kind) is OperationKind.SWITCH and one.server_id in outcome.known
     ]
-    return Evaluated(
+    return EvaluateResult(
         servers=len(outcome.judged),
-        counts=dict(Counter(describe(one.verdict.decision) for one in outcome.judged)),
+        counts=dict(Counter(decision_label(one.verdict.decision) for one in outcome.judged)),
         asks=[
-            Ask(
+            AskServerInput(
                 one.id,
                 one.server_id,
                 operation_for(one.kind),
@@ -212,15 +234,15 @@ def _told(session: Session, outcome: Outcome) -> Evaluated:
     )
 
 
-def _keep_old_s(one: reading.OpenDecision, known: Known) -> float:
+def _keep_old_s(one: reading.OpenDecision, known: ServerContext) -> float:
     return known.autopilot.keep_old_s if operation_for(one.kind) is OperationKind.SWITCH else 0.0
 
 
 def pool_asked(kind: str, to_pool: str) -> str:
-    return "" if kind == Kind.DROP_REPLICA else to_pool
+    return "" if kind == DecisionKind.DROP_REPLICA else to_pool
 
 
-def _is_same(before: reading.OpenDecision, one: Judged) -> bool:
+def _is_same(before: reading.OpenDecision, one: JudgedCase) -> bool:
     verdict = one.verdict
     if before.state in _WAITS and not (verdict.acts and verdict.ask_first):
         return False
@@ -231,16 +253,16 @@ def _is_same(before: reading.OpenDecision, one: Judged) -> bool:
     return kept == tuple(str(part) for part in found)
 
 
-def _informed_by(one: Judged) -> str:
+def _informed_by(one: JudgedCase) -> str:
     return one.informed.said if one.informed else ""
 
 
-def _give_way(session: Session, decision_id: str, one: Judged, now: datetime) -> None:
-    why = f"the market has changed: {describe(one.verdict.decision)} to {one.verdict.decision.pool}"
-    settle(session, decision_id, DecisionState.EXPIRED, now, why=why, expected=(DecisionState.PROPOSED,))
+def _give_way(session: Session, decision_id: str, one: JudgedCase, now: datetime) -> None:
+    why = f"the market has changed: {decision_label(one.verdict.decision)} to {one.verdict.decision.pool}"
+    change_decision_state(session, decision_id, DecisionState.EXPIRED, now, why=why, expected=(DecisionState.PROPOSED,))
 
 
-def _new(one: Judged) -> NewDecision:
+def _new(one: JudgedCase) -> NewDecision:
     verdict = one.verdict
     return NewDecision(
         id=new_id("dec"),
@@ -253,20 +275,20 @@ def _new(one: Judged) -> NewDecision:
         to_pool=verdict.decision.pool,
         state=_state(one),
         priority=int(verdict.priority),
-        figures=figures(one),
+        figures=decision_figures(one),
         informed_by=_informed_by(one),
     )
 
 
-def _state(one: Judged) -> DecisionState:
+def _state(one: JudgedCase) -> DecisionState:
     """What the policy lets pass is approved by it; what a person has to see waits."""
-    if not (changes(one.verdict.decision) and one.verdict.acts):
+    if not (asks_for_change(one.verdict.decision) and one.verdict.acts):
         return DecisionState.NOTED
     return DecisionState.PROPOSED if one.verdict.ask_first else DecisionState.APPROVED
 
 
-def _plan(known: Known, pool: str) -> PlanInput:
+def _plan(known: ServerContext, pool: str) -> PlanInput:
     row = known.row
     server = ServerRef(row.server_id, row.client_id, row.name, row.region)
-    terms = Terms(row.home_type, known.autopilot)
+    terms = MoveTerms(row.home_type, known.autopilot)
     return PlanInput(server, known.policy, Placement(row.instance_id, row.pool), pool, terms=terms)

@@ -8,24 +8,24 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from db.market.on_demand import on_demand_prices
-from db.market.price_records import PriceRecords, Recorded
-from db.market.supply_facts import known_of
-from domain.autopilot.pool_supply import Known
+from db.market.price_records import PriceRecords, RecordedPrices
+from db.market.supply_facts import read_supply_facts
+from domain.autopilot.pool_supply import PoolKnowledge
 
 
 @dataclass(frozen=True)
 class RegionRecords:
     """`prices`: spot, of Linux. `on_demand`: type -> USD per hour, of Linux."""
 
-    prices: Recorded = field(default_factory=Recorded)
+    prices: RecordedPrices = field(default_factory=RecordedPrices)
     on_demand: dict[str, float] = field(default_factory=dict)
-    known: Known = field(default_factory=Known)
+    known: PoolKnowledge = field(default_factory=PoolKnowledge)
 
 
-def read(session: Session, prices: PriceRecords, region: str, now: datetime) -> RegionRecords:
+def read_region_records(session: Session, prices: PriceRecords, region: str, now: datetime) -> RegionRecords:
     """Everything as of `now`, in a handful of statements."""
     return RegionRecords(
         prices=prices.of(session, region, now),
         on_demand={name: float(usd) for name, usd in on_demand_prices(session, region, now).items()},
-        known=known_of(session, region, now),
+        known=read_supply_facts(session, region, now),
     )

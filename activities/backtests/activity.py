@@ -25,50 +25,58 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.autopilot.fleet_facts import Facts
-from activities.backtests.history_reading import NothingToReplay, gather
+from activities.autopilot.fleet_facts import FleetFacts
+from activities.backtests.history_reading import NothingToReplay, read_history
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.heartbeats import beating
-from db.backtesting.runs import begin, settle
+from activities.ec2.heartbeats import heartbeats
+from db.backtesting.runs import begin_backtest, finish_backtest
 from db.engine.session import SessionFactory, in_transaction
 from db.tables import BacktestRow
-from domain.backtest.contract import BACKTEST_RUN, BACKTEST_SETTLE, FAILED, NO_DATA, BacktestState, RunBacktest, Settled
-from domain.backtest.history import Past
+from domain.backtest.contract import (
+    BACKTEST_RUN,
+    BACKTEST_SETTLE,
+    FAILED,
+    NO_DATA,
+    BacktestEnd,
+    BacktestState,
+    RunBacktestInput,
+)
+from domain.backtest.history import ReplayHistory
 from domain.errors import Failure
 
 LONGEST_S = 600.0
-AGAIN = timedelta(seconds=5)
-AT_ONCE = 1  # replays of this worker: each has a processor to itself
+RETRY_DELAY = timedelta(seconds=5)
+MOST_REPLAYS = 1  # replays of this worker: each has a processor to itself
 COMMAND = (sys.executable, "-m", "activities.backtests.replay_process")
 _LISTEN_S = 1.0
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_PAST = TypeAdapter(Past)
+_PAST = TypeAdapter(ReplayHistory)
 
 
 class BacktestActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients) -> None:
         self._sessions = sessions
-        self._facts = Facts.told_by(clients)
-        self._turns = threading.Semaphore(AT_ONCE)
+        self._facts = FleetFacts.told_by(clients)
+        self._turns = threading.Semaphore(MOST_REPLAYS)
 
     @activity.defn(name=BACKTEST_RUN)
-    def run(self, given: RunBacktest) -> None:
+    def run(self, given: RunBacktestInput) -> None:
         """Gather, replay, keep. Again after a worker died: nothing is kept before the end."""
         try:
-            with beating():
+            with heartbeats():
                 self._run(given.backtest_id)
         except (DBAPIError, PoolTimeout) as error:
             cause = getattr(error, "orig", None) or error
             raise ApplicationError(f"running a backtest: {cause}", type=Failure.UNAVAILABLE.value) from None
 
     @activity.defn(name=BACKTEST_SETTLE)
-    def settle(self, given: Settled) -> None:
+    def settle(self, given: BacktestEnd) -> None:
         """An end that is none: failed, cancelled."""
         now = datetime.now(UTC)
         in_transaction(
             self._sessions,
-            lambda session: settle(session, given.backtest_id, given.state, now, problem=given.problem),
+            lambda session: finish_backtest(session, given.backtest_id, given.state, now, problem=given.problem),
         )
 
     def _run(self, backtest_id: str) -> None:
@@ -77,20 +85,20 @@ class BacktestActivities:
 
     def _replay(self, backtest_id: str) -> None:
         row: BacktestRow | None = in_transaction(
-            self._sessions, lambda session: begin(session, backtest_id, datetime.now(UTC))
+            self._sessions, lambda session: begin_backtest(session, backtest_id, datetime.now(UTC))
         )
         if row is None:
             return  # it has ended: by an attempt whose answer was lost, or by a cancellation
         try:
-            past = gather(self._sessions, self._facts, row)
+            past = read_history(self._sessions, self._facts, row)
         except NothingToReplay as why:
             raise ApplicationError(str(why), type=NO_DATA, non_retryable=True) from None
         except Ec2Failure as failed:
             raise ApplicationError(failed.message, type=failed.failure.value) from None
-        result = replayed(past)
+        result = replay_in_process(past)
         in_transaction(
             self._sessions,
-            lambda session: settle(session, backtest_id, BacktestState.DONE, datetime.now(UTC), result=result),
+            lambda session: finish_backtest(session, backtest_id, BacktestState.DONE, datetime.now(UTC), result=result),
         )
 
     @contextmanager
@@ -98,7 +106,7 @@ class BacktestActivities:
         """One after another. Whoever has to wait comes again later: it keeps no thread from what is urgent."""
         if not self._turns.acquire(blocking=False):
             why = "another backtest is being replayed"
-            raise ApplicationError(why, type=Failure.NOT_YET.value, next_retry_delay=AGAIN)
+            raise ApplicationError(why, type=Failure.NOT_YET.value, next_retry_delay=RETRY_DELAY)
         try:
             yield
         finally:
@@ -109,7 +117,7 @@ class BacktestActivities:
         return [self.run, self.settle]
 
 
-def replayed(past: Past) -> dict[str, Any]:
+def replay_in_process(past: ReplayHistory) -> dict[str, Any]:
     """In a process of its own, which ends with us or when we are cancelled. Raise ApplicationError."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, cwd=_ROOT, env={})

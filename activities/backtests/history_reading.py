@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from activities.autopilot.fleet_facts import Facts, Known, Prices
+from activities.autopilot.fleet_facts import FleetFacts, Prices, ServerContext
 from activities.autopilot.region_records import RegionRecords
 from db.autopilot import fleet as reading
-from db.backtesting.runs import places_at
+from db.backtesting.runs import pools_at
 from db.engine.session import SessionFactory
 from db.market.canonical import region_between
 from db.market.on_demand import on_demand_prices
@@ -24,38 +24,40 @@ from db.market.pool_facts import pool_facts_since
 from db.market.pool_history import stays_since
 from db.market.scores_and_bands import bands_of
 from db.tables import BacktestRow, ModelRow
-from domain.autopilot.fleet_evaluation import Case
-from domain.autopilot.policy import Wish, resolve
+from domain.autopilot.fleet_evaluation import ServerCase
+from domain.autopilot.policy import AutopilotPreferences, resolve_policy
 from domain.autopilot.pool_supply import hours
 from domain.autopilot.price_record import PriceRecord
-from domain.backtest.history import KindPast, Model, Past, PoolPast, RegionPast, ServerPast
-from domain.market.canonical_prices import Step
+from domain.backtest.history import ForecastModel, KindHistory, PoolHistory, RegionHistory, ReplayHistory, ServerHistory
+from domain.market.canonical_prices import PriceStep
 from domain.market.observed_prices import PoolKey
 from domain.market.on_demand_prices import LINUX
 from domain.market.pool_facts import PoolFact
-from domain.market.pool_reliability import MEMORY_H, Stay
+from domain.market.pool_reliability import MEMORY_H, InstanceStay
 from domain.pools import Pool
 
-WARM = timedelta(hours=MEMORY_H)  # the records before the period say what was known when it began
+RECORDS_BEFORE = timedelta(hours=MEMORY_H)  # the records before the period say what was known when it began
 MOST_POOLS = 150  # of a kind of server: the cheapest
 TICKS = 3000.0  # about so many of the period; between five minutes and an hour each
 _GAPS_H = (1 / 12, 0.25, 0.5, 1.0)
-_WISH = TypeAdapter(Wish)
+_WISH = TypeAdapter(AutopilotPreferences)
 
 
 class NothingToReplay(Exception):
     """No prices, or no servers, in this time; the message says which."""
 
 
-def gather(sessions: SessionFactory, facts: Facts, row: BacktestRow) -> Past:
+def read_history(sessions: SessionFactory, facts: FleetFacts, row: BacktestRow) -> ReplayHistory:
     """Everything the replay needs. Raise NothingToReplay, or Ec2Failure where EC2 does not tell."""
     with sessions() as session:
         wanted = set(row.server_ids)
-        fleet = [one for one in reading.fleet(session) if one.server_id in wanted and one.client_id == row.client_id]
-        clients, places = reading.clients(session), places_at(session, row.server_ids, row.from_at)
+        fleet = [
+            one for one in reading.read_fleet(session) if one.server_id in wanted and one.client_id == row.client_id
+        ]
+        clients, places = reading.read_clients(session), pools_at(session, row.server_ids, row.from_at)
     if not fleet:
         raise NothingToReplay("none of the servers is active any more")
-    regions: list[RegionPast] = []
+    regions: list[RegionHistory] = []
     skipped: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for region in sorted({one.region for one in fleet}):
@@ -73,17 +75,17 @@ def gather(sessions: SessionFactory, facts: Facts, row: BacktestRow) -> Past:
         )
     gap = _gap_h(row.until_at - row.from_at)
     model = _model(sessions, row.model_id)
-    return Past(hours(row.from_at), hours(row.until_at), gap, regions, skipped, model, left_out)
+    return ReplayHistory(hours(row.from_at), hours(row.until_at), gap, regions, skipped, model, left_out)
 
 
-def _asked(one: Known, asked: Mapping[str, Any], clients: Mapping[str, reading.ClientRow]) -> Known:
+def _asked(one: ServerContext, asked: Mapping[str, Any], clients: Mapping[str, reading.ClientRow]) -> ServerContext:
     """The server with the policy that was asked for over its own."""
     if not asked:
         return one
     own, client = one.policy.autopilot, clients.get(one.row.client_id)
     wish = _WISH.validate_python({**_WISH.dump_python(own), **asked})
     of_client = _WISH.validate_python((client.autopilot if client else None) or {})
-    return replace(one, autopilot=resolve(wish, of_client))
+    return replace(one, autopilot=resolve_policy(wish, of_client))
 
 
 @dataclass
@@ -91,13 +93,13 @@ class _Gathering:
     """One region, read once."""
 
     session: Session
-    facts: Facts
+    facts: FleetFacts
     row: BacktestRow
     region: str
     places: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        began, until = self.row.from_at - WARM, self.row.until_at
+        began, until = self.row.from_at - RECORDS_BEFORE, self.row.until_at
         self.skipped: dict[str, str] = {}
         self._series = region_between(self.session, self.region, began, until)
         self._at_start = {pool: _step_at(steps, self.row.from_at) for pool, steps in self._series.items() if steps}
@@ -106,26 +108,26 @@ class _Gathering:
             self._facts[str(fact.pool)].append(fact)
         self._stays = stays_since(self.session, self.region, began, until)
 
-    def region_of(self, known: Sequence[Known]) -> RegionPast:
+    def region_of(self, known: Sequence[ServerContext]) -> RegionHistory:
         """The servers by kind, and the pools that any of them could be in."""
         cases = self._cases([one for one in known if one.outline.platform == LINUX])
         for one in known:
             if one.outline.platform != LINUX:
                 self.skipped[one.row.server_id] = f"prices of {one.outline.platform} are not kept"
         names = {one.row.server_id: one.row.name for one in known}
-        grouped: defaultdict[tuple[Any, ...], list[Case]] = defaultdict(list)
+        grouped: defaultdict[tuple[Any, ...], list[ServerCase]] = defaultdict(list)
         for case in cases:
             if math.isfinite(case.needs.on_demand_usd):
                 grouped[case.needs, case.pools, repr(case.standing.policy)].append(case)
             else:
                 self.skipped[case.server_id] = f"the on-demand price of {case.needs.on_demand_pool} is not known"
         kinds = [
-            KindPast(
+            KindHistory(
                 needs,
                 members[0].standing.policy,
                 self._cheapest(pools),
                 [
-                    ServerPast(one.server_id, names[one.server_id], self._place(one), one.placed.data_gib)
+                    ServerHistory(one.server_id, names[one.server_id], self._place(one), one.placed.data_gib)
                     for one in members
                 ],
             )
@@ -134,9 +136,9 @@ class _Gathering:
         wanted = {pool for kind in kinds for pool in (*kind.pools, *(server.pool for server in kind.servers))}
         pools = [self._pool(pool, self._series[_key(pool)]) for pool in sorted(wanted) if _key(pool) in self._series]
         bands = bands_of(self.session, self.region, self.row.from_at)
-        return RegionPast(self.region, LINUX, [one for one in pools if one.pool.endswith("/spot")], kinds, bands)
+        return RegionHistory(self.region, LINUX, [one for one in pools if one.pool.endswith("/spot")], kinds, bands)
 
-    def _cases(self, known: Sequence[Known]) -> list[Case]:
+    def _cases(self, known: Sequence[ServerContext]) -> list[ServerCase]:
         """As the autopilot makes them, at the prices in force at the start: no choice knows what came later."""
         priced: Prices = {
             pool: PriceRecord(hours(step.from_at), float(step.usd)) for pool, step in self._at_start.items()
@@ -149,7 +151,7 @@ class _Gathering:
                 self.skipped[one.row.server_id] = f"{one.row.pool}, where it runs, has no price in this time"
         return self.facts.cases(self.region, here, {LINUX: priced}, records, {}, {})
 
-    def _place(self, case: Case) -> str:
+    def _place(self, case: ServerCase) -> str:
         return self.places.get(case.server_id, case.placed.pool)
 
     def _cheapest(self, pools: Iterable[str]) -> list[str]:
@@ -157,8 +159,8 @@ class _Gathering:
         priced = [(self._at_start[_key(pool)].usd, pool) for pool in pools if _key(pool) in self._at_start]
         return sorted(pool for _, pool in sorted(priced)[:MOST_POOLS])
 
-    def _pool(self, pool: str, steps: Iterable[Step]) -> PoolPast:
-        return PoolPast(
+    def _pool(self, pool: str, steps: Iterable[PriceStep]) -> PoolHistory:
+        return PoolHistory(
             pool,
             [(hours(step.from_at), float(step.usd)) for step in steps],
             [(fact.kind.value, hours(fact.at)) for fact in self._facts.get(pool, ())],
@@ -166,12 +168,12 @@ class _Gathering:
         )
 
 
-def _step_at(steps: Sequence[Step], at: datetime) -> Step:
+def _step_at(steps: Sequence[PriceStep], at: datetime) -> PriceStep:
     """The last one begun by then; of a pool first priced later, its first."""
     return next((step for step in reversed(steps) if step.from_at <= at), steps[0])
 
 
-def _span(stay: Stay) -> tuple[float, float]:
+def _span(stay: InstanceStay) -> tuple[float, float]:
     return stay.from_h, stay.until_h
 
 
@@ -185,9 +187,9 @@ def _gap_h(period: timedelta) -> float:
     return next((gap for gap in _GAPS_H if gap >= least), _GAPS_H[-1])
 
 
-def _model(sessions: SessionFactory, model_id: str) -> Model | None:
+def _model(sessions: SessionFactory, model_id: str) -> ForecastModel | None:
     if not model_id:
         return None
     with sessions() as session:
         row = session.get_one(ModelRow, model_id)
-        return Model(row.id, base64.b64encode(row.content).decode(), list(row.features), row.sha256)
+        return ForecastModel(row.id, base64.b64encode(row.content).decode(), list(row.features), row.sha256)

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from domain.backtest.contract import FAILED, NO_DATA
 from domain.backtest.errors import BacktestError, NoData
-from domain.backtest.history import Model, Past
-from domain.backtest.server_replay import replay
+from domain.backtest.history import ForecastModel, ReplayHistory
+from domain.backtest.server_replay import replay_history
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster
 
@@ -27,16 +27,16 @@ MODEL_ANSWER_S = 60.0  # for eight thousand rows at once, on a machine that is b
 
 def main() -> None:
     os.nice(NICE)
-    past = TypeAdapter(Past).validate_json(sys.stdin.buffer.read())
+    past = TypeAdapter(ReplayHistory).validate_json(sys.stdin.buffer.read())
     sys.stdout.write(json.dumps(answer(past)))
 
 
-def answer(past: Past) -> dict[str, Any]:
+def answer(past: ReplayHistory) -> dict[str, Any]:
     """{"result": …} or {"type": …, "problem": …}."""
     try:
         forecaster = _forecaster(past.model) if past.model else None
         try:
-            return {"result": replay(past, forecaster)}
+            return {"result": replay_history(past, forecaster)}
         finally:
             if forecaster:
                 forecaster.close()
@@ -46,7 +46,7 @@ def answer(past: Past) -> dict[str, Any]:
         return {"type": FAILED, "problem": str(why)}
 
 
-def _forecaster(model: Model) -> OnnxForecaster:
+def _forecaster(model: ForecastModel) -> OnnxForecaster:
     content = base64.b64decode(model.content)
     return OnnxForecaster(model.name, content, model.features, model.sha256, answer_s=MODEL_ANSWER_S)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from temporalio import activity
 
 from activities.ec2.errors import Ec2Failure, application_error, doing
-from activities.ec2.heartbeats import beating
+from activities.ec2.heartbeats import heartbeats
 from domain.errors import Failure
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def ec2_activity(name: str) -> Callable[[Callable[[Self_, In], Out]], Callable[[
     def decorate(method: Callable[[Self_, In], Out]) -> Callable[[Self_, In], Out]:
         @functools.wraps(method)
         def run(self: Self_, given: In) -> Out:
-            with recorded() as calls, beating():
+            with recorded_calls() as calls, heartbeats():
                 try:
                     with doing(name):
                         result = method(self, given)
@@ -79,7 +79,7 @@ def note_call(model: Any, **_: object) -> None:
 
 
 @contextmanager
-def recorded() -> Iterator[list[str]]:
+def recorded_calls() -> Iterator[list[str]]:
     """Collect the API actions called inside, also from the threads of `parallel`."""
     calls: list[str] = []
     token = _calls.set(calls)

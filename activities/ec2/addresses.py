@@ -22,10 +22,10 @@ class Addresses:
         self._clients = clients
 
     @ec2_activity(contract.MOVE_ADDRESSES)
-    def move(self, given: contract.AddressesInput) -> contract.Done:
+    def move(self, given: contract.AddressesInput) -> contract.ActionResult:
         """Secondary addresses first: an Elastic IP can only be put on an address that is there."""
         if not (given.elastic_ips or given.secondary_private_ips):
-            return contract.Done()
+            return contract.ActionResult()
         ec2 = self._clients.ec2(given.region)
         primary, present = _private_addresses(ec2, given.network_interface_id)
         missing = [ip for ip in given.secondary_private_ips if ip not in present]
@@ -36,7 +36,7 @@ class Addresses:
                 )
         here = present | set(missing)
         parallel([functools.partial(_associate, ec2, given, eip, primary, here) for eip in given.elastic_ips])
-        return contract.Done()
+        return contract.ActionResult()
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEPT_S = 3600.0
-AGAIN_S = 300.0  # after a failure: every pass would only fail again, and EC2 has a limit on calls
+CACHE_TTL_S = 3600.0
+RETRY_AFTER_S = 300.0  # after a failure: every pass would only fail again, and EC2 has a limit on calls
 _AT_ONCE = 200  # values of a filter: DescribeVolumes takes no more
 _MOST_KEPT = 100_000
 
-Volumes = dict[str, list[BlockDevice]]  # by instance; one without volumes has an empty list
+VolumesByInstance = dict[str, list[BlockDevice]]  # by instance; one without volumes has an empty list
 
 
 @dataclass(frozen=True)
-class Found:
+class AttachedVolumesResult:
     """`problem`: why some are absent, or are as they were more than an hour ago; empty when none is."""
 
     volumes: Mapping[str, list[BlockDevice]] = field(default_factory=dict)
     problem: str = ""
 
 
-class Attached:
+class AttachedVolumes:
     """Never fails: what cannot be read is absent, and the answer says why."""
 
     def __init__(self, clients: Clients, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,20 +45,20 @@ class Attached:
         self._kept: dict[str, tuple[float, list[BlockDevice]]] = {}
         self._failed: dict[str, tuple[float, str]] = {}  # region -> when, why
 
-    def of(self, region: str, roots: Mapping[str, str]) -> Found:
+    def of(self, region: str, roots: Mapping[str, str]) -> AttachedVolumesResult:
         """`roots`: instance -> name of its root device."""
         if len(self._kept) > _MOST_KEPT:
             self._kept.clear()
         old = sorted(one for one in roots if not self._is_fresh(one))
         problem = self._refresh(region, old, roots) if old else ""
-        return Found({one: self._kept[one][1] for one in roots if one in self._kept}, problem)
+        return AttachedVolumesResult({one: self._kept[one][1] for one in roots if one in self._kept}, problem)
 
     def _is_fresh(self, instance_id: str) -> bool:
-        return instance_id in self._kept and self._clock() - self._kept[instance_id][0] < KEPT_S
+        return instance_id in self._kept and self._clock() - self._kept[instance_id][0] < CACHE_TTL_S
 
     def _refresh(self, region: str, instance_ids: list[str], roots: Mapping[str, str]) -> str:
         failed_at, why = self._failed.get(region, (0.0, ""))
-        if why and self._clock() - failed_at < AGAIN_S:
+        if why and self._clock() - failed_at < RETRY_AFTER_S:
             return why
         why = ""
         self._failed.pop(region, None)
@@ -72,7 +72,7 @@ class Attached:
                 self._kept |= {one: (self._clock(), volumes) for one, volumes in answer.items()}
         return why
 
-    def _ask(self, region: str, instance_ids: list[str], roots: Mapping[str, str]) -> Volumes | Ec2Failure:
+    def _ask(self, region: str, instance_ids: list[str], roots: Mapping[str, str]) -> VolumesByInstance | Ec2Failure:
         found: defaultdict[str, list[BlockDevice]] = defaultdict(list)
         wanted = [{"Name": "attachment.instance-id", "Values": instance_ids}]
         try:

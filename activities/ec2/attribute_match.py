@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 
-class Matching:
+class AttributeMatch:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
 
     @ec2_activity(contract.MATCH_ATTRIBUTES)
-    def match(self, given: contract.MatchInput) -> contract.Done:
+    def match(self, given: contract.MatchAttributesInput) -> contract.ActionResult:
         """Source/destination check at once; protection when asked, after commit.
 
         Before commit a rollback must be able to terminate the replacement without asking twice.
@@ -33,7 +33,7 @@ class Matching:
                 ec2.modify_instance_attribute(InstanceId=given.instance_id, SourceDestCheck={"Value": False})
         if given.protection and (old.termination_protection or old.stop_protection):
             _protect(ec2, given.instance_id, old)
-        return contract.Done()
+        return contract.ActionResult()
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

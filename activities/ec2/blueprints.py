@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from activities.ec2 import describe
-from activities.ec2.tags import TAG_PROTECT, as_dict, ours, theirs
+from activities.ec2.tags import TAG_PROTECT, as_dict, customer_tags, ownership_tags_of
 from domain.blueprint import BlockDevice, Blueprint, ElasticIp, Target
 from domain.pools import Lifecycle, Pool
 
@@ -26,7 +26,7 @@ _PRIVATE_DNS = ("HostnameType", "EnableResourceNameDnsARecord", "EnableResourceN
 
 
 @dataclass(frozen=True)
-class Findings:
+class InstanceAnswers:
     """The answers. `attributes`: values of DescribeInstanceAttribute, by the answer's name."""
 
     region: str
@@ -41,7 +41,7 @@ class Findings:
     targets: list[Target]
 
 
-def blueprint_of(findings: Findings) -> Blueprint:
+def blueprint_of(findings: InstanceAnswers) -> Blueprint:
     found, image = findings.instance, findings.image
     tags = as_dict(found.get("Tags"))
     placement = found.get("Placement", {})
@@ -63,8 +63,8 @@ def blueprint_of(findings: Findings) -> Blueprint:
         tenancy=placement.get("Tenancy", "default"),
         placement_group=placement.get("GroupName", ""),
         platform=found.get("PlatformDetails", "Linux/UNIX"),
-        tags=theirs(tags),
-        own_tags=ours(tags),
+        tags=customer_tags(tags),
+        own_tags=ownership_tags_of(tags),
         block_devices=_block_devices(found, findings.volumes),
         image_devices=_image_devices(image, found.get("RootDeviceName", "")),
         elastic_ips=_elastic_ips(findings.addresses),
@@ -176,7 +176,7 @@ def _block_device(volume: VolumeTypeDef, device: str, root: bool, dies: bool) ->
         encrypted=volume.get("Encrypted", False),
         kms_key_id=volume.get("KmsKeyId", ""),
         delete_on_termination=dies,
-        tags=theirs(as_dict(volume.get("Tags"))),
+        tags=customer_tags(as_dict(volume.get("Tags"))),
     )
 
 

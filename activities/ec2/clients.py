@@ -25,7 +25,7 @@ _READ_S = 8
 _LONG_POLL_READ_S = 25  # SQS holds a receive for up to 20 s
 
 
-def _answered(called: Callable[[str, str], None]) -> Callable[..., None]:
+def _note_answer(called: Callable[[str, str], None]) -> Callable[..., None]:
     """botocore's `after-call`: `parsed` has an `Error` when AWS refused, whatever the tries before it."""
 
     def note(model: Any, parsed: dict[str, Any], **_: object) -> None:
@@ -34,7 +34,7 @@ def _answered(called: Callable[[str, str], None]) -> Callable[..., None]:
     return note
 
 
-def _unanswered(called: Callable[[str, str], None]) -> Callable[..., None]:
+def _note_failure(called: Callable[[str, str], None]) -> Callable[..., None]:
     """botocore's `after-call-error`: there was no answer. Its event's name ends with the action."""
 
     def note(event_name: str, exception: Exception, **_: object) -> None:
@@ -65,8 +65,8 @@ class Clients:
         self._session = session or boto3.Session()
         self._session.events.register("before-call", note_call)
         if called:
-            self._session.events.register("after-call", _answered(called))
-            self._session.events.register("after-call-error", _unanswered(called))
+            self._session.events.register("after-call", _note_answer(called))
+            self._session.events.register("after-call-error", _note_failure(called))
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, int], Any] = {}
 

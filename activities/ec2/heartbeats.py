@@ -16,7 +16,7 @@ from temporalio import activity
 _BEAT_S = 1.0
 
 
-class _Pulse:
+class _HeartbeatThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._alive: dict[object, Context] = {}
@@ -43,18 +43,18 @@ class _Pulse:
                         context.run(activity.heartbeat)
 
 
-_pulse = _Pulse()
+_heartbeat_thread = _HeartbeatThread()
 
 
 @contextmanager
-def beating() -> Iterator[None]:
+def heartbeats() -> Iterator[None]:
     """Heartbeat while the body runs; nothing outside of Temporal."""
     if not activity.in_activity():
         yield
         return
     key = object()
-    _pulse.add(key, copy_context())
+    _heartbeat_thread.add(key, copy_context())
     try:
         yield
     finally:
-        _pulse.remove(key)
+        _heartbeat_thread.remove(key)

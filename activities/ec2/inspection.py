@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from activities.ec2 import describe
 from activities.ec2.activity import ec2_activity, parallel, together
-from activities.ec2.blueprints import Findings, blueprint_of
+from activities.ec2.blueprints import InstanceAnswers, blueprint_of
 from activities.ec2.cache import Cache
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure, code_of, doing, is_missing
@@ -49,10 +49,10 @@ class Inspection:
         self._account: Cache[str] = Cache(_ACCOUNT_TTL_S)
 
     @ec2_activity(contract.INSPECT)
-    def inspect(self, given: contract.InspectInput) -> contract.Inspected:
+    def inspect(self, given: contract.InspectInput) -> contract.InspectResult:
         return self.look(given)
 
-    def look(self, given: contract.InspectInput) -> contract.Inspected:
+    def look(self, given: contract.InspectInput) -> contract.InspectResult:
         ec2, elb, instance_id = self._clients.ec2(given.region), self._clients.elbv2(given.region), given.instance_id
         found, account, volumes, addresses, *attributes = together(
             lambda: _living(ec2, instance_id),
@@ -71,7 +71,7 @@ class Inspection:
         # not stand for what it had.
         found["State"] = _living(ec2, instance_id)["State"]
         values: Mapping[str, Any] = {key: value for (_, key), value in zip(_ATTRIBUTES, attributes, strict=True)}
-        findings = Findings(
+        findings = InstanceAnswers(
             region=given.region,
             instance=found,
             account_id=account,
@@ -83,7 +83,7 @@ class Inspection:
             cpu_credits=cpu_credits,
             targets=targets,
         )
-        return contract.Inspected(blueprint_of(findings), account)
+        return contract.InspectResult(blueprint_of(findings), account)
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

@@ -19,7 +19,7 @@ _AT_ONCE = 100  # values of a filter: DescribeInstances takes up to 200
 _MOST_KEPT = 100_000
 
 
-class Outlines:
+class InstanceOutlines:
     """Blueprints with the fields that decide on a pool, and no others; volumes without their size. Kept by instance."""
 
     def __init__(self, clients: Clients) -> None:

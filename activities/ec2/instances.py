@@ -37,7 +37,7 @@ class Instances:
         self._subnet_publishes: Cache[bool] = Cache(_SUBNET_TTL_S)
 
     @ec2_activity(contract.LAUNCH)
-    def launch(self, given: contract.LaunchInput) -> contract.Launched:
+    def launch(self, given: contract.LaunchInput) -> contract.LaunchResult:
         request = run_instances_request(
             given, public_ip=self._public_ip(given.region, given.blueprint, given.subnet_id)
         )
@@ -52,7 +52,7 @@ class Instances:
                 f"{what}: its token brought back {made.get('InstanceId')}, which is {describe.state(made)}. "
                 "Take the token of the next attempt.",
             )
-        return contract.Launched(
+        return contract.LaunchResult(
             instance_id=made.get("InstanceId", ""),
             spot_request_id=made.get("SpotInstanceRequestId", ""),
             state=describe.state(made),
@@ -60,29 +60,29 @@ class Instances:
         )
 
     @ec2_activity(contract.FIND_BY_TOKEN)
-    def find_by_token(self, given: contract.TokenInput) -> contract.Found:
+    def find_by_token(self, given: contract.FindByTokenInput) -> contract.FindByTokenResult:
         with doing("searching for what a launch token made"):
             answer = self._clients.ec2(given.region).describe_instances(
                 Filters=[{"Name": "client-token", "Values": [given.token]}]
             )
         found = [i for r in answer.get("Reservations", []) for i in r.get("Instances", [])]
         if not found:
-            return contract.Found()
+            return contract.FindByTokenResult()
         # A token makes one instance; should EC2 list more, the living one is meant.
         chosen = min(found, key=lambda i: describe.state(i) in describe.ENDING)
-        return contract.Found(
+        return contract.FindByTokenResult(
             chosen.get("InstanceId", ""), describe.state(chosen), chosen.get("SpotInstanceRequestId", "")
         )
 
     @ec2_activity(contract.CONFIRM_RUNNING)
-    def confirm_running(self, given: contract.InstanceInput) -> contract.Confirmed:
+    def confirm_running(self, given: contract.InstanceInput) -> contract.ConfirmResult:
         ec2 = self._clients.ec2(given.region)
         found = poll(lambda: _running(ec2, given.instance_id))
         _refuse_impaired(ec2, given.instance_id)
         return _confirmed(found)
 
     @ec2_activity(contract.TERMINATE)
-    def terminate(self, given: contract.TerminateInput) -> contract.Done:
+    def terminate(self, given: contract.TerminateInput) -> contract.ActionResult:
         """Spot request first: a persistent one would launch another when its instance ends."""
         ec2 = self._clients.ec2(given.region)
         request_id = given.spot_request_id or _spot_request_of(ec2, given.instance_id)
@@ -96,15 +96,15 @@ class Instances:
                     raise
                 if attempt() <= _UNKNOWN_ATTEMPTS:
                     raise not_yet(f"terminating {given.instance_id}: EC2 does not know it (yet).") from error
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.CONFIRM_TERMINATED)
-    def confirm_terminated(self, given: contract.InstanceInput) -> contract.Confirmed:
+    def confirm_terminated(self, given: contract.InstanceInput) -> contract.ConfirmResult:
         ec2 = self._clients.ec2(given.region)
         return poll(lambda: _terminated(ec2, given.instance_id))
 
     @ec2_activity(contract.TAG)
-    def tag(self, given: contract.TagInput) -> contract.Done:
+    def tag(self, given: contract.TagInput) -> contract.ActionResult:
         ec2 = self._clients.ec2(given.region)
         if given.resource_ids and given.tags:
             with doing(f"{'un' if given.remove else ''}tagging {', '.join(given.resource_ids)}"):
@@ -112,7 +112,7 @@ class Instances:
                     ec2.delete_tags(Resources=given.resource_ids, Tags=[{"Key": key} for key in given.tags])
                 else:
                     ec2.create_tags(Resources=given.resource_ids, Tags=as_list(given.tags))
-        return contract.Done()
+        return contract.ActionResult()
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
@@ -174,12 +174,12 @@ def _refuse_impaired(ec2: EC2Client, instance_id: str) -> None:
             )
 
 
-def _terminated(ec2: EC2Client, instance_id: str) -> contract.Confirmed:
+def _terminated(ec2: EC2Client, instance_id: str) -> contract.ConfirmResult:
     try:
         found = describe.instance(ec2, instance_id)
     except Ec2Failure as failed:
         if failed.failure is Failure.GONE:
-            return contract.Confirmed("terminated", datetime.now(UTC))
+            return contract.ConfirmResult("terminated", datetime.now(UTC))
         raise
     state = describe.state(found)
     if state != "terminated":
@@ -187,8 +187,8 @@ def _terminated(ec2: EC2Client, instance_id: str) -> contract.Confirmed:
     return _confirmed(found)
 
 
-def _confirmed(found: InstanceTypeDef) -> contract.Confirmed:
-    return contract.Confirmed(
+def _confirmed(found: InstanceTypeDef) -> contract.ConfirmResult:
+    return contract.ConfirmResult(
         state=describe.state(found),
         at=datetime.now(UTC),
         zone=found.get("Placement", {}).get("AvailabilityZone", ""),

@@ -47,7 +47,7 @@ class _Verdict:
     no_quota: str = ""
 
 
-class Check:
+class LaunchCheck:
     def __init__(self, clients: Clients, facts: MarketFacts) -> None:
         self._clients = clients
         self._facts = facts
@@ -55,10 +55,10 @@ class Check:
         self._limits: Cache[float] = Cache(_LIMITS_S)
 
     @ec2_activity(contract.CHECK_LAUNCH)
-    def check(self, given: contract.CheckInput) -> contract.Checked:
+    def check(self, given: contract.CheckInput) -> contract.CheckResult:
         return self.attempt(given)
 
-    def attempt(self, given: contract.CheckInput) -> contract.Checked:
+    def attempt(self, given: contract.CheckInput) -> contract.CheckResult:
         verdicts, skip = together(lambda: self._try(given), lambda: self._quotas(given))
         denied = sorted({v.denied for v in verdicts if v.denied})
         problems = [v.problem for v in verdicts if v.problem]
@@ -67,7 +67,7 @@ class Check:
             for action in denied
         ]
         skip |= {str(given.candidates[0].pool): v.no_quota for v in verdicts if v.no_quota}
-        return contract.Checked(problems=problems, missing_permissions=denied, skip=skip)
+        return contract.CheckResult(problems=problems, missing_permissions=denied, skip=skip)
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
@@ -164,11 +164,11 @@ def _verdict(action: str, call: Callable[[], object]) -> _Verdict:
         try:
             call()
         except ClientError as error:
-            return _judged(action, error)
+            return _verdict_of(action, error)
     return _Verdict(action)
 
 
-def _judged(action: str, error: ClientError) -> _Verdict:
+def _verdict_of(action: str, error: ClientError) -> _Verdict:
     if code_of(error) == "DryRunOperation":
         return _Verdict(action)
     failure, words = failure_of(error), str(error.response.get("Error", {}).get("Message", ""))[:500]

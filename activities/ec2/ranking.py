@@ -13,7 +13,16 @@ from activities.ec2.subnets import subnet_by_zone
 from domain import ec2 as contract
 from domain.errors import Failure
 from domain.pools import Pool
-from domain.ranking import Impossible, Market, TypeFacts, Wanted, choose, explain, possible_types, price
+from domain.ranking import (
+    CurrentMarket,
+    PoolImpossible,
+    PoolRequirements,
+    TypeFacts,
+    explain_ranking,
+    possible_types,
+    price,
+    rank_pools,
+)
 
 
 class Ranking:
@@ -21,22 +30,22 @@ class Ranking:
         self._facts = facts
 
     @ec2_activity(contract.RANK_POOLS)
-    def rank(self, given: contract.RankInput) -> contract.Ranked:
+    def rank(self, given: contract.RankInput) -> contract.RankResult:
         return self.order(given)
 
-    def order(self, given: contract.RankInput) -> contract.Ranked:
+    def order(self, given: contract.RankInput) -> contract.RankResult:
         try:
             wanted = self._wanted(given)
             market = self._market(given.region, wanted)
-            pools = choose(wanted, market)
-        except Impossible as error:
+            pools = rank_pools(wanted, market)
+        except PoolImpossible as error:
             raise Ec2Failure(Failure.REFUSED, str(error)) from error
         # The Pricing API answers one type a call: ask for those that were chosen, no more.
         types = {pool.instance_type for pool in pools} | {wanted.home.instance_type}
         known = self._facts.on_demand_prices(given.region, types, wanted.blueprint.platform)
         market = replace(market, on_demand={**market.on_demand, **known})
-        return contract.Ranked(
-            candidates=explain(pools, wanted, market),
+        return contract.RankResult(
+            candidates=explain_ranking(pools, wanted, market),
             hourly_now=price(wanted.home, market),
             on_demand_now=market.on_demand.get(wanted.home.instance_type, 0.0),
         )
@@ -49,7 +58,7 @@ class Ranking:
     def activities(self) -> list[Callable[..., Any]]:
         return [self.rank]
 
-    def _wanted(self, given: contract.RankInput) -> Wanted:
+    def _wanted(self, given: contract.RankInput) -> PoolRequirements:
         """A new server's blueprint knows only its image: the rest is read there."""
         old = given.blueprint
         if not old.architecture:
@@ -58,8 +67,8 @@ class Ranking:
             Pool.parse(old.pool)
             asked = [Pool.parse(given.asked)] if given.asked else []
         except ValueError as error:
-            raise Impossible(str(error)) from error
-        return Wanted(
+            raise PoolImpossible(str(error)) from error
+        return PoolRequirements(
             blueprint=old,
             policy=given.policy,
             asked=str(asked[0]) if asked else "",
@@ -68,7 +77,7 @@ class Ranking:
             limit=given.limit,
         )
 
-    def _market(self, region: str, wanted: Wanted) -> Market:
+    def _market(self, region: str, wanted: PoolRequirements) -> CurrentMarket:
         home, platform = wanted.home.instance_type, wanted.blueprint.platform
         types, subnets = together(
             lambda: self._types(region, wanted),
@@ -83,9 +92,9 @@ class Ranking:
             lambda: self._facts.scores(region, possible),
             lambda: self._facts.offered(region, named),
         )
-        return Market(types, spot, on_demand, open_zones, closed, scores, offered)
+        return CurrentMarket(types, spot, on_demand, open_zones, closed, scores, offered)
 
-    def _types(self, region: str, wanted: Wanted) -> dict[str, TypeFacts]:
+    def _types(self, region: str, wanted: PoolRequirements) -> dict[str, TypeFacts]:
         asked = [Pool.parse(wanted.asked).instance_type] if wanted.asked else []
         home = wanted.home.instance_type
         types = dict(self._facts.named_types(region, [home, *asked, *wanted.policy.instance_types]))
@@ -93,5 +102,5 @@ class Ranking:
             types |= self._facts.similar_types(region, types[home])
         return types
 
-    def _asked_types(self, wanted: Wanted, types: dict[str, TypeFacts]) -> set[str]:
+    def _asked_types(self, wanted: PoolRequirements, types: dict[str, TypeFacts]) -> set[str]:
         return {Pool.parse(wanted.asked).instance_type} & set(types) if wanted.asked else set()

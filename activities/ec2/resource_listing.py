@@ -13,7 +13,7 @@ from activities.ec2.errors import Ec2Failure, doing
 from activities.ec2.tags import TAG_TOKEN, as_dict
 from domain.errors import Failure
 from domain.names import TAG_CLIENT, TAG_OPERATION, TAG_SERVER
-from domain.reconciliation.facts import Found, ResourceKind
+from domain.reconciliation.facts import FoundResource, ResourceKind
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, PaginatorConfigTypeDef
@@ -26,12 +26,12 @@ _TAGGED: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [TAG_SERVER]}]
 _K = ResourceKind
 
 
-class Listing:
+class ResourceListing:
     """Reads; changes nothing. Every method raises `Ec2Failure`."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._ask: Mapping[ResourceKind, Callable[[str, list[FilterTypeDef]], Iterator[Found]]] = {
+        self._ask: Mapping[ResourceKind, Callable[[str, list[FilterTypeDef]], Iterator[FoundResource]]] = {
             _K.INSTANCE: self._instances,
             _K.VOLUME: self._volumes,
             _K.SNAPSHOT: self._snapshots,
@@ -40,13 +40,13 @@ class Listing:
             _K.SPOT_REQUEST: self._spot_requests,
         }
 
-    def tagged(self, region: str, kind: ResourceKind) -> list[Found]:
+    def tagged(self, region: str, kind: ResourceKind) -> list[FoundResource]:
         with doing(f"listing what carries our tags in {region}: {kind.value}s"):
             return list(self._ask[kind](region, _TAGGED))
 
-    def by_id(self, region: str, kind: ResourceKind, ids: Collection[str]) -> list[Found]:
+    def by_id(self, region: str, kind: ResourceKind, ids: Collection[str]) -> list[FoundResource]:
         """By filter: an ID that EC2 does not know (any more) is no error, it is absent."""
-        wanted, found = sorted(ids), list[Found]()
+        wanted, found = sorted(ids), list[FoundResource]()
         with doing(f"looking for {len(wanted)} {kind.value}s of the ledger in {region}"):
             for at in range(0, len(wanted), _AT_ONCE):
                 chosen: list[FilterTypeDef] = [{"Name": _ID_FILTERS[kind], "Values": wanted[at : at + _AT_ONCE]}]
@@ -66,7 +66,7 @@ class Listing:
                 }
         return found
 
-    def knows(self, region: str, instance_id: str) -> Found | None:
+    def knows(self, region: str, instance_id: str) -> FoundResource | None:
         """One instance, asked for by its ID: the most current answer that EC2 gives."""
         try:
             return _instance(describe.instance(self._clients.ec2(region), instance_id))
@@ -75,7 +75,7 @@ class Listing:
                 return None
             raise
 
-    def _instances(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+    def _instances(self, region: str, filters: list[FilterTypeDef]) -> Iterator[FoundResource]:
         pages = (
             self._clients.ec2(region)
             .get_paginator("describe_instances")
@@ -85,7 +85,7 @@ class Listing:
             for reservation in page.get("Reservations", []):
                 yield from map(_instance, reservation.get("Instances", []))
 
-    def _volumes(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+    def _volumes(self, region: str, filters: list[FilterTypeDef]) -> Iterator[FoundResource]:
         pages = (
             self._clients.ec2(region)
             .get_paginator("describe_volumes")
@@ -94,21 +94,21 @@ class Listing:
         for page in pages:
             yield from map(_volume, page.get("Volumes", []))
 
-    def _snapshots(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+    def _snapshots(self, region: str, filters: list[FilterTypeDef]) -> Iterator[FoundResource]:
         snapshots = self._clients.ec2(region).get_paginator("describe_snapshots")
         for page in snapshots.paginate(OwnerIds=["self"], Filters=filters, PaginationConfig=_PAGE):
             yield from map(_snapshot, page.get("Snapshots", []))
 
-    def _images(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+    def _images(self, region: str, filters: list[FilterTypeDef]) -> Iterator[FoundResource]:
         images = self._clients.ec2(region).get_paginator("describe_images")
         for page in images.paginate(Owners=["self"], Filters=filters, PaginationConfig=_PAGE):
             yield from map(_image, page.get("Images", []))
 
-    def _addresses(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+    def _addresses(self, region: str, filters: list[FilterTypeDef]) -> Iterator[FoundResource]:
         answer = self._clients.ec2(region).describe_addresses(Filters=filters)  # has no pages
         yield from map(_address, answer.get("Addresses", []))
 
-    def _spot_requests(self, region: str, filters: list[FilterTypeDef]) -> Iterator[Found]:
+    def _spot_requests(self, region: str, filters: list[FilterTypeDef]) -> Iterator[FoundResource]:
         requests = self._clients.ec2(region).get_paginator("describe_spot_instance_requests")
         for page in requests.paginate(Filters=filters, PaginationConfig=_PAGE):
             yield from map(_spot_request, page.get("SpotInstanceRequests", []))
@@ -124,9 +124,9 @@ _ID_FILTERS: Mapping[ResourceKind, str] = {
 }
 
 
-def _found(kind: ResourceKind, resource_id: str, state: object, one: Mapping[str, Any]) -> Found:
+def _found(kind: ResourceKind, resource_id: str, state: object, one: Mapping[str, Any]) -> FoundResource:
     tags = as_dict(one.get("Tags"))
-    return Found(
+    return FoundResource(
         kind,
         resource_id,
         str(state),
@@ -137,7 +137,7 @@ def _found(kind: ResourceKind, resource_id: str, state: object, one: Mapping[str
     )
 
 
-def _instance(one: Mapping[str, Any]) -> Found:
+def _instance(one: Mapping[str, Any]) -> FoundResource:
     root = one.get("RootDeviceName", "")
     mapped = [
         (m.get("DeviceName", ""), m["Ebs"].get("VolumeId", ""))
@@ -156,7 +156,7 @@ def _instance(one: Mapping[str, Any]) -> Found:
     )
 
 
-def _volume(one: Mapping[str, Any]) -> Found:
+def _volume(one: Mapping[str, Any]) -> FoundResource:
     held = [link for link in one.get("Attachments", []) if link.get("State") != "detached"]
     return replace(
         _found(_K.VOLUME, one.get("VolumeId", ""), one.get("State", ""), one),
@@ -166,23 +166,23 @@ def _volume(one: Mapping[str, Any]) -> Found:
     )
 
 
-def _snapshot(one: Mapping[str, Any]) -> Found:
+def _snapshot(one: Mapping[str, Any]) -> FoundResource:
     found = _found(_K.SNAPSHOT, one.get("SnapshotId", ""), one.get("State", ""), one)
     return replace(found, made_at=one.get("StartTime"), made_of=one.get("VolumeId", ""))
 
 
-def _image(one: Mapping[str, Any]) -> Found:
+def _image(one: Mapping[str, Any]) -> FoundResource:
     made = one.get("CreationDate", "")
     at = datetime.fromisoformat(made.replace("Z", "+00:00")) if made else None
     return replace(_found(_K.IMAGE, one.get("ImageId", ""), one.get("State", ""), one), made_at=at)
 
 
-def _address(one: Mapping[str, Any]) -> Found:
+def _address(one: Mapping[str, Any]) -> FoundResource:
     found = _found(_K.ADDRESS, one.get("AllocationId", ""), "allocated", one)
     return replace(found, attached_to=one.get("InstanceId", ""))
 
 
-def _spot_request(one: Mapping[str, Any]) -> Found:
+def _spot_request(one: Mapping[str, Any]) -> FoundResource:
     status = one.get("Status", {})
     found = _found(_K.SPOT_REQUEST, one.get("SpotInstanceRequestId", ""), one.get("State", ""), one)
     return replace(found, made_at=one.get("CreateTime"), why=status.get("Code", ""))

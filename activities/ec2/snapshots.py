@@ -24,7 +24,7 @@ class Snapshots:
         self._clients = clients
 
     @ec2_activity(contract.CREATE_SNAPSHOTS)
-    def create(self, given: contract.SnapshotInput) -> contract.Made:
+    def create(self, given: contract.SnapshotInput) -> contract.CreateResult:
         """CreateSnapshot has no ClientToken: a tag set with the creation is searched for instead."""
         tokens = [f"{given.token}/{index}" for index in range(len(given.volume_ids))]
         known = _by_token(self._clients.ec2(given.region), tokens)
@@ -35,19 +35,19 @@ class Snapshots:
             if token not in known
         ]
         known |= dict(parallel(make)) if not given.find_only else {}
-        return contract.Made([known[token] for token in tokens if token in known])
+        return contract.CreateResult([known[token] for token in tokens if token in known])
 
     @ec2_activity(contract.CONFIRM_SNAPSHOTS)
-    def confirm(self, given: contract.IdsInput) -> contract.Done:
+    def confirm(self, given: contract.IdsInput) -> contract.ActionResult:
         ec2 = self._clients.ec2(given.region)
         poll(lambda: _all_completed(ec2, given.ids))
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.DELETE_SNAPSHOTS)
-    def delete(self, given: contract.IdsInput) -> contract.Done:
+    def delete(self, given: contract.IdsInput) -> contract.ActionResult:
         ec2 = self._clients.ec2(given.region)
         parallel([functools.partial(_delete, ec2, snapshot_id) for snapshot_id in given.ids])
-        return contract.Done()
+        return contract.ActionResult()
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from activities.ec2.clients import Clients
 from activities.ec2.errors import doing
-from domain.market.observed_prices import Said
-from domain.market.on_demand_prices import ORDINARY, SYSTEMS, OnDemandPrice, from_api
+from domain.market.observed_prices import ReportedPrice
+from domain.market.on_demand_prices import ORDINARY, SYSTEMS, OnDemandPrice, price_from_api
 
 _MOST_OFFERS = 10
 
@@ -17,7 +17,9 @@ class SpotHistory:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
 
-    def pages(self, region: str, products: Sequence[str], start: datetime, end: datetime) -> Iterator[list[Said]]:
+    def pages(
+        self, region: str, products: Sequence[str], start: datetime, end: datetime
+    ) -> Iterator[list[ReportedPrice]]:
         """Page after page, newest first, with the prices in force at the start. Raises `Ec2Failure`.
 
         A type that is asked for by name and unknown fails the call: all are asked for.
@@ -30,7 +32,7 @@ class SpotHistory:
             )
             for page in pages:
                 yield [
-                    Said(
+                    ReportedPrice(
                         region,
                         row.get("AvailabilityZone", ""),
                         str(row.get("InstanceType", "")),
@@ -54,4 +56,4 @@ class SpotHistory:
                 Filters=[{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in fields.items()],
                 MaxResults=_MOST_OFFERS,
             )
-        return from_api(region, name, platform, answer.get("PriceList", []))
+        return price_from_api(region, name, platform, answer.get("PriceList", []))

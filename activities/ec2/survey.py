@@ -11,20 +11,20 @@ from typing import Any
 
 from activities.ec2.activity import ec2_activity
 from activities.ec2.inspection import Inspection
-from activities.ec2.launch_check import Check
+from activities.ec2.launch_check import LaunchCheck
 from activities.ec2.ranking import Ranking
 from domain import ec2 as contract
 from domain import planning
 
 
 class Survey:
-    def __init__(self, inspection: Inspection, ranking: Ranking, check: Check) -> None:
+    def __init__(self, inspection: Inspection, ranking: Ranking, check: LaunchCheck) -> None:
         self._inspection = inspection
         self._ranking = ranking
         self._check = check
 
     @ec2_activity(contract.SURVEY)
-    def survey(self, given: contract.SurveyInput) -> contract.Surveyed:
+    def survey(self, given: contract.SurveyInput) -> contract.SurveyResult:
         inspected = self._inspection.look(contract.InspectInput(given.region, given.instance_id))
         blueprint = inspected.blueprint
         ranked = self._ranking.order(
@@ -34,15 +34,15 @@ class Survey:
                 policy=given.policy,
                 asked=given.asked,
                 avoid=given.avoid,
-                same_zone=planning.bound_to_zone(blueprint, given.policy),
+                same_zone=planning.only_zone(blueprint, given.policy),
             )
         )
         candidates = [candidate for candidate in ranked.candidates if str(candidate.pool) != blueprint.pool]
-        checked = contract.Checked()
+        checked = contract.CheckResult()
         if candidates:
             actions = planning.actions_for(blueprint, planning.handoff_to(blueprint, given.policy, candidates[0]))
             checked = self._check.attempt(contract.CheckInput(given.region, blueprint, candidates, actions))
-        return contract.Surveyed(
+        return contract.SurveyResult(
             blueprint,
             inspected.account_id,
             candidates,

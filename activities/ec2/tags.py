@@ -23,12 +23,12 @@ def as_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def theirs(tags: Mapping[str, str]) -> dict[str, str]:
+def customer_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """The owner's: what a replacement must carry too."""
     return {k: v for k, v in tags.items() if not k.startswith((OWN_PREFIX, AWS_PREFIX))}
 
 
-def ours(tags: Mapping[str, str]) -> dict[str, str]:
+def ownership_tags_of(tags: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in tags.items() if k.startswith(OWN_PREFIX)}
 
 

@@ -24,7 +24,7 @@ class Targets:
         self._clients = clients
 
     @ec2_activity(contract.REGISTER_TARGETS)
-    def register(self, given: contract.TargetsInput) -> contract.Done:
+    def register(self, given: contract.TargetsInput) -> contract.ActionResult:
         elb = self._clients.elbv2(given.region)
 
         def register(group: str, targets: list[TargetDescriptionTypeDef]) -> None:
@@ -32,16 +32,16 @@ class Targets:
                 elb.register_targets(TargetGroupArn=group, Targets=targets)
 
         parallel([functools.partial(register, group, targets) for group, targets in _by_group(given).items()])
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.CONFIRM_TARGETS)
-    def confirm_healthy(self, given: contract.TargetsInput) -> contract.Done:
+    def confirm_healthy(self, given: contract.TargetsInput) -> contract.ActionResult:
         elb = self._clients.elbv2(given.region)
         poll(lambda: _all_healthy(elb, given))
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.DEREGISTER_TARGETS)
-    def deregister(self, given: contract.TargetsInput) -> contract.Done:
+    def deregister(self, given: contract.TargetsInput) -> contract.ActionResult:
         elb = self._clients.elbv2(given.region)
 
         def deregister(group: str, targets: list[TargetDescriptionTypeDef]) -> None:
@@ -53,13 +53,13 @@ class Targets:
                         raise
 
         parallel([functools.partial(deregister, group, targets) for group, targets in _by_group(given).items()])
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.CONFIRM_DRAINED)
-    def confirm_drained(self, given: contract.TargetsInput) -> contract.Done:
+    def confirm_drained(self, given: contract.TargetsInput) -> contract.ActionResult:
         elb = self._clients.elbv2(given.region)
         poll(lambda: _all_drained(elb, given))
-        return contract.Done()
+        return contract.ActionResult()
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

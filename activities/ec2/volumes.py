@@ -30,34 +30,34 @@ class Volumes:
         self._clients = clients
 
     @ec2_activity(contract.DETACH_VOLUMES)
-    def detach(self, given: contract.AttachInput) -> contract.Done:
+    def detach(self, given: contract.AttachInput) -> contract.ActionResult:
         """Ask for it, and wait. Those that are free, on their way, or elsewhere by now are left as they are."""
         ec2 = self._clients.ec2(given.region)
         now = describe.volumes(ec2, _ids(given))
         attached = [v for v in _ids(given) if _link(now[v], given.instance_id, "attached", "attaching", "busy")]
         parallel([functools.partial(_detach, ec2, volume, given.instance_id) for volume in attached])
         poll(lambda: _all_detached(ec2, given))
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.ATTACH_VOLUMES)
-    def attach(self, given: contract.AttachInput) -> contract.Done:
+    def attach(self, given: contract.AttachInput) -> contract.ActionResult:
         """Ask for it, and wait; what is there already stays."""
         ec2 = self._clients.ec2(given.region)
         now = describe.volumes(ec2, _ids(given))
         todo = [a for a in given.attachments if not _is_there(now[a.volume_id], a, given.instance_id)]
         parallel([functools.partial(_attach, ec2, a, given.instance_id) for a in todo])
         poll(lambda: _all_attached(ec2, given))
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.VOLUMES_OF)
-    def ending_with(self, given: contract.InstanceInput) -> contract.Made:
+    def ending_with(self, given: contract.InstanceInput) -> contract.CreateResult:
         """Those attached with DeleteOnTermination: what must be gone once the instance is."""
         found = describe.instance(self._clients.ec2(given.region), given.instance_id)
         mappings = [m["Ebs"] for m in found.get("BlockDeviceMappings", []) if "Ebs" in m]
-        return contract.Made([ebs.get("VolumeId", "") for ebs in mappings if ebs.get("DeleteOnTermination")])
+        return contract.CreateResult([ebs.get("VolumeId", "") for ebs in mappings if ebs.get("DeleteOnTermination")])
 
     @ec2_activity(contract.KEEP_VOLUMES)
-    def keep(self, given: contract.VolumesInput) -> contract.Done:
+    def keep(self, given: contract.VolumesInput) -> contract.ActionResult:
         ec2 = self._clients.ec2(given.region)
         found = describe.instance(ec2, given.instance_id)
         mappings: list[Any] = [
@@ -71,29 +71,29 @@ class Volumes:
         if mappings:
             with doing(f"keeping volumes of {given.instance_id} from dying with it"):
                 ec2.modify_instance_attribute(InstanceId=given.instance_id, BlockDeviceMappings=mappings)
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.CREATE_VOLUMES)
-    def create(self, given: contract.CreateVolumesInput) -> contract.Made:
+    def create(self, given: contract.CreateVolumesInput) -> contract.CreateResult:
         """CreateVolume has a ClientToken, but nothing searches by it: a tag is set to find them again."""
         ec2 = self._clients.ec2(given.region)
         if given.find_only:
-            return contract.Made(_find(ec2, given))
-        return contract.Made(
+            return contract.CreateResult(_find(ec2, given))
+        return contract.CreateResult(
             parallel([functools.partial(_create, ec2, given, index) for index in range(len(given.copies))])
         )
 
     @ec2_activity(contract.CONFIRM_VOLUMES)
-    def confirm(self, given: contract.IdsInput) -> contract.Done:
+    def confirm(self, given: contract.IdsInput) -> contract.ActionResult:
         ec2 = self._clients.ec2(given.region)
         poll(lambda: _all_made(ec2, given.ids))
-        return contract.Done()
+        return contract.ActionResult()
 
     @ec2_activity(contract.DELETE_VOLUMES)
-    def delete(self, given: contract.IdsInput) -> contract.Done:
+    def delete(self, given: contract.IdsInput) -> contract.ActionResult:
         ec2 = self._clients.ec2(given.region)
         parallel([functools.partial(_delete, ec2, volume_id) for volume_id in given.ids])
-        return contract.Done()
+        return contract.ActionResult()
 
     @property
     def activities(self) -> list[Callable[..., Any]]:

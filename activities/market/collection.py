@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.database_errors import recording
+from activities.database_errors import database_unavailable
 from activities.ec2.activity import ec2_activity
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
@@ -22,13 +22,13 @@ from db.market.on_demand import keep_on_demand, on_demand_prices, types_to_price
 from db.market.scores_and_bands import keep_scores
 from domain.errors import Failure
 from domain.market import contract
-from domain.market.observed_prices import Known, Said, Source
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX
-from domain.market.placement_scores import MOST_GROUPS, group_of
-from domain.ranking import alike
+from domain.market.placement_scores import MOST_GROUPS, types_asked_together
+from domain.ranking import is_similar_type
 
 # EC2 may list a change some minutes after it began to hold, and its clock is not ours.
-OVERLAP = timedelta(hours=2)
+COLLECTION_OVERLAP = timedelta(hours=2)
 # One piece: some ten thousand prices of a large region; a collection that is cut off goes on with its piece.
 PIECE = timedelta(days=5)
 _VPC = " (Amazon VPC)"
@@ -38,7 +38,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Collecting:
+class MarketCollection:
     def __init__(self, clients: Clients, sessions: SessionFactory, clock: Callable[[], datetime] = _now) -> None:
         self._history = SpotHistory(clients)
         self._facts = MarketFacts(clients)
@@ -50,11 +50,11 @@ class Collecting:
         return [self.spot, self.on_demand, self.scores]
 
     @ec2_activity(contract.COLLECT_SPOT)
-    def spot(self, given: contract.CollectSpot) -> contract.Collected:
+    def spot(self, given: contract.CollectSpotInput) -> contract.CollectSpotResult:
         """What the region's pools have cost since the last collection ended, in all three tiers."""
         _refuse_other_platforms(given.products)
         now, name = self._clock(), contract.spot_collection(given.region)
-        with recording(f"collecting the spot prices of {given.region}"):
+        with database_unavailable(f"collecting the spot prices of {given.region}"):
             start = given.since or self._since(name, given.first_days, now)
             observed = aside = changes = 0
             for piece_start, piece_end in _pieces(start, now):
@@ -62,13 +62,13 @@ class Collecting:
                     observed, aside = observed + kept[0], aside + kept[1]
                     changes += kept[2]
                 self._mark(name, given, piece_start, piece_end)
-        return contract.Collected(observed, aside, changes, now)
+        return contract.CollectSpotResult(observed, aside, changes, now)
 
     @ec2_activity(contract.COLLECT_ON_DEMAND)
-    def on_demand(self, given: contract.CollectOnDemand) -> contract.Priced:
+    def on_demand(self, given: contract.CollectOnDemandInput) -> contract.CollectOnDemandResult:
         """One call of the Pricing API a type; what was told is kept at once, so a second attempt goes on from there."""
         now, priced = self._clock(), 0
-        with recording(f"collecting the on-demand prices of {given.region}"):
+        with database_unavailable(f"collecting the on-demand prices of {given.region}"):
             before = now - timedelta(hours=given.older_than_h)
             types = given.types or self._read(types_to_price, given.region, before, given.platform)
             for name in types:
@@ -76,52 +76,54 @@ class Collecting:
                 found = self._history.on_demand(given.region, name, given.platform)
                 if found is not None:
                     priced += self._read(keep_on_demand, [found], now)
-        return contract.Priced(len(types), priced)
+        return contract.CollectOnDemandResult(len(types), priced)
 
     @ec2_activity(contract.COLLECT_SCORES)
-    def scores(self, given: contract.CollectScores) -> contract.Scored:
+    def scores(self, given: contract.CollectScoresInput) -> contract.CollectScoresResult:
         """Placement scores of each group of types; a group that EC2 gives none for is left out."""
         now, kept = self._clock(), 0
         for types in given.groups or self._groups(given.region):
             _beat(types)
             scores = self._facts.scores(given.region, types)
-            with recording(f"recording the placement scores of {given.region}"):
+            with database_unavailable(f"recording the placement scores of {given.region}"):
                 self._read(keep_scores, given.region, types, scores, now)
             kept += len(scores)
-        return contract.Scored(kept)
+        return contract.CollectScoresResult(kept)
 
     def _groups(self, region: str) -> list[list[str]]:
         """What the region's servers may run on, by their own type."""
-        with recording(f"looking for what runs in {region}"):
+        with database_unavailable(f"looking for what runs in {region}"):
             homes = [home for home, _ in self._read(home_types, region).most_common(MOST_GROUPS)]
         found: list[list[str]] = []
         for name, home in sorted(self._facts.named_types(region, homes).items()):
             possible = {
-                kind.name: kind for kind in self._facts.similar_types(region, home).values() if alike(home, kind)
+                kind.name: kind
+                for kind in self._facts.similar_types(region, home).values()
+                if is_similar_type(home, kind)
             }
-            if (group := group_of(home, possible)) and group not in found:
+            if (group := types_asked_together(home, possible)) and group not in found:
                 found.append(group)
             _beat(name)
         return found
 
     def _piece(
-        self, given: contract.CollectSpot, start: datetime, end: datetime, now: datetime
+        self, given: contract.CollectSpotInput, start: datetime, end: datetime, now: datetime
     ) -> Iterator[tuple[int, int, int]]:
-        said: list[Said] = []
+        said: list[ReportedPrice] = []
         for page in self._history.pages(given.region, given.products, start, end):
             said += page
             _beat(len(said))
         prices = self._read(on_demand_prices, given.region, now)
-        known = Known(now, on_demand={(given.region, name): usd for name, usd in prices.items()})
-        for kept in keep_in_batches(self._sessions, said, Source.EC2, known):
+        known = PriceBounds(now, on_demand={(given.region, name): usd for name, usd in prices.items()})
+        for kept in keep_in_batches(self._sessions, said, PriceSource.EC2, known):
             _beat(kept.observed)
             yield kept.observed, kept.set_aside, len(kept.changes)
 
     def _since(self, name: str, first_days: float, now: datetime) -> datetime:
         until = self._read(collected_until, name)
-        return now - timedelta(days=first_days) if until is None else min(until, now) - OVERLAP
+        return now - timedelta(days=first_days) if until is None else min(until, now) - COLLECTION_OVERLAP
 
-    def _mark(self, name: str, given: contract.CollectSpot, start: datetime, end: datetime) -> None:
+    def _mark(self, name: str, given: contract.CollectSpotInput, start: datetime, end: datetime) -> None:
         """Only where no hole is left behind: a collection of a time asked for says nothing of what lies before."""
         until = self._read(collected_until, name)
         if given.since is None or (until is not None and start <= until):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from activities.schedules import Regular
+from activities.schedules import ScheduledWorkflow
 from domain.market import contract
 
 SPOT_EVERY = timedelta(minutes=5)
@@ -16,20 +16,26 @@ ON_DEMAND_EVERY = timedelta(hours=6)
 SCORES_EVERY = timedelta(hours=1)
 THIN_OUT_EVERY = timedelta(days=1)
 JITTER = timedelta(minutes=30)
-KEEP = contract.ThinOut()
+KEEP = contract.ThinOutInput()
 
 
 def schedules(
-    regions: Iterable[str], spot_every: timedelta = SPOT_EVERY, keep: contract.ThinOut = KEEP
-) -> list[Regular]:
+    regions: Iterable[str], spot_every: timedelta = SPOT_EVERY, keep: contract.ThinOutInput = KEEP
+) -> list[ScheduledWorkflow]:
     """Three for each region, and one for the upkeep of all."""
-    found = [Regular("market/thin-out", contract.THIN_OUT_WORKFLOW, keep, THIN_OUT_EVERY, JITTER)]
+    found = [ScheduledWorkflow("market/thin-out", contract.THIN_OUT_WORKFLOW, keep, THIN_OUT_EVERY, JITTER)]
     spot, on_demand = contract.COLLECT_SPOT_WORKFLOW, contract.COLLECT_ON_DEMAND_WORKFLOW
     for region in sorted(set(regions)):
         jitter = min(SPOT_JITTER, spot_every / 5)
-        found.append(Regular(f"market/spot/{region}", spot, contract.CollectSpot(region), spot_every, jitter))
-        given = contract.CollectOnDemand(region)
-        found.append(Regular(f"market/on-demand/{region}", on_demand, given, ON_DEMAND_EVERY, JITTER))
+        found.append(
+            ScheduledWorkflow(f"market/spot/{region}", spot, contract.CollectSpotInput(region), spot_every, jitter)
+        )
+        given = contract.CollectOnDemandInput(region)
+        found.append(ScheduledWorkflow(f"market/on-demand/{region}", on_demand, given, ON_DEMAND_EVERY, JITTER))
         scores = contract.COLLECT_SCORES_WORKFLOW
-        found.append(Regular(f"market/scores/{region}", scores, contract.CollectScores(region), SCORES_EVERY, JITTER))
+        found.append(
+            ScheduledWorkflow(
+                f"market/scores/{region}", scores, contract.CollectScoresInput(region), SCORES_EVERY, JITTER
+            )
+        )
     return found

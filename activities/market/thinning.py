@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Engine
 from temporalio import activity
 
-from activities.database_errors import recording
-from activities.ec2.heartbeats import beating
+from activities.database_errors import database_unavailable
+from activities.ec2.heartbeats import heartbeats
 from db.autopilot.experiences import forget_experiences
 from db.engine.session import SessionFactory, in_transaction
 from db.market import thinning
@@ -18,7 +18,7 @@ from db.market.partitions import RotationBusy
 from domain.market import contract
 
 
-class Thinning:
+class MarketThinning:
     def __init__(self, sessions: SessionFactory, engine: Engine) -> None:
         self._sessions = sessions
         self._engine = engine
@@ -28,11 +28,11 @@ class Thinning:
         return [self.thin_out]
 
     @activity.defn(name=contract.THIN_OUT, no_thread_cancel_exception=True)
-    def thin_out(self, given: contract.ThinOut) -> contract.Thinned:
+    def thin_out(self, given: contract.ThinOutInput) -> contract.ThinOutResult:
         now = datetime.now(UTC)
-        with recording("thinning out prices"), beating():
+        with database_unavailable("thinning out prices"), heartbeats():
             in_transaction(self._sessions, lambda session: forget_experiences(session, now))
-            return contract.Thinned(
+            return contract.ThinOutResult(
                 partitions=self._rotate(now, timedelta(days=given.observations)),
                 consolidated=thinning.thin_consolidated(self._sessions, now, timedelta(days=given.consolidated)),
                 canonical=thinning.thin_canonical(self._sessions, now, timedelta(days=given.canonical)),

@@ -17,24 +17,24 @@ from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedErr
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.database_errors import recording
+from activities.database_errors import database_unavailable
 from activities.ec2.activity import ec2_activity
 from activities.ec2.clients import Clients
 from activities.ec2.removal import Removal
-from activities.ec2.resource_listing import Listing
-from activities.reconciliation.fact_reader import Looking
-from activities.reconciliation.finding_records import keep_all
-from activities.reconciliation.remediation import Settling
-from activities.reconciliation.workflow_liveness import Attendance
-from activities.running_workflows import Workflows
+from activities.ec2.resource_listing import ResourceListing
+from activities.reconciliation.fact_reader import FactReader
+from activities.reconciliation.finding_records import record_findings
+from activities.reconciliation.remediation import Remediation
+from activities.reconciliation.workflow_liveness import WorkflowLiveness
+from activities.running_workflows import WorkflowListing
 from db.engine.session import SessionFactory
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import server_workflow_id
 from domain.operations import QUERY_STATE, SIGNAL_NOTICE, ServerView
 from domain.reconciliation import contract
-from domain.reconciliation.drift import Finding
-from domain.reconciliation.facts import Facts, Patience
-from domain.reconciliation.rules import judge, most_urgent_first
+from domain.reconciliation.drift import DriftFinding
+from domain.reconciliation.facts import GracePeriods, RegionFacts
+from domain.reconciliation.rules import drift_findings, most_urgent_first
 from domain.servers import Placement
 
 _ASKED_AT_ONCE = 20
@@ -45,16 +45,16 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Reconciliation:
+class ReconciliationActivities:
     """`regions`: those that a pass looks at when it names none."""
 
     def __init__(
         self,
         sessions: SessionFactory,
         clients: Clients,
-        workflows: Workflows,
+        workflows: WorkflowListing,
         regions: Sequence[str],
-        patience: Patience = Patience(),  # noqa: B008  frozen
+        patience: GracePeriods = GracePeriods(),  # noqa: B008  frozen
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._sessions = sessions
@@ -62,33 +62,33 @@ class Reconciliation:
         self._regions = list(regions)
         self._patience = patience
         self._clock = clock
-        listing = Listing(clients)
-        self._looking = Looking(sessions, listing, clock)
-        self._attendance = Attendance(sessions, workflows, patience, clock)
-        self._settling = Settling(sessions, Removal(clients), listing, clock)
+        listing = ResourceListing(clients)
+        self._looking = FactReader(sessions, listing, clock)
+        self._attendance = WorkflowLiveness(sessions, workflows, patience, clock)
+        self._settling = Remediation(sessions, Removal(clients), listing, clock)
 
-    @ec2_activity(contract.SURVEY)
-    def survey(self, given: contract.Look) -> contract.Surveyed:
+    @ec2_activity(contract.RECONCILE_SURVEY)
+    def survey(self, given: contract.ReconcileInput) -> contract.DriftSurvey:
         """Look at every region and judge. Changes nothing."""
-        findings: list[Finding] = []
+        findings: list[DriftFinding] = []
         looked: list[str] = []
         problems: list[str] = []
         busy: list[str] = []
         resources = 0
         for facts, wrong in self._all_facts(given.regions or self._regions):
-            findings += judge(facts, self._patience)
+            findings += drift_findings(facts, self._patience)
             looked += [f"{facts.region}/{kind.value}" for kind in sorted(facts.looked)]
             problems += wrong
             busy += sorted(key for key, server in facts.servers.items() if server.busy)
             resources += len(facts.found)
-        return contract.Surveyed(most_urgent_first(findings), looked, problems, busy, resources).bounded()
+        return contract.DriftSurvey(most_urgent_first(findings), looked, problems, busy, resources).bounded()
 
     @activity.defn(name=contract.UNATTENDED)
-    async def unattended(self, given: contract.Look) -> contract.Surveyed:
+    async def unattended(self, given: contract.ReconcileInput) -> contract.DriftSurvey:
         return await self._attendance.look(given.regions or self._regions, asked=given.asked)
 
     @activity.defn(name=contract.AT_REST)
-    async def at_rest(self, given: contract.Servers) -> contract.Resting:
+    async def at_rest(self, given: contract.AtRestInput) -> contract.AtRestResult:
         """The records may lag behind while the database was away; a server's workflow knows what it is doing."""
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
 
@@ -104,34 +104,34 @@ class Reconciliation:
                 resting.append(server_id)
             if view:
                 instances |= {one.instance_id for one in _placements(view)}
-        return contract.Resting(resting, without, sorted(instances))
+        return contract.AtRestResult(resting, without, sorted(instances))
 
     @activity.defn(name=contract.REPORT)
-    def report(self, given: contract.Report) -> contract.Reported:
-        with recording("keeping what reconciliation found"):
-            return keep_all(self._sessions, given, self._clock())
+    def report(self, given: contract.ReportInput) -> contract.ReportResult:
+        with database_unavailable("keeping what reconciliation found"):
+            return record_findings(self._sessions, given, self._clock())
 
     @ec2_activity(contract.SETTLE)
-    def settle(self, given: contract.Settle) -> contract.Settled:
+    def settle(self, given: contract.SettleInput) -> contract.SettleResult:
         """Look once more, and do what is still right. What was done already is done again without harm."""
-        wanted: dict[str, list[Finding]] = defaultdict(list)
+        wanted: dict[str, list[DriftFinding]] = defaultdict(list)
         for one in given.due:
             wanted[one.region].append(one)
-        settled = contract.Settled()
+        settled = contract.SettleResult()
         for facts, _ in self._all_facts(list(wanted)):
-            now = {one.key: one for one in judge(facts, self._patience)}
+            now = {one.key: one for one in drift_findings(facts, self._patience)}
             # An active server without a workflow may be one that we look for in the wrong place: it is left alone.
             ended = [
                 one for one in given.resting.without_workflow if one in facts.servers and not facts.servers[one].active
             ]
             resting = replace(given.resting, at_rest=[*given.resting.at_rest, *ended])
             for due in wanted[facts.region]:
-                with recording("settling what reconciliation found"):
+                with database_unavailable("settling what reconciliation found"):
                     settled = self._settling.settle(settled, due, now.get(due.key), resting)
         return settled
 
-    @activity.defn(name=contract.ASK)
-    async def ask(self, given: contract.Lost) -> bool:
+    @activity.defn(name=contract.REPLACE_LOST)
+    async def ask(self, given: contract.LostInstance) -> bool:
         """The server's workflow takes it as it takes an instance that its own watch found gone. False: it has ended."""
         now = self._clock()
         notice = Notice(given.instance_id, NoticeKind.INTERRUPTION, NoticeSource.LOST, now, deadline=now)
@@ -141,7 +141,7 @@ class Reconciliation:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             return False
-        with recording("noting that a server's workflow was asked"):
+        with database_unavailable("noting that a server's workflow was asked"):
             await asyncio.to_thread(self._settling.asked, given.key)
         return True
 
@@ -149,8 +149,8 @@ class Reconciliation:
     def all(self) -> list[Callable[..., Any]]:
         return [self.survey, self.unattended, self.at_rest, self.report, self.settle, self.ask]
 
-    def _all_facts(self, regions: Sequence[str]) -> list[tuple[Facts, list[str]]]:
-        with recording("reading the records for reconciliation"):
+    def _all_facts(self, regions: Sequence[str]) -> list[tuple[RegionFacts, list[str]]]:
+        with database_unavailable("reading the records for reconciliation"):
             return [self._looking.facts(region, self._patience) for region in regions]
 
     async def _view(self, server_id: str) -> tuple[ServerView | None, bool]:

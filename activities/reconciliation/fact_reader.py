@@ -15,33 +15,33 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.resource_listing import Listing
+from activities.ec2.resource_listing import ResourceListing
 from db.engine.session import SessionFactory
 from db.reconciliation import records
 from db.tables import Resource
 from domain.errors import Failure
 from domain.reconciliation.facts import (
-    Facts,
-    Found,
+    FoundResource,
+    GracePeriods,
     OperationFacts,
-    Patience,
+    RegionFacts,
     ResourceKind,
+    ResourceRow,
     Retention,
-    Row,
     ServerFacts,
 )
 
 # One of these is the answer to every further call too: there is no point in going on.
-_HOPELESS = frozenset({Failure.UNAVAILABLE, Failure.THROTTLED})
+_GIVE_UP = frozenset({Failure.UNAVAILABLE, Failure.THROTTLED})
 
 
-class Looking:
-    def __init__(self, sessions: SessionFactory, listing: Listing, clock: Callable[[], datetime]) -> None:
+class FactReader:
+    def __init__(self, sessions: SessionFactory, listing: ResourceListing, clock: Callable[[], datetime]) -> None:
         self._sessions = sessions
         self._listing = listing
         self._clock = clock
 
-    def facts(self, region: str, patience: Patience) -> tuple[Facts, list[str]]:
+    def facts(self, region: str, patience: GracePeriods) -> tuple[RegionFacts, list[str]]:
         """The facts, and what could not be looked at. When EC2 is away or asks to slow down: no facts at all."""
         with self._sessions() as session:
             busy = records.busy_servers(session)
@@ -51,8 +51,10 @@ class Looking:
             facts = self._with_records(session, region, found, looked, busy)
         return replace(facts, found=self._with_checks(facts, patience, problems)), problems
 
-    def _listed(self, region: str, expected: list[Row]) -> tuple[dict[str, Found], frozenset[ResourceKind], list[str]]:
-        found: dict[str, Found] = {}
+    def _listed(
+        self, region: str, expected: list[ResourceRow]
+    ) -> tuple[dict[str, FoundResource], frozenset[ResourceKind], list[str]]:
+        found: dict[str, FoundResource] = {}
         looked, problems = set(), []
         for kind in ResourceKind:
             try:
@@ -62,7 +64,7 @@ class Looking:
                 told |= {one.resource_id: one for one in self._listing.by_id(region, kind, ours - told.keys())}
             except Ec2Failure as failed:
                 problems.append(failed.message)
-                if failed.failure in _HOPELESS:
+                if failed.failure in _GIVE_UP:
                     return {}, frozenset(), problems
                 continue
             looked.add(kind)
@@ -73,10 +75,10 @@ class Looking:
         self,
         session: Session,
         region: str,
-        found: Mapping[str, Found],
+        found: Mapping[str, FoundResource],
         looked: frozenset[ResourceKind],
         busy_before: set[str],
-    ) -> Facts:
+    ) -> RegionFacts:
         busy = busy_before | records.busy_servers(session)
         rows = [*records.open_rows(session, region)]
         listed = {row.resource_id for row in rows}
@@ -87,7 +89,7 @@ class Looking:
         servers = {one.server_id: one for one in records.servers_of_region(session, region)}
         named = {one.server_id for one in found.values() if one.server_id} | {row.server_id for row in rows}
         servers |= {one.server_id: one for one in records.servers_by_id(session, named - servers.keys())}
-        return Facts(
+        return RegionFacts(
             region=region,
             at=self._clock(),
             found=found,
@@ -97,7 +99,7 @@ class Looking:
             looked=looked,
         )
 
-    def _with_checks(self, facts: Facts, patience: Patience, problems: list[str]) -> dict[str, Found]:
+    def _with_checks(self, facts: RegionFacts, patience: GracePeriods, problems: list[str]) -> dict[str, FoundResource]:
         """Status checks are read for silent servers alone."""
         silent = [
             server.primary
@@ -117,12 +119,12 @@ class Looking:
         return found
 
 
-def _runs(found: Found | None) -> bool:
+def _runs(found: FoundResource | None) -> bool:
     return found is not None and found.state == "running"
 
 
-def _row(one: Resource) -> Row:
-    return Row(
+def _row(one: Resource) -> ResourceRow:
+    return ResourceRow(
         one.id,
         one.type,
         one.state,
@@ -164,7 +166,9 @@ def _retention(policy: Mapping[str, Any]) -> Retention:
     )
 
 
-def _operations(session: Session, found: Iterable[Found], rows: Iterable[Resource]) -> dict[str, OperationFacts]:
+def _operations(
+    session: Session, found: Iterable[FoundResource], rows: Iterable[Resource]
+) -> dict[str, OperationFacts]:
     named = {one.operation_id for one in found} | {row.operation_id for row in rows}
     told = records.operations_by_id(session, named - {""})
     return {one: OperationFacts(one, server, status) for one, server, status in told}

@@ -8,25 +8,31 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from db.engine.session import SessionFactory, in_transaction
-from db.reconciliation.drift import Kept, forget, keep, open_rows_beside, resolve
+from db.reconciliation.drift import (
+    StoredFinding,
+    delete_closed_findings,
+    open_findings_not_in,
+    resolve_findings,
+    store_findings,
+)
 from domain.reconciliation import contract
-from domain.reconciliation.drift import Action, Finding, FindingKind
+from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind
 from domain.reconciliation.unattended_servers import UNATTENDED
 
 _KEPT = timedelta(days=90)  # after it was settled
 _LOOKS = 2  # that have to find it before anything is done about it, unless EC2 said it in so many words
 
 
-def keep_all(sessions: SessionFactory, given: contract.Report, now: datetime) -> contract.Reported:
+def record_findings(sessions: SessionFactory, given: contract.ReportInput, now: datetime) -> contract.ReportResult:
     """One transaction for each client: its events are numbered from its row, which is held until it ends.
 
     A server that is not at rest is left as it is: neither found nor resolved.
     """
-    findings = [one for one in given.surveyed.findings if _stands(one, given.resting)]
+    findings = [one for one in given.surveyed.findings if _is_settled_state(one, given.resting)]
     kept = _kept(sessions, findings, now)
     resolved = _resolved(sessions, given, now)
-    in_transaction(sessions, lambda session: forget(session, now - _KEPT))
-    return contract.Reported(
+    in_transaction(sessions, lambda session: delete_closed_findings(session, now - _KEPT))
+    return contract.ReportResult(
         found=sum(one.new for one in kept),
         open=len(kept),
         resolved=resolved,
@@ -34,26 +40,26 @@ def keep_all(sessions: SessionFactory, given: contract.Report, now: datetime) ->
     )
 
 
-def _stands(one: Finding, resting: contract.Resting) -> bool:
-    if one.kind is FindingKind.STUCK_WORKFLOW:
+def _is_settled_state(one: DriftFinding, resting: contract.AtRestResult) -> bool:
+    if one.kind is DriftKind.STUCK_WORKFLOW:
         return True  # it does not say whether it is at rest
-    if one.kind is FindingKind.NO_WORKFLOW:
+    if one.kind is DriftKind.NO_WORKFLOW:
         return one.server_id in resting.without_workflow  # asked once more: it does not answer
     return not one.server_id or one.server_id in resting.at_rest or one.server_id in resting.without_workflow
 
 
-def _kept(sessions: SessionFactory, findings: Sequence[Finding], now: datetime) -> list[Kept]:
-    kept: list[Kept] = []
+def _kept(sessions: SessionFactory, findings: Sequence[DriftFinding], now: datetime) -> list[StoredFinding]:
+    kept: list[StoredFinding] = []
     for client_id, its in _by_client(findings).items():
-        kept += in_transaction(sessions, lambda s, c=client_id, f=its: keep(s, c, f, now))  # type: ignore[misc]
+        kept += in_transaction(sessions, lambda s, c=client_id, f=its: store_findings(s, c, f, now))  # type: ignore[misc]
     return kept
 
 
-def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -> int:
+def _resolved(sessions: SessionFactory, given: contract.ReportInput, now: datetime) -> int:
     keys = [one.key for one in given.surveyed.findings]
     busy, cut = set(given.surveyed.busy), set(given.surveyed.cut)
     with sessions() as session:
-        rows = open_rows_beside(session, given.surveyed.looked, keys)
+        rows = open_findings_not_in(session, given.surveyed.looked, keys)
     gone: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         busy_now = row.server_id in busy and row.kind not in UNATTENDED
@@ -61,31 +67,31 @@ def _resolved(sessions: SessionFactory, given: contract.Report, now: datetime) -
             continue  # it was not looked for, or may be among those that were not told
         gone[row.client_id].append(row.id)
     return sum(
-        in_transaction(sessions, lambda s, c=client_id, i=ids: resolve(s, c, i, now))  # type: ignore[misc]
+        in_transaction(sessions, lambda s, c=client_id, i=ids: resolve_findings(s, c, i, now))  # type: ignore[misc]
         for client_id, ids in gone.items()
     )
 
 
-def _due(kept: Sequence[Kept], now: datetime) -> list[Finding]:
+def _due(kept: Sequence[StoredFinding], now: datetime) -> list[DriftFinding]:
     due = []
     for one in sorted(kept, key=_last_tried):
         finding = one.finding
         seen_enough = finding.certain or one.times >= _LOOKS
-        if finding.action is Action.REPORT or one.asked or not seen_enough:
+        if finding.action is DriftAction.REPORT or one.asked or not seen_enough:
             continue
         if now >= one.first_seen_at + timedelta(seconds=finding.grace_s):
             due.append(finding)
-    removals = [one for one in due if one.action is Action.REMOVE]
-    return [one for one in due if one.action is not Action.REMOVE] + removals[: contract.MOST_REMOVALS]
+    removals = [one for one in due if one.action is DriftAction.REMOVE]
+    return [one for one in due if one.action is not DriftAction.REMOVE] + removals[: contract.MOST_REMOVALS]
 
 
-def _last_tried(one: Kept) -> tuple[bool, datetime]:
+def _last_tried(one: StoredFinding) -> tuple[bool, datetime]:
     """Those that were never tried first, then who waits longest: what always fails keeps nobody from their turn."""
     return (one.tried_at is not None, one.tried_at or one.first_seen_at)
 
 
-def _by_client(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
-    by: dict[str, list[Finding]] = defaultdict(list)
+def _by_client(findings: Sequence[DriftFinding]) -> dict[str, list[DriftFinding]]:
+    by: dict[str, list[DriftFinding]] = defaultdict(list)
     for one in findings:
         by[one.client_id].append(replace(one))
     return by

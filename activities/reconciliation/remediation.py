@@ -8,17 +8,17 @@ from datetime import datetime
 
 from activities.ec2.errors import Ec2Failure
 from activities.ec2.removal import Removal
-from activities.ec2.resource_listing import Listing
+from activities.ec2.resource_listing import ResourceListing
 from db.engine.session import SessionFactory, in_transaction
-from db.reconciliation.drift import asked, note, settle
+from db.reconciliation.drift import close_finding, mark_asked, note_failed_try
 from domain.reconciliation import contract
-from domain.reconciliation.drift import DONE, GO_FIRST, Action, Finding, Reason
+from domain.reconciliation.drift import REMOVED_FIRST, STATE_AFTER_ACTION, DriftAction, DriftFinding, DriftReason
 from domain.reconciliation.facts import ResourceKind
 
 
-class Settling:
+class Remediation:
     def __init__(
-        self, sessions: SessionFactory, removal: Removal, listing: Listing, clock: Callable[[], datetime]
+        self, sessions: SessionFactory, removal: Removal, listing: ResourceListing, clock: Callable[[], datetime]
     ) -> None:
         self._sessions = sessions
         self._removal = removal
@@ -26,59 +26,59 @@ class Settling:
         self._clock = clock
 
     def settle(
-        self, so_far: contract.Settled, due: Finding, now: Finding | None, resting: contract.Resting
-    ) -> contract.Settled:
+        self, so_far: contract.SettleResult, due: DriftFinding, now: DriftFinding | None, resting: contract.AtRestResult
+    ) -> contract.SettleResult:
         """`now`: the same finding at the second look; None when it is not there any more."""
         if why := self._not_now(due, now, resting):
             return self._left(so_far, due, why)
         assert now is not None
         try:
-            if now.reason is Reason.NOT_LISTED and self._is_there(now):
+            if now.reason is DriftReason.NOT_LISTED and self._is_there(now):
                 return self._left(so_far, now, "EC2 knows it after all: its list was an old one")
-            if now.action is Action.ASK:
-                lost = contract.Lost(now.key, now.server_id, now.resource_id)
+            if now.action is DriftAction.ASK:
+                lost = contract.LostInstance(now.key, now.server_id, now.resource_id)
                 return replace(so_far, lost=[*so_far.lost, lost])
             outcome = self._do(now)
         except Ec2Failure as failed:
             return self._left(so_far, now, failed.message)
-        state = DONE[now.action]
-        in_transaction(self._sessions, lambda session: settle(session, now, state, self._clock(), outcome))
+        state = STATE_AFTER_ACTION[now.action]
+        in_transaction(self._sessions, lambda session: close_finding(session, now, state, self._clock(), outcome))
         return replace(so_far, done=[*so_far.done, now.key])
 
     def asked(self, key: str) -> None:
         """The server's workflow knows; what it does about it is told by its operation."""
-        in_transaction(self._sessions, lambda session: asked(session, key, self._clock()))
+        in_transaction(self._sessions, lambda session: mark_asked(session, key, self._clock()))
 
-    def _not_now(self, due: Finding, now: Finding | None, resting: contract.Resting) -> str:
+    def _not_now(self, due: DriftFinding, now: DriftFinding | None, resting: contract.AtRestResult) -> str:
         if now is None:
             return "it is not seen any more, or its server is busy"
         if now.action is not due.action:
             return f"it is another thing now: {now.action.value}, {now.reason.value}"
         if now.server_id and now.server_id not in resting.at_rest:
             return "its server's workflow has something under way, or does not say"
-        if now.action is Action.REMOVE and now.resource_id in resting.instances:
+        if now.action is DriftAction.REMOVE and now.resource_id in resting.instances:
             return "its server's workflow says that the server runs on it"
-        if now.action is Action.REMOVE and (copies := now.details.get(GO_FIRST)):
+        if now.action is DriftAction.REMOVE and (copies := now.details.get(REMOVED_FIRST)):
             return f"{copies} was made of it, and goes first"
         return ""
 
-    def _do(self, finding: Finding) -> str:
+    def _do(self, finding: DriftFinding) -> str:
         match finding.action:
-            case Action.REMOVE:
+            case DriftAction.REMOVE:
                 self._removal.remove(finding.region, ResourceKind(finding.resource_type), finding.resource_id)
                 return "removed"
-            case Action.ADOPT:
+            case DriftAction.ADOPT:
                 return "taken into the ledger"
             case _:
                 return finding.details.get("what_happened") or finding.reason.value
 
-    def _is_there(self, finding: Finding) -> bool:
+    def _is_there(self, finding: DriftFinding) -> bool:
         """Asked for by its very ID: the answer that lags least."""
         if finding.resource_type != ResourceKind.INSTANCE:
             return False
         found = self._listing.knows(finding.region, finding.resource_id)
         return found is not None and not found.ended
 
-    def _left(self, so_far: contract.Settled, due: Finding, why: str) -> contract.Settled:
-        in_transaction(self._sessions, lambda session: note(session, due.key, why, self._clock()))
+    def _left(self, so_far: contract.SettleResult, due: DriftFinding, why: str) -> contract.SettleResult:
+        in_transaction(self._sessions, lambda session: note_failed_try(session, due.key, why, self._clock()))
         return replace(so_far, left={**so_far.left, due.key: why})

@@ -16,15 +16,22 @@ from datetime import datetime, timedelta
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.database_errors import recording
-from activities.running_workflows import Workflows, listed, listed_with, running
+from activities.database_errors import database_unavailable
+from activities.running_workflows import WorkflowListing, find_running, list_running, list_running_with_memo
 from db.engine.session import SessionFactory
 from db.reconciliation import records
 from domain.names import server_workflow_id
 from domain.operations import SERVER_WORKFLOW
 from domain.reconciliation import contract
-from domain.reconciliation.facts import Patience
-from domain.reconciliation.unattended_servers import MEMO_UNWATCHED, WATCH, WORKFLOW, finding, stuck, unwatched
+from domain.reconciliation.facts import GracePeriods
+from domain.reconciliation.unattended_servers import (
+    MEMO_UNWATCHED,
+    WATCH,
+    WORKFLOW,
+    watch_not_taken,
+    workflow_missing,
+    workflow_stuck,
+)
 
 # Set by Temporal (1.30 and later) after a few tasks in a row have failed or timed out, and taken off by one that works.
 _TASKS_FAIL = "TemporalReportedProblems IN ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut')"
@@ -33,9 +40,13 @@ _TASKS_FAIL = "TemporalReportedProblems IN ('category=WorkflowTaskFailed', 'cate
 _SHARE = 50  # looks take one in so many seconds
 
 
-class Attendance:
+class WorkflowLiveness:
     def __init__(
-        self, sessions: SessionFactory, workflows: Workflows, patience: Patience, clock: Callable[[], datetime]
+        self,
+        sessions: SessionFactory,
+        workflows: WorkflowListing,
+        patience: GracePeriods,
+        clock: Callable[[], datetime],
     ) -> None:
         self._sessions = sessions
         self._workflows = workflows
@@ -44,45 +55,49 @@ class Attendance:
         self._clock = clock
         self._rests_until = clock()
 
-    async def look(self, regions: Sequence[str], *, asked: bool = False) -> contract.Surveyed:
+    async def look(self, regions: Sequence[str], *, asked: bool = False) -> contract.DriftSurvey:
         """Temporal that does not answer is a problem, and then nothing is told; nor is it before the next look is due,
         unless it is `asked` for. What was found earlier stays then as it was."""
         began = self._clock()
         if began < self._rests_until and not asked:
-            return contract.Surveyed()
+            return contract.DriftSurvey()
         servers = await asyncio.to_thread(self._adopted, regions)
         try:
             known = await self.without_watch()
             missing = await self._missing(known, [server_id for server_id, _, _ in servers])
             failing = await self.failing()
         except RPCError as error:
-            return contract.Surveyed(problems=[f"Temporal did not say which servers' workflows run: {error.message}"])
+            return contract.DriftSurvey(
+                problems=[f"Temporal did not say which servers' workflows run: {error.message}"]
+            )
         still = await asyncio.to_thread(self._still_active, missing)
         without = [(one, told) for one in servers for told in known.get(server_workflow_id(one[0]), ())]
         heard = await asyncio.to_thread(self._heard, {(client_id, told) for (_, client_id, _), told in without})
-        findings = [finding(*one) for one in servers if one[0] in still]
-        findings += [stuck(*one) for one in servers if server_workflow_id(one[0]) in failing and one[0] not in still]
-        findings += [unwatched(*one, instance_id) for one, instance_id in without if instance_id in heard]
+        findings = [workflow_missing(*one) for one in servers if one[0] in still]
+        findings += [
+            workflow_stuck(*one) for one in servers if server_workflow_id(one[0]) in failing and one[0] not in still
+        ]
+        findings += [watch_not_taken(*one, instance_id) for one, instance_id in without if instance_id in heard]
         looked = [f"{region}/{kind}" for region in regions for kind in (WORKFLOW, WATCH)]
         ended = self._clock()
         if not findings and not asked:  # one that was asked for may be of some regions only
             self._rests_until = ended + _SHARE * (ended - began)
-        return contract.Surveyed(findings, looked).bounded()
+        return contract.DriftSurvey(findings, looked).bounded()
 
     async def without_watch(self) -> dict[str, list[str]]:
         """The workflows of servers that run -> their instances whose agents take no watch."""
-        told = await listed_with(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'", MEMO_UNWATCHED)
+        told = await list_running_with_memo(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'", MEMO_UNWATCHED)
         return {workflow_id: said or [] for workflow_id, said in told.items()}
 
     async def _missing(self, known: Collection[str], server_ids: Iterable[str]) -> set[str]:
         missing = {one for one in server_ids if server_workflow_id(one) not in known}
-        found = await running(self._workflows, map(server_workflow_id, missing))
+        found = await find_running(self._workflows, map(server_workflow_id, missing))
         return {one for one in missing if server_workflow_id(one) not in found}
 
     async def failing(self) -> set[str]:
         """A Temporal before 1.30 does not tell them: its own metrics alone do (the alert WorkflowTasksFail)."""
         try:
-            return await listed(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}' AND {_TASKS_FAIL}")
+            return await list_running(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}' AND {_TASKS_FAIL}")
         except RPCError as error:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
@@ -90,14 +105,14 @@ class Attendance:
 
     def _adopted(self, regions: Sequence[str]) -> list[tuple[str, str, str]]:
         """Those of a moment ago are left out: adoption records a server first, and then starts its workflow."""
-        with recording("reading the servers for reconciliation"), self._sessions() as session:
+        with database_unavailable("reading the servers for reconciliation"), self._sessions() as session:
             return records.adopted_before(session, regions, self._clock() - self._grace)
 
     def _heard(self, of: set[tuple[str, str]]) -> set[str]:
         """An agent that is silent is told as that."""
-        with recording("reading the agents for reconciliation"), self._sessions() as session:
-            return records.heard_of(session, of, self._clock(), self._silence)
+        with database_unavailable("reading the agents for reconciliation"), self._sessions() as session:
+            return records.instances_heard_of(session, of, self._clock(), self._silence)
 
     def _still_active(self, server_ids: set[str]) -> set[str]:
-        with recording("reading the servers for reconciliation"), self._sessions() as session:
+        with database_unavailable("reading the servers for reconciliation"), self._sessions() as session:
             return records.still_active(session, server_ids)

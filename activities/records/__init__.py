@@ -1,5 +1,5 @@
 """What happened to the fleet, in MySQL."""
 
-from activities.records.activity import FleetActivities, fleet_activities
+from activities.records.activity import RecordActivities, record_activities
 
-__all__ = ["FleetActivities", "fleet_activities"]
+__all__ = ["RecordActivities", "record_activities"]

@@ -18,39 +18,41 @@ from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.ec2.heartbeats import beating
+from activities.ec2.heartbeats import heartbeats
 from activities.records.batch import EarlierOperationUnfinished, RecordsMissing, apply_batch
-from activities.records.pools import cooling
+from activities.records.pools import pools_in_cool_down
 from db.engine.session import SessionFactory, in_transaction, is_deadlock, is_unreachable
 from db.event_log.writing import UnknownClient
 from domain.errors import Failure
-from domain.measurements import Measured
+from domain.measurements import Measurement
 from domain.records import COOL_DOWNS, RECORD, CoolDowns, CoolDownsInput, RecordBatch
 
 T = TypeVar("T")
 
 
-def _unheard(_: Sequence[Measured]) -> None:
+def _measure_nothing(_: Sequence[Measurement]) -> None:
     """Nobody measures."""
 
 
-class FleetActivities:
+class RecordActivities:
     """`heard`: is told what the records said of durations, once they are committed."""
 
-    def __init__(self, sessions: SessionFactory, heard: Callable[[Sequence[Measured]], None] = _unheard) -> None:
+    def __init__(
+        self, sessions: SessionFactory, heard: Callable[[Sequence[Measurement]], None] = _measure_nothing
+    ) -> None:
         self._sessions = sessions
         self._heard = heard
 
     @activity.defn(name=RECORD)
     def record(self, batch: RecordBatch) -> int:
         """Apply the batch, once however often it is sent; return the last number applied."""
-        told: list[Measured] = []
+        told: list[Measurement] = []
 
         def work(session: Session) -> int:
             told.clear()  # of an attempt that a deadlock took back
             return apply_batch(session, batch, told)
 
-        with beating():
+        with heartbeats():
             last = self._done(work, f"records of {batch.stream}")
         self._heard(told)
         return last
@@ -58,7 +60,7 @@ class FleetActivities:
     @activity.defn(name=COOL_DOWNS)
     def cool_downs(self, asked: CoolDownsInput) -> CoolDowns:
         """The pools of a region that are not to be chosen now, whoever's server found out."""
-        found = self._done(lambda session: cooling(session, asked.region), f"cool-downs of {asked.region}")
+        found = self._done(lambda session: pools_in_cool_down(session, asked.region), f"cool-downs of {asked.region}")
         return CoolDowns({pool: until.timestamp() for pool, until in found.items()})
 
     def _done(self, work: Callable[[Session], T], what: str) -> T:
@@ -78,9 +80,9 @@ def _raise_unavailable(error: DBAPIError | PoolTimeout, what: str) -> NoReturn:
     raise error
 
 
-def fleet_activities(
-    sessions: SessionFactory, heard: Callable[[Sequence[Measured]], None] = _unheard
+def record_activities(
+    sessions: SessionFactory, heard: Callable[[Sequence[Measurement]], None] = _measure_nothing
 ) -> list[Callable[..., Any]]:
     """What a control worker registers."""
-    fleet = FleetActivities(sessions, heard)
+    fleet = RecordActivities(sessions, heard)
     return [fleet.record, fleet.cool_downs]

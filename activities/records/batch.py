@@ -11,18 +11,18 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from activities.records import instances, ledger, operations, pools, servers
-from activities.records.entry import Entry, Rejected
+from activities.records.entry import RecordEntry, RecordRejected
 from activities.records.instances import rejection
-from activities.records.measurements import measured
+from activities.records.measurements import measurements_of
 from db.event_log.writing import NewEvent, append_events
 from db.tables import Operation, RecordStream
 from domain.instance_states import IllegalMove
-from domain.measurements import Measured
+from domain.measurements import Measurement
 from domain.records import Record, RecordBatch, RecordKind
 
 log = logging.getLogger(__name__)
 
-_APPLY: Mapping[RecordKind, Callable[[Entry], list[NewEvent]]] = {
+_APPLY: Mapping[RecordKind, Callable[[RecordEntry], list[NewEvent]]] = {
     RecordKind.SERVER_ADOPTED: servers.adopted,
     RecordKind.SERVER_POLICY: servers.policy_changed,
     RecordKind.SERVER_ENDED: servers.ended,
@@ -44,7 +44,7 @@ _APPLY: Mapping[RecordKind, Callable[[Entry], list[NewEvent]]] = {
 }
 # What a record itself can be wrong in. An error of the database's (lost, deadlocked) is not among
 # them: that one rolls the batch back, and it is sent again.
-_WRONG = (Rejected, IllegalMove, IntegrityError, DataError, LookupError, ValueError, TypeError)
+_REJECTABLE = (RecordRejected, IllegalMove, IntegrityError, DataError, LookupError, ValueError, TypeError)
 
 
 class RecordsMissing(Exception):
@@ -55,7 +55,7 @@ class EarlierOperationUnfinished(Exception):
     """The operation that these records come after has not ended in the tables yet."""
 
 
-def apply_batch(session: Session, batch: RecordBatch, told: list[Measured] | None = None) -> int:
+def apply_batch(session: Session, batch: RecordBatch, told: list[Measurement] | None = None) -> int:
     """Apply what is new in the batch; return the stream's last applied number. `told`: gathers what it says of
     durations.
 
@@ -70,11 +70,11 @@ def apply_batch(session: Session, batch: RecordBatch, told: list[Measured] | Non
     if batch.after and not _ended(session, batch.after):
         raise EarlierOperationUnfinished(f"{batch.stream} waits for the records of operation {batch.after}")
     events = []
-    for entry in (Entry(session, batch, record) for record in new):
+    for entry in (RecordEntry(session, batch, record) for record in new):
         its = _apply(entry)
         events += its
         if told is not None:
-            told += measured(entry, its)
+            told += measurements_of(entry, its)
     last = new[-1].seq
     session.execute(update(RecordStream).where(RecordStream.stream == batch.stream).values(applied_seq=last))
     append_events(session, batch.client_id, events)
@@ -101,12 +101,12 @@ def _ended(session: Session, operation_id: str) -> bool:
     return status in operations.FINAL
 
 
-def _apply(entry: Entry) -> list[NewEvent]:
+def _apply(entry: RecordEntry) -> list[NewEvent]:
     """One record, in a savepoint: one that is wrong is told in an event and does not stop the stream."""
     try:
         with entry.session.begin_nested():
             return _APPLY[RecordKind(entry.record.kind)](entry)
-    except _WRONG as error:
+    except _REJECTABLE as error:
         reason = str(getattr(error, "orig", None) or error)
         log.warning(
             "record rejected",

@@ -12,12 +12,12 @@ from db.event_log.writing import NewEvent
 from domain.records import Record, RecordBatch
 
 
-class Rejected(Exception):
+class RecordRejected(Exception):
     """The record contradicts what the tables say. It is told in an event, and the stream goes on."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class RecordEntry:
     session: Session
     batch: RecordBatch
     record: Record
@@ -57,7 +57,7 @@ class Entry:
     def own(self, client_id: str, server_id: str, what: str) -> None:
         """Raise Rejected if `what` belongs to another server (invariant 7)."""
         if (client_id, server_id) != (self.batch.client_id, self.batch.server_id):
-            raise Rejected(f"{what} belongs to another server")
+            raise RecordRejected(f"{what} belongs to another server")
 
 
 def instant(value: object) -> datetime | None:

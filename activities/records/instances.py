@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import select
 
 from activities.records import reliability
-from activities.records.entry import Entry
+from activities.records.entry import RecordEntry
 from db.event_log.writing import NewEvent
 from db.tables import Instance
-from domain.instance_states import ENDED, IllegalMove, InstanceState, move
+from domain.instance_states import ENDED, IllegalMove, InstanceState, change_state
 from domain.pools import Pool
 
 _S = InstanceState
@@ -26,7 +26,7 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 _BETWEEN = {_S.RUNNING_PRIMARY: _S.PROMOTING, _S.TERMINATED: _S.TERMINATING}
 
 
-def changed(entry: Entry) -> list[NewEvent]:
+def changed(entry: RecordEntry) -> list[NewEvent]:
     """What is known of an instance: the keys that are there are set, the others stay."""
     state = InstanceState(entry.payload["state"])
     row = _locked(entry, entry.text("instance_id", 64))
@@ -36,7 +36,7 @@ def changed(entry: Entry) -> list[NewEvent]:
         _settle_role(entry, row)
         _keep_role(entry, row)
         if entry.payload.get("launch_confirmed_at"):
-            reliability.launched(entry, row)
+            reliability.record_launch(entry, row)
         entry.session.flush()
         return [_event(entry, row, state.value)]
     events = _go(entry, row, state, lambda: _describe(entry, row))
@@ -47,11 +47,11 @@ def changed(entry: Entry) -> list[NewEvent]:
     if events:
         _touch(entry, row)
     if entry.payload.get("launch_confirmed_at"):
-        reliability.launched(entry, row)
+        reliability.record_launch(entry, row)
     return events
 
 
-def committed(entry: Entry) -> list[NewEvent]:
+def committed(entry: RecordEntry) -> list[NewEvent]:
     """The new primary takes over from whoever was: one transaction, so there is never a second one.
 
     The former goes first, for the unique constraint looks at each statement.
@@ -75,13 +75,13 @@ def committed(entry: Entry) -> list[NewEvent]:
     return [*events, *(arrived or [_event(entry, new, "changed")])]
 
 
-def _formers(entry: Entry, instance_id: str, former_id: str) -> list[Instance]:
+def _formers(entry: RecordEntry, instance_id: str, former_id: str) -> list[Instance]:
     query = select(Instance).where(Instance.server_id == entry.batch.server_id, Instance.id != instance_id)
     serving = (Instance.primary_of == entry.batch.server_id) | (Instance.id == former_id)
     return list(entry.session.scalars(query.where(serving).with_for_update()))
 
 
-def _step_down(entry: Entry, former: Instance) -> list[NewEvent]:
+def _step_down(entry: RecordEntry, former: Instance) -> list[NewEvent]:
     stated = entry.text("former_state")
     former.role = "replica" if stated == _S.RUNNING_REPLICA else None
     _keep_role(entry, former)
@@ -95,7 +95,7 @@ def _step_down(entry: Entry, former: Instance) -> list[NewEvent]:
         return [rejection(entry, str(error), former.id)]
 
 
-def rejection(entry: Entry, reason: str, instance_id: str | None = None) -> NewEvent:
+def rejection(entry: RecordEntry, reason: str, instance_id: str | None = None) -> NewEvent:
     """The event of a record that could not be applied, with all of it: nothing is lost in silence."""
     return entry.event(
         "record_rejected",
@@ -108,11 +108,11 @@ def rejection(entry: Entry, reason: str, instance_id: str | None = None) -> NewE
     )
 
 
-def _locked(entry: Entry, instance_id: str) -> Instance | None:
+def _locked(entry: RecordEntry, instance_id: str) -> Instance | None:
     return entry.session.get(Instance, (instance_id, entry.batch.server_id), with_for_update=True)
 
 
-def _insert(entry: Entry, instance_id: str, state: InstanceState) -> Instance:
+def _insert(entry: RecordEntry, instance_id: str, state: InstanceState) -> Instance:
     if not instance_id:
         raise ValueError("the record names no instance")
     row = Instance(
@@ -135,15 +135,15 @@ def _path(now: InstanceState, then: InstanceState) -> list[InstanceState]:
         return []
     between = _BETWEEN.get(then)
     try:
-        return [move(now, then)]
+        return [change_state(now, then)]
     except IllegalMove:
         if between is None or between is now:
             raise
-        move(now, between)
-        return [between, move(between, then)]
+        change_state(now, between)
+        return [between, change_state(between, then)]
 
 
-def _go(entry: Entry, row: Instance, then: InstanceState, describe: Any = None) -> list[NewEvent]:
+def _go(entry: RecordEntry, row: Instance, then: InstanceState, describe: Any = None) -> list[NewEvent]:
     """Move the instance, an event for each state it comes to."""
     path = _path(InstanceState(row.state), then)
     if describe is not None:
@@ -156,7 +156,7 @@ def _go(entry: Entry, row: Instance, then: InstanceState, describe: Any = None) 
     return events
 
 
-def _settle_role(entry: Entry, row: Instance) -> None:
+def _settle_role(entry: RecordEntry, row: Instance) -> None:
     """The role is said by the record, or follows from the state: an instance on its way out has none."""
     state = InstanceState(row.state)
     if state in ENDED or state is _S.TERMINATING:
@@ -169,14 +169,14 @@ def _settle_role(entry: Entry, row: Instance) -> None:
         row.role = "primary"
 
 
-def _keep_role(entry: Entry, row: Instance) -> None:
+def _keep_role(entry: RecordEntry, row: Instance) -> None:
     """When it became what: the ledger of savings tells a primary's time from a replica's and from overlap."""
     known = row.roles or []
     if (known[-1][1] if known else None) != row.role:
         row.roles = [*known, [entry.at.isoformat(), row.role]]
 
 
-def _describe(entry: Entry, row: Instance) -> None:
+def _describe(entry: RecordEntry, row: Instance) -> None:
     for key, limit in _TEXTS.items():
         if entry.payload.get(key) is not None:
             setattr(row, key, entry.text(key, limit))
@@ -202,12 +202,12 @@ def region_of(zone: str) -> str:
     return found.group() if found else ""
 
 
-def _touch(entry: Entry, row: Instance) -> None:
+def _touch(entry: RecordEntry, row: Instance) -> None:
     row.updated_at = entry.at
     row.operation_id = entry.operation_id or row.operation_id
 
 
-def _event(entry: Entry, row: Instance, what: str, **more: Any) -> NewEvent:
+def _event(entry: RecordEntry, row: Instance, what: str, **more: Any) -> NewEvent:
     return entry.event(
         f"instance.{what}",
         instance_id=row.id,

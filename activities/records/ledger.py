@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, select
 
-from activities.records.entry import Entry
+from activities.records.entry import RecordEntry
 from db.event_log.writing import NewEvent
 from db.tables import Resource
 
 
-def intended(entry: Entry) -> list[NewEvent]:
+def intended(entry: RecordEntry) -> list[NewEvent]:
     """Written again after a retry, it changes nothing; a token given up for never made is open again."""
     row = _by_token(entry)
     if row is None:
@@ -22,7 +22,7 @@ def intended(entry: Entry) -> list[NewEvent]:
     return [_event(entry, row, "intended")]
 
 
-def made(entry: Entry) -> list[NewEvent]:
+def made(entry: RecordEntry) -> list[NewEvent]:
     row = _by_token(entry) or _new(entry, "live")
     resource_id = entry.text("resource_id", 255)
     if row.state == "live" and row.resource_id == resource_id:
@@ -33,7 +33,7 @@ def made(entry: Entry) -> list[NewEvent]:
     return [_event(entry, row, "made")]
 
 
-def adopted(entry: Entry) -> list[NewEvent]:
+def adopted(entry: RecordEntry) -> list[NewEvent]:
     """What was there before us and is now the server's."""
     same = (Resource.type == entry.text("type", 32), Resource.state == "live")
     if _find(entry, *_identified(entry), *same):
@@ -45,7 +45,7 @@ def adopted(entry: Entry) -> list[NewEvent]:
     return [_event(entry, row, "adopted")]
 
 
-def gone(entry: Entry) -> list[NewEvent]:
+def gone(entry: RecordEntry) -> list[NewEvent]:
     """Gone twice is one change. What the ledger never knew (a root volume) is told all the same."""
     rows = _find(entry, *_identified(entry))
     ending = [row for row in rows if row.state != "gone"]
@@ -57,19 +57,19 @@ def gone(entry: Entry) -> list[NewEvent]:
     return [_event(entry, row, "gone") for row in ending]
 
 
-def _identified(entry: Entry) -> list[ColumnElement[bool]]:
+def _identified(entry: RecordEntry) -> list[ColumnElement[bool]]:
     if resource_id := entry.text("resource_id", 255):
         return [Resource.resource_id == resource_id]
     return [Resource.token == entry.payload["token"]]
 
 
-def _find(entry: Entry, *where: ColumnElement[bool]) -> list[Resource]:
+def _find(entry: RecordEntry, *where: ColumnElement[bool]) -> list[Resource]:
     mine = (Resource.client_id == entry.batch.client_id, Resource.server_id == entry.batch.server_id)
     query = select(Resource).where(*mine, *where).order_by(Resource.id).with_for_update()
     return list(entry.session.scalars(query.execution_options(populate_existing=True)))
 
 
-def _by_token(entry: Entry) -> Resource | None:
+def _by_token(entry: RecordEntry) -> Resource | None:
     token = entry.payload["token"]
     query = select(Resource).where(Resource.token == token).with_for_update()
     row = entry.session.scalar(query.execution_options(populate_existing=True))
@@ -78,7 +78,7 @@ def _by_token(entry: Entry) -> Resource | None:
     return row
 
 
-def _new(entry: Entry, state: str) -> Resource:
+def _new(entry: RecordEntry, state: str) -> Resource:
     row = Resource(
         client_id=entry.batch.client_id,
         server_id=entry.batch.server_id,
@@ -94,7 +94,7 @@ def _new(entry: Entry, state: str) -> Resource:
     return row
 
 
-def _event(entry: Entry, row: Resource, what: str) -> NewEvent:
+def _event(entry: RecordEntry, row: Resource, what: str) -> NewEvent:
     return entry.event(
         f"resource.{what}",
         resource_type=row.type,

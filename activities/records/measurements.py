@@ -8,31 +8,31 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from activities.records.entry import Entry
+from activities.records.entry import RecordEntry
 from db.event_log.writing import NewEvent
 from db.tables import Instance, Notice, Operation
 from domain.host import NoticeKind
-from domain.measurements import Measure, Measured
+from domain.measurements import MeasureKind, Measurement
 from domain.operations import OperationKind
 from domain.records import RecordKind
 
 log = logging.getLogger(__name__)
 
 _K = RecordKind
-_TO_COMMIT: Mapping[str, Measure] = {
-    OperationKind.SWITCH: Measure.SWITCH,
-    OperationKind.PROMOTE: Measure.SWITCH,
-    OperationKind.FAILOVER: Measure.FAILOVER,
+_TO_COMMIT: Mapping[str, MeasureKind] = {
+    OperationKind.SWITCH: MeasureKind.SWITCH,
+    OperationKind.PROMOTE: MeasureKind.SWITCH,
+    OperationKind.FAILOVER: MeasureKind.FAILOVER,
 }
 _NOTICE_COOL_DOWN = "interruption notice"  # of workflows/server/notice_responder.py: no launch failed for it
 
 
-def measured(entry: Entry, events: Sequence[NewEvent]) -> list[Measured]:
+def measurements_of(entry: RecordEntry, events: Sequence[NewEvent]) -> list[Measurement]:
     """Of a record that was just applied; nothing of one that changed nothing or was rejected."""
     if not events:
         return []
     if any(event.type == "record_rejected" for event in events):
-        return [Measured(Measure.REJECTED)]
+        return [Measurement(MeasureKind.REJECTED)]
     try:
         return list(_of(entry))
     except (ValueError, TypeError):
@@ -41,42 +41,44 @@ def measured(entry: Entry, events: Sequence[NewEvent]) -> list[Measured]:
         return []
 
 
-def _of(entry: Entry) -> Iterator[Measured]:
+def _of(entry: RecordEntry) -> Iterator[Measurement]:
     match RecordKind(entry.record.kind):
         case _K.INSTANCE:
             yield from _instance(entry)
         case _K.STEP_ENDED:
             operation = _operation(entry)
             labels = {"kind": operation.kind if operation else "", "step": entry.text("step", 64)}
-            yield Measured(Measure.STEP, float(entry.payload.get("ms") or 0) / 1000, labels)
+            yield Measurement(MeasureKind.STEP, float(entry.payload.get("ms") or 0) / 1000, labels)
         case _K.PRIMARY:
             yield from _commit(entry)
         case _K.OPERATION_FINISHED | _K.OPERATION_ENDED:
             yield from _end(entry)
         case _K.NOTICE:
-            yield Measured(Measure.NOTICE, labels={"kind": entry.text("kind", 16), "source": entry.text("source", 16)})
+            yield Measurement(
+                MeasureKind.NOTICE, labels={"kind": entry.text("kind", 16), "source": entry.text("source", 16)}
+            )
         case _K.POOL_COOL_DOWN:
             if (reason := entry.text("reason", 64)) != _NOTICE_COOL_DOWN:
-                yield Measured(Measure.CAPACITY, labels={"pool": entry.text("pool", 128), "reason": reason})
+                yield Measurement(MeasureKind.CAPACITY, labels={"pool": entry.text("pool", 128), "reason": reason})
 
 
-def _instance(entry: Entry) -> Iterator[Measured]:
+def _instance(entry: RecordEntry) -> Iterator[Measurement]:
     row = entry.session.get(Instance, (entry.text("instance_id", 64), entry.batch.server_id))
     if row is None:
         return
     labels = {"lifecycle": row.pool.rpartition("/")[2] or "unknown"}
     for key, measure, since, until in (
-        ("launch_confirmed_at", Measure.LAUNCH, row.launch_requested_at, row.launch_confirmed_at),
-        ("terminate_confirmed_at", Measure.TERMINATION, row.terminate_requested_at, row.terminate_confirmed_at),
+        ("launch_confirmed_at", MeasureKind.LAUNCH, row.launch_requested_at, row.launch_confirmed_at),
+        ("terminate_confirmed_at", MeasureKind.TERMINATION, row.terminate_requested_at, row.terminate_confirmed_at),
     ):
         if entry.payload.get(key) and since and until:
-            yield Measured(measure, _seconds(since, until), labels)
+            yield Measurement(measure, _seconds(since, until), labels)
 
 
-def _commit(entry: Entry) -> Iterator[Measured]:
+def _commit(entry: RecordEntry) -> Iterator[Measurement]:
     operation = _operation(entry)
     if operation and (measure := _TO_COMMIT.get(operation.kind)):
-        yield Measured(measure, _seconds(operation.requested_at, entry.at), {"handoff": operation.handoff})
+        yield Measurement(measure, _seconds(operation.requested_at, entry.at), {"handoff": operation.handoff})
     former = entry.text("former_instance_id", 64)
     query = select(Notice.deadline).where(
         Notice.server_id == entry.batch.server_id,
@@ -85,22 +87,22 @@ def _commit(entry: Entry) -> Iterator[Measured]:
     )
     if former and (deadline := entry.session.scalar(query)):
         # Below nothing, it was too late: it falls into the first bucket.
-        yield Measured(Measure.TIME_LEFT, (deadline - entry.at).total_seconds())
+        yield Measurement(MeasureKind.TIME_LEFT, (deadline - entry.at).total_seconds())
 
 
-def _end(entry: Entry) -> Iterator[Measured]:
+def _end(entry: RecordEntry) -> Iterator[Measurement]:
     operation = _operation(entry)
     if operation is None or operation.finished_at is None:
         return
     labels = {"kind": operation.kind, "outcome": operation.status}
-    yield Measured(Measure.OPERATION, _seconds(operation.requested_at, operation.finished_at), labels)
+    yield Measurement(MeasureKind.OPERATION, _seconds(operation.requested_at, operation.finished_at), labels)
     outage_ms = (operation.receipt or {}).get("control_outage_ms")
     if outage_ms is not None:
         labels = {"kind": operation.kind, "handoff": operation.handoff}
-        yield Measured(Measure.OUTAGE, float(outage_ms) / 1000, labels)
+        yield Measurement(MeasureKind.OUTAGE, float(outage_ms) / 1000, labels)
 
 
-def _operation(entry: Entry) -> Operation | None:
+def _operation(entry: RecordEntry) -> Operation | None:
     """None for a record of the server itself."""
     return entry.session.get(Operation, entry.operation_id) if entry.operation_id else None
 

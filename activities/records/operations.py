@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.dialects.mysql import insert
 
-from activities.records.entry import Entry, Rejected
+from activities.records.entry import RecordEntry, RecordRejected
 from db.event_log.writing import NewEvent
 from db.tables import Operation, OperationStep
 from domain.names import operation_workflow_id
@@ -18,7 +18,7 @@ from domain.operations import OperationStatus, Outcome
 FINAL = frozenset(Outcome)
 
 
-def accepted(entry: Entry) -> list[NewEvent]:
+def accepted(entry: RecordEntry) -> list[NewEvent]:
     row = _locked(entry)
     row.kind = entry.text("kind", 32)
     row.priority = int(entry.payload.get("priority") or 0)
@@ -40,10 +40,10 @@ def accepted(entry: Entry) -> list[NewEvent]:
     ]
 
 
-def started(entry: Entry) -> list[NewEvent]:
+def started(entry: RecordEntry) -> list[NewEvent]:
     row = _locked(entry)
     if row.status in FINAL:
-        raise Rejected(f"operation {row.id} is {row.status}; it cannot start")
+        raise RecordRejected(f"operation {row.id} is {row.status}; it cannot start")
     row.status = OperationStatus.RUNNING.value
     row.started_at = entry.at
     row.kind = entry.text("kind", 32) or row.kind
@@ -53,12 +53,12 @@ def started(entry: Entry) -> list[NewEvent]:
     return [entry.event("operation.running", kind=row.kind, handoff=row.handoff, from_pool=row.from_pool)]
 
 
-def step_started(entry: Entry) -> list[NewEvent]:
+def step_started(entry: RecordEntry) -> list[NewEvent]:
     step = _new_step(entry, _locked(entry))
     return [entry.event("operation.step", step=step.name, position=step.position, state="started")]
 
 
-def step_ended(entry: Entry) -> list[NewEvent]:
+def step_ended(entry: RecordEntry) -> list[NewEvent]:
     """Ends the latest run of the step that has not ended."""
     operation = _locked(entry)
     open_runs = select(OperationStep).where(
@@ -88,14 +88,14 @@ def step_ended(entry: Entry) -> list[NewEvent]:
     ]
 
 
-def needs_attention(entry: Entry) -> list[NewEvent]:
+def needs_attention(entry: RecordEntry) -> list[NewEvent]:
     row = _locked(entry)
     row.attention = True
     row.attention_reason = entry.text("reason", 2000)
     return [entry.event("operation.attention", kind=row.kind, reason=row.attention_reason)]
 
 
-def finished(entry: Entry) -> list[NewEvent]:
+def finished(entry: RecordEntry) -> list[NewEvent]:
     """The outcome, said by the operation or, for one that wrote no end of its own, by its server.
 
     Said twice, the first stands; a receipt is taken whenever it comes.
@@ -107,7 +107,7 @@ def finished(entry: Entry) -> list[NewEvent]:
         row.receipt = row.receipt or dict(receipt) or None
         return []
     if row.status in FINAL:
-        raise Rejected(f"operation {row.id} is {row.status} already; it cannot end as {outcome.value}")
+        raise RecordRejected(f"operation {row.id} is {row.status} already; it cannot end as {outcome.value}")
     row.status = row.outcome = outcome.value
     row.reason = entry.text("reason", 2000)
     row.finished_at = entry.at
@@ -120,7 +120,7 @@ def finished(entry: Entry) -> list[NewEvent]:
     return [_ending(entry, row, outcome)]
 
 
-def _ending(entry: Entry, row: Operation, outcome: Outcome) -> NewEvent:
+def _ending(entry: RecordEntry, row: Operation, outcome: Outcome) -> NewEvent:
     receipt = row.receipt or {}
     return entry.event(
         f"operation.{outcome.value}",
@@ -135,7 +135,7 @@ def _ending(entry: Entry, row: Operation, outcome: Outcome) -> NewEvent:
     )
 
 
-def _locked(entry: Entry) -> Operation:
+def _locked(entry: RecordEntry) -> Operation:
     """The operation's row, made if this is the first that is heard of it."""
     operation_id = entry.operation_id
     if not operation_id:
@@ -148,7 +148,7 @@ def _locked(entry: Entry) -> Operation:
     return row
 
 
-def _insert(entry: Entry, operation_id: str) -> None:
+def _insert(entry: RecordEntry, operation_id: str) -> None:
     """The other stream may insert it at the same moment: then that row is the one."""
     row = insert(Operation).values(
         id=operation_id,
@@ -162,7 +162,7 @@ def _insert(entry: Entry, operation_id: str) -> None:
     entry.session.execute(row.on_duplicate_key_update(id=Operation.id))
 
 
-def _new_step(entry: Entry, operation: Operation) -> OperationStep:
+def _new_step(entry: RecordEntry, operation: Operation) -> OperationStep:
     # The operation's row is locked, so two of its steps never take one position.
     taken = select(func.max(OperationStep.position)).where(OperationStep.operation_id == operation.id)
     step = OperationStep(

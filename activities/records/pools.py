@@ -9,7 +9,7 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from activities.records import reliability
-from activities.records.entry import Entry
+from activities.records.entry import RecordEntry
 from activities.records.instances import region_of
 from db.event_log.writing import NewEvent
 from db.tables import PoolRow
@@ -22,7 +22,7 @@ _CAPACITY = frozenset({Failure.NO_CAPACITY.value, "launch was not confirmed"})
 _NOTICE_WORDS = ("notice", "interrupt", "rebalance")
 
 
-def cool_down(entry: Entry) -> list[NewEvent]:
+def cool_down(entry: RecordEntry) -> list[NewEvent]:
     """For all clients: the market is one. A cool-down is never shortened by a later, shorter one."""
     pool = Pool.parse(entry.text("pool", 128))
     until = entry.instant("until")
@@ -31,11 +31,11 @@ def cool_down(entry: Entry) -> list[NewEvent]:
     reason = entry.text("reason", 500)
     _keep(entry.session, pool, until, reason)
     if reason in _CAPACITY:
-        reliability.refused(entry, pool)
+        reliability.record_no_capacity(entry, pool)
     return [entry.event("pool.cool_down", pool=str(pool), until=until.isoformat(), reason=reason)]
 
 
-def cooling(session: Session, region: str) -> dict[str, datetime]:
+def pools_in_cool_down(session: Session, region: str) -> dict[str, datetime]:
     """Pools of the region whose cool-down has not ended, by the database's clock: one for all workers."""
     now = func.utc_timestamp(6, type_=UtcDateTime())
     query = select(PoolRow.id, PoolRow.cool_down_until).where(PoolRow.region == region, PoolRow.cool_down_until > now)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy.exc import IntegrityError
 
 from activities.records import reliability
-from activities.records.entry import Entry, Rejected
+from activities.records.entry import RecordEntry, RecordRejected
 from db.event_log.writing import NewEvent
 from db.tables import Notice, Server
 from domain.host import NoticeKind
 
 
-def adopted(entry: Entry) -> list[NewEvent]:
+def adopted(entry: RecordEntry) -> list[NewEvent]:
     server = entry.session.get(Server, entry.batch.server_id, with_for_update=True)
     if server is None:
         server = _insert(entry)
@@ -31,7 +31,7 @@ def adopted(entry: Entry) -> list[NewEvent]:
     ]
 
 
-def policy_changed(entry: Entry) -> list[NewEvent]:
+def policy_changed(entry: RecordEntry) -> list[NewEvent]:
     server = _known(entry)
     policy = dict(entry.payload["policy"])
     server.policy = policy
@@ -40,7 +40,7 @@ def policy_changed(entry: Entry) -> list[NewEvent]:
     return [entry.event("server.policy", policy=policy, handoff=server.handoff)]
 
 
-def ended(entry: Entry) -> list[NewEvent]:
+def ended(entry: RecordEntry) -> list[NewEvent]:
     server = _known(entry)
     server.state = "ended"
     server.ended_how = entry.text("how", 32)
@@ -48,7 +48,7 @@ def ended(entry: Entry) -> list[NewEvent]:
     return [entry.event("server.ended", how=server.ended_how, name=server.name)]
 
 
-def notice(entry: Entry) -> list[NewEvent]:
+def notice(entry: RecordEntry) -> list[NewEvent]:
     """Heard again in another way, a notice gains a source; it is told once."""
     notice_id = entry.text("notice_id", 128) or f"{entry.text('instance_id')}/{entry.text('kind')}"
     row = entry.session.get(Notice, (notice_id, entry.batch.server_id), with_for_update=True)
@@ -56,7 +56,7 @@ def notice(entry: Entry) -> list[NewEvent]:
     if row is None:
         row = _new_notice(entry, notice_id)
         entry.session.add(row)
-        reliability.noticed(entry, row)
+        reliability.record_notice(entry, row)
         events.append(_heard(entry, row))
     elif (source := entry.text("source", 16)) and source not in row.sources:
         row.sources = [*row.sources, source]
@@ -64,7 +64,7 @@ def notice(entry: Entry) -> list[NewEvent]:
     return [*events, *_handled(entry, row)]
 
 
-def _insert(entry: Entry) -> Server:
+def _insert(entry: RecordEntry) -> Server:
     """Workflows run on whether or not a name is taken, so the row is kept, under a name that is free."""
     server = Server(id=entry.batch.server_id, client_id=entry.batch.client_id, created_at=entry.at)
     _describe(entry, server)
@@ -77,7 +77,7 @@ def _insert(entry: Entry) -> Server:
     return server
 
 
-def _describe(entry: Entry, server: Server) -> None:
+def _describe(entry: RecordEntry, server: Server) -> None:
     server.name = entry.text("name", 191) or server.id
     server.region = entry.text("region", 32)
     server.account_id = entry.text("account_id", 32)
@@ -89,15 +89,15 @@ def _describe(entry: Entry, server: Server) -> None:
     server.updated_at = entry.at
 
 
-def _known(entry: Entry) -> Server:
+def _known(entry: RecordEntry) -> Server:
     server = entry.session.get(Server, entry.batch.server_id, with_for_update=True)
     if server is None:
-        raise Rejected(f"server {entry.batch.server_id} was never adopted")
+        raise RecordRejected(f"server {entry.batch.server_id} was never adopted")
     entry.own(server.client_id, server.id, f"server {server.id}")
     return server
 
 
-def _new_notice(entry: Entry, notice_id: str) -> Notice:
+def _new_notice(entry: RecordEntry, notice_id: str) -> Notice:
     source = entry.text("source", 16)
     return Notice(
         notice_id=notice_id,
@@ -114,7 +114,7 @@ def _new_notice(entry: Entry, notice_id: str) -> Notice:
     )
 
 
-def _heard(entry: Entry, row: Notice) -> NewEvent:
+def _heard(entry: RecordEntry, row: Notice) -> NewEvent:
     return entry.event(
         f"notice.{row.kind}",
         instance_id=row.instance_id,
@@ -126,7 +126,7 @@ def _heard(entry: Entry, row: Notice) -> NewEvent:
     )
 
 
-def _handled(entry: Entry, row: Notice) -> list[NewEvent]:
+def _handled(entry: RecordEntry, row: Notice) -> list[NewEvent]:
     how = entry.payload.get("handled")
     if not how or row.handled_at is not None:
         return []

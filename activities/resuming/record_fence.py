@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from activities.records import operations, servers
 from activities.records.batch import lock_stream
-from activities.records.entry import Entry
+from activities.records.entry import RecordEntry
 from activities.resuming.recorded_state import unfinished
 from db.event_log.writing import NewEvent, append_events
 from db.fleet.instance_end import end_instance
@@ -23,30 +23,30 @@ from db.tables import Instance, RecordStream, Server
 from domain.names import server_workflow_id
 from domain.operations import Outcome
 from domain.records import Record, RecordBatch, RecordKind
-from domain.resumption import Fenced, FenceInput
+from domain.resumption import ResumeFenceInput, ResumeFenceResult
 
-AHEAD = 1000  # records; a batch has at most 40 (workflows.recorder)
+FENCE_GAP = 1000  # records; a batch has at most 40 (workflows.recorder)
 
 
-class Moved(Exception):
+class RecordsChanged(Exception):
     """The records are not what they were when they were looked at."""
 
 
-def fence(session: Session, given: FenceInput, now: datetime) -> Fenced:
+def fence_records(session: Session, given: ResumeFenceInput, now: datetime) -> ResumeFenceResult:
     """Ends what is unfinished, with `let_go` the server too, and closes the stream to the lost workflow. Done twice,
     it is done once.
 
     Only one workflow at a time resumes a server, so a number that is ahead by just this much is ours.
     """
     server, stream = given.start.server, server_workflow_id(given.start.server.server_id)
-    applied, ahead = lock_stream(session, stream), given.record_seq + AHEAD
+    applied, ahead = lock_stream(session, stream), given.record_seq + FENCE_GAP
     if applied == ahead:
-        return Fenced(ahead)
+        return ResumeFenceResult(ahead)
     row = session.get(Server, server.server_id, with_for_update=True)
     if row is None or row.state != "active":
-        raise Moved(f"server {server.server_id} has ended meanwhile")
+        raise RecordsChanged(f"server {server.server_id} has ended meanwhile")
     if applied != given.record_seq or unfinished(session, server.server_id) != given.unfinished:
-        raise Moved(f"records of server {server.server_id} have come in since they were looked at; ask again")
+        raise RecordsChanged(f"records of server {server.server_id} have come in since they were looked at; ask again")
     batch = RecordBatch(stream, server.client_id, server.server_id, "", [])
     events = [event for one in given.unfinished for event in _end(session, batch, one, given.reason, now)]
     session.execute(update(RecordStream).where(RecordStream.stream == stream).values(applied_seq=ahead))
@@ -54,10 +54,10 @@ def fence(session: Session, given: FenceInput, now: datetime) -> Fenced:
     last = NewEvent("server.resumed", now, server.server_id, payload=told)
     if given.start.let_go:
         events += _end_instances(session, server.server_id, now)
-        [last] = servers.ended(Entry(session, batch, Record(0, now, RecordKind.SERVER_ENDED, {"how": "let go"})))
+        [last] = servers.ended(RecordEntry(session, batch, Record(0, now, RecordKind.SERVER_ENDED, {"how": "let go"})))
         last = replace(last, payload={**last.payload, **told, "body_digest": given.start.body_digest})
     append_events(session, server.client_id, [*events, last])
-    return Fenced(ahead)
+    return ResumeFenceResult(ahead)
 
 
 def _end_instances(session: Session, server_id: str, now: datetime) -> list[NewEvent]:
@@ -69,4 +69,4 @@ def _end_instances(session: Session, server_id: str, now: datetime) -> list[NewE
 
 def _end(session: Session, batch: RecordBatch, operation_id: str, reason: str, now: datetime) -> list[NewEvent]:
     ended = {"operation_id": operation_id, "outcome": Outcome.NEEDS_ATTENTION.value, "reason": reason}
-    return operations.finished(Entry(session, batch, Record(0, now, RecordKind.OPERATION_ENDED, ended)))
+    return operations.finished(RecordEntry(session, batch, Record(0, now, RecordKind.OPERATION_ENDED, ended)))

@@ -8,36 +8,36 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from activities.records.pools import cooling
+from activities.records.pools import pools_in_cool_down
 from db.fleet.servers import get_server
 from db.tables import Event, Instance, Operation, RecordStream, Resource
 from domain.names import server_workflow_id
 from domain.operations import OperationStatus, Outcome
-from domain.resumption import Recorded, known_notices
+from domain.resumption import ServerRecords, finished_notices
 from domain.servers import Placement, ServerPolicy, ServerRef
 
 _POLICY = TypeAdapter(ServerPolicy)
 _REMEMBERED = 500  # requests, as the workflow itself keeps them
 
 
-def read(session: Session, server: ServerRef) -> Recorded:
+def read_recorded_state(session: Session, server: ServerRef) -> ServerRecords:
     row = get_server(session, server.client_id, server.server_id)
     if row is None:
-        return Recorded()
-    asked = _asked(session, server)
+        return ServerRecords()
+    asked = _requested_operations(session, server)
     let_go = {} if row.server.state == "active" else _let_go(session, server)
-    return Recorded(
+    return ServerRecords(
         active=row.server.state == "active",
         account_id=row.server.account_id,
         policy=_POLICY.validate_python(row.server.policy),
         record_seq=_applied(session, server),
         primary=_placement(row.primary),
         replica=_placement(row.replica),
-        cool_downs={pool: until.timestamp() for pool, until in cooling(session, server.region).items()},
+        cool_downs={pool: until.timestamp() for pool, until in pools_in_cool_down(session, server.region).items()},
         kept_snapshots=_kept_snapshots(session, server),
         requests={str(one.request_id): one.body_digest for one in asked},
         outcomes={one.id: _outcome(one) for one in asked},
-        notices=known_notices({str(one.request_id): OperationStatus(one.status) for one in asked}),
+        notices=finished_notices({str(one.request_id): OperationStatus(one.status) for one in asked}),
         unfinished=unfinished(session, server.server_id),
         let_go_by=str(let_go.get("request_id", "")),
         let_go_digest=str(let_go.get("body_digest", "")),
@@ -57,7 +57,7 @@ def _let_go(session: Session, server: ServerRef) -> dict[str, Any]:
     return last or {}
 
 
-def _asked(session: Session, server: ServerRef) -> list[Operation]:
+def _requested_operations(session: Session, server: ServerRef) -> list[Operation]:
     query = select(Operation).where(Operation.server_id == server.server_id, Operation.request_id.is_not(None))
     latest = query.order_by(Operation.requested_at.desc(), Operation.id.desc()).limit(_REMEMBERED)
     return list(reversed(session.scalars(latest).all()))

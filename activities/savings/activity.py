@@ -11,14 +11,14 @@ from sqlalchemy.exc import IntegrityError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.database_errors import recording
-from activities.ec2.heartbeats import beating
+from activities.database_errors import database_unavailable
+from activities.ec2.heartbeats import heartbeats
 from db.autopilot.decisions import expire_decisions
 from db.engine.session import SessionFactory
 from db.event_log.writing import expire_events
 from db.savings.accrual import accrue
-from db.savings.accrual_lock import AnotherAccrues
-from db.savings.weekly_summary import tell_week
+from db.savings.accrual_lock import AccrualBusy
+from db.savings.weekly_summary import write_weekly_summaries
 from db.webhooks.delivery_log import expire_deliveries
 from domain.errors import Failure
 from domain.savings import contract
@@ -40,22 +40,24 @@ class SavingsActivities:
         return [self.accrue, self.tell_week, self.expire]
 
     @activity.defn(name=contract.ACCRUE, no_thread_cancel_exception=True)
-    def accrue(self, given: contract.Accrue) -> contract.Accrued:
-        with recording("accruing savings"), _alone(), beating():
+    def accrue(self, given: contract.AccrueInput) -> contract.AccrueResult:
+        with database_unavailable("accruing savings"), _alone(), heartbeats():
             done = accrue(self._sessions, self._clock(), timedelta(hours=given.again_h))
-        return contract.Accrued(done.servers, done.accruals, done.corrections, done.settled, _by_region(done.lacking))
+        return contract.AccrueResult(
+            done.servers, done.accruals, done.corrections, done.settled, _by_region(done.lacking)
+        )
 
-    @activity.defn(name=contract.TELL_WEEK, no_thread_cancel_exception=True)
-    def tell_week(self, given: contract.TellWeek) -> contract.Told:
-        with recording("telling the week"), beating():
-            week, clients = tell_week(self._sessions, self._clock())
-        return contract.Told(week.date().isoformat(), clients)
+    @activity.defn(name=contract.SEND_WEEKLY_SUMMARY, no_thread_cancel_exception=True)
+    def tell_week(self, given: contract.WeeklySummaryInput) -> contract.WeeklySummaryResult:
+        with database_unavailable("telling the week"), heartbeats():
+            week, clients = write_weekly_summaries(self._sessions, self._clock())
+        return contract.WeeklySummaryResult(week.date().isoformat(), clients)
 
-    @activity.defn(name=contract.EXPIRE, no_thread_cancel_exception=True)
-    def expire(self, given: contract.Expire) -> contract.Expired:
+    @activity.defn(name=contract.EXPIRE_EVENTS, no_thread_cancel_exception=True)
+    def expire(self, given: contract.ExpireInput) -> contract.ExpireResult:
         before = self._clock() - timedelta(days=given.days)
-        with recording("expiring events"), beating():
-            return contract.Expired(
+        with database_unavailable("expiring events"), heartbeats():
+            return contract.ExpireResult(
                 expire_events(self._sessions, before),
                 expire_deliveries(self._sessions, before),
                 expire_decisions(self._sessions, before),
@@ -76,6 +78,6 @@ def _alone() -> Iterator[None]:
     """The schedule's and the daily one meet: one of them comes again, and finds booked what the other did."""
     try:
         yield
-    except (AnotherAccrues, IntegrityError) as error:
+    except (AccrualBusy, IntegrityError) as error:
         message = f"accruing savings: {getattr(error, 'orig', error)}"
         raise ApplicationError(message, type=Failure.UNAVAILABLE.value) from None

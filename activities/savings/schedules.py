@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from activities.schedules import Regular
+from activities.schedules import ScheduledWorkflow
 from domain.savings import contract
 
 RECHECK_H = 7 * 24.0
@@ -13,24 +13,26 @@ _DAY = timedelta(days=1)
 TELL_EVERY = timedelta(hours=1)
 
 
-def schedules(accrue_every: timedelta, keep_events: timedelta) -> list[Regular]:
+def schedules(accrue_every: timedelta, keep_events: timedelta) -> list[ScheduledWorkflow]:
     """Accrual, and once a day the last seven days again: what was recorded late, and what on-demand cost then."""
-    expire = contract.Expire(keep_events / _DAY)
+    expire = contract.ExpireInput(keep_events / _DAY)
     return [
-        Regular("savings/accrue", contract.ACCRUE_WORKFLOW, contract.Accrue(), accrue_every, jitter=accrue_every / 10),
-        Regular(
+        ScheduledWorkflow(
+            "savings/accrue", contract.ACCRUE_WORKFLOW, contract.AccrueInput(), accrue_every, jitter=accrue_every / 10
+        ),
+        ScheduledWorkflow(
             "savings/recheck",
             contract.ACCRUE_WORKFLOW,
-            contract.Accrue(again_h=RECHECK_H),
+            contract.AccrueInput(again_h=RECHECK_H),
             _DAY,
             jitter=timedelta(minutes=30),
         ),
-        Regular(
+        ScheduledWorkflow(
             "savings/week",
             contract.WEEKLY_SUMMARY_WORKFLOW,
-            contract.TellWeek(),
+            contract.WeeklySummaryInput(),
             TELL_EVERY,
             jitter=timedelta(minutes=5),
         ),
-        Regular("events/expire", contract.EXPIRE_WORKFLOW, expire, _DAY, jitter=timedelta(hours=1)),
+        ScheduledWorkflow("events/expire", contract.EXPIRE_WORKFLOW, expire, _DAY, jitter=timedelta(hours=1)),
     ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from activities.schedules import Regular
+from activities.schedules import ScheduledWorkflow
 from domain.webhooks import contract
 
 
-def schedule(every: timedelta) -> Regular:
-    return Regular("webhooks/dispatch", contract.DISPATCH_WORKFLOW, contract.Collect(), every, jitter=every / 10)
+def schedule(every: timedelta) -> ScheduledWorkflow:
+    return ScheduledWorkflow(
+        "webhooks/dispatch", contract.DISPATCH_WORKFLOW, contract.CollectEventsInput(), every, jitter=every / 10
+    )

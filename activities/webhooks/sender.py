@@ -17,20 +17,20 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import httpx
 
-from db.webhooks.delivery_log import Result
-from domain.webhooks.allowed_urls import is_public, refusal
+from db.webhooks.delivery_log import AttemptResult
+from domain.webhooks.allowed_urls import is_public, why_url_refused
 
 log = logging.getLogger(__name__)
 
 CONNECT_S = 5.0
 READ_S = 10.0
-WHOLE_S = 15.0
+TOTAL_S = 15.0
 _TRIED = 3  # addresses of a name
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
-class Refused(Exception):
+class UrlRefused(Exception):
     """The message must not go there."""
 
 
@@ -40,26 +40,26 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
-class Sender:
+class WebhookSender:
     def __init__(self, *, private: bool, resolve: Resolve = resolve, verify: bool | ssl.SSLContext = True) -> None:
         self._private = private
         self._resolve = resolve
         self._verify = verify
         self._http: httpx.AsyncClient | None = None
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Result:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptResult:
         began = time.monotonic()
         code, error = None, ""
         try:
-            async with asyncio.timeout(WHOLE_S):
+            async with asyncio.timeout(TOTAL_S):
                 code = await self._post(url, headers, body)
         except TimeoutError:
-            error = f"no answer within {WHOLE_S:.0f} s"
-        except Refused as refused:
+            error = f"no answer within {TOTAL_S:.0f} s"
+        except UrlRefused as refused:
             error = f"refused: {refused}"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as failed:
             error = f"{type(failed).__name__}: {failed}"
-        return Result(code, round((time.monotonic() - began) * 1000), error)
+        return AttemptResult(code, round((time.monotonic() - began) * 1000), error)
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         target = httpx.URL(url)
@@ -70,17 +70,17 @@ class Sender:
                 return await self._post_to(address, target, headers, body)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failed = error
-        raise failed or Refused(f"{target.host} leads nowhere")
+        raise failed or UrlRefused(f"{target.host} leads nowhere")
 
     async def _addresses(self, url: str, target: httpx.URL) -> list[str]:
-        if why := refusal(url, private=self._private):
-            raise Refused(why)
+        if why := why_url_refused(url, private=self._private):
+            raise UrlRefused(why)
         port = target.port or (443 if target.scheme == "https" else 80)
         addresses = await self._resolve(target.host, port)
         if not self._private and (inward := [one for one in addresses if not is_public(one)]):
             # The tenant is not told which: it would learn what our resolver says of our own network.
             log.warning("a webhook's name %s leads to %s, which is no public address", target.host, inward[0])
-            raise Refused(f"{target.host} leads to no public address")
+            raise UrlRefused(f"{target.host} leads to no public address")
         return addresses
 
     async def _post_to(self, address: str, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> int:

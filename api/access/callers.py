@@ -24,15 +24,15 @@ from sqlalchemy.orm import Session
 
 from api.access.cookies import check_csrf, check_origin, cookie_of
 from api.access.token_cache import Caller
-from api.access.tokens import Kind, digest_of, read_instance, same_digest, token_id_of
-from api.database import answered_soon
+from api.access.tokens import TokenKind, digest_of, read_instance, same_digest, token_id_of
+from api.database import within_rescue_time
 from api.http.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
-from api.streams.event_stream import Standing
+from api.streams.event_stream import StreamPermission
 from api.views.session import SignInRequest
 from db.clients.commands import token_used
 from db.clients.queries import find_token, get_client
-from db.clients.sign_ins import BOOTSTRAP, SEEN_EVERY, Known, find_sign_in, sign_in_seen
+from db.clients.sign_ins import BOOTSTRAP, SEEN_EVERY, CurrentSignIn, find_sign_in, sign_in_seen
 from db.engine.session import is_unreachable
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Requires:
     `cookies` false: a token alone will do. `rescue`: who is remembered does not wait for the database.
     """
 
-    def __init__(self, *kinds: Kind, cookies: bool = True, acts: bool = True, rescue: bool = False) -> None:
+    def __init__(self, *kinds: TokenKind, cookies: bool = True, acts: bool = True, rescue: bool = False) -> None:
         self.kinds = frozenset(kinds)
         self._rescue = rescue
         self._cookies = cookies
@@ -61,7 +61,7 @@ class Requires:
         self, services: ServicesDep, request: Request, credentials: Credentials, for_client: ForClient = None
     ) -> Caller:
         caller = await self._caller(services, request, credentials)
-        if self._acts and caller.kind is Kind.ADMIN and for_client and Kind.CLIENT in self.kinds:
+        if self._acts and caller.kind is TokenKind.ADMIN and for_client and TokenKind.CLIENT in self.kinds:
             return await _acting_for(services, caller, for_client)
         return self._let_in(caller)
 
@@ -83,19 +83,23 @@ class Requires:
 
     def _why(self, caller: Caller) -> str:
         wanted = " or ".join(sorted(kind.value for kind in self.kinds))
-        hint = "; name the client in X-Spot-Client" if caller.kind is Kind.ADMIN and Kind.CLIENT in self.kinds else ""
+        hint = (
+            "; name the client in X-Spot-Client"
+            if caller.kind is TokenKind.ADMIN and TokenKind.CLIENT in self.kinds
+            else ""
+        )
         return f"this needs a token of kind {wanted}, yours is of kind {caller.kind.value}{hint}"
 
 
-AdminCaller = Annotated[Caller, Depends(Requires(Kind.ADMIN))]
-ClientCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT))]
-ReadingCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, Kind.ADMIN))]
-RescuingCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, rescue=True))]
-InstanceCaller = Annotated[Caller, Depends(Requires(Kind.INSTANCE, cookies=False))]
-RegisteringCaller = Annotated[Caller, Depends(Requires(Kind.CLIENT, cookies=False))]
+AdminCaller = Annotated[Caller, Depends(Requires(TokenKind.ADMIN))]
+ClientCaller = Annotated[Caller, Depends(Requires(TokenKind.CLIENT))]
+ReadingCaller = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, TokenKind.ADMIN))]
+RescuingCaller = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, rescue=True))]
+InstanceCaller = Annotated[Caller, Depends(Requires(TokenKind.INSTANCE, cookies=False))]
+RegisteringCaller = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, cookies=False))]
 
 
-class SignsIn(Requires):
+class RequiresSignInToken(Requires):
     """The caller by a token in the body, or as a bearer's; never by a cookie.
 
     Failures are counted by address, and are all that is limited: whoever has a right token is let in, however
@@ -127,7 +131,7 @@ def _count_failure(services: Services, request: Request) -> None:
     services.attempts.failed(address)
 
 
-class NamesClient(Requires):
+class RequiresNamedClient(Requires):
     """For streams: browsers' EventSource sets no header, so an admin may name its client in the address."""
 
     async def __call__(
@@ -143,7 +147,7 @@ class NamesClient(Requires):
         return await super().__call__(services, request, credentials, for_client or client_id)
 
 
-StreamingCaller = Annotated[Caller, Depends(NamesClient(Kind.CLIENT))]
+StreamingCaller = Annotated[Caller, Depends(RequiresNamedClient(TokenKind.CLIENT))]
 
 
 class GuardedRoute(APIRoute):
@@ -151,13 +155,13 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        if not kinds_of(self.dependant):
+        if not token_kinds_of(self.dependant):
             raise TypeError(
                 f"{endpoint.__name__} ({path}) declares no caller; take one of api.access.callers's *Caller"
             )
 
 
-def kinds_of(dependant: Dependant) -> frozenset[Kind]:
+def token_kinds_of(dependant: Dependant) -> frozenset[TokenKind]:
     """The kinds of token that a route lets in; empty: none was declared."""
     declared = [d.call for d in _dependants(dependant) if isinstance(d.call, Requires)]
     return frozenset().union(*(requires.kinds for requires in declared))
@@ -176,7 +180,7 @@ async def authenticate(
         raise _unauthenticated("send `Authorization: Bearer <token>`", "")
     text = credentials.credentials
     if _is_bootstrap_admin(services, text):
-        return Caller(Kind.ADMIN, BOOTSTRAP, token_digest=digest_of(text))
+        return Caller(TokenKind.ADMIN, BOOTSTRAP, token_digest=digest_of(text))
     by_database = text.startswith("spt_")
     caller = await _by_database(services, text, rescue) if by_database else _by_signature(services, text)
     if caller is None:
@@ -195,7 +199,7 @@ def _by_signature(services: Services, text: str) -> Caller | None:
     if identity is None:
         return None
     who = identity.instance_id
-    return Caller(Kind.INSTANCE, who, identity.client_id, who, identity.server_id)
+    return Caller(TokenKind.INSTANCE, who, identity.client_id, who, identity.server_id)
 
 
 async def _by_database(services: Services, text: str, rescue: bool) -> Caller | None:
@@ -204,7 +208,7 @@ async def _by_database(services: Services, text: str, rescue: bool) -> Caller | 
         return None
     kind, token_id = claimed
     try:
-        async with answered_soon(rescue and services.tokens.find(text) is not None):
+        async with within_rescue_time(rescue and services.tokens.find(text) is not None):
             token = await services.database.read(find_token, token_id)
     except (DBAPIError, PoolTimeout) as error:
         return _remembered(services, text, error)
@@ -221,7 +225,7 @@ async def _by_database(services: Services, text: str, rescue: bool) -> Caller | 
 async def _by_cookie(services: Services, cookie: str, *, rescue: bool = False) -> Caller:
     digest, admin = digest_of(cookie), services.settings.admin_digest
     try:
-        async with answered_soon(rescue and services.tokens.find(cookie) is not None):
+        async with within_rescue_time(rescue and services.tokens.find(cookie) is not None):
             known = await services.database.read(find_sign_in, digest, datetime.now(UTC), admin)
     except (DBAPIError, PoolTimeout) as error:
         return _remembered(services, cookie, error)
@@ -236,10 +240,10 @@ async def _by_cookie(services: Services, cookie: str, *, rescue: bool = False) -
     return caller
 
 
-def _signed_in(known: Known, cookie: str) -> Caller:
+def _signed_in(known: CurrentSignIn, cookie: str) -> Caller:
     row = known.sign_in
     return Caller(
-        Kind(row.kind),
+        TokenKind(row.kind),
         row.token_id,
         known.client_id,
         token_digest=row.secret_hash,
@@ -248,7 +252,7 @@ def _signed_in(known: Known, cookie: str) -> Caller:
     )
 
 
-def standing_of(services: Services, caller: Caller) -> Standing:
+def stream_permission(services: Services, caller: Caller) -> StreamPermission:
     """Whether a caller that reads a stream may still do so; while the database is away, it may."""
 
     async def holds() -> bool:
@@ -264,7 +268,7 @@ def standing_of(services: Services, caller: Caller) -> Standing:
             log.info("a stream goes on unasked: %s", error)
         return True
 
-    return Standing(caller.token_id, holds)
+    return StreamPermission(caller.token_id, holds)
 
 
 def _remembered(services: Services, secret: str, error: DBAPIError | PoolTimeout) -> Caller:
@@ -281,7 +285,7 @@ async def _in_passing(
 ) -> None:
     """That a token was used is worth a note, but no request fails for want of it."""
     try:
-        async with answered_soon(rescue):
+        async with within_rescue_time(rescue):
             await services.database.write(command, which, now)
     except (DBAPIError, PoolTimeout) as error:
         log.warning("the use of a token could not be noted: %s", error)
@@ -290,7 +294,7 @@ async def _in_passing(
 async def _acting_for(services: Services, admin: Caller, client_id: str) -> Caller:
     if await services.database.read(get_client, client_id) is None:
         raise Problem(NOT_FOUND, f"there is no client {client_id}")
-    return replace(admin, kind=Kind.CLIENT, client_id=client_id)
+    return replace(admin, kind=TokenKind.CLIENT, client_id=client_id)
 
 
 def _unauthenticated(detail: str, error: str) -> Problem:

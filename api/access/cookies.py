@@ -18,7 +18,7 @@ from starlette.responses import Response
 from api.access.tokens import digest_of
 from api.http.problems import CROSS_SITE, Problem
 from api.settings import Settings
-from db.clients.sign_ins import LIFE
+from db.clients.sign_ins import LIFETIME
 
 PLAIN, HOST = "spot_session", "__Host-spot_session"
 CSRF_HEADER = "X-CSRF-Token"
@@ -45,7 +45,7 @@ def cookie_of(request: Request, settings: Settings) -> str | None:
 
 
 def give_cookie(request: Request, response: Response, settings: Settings, cookie: str) -> None:
-    _set(request, response, settings, cookie, int(LIFE.total_seconds()))
+    _set(request, response, settings, cookie, int(LIFETIME.total_seconds()))
 
 
 def take_cookie(request: Request, response: Response, settings: Settings) -> None:

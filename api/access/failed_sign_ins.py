@@ -15,7 +15,7 @@ WINDOW_S = 60.0
 ADDRESSES = 10_000
 
 
-class Attempts:
+class FailedSignIns:
     """Failed attempts by address, in a window that begins with the first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

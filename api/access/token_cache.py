@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from api.access.tokens import Kind, digest_of
+from api.access.tokens import TokenKind, digest_of
 
-MEMORY_S = 60.0
+CACHE_S = 60.0
 SIZE = 10_000
 
 
@@ -22,7 +22,7 @@ SIZE = 10_000
 class Caller:
     """Who asks. `client_id` is empty for an admin that does not act for a client."""
 
-    kind: Kind
+    kind: TokenKind
     token_id: str
     client_id: str = ""
     instance_id: str = ""
@@ -38,7 +38,7 @@ class Caller:
         return self.client_id or None
 
 
-class TokenMemory:
+class TokenCache:
     """Holds digests, not tokens."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,7 +47,7 @@ class TokenMemory:
 
     def learn(self, text: str, caller: Caller) -> None:
         digest = digest_of(text)
-        self._known[digest] = (self._clock() + MEMORY_S, caller)
+        self._known[digest] = (self._clock() + CACHE_S, caller)
         self._known.move_to_end(digest)
         if len(self._known) > SIZE:
             self._known.popitem(last=False)

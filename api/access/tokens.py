@@ -23,14 +23,14 @@ INSTANCE_TOKEN_TTL = timedelta(hours=1)
 _ALGORITHM = "HS256"
 
 
-class Kind(StrEnum):
+class TokenKind(StrEnum):
     ADMIN = "admin"
     CLIENT = "client"
     INSTANCE = "instance"
 
 
 @dataclass(frozen=True)
-class Minted:
+class IssuedToken:
     """A new token: `text` is shown once, `digest` is what is kept."""
 
     token_id: str
@@ -48,10 +48,10 @@ class InstanceIdentity:
     expires_at: datetime
 
 
-def mint(kind: Kind) -> Minted:
+def issue_token(kind: TokenKind) -> IssuedToken:
     token_id = new_id("tok")
     text = f"spt_{kind.value}_{token_id}_{secrets.token_hex(32)}"
-    return Minted(token_id, text, digest_of(text))
+    return IssuedToken(token_id, text, digest_of(text))
 
 
 def digest_of(text: str) -> str:
@@ -63,12 +63,12 @@ def same_digest(text: str, digest: str) -> bool:
     return hmac.compare_digest(digest_of(text), digest)
 
 
-def token_id_of(text: str) -> tuple[Kind, str] | None:
+def token_id_of(text: str) -> tuple[TokenKind, str] | None:
     """Kind and ID that a token claims to be; None when it is not one of ours."""
     parts = text.split("_")
-    if len(parts) != 4 or parts[0] != "spt" or parts[1] not in (Kind.ADMIN, Kind.CLIENT):
+    if len(parts) != 4 or parts[0] != "spt" or parts[1] not in (TokenKind.ADMIN, TokenKind.CLIENT):
         return None
-    return Kind(parts[1]), parts[2]
+    return TokenKind(parts[1]), parts[2]
 
 
 def sign_instance(key: str, identity: InstanceIdentity) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.services import Services
-from api.temporal.client import OperationsError
+from api.temporal.client import WorkflowCallError
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ RETRY_S = 2.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class DependencyState:
     """One dependency: where it was looked for, without secrets, and what is wrong (empty: nothing)."""
 
     name: str
@@ -26,15 +26,15 @@ class Answer:
     wrong: str = ""
 
 
-async def check_all(services: Services) -> list[Answer]:
+async def check_dependencies(services: Services) -> list[DependencyState]:
     return list(await asyncio.gather(_database(services), _temporal(services)))
 
 
-async def announce(services: Services) -> None:
+async def log_until_available(services: Services) -> None:
     """Say which of them cannot be reached and where it was looked for, until all are there."""
     said: dict[str, str] = {}
     while True:
-        answers = await check_all(services)
+        answers = await check_dependencies(services)
         for answer in answers:
             if said.get(answer.name) != answer.wrong:
                 said[answer.name] = answer.wrong
@@ -44,27 +44,27 @@ async def announce(services: Services) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-def _say(answer: Answer) -> None:
+def _say(answer: DependencyState) -> None:
     if answer.wrong:
         log.warning("%s at %s cannot be reached, trying again: %s", answer.name, answer.address, answer.wrong)
     else:
         log.info("%s at %s answers", answer.name, answer.address)
 
 
-async def _database(services: Services) -> Answer:
+async def _database(services: Services) -> DependencyState:
     address = services.settings.database_address
     try:
         await asyncio.to_thread(services.database.check)
     except (DBAPIError, PoolTimeout, RuntimeError) as error:
         # The driver's own words carry neither the password nor the URL.
-        return Answer("database", address, str(getattr(error, "orig", None) or error))
-    return Answer("database", address)
+        return DependencyState("database", address, str(getattr(error, "orig", None) or error))
+    return DependencyState("database", address)
 
 
-async def _temporal(services: Services) -> Answer:
+async def _temporal(services: Services) -> DependencyState:
     address = f"{services.operations.address} (namespace {services.operations.namespace})"
     try:
         await services.operations.check()
-    except OperationsError as error:
-        return Answer("temporal", address, str(error))
-    return Answer("temporal", address)
+    except WorkflowCallError as error:
+        return DependencyState("temporal", address, str(error))
+    return DependencyState("temporal", address)

@@ -12,25 +12,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from api.services import Services
-from db.fleet.agent_silence import tell_silent
-from db.fleet.fleet_size import live_instances
-from domain.heartbeats import MISSED
+from db.fleet.agent_silence import mark_silent_agents
+from db.fleet.fleet_size import count_live_instances
+from domain.heartbeats import MISSED_HEARTBEATS
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 5.0
-BREAK_S = 2 * EVERY_S  # without an answer of the database: heartbeats were lost, or waited as we did
+CHECK_EVERY_S = 5.0
+BREAK_S = 2 * CHECK_EVERY_S  # without an answer of the database: heartbeats were lost, or waited as we did
 
 
-async def watch_silence(services: Services) -> None:
+async def report_silent_agents(services: Services) -> None:
     """Every few seconds, for good."""
-    listening = Listening(services)
+    listening = SilenceCheck(services)
     while True:
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(CHECK_EVERY_S)
         await listening.look()
 
 
-class Listening:
+class SilenceCheck:
     """Since when heartbeats have been taken without a break; a break is nobody's silence but ours."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,9 +41,9 @@ class Listening:
     async def look(self) -> None:
         """Ask the database how many there are and, if it has given them for long enough, for who is silent."""
         try:
-            self._services.pace.hosts = await self._services.database.read(live_instances)
+            self._services.pace.hosts = await self._services.database.read(count_live_instances)
             if self._for_long():
-                await asyncio.to_thread(tell_silent, self._services.database.sessions, datetime.now(UTC))
+                await asyncio.to_thread(mark_silent_agents, self._services.database.sessions, datetime.now(UTC))
         except Exception as error:
             # The database may be away for a while: nobody could be heard, whatever it says afterwards.
             log.info("silent agents could not be looked for: %s", error)
@@ -54,4 +54,4 @@ class Listening:
         if now - self._answered_at > BREAK_S:
             self._since = now
         self._answered_at = now
-        return now - self._since >= MISSED * self._services.pace.interval_s + EVERY_S
+        return now - self._since >= MISSED_HEARTBEATS * self._services.pace.interval_s + CHECK_EVERY_S

@@ -7,13 +7,13 @@ from importlib import resources
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.http.security_headers import POLICY
+from api.http.security_headers import CONTENT_POLICY
 
 router = APIRouter(prefix="/docs", include_in_schema=False)
 
 _DAY = {"Cache-Control": "public, max-age=86400"}
 # Swagger UI writes style elements of its own.
-_POLICY = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+_POLICY = CONTENT_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>

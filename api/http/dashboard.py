@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-MACHINES = ("/api", "/docs", "/openapi.json", "/health", "/metrics")
+MACHINE_PATHS = ("/api", "/docs", "/openapi.json", "/health", "/metrics")
 NOT_BUILT = """The page is not built.
 
 From a checkout: `make dashboard`, then load this address again (Node 20 or newer is looked for, and got if it can be).
@@ -37,7 +37,7 @@ mimetypes.add_type("application/manifest+json", ".webmanifest")
 
 
 @dataclass(frozen=True)
-class PageFile:
+class DashboardFile:
     """One built file, packed once; `packed` None where packing gains nothing."""
 
     media_type: str
@@ -47,7 +47,7 @@ class PageFile:
     cache: str
 
     @classmethod
-    def of(cls, path: Path, name: str) -> PageFile:
+    def of(cls, path: Path, name: str) -> DashboardFile:
         plain = path.read_bytes()
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         packed = gzip.compress(plain, 9, mtime=0) if media_type.startswith(_WORTH_PACKING) else b""
@@ -69,16 +69,16 @@ class PageFile:
         return Response(body, headers=headers, media_type=self.media_type)
 
 
-class BuiltPage:
+class DashboardFiles:
     """What lies in the folder; read again when another page was built."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stamp: tuple[int, ...] | None = None
-        self._files: dict[str, PageFile] = {}
+        self._files: dict[str, DashboardFile] = {}
         self.find("index.html")  # packed now, not while somebody waits
 
-    def find(self, name: str) -> PageFile | None:
+    def find(self, name: str) -> DashboardFile | None:
         """A file by its name in the folder."""
         stamp = self._built()
         if stamp != self._stamp:
@@ -94,17 +94,17 @@ class BuiltPage:
             return None
         return index.st_mtime_ns, index.st_ino, assets.st_mtime_ns
 
-    def _read(self) -> list[tuple[str, PageFile]]:
+    def _read(self) -> list[tuple[str, DashboardFile]]:
         found = [path for path in self._folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
         names = [(path, path.relative_to(self._folder).as_posix()) for path in found if not path.is_symlink()]
-        return [(name, PageFile.of(path, name)) for path, name in names if not name.endswith(".map")]
+        return [(name, DashboardFile.of(path, name)) for path, name in names if not name.endswith(".map")]
 
 
-class PageRoute(BaseRoute):
+class DashboardRoute(BaseRoute):
     """The last route: takes what no other took, if a person's browser may have asked for it."""
 
     def __init__(self, folder: Path) -> None:
-        self._page = BuiltPage(folder)
+        self._page = DashboardFiles(folder)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         mine = scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and not _is_for_machines(scope["path"])
@@ -125,7 +125,7 @@ class PageRoute(BaseRoute):
 
 
 def _is_for_machines(path: str) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in MACHINES)
+    return any(path == place or path.startswith(f"{place}/") for place in MACHINE_PATHS)
 
 
 def _is_navigation(name: str, headers: Headers) -> bool:

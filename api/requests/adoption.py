@@ -19,13 +19,13 @@ from api.http.problems import (
     Problem,
 )
 from api.requests.idempotency import adopted_server_id, launched_server_id, server_id_prefix
-from api.requests.operations import Asked, finish, replay
-from api.requests.policies import sound
-from api.temporal.client import AlreadyRunning, OperationsError
+from api.requests.operations import IncomingRequest, answer_accepted, repeated_answer
+from api.requests.policies import require_sound_policy
+from api.temporal.client import AlreadyRunning, WorkflowCallError
 from api.temporal.workflow_problems import problem_of
 from api.views.operations import AcceptedView
 from api.views.servers import AdoptionView, LaunchRequest, NewServer, PlacementView, ServerRequest
-from db.clients.commands import audit
+from db.clients.commands import write_audit
 from db.fleet.instances import get_instance
 from db.fleet.server_names import server_with_prefix
 from db.fleet.servers import get_server, server_by_name
@@ -40,9 +40,9 @@ RECORD_WAIT_S = 5.0
 RECORD_POLL_S = 0.05
 
 
-async def launch(asked: Asked, body: NewServer, spec: LaunchRequest) -> AcceptedView:
+async def launch(asked: IncomingRequest, body: NewServer, spec: LaunchRequest) -> AcceptedView:
     """202: the server's workflow is started and launches the first instance."""
-    if (repeated := await replay(asked)) is not None:
+    if (repeated := await repeated_answer(asked)) is not None:
         return repeated
     if not Pool.parse(spec.pool).zone.startswith(body.region):
         raise Problem(POOL_REFUSED, f"{spec.pool} is not in {body.region}")
@@ -50,14 +50,14 @@ async def launch(asked: Asked, body: NewServer, spec: LaunchRequest) -> Accepted
     server = ServerRef(server_id, asked.caller.client_id, body.name, body.region)
     policy = _policy(body)
     await asked.services.database.read(_free_name, server)
-    await asked.services.database.read(sound, server.client_id, policy)
+    await asked.services.database.read(require_sound_policy, server.client_id, policy)
     wanted = asked.operation(OperationKind.LAUNCH, pool=spec.pool, launch=spec.spec())
     accepted = await asked.services.operations.launch(ServerInput(server, policy), wanted)
     asked.services.ownership.learn(server)
-    return await finish(asked, server, wanted, accepted)
+    return await answer_accepted(asked, server, wanted, accepted)
 
 
-async def adopt(asked: Asked, body: ServerRequest) -> AdoptionView:
+async def adopt(asked: IncomingRequest, body: ServerRequest) -> AdoptionView:
     """The instance becomes a server, or is refused with what would be lost and the calls that mend it."""
     assert body.instance_id is not None
     server_id = adopted_server_id(asked.caller.client_id, asked.key, asked.digest)
@@ -66,28 +66,28 @@ async def adopt(asked: Asked, body: ServerRequest) -> AdoptionView:
         asked.response.headers["Idempotent-Replay"] = "true"
         return await _adopted_before(asked, server_id)
     policy = _policy(body)
-    await asked.services.database.read(sound, server.client_id, policy)
+    await asked.services.database.read(require_sound_policy, server.client_id, policy)
     work = AdoptInput(server, body.instance_id, policy, body.accept, mend=body.mend, dry_run=body.dry_run)
     result = await _adopt(asked, work)
     if not result.server_id and not body.dry_run:
         raise _refused(result)
     if result.server_id:
         asked.services.ownership.learn(server)
-        await _note(asked, server, body.instance_id)
-        await _recorded(asked, server_id)
+        await _write_audit(asked, server, body.instance_id)
+        await _wait_for_record(asked, server_id)
     return _view(result, body.name)
 
 
-async def _adopt(asked: Asked, work: AdoptInput) -> AdoptResult:
+async def _adopt(asked: IncomingRequest, work: AdoptInput) -> AdoptResult:
     try:
         return await asked.services.operations.adopt(work)
     except AlreadyRunning as error:
         raise Problem(BEING_ADOPTED, f"{work.instance_id} is being adopted by another request") from error
-    except OperationsError as error:
+    except WorkflowCallError as error:
         raise problem_of(error, ADOPTION_REFUSED) from error
 
 
-def _check_adoption(session: Session, asked: Asked, server: ServerRef, instance_id: str) -> bool:
+def _check_adoption(session: Session, asked: IncomingRequest, server: ServerRef, instance_id: str) -> bool:
     """True: this very request was carried out before. Raises when it cannot be."""
     if asked.key is not None:
         made = server_with_prefix(session, server.client_id, server_id_prefix(server.client_id, asked.key))
@@ -133,7 +133,7 @@ def _view(result: AdoptResult, name: str) -> AdoptionView:
     )
 
 
-async def _adopted_before(asked: Asked, server_id: str) -> AdoptionView:
+async def _adopted_before(asked: IncomingRequest, server_id: str) -> AdoptionView:
     row = await asked.services.database.read(get_server, asked.caller.client_id, server_id)
     assert row is not None
     return AdoptionView(
@@ -157,7 +157,7 @@ def _placement(primary: Instance | None) -> PlacementView | None:
     )
 
 
-async def _recorded(asked: Asked, server_id: str) -> None:
+async def _wait_for_record(asked: IncomingRequest, server_id: str) -> None:
     """The server's record follows its workflow; wait a moment, so that the answer's server can be looked at."""
     deadline = time.monotonic() + RECORD_WAIT_S
     while time.monotonic() < deadline:
@@ -166,9 +166,9 @@ async def _recorded(asked: Asked, server_id: str) -> None:
         await asyncio.sleep(RECORD_POLL_S)
 
 
-async def _note(asked: Asked, server: ServerRef, instance_id: str) -> None:
+async def _write_audit(asked: IncomingRequest, server: ServerRef, instance_id: str) -> None:
     await asked.services.database.write(
-        audit,
+        write_audit,
         datetime.now(UTC),
         "server.adopt",
         "done",

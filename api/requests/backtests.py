@@ -13,17 +13,17 @@ from sqlalchemy.orm import Session
 from api.http.problems import CONFLICT, CONTRADICTION, INVALID, NO_DATA, NOT_FOUND, FieldError, Problem
 from api.requests.policies import wish_of
 from api.views.backtests import BacktestRequest
-from db.backtesting.queries import Replayable, priced_between, replayable
-from db.backtesting.runs import ask, under_way
+from db.backtesting.queries import BacktestServer, backtest_servers, priced_period
+from db.backtesting.runs import count_unfinished_backtests, create_backtest
 from db.tables import BacktestRow, Client, ModelRow
-from domain.autopilot.policy import Contradiction, Wish, check, resolve
+from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
 from domain.backtest.contract import MOST_SERVERS, MOST_UNDER_WAY, BacktestState
-from domain.forecasting.registry import ModelState
+from domain.forecasting.registry import ForecasterState
 
-_WISH = TypeAdapter(Wish)
+_WISH = TypeAdapter(AutopilotPreferences)
 
 
-def kept(
+def store_backtest(
     session: Session,
     client_id: str,
     backtest_id: str,
@@ -39,12 +39,12 @@ def kept(
         since, until = body.period(now)
     except ValueError as error:
         raise Problem(INVALID, str(error), errors=[FieldError(field="body", message=str(error))]) from error
-    if (count := under_way(session, client_id)) >= MOST_UNDER_WAY:
+    if (count := count_unfinished_backtests(session, client_id)) >= MOST_UNDER_WAY:
         raise Problem(CONFLICT, f"{count} backtests of yours wait or run; cancel one, or ask again when one has ended")
     servers = _servers(session, client_id, body.servers)
     _priced(session, servers, since, until)
     _model(session, body.model_id)
-    return ask(
+    return create_backtest(
         session,
         BacktestRow(
             id=backtest_id,
@@ -62,8 +62,8 @@ def kept(
     )
 
 
-def _servers(session: Session, client_id: str, named: Sequence[str]) -> list[Replayable]:
-    mine = replayable(session, client_id)
+def _servers(session: Session, client_id: str, named: Sequence[str]) -> list[BacktestServer]:
+    mine = backtest_servers(session, client_id)
     unknown = [name for name in named if not any(name in (one.server_id, one.name) for one in mine)]
     if unknown:
         raise Problem(NOT_FOUND, f"there is no active server {', '.join(unknown)}")
@@ -75,12 +75,12 @@ def _servers(session: Session, client_id: str, named: Sequence[str]) -> list[Rep
     return chosen
 
 
-def _priced(session: Session, servers: Sequence[Replayable], since: datetime, until: datetime) -> None:
+def _priced(session: Session, servers: Sequence[BacktestServer], since: datetime, until: datetime) -> None:
     """At least one of the regions has prices then; what lacks in the others is said in the result."""
     types: defaultdict[str, set[str]] = defaultdict(set)
     for one in servers:
         types[one.region].add(one.instance_type)
-    known = {region: priced_between(session, region, names) for region, names in types.items()}
+    known = {region: priced_period(session, region, names) for region, names in types.items()}
     if any(span and span[0] < until and (span[1] is None or span[1] > since) for span in known.values()):
         return
     raise Problem(NO_DATA, f"from {_said(since)} to {_said(until)}: {'; '.join(_has(*one) for one in known.items())}")
@@ -98,15 +98,15 @@ def _said(at: datetime) -> str:
 
 def _model(session: Session, model_id: str) -> None:
     row = session.get(ModelRow, model_id) if model_id else None
-    if model_id and (row is None or row.state == ModelState.RETIRED):
+    if model_id and (row is None or row.state == ForecasterState.RETIRED):
         raise Problem(NOT_FOUND, f"there is no model {model_id} that can be run")
 
 
 def _asked(session: Session, client_id: str, body: BacktestRequest) -> dict[str, Any]:
     """The changed fields alone; refused when they contradict each other."""
-    wish = body.policy.over(Wish())
+    wish = body.policy.over(AutopilotPreferences())
     try:
-        check(resolve(wish, wish_of(session.get(Client, client_id))))
+        check_policy(resolve_policy(wish, wish_of(session.get(Client, client_id))))
     except Contradiction as error:
         raise Problem(CONTRADICTION, str(error)) from error
     changed: dict[str, Any] = _WISH.dump_python(wish, mode="json", exclude_none=True)

@@ -21,18 +21,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.access.callers import ClientCaller, RescuingCaller
 from api.access.token_cache import Caller
-from api.database import answered_soon
+from api.database import within_rescue_time
 from api.http.problems import KEY_REUSED, NOT_FOUND, Problem
 from api.requests.idempotency import IdempotencyKey, digest_of, request_id_of
 from api.services import Services, ServicesDep
 from api.views.operations import AcceptedView, links
-from db.clients.commands import audit
+from db.clients.commands import write_audit
 from db.engine.session import is_unreachable
 from db.fleet.operations import get_operation, operation_by_request
 from db.fleet.servers import get_server
 from db.tables import Operation
 from domain.adoption import LaunchSpec
-from domain.operations import Accepted, OperationKind, OperationRequest, OperationStatus, Priority
+from domain.operations import AcceptedRequest, OperationKind, OperationRequest, OperationStatus, Priority
 from domain.servers import ServerRef
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ RECORD_POLL_S = 0.025
 
 
 @dataclass(frozen=True)
-class Asked:
+class IncomingRequest:
     """A request as it came in: who, what for, and under which ID."""
 
     services: Services
@@ -74,7 +74,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Asking:
+class RequestContext:
     """What came with a request besides its body."""
 
     services: Services
@@ -84,8 +84,8 @@ class Asking:
     key: str | None
     rescue: bool = False
 
-    def by(self, body: BaseModel | None = None) -> Asked:
-        return Asked(self.services, self.caller, self.request, self.response, self.key, body)
+    def by(self, body: BaseModel | None = None) -> IncomingRequest:
+        return IncomingRequest(self.services, self.caller, self.request, self.response, self.key, body)
 
     async def about(self, server_id: str) -> ServerRef:
         return await find_server(self.services, self.caller, server_id, rescue=self.rescue)
@@ -93,18 +93,18 @@ class Asking:
 
 def _by_client(
     services: ServicesDep, caller: ClientCaller, request: Request, response: Response, key: IdempotencyKey = None
-) -> Asking:
-    return Asking(services, caller, request, response, key)
+) -> RequestContext:
+    return RequestContext(services, caller, request, response, key)
 
 
 def _by_rescuer(
     services: ServicesDep, caller: RescuingCaller, request: Request, response: Response, key: IdempotencyKey = None
-) -> Asking:
-    return Asking(services, caller, request, response, key, rescue=True)
+) -> RequestContext:
+    return RequestContext(services, caller, request, response, key, rescue=True)
 
 
-ClientAsking = Annotated[Asking, Depends(_by_client)]
-RescuingAsking = Annotated[Asking, Depends(_by_rescuer)]
+ClientRequestContext = Annotated[RequestContext, Depends(_by_client)]
+RescueRequestContext = Annotated[RequestContext, Depends(_by_rescuer)]
 
 
 async def find_server(services: Services, caller: Caller, server_id: str, *, rescue: bool = False) -> ServerRef:
@@ -113,7 +113,7 @@ async def find_server(services: Services, caller: Caller, server_id: str, *, res
     if known and caller.remembered:
         return _of_caller(known, caller)
     try:
-        async with answered_soon(known is not None):
+        async with within_rescue_time(known is not None):
             row = await services.database.read(get_server, caller.client_id, server_id)
     except (DBAPIError, PoolTimeout) as error:
         if known is None or not _down(error):
@@ -136,7 +136,7 @@ def no_server(server_id: str) -> Problem:
     return Problem(NOT_FOUND, f"there is no server {server_id}")
 
 
-async def replay(asked: Asked) -> AcceptedView | None:
+async def repeated_answer(asked: IncomingRequest) -> AcceptedView | None:
     """The answer to a request ID that was used before; None when it is new. 409 when it meant something else."""
     if asked.key is None:
         return None
@@ -145,27 +145,29 @@ async def replay(asked: Asked) -> AcceptedView | None:
         return None
     if used.body_digest != asked.digest:
         raise Problem(KEY_REUSED, f"it asked for operation {used.id}; use a new key for a new request")
-    accepted = Accepted(used.id, OperationStatus(used.status), repeated=True)
+    accepted = AcceptedRequest(used.id, OperationStatus(used.status), repeated=True)
     return answer(asked, used.server_id, accepted)
 
 
-async def submit(asked: Asked, server: ServerRef, wanted: OperationRequest) -> AcceptedView:
+async def submit(asked: IncomingRequest, server: ServerRef, wanted: OperationRequest) -> AcceptedView:
     """202 with the operation; refusals of the workflow leave as gateway errors."""
     if (repeated := await _replay_of(asked, _is_rescue(wanted))) is not None:
         return repeated
     accepted = await asked.services.operations.request(server.server_id, wanted)
-    return await finish(asked, server, wanted, accepted)
+    return await answer_accepted(asked, server, wanted, accepted)
 
 
-async def finish(asked: Asked, server: ServerRef, wanted: OperationRequest, accepted: Accepted) -> AcceptedView:
+async def answer_accepted(
+    asked: IncomingRequest, server: ServerRef, wanted: OperationRequest, accepted: AcceptedRequest
+) -> AcceptedView:
     """After the workflow accepted: audit, and wait a moment for the operation's record."""
-    await _note(asked, server, wanted, accepted)
+    await _write_audit(asked, server, wanted, accepted)
     if not asked.caller.remembered:
-        await _recorded(asked.services, server.client_id, wanted, accepted.operation_id)
+        await _wait_for_record(asked.services, server.client_id, wanted, accepted.operation_id)
     return answer(asked, server.server_id, accepted)
 
 
-def answer(asked: Asked, server_id: str, accepted: Accepted) -> AcceptedView:
+def answer(asked: IncomingRequest, server_id: str, accepted: AcceptedRequest) -> AcceptedView:
     asked.response.status_code = 202
     found = links(accepted.operation_id, server_id)
     asked.response.headers["Location"] = found.self
@@ -174,24 +176,26 @@ def answer(asked: Asked, server_id: str, accepted: Accepted) -> AcceptedView:
     return AcceptedView(operation_id=accepted.operation_id, server_id=server_id, status=accepted.status, links=found)
 
 
-async def _replay_of(asked: Asked, rescue: bool) -> AcceptedView | None:
+async def _replay_of(asked: IncomingRequest, rescue: bool) -> AcceptedView | None:
     if rescue and asked.caller.remembered:
         return None
     try:
-        async with answered_soon(rescue):
-            return await replay(asked)
+        async with within_rescue_time(rescue):
+            return await repeated_answer(asked)
     except (DBAPIError, PoolTimeout) as error:
         if rescue and _down(error):
             return None  # the workflow knows its request IDs itself
         raise
 
 
-async def _note(asked: Asked, server: ServerRef, wanted: OperationRequest, accepted: Accepted) -> None:
+async def _write_audit(
+    asked: IncomingRequest, server: ServerRef, wanted: OperationRequest, accepted: AcceptedRequest
+) -> None:
     """The audit follows the deed: a rescue is not held up by it, nor undone when it fails."""
     try:
-        async with answered_soon(_is_rescue(wanted)):
+        async with within_rescue_time(_is_rescue(wanted)):
             await asked.services.database.write(
-                audit,
+                write_audit,
                 datetime.now(UTC),
                 f"server.{wanted.kind.value}",
                 "repeated" if accepted.repeated else "accepted",
@@ -209,13 +213,13 @@ async def _note(asked: Asked, server: ServerRef, wanted: OperationRequest, accep
         )
 
 
-async def _recorded(
+async def _wait_for_record(
     services: Services, client_id: str, wanted: OperationRequest, operation_id: str
 ) -> Operation | None:
     deadline = time.monotonic() + RECORD_WAIT_S
     while time.monotonic() < deadline:
         try:
-            async with answered_soon(_is_rescue(wanted)):
+            async with within_rescue_time(_is_rescue(wanted)):
                 found = await services.database.read(get_operation, client_id, operation_id)
         except (DBAPIError, PoolTimeout):
             return None  # it is accepted all the same; the record is caught up when the database is back

@@ -9,16 +9,16 @@ from sqlalchemy.orm import Session
 
 from api.access.token_cache import Caller
 from api.http.problems import CONFLICT, ENDED, POOL_REFUSED, REFUSED, SAME_POOL, FindingDocument, Problem
-from api.requests.operations import Asked, no_server, replay
+from api.requests.operations import IncomingRequest, no_server, repeated_answer
 from api.requests.policies import wish_of
 from api.services import Services
-from api.temporal.client import NoWorker, OperationsError, Refused
+from api.temporal.client import NoWorker, WorkflowCallError, WorkflowRefused
 from api.temporal.workflow_problems import problem_of
 from db.autopilot.fleet import home_type
 from db.fleet.servers import get_server
 from db.tables import Client, Server
-from domain.adoption import Plan, PlanInput, Terms
-from domain.autopilot.policy import resolve
+from domain.adoption import MoveTerms, Plan, PlanInput
+from domain.autopilot.policy import resolve_policy
 from domain.errors import Failure
 from domain.operations import ServerView
 from domain.pools import Pool
@@ -33,10 +33,10 @@ def policy_of(server: Server) -> ServerPolicy:
     return _POLICY.validate_python(server.policy)
 
 
-def terms_of(session: Session, server: Server) -> Terms:
+def terms_of(session: Session, server: Server) -> MoveTerms:
     """What a move costs its owner by: its word and its client's, and the type it came with."""
     wish = wish_of(session.get(Client, server.client_id))
-    return Terms(home_type(session, server.id), resolve(policy_of(server).autopilot, wish))
+    return MoveTerms(home_type(session, server.id), resolve_policy(policy_of(server).autopilot, wish))
 
 
 async def make_plan(services: Services, caller: Caller, server_id: str, pool: str) -> Plan:
@@ -46,13 +46,13 @@ async def make_plan(services: Services, caller: Caller, server_id: str, pool: st
     terms = await services.database.read(terms_of, server)
     try:
         return await services.operations.plan(_input(server, view, pool, terms))
-    except OperationsError as error:
+    except WorkflowCallError as error:
         raise problem_of(error, POOL_REFUSED) from error
 
 
-async def check_pool(asked: Asked, server_id: str, pool: str) -> None:
+async def check_pool(asked: IncomingRequest, server_id: str, pool: str) -> None:
     """Refuse a pool that the plan refuses. Whatever else goes wrong here, the switch itself will tell."""
-    if await replay(asked) is not None:
+    if await repeated_answer(asked) is not None:
         return
     services = asked.services
     server = await _server(services, asked.caller, server_id)
@@ -68,7 +68,7 @@ async def check_pool(asked: Asked, server_id: str, pool: str) -> None:
 async def _refuse_what_the_plan_refuses(services: Services, work: PlanInput) -> None:
     try:
         plan = await services.operations.plan(work)
-    except Refused as error:
+    except WorkflowRefused as error:
         if error.type in (Failure.REFUSED, Failure.PERMISSION_MISSING):
             raise problem_of(error, POOL_REFUSED) from error
         log.warning("pool %s could not be checked: %s", work.pool, error)
@@ -91,7 +91,7 @@ def _in_region(pool: str, region: str) -> None:
         raise Problem(POOL_REFUSED, f"{pool} is not in {region}, where the server is")
 
 
-def _input(server: Server, view: ServerView, pool: str, terms: Terms | None = None) -> PlanInput:
+def _input(server: Server, view: ServerView, pool: str, terms: MoveTerms | None = None) -> PlanInput:
     return PlanInput(
         server=ServerRef(server.id, server.client_id, server.name, server.region),
         policy=policy_of(server),

@@ -15,15 +15,15 @@ from api.views.autopilot import ClientChange
 from db.clients.commands import change_client
 from db.tables import Client, Server
 from domain.autopilot.limits import FleetLimits
-from domain.autopilot.policy import Contradiction, Wish, check, resolve
+from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
 from domain.servers import Retire, ServerPolicy
 
-_WISH, _LIMITS = TypeAdapter(Wish), TypeAdapter(FleetLimits)
+_WISH, _LIMITS = TypeAdapter(AutopilotPreferences), TypeAdapter(FleetLimits)
 _POLICY = TypeAdapter(ServerPolicy)
 _MOST_NAMED = 5
 
 
-def wish_of(client: Client | None) -> Wish:
+def wish_of(client: Client | None) -> AutopilotPreferences:
     return _WISH.validate_python((client.autopilot if client else None) or {})
 
 
@@ -31,7 +31,7 @@ def limits_of(client: Client | None) -> FleetLimits:
     return _LIMITS.validate_python((client.limits if client else None) or {})
 
 
-def sound(session: Session, client_id: str, policy: ServerPolicy) -> None:
+def require_sound_policy(session: Session, client_id: str, policy: ServerPolicy) -> None:
     """Raise the Problem that says in what the policy and its client's contradict each other."""
     try:
         _check(policy, wish_of(session.get(Client, client_id)))
@@ -39,16 +39,16 @@ def sound(session: Session, client_id: str, policy: ServerPolicy) -> None:
         raise Problem(CONTRADICTION, str(error)) from error
 
 
-def keeps_old_s(session: Session, client_id: str, server_id: str) -> float:
+def keep_old_seconds(session: Session, client_id: str, server_id: str) -> float:
     """How long the owner wants the old instance kept after a switch, seconds."""
     server = session.get(Server, server_id)
     if server is None:
         return 0.0
     wish = _POLICY.validate_python(server.policy).autopilot
-    return resolve(wish, wish_of(session.get(Client, client_id))).keep_old_s
+    return resolve_policy(wish, wish_of(session.get(Client, client_id))).keep_old_s
 
 
-def change(session: Session, client_id: str, change: ClientChange) -> Client:
+def change_client_policy(session: Session, client_id: str, change: ClientChange) -> Client:
     """The client with the change made; refused when one of its servers would contradict itself by it."""
     client = session.get_one(Client, client_id)
     wish, limits = wish_of(client), limits_of(client)
@@ -73,7 +73,7 @@ def _possible(limits: FleetLimits) -> FleetLimits:
     return limits
 
 
-def _hold_for_all(session: Session, client_id: str, wish: Wish) -> None:
+def _hold_for_all(session: Session, client_id: str, wish: AutopilotPreferences) -> None:
     query = select(Server.name, Server.policy).where(Server.client_id == client_id, Server.active_name.is_not(None))
     broken: list[tuple[str, str]] = []
     try:
@@ -91,7 +91,7 @@ def _hold_for_all(session: Session, client_id: str, wish: Wish) -> None:
         raise Problem(CONTRADICTION, f"with it {names}{more} would contradict themselves: {broken[0][1]}")
 
 
-def _check(policy: ServerPolicy, client: Wish) -> None:
+def _check(policy: ServerPolicy, client: AutopilotPreferences) -> None:
     if why := policy.contradiction():
         raise Contradiction(why)
-    check(resolve(policy.autopilot, client), keeps_replica=policy.retire is Retire.KEEP_REPLICA)
+    check_policy(resolve_policy(policy.autopilot, client), keeps_replica=policy.retire is Retire.KEEP_REPLICA)

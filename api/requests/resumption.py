@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from api.http.problems import BEING_RESUMED, KEY_REUSED, RESUME_REFUSED, FindingDocument, Problem
-from api.requests.operations import Asked
-from api.temporal.client import AlreadyRunning, OperationsError
+from api.requests.operations import IncomingRequest
+from api.temporal.client import AlreadyRunning, WorkflowCallError
 from api.temporal.workflow_problems import RETRY_AFTER, problem_of
 from api.views.servers import PlacementView, ResumeRequest, ResumeView
-from db.clients.commands import audit
+from db.clients.commands import write_audit
 from db.fleet.operations import operation_by_request
-from domain.resumption import ResumeInput, ResumeResult, blocking
+from domain.resumption import ResumeInput, ResumeResult, blocking_resumption
 from domain.servers import ServerRef
 
 
-async def resume(asked: Asked, server: ServerRef, body: ResumeRequest) -> ResumeView:
+async def resume(asked: IncomingRequest, server: ServerRef, body: ResumeRequest) -> ResumeView:
     """Brought back, or refused with what is in the way. The same key again, once it is, is answered the same."""
     if asked.key is not None:
         used = await asked.services.database.read(operation_by_request, server.client_id, asked.request_id)
@@ -30,7 +30,7 @@ async def resume(asked: Asked, server: ServerRef, body: ResumeRequest) -> Resume
     if result.repeated:
         asked.response.headers["Idempotent-Replay"] = "true"
     elif done:
-        await _note(asked, server, result)
+        await _write_audit(asked, server, result)
     return ResumeView(
         server_id=server.server_id,
         resumed=result.resumed,
@@ -41,18 +41,18 @@ async def resume(asked: Asked, server: ServerRef, body: ResumeRequest) -> Resume
     )
 
 
-async def _resume(asked: Asked, work: ResumeInput) -> ResumeResult:
+async def _resume(asked: IncomingRequest, work: ResumeInput) -> ResumeResult:
     try:
         return await asked.services.operations.resume(work)
     except AlreadyRunning as error:
         words = f"{work.server.server_id} is being resumed; ask again in a moment, with the same key"
         raise Problem(BEING_RESUMED, words, headers=RETRY_AFTER) from error
-    except OperationsError as error:
+    except WorkflowCallError as error:
         raise problem_of(error, RESUME_REFUSED) from error
 
 
 def _refused(result: ResumeResult, accepted: list[str]) -> Problem:
-    why = "; ".join(found.what for found in blocking(result.findings, accepted))
+    why = "; ".join(found.what for found in blocking_resumption(result.findings, accepted))
     return Problem(RESUME_REFUSED, why, findings=_findings(result))
 
 
@@ -60,9 +60,9 @@ def _findings(result: ResumeResult) -> list[FindingDocument]:
     return [FindingDocument.model_validate(found) for found in result.findings]
 
 
-async def _note(asked: Asked, server: ServerRef, result: ResumeResult) -> None:
+async def _write_audit(asked: IncomingRequest, server: ServerRef, result: ResumeResult) -> None:
     await asked.services.database.write(
-        audit,
+        write_audit,
         datetime.now(UTC),
         "server.let_go" if result.let_go else "server.resume",
         "done",

@@ -29,11 +29,11 @@ from db.clients.commands import agent_seen, register_agent
 from db.fleet.instances import get_instance
 from db.fleet.servers import get_server
 from db.market.on_demand import on_demand_prices
-from db.market.pool_prices import record_said
-from db.market.tiers import Kept
+from db.market.pool_prices import store_spot_prices
+from db.market.tiers import BatchResult
 from db.tables import Instance
 from domain.instance_states import ENDED
-from domain.market.observed_prices import Known, Said, Source
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from domain.names import instance_queue
 
 log = logging.getLogger(__name__)
@@ -94,12 +94,12 @@ async def prices(body: PricesRequest, caller: InstanceCaller, services: Services
             raise Problem(INVALID, f"zone {seen.zone} is not in {region}, where this instance is")
         if seen.at > now + CLOCK_SKEW:
             raise Problem(INVALID, f"the price at {seen.at.isoformat()} lies in the future")
-    said = [Said(region, p.zone, p.instance_type, p.at, p.usd_per_hour) for p in body.prices]
+    said = [ReportedPrice(region, p.zone, p.instance_type, p.at, p.usd_per_hour) for p in body.prices]
 
-    def work(session: Session) -> Kept:
+    def work(session: Session) -> BatchResult:
         """A host that others got into shall not make a pool look dearer than any can be."""
         dear = {(region, name): usd for name, usd in on_demand_prices(session, region, now).items()}
-        return record_said(session, said, Source.AGENT, Known(now + CLOCK_SKEW, on_demand=dear), now)
+        return store_spot_prices(session, said, PriceSource.AGENT, PriceBounds(now + CLOCK_SKEW, on_demand=dear), now)
 
     kept = await services.database.write(work)
     return PricesAccepted(recorded=len(said) - kept.set_aside, set_aside=kept.set_aside)

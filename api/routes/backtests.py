@@ -19,15 +19,15 @@ from api.http.problems import (
     Problem,
     documented,
 )
-from api.requests.backtests import kept
+from api.requests.backtests import store_backtest
 from api.requests.idempotency import IdempotencyKey, digest_of
 from api.services import Services, ServicesDep
 from api.temporal.client import NoSuchWorkflow
 from api.views.backtests import BacktestPage, BacktestRequest, BacktestSummary, BacktestView
 from api.views.base import Cursor, Limit
 from db.backtesting.queries import get_backtest, list_backtests
-from db.backtesting.runs import settle
-from db.clients.commands import audit
+from db.backtesting.runs import finish_backtest
+from db.clients.commands import write_audit
 from db.tables import BacktestRow
 from domain.backtest.contract import ENDED, BacktestState
 from domain.names import new_id
@@ -49,10 +49,10 @@ async def create(
     backtest_id, digest, now = _id_of(caller.client_id, key), digest_of(request, body), datetime.now(UTC)
 
     def work(session: Session) -> BacktestRow:
-        row = kept(session, caller.client_id, backtest_id, digest, body, caller.token_id, now)
+        row = store_backtest(session, caller.client_id, backtest_id, digest, body, caller.token_id, now)
         if row.body_digest != digest:
             raise Problem(KEY_REUSED, f"it asked for backtest {row.id}; use a new key for a new request")
-        audit(
+        write_audit(
             session,
             now,
             "backtest.run",
@@ -91,7 +91,7 @@ async def cancel(backtest_id: str, caller: ClientCaller, services: ServicesDep) 
     try:
         await services.operations.cancel_backtest(row.id)
     except NoSuchWorkflow:  # it was kept, but never started
-        await services.database.write(settle, row.id, BacktestState.CANCELLED, datetime.now(UTC))
+        await services.database.write(finish_backtest, row.id, BacktestState.CANCELLED, datetime.now(UTC))
     return BacktestView.model_validate(await _find(services, caller.client_id, backtest_id))
 
 

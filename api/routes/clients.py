@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
 from api.access.token_cache import Caller
-from api.access.tokens import Kind, Minted, mint
+from api.access.tokens import IssuedToken, TokenKind, issue_token
 from api.http.problems import CONFLICT, CONTRADICTION, NOT_FOUND, Problem, documented
-from api.requests.policies import change as change_policies
+from api.requests.policies import change_client_policy as change_policies
 from api.services import ServicesDep
 from api.views.autopilot import ClientChange
 from api.views.base import Cursor, Limit
 from api.views.clients import ClientPage, ClientRequest, ClientView, NewTokenView, TokenList, TokenRequest, TokenView
-from db.clients.commands import ClientHasServers, audit, create_client, create_token, delete_client, revoke_token
+from db.clients.commands import ClientHasServers, create_client, create_token, delete_client, revoke_token, write_audit
 from db.clients.queries import get_client, list_clients, list_tokens
 from db.tables import Client, Token
 from domain.names import new_id
@@ -83,7 +83,7 @@ async def add_token(
 ) -> NewTokenView:
     """A new token, shown once. To rotate: make a new one, use it, revoke the old one."""
     await _client(services, caller, client_id)
-    minted, now = mint(Kind.CLIENT), datetime.now(UTC)
+    minted, now = issue_token(TokenKind.CLIENT), datetime.now(UTC)
 
     def work(session: Session) -> Token:
         _audit(session, request, caller, "token.create", minted.token_id, client_id)
@@ -111,13 +111,13 @@ async def revoke(client_id: str, token_id: str, caller: ReadingCaller, services:
         raise Problem(NOT_FOUND, f"client {client_id} has no token {token_id} that could be revoked")
 
 
-def _meant(caller: Caller, client_id: str) -> str:
+def _resolve_me(caller: Caller, client_id: str) -> str:
     return caller.scope or client_id if client_id == ME else client_id
 
 
 async def _client(services: ServicesDep, caller: Caller, client_id: str) -> Client:
     """The client, if it is the caller's own or the caller is an admin. `me`: the token's own."""
-    client_id = _meant(caller, client_id)
+    client_id = _resolve_me(caller, client_id)
     mine = caller.scope in (None, client_id)
     client = await services.database.read(get_client, client_id) if mine else None
     if client is None:
@@ -125,13 +125,13 @@ async def _client(services: ServicesDep, caller: Caller, client_id: str) -> Clie
     return client
 
 
-def _shown_once(token: Token, minted: Minted) -> NewTokenView:
+def _shown_once(token: Token, minted: IssuedToken) -> NewTokenView:
     view = TokenView.model_validate(token)
     return NewTokenView(**view.model_dump(), token=minted.text)
 
 
 def _audit(session: Session, request: Request, caller: Caller, action: str, subject: str, client_id: str) -> None:
-    audit(
+    write_audit(
         session,
         datetime.now(UTC),
         action,

@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session
 from api.access.callers import AdminCaller, ClientCaller, GuardedRoute, ReadingCaller
 from api.access.token_cache import Caller
 from api.http.problems import CONFLICT, NOT_FOUND, Problem, documented
-from api.requests.policies import keeps_old_s
+from api.requests.policies import keep_old_seconds
 from api.services import Services, ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.decisions import DecisionPage, DecisionView, Rejection, RoundView
 from api.views.operations import AcceptedView, links
 from db.autopilot.decision_queries import get_decision, list_decisions
-from db.autopilot.decisions import settle
-from db.clients.commands import audit
+from db.autopilot.decisions import change_decision_state
+from db.clients.commands import write_audit
 from db.tables import DecisionRow
-from domain.autopilot.contract import REQUESTED_BY, Round, operation_for
+from domain.autopilot.contract import REQUESTED_BY, EvaluateInput, operation_for
 from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationRequest, Priority
 
@@ -53,7 +53,7 @@ async def approve(
     decision_id: str, caller: ClientCaller, services: ServicesDep, request: Request, response: Response
 ) -> AcceptedView:
     """Its operation is asked for now, and reads the facts once more before it begins."""
-    row = await _moved(services, caller, request, decision_id, DecisionState.APPROVED)
+    row = await _change_state(services, caller, request, decision_id, DecisionState.APPROVED)
     wanted = OperationRequest(
         request_id=row.id,
         kind=operation_for(row.kind),
@@ -61,11 +61,11 @@ async def approve(
         pool=row.to_pool,
         requested_by=REQUESTED_BY,
         decision_id=row.id,
-        keep_old_s=await services.database.read(keeps_old_s, row.client_id, row.server_id),
+        keep_old_s=await services.database.read(keep_old_seconds, row.client_id, row.server_id),
     )
     accepted = await services.operations.request(row.server_id, wanted)  # if it fails, the next round asks again
     await services.database.write(
-        settle,
+        change_decision_state,
         row.id,
         DecisionState.ASKED,
         datetime.now(UTC),
@@ -86,14 +86,14 @@ async def reject(
 ) -> DecisionView:
     """The same is not proposed again for a day."""
     return DecisionView.model_validate(
-        await _moved(services, caller, request, decision_id, DecisionState.REJECTED, body.why)
+        await _change_state(services, caller, request, decision_id, DecisionState.REJECTED, body.why)
     )
 
 
 @router.post("/rounds")
 async def decide_now(caller: AdminCaller, services: ServicesDep) -> RoundView:
     """One pass over every client's fleet, now; joins the one that runs."""
-    done = await services.operations.evaluate(Round())
+    done = await services.operations.evaluate(EvaluateInput())
     return RoundView(
         servers=done.servers,
         counts=done.counts,
@@ -103,14 +103,14 @@ async def decide_now(caller: AdminCaller, services: ServicesDep) -> RoundView:
     )
 
 
-async def _moved(
+async def _change_state(
     services: Services, caller: Caller, request: Request, decision_id: str, state: DecisionState, why: str = ""
 ) -> DecisionRow:
     row = await _find(services, caller.client_id, decision_id)
 
     def work(session: Session) -> DecisionRow | None:
         now = datetime.now(UTC)
-        audit(
+        write_audit(
             session,
             now,
             f"decision.{state.value}",
@@ -120,7 +120,9 @@ async def _moved(
             subject=row.id,
             remote_address=request.client.host if request.client else "",
         )
-        return settle(session, row.id, state, now, why=why, by=caller.token_id, expected=(DecisionState.PROPOSED,))
+        return change_decision_state(
+            session, row.id, state, now, why=why, by=caller.token_id, expected=(DecisionState.PROPOSED,)
+        )
 
     moved = await services.database.write(work)
     if moved is None:

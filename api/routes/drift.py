@@ -11,8 +11,8 @@ from api.services import ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.drift import CheckView, DriftPage, DriftView
 from db.reconciliation.drift_queries import list_drift
-from domain.reconciliation.contract import Look
-from domain.reconciliation.drift import DriftState, FindingKind
+from domain.reconciliation.contract import ReconcileInput
+from domain.reconciliation.drift import DriftKind, DriftState
 
 router = APIRouter(prefix="/drift", tags=["drift"], route_class=GuardedRoute)
 
@@ -23,7 +23,7 @@ async def index(
     services: ServicesDep,
     server_id: Annotated[str | None, Query(max_length=64)] = None,
     state: DriftState | None = None,
-    kind: FindingKind | None = None,
+    kind: DriftKind | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> DriftPage:
@@ -37,5 +37,5 @@ async def index(
 @router.post("/checks")
 async def check_now(caller: AdminCaller, services: ServicesDep) -> CheckView:
     """One look at everything of every client, now; joins the one that runs. What is due is done, as by the schedule."""
-    done = await services.operations.reconcile(Look(asked=True))
+    done = await services.operations.reconcile(ReconcileInput(asked=True))
     return CheckView.model_validate(done)

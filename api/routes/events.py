@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
-from api.access.callers import ClientCaller, GuardedRoute, StreamingCaller, standing_of
+from api.access.callers import ClientCaller, GuardedRoute, StreamingCaller, stream_permission
 from api.services import ServicesDep
 from api.streams.event_stream import EventStream
 from api.views.base import Limit
 from api.views.events import EventList, EventView, LastEventId, last_seq
-from db.event_log.reading import EventSearch, search_events, stream_of
+from db.event_log.reading import EventSearch, search_events, stream_ends
 from db.tables import Event
 
 _MOST = 2**62
@@ -54,7 +54,7 @@ async def index(
 
 def _list(session: Session, client_id: str, search: EventSearch, limit: int) -> EventList:
     # One more than the page holds tells whether there is a next one.
-    stream = stream_of(session, client_id)
+    stream = stream_ends(session, client_id)
     found = search_events(session, client_id, search, limit + 1)
     shown = found[:limit]
     more = search.newest_first and len(found) > limit
@@ -86,5 +86,5 @@ async def stream(
     seconds. A reader that does not keep up is cut off, and comes back with the last ID it saw. It ends with its
     token or session.
     """
-    standing = standing_of(services, caller)
+    standing = stream_permission(services, caller)
     return EventStream(services.hub, caller.client_id, last_seq(last_event_id, last), standing)

@@ -32,13 +32,13 @@ from api.views.forecast_models import (
     RollBackRequest,
     UseView,
 )
-from db.clients.commands import audit
+from db.clients.commands import write_audit
 from db.clients.queries import get_client
-from db.forecast_models.queries import compared, get_model, list_models, uses_of
-from db.forecast_models.registry import NotNow, Unproven, activate, register, retire, roll_back
+from db.forecast_models.queries import get_model, list_models, shadow_comparisons, uses_of
+from db.forecast_models.registry import ModelStateConflict, ModelUnproven, activate, register, retire, roll_back
 from db.tables import ModelRow
 from domain.forecasting.forecaster import ForecastFailed
-from domain.forecasting.registry import ModelState
+from domain.forecasting.registry import ForecasterState
 from domain.names import new_id
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster
@@ -62,7 +62,7 @@ async def create(body: ModelRequest, caller: AdminCaller, services: ServicesDep,
         content=content,
         features=body.features,
         report=body.report,
-        state=ModelState.SHADOW.value,
+        state=ForecasterState.SHADOW.value,
         registered_at=datetime.now(UTC),
         registered_by=caller.token_id,
     )
@@ -74,7 +74,7 @@ async def create(body: ModelRequest, caller: AdminCaller, services: ServicesDep,
 
     try:
         return ModelView.model_validate(await services.database.write(work))
-    except NotNow as error:
+    except ModelStateConflict as error:
         raise Problem(CONFLICT, str(error)) from error
 
 
@@ -89,7 +89,7 @@ async def show(model_id: str, caller: ReadingCaller, services: ServicesDep) -> M
     """With the caller's own uses of it, and how its decisions compare; an admin sees every client's."""
     row = await _find(services, model_id)
     uses = await services.database.read(uses_of, model_id, caller.scope)
-    figures = await services.database.read(compared, model_id, caller.scope)
+    figures = await services.database.read(shadow_comparisons, model_id, caller.scope)
     return ModelDetail(
         **ModelView.model_validate(row).model_dump(),
         uses=[UseView.model_validate(use) for use in uses],
@@ -113,9 +113,9 @@ async def start(
 
     try:
         return UseView.model_validate(await services.database.write(work))
-    except Unproven as error:
+    except ModelUnproven as error:
         raise Problem(MODEL_UNPROVEN, str(error)) from error
-    except NotNow as error:
+    except ModelStateConflict as error:
         raise Problem(CONFLICT, str(error)) from error
 
 
@@ -130,13 +130,13 @@ async def undo(
     def work(session: Session) -> Any:
         active = [use for use in uses_of(session, model_id, body.client_id) if use.ended_at is None]
         if not active:
-            raise NotNow(f"model {model_id} does not decide for client {body.client_id}")
+            raise ModelStateConflict(f"model {model_id} does not decide for client {body.client_id}")
         _audit(session, request, caller, "model.roll_back", model_id, client_id=body.client_id)
         return roll_back(session, body.client_id, caller.token_id, datetime.now(UTC))
 
     try:
         return UseView.model_validate(await services.database.write(work))
-    except NotNow as error:
+    except ModelStateConflict as error:
         raise Problem(CONFLICT, str(error)) from error
 
 
@@ -164,7 +164,7 @@ def _try_out(body: ModelRequest, content: bytes) -> None:
 
 
 def _audit(session: Session, request: Request, caller: Caller, action: str, subject: str, **details: Any) -> None:
-    audit(
+    write_audit(
         session,
         datetime.now(UTC),
         action,

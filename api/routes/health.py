@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api.background.dependencies import check_all
+from api.background.dependencies import check_dependencies
 from api.services import ServicesDep
 from api.views.base import View
 
@@ -35,7 +35,7 @@ async def live() -> LiveView:
 @router.get("/ready", responses={503: {"model": ReadyView}})
 async def ready(services: ServicesDep, response: Response) -> ReadyView:
     """200 when the database and Temporal both answer, else 503 with which one and where."""
-    answers = await check_all(services)
+    answers = await check_dependencies(services)
     found = {a.name: DependencyView(ok=not a.wrong, address=a.address, detail=a.wrong) for a in answers}
     all_ok = all(dependency.ok for dependency in found.values())
     response.status_code = 200 if all_ok else 503

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from api.access.callers import GuardedRoute, ReadingCaller
 from api.http.problems import CONFIRM, CONFLICT, KEY_REUSED, NAME_TAKEN, NOT_FOUND, Problem, documented
 from api.requests.adoption import launch as launch_server
-from api.requests.operations import Asking, ClientAsking, replay, submit
+from api.requests.operations import ClientRequestContext, RequestContext, repeated_answer, submit
 from api.services import ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.instances import InstancePage, InstanceView, TerminateRequest
@@ -56,7 +56,7 @@ async def show(instance_id: str, caller: ReadingCaller, services: ServicesDep) -
 
 
 @router.post("", status_code=202, responses=documented(NAME_TAKEN, KEY_REUSED))
-async def launch(body: InstanceRequest, asking: ClientAsking) -> AcceptedView:
+async def launch(body: InstanceRequest, asking: ClientRequestContext) -> AcceptedView:
     """Launch a new server: the same as POST /api/servers with `launch`."""
     return await launch_server(asking.by(body), body, body.launch)
 
@@ -64,13 +64,13 @@ async def launch(body: InstanceRequest, asking: ClientAsking) -> AcceptedView:
 @router.post("/{instance_id}/terminate", status_code=202, responses=documented(NOT_FOUND, CONFIRM, CONFLICT))
 async def terminate(
     instance_id: str,
-    asking: ClientAsking,
+    asking: ClientRequestContext,
     body: TerminateRequest | None = None,
 ) -> AcceptedView:
     """A replica is dropped. With its primary the server ends, so its name has to be given in `confirm`."""
     body = body or TerminateRequest()
     asked = asking.by(body)
-    if (repeated := await replay(asked)) is not None:
+    if (repeated := await repeated_answer(asked)) is not None:
         return repeated
     instance, server = await _with_server(asking, instance_id)
     kind = _what_it_means(instance, server, body.confirm)
@@ -91,7 +91,7 @@ def _what_it_means(instance: Instance, server: ServerRef, confirm: str) -> Opera
     return OperationKind.TERMINATE
 
 
-async def _with_server(asking: Asking, instance_id: str) -> tuple[Instance, ServerRef]:
+async def _with_server(asking: RequestContext, instance_id: str) -> tuple[Instance, ServerRef]:
     instance = await _find(asking.services, asking.caller.client_id, instance_id)
     return instance, await asking.about(instance.server_id)
 

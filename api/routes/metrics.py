@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
 from api.access.callers import authenticate
-from api.access.tokens import Kind
+from api.access.tokens import TokenKind
 from api.http.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
 from telemetry.metrics.serving import allowed
@@ -34,5 +34,5 @@ async def _admit(services: Services, authorization: str) -> None:
     if scheme.lower() != "bearer" or not given:
         raise Problem(UNAUTHENTICATED, "send `Authorization: Bearer` with SPOT_METRICS_TOKEN or an admin's token")
     caller = await authenticate(services, HTTPAuthorizationCredentials(scheme="Bearer", credentials=given))
-    if caller.kind is not Kind.ADMIN:
+    if caller.kind is not TokenKind.ADMIN:
         raise Problem(FORBIDDEN, "metrics are of all clients: they need SPOT_METRICS_TOKEN or an admin's token")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller, standing_of
+from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller, stream_permission
 from api.http.problems import ALREADY_FINAL, NOT_FOUND, NOTHING_TO_APPROVE, Problem, documented
 from api.services import Services, ServicesDep
 from api.streams.event_stream import EventStream, Snapshot, Subject
@@ -99,7 +99,7 @@ async def stream(
         return Snapshot(view.model_dump_json(), view.status in FINAL_STATUSES)
 
     subject = Subject(operation_id, snapshot)
-    standing = standing_of(services, caller)
+    standing = stream_permission(services, caller)
     return EventStream(services.hub, operation.client_id, last_seq(last_event_id, last), standing, subject)
 
 

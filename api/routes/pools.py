@@ -15,12 +15,12 @@ from api.services import ServicesDep
 from api.views.base import Limit
 from api.views.pools import HeatView, LivedView, MarketView, PieceView, PoolPage, PoolView, PriceSeriesView
 from db.market.canonical import series_between
-from db.market.heatmap import heat
+from db.market.heatmap import region_heatmap
 from db.market.on_demand import on_demand_prices
 from db.market.pool_pages import page_of_pools
 from db.market.pool_reports import DAY, WEEK, PoolReport, reports
 from db.market.pools import get_pool
-from domain.market.price_charts import pieces
+from domain.market.price_charts import chart_pieces
 from domain.pools import Pool
 
 router = APIRouter(tags=["pools"], route_class=GuardedRoute)
@@ -70,7 +70,7 @@ async def prices(
         if row is None:
             raise Problem(NOT_FOUND, f"there are no spot prices of {pool}: nobody has told any")
         steps = series_between(session, place.zone, place.instance_type, start, end)
-        points = pieces(steps, start, end, max_points)
+        points = chart_pieces(steps, start, end, max_points)
         dear = on_demand_prices(session, row.region, end).get(place.instance_type)
         return PriceSeriesView(
             pool=pool,
@@ -94,7 +94,7 @@ async def market(
 ) -> MarketView:
     """Every pool of a region that has a price: now, its lowest and highest, what happened there. Default: a day."""
     start, end = _time(from_at, until_at, DAY)
-    found = await services.database.read(heat, region, start, end)
+    found = await services.database.read(region_heatmap, region, start, end)
     return MarketView(region=region, from_at=start, until_at=end, pools=[HeatView.model_validate(one) for one in found])
 
 

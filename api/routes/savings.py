@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.access.callers import GuardedRoute, ReadingCaller
 from api.access.token_cache import Caller
 from api.http.problems import INVALID, NOT_FOUND, FieldError, Problem, documented
-from api.screens.savings_csv import written
+from api.screens.savings_csv import to_csv
 from api.services import Services, ServicesDep
 from api.views.savings import (
     MoneyView,
@@ -26,7 +26,7 @@ from api.views.savings import (
 )
 from db.fleet.servers import get_server
 from db.savings.booking import accrued_until
-from db.savings.totals import Period, Unit, floor, periods, servers
+from db.savings.totals import PeriodTotal, Unit, period_totals, server_totals, unit_start
 from db.status.summary import summary
 from domain.savings.amounts import total
 
@@ -75,8 +75,8 @@ async def by_server(
 ) -> ServersSavingsView:
     """Over whole days; who saved most first. `total` is of all servers, also of those beyond `limit`."""
     start, end = _span(Unit.DAY, since, until)
-    found = await services.database.read(servers, caller.scope, start, end, limit)
-    days = await services.database.read(periods, caller.scope, Unit.DAY, start, end)
+    found = await services.database.read(server_totals, caller.scope, start, end, limit)
+    days = await services.database.read(period_totals, caller.scope, Unit.DAY, start, end)
     return ServersSavingsView(
         from_at=start,
         until_at=end,
@@ -105,13 +105,13 @@ async def as_csv(
     """The same as CSV; `by=server` is a line a server."""
     if by == "server":
         start, end = _span(Unit.DAY, since, until)
-        of_servers = await services.database.read(servers, caller.scope, start, end, 100_000)
-        text = written(("server_id", "name"), (((one.server_id, one.name), one.amounts) for one in of_servers))
+        of_servers = await services.database.read(server_totals, caller.scope, start, end, 100_000)
+        text = to_csv(("server_id", "name"), (((one.server_id, one.name), one.amounts) for one in of_servers))
     else:
         unit = Unit(by)
         start, end = _span(unit, since, until)
         found = await _periods(services, caller, unit, start, end, server_id)
-        text = written(("start",), (((one.start,), one.amounts) for one in found))
+        text = to_csv(("start",), (((one.start,), one.amounts) for one in found))
     name = f"savings-by-{by}-{start:%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
     return CsvResponse(text, headers=headers)
@@ -130,10 +130,10 @@ async def head(caller: ReadingCaller, services: ServicesDep) -> SummaryView:
 
 async def _periods(
     services: Services, caller: Caller, unit: Unit, start: datetime, end: datetime, server_id: str | None
-) -> list[Period]:
+) -> list[PeriodTotal]:
     if server_id is not None and await services.database.read(get_server, caller.scope, server_id) is None:
         raise Problem(NOT_FOUND, f"there is no server {server_id}")
-    return await services.database.read(periods, caller.scope, unit, start, end, server_id)
+    return await services.database.read(period_totals, caller.scope, unit, start, end, server_id)
 
 
 def _span(unit: Unit, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
@@ -143,18 +143,18 @@ def _span(unit: Unit, since: datetime | None, until: datetime | None) -> tuple[d
     first = since or max(last, _EARLIEST + _DEFAULT[unit]) - _DEFAULT[unit]
     if not _EARLIEST <= first < last <= _LATEST:
         raise _invalid("from has to lie before to, and both in this century or the next")
-    start, end = floor(unit, first), _ceil(unit, last)
+    start, end = unit_start(unit, first), _ceil(unit, last)
     if end - start > _LONGEST[unit]:
         raise _invalid(f"{(end - start).days} days by {unit.value} are too many: {_LONGEST[unit].days} at most")
     return start, end
 
 
 def _ceil(unit: Unit, at: datetime) -> datetime:
-    start = floor(unit, at)
+    start = unit_start(unit, at)
     if start == at:
         return start
     if unit is Unit.MONTH:
-        return floor(unit, start + 32 * _DAY)
+        return unit_start(unit, start + 32 * _DAY)
     return start + (_HOUR if unit is Unit.HOUR else _DAY)
 
 

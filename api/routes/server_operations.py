@@ -22,15 +22,15 @@ from api.http.problems import (
     TEMPORAL_UNREACHABLE,
     documented,
 )
-from api.requests.operations import ClientAsking, RescuingAsking, submit
+from api.requests.operations import ClientRequestContext, RescueRequestContext, submit
 from api.requests.plans import check_pool, make_plan
-from api.requests.policies import keeps_old_s
+from api.requests.policies import keep_old_seconds
 from api.requests.resumption import resume as resume_server
 from api.services import ServicesDep
 from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
 from api.views.plans import PlanRequest, PlanView
 from api.views.servers import ResumeRequest, ResumeView
-from db.autopilot.decision_queries import foreseen
+from db.autopilot.decision_queries import pool_forecasts
 from domain.operations import OperationKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)
@@ -46,23 +46,23 @@ async def plan(
     """A dry run: steps, calls, expected outage, price, point of no return. Changes nothing."""
     pool = (body.pool if body else None) or ""
     planned = await make_plan(services, caller, server_id, pool)
-    return PlanView.of(planned, await services.database.read(foreseen, caller.client_id, server_id))
+    return PlanView.of(planned, await services.database.read(pool_forecasts, caller.client_id, server_id))
 
 
 @router.post("/switch", status_code=202, responses=documented(*_ALWAYS, SAME_POOL, POOL_REFUSED))
-async def switch(server_id: str, asking: ClientAsking, body: SwitchRequest | None = None) -> AcceptedView:
+async def switch(server_id: str, asking: ClientRequestContext, body: SwitchRequest | None = None) -> AcceptedView:
     """To the pool named, or to the best. A pool that cannot be used is refused before anything starts."""
     body = body or SwitchRequest()
     asked, server = asking.by(body), await asking.about(server_id)
     if body.pool:
         await check_pool(asked, server_id, body.pool)
     wanted = asked.operation(OperationKind.SWITCH, pool=body.pool or "", wait=body.wait)
-    keep_s = await asking.services.database.read(keeps_old_s, server.client_id, server.server_id)
+    keep_s = await asking.services.database.read(keep_old_seconds, server.client_id, server.server_id)
     return await submit(asked, server, replace(wanted, keep_old_s=keep_s))
 
 
 @router.post("/failover", status_code=202, responses=documented(*_ALWAYS))
-async def failover(server_id: str, asking: RescuingAsking, body: OperationAsked | None = None) -> AcceptedView:
+async def failover(server_id: str, asking: RescueRequestContext, body: OperationAsked | None = None) -> AcceptedView:
     """Rescue now, ahead of everything else; also while the database is down."""
     body = body or OperationAsked()
     asked, server = asking.by(body), await asking.about(server_id)
@@ -70,7 +70,9 @@ async def failover(server_id: str, asking: RescuingAsking, body: OperationAsked 
 
 
 @router.post("/replica", status_code=202, responses=documented(*_ALWAYS, HAS_REPLICA))
-async def create_replica(server_id: str, asking: ClientAsking, body: ReplicaRequest | None = None) -> AcceptedView:
+async def create_replica(
+    server_id: str, asking: ClientRequestContext, body: ReplicaRequest | None = None
+) -> AcceptedView:
     """Keep a warm replica, in the pool named or the best other one."""
     body = body or ReplicaRequest()
     asked, server = asking.by(body), await asking.about(server_id)
@@ -79,12 +81,12 @@ async def create_replica(server_id: str, asking: ClientAsking, body: ReplicaRequ
 
 
 @router.delete("/replica", status_code=202, responses=documented(*_ALWAYS, NO_REPLICA))
-async def drop_replica(server_id: str, asking: ClientAsking, wait: Wait = True) -> AcceptedView:
+async def drop_replica(server_id: str, asking: ClientRequestContext, wait: Wait = True) -> AcceptedView:
     asked, server = asking.by(), await asking.about(server_id)
     return await submit(asked, server, asked.operation(OperationKind.REPLICA_DROP, wait=wait))
 
 
-async def _promote(server_id: str, asking: ClientAsking, body: OperationAsked | None = None) -> AcceptedView:
+async def _promote(server_id: str, asking: ClientRequestContext, body: OperationAsked | None = None) -> AcceptedView:
     """Make the replica the primary."""
     body = body or OperationAsked()
     asked, server = asking.by(body), await asking.about(server_id)
@@ -105,7 +107,7 @@ for _path in ("/promote", "/replica/promote"):
 
 
 @router.delete("", status_code=202, responses=documented(*_ALWAYS))
-async def release(server_id: str, asking: ClientAsking, wait: Wait = True) -> AcceptedView:
+async def release(server_id: str, asking: ClientRequestContext, wait: Wait = True) -> AcceptedView:
     """Let go: the server is ours no longer, its instance keeps running."""
     asked, server = asking.by(), await asking.about(server_id)
     return await submit(asked, server, asked.operation(OperationKind.RELEASE, wait=wait))
@@ -114,7 +116,7 @@ async def release(server_id: str, asking: ClientAsking, wait: Wait = True) -> Ac
 @router.post(
     "/resume", responses=documented(NOT_FOUND, KEY_REUSED, RESUME_REFUSED, BEING_RESUMED, TEMPORAL_UNREACHABLE)
 )
-async def resume(server_id: str, asking: ClientAsking, body: ResumeRequest | None = None) -> ResumeView:
+async def resume(server_id: str, asking: ClientRequestContext, body: ResumeRequest | None = None) -> ResumeView:
     """A new workflow for an active server whose own Temporal has lost; refused with what is in the way."""
     body = body or ResumeRequest()
     return await resume_server(asking.by(body), await asking.about(server_id), body)

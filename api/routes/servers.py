@@ -24,10 +24,10 @@ from api.http.problems import (
     documented,
 )
 from api.requests.adoption import adopt, launch
-from api.requests.operations import ClientAsking, no_server
+from api.requests.operations import ClientRequestContext, no_server
 from api.requests.plans import policy_of
-from api.requests.policies import sound
-from api.screens.timeline import timeline as read_timeline
+from api.requests.policies import require_sound_policy
+from api.screens.timeline import read_timeline as read_timeline
 from api.services import ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.decisions import CandidatesView
@@ -43,9 +43,9 @@ from api.views.servers import (
 )
 from api.views.timeline import TimelineView
 from db.fleet.operations import list_operations
-from db.fleet.server_names import find_server_named
+from db.fleet.server_names import servers_named
 from db.fleet.servers import ServerRow, get_server, list_servers
-from domain.autopilot.contract import Look
+from domain.autopilot.contract import PreviewInput
 
 router = APIRouter(prefix="/servers", tags=["servers"], route_class=GuardedRoute)
 
@@ -70,7 +70,7 @@ _LAST_OPERATIONS = 10
         ),
     },
 )
-async def create(body: ServerRequest, asking: ClientAsking) -> AdoptionView | AcceptedView:
+async def create(body: ServerRequest, asking: ClientRequestContext) -> AdoptionView | AcceptedView:
     """Adopt a running instance (201), look what adopting it would mean (200), or launch a new one (202)."""
     asked = asking.by(body)
     if body.launch is not None:
@@ -94,7 +94,7 @@ async def index(
 ) -> ServerPage:
     """Newest first. An admin sees every client's."""
     if name is not None:
-        found = await services.database.read(find_server_named, caller.scope, name)
+        found = await services.database.read(servers_named, caller.scope, name)
         return ServerPage(items=[summary(row) for row in found])
     wanted = None if state == "any" else state
     page = await services.database.read(list_servers, caller.scope, state=wanted, cursor=cursor, limit=limit)
@@ -122,7 +122,7 @@ async def candidates(
     """What the autopilot sees for this server now, whether or not it may do anything. Nothing is decided by it."""
     if await services.database.read(get_server, caller.scope, server_id) is None:
         raise no_server(server_id)
-    looked = await services.operations.candidates(Look(server_id, limit))
+    looked = await services.operations.candidates(PreviewInput(server_id, limit))
     if looked.problem:
         raise Problem(CONFLICT, looked.problem)
     return CandidatesView(
@@ -140,7 +140,7 @@ async def change(server_id: str, body: ServerChange, caller: ClientCaller, servi
     if row is None:
         raise no_server(server_id)
     policy = body.policy.over(policy_of(row.server))
-    await services.database.read(sound, row.server.client_id, policy)
+    await services.database.read(require_sound_policy, row.server.client_id, policy)
     await services.operations.change_policy(server_id, policy)
     # The record follows; the answer shows what was accepted.
     return view.model_copy(update={"policy": policy, "handoff": policy.handoff.value})

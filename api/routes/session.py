@@ -8,23 +8,23 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
-from api.access.callers import GuardedRoute, Requires, SignsIn
+from api.access.callers import GuardedRoute, Requires, RequiresSignInToken
 from api.access.cookies import csrf_token, give_cookie, new_cookie, take_cookie
 from api.access.token_cache import Caller
-from api.access.tokens import Kind, digest_of
+from api.access.tokens import TokenKind, digest_of
 from api.http.problems import CROSS_SITE, FORBIDDEN, TOO_MANY, documented
 from api.services import Services, ServicesDep
 from api.views.session import SessionView
-from db.clients.commands import audit
+from db.clients.commands import write_audit
 from db.clients.queries import get_client
-from db.clients.sign_ins import Known, end_sign_in, open_sign_in
+from db.clients.sign_ins import CurrentSignIn, end_sign_in, open_sign_in
 from db.tables import SignIn
 
 router = APIRouter(prefix="/session", tags=["session"], route_class=GuardedRoute)
 
-SigningIn = Annotated[Caller, Depends(SignsIn(Kind.CLIENT, Kind.ADMIN))]
+SigningIn = Annotated[Caller, Depends(RequiresSignInToken(TokenKind.CLIENT, TokenKind.ADMIN))]
 # As who one is, not for whom one acts.
-AnyPerson = Annotated[Caller, Depends(Requires(Kind.CLIENT, Kind.ADMIN, acts=False))]
+AnyPerson = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, TokenKind.ADMIN, acts=False))]
 
 
 @router.post("", status_code=201, responses=documented(FORBIDDEN, CROSS_SITE, TOO_MANY))
@@ -33,7 +33,7 @@ async def sign_in(caller: SigningIn, services: ServicesDep, request: Request, re
     cookie, now = new_cookie(), datetime.now(UTC)
 
     def work(session: Session) -> SignIn:
-        audit(
+        write_audit(
             session,
             now,
             "session.open",
@@ -44,7 +44,7 @@ async def sign_in(caller: SigningIn, services: ServicesDep, request: Request, re
         )
         return open_sign_in(session, digest_of(cookie), caller.kind.value, caller.token_id, caller.token_digest, now)
 
-    known = Known(await services.database.write(work), caller.client_id)
+    known = CurrentSignIn(await services.database.write(work), caller.client_id)
     give_cookie(request, response, services.settings, cookie)
     response.headers["Cache-Control"] = "no-store"
     return await _view(services, caller, known.ends_at, csrf_token(services.settings, cookie))
@@ -69,7 +69,7 @@ async def sign_out(caller: AnyPerson, services: ServicesDep, request: Request, r
 async def _view(services: Services, caller: Caller, ends_at: datetime | None, csrf: str) -> SessionView:
     client = await services.database.read(get_client, caller.client_id) if caller.client_id else None
     return SessionView(
-        kind="admin" if caller.kind is Kind.ADMIN else "client",
+        kind="admin" if caller.kind is TokenKind.ADMIN else "client",
         client_id=caller.client_id,
         client_name=client.name if client else "",
         token_id=caller.token_id,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from api.access.callers import AdminCaller, GuardedRoute
 from api.services import Services, ServicesDep
-from api.temporal.client import OperationsError
+from api.temporal.client import WorkflowCallError
 from api.views.system import (
     ApiProcessView,
     DatabaseView,
@@ -35,7 +35,7 @@ _STARTED_AT = datetime.now(UTC)
 
 
 @dataclass(frozen=True)
-class _Told:
+class _DatabaseFacts:
     version: str
     migration: str | None
     counts: dict[str, int]
@@ -64,7 +64,7 @@ async def show(caller: AdminCaller, services: ServicesDep) -> SystemView:
     )
 
 
-async def _database(services: Services) -> tuple[DatabaseView, _Told | None]:
+async def _database(services: Services) -> tuple[DatabaseView, _DatabaseFacts | None]:
     told, detail = None, ""
     try:
         told = await services.database.read(_ask)
@@ -81,19 +81,19 @@ async def _database(services: Services) -> tuple[DatabaseView, _Told | None]:
     return view, told
 
 
-def _ask(session: Session) -> _Told:
+def _ask(session: Session) -> _DatabaseFacts:
     version = system.version(session)  # the first statement connects; the second is what one costs
     started = time.perf_counter()
     migration = system.migration(session)
     ms = round(1000 * (time.perf_counter() - started), 2)
-    return _Told(version, migration, system.counts(session, datetime.now(UTC)), ms)
+    return _DatabaseFacts(version, migration, system.counts(session, datetime.now(UTC)), ms)
 
 
 async def _temporal(services: Services) -> tuple[TemporalView, str]:
     state, detail = None, ""
     try:
         state = await services.operations.look()
-    except OperationsError as error:
+    except WorkflowCallError as error:
         detail = str(error)
     view = TemporalView(
         ok=state is not None,

@@ -21,13 +21,13 @@ from api.views.webhooks import (
     WebhookRequest,
     WebhookView,
 )
-from db.clients.commands import audit
+from db.clients.commands import write_audit
 from db.tables import Webhook, WebhookDelivery
 from db.webhooks.delivery_log import list_deliveries
-from db.webhooks.delivery_queue import add_test
+from db.webhooks.delivery_queue import queue_test_delivery
 from db.webhooks.registration import (
     ACTIVE,
-    TooMany,
+    TooManyWebhooks,
     change_webhook,
     create_webhook,
     delete_webhook,
@@ -36,7 +36,7 @@ from db.webhooks.registration import (
 )
 from db.webhooks.secret_sealing import Sealer
 from domain.names import new_id
-from domain.webhooks.allowed_urls import refusal
+from domain.webhooks.allowed_urls import why_url_refused
 from domain.webhooks.signing import new_secret
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=GuardedRoute)
@@ -62,7 +62,7 @@ async def create(body: WebhookRequest, caller: ClientCaller, services: ServicesD
 
     try:
         made = await services.database.write(work)
-    except TooMany as error:
+    except TooManyWebhooks as error:
         raise Problem(CONFLICT, str(error)) from error
     return NewWebhookView(**WebhookView.model_validate(made).model_dump(), secret=secret)
 
@@ -116,7 +116,7 @@ async def test(webhook_id: str, caller: ClientCaller, services: ServicesDep, req
 
     def work(session: Session) -> WebhookDelivery:
         _audit(session, request, caller, "webhook.test", webhook_id)
-        return add_test(session, row, new_id("msg").replace("-", "_"), datetime.now(UTC))
+        return queue_test_delivery(session, row, new_id("msg").replace("-", "_"), datetime.now(UTC))
 
     return DeliveryView.model_validate(await services.database.write(work))
 
@@ -129,7 +129,7 @@ async def _find(services: Services, client_id: str, webhook_id: str) -> Webhook:
 
 
 def _check(services: Services, url: str) -> None:
-    if why := refusal(url, private=services.settings.webhooks_private):
+    if why := why_url_refused(url, private=services.settings.webhooks_private):
         detail = f"the URL cannot be a webhook's: {why}"
         raise Problem(INVALID, detail, errors=[FieldError(field="body.url", message=why)])
 
@@ -139,7 +139,7 @@ def _unknown(webhook_id: str) -> Problem:
 
 
 def _audit(session: Session, request: Request, caller: Caller, action: str, webhook_id: str) -> None:
-    audit(
+    write_audit(
         session,
         datetime.now(UTC),
         action,

@@ -20,7 +20,7 @@ from api.views.fleet import (
     FleetState,
     RiskView,
 )
-from db.fleet.fleet_page import AnyRow, Fleet, fleet
+from db.fleet.fleet_page import AnyRow, FleetPageRows, read_fleet_page
 from domain.autopilot.policy import AutoSwitch
 from domain.operations import OperationKind, OperationStatus
 from domain.pools import Lifecycle
@@ -38,7 +38,7 @@ _UNDER_WAY: tuple[tuple[str, FleetState], ...] = (
 def fleet_page(
     session: Session, client_id: str | None, server_ids: Collection[str], cursor: str | None, limit: int, now: datetime
 ) -> FleetPage:
-    found = fleet(session, client_id, server_ids=server_ids, cursor=cursor, limit=limit)
+    found = read_fleet_page(session, client_id, server_ids=server_ids, cursor=cursor, limit=limit)
     rows = [_server(row, found, now) for row in found.servers]
     return FleetPage(items=rows, next_cursor=found.next_cursor, as_of=found.as_of, at=now)
 
@@ -47,7 +47,7 @@ def online(due_at: datetime | None, now: datetime) -> bool:
     return due_at is not None and now <= due_at
 
 
-def _server(row: AnyRow, found: Fleet, now: datetime) -> FleetServer:
+def _server(row: AnyRow, found: FleetPageRows, now: datetime) -> FleetServer:
     beside, unfinished = found.beside.get(row.id, ()), found.unfinished.get(row.id, ())
     last = found.last.get(row.id)
     running = next((one for one in unfinished if one.status == OperationStatus.RUNNING), None)
@@ -139,7 +139,7 @@ def _replica(beside: Sequence[AnyRow], now: datetime) -> FleetReplica | None:
     )
 
 
-def _running(one: AnyRow | None, found: Fleet) -> FleetRunning | None:
+def _running(one: AnyRow | None, found: FleetPageRows) -> FleetRunning | None:
     if one is None:
         return None
     step = found.steps.get(one.id)

@@ -16,7 +16,7 @@ _QUALITY = ("unpriced_seconds", "filled_seconds")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def written(heads: Sequence[str], rows: Iterable[tuple[Sequence[str | datetime], Amounts]]) -> str:
+def to_csv(heads: Sequence[str], rows: Iterable[tuple[Sequence[str | datetime], Amounts]]) -> str:
     """A header, a line a row."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\r\n")

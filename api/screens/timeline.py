@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.views.operations import OperationSummary
 from api.views.timeline import LifeView, NoticeView, OutageView, SpanView, TimelineView
 from db.fleet.servers import get_server
-from db.fleet.timeline import lived
+from db.fleet.timeline import server_history
 from db.tables import Event, Instance, Operation
 from domain.instance_states import ENDED
 
@@ -19,12 +19,12 @@ _ENDED = frozenset(state.value for state in ENDED)
 _Mark = tuple[datetime, str, str | None]  # from when, in which state, in which role
 
 
-def timeline(session: Session, client_id: str | None, server_id: str, now: datetime) -> TimelineView | None:
+def read_timeline(session: Session, client_id: str | None, server_id: str, now: datetime) -> TimelineView | None:
     """None: there is no such server, or it is another client's."""
     row = get_server(session, client_id, server_id)
     if row is None:
         return None
-    found = lived(session, row.server.client_id, server_id)
+    found = server_history(session, row.server.client_id, server_id)
     told: defaultdict[str, list[Event]] = defaultdict(list)
     for event in found.events:
         told[event.instance_id or ""].append(event)

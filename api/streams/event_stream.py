@@ -18,7 +18,7 @@ from api.streams.hub import BATCH, EVERY_TOKEN, POLL_DOWN_S, Hub, Reader, Stream
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 15.0
-STANDING_S = 60.0  # between two looks whether who reads may still do so
+PERMISSION_CHECK_S = 60.0  # between two looks whether who reads may still do so
 RETRY_MS = 1_000
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold events back
 _COMMENT = b": waiting\n\n"
@@ -44,7 +44,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Standing:
+class StreamPermission:
     """Whether who reads may still do so: asked every minute, and told at once by events that end its token."""
 
     token_id: str
@@ -67,7 +67,7 @@ class EventStream(StreamingResponse):
         hub: Hub,
         client_id: str,
         last_seq: int | None,
-        standing: Standing,
+        standing: StreamPermission,
         subject: Subject | None = None,
     ) -> None:
         super().__init__(_nothing(), headers=_HEADERS)
@@ -168,7 +168,7 @@ class EventStream(StreamingResponse):
             yield self._frames([event for event in events if event.seq > self._had]) or _COMMENT
             if self._standing.ended_by(events):
                 return
-            if time.monotonic() - looked_at >= STANDING_S:
+            if time.monotonic() - looked_at >= PERMISSION_CHECK_S:
                 if not await self._standing.holds():
                     return
                 looked_at = time.monotonic()

@@ -35,14 +35,14 @@ from temporalio.exceptions import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.temporal.state import TemporalState, look
+from api.temporal.state import TemporalState, read_temporal_state
 from domain import operations as contract
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot import contract as autopilot
 from domain.backtest import contract as backtesting
 from domain.host import Notice
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, new_id, server_workflow_id
-from domain.operations import Accepted, OperationRequest, Priority, ServerInput, ServerView
+from domain.operations import AcceptedRequest, OperationRequest, Priority, ServerInput, ServerView
 from domain.reconciliation import contract as reconciliation
 from domain.resumption import RESUME_WORKFLOW, ResumeInput, ResumeResult, resume_workflow_id
 from domain.servers import ServerPolicy
@@ -54,32 +54,32 @@ PLAN_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 60.0
 RECONCILE_TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 2.0
-LOOK_TIMEOUT_S = 5.0
+STATE_TIMEOUT_S = 5.0
 
 _T = TypeVar("_T")
 
 
-class OperationsError(Exception):
+class WorkflowCallError(Exception):
     """A call to Temporal that did not lead to what was asked."""
 
 
-class TemporalUnreachable(OperationsError):
+class TemporalUnreachable(WorkflowCallError):
     """Temporal itself gave no answer."""
 
 
-class NoWorker(OperationsError):
+class NoWorker(WorkflowCallError):
     """Temporal is there, but nothing took the call in time; it is safe to ask again."""
 
 
-class NoSuchWorkflow(OperationsError):
+class NoSuchWorkflow(WorkflowCallError):
     """The workflow asked does not run (any more)."""
 
 
-class AlreadyRunning(OperationsError):
+class AlreadyRunning(WorkflowCallError):
     """The same work is already being done."""
 
 
-class Refused(OperationsError):
+class WorkflowRefused(WorkflowCallError):
     """The workflow refused or failed, with a type of `Refusal` or `Failure` and a reason in words."""
 
     def __init__(self, type_: str, reason: str) -> None:
@@ -88,7 +88,7 @@ class Refused(OperationsError):
         self.reason = reason
 
 
-class Operations:
+class WorkflowClient:
     """Starts, updates, signals and asks workflows by the names in domain.operations."""
 
     def __init__(self, address: str, namespace: str) -> None:
@@ -96,17 +96,17 @@ class Operations:
         self.namespace = namespace
         self._client: Client | None = None
 
-    async def request(self, server_id: str, request: OperationRequest) -> Accepted:
+    async def request(self, server_id: str, request: OperationRequest) -> AcceptedRequest:
         async with self._call("ask the server for an operation", ACCEPT_TIMEOUT_S) as client:
-            accepted: Accepted = await _server(client, server_id).execute_update(
+            accepted: AcceptedRequest = await _server(client, server_id).execute_update(
                 contract.UPDATE_REQUEST,
                 request,
                 id=_update_id(request),
-                result_type=Accepted,
+                result_type=AcceptedRequest,
             )
             return accepted
 
-    async def launch(self, server: ServerInput, request: OperationRequest) -> Accepted:
+    async def launch(self, server: ServerInput, request: OperationRequest) -> AcceptedRequest:
         """Start the server's workflow, if it does not run yet, and ask it for its first operation."""
         start: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
             contract.SERVER_WORKFLOW,
@@ -118,12 +118,12 @@ class Operations:
             priority=_person(server.server.client_id),
         )
         async with self._call("launch a server", ACCEPT_TIMEOUT_S) as client:
-            accepted: Accepted = await client.execute_update_with_start_workflow(
+            accepted: AcceptedRequest = await client.execute_update_with_start_workflow(
                 contract.UPDATE_REQUEST,
                 request,
                 start_workflow_operation=start,
                 id=_update_id(request),
-                result_type=Accepted,
+                result_type=AcceptedRequest,
             )
             return accepted
 
@@ -190,28 +190,28 @@ class Operations:
             )
             return plan
 
-    async def evaluate(self, given: autopilot.Round) -> autopilot.Evaluated:
+    async def evaluate(self, given: autopilot.EvaluateInput) -> autopilot.EvaluateResult:
         """One pass of the autopilot over the fleet; the one that runs, if one does."""
         async with self._call("let the autopilot decide", EVALUATE_TIMEOUT_S) as client:
-            evaluated: autopilot.Evaluated = await client.execute_workflow(
+            evaluated: autopilot.EvaluateResult = await client.execute_workflow(
                 autopilot.AUTOPILOT_WORKFLOW,
                 given,
                 id=f"{autopilot.AUTOPILOT_SCHEDULE}/now",
                 task_queue=CONTROL_QUEUE,
-                result_type=autopilot.Evaluated,
+                result_type=autopilot.EvaluateResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             return evaluated
 
-    async def reconcile(self, given: reconciliation.Look) -> reconciliation.Reconciled:
+    async def reconcile(self, given: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
         """One comparison of EC2 with the ledger; the one that was asked for and runs, if there is one."""
         async with self._call("compare EC2 with the ledger", RECONCILE_TIMEOUT_S) as client:
-            done: reconciliation.Reconciled = await client.execute_workflow(
+            done: reconciliation.ReconcileResult = await client.execute_workflow(
                 reconciliation.RECONCILE_WORKFLOW,
                 given,
                 id=f"{reconciliation.RECONCILE_SCHEDULE}/now",
                 task_queue=CONTROL_QUEUE,
-                result_type=reconciliation.Reconciled,
+                result_type=reconciliation.ReconcileResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 # A check that nobody waits for any more, because EC2 is away, ends.
                 execution_timeout=timedelta(seconds=RECONCILE_TIMEOUT_S),
@@ -224,7 +224,7 @@ class Operations:
             with suppress(WorkflowAlreadyStartedError):
                 await client.start_workflow(
                     backtesting.BACKTEST_WORKFLOW,
-                    backtesting.RunBacktest(backtest_id),
+                    backtesting.RunBacktestInput(backtest_id),
                     id=backtesting.backtest_workflow_id(backtest_id),
                     task_queue=CONTROL_QUEUE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -236,15 +236,15 @@ class Operations:
         async with self._call("cancel a backtest", ACCEPT_TIMEOUT_S) as client:
             await client.get_workflow_handle(backtesting.backtest_workflow_id(backtest_id)).cancel()
 
-    async def candidates(self, look: autopilot.Look) -> autopilot.Looked:
+    async def candidates(self, look: autopilot.PreviewInput) -> autopilot.PreviewResult:
         """What the autopilot sees for one server now."""
         async with self._call("look at a server's candidates", PLAN_TIMEOUT_S) as client:
-            looked: autopilot.Looked = await client.execute_workflow(
+            looked: autopilot.PreviewResult = await client.execute_workflow(
                 autopilot.CANDIDATES_WORKFLOW,
                 look,
                 id=f"candidates/{look.server_id}/{new_id('look')}",
                 task_queue=CONTROL_QUEUE,
-                result_type=autopilot.Looked,
+                result_type=autopilot.PreviewResult,
                 execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
             )
             return looked
@@ -260,10 +260,10 @@ class Operations:
     async def look(self) -> TemporalState:
         """Its version, its pollers, its schedules."""
         try:
-            async with self._call("look at Temporal", LOOK_TIMEOUT_S) as client:
-                return await look(client)
+            async with self._call("look at Temporal", STATE_TIMEOUT_S) as client:
+                return await read_temporal_state(client)
         except NoWorker as error:
-            raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {LOOK_TIMEOUT_S:g} s") from error
+            raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {STATE_TIMEOUT_S:g} s") from error
 
     @asynccontextmanager
     async def _call(self, doing: str, timeout_s: float) -> AsyncIterator[Client]:
@@ -309,23 +309,23 @@ def _as_ours(doing: str, address: str, timeout_s: float) -> Iterator[None]:
     except (WorkflowFailureError, WorkflowUpdateFailedError) as error:
         raise _refused(error.cause) from error
     except WorkflowQueryFailedError as error:
-        raise Refused("Unavailable", error.message) from error
+        raise WorkflowRefused("Unavailable", error.message) from error
     except RPCError as error:
         raise _rpc(error, doing, address) from error
     except RuntimeError as error:  # the SDK's word for "could not connect"
         raise TemporalUnreachable(f"Temporal at {address}: {error}") from error
 
 
-def _refused(cause: BaseException | None) -> Refused:
+def _refused(cause: BaseException | None) -> WorkflowRefused:
     """The failure that a workflow's own code gave, under the layers that Temporal wraps it in."""
     while isinstance(cause, (ActivityError, ChildWorkflowError)) and cause.cause is not None:
         cause = cause.cause
     if isinstance(cause, ApplicationError):
-        return Refused(cause.type or "", cause.message)
-    return Refused("", str(cause))
+        return WorkflowRefused(cause.type or "", cause.message)
+    return WorkflowRefused("", str(cause))
 
 
-def _rpc(error: RPCError, doing: str, address: str) -> OperationsError:
+def _rpc(error: RPCError, doing: str, address: str) -> WorkflowCallError:
     if error.status is RPCStatusCode.NOT_FOUND:
         return NoSuchWorkflow(f"could not {doing}: {error.message}")
     if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION):

@@ -48,7 +48,7 @@ class TemporalState:
     schedules: list[ScheduleState] = field(default_factory=list)
 
 
-async def look(client: Client) -> TemporalState:
+async def read_temporal_state(client: Client) -> TemporalState:
     """Raises the client's errors."""
     asked = (_pollers(client, queue, kind) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE) for kind in _KINDS)
     version, schedules, polled = await asyncio.gather(_version(client), _schedules(client), asyncio.gather(*asked))

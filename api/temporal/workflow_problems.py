@@ -6,7 +6,14 @@ import logging
 
 from api.http import problems
 from api.http.problems import Problem, ProblemKind
-from api.temporal.client import AlreadyRunning, NoSuchWorkflow, NoWorker, OperationsError, Refused, TemporalUnreachable
+from api.temporal.client import (
+    AlreadyRunning,
+    NoSuchWorkflow,
+    NoWorker,
+    TemporalUnreachable,
+    WorkflowCallError,
+    WorkflowRefused,
+)
 from domain.errors import Failure
 from domain.operations import Refusal
 
@@ -37,7 +44,7 @@ KIND_OF_REFUSAL: dict[str, ProblemKind] = {
 }
 
 
-def problem_of(error: OperationsError, refused: ProblemKind = problems.REFUSED) -> Problem:
+def problem_of(error: WorkflowCallError, refused: ProblemKind = problems.REFUSED) -> Problem:
     """The answer to a failed call; `refused` is what Failure.REFUSED means where it was made."""
     match error:
         case TemporalUnreachable():
@@ -48,12 +55,12 @@ def problem_of(error: OperationsError, refused: ProblemKind = problems.REFUSED) 
             return Problem(problems.ENDED, _NO_WORKFLOW)
         case AlreadyRunning():
             return Problem(problems.CONFLICT, str(error))
-        case Refused():
+        case WorkflowRefused():
             return _of_refusal(error, refused)
     return _internal(error)
 
 
-def _of_refusal(error: Refused, refused: ProblemKind) -> Problem:
+def _of_refusal(error: WorkflowRefused, refused: ProblemKind) -> Problem:
     kind = refused if error.type == Failure.REFUSED else KIND_OF_REFUSAL.get(error.type)
     if kind is None:
         return _internal(error)
@@ -61,6 +68,6 @@ def _of_refusal(error: Refused, refused: ProblemKind) -> Problem:
     return Problem(kind, error.reason, headers=headers)
 
 
-def _internal(error: OperationsError) -> Problem:
+def _internal(error: WorkflowCallError) -> Problem:
     log.error("a workflow failed in a way the API has no answer for", exc_info=error)
     return Problem(problems.INTERNAL, "a workflow failed; the log has it under this request_id")

@@ -10,11 +10,11 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from api.views.base import Request
 from domain.autopilot.limits import FleetLimits
-from domain.autopilot.maintenance_windows import Weekday, Window
-from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
+from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
 
 TimeOfDay = Annotated[str, Field(pattern=r"^\d{2}:\d{2}$", examples=["22:00"])]
-_WISH = TypeAdapter(Wish)
+_WISH = TypeAdapter(AutopilotPreferences)
 
 
 class WindowRequest(Request):
@@ -31,8 +31,8 @@ class WindowRequest(Request):
             raise ValueError(problem)
         return self
 
-    def window(self) -> Window:
-        return Window(self.start, self.end, list(self.days), self.timezone)
+    def window(self) -> MaintenanceWindow:
+        return MaintenanceWindow(self.start, self.end, list(self.days), self.timezone)
 
 
 class AutopilotChange(Request):
@@ -63,14 +63,14 @@ class AutopilotChange(Request):
             raise ValueError("frozen_until needs its offset from UTC, such as 2026-12-24T18:00:00Z")
         return self
 
-    def over(self, wish: Wish) -> Wish:
+    def over(self, wish: AutopilotPreferences) -> AutopilotPreferences:
         """The wish with the given fields changed. A cost given in one way replaces one given in the other."""
         given = self.model_dump(include=self.model_fields_set)
         if given.get("tolerance") is not None:
             given["outage_usd_per_hour"] = None
         if given.get("outage_usd_per_hour") is not None:
             given["tolerance"] = None
-        merged: Wish = _WISH.validate_python(asdict(wish) | given)
+        merged: AutopilotPreferences = _WISH.validate_python(asdict(wish) | given)
         return merged
 
 

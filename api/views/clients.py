@@ -9,7 +9,7 @@ from pydantic import Field
 
 from api.views.base import Name, Request, View
 from domain.autopilot.limits import FleetLimits
-from domain.autopilot.policy import Wish
+from domain.autopilot.policy import AutopilotPreferences
 
 
 class ClientRequest(Request):
@@ -21,7 +21,7 @@ class ClientView(View):
     name: str
     created_at: datetime
     deleted_at: datetime | None = None
-    autopilot: Wish | None = None
+    autopilot: AutopilotPreferences | None = None
     limits: FleetLimits | None = None
 
 

@@ -35,13 +35,13 @@ class DecisionSummary(View):
     why: str
 
 
-class _Kept(View):
+class _StoredFigures(View):
     """A part of what is kept with a decision: what it lacks was not known, or not kept yet, when it was made."""
 
     model_config = ConfigDict(from_attributes=True, extra="allow")
 
 
-class PoolFigures(_Kept):
+class PoolFigures(_StoredFigures):
     """One pool as the decision saw it: USD and hours. `cost_usd_per_h`: with its risk. `blocked`: why it is none."""
 
     pool: str
@@ -62,7 +62,7 @@ class PoolFigures(_Kept):
     rebalance_h_ago: float | None = None
 
 
-class ModelFigures(_Kept):
+class ModelFigures(_StoredFigures):
     """Whose forecasts are in the figures, or why they are not."""
 
     id: str
@@ -70,7 +70,7 @@ class ModelFigures(_Kept):
     fell_back: str | None = None
 
 
-class DecisionFigures(_Kept):
+class DecisionFigures(_StoredFigures):
     """What was decided on. `here`: the pool it is in; `plan`: what would be done, while it waits for approval.
 
     `move_usd` is overlap, snapshots and outage of the move; `left_out`: what is not in it, and why.

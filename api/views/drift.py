@@ -9,7 +9,7 @@ from typing import Any
 from api.views.base import View
 from db.tables import DriftRow
 from domain.reconciliation.drift import DriftState
-from domain.reconciliation.explanations import explain
+from domain.reconciliation.explanations import explain_drift
 
 
 class DriftView(View):
@@ -41,7 +41,7 @@ class DriftView(View):
     @classmethod
     def of(cls, row: DriftRow) -> DriftView:
         due = row.due_at.isoformat(timespec="seconds") if row.due_at else ""
-        words = explain(row.kind, row.action, row.reason, row.resource_type, due)
+        words = explain_drift(row.kind, row.action, row.reason, row.resource_type, due)
         plain: dict[str, Any] = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
         return cls.model_validate({**plain, **asdict(words)})
 

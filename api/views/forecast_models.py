@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from api.views.base import Name, Request, View
-from domain.forecasting.registry import ModelState
+from domain.forecasting.registry import ForecasterState
 
 MOST_REPORT = 64 * 1024
 
@@ -91,7 +91,7 @@ class ModelView(View):
     size: int
     features: list[str]
     report: dict[str, Any]
-    state: ModelState
+    state: ForecasterState
     registered_at: datetime
     registered_by: str
     retired_at: datetime | None

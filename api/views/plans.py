@@ -10,7 +10,7 @@ from pydantic import Field
 from api.http.problems import FindingDocument
 from api.views.base import Request, View
 from api.views.pools import PoolName
-from db.autopilot.decision_queries import Foreseen
+from db.autopilot.decision_queries import PoolForecast
 from domain.adoption import Plan
 from domain.autopilot.move_cost import payback_h
 from domain.pools import Candidate, Pool
@@ -33,7 +33,7 @@ class CandidateView(View):
     losses_per_hour: float | None = None
 
     @classmethod
-    def of(cls, candidate: Candidate, foreseen: Mapping[str, Foreseen]) -> CandidateView:
+    def of(cls, candidate: Candidate, foreseen: Mapping[str, PoolForecast]) -> CandidateView:
         known = _foreseen(candidate.pool, foreseen)
         return cls(
             pool=str(candidate.pool),
@@ -71,7 +71,7 @@ class MoveView(View):
     payback_h: float | None
 
     @classmethod
-    def of(cls, plan: Plan, foreseen: Mapping[str, Foreseen]) -> MoveView | None:
+    def of(cls, plan: Plan, foreseen: Mapping[str, PoolForecast]) -> MoveView | None:
         if plan.move is None or not plan.candidates:
             return None
         gain = plan.hourly_now - plan.hourly_then if plan.hourly_now and plan.hourly_then else None
@@ -107,7 +107,7 @@ class PlanView(View):
     move: MoveView | None = Field(description="null: there is no pool to move to")
 
     @classmethod
-    def of(cls, plan: Plan, foreseen: Mapping[str, Foreseen]) -> PlanView:
+    def of(cls, plan: Plan, foreseen: Mapping[str, PoolForecast]) -> PlanView:
         blocked = any(finding.blocking for finding in plan.findings)
         return cls(
             executable=bool(plan.candidates) and not blocked,
@@ -125,12 +125,12 @@ class PlanView(View):
         )
 
 
-def _foreseen(pool: Pool, foreseen: Mapping[str, Foreseen]) -> Foreseen | None:
+def _foreseen(pool: Pool, foreseen: Mapping[str, PoolForecast]) -> PoolForecast | None:
     """On-demand capacity is not interrupted."""
-    return foreseen.get(str(pool)) if pool.spot else Foreseen(0.0, 0.0)
+    return foreseen.get(str(pool)) if pool.spot else PoolForecast(0.0, 0.0)
 
 
-def _less_risk(plan: Plan, foreseen: Mapping[str, Foreseen]) -> float | None:
+def _less_risk(plan: Plan, foreseen: Mapping[str, PoolForecast]) -> float | None:
     """By how much the first candidate's risk is less than that of where it is, USD per hour; None: not known."""
     here, there = (_foreseen(pool, foreseen) for pool in (Pool.parse(plan.from_pool), plan.candidates[0].pool))
     if here is None or there is None or here.risk_usd_per_h is None or there.risk_usd_per_h is None:

@@ -10,20 +10,20 @@ from pydantic import Field, field_validator
 from api.views.base import Request, View
 from domain.webhooks.allowed_urls import MAX_URL
 from domain.webhooks.deliveries import DeliveryState
-from domain.webhooks.event_kinds import CHOICES, Kind
+from domain.webhooks.event_kinds import CHOICES, WebhookKind
 
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, examples=["https://hooks.example.com/spot"])]
 Label = Annotated[str, Field(max_length=200)]
-Kinds = Annotated[list[Kind], Field(min_length=1, max_length=len(CHOICES))]
+Kinds = Annotated[list[WebhookKind], Field(min_length=1, max_length=len(CHOICES))]
 
 
-def _can_be_chosen(kinds: list[Kind] | None) -> list[Kind] | None:
+def _can_be_chosen(kinds: list[WebhookKind] | None) -> list[WebhookKind] | None:
     if kinds is not None and not set(kinds) <= set(CHOICES):
         raise ValueError(f"the kinds are {', '.join(CHOICES)}; a test goes to every webhook")
     return kinds
 
 
-def _every() -> list[Kind]:
+def _every() -> list[WebhookKind]:
     return list(CHOICES)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.engine.paging import Page, fetch_page, scoped
+from db.engine.paging import Page, fetch_page, of_client
 from db.tables import DecisionRow
 
 
@@ -21,7 +21,7 @@ def list_decisions(
     limit: int = 50,
 ) -> Page[DecisionRow]:
     """Newest first, by when each was first made."""
-    query = scoped(select(DecisionRow), DecisionRow.client_id, client_id)
+    query = of_client(select(DecisionRow), DecisionRow.client_id, client_id)
     if server_id is not None:
         query = query.where(DecisionRow.server_id == server_id)
     if state is not None:
@@ -30,18 +30,18 @@ def list_decisions(
 
 
 def get_decision(session: Session, client_id: str | None, decision_id: str) -> DecisionRow | None:
-    query = scoped(select(DecisionRow).where(DecisionRow.id == decision_id), DecisionRow.client_id, client_id)
+    query = of_client(select(DecisionRow).where(DecisionRow.id == decision_id), DecisionRow.client_id, client_id)
     return session.scalar(query)
 
 
-class Foreseen(NamedTuple):
+class PoolForecast(NamedTuple):
     """Of an instance in a pool: how often it would be lost, and what that is reckoned to cost, USD per hour."""
 
     losses_per_h: float
     risk_usd_per_h: float | None
 
 
-def foreseen(session: Session, client_id: str, server_id: str) -> dict[str, Foreseen]:
+def pool_forecasts(session: Session, client_id: str, server_id: str) -> dict[str, PoolForecast]:
     """By pool, as the server's latest decision has them: where it is, and the best others."""
     query = select(DecisionRow.figures).where(
         DecisionRow.latest_server_id == server_id, DecisionRow.client_id == client_id
@@ -49,7 +49,7 @@ def foreseen(session: Session, client_id: str, server_id: str) -> dict[str, Fore
     figures = session.scalar(query) or {}
     shown = [figures.get("here") or {}, *(figures.get("candidates") or [])]
     return {
-        one["pool"]: Foreseen(float(one["losses_per_h"]), one.get("risk_usd_per_h"))
+        one["pool"]: PoolForecast(float(one["losses_per_h"]), one.get("risk_usd_per_h"))
         for one in shown
         if one.get("losses_per_h") is not None
     }

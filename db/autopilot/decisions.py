@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from db.autopilot.keeping_old import lingers
-from db.engine.deletion import delete_chosen
+from db.autopilot.keeping_old import keeps_old_instance
+from db.engine.deletion import delete_in_batches
 from db.engine.session import SessionFactory
 from db.event_log.writing import NewEvent, append_events
 from db.tables import DecisionRow, Operation, Server
@@ -48,7 +48,7 @@ class NewDecision:
     informed_by: str = ""
 
 
-def keep(session: Session, decisions: Sequence[NewDecision], now: datetime) -> None:
+def store_decisions(session: Session, decisions: Sequence[NewDecision], now: datetime) -> None:
     """New decisions. Those that wait for somebody, or are acted on, are told as events."""
     for at in range(0, len(decisions), _CHUNK):
         former = DecisionRow.latest_server_id.in_([one.server_id for one in decisions[at : at + _CHUNK]])
@@ -67,14 +67,14 @@ def keep(session: Session, decisions: Sequence[NewDecision], now: datetime) -> N
         append_events(session, client_id, events[client_id])
 
 
-def again(session: Session, ids: Sequence[str], now: datetime) -> None:
+def count_repeated(session: Session, ids: Sequence[str], now: datetime) -> None:
     """They were found the same once more."""
     for at in range(0, len(ids), _CHUNK):
         chunk = DecisionRow.id.in_(ids[at : at + _CHUNK])
         session.execute(update(DecisionRow).where(chunk).values(last_at=now, times=DecisionRow.times + 1))
 
 
-def settle(
+def change_decision_state(
     session: Session,
     decision_id: str,
     state: DecisionState,
@@ -115,10 +115,10 @@ def expire_decisions(sessions: SessionFactory, before: datetime) -> int:
         DecisionRow.latest_server_id.is_(None),
         DecisionRow.operation_id.is_(None),
     )
-    return delete_chosen(sessions, DecisionRow.id, old)
+    return delete_in_batches(sessions, DecisionRow.id, old)
 
 
-def unplanned(session: Session) -> Sequence[Row[str, str, str, str]]:
+def decisions_without_plan(session: Session) -> Sequence[Row[str, str, str, str]]:
     """(id, server_id, kind, to_pool) of what waits for approval and has no plan yet, the most urgent first."""
     planned = func.json_contains_path(DecisionRow.figures, "one", "$.plan_problem")
     query = (
@@ -135,18 +135,18 @@ def follow_operations(session: Session, now: datetime) -> int:
     Return how many.
     """
     query = (
-        select(DecisionRow.id, Operation.status, Operation.reason, lingers())
+        select(DecisionRow.id, Operation.status, Operation.reason, keeps_old_instance())
         .join(Operation, Operation.id == DecisionRow.operation_id)
         .where(DecisionRow.state == DecisionState.ASKED.value)
     )
     ended = [row for row in session.execute(query).all() if OperationStatus(row[1]) not in _RUNNING or row[3]]
     for decision_id, status, reason, committed in ended:
         state = DecisionState.DONE if committed else _ENDS.get(OperationStatus(status), DecisionState.FAILED)
-        settle(session, decision_id, state, now, why=reason, expected=(DecisionState.ASKED,))
+        change_decision_state(session, decision_id, state, now, why=reason, expected=(DecisionState.ASKED,))
     return len(ended)
 
 
-def drop_of_ended(session: Session, now: datetime) -> int:
+def drop_decisions_of_ended_servers(session: Session, now: datetime) -> int:
     """Decisions that wait for a server which has ended; return how many."""
     waiting = (DecisionState.PROPOSED, DecisionState.APPROVED)
     query = (
@@ -156,7 +156,9 @@ def drop_of_ended(session: Session, now: datetime) -> int:
     )
     ended = session.scalars(query).all()
     for decision_id in ended:
-        settle(session, decision_id, DecisionState.DROPPED, now, why="the server has ended", expected=waiting)
+        change_decision_state(
+            session, decision_id, DecisionState.DROPPED, now, why="the server has ended", expected=waiting
+        )
     return len(ended)
 
 

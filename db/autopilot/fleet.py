@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.autopilot.keeping_old import lingers
+from db.autopilot.keeping_old import keeps_old_instance
 from db.tables import Client, DecisionRow, Instance, Operation, Server
-from domain.autopilot.decision_inputs import Placement
+from domain.autopilot.decision_inputs import ServerPosition
 from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationKind, OperationStatus, Priority
 
@@ -61,7 +61,7 @@ class OpenDecision:
     informed_by: str
 
 
-def fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
+def read_fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
     """Every active server that has a primary; or that one."""
     primary, replica = aliased(Instance), aliased(Instance)
     query = (
@@ -120,7 +120,7 @@ def home_type(session: Session, server_id: str) -> str:
     return _home_types(session, server_id).get(server_id, "")
 
 
-def placed_of(session: Session, client_id: str) -> dict[str, Placement]:
+def placements_of(session: Session, client_id: str) -> dict[str, ServerPosition]:
     """By server of the client, where it and its replica run; since when is not asked."""
     query = select(Instance.server_id, Instance.role, Instance.pool).where(
         Instance.client_id == client_id, Instance.role.in_(("primary", "replica")), Instance.pool != ""
@@ -129,13 +129,13 @@ def placed_of(session: Session, client_id: str) -> dict[str, Placement]:
     for server_id, role, pool in session.execute(query):
         found.setdefault(server_id, {})[str(role)] = pool
     return {
-        server: Placement(pools["primary"], 0.0, pools.get("replica", ""))
+        server: ServerPosition(pools["primary"], 0.0, pools.get("replica", ""))
         for server, pools in found.items()
         if "primary" in pools
     }
 
 
-def clients(session: Session) -> dict[str, ClientRow]:
+def read_clients(session: Session) -> dict[str, ClientRow]:
     query = select(Client.id, Client.autopilot, Client.limits).where(Client.deleted_at.is_(None))
     return {row[0]: ClientRow(*row) for row in session.execute(query)}
 
@@ -156,13 +156,13 @@ def moves_since(session: Session, since: datetime) -> dict[str, list[datetime]]:
     return found
 
 
-def under_way(session: Session) -> dict[str, int]:
+def count_under_way(session: Session) -> dict[str, int]:
     """How many operations of the autopilot each client has queued or running, or is about to have.
 
     One that has committed and only keeps the old instance for a while takes no place.
     """
     running = select(Operation.client_id, Operation.server_id, Operation.id).where(
-        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT), ~lingers()
+        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT), ~keeps_old_instance()
     )
     found = session.execute(running).all()
     count, shown = Counter(client for client, _, _ in found), {server for _, server, _ in found}
@@ -187,7 +187,9 @@ def last_decisions(session: Session) -> dict[str, OpenDecision]:
     return {row[1]: OpenDecision(*row) for row in session.execute(query)}
 
 
-def turned_down(session: Session, failed_since: datetime, rejected_since: datetime) -> dict[str, set[tuple[str, str]]]:
+def turned_down_targets(
+    session: Session, failed_since: datetime, rejected_since: datetime
+) -> dict[str, set[tuple[str, str]]]:
     """By server: (kind, pool) of decisions that failed, did not hold, or were rejected since."""
     short = (DecisionState.FAILED.value, DecisionState.DROPPED.value)
     query = select(DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool).where(
@@ -226,7 +228,7 @@ def _promoted_at(roles: list[Any] | None) -> datetime | None:
 
 def _occupied(session: Session, server_id: str | None) -> tuple[set[str], set[str]]:
     """Servers that have something to do, and those of which a switch only keeps the old instance."""
-    query = select(Operation.server_id, lingers()).where(Operation.status.in_(_UNFINISHED))
+    query = select(Operation.server_id, keeps_old_instance()).where(Operation.status.in_(_UNFINISHED))
     if server_id is not None:
         query = query.where(Operation.server_id == server_id)
     found = session.execute(query).all()

@@ -5,20 +5,22 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.autopilot.keeping_old import lingers
+from db.autopilot.keeping_old import keeps_old_instance
 from db.tables import DecisionRow, Instance, Operation
 from domain.autopilot.crowding import Arrival
-from domain.autopilot.decision import Kind
+from domain.autopilot.decision import DecisionKind
 from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationKind, OperationStatus
 
 _UNFINISHED = (OperationStatus.QUEUED.value, OperationStatus.RUNNING.value)
 _CARRIED_OUT = (DecisionState.APPROVED.value, DecisionState.ASKED.value)
-_REPLICA = frozenset({OperationKind.REPLICA_CREATE.value, Kind.REPLICA.value})
-_GOES = frozenset({OperationKind.SWITCH.value, OperationKind.FAILOVER.value, Kind.MOVE.value, Kind.ON_DEMAND.value})
+_REPLICA = frozenset({OperationKind.REPLICA_CREATE.value, DecisionKind.REPLICA.value})
+_GOES = frozenset(
+    {OperationKind.SWITCH.value, OperationKind.FAILOVER.value, DecisionKind.MOVE.value, DecisionKind.ON_DEMAND.value}
+)
 
 
-def decided(session: Session) -> set[str]:
+def servers_being_moved(session: Session) -> set[str]:
     """Servers of which a decision is being carried out, whether its operation shows already or not."""
     return set(session.scalars(select(DecisionRow.server_id).where(DecisionRow.state.in_(_CARRIED_OUT))))
 
@@ -31,7 +33,7 @@ def arrivals(session: Session, client_id: str | None = None) -> dict[str, list[A
     )
     target = func.if_(Operation.to_pool != "", Operation.to_pool, Operation.asked_pool)
     running = select(Operation.server_id, Operation.client_id, Operation.kind, target).where(
-        Operation.status.in_(_UNFINISHED), ~lingers()
+        Operation.status.in_(_UNFINISHED), ~keeps_old_instance()
     )
     if client_id is not None:
         asked, running = (

@@ -10,7 +10,7 @@ from domain.operations import OperationKind, OperationStatus
 _RETIRE = "retire"  # the step of a switch after its commit, in which it waits
 
 
-def lingers() -> ColumnElement[bool]:
+def keeps_old_instance() -> ColumnElement[bool]:
     """Of an operation in a query: whether it is one of these. It gives way to whatever is asked of its server."""
     retires = exists().where(OperationStep.operation_id == Operation.id, OperationStep.name == _RETIRE)
     return and_(

@@ -17,7 +17,7 @@ from domain.backtest.contract import ENDED, BacktestState
 _PROBLEM = 2000
 
 
-def ask(session: Session, row: BacktestRow) -> BacktestRow:
+def create_backtest(session: Session, row: BacktestRow) -> BacktestRow:
     """Keep a new one; the same ID again, at the same moment even, is the one that is there already."""
     values = {column.key: getattr(row, column.key) for column in BacktestRow.__table__.columns}
     given = {name: value for name, value in values.items() if value is not None}
@@ -25,13 +25,13 @@ def ask(session: Session, row: BacktestRow) -> BacktestRow:
     return session.get_one(BacktestRow, row.id, populate_existing=True)
 
 
-def under_way(session: Session, client_id: str) -> int:
+def count_unfinished_backtests(session: Session, client_id: str) -> int:
     """How many of the client's wait or run."""
     ours = BacktestRow.client_id == client_id, BacktestRow.state.not_in([state.value for state in ENDED])
     return session.scalar(select(func.count()).where(*ours)) or 0
 
 
-def begin(session: Session, backtest_id: str, now: datetime) -> BacktestRow | None:
+def begin_backtest(session: Session, backtest_id: str, now: datetime) -> BacktestRow | None:
     """Take it up, or again after a worker died. None: there is none, or it has ended."""
     row = session.get(BacktestRow, backtest_id, with_for_update=True)
     if row is None or row.state in ENDED:
@@ -40,7 +40,7 @@ def begin(session: Session, backtest_id: str, now: datetime) -> BacktestRow | No
     return row
 
 
-def settle(
+def finish_backtest(
     session: Session,
     backtest_id: str,
     state: BacktestState,
@@ -60,7 +60,7 @@ def settle(
     return True
 
 
-def places_at(session: Session, server_ids: Iterable[str], at: datetime) -> dict[str, str]:
+def pools_at(session: Session, server_ids: Iterable[str], at: datetime) -> dict[str, str]:
     """Server -> the pool its instance of that moment was in; of a server that is younger, its first instance's."""
     query = (
         select(Instance.server_id, Instance.pool, Instance.created_at, Instance.terminate_confirmed_at)

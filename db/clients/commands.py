@@ -14,7 +14,7 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.agent_silence import due_after, heard_again, servers_of
+from db.fleet.agent_silence import mark_agent_back, servers_of_instances, silent_after
 from db.tables import Agent, Audit, Client, Server, Token
 from domain.heartbeats import HEARTBEAT_S
 
@@ -23,14 +23,14 @@ HEARTBEAT_EVERY = timedelta(seconds=5)
 ADDRESS_LENGTH = 64  # an IPv6 address with its zone fits
 
 
-class CommandError(Exception):
+class ClientError(Exception):
     """The write is refused; nothing was changed.
 
     └── ClientHasServers   end or release them first: their instances would be nobody's
     """
 
 
-class ClientHasServers(CommandError):
+class ClientHasServers(ClientError):
     pass
 
 
@@ -107,7 +107,7 @@ def token_used(session: Session, token_id: str, now: datetime) -> None:
     _changed(session, update(Token).where(Token.id == token_id, stale).values(last_used_at=now))
 
 
-def audit(
+def write_audit(
     session: Session,
     now: datetime,
     action: str,
@@ -154,18 +154,18 @@ def register_agent(
         identity=identity,
         registered_at=now,
         seen_at=now,
-        due_at=due_after(now, interval_s),
+        due_at=silent_after(now, interval_s),
     )
     again = {
         "version": version,
         "identity": identity,
         "registered_at": now,
         "seen_at": now,
-        "due_at": due_after(now, interval_s),
+        "due_at": silent_after(now, interval_s),
         "silent_since": None,
     }
     session.execute(row.on_duplicate_key_update(again))
-    server_id = servers_of(session, client_id, [instance_id]).get(instance_id)
+    server_id = servers_of_instances(session, client_id, [instance_id]).get(instance_id)
     event = NewEvent(
         "agent.registered",
         now,
@@ -188,9 +188,9 @@ def agent_seen(
         return False
     if known.seen_at < now - HEARTBEAT_EVERY:
         mine = update(Agent).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
-        _changed(session, mine.values(seen_at=now, due_at=due_after(now, interval_s)))
+        _changed(session, mine.values(seen_at=now, due_at=silent_after(now, interval_s)))
     if known.silent_since is not None:
-        heard_again(session, client_id, instance_id, now)
+        mark_agent_back(session, client_id, instance_id, now)
     return True
 
 

@@ -12,13 +12,13 @@ from db.tables import Client, SignIn, Token
 
 BOOTSTRAP = "bootstrap"  # the admin's token of the environment, which has no row
 IDLE = timedelta(hours=12)  # without a request or an open stream
-LIFE = timedelta(days=7)  # whatever happens
+LIFETIME = timedelta(days=7)  # whatever happens
 SEEN_EVERY = timedelta(minutes=1)
 _SWEPT_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
-class Known:
+class CurrentSignIn:
     """Who a cookie stands for. `client_id` empty: an admin."""
 
     sign_in: SignIn
@@ -40,14 +40,14 @@ def open_sign_in(session: Session, digest: str, kind: str, token_id: str, secret
         secret_hash=secret_hash,
         created_at=now,
         seen_at=now,
-        expires_at=now + LIFE,
+        expires_at=now + LIFETIME,
     )
     session.add(made)
     session.flush()
     return made
 
 
-def find_sign_in(session: Session, digest: str, now: datetime, admin_hash: str) -> Known | None:
+def find_sign_in(session: Session, digest: str, now: datetime, admin_hash: str) -> CurrentSignIn | None:
     """Whose cookie it is; None when it has ended, in whichever way. `admin_hash`: the environment's admin token."""
     stands = or_(
         and_(SignIn.token_id == BOOTSTRAP, SignIn.secret_hash == admin_hash),
@@ -65,7 +65,7 @@ def find_sign_in(session: Session, digest: str, now: datetime, admin_hash: str) 
         .where(SignIn.id == digest, SignIn.expires_at > now, SignIn.seen_at > now - IDLE, stands)
     )
     found = session.execute(query).one_or_none()
-    return None if found is None else Known(found[0], found[1] or "")
+    return None if found is None else CurrentSignIn(found[0], found[1] or "")
 
 
 def sign_in_seen(session: Session, digest: str, now: datetime) -> None:

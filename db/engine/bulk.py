@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from domain.market.canonical_prices import Kind
-from domain.market.observed_prices import Source
+from domain.market.canonical_prices import PriceStepKind
+from domain.market.observed_prices import PriceSource
 
 ROWS = 4000  # in one statement: well below any server's max_allowed_packet (16 MB or more)
 _NAME = re.compile(r"[A-Za-z0-9._-]*")
@@ -27,7 +27,7 @@ def insert_rows(session: Session, table: str, columns: Sequence[str], rows: Sequ
     _insert(session, f"INSERT INTO {table} ({', '.join(columns)}) VALUES ", rows)  # noqa: S608 - our own names
 
 
-def insert_unknown(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_missing_rows(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert the rows whose key is not there yet; the values must fit, for what does not is cut to fit."""
     _insert(session, f"INSERT IGNORE INTO {table} ({', '.join(columns)}) VALUES ", rows)  # noqa: S608 - our own names
 
@@ -69,8 +69,8 @@ _WRITE: dict[type, Callable[[Any], str]] = {
     float: repr,
     Decimal: _decimal,
     str: _name,
-    Source: _name,
-    Kind: _name,
+    PriceSource: _name,
+    PriceStepKind: _name,
     datetime: _time,
     type(None): _null,
 }

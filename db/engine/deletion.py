@@ -12,7 +12,7 @@ from db.engine.session import SessionFactory, in_transaction
 _ROWS = 1000  # in one transaction
 
 
-def delete_chosen(sessions: SessionFactory, key: InstrumentedAttribute[Any], old: Select[Any]) -> int:
+def delete_in_batches(sessions: SessionFactory, key: InstrumentedAttribute[Any], old: Select[Any]) -> int:
     """Delete the rows whose key `old` selects; return how many. They are read first: a DELETE that searches locks."""
     batch = old.limit(_ROWS)
 

@@ -27,7 +27,7 @@ class Page(Generic[T]):
     next_cursor: str | None = None  # None: this is the last page
 
 
-def scoped(query: Select[*Ts], column: InstrumentedAttribute[str], client_id: str | None) -> Select[*Ts]:
+def of_client(query: Select[*Ts], column: InstrumentedAttribute[str], client_id: str | None) -> Select[*Ts]:
     """What belongs to another client is not there."""
     return query if client_id is None else query.where(column == client_id)
 

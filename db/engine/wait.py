@@ -14,11 +14,11 @@ from db.engine.session import CONNECT_TIMEOUT_S, database_url, is_unreachable
 log = logging.getLogger(__name__)
 
 
-class DatabaseNotThere(Exception):
+class DatabaseNotReachable(Exception):
     """No answer within the time given; says which database and what it answered."""
 
 
-def place(url: URL) -> str:
+def address_of(url: URL) -> str:
     """The database as people may read it: no user, no password."""
     return f"{url.host or 'localhost'}:{url.port or 3306}/{url.database or ''}"
 
@@ -39,9 +39,9 @@ def wait_for_database(
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         while (answer := _refusal(engine)) is not None:
-            message = f"database {place(where)} (DATABASE_URL) does not answer: {answer}"
+            message = f"database {address_of(where)} (DATABASE_URL) does not answer: {answer}"
             if deadline is not None and time.monotonic() > deadline:
-                raise DatabaseNotThere(message)
+                raise DatabaseNotReachable(message)
             log.warning("%s; trying again in %g s", message, every_s)
             sleep(every_s)
     finally:

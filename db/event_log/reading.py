@@ -63,7 +63,7 @@ class StreamEnds:
         return self.oldest_seq > after + 1 or after > self.latest_seq
 
 
-def stream_of(session: Session, client_id: str) -> StreamEnds:
+def stream_ends(session: Session, client_id: str) -> StreamEnds:
     latest = latest_seq(session, client_id)
     oldest = session.scalar(select(func.min(Event.seq)).where(Event.client_id == client_id))
     return StreamEnds(latest + 1 if oldest is None else oldest, latest)

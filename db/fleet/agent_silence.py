@@ -11,17 +11,17 @@ from sqlalchemy.orm import Session
 from db.engine.session import SessionFactory, in_transaction
 from db.event_log.writing import NewEvent, append_events
 from db.tables import Agent, Instance
-from domain.heartbeats import MISSED
+from domain.heartbeats import MISSED_HEARTBEATS
 
 _AT_ONCE = 500
 
 
-def due_after(heard_at: datetime, interval_s: float) -> datetime:
+def silent_after(heard_at: datetime, interval_s: float) -> datetime:
     """When an agent is silent that was told to be heard of again after so long."""
-    return heard_at + timedelta(seconds=MISSED * interval_s)
+    return heard_at + timedelta(seconds=MISSED_HEARTBEATS * interval_s)
 
 
-def tell_silent(sessions: SessionFactory, now: datetime) -> int:
+def mark_silent_agents(sessions: SessionFactory, now: datetime) -> int:
     """Mark the agents that have not been heard of when they were due, with an event for each whose instance lives.
 
     Any number of processes may do it at once: each agent is told by one of them. Returns how many were marked.
@@ -42,7 +42,7 @@ def _tell(session: Session, client_id: str, instance_ids: list[str], now: dateti
     marked = [one for one in instance_ids if _mark(session, client_id, one, now)]
     events = [
         NewEvent("agent.silent", now, server_id=server_id, instance_id=instance_id)
-        for instance_id, server_id in servers_of(session, client_id, marked).items()
+        for instance_id, server_id in servers_of_instances(session, client_id, marked).items()
     ]
     if events:
         append_events(session, client_id, events)
@@ -59,19 +59,19 @@ def _mark(session: Session, client_id: str, instance_id: str, now: datetime) -> 
     return _changed(session, mine.values(silent_since=now))
 
 
-def heard_again(session: Session, client_id: str, instance_id: str, now: datetime) -> None:
+def mark_agent_back(session: Session, client_id: str, instance_id: str, now: datetime) -> None:
     """The agent was told to be silent, and is not."""
     mine = update(Agent).where(
         Agent.client_id == client_id, Agent.instance_id == instance_id, Agent.silent_since.is_not(None)
     )
     if not _changed(session, mine.values(silent_since=None)):
         return
-    server_id = servers_of(session, client_id, [instance_id]).get(instance_id)
+    server_id = servers_of_instances(session, client_id, [instance_id]).get(instance_id)
     if server_id is not None:
         append_events(session, client_id, [NewEvent("agent.back", now, server_id=server_id, instance_id=instance_id)])
 
 
-def servers_of(session: Session, client_id: str, instance_ids: list[str]) -> dict[str, str]:
+def servers_of_instances(session: Session, client_id: str, instance_ids: list[str]) -> dict[str, str]:
     """Which server each of these instances plays in; those that have ended are left out."""
     if not instance_ids:
         return {}

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Row, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.engine.paging import decode_cursor, encode_cursor, scoped
+from db.engine.paging import decode_cursor, encode_cursor, of_client
 from db.event_log.reading import latest_seq
 from db.tables import Agent, Client, DecisionRow, Instance, OnDemandPriceRow, Operation, OperationStep, PoolRow, Server
 from domain.instance_states import InstanceState
@@ -29,7 +29,7 @@ _UNFINISHED = (OperationStatus.QUEUED.value, OperationStatus.RUNNING.value)
 
 
 @dataclass(frozen=True)
-class Fleet:
+class FleetPageRows:
     """`servers`: named columns of `_servers`. By server: `beside`, live instances other than its primary;
     `unfinished`, operations that run or wait; `last`, the operation asked for last. By operation: `steps`, the step
     that runs. `as_of`: the number of the client's latest event; None: of all clients.
@@ -44,27 +44,27 @@ class Fleet:
     next_cursor: str | None
 
 
-def fleet(
+def read_fleet_page(
     session: Session,
     client_id: str | None,
     *,
     server_ids: Collection[str] = (),
     cursor: str | None = None,
     limit: int = MAX_ROWS,
-) -> Fleet:
+) -> FleetPageRows:
     """Active servers, newest first; or those that are named, in any state."""
     as_of = latest_seq(session, client_id) if client_id is not None else None
     found = session.execute(_page(client_id, server_ids, cursor, limit)).all()
     shown = found[:limit]
     if not shown:
-        return Fleet((), {}, {}, {}, {}, as_of, None)
+        return FleetPageRows((), {}, {}, {}, {}, as_of, None)
     ids = {row.id for row in shown}
     if len(ids) <= _FEW:
         server_ids = ids  # by their own index; else all that is under way at the client, and that is not much
     unfinished = session.execute(_unfinished(client_id, server_ids)).all()
     running = [row.id for row in unfinished if row.status == OperationStatus.RUNNING and row.server_id in ids]
     last = session.execute(_operations().where(Operation.id.in_([row.last_id for row in shown if row.last_id])))
-    return Fleet(
+    return FleetPageRows(
         shown,
         _by_server(session.execute(_beside(client_id, server_ids)).all(), ids),
         _by_server(unfinished, ids),
@@ -86,7 +86,7 @@ def _by_server(rows: Sequence[AnyRow], ids: Collection[str]) -> dict[str, list[A
 def _page(
     client_id: str | None, server_ids: Collection[str], cursor: str | None, limit: int
 ) -> Select[*tuple[Any, ...]]:
-    query = scoped(_servers(), Server.client_id, client_id)
+    query = of_client(_servers(), Server.client_id, client_id)
     query = query.where(Server.id.in_(server_ids)) if server_ids else query.where(Server.state == "active")
     if cursor is not None:
         when, last = decode_cursor(cursor)
@@ -184,12 +184,12 @@ def _beside(client_id: str | None, server_ids: Collection[str]) -> Select[*tuple
         .outerjoin(Agent, and_(Agent.client_id == Instance.client_id, Agent.instance_id == Instance.id))
         .where(Instance.state.in_(_BESIDE))
     )
-    query = scoped(query, Instance.client_id, client_id)
+    query = of_client(query, Instance.client_id, client_id)
     return query.where(Instance.server_id.in_(server_ids)) if server_ids else query
 
 
 def _unfinished(client_id: str | None, server_ids: Collection[str]) -> Select[*tuple[Any, ...]]:
-    query = scoped(_operations().where(Operation.status.in_(_UNFINISHED)), Operation.client_id, client_id)
+    query = of_client(_operations().where(Operation.status.in_(_UNFINISHED)), Operation.client_id, client_id)
     return query.where(Operation.server_id.in_(server_ids)) if server_ids else query
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from db.event_log.writing import NewEvent
 from db.tables import Instance
-from domain.instance_states import ENDED, InstanceState, move
+from domain.instance_states import ENDED, InstanceState, change_state
 
 _S = InstanceState
 
@@ -23,7 +23,7 @@ def end_instance(
     path = [_S.TERMINATED] if state in (_S.TERMINATING, _S.FAILED) else [_S.TERMINATING, _S.TERMINATED]
     events = []
     for then in path:
-        former, row.state = row.state, move(InstanceState(row.state), then).value
+        former, row.state = row.state, change_state(InstanceState(row.state), then).value
         events.append(_event(row, former, now, why, by))
     if row.role is not None:
         row.role, row.roles = None, [*(row.roles or [[row.created_at.isoformat(), row.role]]), [now.isoformat(), None]]

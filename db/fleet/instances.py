@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from db.engine.paging import Page, fetch_page, scoped
+from db.engine.paging import Page, fetch_page, of_client
 from db.tables import Agent, Instance
 
 
@@ -23,7 +23,7 @@ def list_instances(
     limit: int = 50,
 ) -> Page[Instance]:
     """Newest first, each with its agent; `states` empty: all, ended ones too."""
-    query = scoped(select(Instance), Instance.client_id, client_id).options(joinedload(Instance.agent))
+    query = of_client(select(Instance), Instance.client_id, client_id).options(joinedload(Instance.agent))
     if server_id is not None:
         query = query.where(Instance.server_id == server_id)
     if states:
@@ -37,7 +37,7 @@ def list_instances(
 
 def get_instance(session: Session, client_id: str | None, instance_id: str) -> Instance | None:
     """The instance in its present life, or else in its latest."""
-    query = scoped(select(Instance).where(Instance.id == instance_id), Instance.client_id, client_id)
+    query = of_client(select(Instance).where(Instance.id == instance_id), Instance.client_id, client_id)
     latest = query.order_by(Instance.live_id.is_(None), Instance.created_at.desc()).limit(1)
     return session.scalar(latest.options(joinedload(Instance.agent)))
 

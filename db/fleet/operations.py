@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
-from db.engine.paging import Page, fetch_page, scoped
+from db.engine.paging import Page, fetch_page, of_client
 from db.tables import Operation, OperationStep, Server
 
 
@@ -30,7 +30,7 @@ def list_operations(
     limit: int = 50,
 ) -> Page[Operation]:
     """Newest first, by when they were asked for; without their receipts, which are long and cannot be read off them."""
-    query = scoped(select(Operation), Operation.client_id, client_id)
+    query = of_client(select(Operation), Operation.client_id, client_id)
     query = query.options(defer(Operation.receipt, raiseload=True))
     if server_id is not None:
         query = query.where(Operation.server_id == server_id)
@@ -45,7 +45,7 @@ def list_operations(
 
 def get_operation(session: Session, client_id: str | None, operation_id: str) -> OperationDetail | None:
     """The operation with its steps; None when there is none or it is another client's."""
-    query = scoped(select(Operation).where(Operation.id == operation_id), Operation.client_id, client_id)
+    query = of_client(select(Operation).where(Operation.id == operation_id), Operation.client_id, client_id)
     operation = session.scalar(query)
     if operation is None:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from db.engine.paging import Page, fetch_page, scoped
+from db.engine.paging import Page, fetch_page, of_client
 from db.tables import Instance, Operation, Server
 from domain.instance_states import ENDED
 from domain.operations import OperationStatus
@@ -45,7 +45,7 @@ def list_servers(
     limit: int = 50,
 ) -> Page[ServerRow]:
     """Newest first; `state` active, ended, or None for both."""
-    query = scoped(select(Server), Server.client_id, client_id)
+    query = of_client(select(Server), Server.client_id, client_id)
     if state is not None:
         query = query.where(Server.state == state)
     page = fetch_page(session, query, Server.created_at, Server.id, cursor, limit)
@@ -54,7 +54,7 @@ def list_servers(
 
 def get_server(session: Session, client_id: str | None, server_id: str) -> ServerRow | None:
     """The server, active or ended; None when there is none or it is another client's."""
-    server = session.scalar(scoped(select(Server).where(Server.id == server_id), Server.client_id, client_id))
+    server = session.scalar(of_client(select(Server).where(Server.id == server_id), Server.client_id, client_id))
     return None if server is None else _complete(session, [server])[0]
 
 

@@ -17,7 +17,7 @@ MOST_EVENTS = 2_000
 
 
 @dataclass(frozen=True)
-class Lived:
+class TimelineRows:
     """Each part oldest first. `events`: those of its instances, as far as they have not expired."""
 
     instances: Sequence[Instance]
@@ -26,7 +26,7 @@ class Lived:
     operations: Sequence[Operation]
 
 
-def lived(session: Session, client_id: str, server_id: str) -> Lived:
+def server_history(session: Session, client_id: str, server_id: str) -> TimelineRows:
     """The server is known to be the client's."""
     instances = select(Instance).where(Instance.server_id == server_id)
     events = select(Event).where(
@@ -34,7 +34,7 @@ def lived(session: Session, client_id: str, server_id: str) -> Lived:
     )
     notices = select(Notice).where(Notice.server_id == server_id)
     operations = select(Operation).where(Operation.server_id == server_id)
-    return Lived(
+    return TimelineRows(
         _oldest_first(session.scalars(instances.order_by(Instance.created_at.desc()).limit(MOST)).all()),
         _oldest_first(session.scalars(events.order_by(Event.seq.desc()).limit(MOST_EVENTS)).all()),
         _oldest_first(session.scalars(notices.order_by(Notice.seen_at.desc()).limit(MOST)).all()),

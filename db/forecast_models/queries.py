@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.tables import ModelRow, ModelShadow, ModelUse
-from domain.forecasting.registry import ModelState
+from domain.forecasting.registry import ForecasterState
 
 
 @dataclass(frozen=True)
-class Compared:
+class ShadowResults:
     """All days of a client under a model in shadow, or deciding."""
 
     client_id: str
@@ -25,7 +25,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningModel:
     """A model that is run in every pass. `active_for`: clients whose decisions it informs."""
 
     model_id: str
@@ -48,27 +48,29 @@ def uses_of(session: Session, model_id: str, client_id: str | None) -> Sequence[
     return session.scalars(query if client_id is None else query.where(ModelUse.client_id == client_id)).all()
 
 
-def compared(session: Session, model_id: str, client_id: str | None) -> list[Compared]:
+def shadow_comparisons(session: Session, model_id: str, client_id: str | None) -> list[ShadowResults]:
     row = ModelShadow
     sums = (row.decisions, row.agreed, row.fell_back, row.cost_usd, row.built_in_cost_usd)
     query = select(row.client_id, *map(func.sum, sums)).where(row.model_id == model_id).group_by(row.client_id)
     if client_id is not None:
         query = query.where(row.client_id == client_id)
-    return [Compared(one[0], *map(int, one[1:4]), *map(float, one[4:])) for one in session.execute(query)]
+    return [ShadowResults(one[0], *map(int, one[1:4]), *map(float, one[4:])) for one in session.execute(query)]
 
 
-def running(session: Session) -> list[Running]:
+def running_models(session: Session) -> list[RunningModel]:
     """Without their files: those are read once, see `content_of`."""
-    query = select(ModelRow.id, ModelRow.sha256, ModelRow.features).where(ModelRow.state == ModelState.SHADOW.value)
+    query = select(ModelRow.id, ModelRow.sha256, ModelRow.features).where(
+        ModelRow.state == ForecasterState.SHADOW.value
+    )
     rows = session.execute(query.order_by(ModelRow.id)).all()
     if not rows:
         return []
     uses = session.execute(select(ModelUse.model_id, ModelUse.client_id).where(ModelUse.ended_at.is_(None))).all()
     return [
-        Running(model_id, sha256, features, frozenset(client for used, client in uses if used == model_id))
+        RunningModel(model_id, sha256, features, frozenset(client for used, client in uses if used == model_id))
         for model_id, sha256, features in rows
     ]
 
 
-def content_of(session: Session, model_id: str) -> bytes:
+def model_content(session: Session, model_id: str) -> bytes:
     return session.scalars(select(ModelRow.content).where(ModelRow.id == model_id)).one()

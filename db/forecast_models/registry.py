@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 
 from db.event_log.writing import NewEvent, append_events
 from db.tables import BacktestRow, ModelRow, ModelShadow, ModelUse
-from domain.autopilot.shadow_comparison import Shadowed
+from domain.autopilot.shadow_comparison import ShadowComparison
 from domain.backtest.contract import BacktestState
-from domain.forecasting.registry import MOST_IN_SHADOW, PROOF_AGE_DAYS, PROOF_DAYS, ModelState
+from domain.forecasting.registry import MOST_IN_SHADOW, PROOF_AGE_DAYS, PROOF_DAYS, ForecasterState
 from domain.names import new_id
 
 _FAILURE = 500
 
 
-class RegistryError(Exception):
+class ModelRegistryError(Exception):
     """The change is refused; nothing was changed.
 
     ├── Unproven       no backtest of the client's shows it to be better than the built-in policy
@@ -27,11 +27,11 @@ class RegistryError(Exception):
     """
 
 
-class Unproven(RegistryError):
+class ModelUnproven(ModelRegistryError):
     pass
 
 
-class NotNow(RegistryError):
+class ModelStateConflict(ModelRegistryError):
     pass
 
 
@@ -40,9 +40,9 @@ def register(session: Session, row: ModelRow) -> ModelRow:
     known = session.scalar(select(ModelRow).where(ModelRow.sha256 == row.sha256))
     if known is not None:
         return known
-    living = session.scalar(select(func.count()).where(ModelRow.state == ModelState.SHADOW.value)) or 0
+    living = session.scalar(select(func.count()).where(ModelRow.state == ForecasterState.SHADOW.value)) or 0
     if living >= MOST_IN_SHADOW:
-        raise NotNow(f"{living} models are registered and run in every pass; retire one first")
+        raise ModelStateConflict(f"{living} models are registered and run in every pass; retire one first")
     session.add(row)
     session.flush()
     return row
@@ -53,8 +53,8 @@ def retire(session: Session, model_id: str, by: str, now: datetime) -> ModelRow 
     row = session.get(ModelRow, model_id, with_for_update=True)
     if row is None:
         return None
-    if row.state != ModelState.RETIRED:
-        row.state, row.retired_at = ModelState.RETIRED.value, now
+    if row.state != ForecasterState.RETIRED:
+        row.state, row.retired_at = ForecasterState.RETIRED.value, now
         for use in _open(session, model_id=model_id):
             _end(session, use, by, now, "model.retired")
     return row
@@ -65,14 +65,14 @@ def activate(
 ) -> ModelUse:
     """From now on its forecasts inform the client's decisions. Raise Unproven, or NotNow for a retired one."""
     row = session.get(ModelRow, model_id, with_for_update=True)
-    if row is None or row.state != ModelState.SHADOW:
-        raise NotNow(f"model {model_id} is retired; register it again")
+    if row is None or row.state != ForecasterState.SHADOW:
+        raise ModelStateConflict(f"model {model_id} is retired; register it again")
     uses = _open(session, client_id=client_id)
     if uses and uses[0].model_id == model_id:
         return uses[0]
     proof = _proof(session, model_id, client_id, now)
     if proof is None and not forced:
-        raise Unproven(
+        raise ModelUnproven(
             f"no backtest on this client's own history shows model {model_id} to be cheaper than the built-in policy: "
             f"run one of {PROOF_DAYS:g} days or more with it first, or force it and say why"
         )
@@ -129,13 +129,13 @@ def _before(session: Session, use: ModelUse) -> ModelUse | None:
             ModelUse.client_id == use.client_id,
             ModelUse.id != use.id,
             ModelUse.ended_at == use.began_at,
-            ModelRow.state == ModelState.SHADOW.value,
+            ModelRow.state == ForecasterState.SHADOW.value,
         )
     )
     return session.scalar(query.limit(1))
 
 
-def note_shadows(session: Session, found: Iterable[Shadowed], day: date) -> None:
+def record_shadow_results(session: Session, found: Iterable[ShadowComparison], day: date) -> None:
     """Added up by day."""
     for one in sorted(found, key=lambda one: (one.model_id, one.client_id)):
         new = insert(ModelShadow).values(

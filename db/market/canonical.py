@@ -14,16 +14,16 @@ from sqlalchemy.orm import Session
 
 from db.tables import PriceCanonical, PriceSeries
 from db.tables.types import UtcDateTime
-from domain.market.canonical_prices import Kind, Step, confidence_at
-from domain.market.instance_cost import HOUR, Spent, spent, spent_by_hour
-from domain.market.observed_prices import PoolKey, Source
+from domain.market.canonical_prices import PriceStep, PriceStepKind, confidence_at
+from domain.market.instance_cost import HOUR, InstanceCost, instance_cost, instance_cost_by_hour
+from domain.market.observed_prices import PoolKey, PriceSource
 
 DAY = timedelta(days=1)
 # Series named in one query: MariaDB turns a list of a thousand into a join, which reads each series whole
 # (in_predicate_conversion_threshold).
 _AT_ONCE = 400
-_KINDS = {kind.value: kind for kind in Kind}
-_SOURCES = {source.value: source for source in Source}
+_KINDS = {kind.value: kind for kind in PriceStepKind}
+_SOURCES = {source.value: source for source in PriceSource}
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -48,7 +48,7 @@ class Price:
     """A pool's price at a moment, in USD per hour, with the confidence of that moment, 0 to 1."""
 
     usd_per_hour: Decimal
-    kind: Kind
+    kind: PriceStepKind
     confidence: float
     since: datetime
     confirmed_at: datetime
@@ -66,7 +66,7 @@ def price_at(session: Session, zone: str, instance_type: str, at: datetime) -> P
 
 def series_between(
     session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
-) -> list[Step]:
+) -> list[PriceStep]:
     """The pool's steps that overlap the time, whole, in the order of time: the one in force at its start, and on."""
     before = select(func.max(PriceCanonical.from_at)).where(
         PriceCanonical.series_id == _id_of(zone, instance_type), PriceCanonical.from_at <= from_at
@@ -79,18 +79,24 @@ def series_between(
     return [step for step in found if step.until_at is None or step.until_at > from_at]
 
 
-def cost_between(session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime) -> Spent:
+def cost_between(
+    session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
+) -> InstanceCost:
     """What an instance in the pool cost over the time, exact, as far as its price is known."""
-    return spent(series_between(session, zone, instance_type, from_at, until_at), from_at, until_at)
+    return instance_cost(series_between(session, zone, instance_type, from_at, until_at), from_at, until_at)
 
 
-def cost_by_hour(session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime) -> list[Spent]:
+def cost_by_hour(
+    session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
+) -> list[InstanceCost]:
     """The same for each whole hour of UTC that overlaps the time; its mean price is `mean_usd_per_hour`."""
     series = series_between(session, zone, instance_type, from_at - HOUR, until_at + HOUR)
-    return spent_by_hour(series, from_at, until_at)
+    return instance_cost_by_hour(series, from_at, until_at)
 
 
-def region_between(session: Session, region: str, from_at: datetime, until_at: datetime) -> dict[PoolKey, list[Step]]:
+def region_between(
+    session: Session, region: str, from_at: datetime, until_at: datetime
+) -> dict[PoolKey, list[PriceStep]]:
     """Every pool's steps that overlap the time; of a region's day, a few thousand.
 
     The series are named one by one: only then is the key (series, time) entered once for each, at its step in
@@ -98,7 +104,7 @@ def region_between(session: Session, region: str, from_at: datetime, until_at: d
     """
     here = select(PriceSeries.id, PriceSeries.zone, PriceSeries.instance_type).where(PriceSeries.region == region)
     pools = {number: (zone, kind) for number, zone, kind in session.execute(here)}
-    found: dict[PoolKey, list[Step]] = {}
+    found: dict[PoolKey, list[PriceStep]] = {}
     numbers = sorted(pools)
     for place in range(0, len(numbers), _AT_ONCE):
         for query in _within(numbers[place : place + _AT_ONCE], from_at, until_at):
@@ -118,13 +124,13 @@ def _within(numbers: list[int], from_at: datetime, until_at: datetime) -> tuple[
     return in_force, select(number, *_STEP).where(ours, start > from_at, start < until_at).order_by(number, start)
 
 
-def day_of_prices(session: Session, region: str, day: datetime) -> dict[PoolKey, list[Step]]:
+def day_of_prices(session: Session, region: str, day: datetime) -> dict[PoolKey, list[PriceStep]]:
     """A region's day of UTC."""
     start = day.replace(hour=0, minute=0, second=0, microsecond=0)
     return region_between(session, region, start, start + DAY)
 
 
-def checksum(session: Session, region: str) -> int:
+def canonical_checksum(session: Session, region: str) -> int:
     """A number that is the same as long as no canonical step of the region differs."""
     query = (
         select(PriceSeries.zone, PriceSeries.instance_type, *_STEP)
@@ -152,10 +158,10 @@ def _id_of(zone: str, instance_type: str) -> Any:
     return select(PriceSeries.id).where(*here).scalar_subquery()
 
 
-def _step(row: Any) -> Step:
+def _step(row: Any) -> PriceStep:
     from_at, until_at, usd, kind, confidence, confirmed_at, source = row
     until = None if until_at is None else _moment(until_at)
-    return Step(_moment(from_at), until, usd, _KINDS[kind], confidence, _moment(confirmed_at), _SOURCES[source])
+    return PriceStep(_moment(from_at), until, usd, _KINDS[kind], confidence, _moment(confirmed_at), _SOURCES[source])
 
 
 def _moment(microseconds: int) -> datetime:

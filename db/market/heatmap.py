@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.market.canonical import region_between
 from db.market.on_demand import on_demand_prices
 from db.market.pool_facts import count_facts
-from db.market.pool_reports import DAY, Lived, lived
+from db.market.pool_reports import DAY, PoolCounts, pool_counts
 from db.market.scores_and_bands import scores_of_types
 from db.tables import PoolRow
 from domain.market.canonical_prices import confidence_at
@@ -21,7 +21,7 @@ _MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class Heat:
+class HeatmapRow:
     """One pool. Money is USD per hour; the price is that at the end of the time."""
 
     pool: str
@@ -34,19 +34,19 @@ class Heat:
     max_usd_per_hour: float
     kind: str  # domain.market.canonical_prices.Kind
     confidence: float
-    lived: Lived
+    lived: PoolCounts
     placement_score: int | None
     cool_down_until: datetime | None
 
 
-def heat(session: Session, region: str, from_at: datetime, until_at: datetime) -> list[Heat]:
+def region_heatmap(session: Session, region: str, from_at: datetime, until_at: datetime) -> list[HeatmapRow]:
     """Every spot pool of the region that had a price at the end of the time, by zone and type."""
     series = region_between(session, region, from_at, until_at)
     dear = {name: float(usd) for name, usd in on_demand_prices(session, region, until_at).items()}
     counts = count_facts(session, region, from_at, until_at)
     scores = scores_of_types(session, region, until_at - DAY, until_at)
-    resting = _resting(session, region, until_at)
-    found: list[Heat] = []
+    resting = _cooling_down(session, region, until_at)
+    found: list[HeatmapRow] = []
     for (zone, kind), steps in sorted(series.items()):
         last = steps[-1]
         if last.until_at is not None and last.until_at < until_at:
@@ -55,7 +55,7 @@ def heat(session: Session, region: str, from_at: datetime, until_at: datetime) -
         prices = [float(step.usd) for step in steps]
         score = scores.get((zone, kind))
         found.append(
-            Heat(
+            HeatmapRow(
                 pool=pool,
                 zone=zone,
                 instance_type=kind,
@@ -66,7 +66,7 @@ def heat(session: Session, region: str, from_at: datetime, until_at: datetime) -
                 max_usd_per_hour=max(prices),
                 kind=last.kind.value,
                 confidence=confidence_at(last, max(last.from_at, until_at - _MOMENT)),
-                lived=lived(counts.get(pool, {})),
+                lived=pool_counts(counts.get(pool, {})),
                 placement_score=score.score if score else None,
                 cool_down_until=resting.get(pool),
             )
@@ -74,6 +74,6 @@ def heat(session: Session, region: str, from_at: datetime, until_at: datetime) -
     return found
 
 
-def _resting(session: Session, region: str, at: datetime) -> dict[str, datetime]:
+def _cooling_down(session: Session, region: str, at: datetime) -> dict[str, datetime]:
     query = select(PoolRow.id, PoolRow.cool_down_until).where(PoolRow.region == region, PoolRow.cool_down_until > at)
     return {pool: until for pool, until in session.execute(query) if until is not None}

@@ -8,10 +8,10 @@ from datetime import datetime
 from sqlalchemy import Executable, func, select
 from sqlalchemy.orm import Session
 
-from db.market.series import Head
+from db.market.series import SeriesHead
 from db.tables import PriceConsolidated, PriceObservation
-from domain.market.consolidated_prices import Run, minute_of
-from domain.market.observed_prices import Point, Source
+from domain.market.consolidated_prices import UnchangedPrice, minute_of
+from domain.market.observed_prices import PricePoint, PriceSource
 
 _RUN = (
     PriceConsolidated.at,
@@ -23,17 +23,17 @@ _RUN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Nearby:
+class NeighbouringRuns:
     """`runs` and `points` as domain.market.consolidated_prices.mend wants them; the run after them starts at
     `next_at`.
     """
 
-    runs: list[Run]
-    points: list[Point]
+    runs: list[UnchangedPrice]
+    points: list[PricePoint]
     next_at: datetime | None
 
 
-def read(session: Session, head: Head, low: datetime, high: datetime) -> Nearby:
+def read_neighbouring_runs(session: Session, head: SeriesHead, low: datetime, high: datetime) -> NeighbouringRuns:
     """For new points from the minute `low` to the minute `high`."""
     ours, minute = PriceConsolidated.series_id == head.id, PriceConsolidated.minute
     before = session.scalar(select(func.max(minute)).where(ours, minute < low))
@@ -42,18 +42,21 @@ def read(session: Session, head: Head, low: datetime, high: datetime) -> Nearby:
     runs = _runs(session, query.where(minute.between(start, high)))
     after = _runs(session, query.where(minute > high).limit(2))
     end = minute_of(after[0].at) if after else None
-    return Nearby([*runs, *after[:1]], _points(session, head, start, end), after[1].at if after[1:] else None)
+    return NeighbouringRuns([*runs, *after[:1]], _points(session, head, start, end), after[1].at if after[1:] else None)
 
 
-def _runs(session: Session, query: Executable) -> list[Run]:
+def _runs(session: Session, query: Executable) -> list[UnchangedPrice]:
     rows = session.execute(query).all()
-    return [Run(at, usd, Source(source), last_at, Source(last)) for at, usd, source, last_at, last in rows]
+    return [
+        UnchangedPrice(at, usd, PriceSource(source), last_at, PriceSource(last))
+        for at, usd, source, last_at, last in rows
+    ]
 
 
-def _points(session: Session, head: Head, start: datetime, end: datetime | None) -> list[Point]:
+def _points(session: Session, head: SeriesHead, start: datetime, end: datetime | None) -> list[PricePoint]:
     seen = PriceObservation
     query = select(seen.at, seen.usd_per_hour, seen.source).where(
         seen.zone == head.zone, seen.instance_type == head.instance_type, seen.at >= start
     )
     rows = session.execute(query if end is None else query.where(seen.at < end)).all()
-    return [Point(at, usd, Source(source)) for at, usd, source in rows]
+    return [PricePoint(at, usd, PriceSource(source)) for at, usd, source in rows]

@@ -31,7 +31,7 @@ def rotate(engine: Engine, now: datetime, keep: timedelta) -> list[str]:
 
     Prices are kept for at least `keep`, and at most a month longer. Raise RotationBusy.
     """
-    with _alone(engine) as connection:
+    with _rotation_lock(engine) as connection:
         _add(connection, now)
         dropped = [name for name in _months(connection) if _end(name) <= now - keep]
         if dropped:
@@ -75,7 +75,7 @@ def _end(name: str) -> datetime:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
+def _rotation_lock(engine: Engine) -> Iterator[Connection]:
     """A connection of our own, on which no transaction is open: DDL would end it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.detach()  # its lock and its settings end with it

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.tables import PoolFactRow
-from domain.market.pool_facts import FactKind, PoolFact
+from domain.market.pool_facts import PoolFact, PoolFactKind
 from domain.pools import Pool
 
 
@@ -38,20 +38,20 @@ def pool_facts_since(session: Session, region: str, since: datetime, until: date
     columns = (row.fact_id, row.region, row.pool, row.kind, row.at, row.seconds)
     query = select(*columns).where(row.region == region, row.at >= since, row.at < until)
     return [
-        PoolFact(fact_id, where, Pool.parse(pool), FactKind(kind), at, seconds)
+        PoolFact(fact_id, where, Pool.parse(pool), PoolFactKind(kind), at, seconds)
         for fact_id, where, pool, kind, at, seconds in session.execute(query.order_by(row.at, row.fact_id))
     ]
 
 
 def count_facts(
     session: Session, region: str, since: datetime, until: datetime
-) -> dict[str, dict[FactKind, tuple[int, float | None]]]:
+) -> dict[str, dict[PoolFactKind, tuple[int, float | None]]]:
     """Pool -> kind -> how many from `since` up to, not including, `until`, and their mean seconds, if they have any."""
     row = PoolFactRow
     query = select(row.pool, row.kind, func.count(), func.avg(row.seconds)).where(
         row.region == region, row.at >= since, row.at < until
     )
-    found: dict[str, dict[FactKind, tuple[int, float | None]]] = {}
+    found: dict[str, dict[PoolFactKind, tuple[int, float | None]]] = {}
     for pool, kind, count, seconds in session.execute(query.group_by(row.pool, row.kind)):
-        found.setdefault(pool, {})[FactKind(kind)] = count, None if seconds is None else float(seconds)
+        found.setdefault(pool, {})[PoolFactKind(kind)] = count, None if seconds is None else float(seconds)
     return found

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from db.tables import Instance
 from domain.instance_states import ENDED, InstanceState
-from domain.market.pool_reliability import Stay
+from domain.market.pool_reliability import InstanceStay
 
 _RUNS = (InstanceState.RUNNING_PRIMARY.value, InstanceState.RUNNING_REPLICA.value, InstanceState.PROMOTING.value)
 
 
-def stays_since(session: Session, region: str, since: datetime, now: datetime) -> dict[str, list[Stay]]:
+def stays_since(session: Session, region: str, since: datetime, now: datetime) -> dict[str, list[InstanceStay]]:
     """By pool, the times in which an instance ran there, as far as they reach after `since`.
 
     Of those that run now the oldest counts for all: ten thousand rows are read as one for each pool.
@@ -27,7 +27,7 @@ def stays_since(session: Session, region: str, since: datetime, now: datetime) -
     ran = select(Instance.pool, start, end).where(
         *ours, Instance.state.in_([state.value for state in ENDED]), Instance.updated_at >= since
     )
-    found: defaultdict[str, list[Stay]] = defaultdict(list)
+    found: defaultdict[str, list[InstanceStay]] = defaultdict(list)
     for pool, from_at in session.execute(runs):
         if from_at < now:
             found[pool].append(_stay(max(from_at, since), now))
@@ -37,5 +37,5 @@ def stays_since(session: Session, region: str, since: datetime, now: datetime) -
     return found
 
 
-def _stay(from_at: datetime, until_at: datetime) -> Stay:
-    return Stay(from_at.timestamp() / 3600, until_at.timestamp() / 3600)
+def _stay(from_at: datetime, until_at: datetime) -> InstanceStay:
+    return InstanceStay(from_at.timestamp() / 3600, until_at.timestamp() / 3600)

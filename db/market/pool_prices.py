@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
-from db.market.tiers import Kept, keep_prices
+from db.market.tiers import BatchResult, store_in_tiers
 from db.tables import PoolRow
-from domain.market.observed_prices import Known, Point, PoolKey, Said, Source
+from domain.market.observed_prices import PoolKey, PriceBounds, PricePoint, PriceSource, ReportedPrice
 from domain.pools import Lifecycle, Pool
 
-_ANYTHING = Known()
+_ANYTHING = PriceBounds()
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,28 @@ class Observation:
     usd_per_hour: float
 
 
-def record_prices(session: Session, observations: Sequence[Observation], source: str, known: Known = _ANYTHING) -> int:
+def record_prices(
+    session: Session, observations: Sequence[Observation], source: str, known: PriceBounds = _ANYTHING
+) -> int:
     """Keep spot prices; one already known (same pool, time, source and price) changes nothing.
 
     Returns how many came. `known`: what they are held against; by itself only what no price can be.
     """
-    said = [Said(o.region, o.zone, o.instance_type, o.at, o.usd_per_hour) for o in observations]
-    record_said(session, said, Source(source), known, known.now or datetime.now(UTC))
+    said = [ReportedPrice(o.region, o.zone, o.instance_type, o.at, o.usd_per_hour) for o in observations]
+    store_spot_prices(session, said, PriceSource(source), known, known.now or datetime.now(UTC))
     return len(said)
 
 
-def record_said(session: Session, said: Iterable[Said], source: Source, known: Known, now: datetime) -> Kept:
+def store_spot_prices(
+    session: Session, said: Iterable[ReportedPrice], source: PriceSource, known: PriceBounds, now: datetime
+) -> BatchResult:
     """Keep what was said in all three tiers, and price the pools. `now`: when it was heard."""
-    kept = keep_prices(session, said, source, known, now)
+    kept = store_in_tiers(session, said, source, known, now)
     _price_pools(session, kept.newest, kept.regions)
     return kept
 
 
-def _price_pools(session: Session, newest: Mapping[PoolKey, Point], regions: Mapping[PoolKey, str]) -> None:
+def _price_pools(session: Session, newest: Mapping[PoolKey, PricePoint], regions: Mapping[PoolKey, str]) -> None:
     pools = {str(Pool(*key, Lifecycle.SPOT)): key for key in newest}
     query = select(PoolRow.id, PoolRow.priced_at).where(PoolRow.id.in_(pools))
     priced = {pool: at for pool, at in session.execute(query) if at is not None} if pools else {}
@@ -56,7 +60,7 @@ def _price_pools(session: Session, newest: Mapping[PoolKey, Point], regions: Map
             _price_pool(session, Pool.parse(pool), regions[pools[pool]], point)
 
 
-def _price_pool(session: Session, pool: Pool, region: str, point: Point) -> None:
+def _price_pool(session: Session, pool: Pool, region: str, point: PricePoint) -> None:
     row = insert(PoolRow).values(**_pool_values(pool, region), usd_per_hour=point.usd, priced_at=point.at)
     # Assignments go from left to right: the price is compared before the time it is compared by changes.
     newer = func.coalesce(PoolRow.priced_at <= row.inserted.priced_at, True)

@@ -10,22 +10,22 @@ from sqlalchemy.orm import Session
 
 from db.market.on_demand import on_demand_prices
 from db.market.pool_facts import count_facts
-from db.market.supply_facts import known_of
+from db.market.supply_facts import read_supply_facts
 from db.tables import PoolRow
 from domain.autopilot.appraisal import hazard
-from domain.autopilot.pool_supply import Known, hours, supply_of
+from domain.autopilot.pool_supply import PoolKnowledge, hours, supply_of
 from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.tuning import DEFAULT
-from domain.market.pool_facts import FactKind
+from domain.autopilot.tuning import DEFAULT_TUNING
+from domain.market.pool_facts import PoolFactKind
 from domain.pools import Lifecycle
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 _MOMENT = timedelta(microseconds=1)
-Counts = Mapping[FactKind, tuple[int, float | None]]
+Counts = Mapping[PoolFactKind, tuple[int, float | None]]
 
 
 @dataclass(frozen=True)
-class Lived:
+class PoolCounts:
     """How often what happened in a pool in some time, to all clients. `launch_s`: mean of its launches."""
 
     capacity_failures: int = 0
@@ -40,8 +40,8 @@ class Lived:
 class PoolReport:
     row: PoolRow
     on_demand_usd_per_hour: float | None
-    last_day: Lived = field(default_factory=Lived)
-    last_week: Lived = field(default_factory=Lived)
+    last_day: PoolCounts = field(default_factory=PoolCounts)
+    last_week: PoolCounts = field(default_factory=PoolCounts)
     placement_score: int | None = None
     score_fallen: int | None = None
     advisor_band: int | None = None
@@ -66,7 +66,7 @@ class _Region:
 
     def __init__(self, session: Session, region: str, now: datetime) -> None:
         self._now = now
-        self._known: Known = known_of(session, region, now)
+        self._known: PoolKnowledge = read_supply_facts(session, region, now)
         self._on_demand = on_demand_prices(session, region, now)
         self._day = count_facts(session, region, now - DAY, now + _MOMENT)
         self._week = count_facts(session, region, now - WEEK, now + _MOMENT)
@@ -83,26 +83,26 @@ class _Region:
         return PoolReport(
             row=row,
             on_demand_usd_per_hour=usd,
-            last_day=lived(self._day.get(row.id, {})),
-            last_week=lived(self._week.get(row.id, {})),
+            last_day=pool_counts(self._day.get(row.id, {})),
+            last_week=pool_counts(self._week.get(row.id, {})),
             placement_score=score.score if score else None,
             score_fallen=score.fallen if score else None,
             advisor_band=self._known.bands.get(row.instance_type),
             own_history=row.id in self._known.lived,
             availability=offer.reliability.availability if row.id in self._known.lived else None,
-            losses_per_hour=hazard(offer, DEFAULT),
+            losses_per_hour=hazard(offer, DEFAULT_TUNING),
         )
 
 
-def lived(counts: Counts) -> Lived:
-    def many(kind: FactKind) -> int:
+def pool_counts(counts: Counts) -> PoolCounts:
+    def many(kind: PoolFactKind) -> int:
         return counts.get(kind, (0, None))[0]
 
-    return Lived(
-        capacity_failures=many(FactKind.NO_CAPACITY),
-        notices=many(FactKind.NOTICE),
-        rebalance_recommendations=many(FactKind.REBALANCE),
-        lost=many(FactKind.LOST),
-        launches=many(FactKind.LAUNCHED),
-        launch_s=counts.get(FactKind.LAUNCHED, (0, None))[1],
+    return PoolCounts(
+        capacity_failures=many(PoolFactKind.NO_CAPACITY),
+        notices=many(PoolFactKind.NOTICE),
+        rebalance_recommendations=many(PoolFactKind.REBALANCE),
+        lost=many(PoolFactKind.LOST),
+        launches=many(PoolFactKind.LAUNCHED),
+        launch_s=counts.get(PoolFactKind.LAUNCHED, (0, None))[1],
     )

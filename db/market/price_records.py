@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from db.market.collection_progress import collected_until
 from db.tables import PriceCanonical, PriceSeries
-from domain.autopilot.price_record import PriceRecord, reprice
+from domain.autopilot.price_record import PriceRecord, with_price
 from domain.market.consolidated_prices import HOLD
-from domain.market.contract import STALE, spot_collection
+from domain.market.contract import STALE_AFTER, spot_collection
 from domain.market.observed_prices import PoolKey
 
 MEMORY = timedelta(days=42)  # three times what a change is remembered
@@ -23,7 +23,7 @@ _AT_ONCE = 400  # see db.market.canonical
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedPrices:
     """A region's pools. `collected`: of late, so that a pool without a price is not sold; else ask EC2 itself.
 
     `current`: pools whose price was said within a day or so; whether the others are still sold, EC2 knows.
@@ -41,7 +41,7 @@ class PriceRecords:
         self._known: dict[int, tuple[int, PriceRecord]] = {}  # series -> its version and what that came to
         self._lock = threading.Lock()
 
-    def of(self, session: Session, region: str, now: datetime) -> Recorded:
+    def of(self, session: Session, region: str, now: datetime) -> RecordedPrices:
         """Of every pool of the region that was ever priced."""
         until = collected_until(session, spot_collection(region))
         query = select(
@@ -51,8 +51,8 @@ class PriceRecords:
         with self._lock:
             self._read(session, [(row.id, row.version) for row in rows], now)
             known = {row.id: self._known[row.id][1] for row in rows if row.id in self._known}
-        return Recorded(
-            collected=until is not None and until >= now - STALE,
+        return RecordedPrices(
+            collected=until is not None and until >= now - STALE_AFTER,
             prices={(row.zone, row.instance_type): known[row.id] for row in rows if row.id in known},
             current=frozenset(
                 (row.zone, row.instance_type)
@@ -88,5 +88,5 @@ def _folded(steps: Sequence[tuple[datetime, float]]) -> PriceRecord:
     first_at, first_usd = steps[0]
     record = PriceRecord(first_at.timestamp() / 3600, first_usd)
     for at, usd in steps[1:]:
-        record = reprice(record, at.timestamp() / 3600, usd)
+        record = with_price(record, at.timestamp() / 3600, usd)
     return record

@@ -12,8 +12,8 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.tables import AdvisorBand, PlacementScore
-from domain.market.placement_scores import Score, latest
-from domain.market.spot_advisor import Band
+from domain.market.placement_scores import PoolScore, latest_scores
+from domain.market.spot_advisor import InterruptionBand
 
 _LONGEST_KEY = 191
 
@@ -32,7 +32,7 @@ def keep_scores(session: Session, region: str, types: Iterable[str], scores: Map
     rows = [
         {"region": region, "zone": zone, "types_key": key, "at": at, "score": scores[zone]} for zone in sorted(scores)
     ]
-    _keep(session, PlacementScore, rows, "score")
+    _upsert(session, PlacementScore, rows, "score")
 
 
 def scores_since(
@@ -49,23 +49,25 @@ def scores_since(
     return found
 
 
-def scores_of_types(session: Session, region: str, since: datetime, until: datetime) -> dict[tuple[str, str], Score]:
+def scores_of_types(
+    session: Session, region: str, since: datetime, until: datetime
+) -> dict[tuple[str, str], PoolScore]:
     """(zone, type) -> the latest score by then, and by how much it has fallen; see domain.market.placement_scores."""
     row = PlacementScore
     query = select(row.types_key, row.zone, row.score).where(
         row.region == region, row.at >= since, row.at <= until, row.types_key.not_like("sha256:%")
     )
     told = session.execute(query.order_by(row.at, row.types_key, row.zone)).all()
-    return latest((key.split(","), zone, score) for key, zone, score in told)
+    return latest_scores((key.split(","), zone, score) for key, zone, score in told)
 
 
-def keep_bands(session: Session, bands: Iterable[Band]) -> int:
+def keep_bands(session: Session, bands: Iterable[InterruptionBand]) -> int:
     rows = [
         {"region": one.region, "instance_type": one.instance_type, "as_of": one.as_of, "band": one.band}
         for one in bands
     ]
     rows.sort(key=lambda row: (row["region"], row["instance_type"], row["as_of"]))
-    _keep(session, AdvisorBand, rows, "band")
+    _upsert(session, AdvisorBand, rows, "band")
     return len(rows)
 
 
@@ -77,7 +79,7 @@ def bands_of(session: Session, region: str, at: datetime) -> dict[str, int]:
     return dict(session.execute(query).all())
 
 
-def _keep(session: Session, table: type[Any], rows: list[dict[str, Any]], value: str) -> None:
+def _upsert(session: Session, table: type[Any], rows: list[dict[str, Any]], value: str) -> None:
     if rows:
         new = insert(table)
         session.execute(new.on_duplicate_key_update({value: new.inserted[value]}), rows)

@@ -18,13 +18,23 @@ from typing import Any
 from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from db.engine.bulk import insert_rows, insert_unknown
+from db.engine.bulk import insert_missing_rows, insert_rows
 from db.market import neighbouring_runs
-from db.market.series import Head, heads_of, held
+from db.market.series import SeriesHead, lock_series, series_heads
 from db.tables import PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, PriceSetAside
-from domain.market.canonical_prices import Span, Step, changed, differing, steps
-from domain.market.consolidated_prices import Run, mend, minute_of
-from domain.market.observed_prices import Known, Point, PoolKey, Reason, Said, SetAside, Sifted, Source, sift
+from domain.market.canonical_prices import PriceStep, TimeSpan, changed_spans, differing_slices, price_steps
+from domain.market.consolidated_prices import UnchangedPrice, merge_points, minute_of
+from domain.market.observed_prices import (
+    PoolKey,
+    PriceBounds,
+    PricePoint,
+    PriceSource,
+    ReportedPrice,
+    SetAsidePrice,
+    SetAsideReason,
+    SiftedPrices,
+    sift_prices,
+)
 
 _RUN_COLUMNS = ("series_id", "minute", "at", "usd_per_hour", "source", "last_at", "last_source")
 _STEP_COLUMNS = ("series_id", "from_at", "until_at", "usd_per_hour", "kind", "confidence", "confirmed_at", "source")
@@ -36,48 +46,50 @@ class Batch:
     """What is new of each pool, and what was set aside."""
 
     now: datetime
-    heads: dict[PoolKey, Head]
-    points: dict[PoolKey, list[Point]]
-    set_aside: list[SetAside]
+    heads: dict[PoolKey, SeriesHead]
+    points: dict[PoolKey, list[PricePoint]]
+    set_aside: list[SetAsidePrice]
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class RunChange:
     """A pool's runs before and after. `next_at`: where the run after these starts, which did not change."""
 
-    head: Head
-    before: Sequence[Run]
-    after: Sequence[Run]
+    head: SeriesHead
+    before: Sequence[UnchangedPrice]
+    after: Sequence[UnchangedPrice]
     next_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PriceChange:
     """A part of a pool's canonical past that has another price now."""
 
     region: str
     zone: str
     instance_type: str
-    span: Span
+    span: TimeSpan
 
 
 @dataclass(slots=True)
-class Kept:
+class BatchResult:
     """What a batch came to. `newest`: the newest point that was new, of each pool that had one."""
 
     observed: int = 0
     set_aside: int = 0
-    changes: list[Change] = field(default_factory=list)
-    newest: dict[PoolKey, Point] = field(default_factory=dict)
+    changes: list[PriceChange] = field(default_factory=list)
+    newest: dict[PoolKey, PricePoint] = field(default_factory=dict)
     regions: dict[PoolKey, str] = field(default_factory=dict)
 
 
-def keep_prices(session: Session, said: Iterable[Said], source: Source, known: Known, now: datetime) -> Kept:
+def store_in_tiers(
+    session: Session, said: Iterable[ReportedPrice], source: PriceSource, known: PriceBounds, now: datetime
+) -> BatchResult:
     """All three tiers, mended for what was said. `known.now` None: times were checked by the caller."""
     batch = admit(session, said, source, known, now)
     observe(session, batch)
     changes = canonise(session, consolidate(session, batch), now)
-    return Kept(
+    return BatchResult(
         observed=sum(map(len, batch.points.values())),
         set_aside=len(batch.set_aside),
         changes=changes,
@@ -86,16 +98,18 @@ def keep_prices(session: Session, said: Iterable[Said], source: Source, known: K
     )
 
 
-def admit(session: Session, said: Iterable[Said], source: Source, known: Known, now: datetime) -> Batch:
+def admit(
+    session: Session, said: Iterable[ReportedPrice], source: PriceSource, known: PriceBounds, now: datetime
+) -> Batch:
     """What can be true and is not known yet as its pool's newest price."""
-    sifted = sift(said, source, known)
+    sifted = sift_prices(said, source, known)
     _drop_known(session, sifted)
-    heads = held(session, {pool: sifted.regions[pool] for pool in sifted.points}) if sifted.points else {}
+    heads = lock_series(session, {pool: sifted.regions[pool] for pool in sifted.points}) if sifted.points else {}
     batch = Batch(now, heads, sifted.points, sifted.set_aside)
     for head in heads.values():
         if head.sealed_until is not None:
             _seal(batch, head, head.sealed_until)
-    if source is Source.AGENT:
+    if source is PriceSource.AGENT:
         _yield_to_ec2(session, batch)
     return batch
 
@@ -106,19 +120,19 @@ def observe(session: Session, batch: Batch) -> None:
     for pool in sorted(batch.points):
         region = batch.heads[pool].region
         rows += [(*pool, at, source, usd, region, batch.now) for at, usd, source in batch.points[pool]]
-    insert_unknown(session, "price_observations", columns, rows)
+    insert_missing_rows(session, "price_observations", columns, rows)
     if batch.set_aside:
         aside = {one.digest: one for one in batch.set_aside}
         words = [_aside(digest, aside[digest], batch.now) for digest in sorted(aside)]
         session.execute(insert(PriceSetAside).prefix_with("IGNORE"), words)
 
 
-def consolidate(session: Session, batch: Batch) -> list[Mended]:
+def consolidate(session: Session, batch: Batch) -> list[RunChange]:
     """Write the runs that differ; return them with what they were."""
     mended = [_mended(session, batch.heads[pool], points) for pool, points in batch.points.items()]
     rows: list[tuple[Any, ...]] = []
     for one in mended:
-        out, put = differing(one.before, one.after)
+        out, put = differing_slices(one.before, one.after)
         if gone := one.before[out]:
             first, last = minute_of(gone[0].at), minute_of(gone[-1].at)
             within = PriceConsolidated.minute.between(first, last)
@@ -128,19 +142,19 @@ def consolidate(session: Session, batch: Batch) -> list[Mended]:
     return mended
 
 
-def canonise(session: Session, mended: Sequence[Mended], now: datetime) -> list[Change]:
+def canonise(session: Session, mended: Sequence[RunChange], now: datetime) -> list[PriceChange]:
     """Write the steps that differ and the pools' newest runs; return, and record, where the price differs."""
     rows: list[tuple[Any, ...]] = []
     tails: list[dict[str, Any]] = []
-    changes: list[Change] = []
+    changes: list[PriceChange] = []
     for one in mended:
-        before, after = steps(one.before, one.next_at), steps(one.after, one.next_at)
-        out, put = differing(before, after)
+        before, after = price_steps(one.before, one.next_at), price_steps(one.after, one.next_at)
+        out, put = differing_slices(before, after)
         _take_out(session, one.head, before[out])
         if one.head.version and (not before or after[0].from_at < before[0].from_at):
             _give_way(session, one.head, after[0].from_at, before[0].from_at if before else None)
         rows += [(one.head.id, *step) for step in after[put]]
-        changes += [Change(one.head.region, *one.head.pool, span) for span in changed(before, after)]
+        changes += [PriceChange(one.head.region, *one.head.pool, span) for span in changed_spans(before, after)]
         if before != after or one.before != one.after:
             tails.append({"id": one.head.id, "version": one.head.version + (before != after)} | _tail(one))
     insert_rows(session, "prices_canonical", _STEP_COLUMNS, rows)
@@ -150,13 +164,13 @@ def canonise(session: Session, mended: Sequence[Mended], now: datetime) -> list[
     return changes
 
 
-def _drop_known(session: Session, sifted: Sifted) -> None:
+def _drop_known(session: Session, sifted: SiftedPrices) -> None:
     """EC2 gives the price in force with every answer: what a series ends with is not looked at again."""
-    for pool, head in (heads_of(session, sifted.points) if sifted.points else {}).items():
+    for pool, head in (series_heads(session, sifted.points) if sifted.points else {}).items():
         tail = head.tail
         if tail is None:
             continue
-        known = {Point(tail.at, tail.usd, tail.source), Point(tail.last_at, tail.usd, tail.last_source)}
+        known = {PricePoint(tail.at, tail.usd, tail.source), PricePoint(tail.last_at, tail.usd, tail.last_source)}
         left = [point for point in sifted.points[pool] if point not in known]
         if left:
             sifted.points[pool] = left
@@ -164,12 +178,12 @@ def _drop_known(session: Session, sifted: Sifted) -> None:
             del sifted.points[pool]
 
 
-def _seal(batch: Batch, head: Head, sealed_until: datetime) -> None:
+def _seal(batch: Batch, head: SeriesHead, sealed_until: datetime) -> None:
     points = batch.points[head.pool]
     for at, usd, source in points:
         if at < sealed_until:
-            said = Said(head.region, *head.pool, at, usd)
-            batch.set_aside.append(SetAside(said, source, Reason.TOO_OLD))
+            said = ReportedPrice(head.region, *head.pool, at, usd)
+            batch.set_aside.append(SetAsidePrice(said, source, SetAsideReason.TOO_OLD))
     left = [point for point in points if point.at >= sealed_until]
     if left:
         batch.points[head.pool] = left
@@ -184,38 +198,42 @@ def _yield_to_ec2(session: Session, batch: Batch) -> None:
         head = batch.heads[pool]
         for at, usd, source in batch.points.pop(pool):
             if head.tail is None or usd != head.tail.usd:
-                batch.set_aside.append(SetAside(Said(head.region, *pool, at, usd), source, Reason.BETTER_KNOWN))
+                batch.set_aside.append(
+                    SetAsidePrice(ReportedPrice(head.region, *pool, at, usd), source, SetAsideReason.BETTER_KNOWN)
+                )
 
 
-def _told_by_ec2(session: Session, heads: Mapping[PoolKey, Head]) -> set[PoolKey]:
+def _told_by_ec2(session: Session, heads: Mapping[PoolKey, SeriesHead]) -> set[PoolKey]:
     told = {
-        pool for pool, head in heads.items() if head.tail and Source.EC2 in (head.tail.source, head.tail.last_source)
+        pool
+        for pool, head in heads.items()
+        if head.tail and PriceSource.EC2 in (head.tail.source, head.tail.last_source)
     }
     if unsure := heads.keys() - told:
         zones, types = {zone for zone, _ in unsure}, {kind for _, kind in unsure}
         seen = PriceObservation
         query = select(seen.zone, seen.instance_type).distinct()
-        query = query.where(seen.zone.in_(zones), seen.instance_type.in_(types), seen.source == Source.EC2.value)
+        query = query.where(seen.zone.in_(zones), seen.instance_type.in_(types), seen.source == PriceSource.EC2.value)
         told |= {(zone, kind) for zone, kind in session.execute(query)} & unsure
     return told
 
 
-def _mended(session: Session, head: Head, points: list[Point]) -> Mended:
+def _mended(session: Session, head: SeriesHead, points: list[PricePoint]) -> RunChange:
     low, high = minute_of(min(points).at), minute_of(max(points).at)
     if head.tail is None or minute_of(head.tail.last_at) < low:
-        near: list[Run] = [head.tail] if head.tail else []
-        return Mended(head, near, mend(near, (), points), None)
-    around = neighbouring_runs.read(session, head, low, high)
-    return Mended(head, around.runs, mend(around.runs, around.points, points), around.next_at)
+        near: list[UnchangedPrice] = [head.tail] if head.tail else []
+        return RunChange(head, near, merge_points(near, (), points), None)
+    around = neighbouring_runs.read_neighbouring_runs(session, head, low, high)
+    return RunChange(head, around.runs, merge_points(around.runs, around.points, points), around.next_at)
 
 
-def _take_out(session: Session, head: Head, gone: Sequence[Step]) -> None:
+def _take_out(session: Session, head: SeriesHead, gone: Sequence[PriceStep]) -> None:
     if gone:
         within = PriceCanonical.from_at.between(gone[0].from_at, gone[-1].from_at)
         session.execute(delete(PriceCanonical).where(PriceCanonical.series_id == head.id, within))
 
 
-def _give_way(session: Session, head: Head, start: datetime, end: datetime | None) -> None:
+def _give_way(session: Session, head: SeriesHead, start: datetime, end: datetime | None) -> None:
     """Make room from `start` to `end`: the runs before may have been thinned out and their steps not."""
     ours, from_at, until_at = PriceCanonical.series_id == head.id, PriceCanonical.from_at, PriceCanonical.until_at
     inside = from_at >= start if end is None else and_(from_at >= start, from_at < end)
@@ -224,13 +242,13 @@ def _give_way(session: Session, head: Head, start: datetime, end: datetime | Non
     session.execute(update(PriceCanonical).where(ours, from_at < start, lasts).values(until_at=start))
 
 
-def _record(session: Session, changes: Sequence[Change], now: datetime) -> None:
+def _record(session: Session, changes: Sequence[PriceChange], now: datetime) -> None:
     columns = ("region", "zone", "instance_type", "from_at", "until_at", "recorded_at")
     rows = [(one.region, one.zone, one.instance_type, one.span.from_at, one.span.until_at, now) for one in changes]
     insert_rows(session, "price_corrections", columns, rows)
 
 
-def _tail(one: Mended) -> dict[str, Any]:
+def _tail(one: RunChange) -> dict[str, Any]:
     """The pool's newest run: among these, unless another follows them."""
     run = one.after[-1] if one.next_at is None else one.head.tail
     assert run is not None  # what follows is a run
@@ -243,7 +261,7 @@ def _tail(one: Mended) -> dict[str, Any]:
     }
 
 
-def _aside(digest: str, one: SetAside, now: datetime) -> dict[str, Any]:
+def _aside(digest: str, one: SetAsidePrice, now: datetime) -> dict[str, Any]:
     region, zone, kind, at, price, currency = (str(word)[:_LONGEST_WORD] for word in one.said)
     said = {"region": region, "zone": zone, "instance_type": kind, "at": at, "price": price, "currency": currency}
     return said | {"id": digest, "source": one.source.value, "reason": one.reason.value, "seen_at": now}

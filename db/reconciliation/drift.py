@@ -20,17 +20,17 @@ from db.fleet.instance_end import end_instance
 from db.reconciliation.drift_queries import open_drift
 from db.tables import DriftRow, Resource
 from domain.names import new_id
-from domain.reconciliation.drift import Action, DriftState, Finding
+from domain.reconciliation.drift import DriftAction, DriftFinding, DriftState
 
 MOST_WORDS = 2000
-ASK_AGAIN = timedelta(minutes=10)  # at the least: a rescue takes seconds
+ASK_AGAIN_AFTER = timedelta(minutes=10)  # at the least: a rescue takes seconds
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredFinding:
     """A finding's row after a look."""
 
-    finding: Finding
+    finding: DriftFinding
     times: int
     first_seen_at: datetime
     new: bool = False
@@ -38,7 +38,9 @@ class Kept:
     tried_at: datetime | None = None
 
 
-def keep(session: Session, client_id: str, findings: Sequence[Finding], now: datetime) -> list[Kept]:
+def store_findings(
+    session: Session, client_id: str, findings: Sequence[DriftFinding], now: datetime
+) -> list[StoredFinding]:
     """Write what was found. Two looks at once make one row: the key is unique while it is open."""
     known = open_drift(session, [one.key for one in findings])
     fresh = [one for one in findings if one.key not in known]
@@ -62,7 +64,7 @@ def keep(session: Session, client_id: str, findings: Sequence[Finding], now: dat
         row.due_at = _due(one, row.first_seen_at)
         if new or changed:
             events.append(_event("drift.found", row, now))
-        kept.append(Kept(one, row.times, row.first_seen_at, new, _was_asked(row, now), row.tried_at))
+        kept.append(StoredFinding(one, row.times, row.first_seen_at, new, _was_asked(row, now), row.tried_at))
     _tell(session, client_id, events)
     return kept
 
@@ -71,10 +73,10 @@ def _was_asked(row: DriftRow, now: datetime) -> bool:
     """For as long as it had been there when it was asked: a rescue that fails is tried ever less often."""
     if row.asked_at is None:
         return False
-    return now < row.asked_at + max(ASK_AGAIN, row.asked_at - row.first_seen_at)
+    return now < row.asked_at + max(ASK_AGAIN_AFTER, row.asked_at - row.first_seen_at)
 
 
-def resolve(session: Session, client_id: str, rows: Iterable[str], now: datetime) -> int:
+def resolve_findings(session: Session, client_id: str, rows: Iterable[str], now: datetime) -> int:
     """Those that a complete look no longer found."""
     query = select(DriftRow).where(DriftRow.id.in_(list(rows)), DriftRow.state == DriftState.OPEN).with_for_update()
     found = list(session.scalars(query))
@@ -84,7 +86,7 @@ def resolve(session: Session, client_id: str, rows: Iterable[str], now: datetime
     return len(found)
 
 
-def settle(session: Session, finding: Finding, state: DriftState, now: datetime, outcome: str) -> bool:
+def close_finding(session: Session, finding: DriftFinding, state: DriftState, now: datetime, outcome: str) -> bool:
     """Done with, and the ledger with it, in one transaction. False: another was quicker."""
     row = _locked(session, [finding.key]).get(finding.key)
     if row is None:
@@ -95,20 +97,20 @@ def settle(session: Session, finding: Finding, state: DriftState, now: datetime,
     return True
 
 
-def asked(session: Session, key: str, now: datetime) -> None:
+def mark_asked(session: Session, key: str, now: datetime) -> None:
     """Its server's workflow was told. It stays open until a look finds the server whole again."""
     if row := _locked(session, [key]).get(key):
         row.outcome, row.asked_at = "the server's workflow was told that its instance is gone", now
         _tell(session, row.client_id, [_event("drift.asked", row, now)])
 
 
-def note(session: Session, key: str, why: str, now: datetime) -> None:
+def note_failed_try(session: Session, key: str, why: str, now: datetime) -> None:
     """Why it could not be done now; it is tried again at the next pass."""
     if row := _locked(session, [key]).get(key):
         row.outcome, row.tried_at = why[:MOST_WORDS], now
 
 
-def forget(session: Session, before: datetime, most: int = 1000) -> int:
+def delete_closed_findings(session: Session, before: datetime, most: int = 1000) -> int:
     """Delete what was settled long ago; what is open stays."""
     old = select(DriftRow.id).where(DriftRow.state != DriftState.OPEN, DriftRow.settled_at < before).limit(most)
     ids = list(session.scalars(old))
@@ -116,7 +118,7 @@ def forget(session: Session, before: datetime, most: int = 1000) -> int:
     return len(ids)
 
 
-def open_rows_beside(session: Session, looked: Collection[str], keys: Collection[str]) -> list[DriftRow]:
+def open_findings_not_in(session: Session, looked: Collection[str], keys: Collection[str]) -> list[DriftRow]:
     """Open rows of what was looked at ("region/type") that are not among these findings."""
     found, known = [], set(keys)
     for row in session.scalars(select(DriftRow).where(DriftRow.state == DriftState.OPEN)):
@@ -126,11 +128,11 @@ def open_rows_beside(session: Session, looked: Collection[str], keys: Collection
     return found
 
 
-def _ledger(session: Session, finding: Finding, row: DriftRow, now: datetime) -> list[NewEvent]:
+def _ledger(session: Session, finding: DriftFinding, row: DriftRow, now: datetime) -> list[NewEvent]:
     """The record follows: adopted into the ledger, or closed with what happened."""
-    if finding.action is Action.ADOPT:
+    if finding.action is DriftAction.ADOPT:
         return _adopt(session, finding, now)
-    if finding.action not in (Action.REMOVE, Action.CLOSE):
+    if finding.action not in (DriftAction.REMOVE, DriftAction.CLOSE):
         return []
     query = select(Resource).where(Resource.state.in_(("intended", "live")))
     if finding.row_id:
@@ -139,7 +141,7 @@ def _ledger(session: Session, finding: Finding, row: DriftRow, now: datetime) ->
         query = query.where(Resource.resource_id == finding.resource_id, Resource.server_id == finding.server_id)
     events = []
     for one in session.scalars(query.with_for_update()):
-        one.how = "reconciled" if finding.action is Action.REMOVE else _how(one)
+        one.how = "reconciled" if finding.action is DriftAction.REMOVE else _how(one)
         one.state, one.gone_at = "gone", now
         one.details = {**one.details, "what_happened": row.outcome}
         events.append(_resource_event("resource.gone", one, finding, now))
@@ -153,7 +155,7 @@ def _how(one: Resource) -> str:
     return "never_made" if one.state == "intended" else "vanished"
 
 
-def _adopt(session: Session, finding: Finding, now: datetime) -> list[NewEvent]:
+def _adopt(session: Session, finding: DriftFinding, now: datetime) -> list[NewEvent]:
     """The row that meant to make it, if there is one; else a new one."""
     one = session.get(Resource, finding.row_id, with_for_update=True) if finding.row_id else None
     if one is None or one.state != "intended":
@@ -170,12 +172,12 @@ def _adopt(session: Session, finding: Finding, now: datetime) -> list[NewEvent]:
     return [_resource_event("resource.adopted", one, finding, now)]
 
 
-def _resource_event(kind: str, one: Resource, finding: Finding, now: datetime) -> NewEvent:
+def _resource_event(kind: str, one: Resource, finding: DriftFinding, now: datetime) -> NewEvent:
     payload = {"resource_type": one.type, "resource_id": one.resource_id, "how": one.how, "by": "reconciliation"}
     return NewEvent(kind, now, server_id=finding.server_id or None, payload=payload)
 
 
-def _values(one: Finding, now: datetime) -> dict[str, Any]:
+def _values(one: DriftFinding, now: datetime) -> dict[str, Any]:
     return {
         "id": new_id("drift"),
         "client_id": one.client_id,
@@ -198,8 +200,8 @@ def _values(one: Finding, now: datetime) -> dict[str, Any]:
     }
 
 
-def _due(one: Finding, first_seen_at: datetime) -> datetime | None:
-    return None if one.action is Action.REPORT else first_seen_at + timedelta(seconds=one.grace_s)
+def _due(one: DriftFinding, first_seen_at: datetime) -> datetime | None:
+    return None if one.action is DriftAction.REPORT else first_seen_at + timedelta(seconds=one.grace_s)
 
 
 def _locked(session: Session, keys: Collection[str]) -> dict[str, DriftRow]:

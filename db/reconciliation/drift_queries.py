@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.engine.paging import Page, fetch_page, scoped
+from db.engine.paging import Page, fetch_page, of_client
 from db.tables import DriftRow
 from domain.reconciliation.drift import DriftState
 
@@ -23,7 +23,7 @@ def list_drift(
     limit: int = 50,
 ) -> Page[DriftRow]:
     """Newest first, by when each was first found."""
-    query = scoped(select(DriftRow), DriftRow.client_id, client_id)
+    query = of_client(select(DriftRow), DriftRow.client_id, client_id)
     for column, value in ((DriftRow.server_id, server_id), (DriftRow.state, state), (DriftRow.kind, kind)):
         if value is not None:
             query = query.where(column == value)

@@ -60,7 +60,9 @@ def still_active(session: Session, server_ids: Collection[str]) -> set[str]:
     return {one for some in _pieces(server_ids) for one in session.scalars(query.where(Server.id.in_(some)))}
 
 
-def heard_of(session: Session, of: Collection[tuple[str, str]], now: datetime, longest: timedelta) -> set[str]:
+def instances_heard_of(
+    session: Session, of: Collection[tuple[str, str]], now: datetime, longest: timedelta
+) -> set[str]:
     """`of`: client and instance. Those whose agents were heard of no longer ago, or are not due yet."""
     query = select(Agent.instance_id).where(or_(Agent.seen_at >= now - longest, Agent.due_at >= now))
     its = tuple_(Agent.client_id, Agent.instance_id)

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 
 from db.engine.session import SessionFactory
 from db.market.corrections import open_corrections, settle_corrections
-from db.savings.accrual_lock import Alone, alone
+from db.savings.accrual_lock import AccrualLock, hold_accrual_lock
 from db.savings.accrual_prices import prices_between
-from db.savings.booking import Added, begun, book, hours_between, mark_accrued
+from db.savings.booking import EntryCounts, book, hours_between, mark_accrued, read_progress
 from db.savings.running import fleet_between
 from db.tables import PriceCorrection
 from domain.market.observed_prices import PoolKey
 from domain.savings.accrual import HOUR, Accrual, hour_start
-from domain.savings.price_periods import Prices
-from domain.savings.server_usage import ServerRan
+from domain.savings.price_periods import RegionPrices
+from domain.savings.server_usage import ServerUsage
 
 BLOCK = 24 * HOUR  # read at once
 _SERVERS = 500  # in one transaction
@@ -28,7 +28,7 @@ _CORRECTIONS = 1000
 
 
 @dataclass(frozen=True)
-class Accrued:
+class AccrualResult:
     """`servers`: how many were looked at; entries that were added; late prices that were settled.
 
     `lacking`: (region, type) without an on-demand price.
@@ -40,8 +40,8 @@ class Accrued:
     settled: int = 0
     lacking: frozenset[tuple[str, str]] = frozenset()
 
-    def plus(self, servers: int, added: Added, lacking: frozenset[tuple[str, str]]) -> Accrued:
-        return Accrued(
+    def plus(self, servers: int, added: EntryCounts, lacking: frozenset[tuple[str, str]]) -> AccrualResult:
+        return AccrualResult(
             max(self.servers, servers),
             self.accruals + added.accruals,
             self.corrections + added.corrections,
@@ -50,21 +50,21 @@ class Accrued:
         )
 
 
-def accrue(sessions: SessionFactory, now: datetime, again: timedelta) -> Accrued:
+def accrue(sessions: SessionFactory, now: datetime, again: timedelta) -> AccrualResult:
     """Book every server's time up to now, and look again at what was booked `again` before the last time.
 
     Then what late prices have changed further back. The first time the ledger begins, `again` ago: what ran as
     what before is not known. Raise AnotherAccrues while another accrual is under way.
     """
-    with alone(sessions) as held:
+    with hold_accrual_lock(sessions) as held:
         return _accrue(held, now, again)
 
 
-def _accrue(held: Alone, now: datetime, again: timedelta) -> Accrued:
-    begins, until = held.transaction(lambda session: begun(session, hour_start(now - again)))
+def _accrue(held: AccrualLock, now: datetime, again: timedelta) -> AccrualResult:
+    begins, until = held.transaction(lambda session: read_progress(session, hour_start(now - again)))
     now = max(now, until)  # what is booked was booked by a clock that was ahead of ours
     start = max(begins, hour_start(until - again))
-    done = Accrued()
+    done = AccrualResult()
     for block_start, block_end in _blocks(start, now):
         done = done.plus(*_block(held, block_start, block_end, now))
         held.transaction(functools.partial(mark_accrued, until_at=min(block_end, now)))
@@ -78,25 +78,25 @@ def _blocks(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
 
 
 def _block(
-    held: Alone,
+    held: AccrualLock,
     start: datetime,
     end: datetime,
     now: datetime,
-    chosen: Callable[[ServerRan], bool] = lambda _: True,
-) -> tuple[int, Added, frozenset[tuple[str, str]]]:
+    chosen: Callable[[ServerUsage], bool] = lambda _: True,
+) -> tuple[int, EntryCounts, frozenset[tuple[str, str]]]:
     with held.sessions() as session:
         servers = [one for one in fleet_between(session, start, min(end, now)) if chosen(one)]
         prices = prices_between(session, {one.region for one in servers}, start, end)
     accruals = {region: Accrual(found) for region, found in prices.items()}
     hours = hours_between(start, min(end, now))
-    added = Added()
+    added = EntryCounts()
     for piece in _pieces(servers):
         work = functools.partial(book, servers=piece, hours=hours, accruals=accruals, now=now)
         added = added.plus(held.transaction(work))
     return len(servers), added, frozenset(_lacking(servers, prices))
 
 
-def _lacking(servers: Iterable[ServerRan], prices: Mapping[str, Prices]) -> Iterator[tuple[str, str]]:
+def _lacking(servers: Iterable[ServerUsage], prices: Mapping[str, RegionPrices]) -> Iterator[tuple[str, str]]:
     for server in servers:
         if not server.instances:
             continue
@@ -104,12 +104,14 @@ def _lacking(servers: Iterable[ServerRan], prices: Mapping[str, Prices]) -> Iter
         yield from ((server.region, kind) for kind in needed - prices[server.region].on_demand.keys() if kind)
 
 
-def _pieces(servers: Sequence[ServerRan]) -> Iterator[Sequence[ServerRan]]:
+def _pieces(servers: Sequence[ServerUsage]) -> Iterator[Sequence[ServerUsage]]:
     for start in range(0, len(servers), _SERVERS):
         yield servers[start : start + _SERVERS]
 
 
-def _correct(held: Alone, done: Accrued, begins: datetime, fresh_from: datetime, now: datetime) -> Accrued:
+def _correct(
+    held: AccrualLock, done: AccrualResult, begins: datetime, fresh_from: datetime, now: datetime
+) -> AccrualResult:
     """What late prices changed before `fresh_from`. What they changed after it was read a moment ago, or will be.
 
     The corrections are read before the prices, and settled after what came of them is booked.
@@ -143,7 +145,7 @@ def _spans(
 
 
 def _touched(
-    server: ServerRan, spans: dict[PoolKey, tuple[datetime, datetime]], start: datetime, end: datetime
+    server: ServerUsage, spans: dict[PoolKey, tuple[datetime, datetime]], start: datetime, end: datetime
 ) -> bool:
     """Whether it ran in one of the pools while the price was another."""
     for ran in server.instances:

@@ -26,12 +26,12 @@ _SILENT_S = 300
 LOCK = "CONCAT('savings/', LEFT(SHA2(DATABASE(), 256), 40))"
 
 
-class AnotherAccrues(Exception):
+class AccrualBusy(Exception):
     """Another accrual is under way, or took over: come again."""
 
 
 @dataclass(frozen=True)
-class Alone:
+class AccrualLock:
     """The lock, while it is held."""
 
     sessions: SessionFactory
@@ -45,14 +45,14 @@ class Alone:
             done = work(session)
             self._holder.execute(text("SELECT 1"))  # it is heard of
             if session.scalar(text(f"SELECT IS_USED_LOCK({LOCK})")) != self._holder_id:
-                raise AnotherAccrues("the lock of the accrual was lost")
+                raise AccrualBusy("the lock of the accrual was lost")
             return done
 
         return in_transaction(self.sessions, guarded)
 
 
 @contextmanager
-def alone(sessions: SessionFactory) -> Iterator[Alone]:
+def hold_accrual_lock(sessions: SessionFactory) -> Iterator[AccrualLock]:
     """Raise AnotherAccrues if another does not end within WAIT_S."""
     with sessions() as session:
         holder = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
@@ -61,7 +61,7 @@ def alone(sessions: SessionFactory) -> Iterator[Alone]:
             ask = text(f"SELECT GET_LOCK({LOCK}, :wait), CONNECTION_ID()")
             got, holder_id = holder.execute(ask, {"wait": WAIT_S}).one()
             if got != 1:
-                raise AnotherAccrues("another accrual is under way")
-            yield Alone(sessions, holder, holder_id)
+                raise AccrualBusy("another accrual is under way")
+            yield AccrualLock(sessions, holder, holder_id)
         finally:
             session.invalidate()  # closed, and not kept for others: the lock goes with it

@@ -16,8 +16,8 @@ from db.engine.bulk import insert_rows
 from db.tables import SavingsDay, SavingsEntry, SavingsHour, SavingsProgress
 from domain.savings.accrual import HOUR, Accrual
 from domain.savings.amounts import Amounts
-from domain.savings.ledger import Booked, Entry, Reason, entry, upto
-from domain.savings.server_usage import ServerRan
+from domain.savings.ledger import BookedHour, EntryReason, LedgerEntry, booked_until, difference_entry
+from domain.savings.server_usage import ServerUsage
 
 SUMS = tuple(
     f"{name}_micro" if n < 5 else name for n, name in enumerate(Amounts._fields)
@@ -27,43 +27,43 @@ _BEGAN, _ACCRUED = "began", "accrued"
 
 
 @dataclass(frozen=True)
-class Added:
+class EntryCounts:
     """Entries that were written: of time not booked before, and corrections."""
 
     accruals: int = 0
     corrections: int = 0
 
-    def plus(self, other: Added) -> Added:
-        return Added(self.accruals + other.accruals, self.corrections + other.corrections)
+    def plus(self, other: EntryCounts) -> EntryCounts:
+        return EntryCounts(self.accruals + other.accruals, self.corrections + other.corrections)
 
 
 def book(
     session: Session,
-    servers: Sequence[ServerRan],
+    servers: Sequence[ServerUsage],
     hours: Sequence[datetime],
     accruals: dict[str, Accrual],
     now: datetime,
-) -> Added:
+) -> EntryCounts:
     """Add what is missing so that these hours of these servers come to what is known now.
 
     The key of an entry is its number: of two that book the same at once one fails, and comes again.
     """
     booked = _booked(session, [one.server_id for one in servers], hours)
-    rows: list[tuple[ServerRan, datetime, Entry]] = []
+    rows: list[tuple[ServerUsage, datetime, LedgerEntry]] = []
     for server in servers:
         for hour in hours:
-            known = booked.get((server.server_id, hour), Booked())
-            until = upto(known, hour + HOUR, now)
+            known = booked.get((server.server_id, hour), BookedHour())
+            until = booked_until(known, hour + HOUR, now)
             if hour < until:
                 found = accruals[server.region].amounts(server, hour, until)
-                if (added := entry(known, found, until)) is not None:
+                if (added := difference_entry(known, found, until)) is not None:
                     rows.append((server, hour, added))
     _write(session, rows, now)
-    corrections = sum(one.reason is Reason.CORRECTION for _, _, one in rows)
-    return Added(len(rows) - corrections, corrections)
+    corrections = sum(one.reason is EntryReason.CORRECTION for _, _, one in rows)
+    return EntryCounts(len(rows) - corrections, corrections)
 
 
-def begun(session: Session, now: datetime) -> tuple[datetime, datetime]:
+def read_progress(session: Session, now: datetime) -> tuple[datetime, datetime]:
     """When the ledger began, and up to when every server's time is booked; now, if it begins now."""
     for name in (_BEGAN, _ACCRUED):
         row = insert(SavingsProgress).values(name=name, until_at=now)
@@ -87,7 +87,7 @@ def mark_accrued(session: Session, until_at: datetime) -> None:
 
 def _booked(
     session: Session, server_ids: Sequence[str], hours: Sequence[datetime]
-) -> dict[tuple[str, datetime], Booked]:
+) -> dict[tuple[str, datetime], BookedHour]:
     sums = [func.sum(getattr(SavingsEntry, name)) for name in SUMS]
     query = (
         select(SavingsEntry.server_id, SavingsEntry.hour, func.max(SavingsEntry.until_at), func.count(), *sums)
@@ -95,12 +95,12 @@ def _booked(
         .group_by(SavingsEntry.server_id, SavingsEntry.hour)
     )
     return {
-        (row[0], row[1]): Booked(Amounts(*(int(value) for value in row[4:])), row[2], row[3])
+        (row[0], row[1]): BookedHour(Amounts(*(int(value) for value in row[4:])), row[2], row[3])
         for row in session.execute(query)
     }
 
 
-def _write(session: Session, rows: Sequence[tuple[ServerRan, datetime, Entry]], now: datetime) -> None:
+def _write(session: Session, rows: Sequence[tuple[ServerUsage, datetime, LedgerEntry]], now: datetime) -> None:
     values: list[tuple[Any, ...]] = []
     by_hour: defaultdict[tuple[Any, ...], Amounts] = defaultdict(Amounts)
     by_day: defaultdict[tuple[Any, ...], Amounts] = defaultdict(Amounts)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import Instance, Resource, SavingsDay, Server
 from domain.instance_states import ENDED, InstanceState
-from domain.savings.server_usage import Ran, ServerRan, Stored
+from domain.savings.server_usage import InstanceUsage, KeptSnapshot, ServerUsage
 
 _LIVE = tuple(state.value for state in InstanceState if state not in ENDED)
 _OVER = tuple(state.value for state in ENDED)
@@ -36,7 +36,7 @@ _RAN = (
 )
 
 
-def fleet_between(session: Session, from_at: datetime, until_at: datetime) -> list[ServerRan]:
+def fleet_between(session: Session, from_at: datetime, until_at: datetime) -> list[ServerUsage]:
     """Every server that had an instance or kept a snapshot at some moment of the time, or is booked for it.
 
     One that is booked though nothing ran (its end became known late) comes without instances: to nothing.
@@ -46,7 +46,7 @@ def fleet_between(session: Session, from_at: datetime, until_at: datetime) -> li
     ids = sorted(server_id for server_id, _ in whose)
     homes, regions = _home_types(session, ids), _regions(session, ids)
     return [
-        ServerRan(
+        ServerUsage(
             server_id,
             client_id,
             regions.get(server_id, ""),
@@ -58,12 +58,12 @@ def fleet_between(session: Session, from_at: datetime, until_at: datetime) -> li
     ]
 
 
-def _instances(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, list[Ran]]:
+def _instances(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, list[InstanceUsage]]:
     """Each once: what ends between the two statements is in both, and counts as ended."""
     rows: dict[tuple[str, str], Any] = {}
     for query in _overlapping(from_at, until_at):
         rows |= {(row.server_id, row.id): row for row in session.execute(query)}
-    found: defaultdict[_Key, list[Ran]] = defaultdict(list)
+    found: defaultdict[_Key, list[InstanceUsage]] = defaultdict(list)
     for row in rows.values():
         if (one := _ran(row)) is not None and (one.until_at is None or one.until_at > from_at):
             found[row.server_id, row.client_id].append(one)
@@ -84,7 +84,7 @@ def _overlapping(from_at: datetime, until_at: datetime) -> Iterator[Select[Any]]
     yield query.where(Instance.state.in_(_OVER), Instance.updated_at >= from_at)
 
 
-def _ran(row: Any) -> Ran | None:
+def _ran(row: Any) -> InstanceUsage | None:
     """EC2 bills from `running` until an end is asked for, or comes. None: it never got there."""
     if not row.zone:
         return None
@@ -98,7 +98,7 @@ def _ran(row: Any) -> Ran | None:
         end = row.updated_at
     if end is not None and end <= start:
         return None
-    return Ran(row.zone, row.instance_type, row.lifecycle == "spot", start, end, _roles(row))
+    return InstanceUsage(row.zone, row.instance_type, row.lifecycle == "spot", start, end, _roles(row))
 
 
 def _roles(row: Any) -> tuple[tuple[datetime, str | None], ...]:
@@ -132,17 +132,17 @@ def _regions(session: Session, server_ids: list[str]) -> dict[str, str]:
     return found
 
 
-def _snapshots(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, tuple[Stored, ...]]:
+def _snapshots(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, tuple[KeptSnapshot, ...]]:
     """What is kept now, or went since; as far as the size of the volume is in the ledger of resources."""
     went = or_(Resource.gone_at.is_(None), Resource.gone_at > from_at)
     query = select(Resource.server_id, Resource.client_id, Resource.details, Resource.live_at, Resource.gone_at).where(
         Resource.type == "snapshot", Resource.live_at < until_at, went
     )
-    found: defaultdict[_Key, tuple[Stored, ...]] = defaultdict(tuple)
+    found: defaultdict[_Key, tuple[KeptSnapshot, ...]] = defaultdict(tuple)
     for server_id, client_id, details, live_at, gone_at in session.execute(query):
         gib = (details or {}).get("gib")
         if isinstance(gib, int) and live_at is not None:
-            found[server_id, client_id] = (*found[server_id, client_id], Stored(gib, live_at, gone_at))
+            found[server_id, client_id] = (*found[server_id, client_id], KeptSnapshot(gib, live_at, gone_at))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, case, func, select
 from sqlalchemy.orm import Session
 
-from db.engine.paging import scoped
+from db.engine.paging import of_client
 from db.savings.booking import SUMS
 from db.tables import SavingsDay, SavingsEntry, SavingsHour, Server
 from domain.savings.amounts import NOTHING, Amounts
@@ -23,26 +23,26 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True)
-class Period:
+class PeriodTotal:
     start: datetime
     amounts: Amounts
 
 
 @dataclass(frozen=True)
-class OfServer:
+class ServerTotal:
     server_id: str
     name: str
     amounts: Amounts
 
 
-def periods(
+def period_totals(
     session: Session,
     client_id: str | None,
     unit: Unit,
     from_at: datetime,
     until_at: datetime,
     server_id: str | None = None,
-) -> list[Period]:
+) -> list[PeriodTotal]:
     """Those with an entry, in the order of time. The time is in whole units: see `floor`."""
     if unit is Unit.HOUR:
         hours = SavingsHour if server_id is None else SavingsEntry
@@ -54,32 +54,32 @@ def periods(
     return days if unit is Unit.DAY else _months(days)
 
 
-def so_far(session: Session, client_id: str | None, now: datetime) -> tuple[Amounts, Amounts, Amounts]:
+def current_totals(session: Session, client_id: str | None, now: datetime) -> tuple[Amounts, Amounts, Amounts]:
     """Of this hour, this day and this month, of all the client's servers."""
-    hour, day, month = (floor(unit, now) for unit in (Unit.HOUR, Unit.DAY, Unit.MONTH))
+    hour, day, month = (unit_start(unit, now) for unit in (Unit.HOUR, Unit.DAY, Unit.MONTH))
     part = case((SavingsHour.hour >= hour, 2), (SavingsHour.hour >= day, 1), else_=0)
     query = select(part, *_sums(SavingsHour)).where(SavingsHour.hour >= month, SavingsHour.hour < now).group_by(part)
-    rows = session.execute(scoped(query, SavingsHour.client_id, client_id))
+    rows = session.execute(of_client(query, SavingsHour.client_id, client_id))
     found = {int(row[0]): _amounts(row, 1) for row in rows}
     of_hour = found.get(2, NOTHING)
     of_day = of_hour.plus(found.get(1, NOTHING))
     return of_hour, of_day, of_day.plus(found.get(0, NOTHING))
 
 
-def servers(
+def server_totals(
     session: Session, client_id: str | None, from_at: datetime, until_at: datetime, limit: int
-) -> list[OfServer]:
+) -> list[ServerTotal]:
     """Who saved most first, over whole days."""
     sums = _sums(SavingsDay)
     query = select(SavingsDay.server_id, *sums).where(SavingsDay.day >= from_at, SavingsDay.day < until_at)
-    query = scoped(query, SavingsDay.client_id, client_id).group_by(SavingsDay.server_id)
+    query = of_client(query, SavingsDay.client_id, client_id).group_by(SavingsDay.server_id)
     found = [(str(row[0]), _amounts(row, 1)) for row in session.execute(query)]
     found.sort(key=lambda one: (-one[1].saved, one[0]))
     names = _names(session, [server_id for server_id, _ in found[:limit]])
-    return [OfServer(server_id, names.get(server_id, ""), amounts) for server_id, amounts in found[:limit]]
+    return [ServerTotal(server_id, names.get(server_id, ""), amounts) for server_id, amounts in found[:limit]]
 
 
-def floor(unit: Unit, at: datetime) -> datetime:
+def unit_start(unit: Unit, at: datetime) -> datetime:
     """The start, in UTC, of the unit that a moment lies in."""
     start = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     if unit is not Unit.HOUR:
@@ -95,33 +95,33 @@ def _periods(
     from_at: datetime,
     until_at: datetime,
     server_id: str | None,
-) -> list[Period]:
+) -> list[PeriodTotal]:
     query = select(start, *_sums(table)).where(start >= from_at, start < until_at)
-    query = scoped(query, table.client_id, client_id)
+    query = of_client(query, table.client_id, client_id)
     if server_id is not None:
         query = query.where(table.server_id == server_id)
-    return [Period(row[0], _amounts(row, 1)) for row in session.execute(query.group_by(start).order_by(start))]
+    return [PeriodTotal(row[0], _amounts(row, 1)) for row in session.execute(query.group_by(start).order_by(start))]
 
 
-def _days(session: Session, client_id: str | None, from_at: datetime, until_at: datetime) -> list[Period]:
+def _days(session: Session, client_id: str | None, from_at: datetime, until_at: datetime) -> list[PeriodTotal]:
     """Of all servers together, days that begin in the time: 24 rows each, where SavingsDay has one for each server."""
     day, first, end = func.date(SavingsHour.hour), _midnight(from_at), _midnight(until_at)
     query = select(day, *_sums(SavingsHour)).where(SavingsHour.hour >= first, SavingsHour.hour < end)
-    rows = session.execute(scoped(query, SavingsHour.client_id, client_id).group_by(day).order_by(day))
-    return [Period(datetime.combine(row[0], time.min, UTC), _amounts(row, 1)) for row in rows]
+    rows = session.execute(of_client(query, SavingsHour.client_id, client_id).group_by(day).order_by(day))
+    return [PeriodTotal(datetime.combine(row[0], time.min, UTC), _amounts(row, 1)) for row in rows]
 
 
 def _midnight(at: datetime) -> datetime:
     """The first one from then on."""
-    return floor(Unit.DAY, at + timedelta(days=1) - timedelta(microseconds=1))
+    return unit_start(Unit.DAY, at + timedelta(days=1) - timedelta(microseconds=1))
 
 
-def _months(days: list[Period]) -> list[Period]:
+def _months(days: list[PeriodTotal]) -> list[PeriodTotal]:
     found: dict[datetime, Amounts] = {}
     for day in days:
-        month = floor(Unit.MONTH, day.start)
+        month = unit_start(Unit.MONTH, day.start)
         found[month] = found.get(month, Amounts()).plus(day.amounts)
-    return [Period(month, amounts) for month, amounts in found.items()]
+    return [PeriodTotal(month, amounts) for month, amounts in found.items()]
 
 
 def _sums(table: type[Any]) -> list[Any]:

@@ -13,33 +13,33 @@ from sqlalchemy.orm import Session
 from db.engine.session import SessionFactory, in_transaction
 from db.event_log.writing import NewEvent, append_events
 from db.savings.booking import accrued_until
-from db.savings.totals import Unit, floor, periods
-from db.status.overview import needs_attention
-from db.status.summary import record_between
+from db.savings.totals import Unit, period_totals, unit_start
+from db.status.overview import count_needing_attention
+from db.status.summary import track_record_between
 from db.tables import Client, WeeklySummary
 from domain.savings.amounts import total
 from domain.savings.money import usd
 
 WEEK = timedelta(days=7)
-PATIENCE = timedelta(hours=6)  # for the accrual of the week's last hour
-TYPE = "summary.weekly"
+ACCRUAL_WAIT = timedelta(hours=6)  # for the accrual of the week's last hour
+EVENT_TYPE = "summary.weekly"
 
 
-def tell_week(sessions: SessionFactory, now: datetime) -> tuple[datetime, int]:
+def write_weekly_summaries(sessions: SessionFactory, now: datetime) -> tuple[datetime, int]:
     """Tell each client the last whole week, if it has not been told; return its Monday, and how many were told."""
-    week = monday(now) - WEEK
+    week = week_start(now) - WEEK
     with sessions() as session:
         until = accrued_until(session)
-        if now < week + WEEK + PATIENCE and (until is None or until < week + WEEK):
+        if now < week + WEEK + ACCRUAL_WAIT and (until is None or until < week + WEEK):
             return week, 0
         untold = _untold(session, week)
     told = [in_transaction(sessions, functools.partial(_tell, client_id=one, week=week, now=now)) for one in untold]
     return week, sum(told)
 
 
-def monday(at: datetime) -> datetime:
+def week_start(at: datetime) -> datetime:
     """Midnight of UTC at which the week of that moment began."""
-    day = floor(Unit.DAY, at)
+    day = unit_start(Unit.DAY, at)
     return day - timedelta(days=day.weekday())
 
 
@@ -56,13 +56,13 @@ def _tell(session: Session, client_id: str, week: datetime, now: datetime) -> bo
     assert isinstance(result, CursorResult)
     if not result.rowcount:
         return False  # another was faster
-    append_events(session, client_id, [NewEvent(TYPE, now, payload=said)])
+    append_events(session, client_id, [NewEvent(EVENT_TYPE, now, payload=said)])
     return True
 
 
 def _said(session: Session, client_id: str, week: datetime) -> dict[str, Any]:
-    amounts = total(one.amounts for one in periods(session, client_id, Unit.DAY, week, week + WEEK))
-    record = record_between(session, client_id, week, week + WEEK)
+    amounts = total(one.amounts for one in period_totals(session, client_id, Unit.DAY, week, week + WEEK))
+    record = track_record_between(session, client_id, week, week + WEEK)
     return {
         "week": week.date().isoformat(),
         "cost_usd": float(usd(amounts.cost)),
@@ -72,5 +72,5 @@ def _said(session: Session, client_id: str, week: datetime) -> dict[str, Any]:
         "switches_committed": record.switches_committed,
         "failovers": record.failovers,
         "outage_minutes": round(record.outage_ms / 60_000, 2),
-        "needs_attention": needs_attention(session, client_id),
+        "needs_attention": count_needing_attention(session, client_id),
     }

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db.reconciliation.drift_queries import count_open_drift
 from db.savings.booking import accrued_until
-from db.savings.totals import Unit, floor, periods
+from db.savings.totals import Unit, period_totals, unit_start
 from db.status.invariants import active_servers_without_primary, servers_with_several_primaries
 from db.status.overview import UNFINISHED, Overview, overview
 from db.tables import Agent, Instance, Operation, OperationStep, PriceCollection
@@ -22,7 +22,7 @@ _BOOKED_OF = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Vitals:
+class ControlPlaneStatus:
     overview: Overview
     stuck: dict[str, int] = field(default_factory=dict)  # unfinished for over ten minutes, by kind
     uncommitted_s: dict[str, float] = field(default_factory=dict)  # the oldest that has not committed, by kind
@@ -36,9 +36,9 @@ class Vitals:
     accrual_age_s: float | None = None  # since the time up to which savings are booked; None: nothing was
 
 
-def vitals(session: Session, now: datetime) -> Vitals:
+def read_control_plane_status(session: Session, now: datetime) -> ControlPlaneStatus:
     online, silent = _agents(session, now)
-    return Vitals(
+    return ControlPlaneStatus(
         overview=overview(session, None),
         stuck=_stuck(session, now),
         uncommitted_s=_uncommitted(session, now),
@@ -97,8 +97,8 @@ def _price_ages(session: Session, now: datetime) -> dict[str, float]:
 
 
 def _day(session: Session, now: datetime) -> Amounts:
-    until = floor(Unit.HOUR, now)
-    return total(one.amounts for one in periods(session, None, Unit.HOUR, until - _BOOKED_OF, until))
+    until = unit_start(Unit.HOUR, now)
+    return total(one.amounts for one in period_totals(session, None, Unit.HOUR, until - _BOOKED_OF, until))
 
 
 def _accrual_age(session: Session, now: datetime) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from db.engine.paging import scoped
+from db.engine.paging import of_client
 from db.tables import Instance, Operation, Resource, Server
 from domain.instance_states import ENDED, InstanceState
 from domain.operations import OperationStatus
@@ -28,23 +28,23 @@ class Overview:
 
 def overview(session: Session, client_id: str | None) -> Overview:
     """Counts of what is there now; ended things are not read."""
-    servers = scoped(select(func.count(Server.active_name)), Server.client_id, client_id)
+    servers = of_client(select(func.count(Server.active_name)), Server.client_id, client_id)
     cost = select(func.sum(Instance.usd_per_hour)).where(Instance.state.in_(LIVE_STATES))
     return Overview(
         servers=session.scalar(servers) or 0,
         instances=_count(session, client_id, Instance.client_id, Instance.state, LIVE_STATES),
         operations=_count(session, client_id, Operation.client_id, Operation.status, UNFINISHED),
-        attention=needs_attention(session, client_id),
+        attention=count_needing_attention(session, client_id),
         resources=_live_resources(session, client_id),
-        usd_per_hour=float(session.scalar(scoped(cost, Instance.client_id, client_id)) or 0.0),
+        usd_per_hour=float(session.scalar(of_client(cost, Instance.client_id, client_id)) or 0.0),
     )
 
 
-def needs_attention(session: Session, client_id: str | None) -> int:
+def count_needing_attention(session: Session, client_id: str | None) -> int:
     """Operations that say they need it."""
     # Not `IS true`: that is no use of an index, and every operation that there ever was would be read.
     query = select(func.count(Operation.id)).where(Operation.attention == true())
-    return session.scalar(scoped(query, Operation.client_id, client_id)) or 0
+    return session.scalar(of_client(query, Operation.client_id, client_id)) or 0
 
 
 def _count(
@@ -54,10 +54,10 @@ def _count(
     column: InstrumentedAttribute[str],
     values: tuple[str, ...],
 ) -> dict[str, int]:
-    query = scoped(select(column, func.count()).where(column.in_(values)), owner, client_id).group_by(column)
+    query = of_client(select(column, func.count()).where(column.in_(values)), owner, client_id).group_by(column)
     return dict(session.execute(query).all())
 
 
 def _live_resources(session: Session, client_id: str | None) -> dict[str, int]:
     query = select(Resource.type, func.count()).where(Resource.state == "live").group_by(Resource.type)
-    return dict(session.execute(scoped(query, Resource.client_id, client_id)).all())
+    return dict(session.execute(of_client(query, Resource.client_id, client_id)).all())

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.engine.paging import scoped
-from db.savings.totals import so_far
-from db.status.overview import LIVE_STATES, UNFINISHED, needs_attention
+from db.engine.paging import of_client
+from db.savings.totals import current_totals
+from db.status.overview import LIVE_STATES, UNFINISHED, count_needing_attention
 from db.tables import Agent, DecisionRow, Instance, Operation, Server
 from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationKind, OperationStatus, Outcome
@@ -21,7 +21,7 @@ _FINAL = frozenset(outcome.value for outcome in Outcome)
 
 
 @dataclass(frozen=True)
-class Record:
+class TrackRecord:
     """What became of operations in a time. `outage_ms`: as the control plane measured it, over all of them."""
 
     switches: int = 0  # ended
@@ -43,7 +43,7 @@ class Summary:
     this_hour: Amounts = NOTHING
     this_day: Amounts = NOTHING
     this_month: Amounts = NOTHING
-    record: Record = field(default_factory=Record)
+    record: TrackRecord = field(default_factory=TrackRecord)
     in_progress: int = 0
     needs_attention: int = 0
     waiting_for_approval: int = 0
@@ -52,7 +52,7 @@ class Summary:
 def summary(session: Session, client_id: str | None, now: datetime) -> Summary:
     """`this_hour` and the others: so far, as of the last accrual."""
     instances, online = _agents(session, client_id, now)
-    hour, day, month = so_far(session, client_id, now)
+    hour, day, month = current_totals(session, client_id, now)
     return Summary(
         servers=_servers(session, client_id),
         instances=instances,
@@ -60,23 +60,23 @@ def summary(session: Session, client_id: str | None, now: datetime) -> Summary:
         this_hour=hour,
         this_day=day,
         this_month=month,
-        record=record_between(session, client_id, now - LOOK_BACK, now),
+        record=track_record_between(session, client_id, now - LOOK_BACK, now),
         in_progress=_in_progress(session, client_id),
-        needs_attention=needs_attention(session, client_id),
+        needs_attention=count_needing_attention(session, client_id),
         waiting_for_approval=_waiting(session, client_id),
     )
 
 
-def record_between(session: Session, client_id: str | None, from_at: datetime, until_at: datetime) -> Record:
+def track_record_between(session: Session, client_id: str | None, from_at: datetime, until_at: datetime) -> TrackRecord:
     """Of the operations that were asked for in that time."""
     query = (
         select(Operation.kind, Operation.status, func.count(), func.sum(Operation.control_outage_ms))
         .where(Operation.requested_at >= from_at, Operation.requested_at < until_at)
         .group_by(Operation.kind, Operation.status)
     )
-    rows = session.execute(scoped(query, Operation.client_id, client_id)).all()
+    rows = session.execute(of_client(query, Operation.client_id, client_id)).all()
     switches = {status: count for kind, status, count, _ in rows if kind == OperationKind.SWITCH.value}
-    return Record(
+    return TrackRecord(
         switches=sum(count for status, count in switches.items() if status in _FINAL),
         switches_committed=switches.get(OperationStatus.COMMITTED.value, 0),
         failovers=sum(count for kind, _, count, _ in rows if kind == OperationKind.FAILOVER.value),
@@ -87,7 +87,7 @@ def record_between(session: Session, client_id: str | None, from_at: datetime, u
 def _servers(session: Session, client_id: str | None) -> dict[str, int]:
     """Counted in the index of names: only an active server has one there."""
     counts = select(func.count(), func.count(Server.active_name)).select_from(Server)
-    every, active = session.execute(scoped(counts, Server.client_id, client_id)).one()
+    every, active = session.execute(of_client(counts, Server.client_id, client_id)).one()
     return {state: count for state, count in (("active", active), ("ended", every - active)) if count}
 
 
@@ -96,16 +96,16 @@ def _agents(session: Session, client_id: str | None, now: datetime) -> tuple[int
     lives = (Agent.client_id == Instance.client_id) & (Agent.instance_id == Instance.id)
     heard = lives & (Agent.due_at >= now)
     query = select(func.count(), online).select_from(Instance).outerjoin(Agent, heard)
-    query = scoped(query.where(Instance.state.in_(LIVE_STATES)), Instance.client_id, client_id)
+    query = of_client(query.where(Instance.state.in_(LIVE_STATES)), Instance.client_id, client_id)
     instances, agents = session.execute(query).one()
     return instances, agents
 
 
 def _in_progress(session: Session, client_id: str | None) -> int:
     query = select(func.count()).select_from(Operation).where(Operation.status.in_(UNFINISHED))
-    return session.scalar(scoped(query, Operation.client_id, client_id)) or 0
+    return session.scalar(of_client(query, Operation.client_id, client_id)) or 0
 
 
 def _waiting(session: Session, client_id: str | None) -> int:
     query = select(func.count()).select_from(DecisionRow).where(DecisionRow.state == DecisionState.PROPOSED.value)
-    return session.scalar(scoped(query, DecisionRow.client_id, client_id)) or 0
+    return session.scalar(of_client(query, DecisionRow.client_id, client_id)) or 0

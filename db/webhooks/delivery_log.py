@@ -9,17 +9,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.engine.deletion import delete_chosen
+from db.engine.deletion import delete_in_batches
 from db.engine.paging import Page, fetch_page
 from db.engine.session import SessionFactory
 from db.event_log.writing import append_events
 from db.tables import Webhook, WebhookDelivery
-from db.webhooks.registration import ACTIVE, disable
-from domain.webhooks.deliveries import DISABLE_AFTER, GONE, DeliveryState, delivered, next_delay
+from db.webhooks.registration import ACTIVE, disable_webhook
+from domain.webhooks.deliveries import DISABLE_AFTER, GONE, DeliveryState, is_delivered, next_delay
 
 
 @dataclass(frozen=True)
-class Attempt:
+class DeliveryAttempt:
     """What is needed to send a message once more. `sealed`: the webhook's secret, as kept."""
 
     delivery_id: str
@@ -32,7 +32,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Result:
+class AttemptResult:
     """`code` None: no answer, and `error` says why."""
 
     code: int | None
@@ -41,7 +41,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Standing:
+class DeliveryStatus:
     """Where a delivery stands. `again_in`: until its next attempt; None: it is over."""
 
     state: DeliveryState
@@ -49,28 +49,30 @@ class Standing:
     again_in: timedelta | None = None
 
 
-def begin(session: Session, delivery_id: str, now: datetime) -> Attempt | Standing:
+def begin_attempt(session: Session, delivery_id: str, now: datetime) -> DeliveryAttempt | DeliveryStatus:
     """The attempt to be made; or how the delivery stands, when none is to be made."""
     row = session.get(WebhookDelivery, delivery_id, with_for_update=True)
     if row is None:
-        return Standing(DeliveryState.DROPPED, 0)
+        return DeliveryStatus(DeliveryState.DROPPED, 0)
     webhook = session.get(Webhook, row.webhook_id)
     if row.state == DeliveryState.PENDING and (webhook is None or webhook.state != ACTIVE):
         row.state, row.finished_at, row.next_try_at = DeliveryState.DROPPED.value, now, None
     if webhook is None or row.state != DeliveryState.PENDING:
-        return Standing(DeliveryState(row.state), row.attempts)
-    return Attempt(row.id, webhook.id, webhook.url, webhook.secret_sealed, row.type, row.payload, row.created_at)
+        return DeliveryStatus(DeliveryState(row.state), row.attempts)
+    return DeliveryAttempt(
+        row.id, webhook.id, webhook.url, webhook.secret_sealed, row.type, row.payload, row.created_at
+    )
 
 
-def finish(session: Session, delivery_id: str, result: Result, now: datetime) -> Standing:
+def finish_attempt(session: Session, delivery_id: str, result: AttemptResult, now: datetime) -> DeliveryStatus:
     """Note the attempt; a webhook that does nothing but fail is disabled, with an event."""
     row = session.get(WebhookDelivery, delivery_id, with_for_update=True)
     if row is None:
-        return Standing(DeliveryState.DROPPED, 0)
+        return DeliveryStatus(DeliveryState.DROPPED, 0)
     row.attempts += 1
     row.response_code, row.duration_ms, row.error = result.code, result.duration_ms, result.error[:500]
     again = None
-    if delivered(result.code):
+    if is_delivered(result.code):
         row.state = DeliveryState.DELIVERED.value
     elif row.state == DeliveryState.PENDING and (again := next_delay(row.attempts)) is None:
         row.state = DeliveryState.FAILED.value
@@ -79,7 +81,7 @@ def finish(session: Session, delivery_id: str, result: Result, now: datetime) ->
     session.flush()
     _note_health(session, row, result, now)
     session.refresh(row)
-    return Standing(DeliveryState(row.state), row.attempts, again if row.state == DeliveryState.PENDING else None)
+    return DeliveryStatus(DeliveryState(row.state), row.attempts, again if row.state == DeliveryState.PENDING else None)
 
 
 def list_deliveries(
@@ -95,14 +97,14 @@ def expire_deliveries(sessions: SessionFactory, before: datetime) -> int:
     """Delete those that were over, and made before; return how many."""
     over = WebhookDelivery.state != DeliveryState.PENDING.value
     old = select(WebhookDelivery.id).where(WebhookDelivery.created_at < before, over)
-    return delete_chosen(sessions, WebhookDelivery.id, old)
+    return delete_in_batches(sessions, WebhookDelivery.id, old)
 
 
-def _note_health(session: Session, row: WebhookDelivery, result: Result, now: datetime) -> None:
+def _note_health(session: Session, row: WebhookDelivery, result: AttemptResult, now: datetime) -> None:
     webhook = session.get(Webhook, row.webhook_id, with_for_update=True, populate_existing=True)
     if webhook is None or webhook.state != ACTIVE:
         return
-    if delivered(result.code):
+    if is_delivered(result.code):
         webhook.failing_since = None
         return
     webhook.failing_since = webhook.failing_since or now
@@ -112,10 +114,10 @@ def _note_health(session: Session, row: WebhookDelivery, result: Result, now: da
         why = f"nothing could be delivered since {webhook.failing_since.isoformat()}; last: {_last(result)}"
     else:
         return
-    event = disable(session, webhook, why, now)
+    event = disable_webhook(session, webhook, why, now)
     session.flush()
     append_events(session, webhook.client_id, [event])
 
 
-def _last(result: Result) -> str:
+def _last(result: AttemptResult) -> str:
     return f"HTTP {result.code}" if result.code is not None else result.error

@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 from db.engine.session import SessionFactory, in_transaction
 from db.event_log.reading import events_after
 from db.tables import Client, Event, Webhook, WebhookDelivery
-from db.webhooks.delivery_slots import AT_ONCE, room
+from db.webhooks.delivery_slots import AT_ONCE, read_delivery_slots
 from db.webhooks.registration import ACTIVE
-from domain.webhooks.contract import Deliver
+from domain.webhooks.contract import DeliverInput
 from domain.webhooks.deliveries import DeliveryState
-from domain.webhooks.event_kinds import TEST_TYPE, Kind, kinds_of
+from domain.webhooks.event_kinds import TEST_TYPE, WebhookKind, kinds_of
 from domain.webhooks.signing import message_id
 
 _EVENTS = 500  # of one webhook in one transaction
@@ -30,7 +30,7 @@ _EVENTS = 500  # of one webhook in one transaction
 log = logging.getLogger(__name__)
 
 
-def feed(sessions: SessionFactory, now: datetime) -> int:
+def queue_deliveries(sessions: SessionFactory, now: datetime) -> int:
     """Make the deliveries of everything that has happened; return how many."""
     with sessions() as session:
         behind = (
@@ -66,21 +66,21 @@ def _feed_one(session: Session, webhook_id: str, now: datetime) -> tuple[int, bo
     return len(rows), len(page.events) == _EVENTS
 
 
-def add_test(session: Session, row: Webhook, message: str, now: datetime) -> WebhookDelivery:
+def queue_test_delivery(session: Session, row: Webhook, message: str, now: datetime) -> WebhookDelivery:
     """A message that is asked for, to a webhook of any kinds."""
     data = {"webhook_id": row.id, "at": now.isoformat(), "payload": {}}
-    made = WebhookDelivery(**_delivery(row, message, Kind.TEST, TEST_TYPE, data, None, now))
+    made = WebhookDelivery(**_delivery(row, message, WebhookKind.TEST, TEST_TYPE, data, None, now))
     session.add(made)
     session.flush()
     return made
 
 
-def waiting(session: Session, limit: int, now: datetime) -> list[Deliver]:
+def next_deliveries(session: Session, limit: int, now: datetime) -> list[DeliverInput]:
     """Deliveries that have no workflow yet and for which there is room (`db.webhooks.delivery_slots`).
 
     Tests first, then the oldest of each webhook before the next of any.
     """
-    is_test = WebhookDelivery.kind == Kind.TEST.value
+    is_test = WebhookDelivery.kind == WebhookKind.TEST.value
     place = func.row_number().over(
         partition_by=(WebhookDelivery.webhook_id, is_test),
         order_by=(WebhookDelivery.created_at, WebhookDelivery.event_seq),
@@ -100,17 +100,17 @@ def waiting(session: Session, limit: int, now: datetime) -> list[Deliver]:
     )
     first = select(numbered).where(numbered.c.place <= AT_ONCE).order_by(numbered.c.test.desc(), numbered.c.place)
     rows = session.execute(first).all()
-    left = room(session, {row.client_id for row in rows}, now)
+    left = read_delivery_slots(session, {row.client_id for row in rows}, now)
     fitting = (row for row in rows if left.take(row.webhook_id, row.client_id, test=bool(row.test)))
-    return [Deliver(row.id, row.client_id) for row in itertools.islice(fitting, limit)]
+    return [DeliverInput(row.id, row.client_id) for row in itertools.islice(fitting, limit)]
 
 
-def handed(session: Session, ids: list[str], now: datetime) -> None:
+def mark_dispatched(session: Session, ids: list[str], now: datetime) -> None:
     for row in session.scalars(select(WebhookDelivery).where(WebhookDelivery.id.in_(ids)).with_for_update()):
         row.handed_at = row.handed_at or now
 
 
-def _wanted(row: Webhook, event: Event) -> Kind | None:
+def _wanted(row: Webhook, event: Event) -> WebhookKind | None:
     return next((kind for kind in kinds_of(event.type, event.payload) if kind.value in row.kinds), None)
 
 
@@ -126,7 +126,7 @@ def _data(event: Event) -> dict[str, Any]:
 
 
 def _delivery(
-    row: Webhook, message: str, kind: Kind, event_type: str, data: dict[str, Any], seq: int | None, now: datetime
+    row: Webhook, message: str, kind: WebhookKind, event_type: str, data: dict[str, Any], seq: int | None, now: datetime
 ) -> dict[str, Any]:
     return {
         "id": message,

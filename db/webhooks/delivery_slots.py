@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import Webhook, WebhookDelivery
 from domain.webhooks.deliveries import DeliveryState
-from domain.webhooks.event_kinds import Kind
+from domain.webhooks.event_kinds import WebhookKind
 
 # Of one webhook: a receiver that does not answer keeps nobody else's waiting.
 AT_ONCE, AT_ONCE_WHILE_FAILING, TESTS_AT_ONCE = 20, 2, 5
@@ -24,7 +24,7 @@ AT_ONCE_OF_CLIENT = 30  # well below a worker's slots for all clients' messages
 SOON = timedelta(seconds=30)  # about as long as until the next dispatch or two
 
 
-class Room:
+class DeliverySlots:
     """What is taken counts at once. A test has room of its own: it is how one finds out that all is well again."""
 
     def __init__(self, failing: Collection[str]) -> None:
@@ -54,10 +54,10 @@ class Room:
         self._of_client[client_id] += awake
 
 
-def room(session: Session, client_ids: Collection[str], now: datetime) -> Room:
+def read_delivery_slots(session: Session, client_ids: Collection[str], now: datetime) -> DeliverySlots:
     """Of these clients' webhooks, as they stand."""
     hooks = session.execute(select(Webhook.id, Webhook.failing_since).where(Webhook.client_id.in_(client_ids))).all()
-    found = Room({webhook_id for webhook_id, failing in hooks if failing is not None})
+    found = DeliverySlots({webhook_id for webhook_id, failing in hooks if failing is not None})
     soon = or_(WebhookDelivery.next_try_at.is_(None), WebhookDelivery.next_try_at <= now + SOON)
     pending = select(
         WebhookDelivery.webhook_id, WebhookDelivery.client_id, WebhookDelivery.kind, soon.label("awake")
@@ -67,5 +67,5 @@ def room(session: Session, client_ids: Collection[str], now: datetime) -> Room:
         WebhookDelivery.handed_at.is_not(None),
     )
     for webhook_id, client_id, kind, awake in session.execute(pending):
-        found.count(webhook_id, client_id, test=kind == Kind.TEST, awake=bool(awake))
+        found.count(webhook_id, client_id, test=kind == WebhookKind.TEST, awake=bool(awake))
     return found

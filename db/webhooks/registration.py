@@ -13,11 +13,11 @@ from db.event_log.writing import NewEvent, append_events
 from db.tables import Client, Webhook, WebhookDelivery
 from domain.webhooks.deliveries import DeliveryState
 
-MOST = 20  # of one client
+MAX_PER_CLIENT = 20  # of one client
 ACTIVE, PAUSED, DISABLED = "active", "paused", "disabled"
 
 
-class TooMany(Exception):
+class TooManyWebhooks(Exception):
     """The client has as many webhooks as it may."""
 
 
@@ -34,8 +34,8 @@ def create_webhook(
     """It is told what comes from now on. Raise TooMany."""
     latest = session.scalar(select(Client.event_seq).where(Client.id == client_id).with_for_update()) or 0
     count = select(func.count()).select_from(Webhook).where(Webhook.client_id == client_id)
-    if (session.scalar(count) or 0) >= MOST:
-        raise TooMany(f"client {client_id} has {MOST} webhooks; delete one first")
+    if (session.scalar(count) or 0) >= MAX_PER_CLIENT:
+        raise TooManyWebhooks(f"client {client_id} has {MAX_PER_CLIENT} webhooks; delete one first")
     row = Webhook(
         id=webhook_id,
         client_id=client_id,
@@ -88,14 +88,14 @@ def delete_webhook(session: Session, client_id: str, webhook_id: str, now: datet
     return True
 
 
-def disable(session: Session, row: Webhook, why: str, now: datetime) -> NewEvent:
+def disable_webhook(session: Session, row: Webhook, why: str, now: datetime) -> NewEvent:
     """By us; the event is the caller's to append."""
     row.state, row.why, row.updated_at = DISABLED, why[:500], now
-    drop_waiting(session, row.id, now)
+    drop_waiting_deliveries(session, row.id, now)
     return _event("disabled", now, row)
 
 
-def drop_waiting(session: Session, webhook_id: str, now: datetime) -> None:
+def drop_waiting_deliveries(session: Session, webhook_id: str, now: datetime) -> None:
     waiting = WebhookDelivery.webhook_id == webhook_id, WebhookDelivery.state == DeliveryState.PENDING.value
     over = {"state": DeliveryState.DROPPED.value, "finished_at": now, "handed_at": now, "next_try_at": None}
     session.execute(update(WebhookDelivery).where(*waiting).values(over))
@@ -121,7 +121,7 @@ def _switch(session: Session, row: Webhook, active: bool, now: datetime) -> None
         row.state, row.why, row.failing_since = ACTIVE, "", None
     elif not active and row.state == ACTIVE:
         row.state = PAUSED
-        drop_waiting(session, row.id, now)
+        drop_waiting_deliveries(session, row.id, now)
 
 
 def _event(what: str, now: datetime, row: Webhook) -> NewEvent:

@@ -19,7 +19,7 @@ _NONCE = 12
 _PURPOSE = b"spot-optimizer/webhook-secrets/1"
 
 
-class CannotOpen(Exception):
+class SecretUnreadable(Exception):
     """Sealed under another SPOT_SIGNING_KEY, for another owner, or damaged."""
 
 
@@ -39,4 +39,4 @@ class Sealer:
             return self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], owner.encode()).decode()
         except (InvalidTag, ValueError, binascii.Error):
             message = f"the secret of {owner} cannot be opened: was it sealed under another SPOT_SIGNING_KEY?"
-            raise CannotOpen(message) from None
+            raise SecretUnreadable(message) from None

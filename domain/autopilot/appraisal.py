@@ -11,7 +11,7 @@ from domain.autopilot.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)
-class Rated:
+class RatedOffer:
     """An offer and its risk, whoever wants it."""
 
     pool: str
@@ -25,10 +25,10 @@ class Rated:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class CandidateCost:
     """One candidate: what it costs to be in. USD per hour."""
 
-    rated: Rated
+    rated: RatedOffer
     hazard_per_h: float  # with the caution that experience teaches
     risk_usd: float  # hazard times the cost of a loss
     cost_usd: float  # price and risk
@@ -56,11 +56,11 @@ class Appraisal:
 
     at_h: float
     needs: Needs
-    ranked: Sequence[Figures]  # every pool, the least cost first
-    by_pool: Mapping[str, Figures]
-    open: Sequence[Figures]  # of the ranked, those that may be entered
+    ranked: Sequence[CandidateCost]  # every pool, the least cost first
+    by_pool: Mapping[str, CandidateCost]
+    open: Sequence[CandidateCost]  # of the ranked, those that may be entered
 
-    def best(self, barred: Collection[str] = (), other_than: str = "", zone: str = "") -> Figures | None:
+    def best(self, barred: Collection[str] = (), other_than: str = "", zone: str = "") -> CandidateCost | None:
         """The cheapest that may be entered, other than these; of that zone alone, if one is named."""
         return next(
             (
@@ -80,9 +80,9 @@ def hazard(offer: Offer, tuning: Tuning) -> float:
     return tuning.shape.rate(record.up_h) * own * shared
 
 
-def rate(offers: Iterable[Offer], tuning: Tuning) -> list[Rated]:
+def rate_offers(offers: Iterable[Offer], tuning: Tuning) -> list[RatedOffer]:
     return [
-        Rated(
+        RatedOffer(
             pool=offer.pool,
             zone=offer.zone,
             price_usd=offer.price.usd,
@@ -106,10 +106,10 @@ def appraise(
     offers: Iterable[Offer], needs: Needs, at_h: float, tuning: Tuning, learnt: float | None = None
 ) -> Appraisal:
     """`learnt`: the caution that experience teaches; None: nothing was learnt yet."""
-    return appraise_rated(rate(offers, tuning), needs, at_h, caution(tuning) if learnt is None else learnt)
+    return appraise_rated(rate_offers(offers, tuning), needs, at_h, caution(tuning) if learnt is None else learnt)
 
 
-def appraise_rated(rated: Iterable[Rated], needs: Needs, at_h: float, learnt: float) -> Appraisal:
+def appraise_rated(rated: Iterable[RatedOffer], needs: Needs, at_h: float, learnt: float) -> Appraisal:
     """The same of offers that are rated already, as they are for servers with other needs."""
     ranked = [_figures(one, learnt * one.hazard_per_h, needs.loss_usd) for one in rated]
     ranked.sort(key=lambda one: (one.cost_usd, one.rated.pool))
@@ -117,6 +117,6 @@ def appraise_rated(rated: Iterable[Rated], needs: Needs, at_h: float, learnt: fl
     return Appraisal(at_h, needs, ranked, {one.rated.pool: one for one in ranked}, candidates)
 
 
-def _figures(one: Rated, hazard_per_h: float, loss_usd: float) -> Figures:
+def _figures(one: RatedOffer, hazard_per_h: float, loss_usd: float) -> CandidateCost:
     risk = hazard_per_h * loss_usd
-    return Figures(one, hazard_per_h, risk, one.price_usd + risk)
+    return CandidateCost(one, hazard_per_h, risk, one.price_usd + risk)

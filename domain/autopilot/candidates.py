@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from domain.blueprint import Blueprint
-from domain.planning import bound_to_zone
+from domain.planning import only_zone
 from domain.pools import Lifecycle, Pool
-from domain.ranking import TypeFacts, Wanted, open_zones, possible_types
+from domain.ranking import PoolRequirements, TypeFacts, open_zones, possible_types
 from domain.servers import ServerPolicy
 
 
 @dataclass(frozen=True)
-class Kind:
+class ServerKind:
     """Servers of one kind may go to the same pools. Hashable: pools are found once for each."""
 
     region: str
@@ -35,8 +35,8 @@ class Kind:
     least: tuple[float | None, ...] = ()  # of network and EBS
 
 
-def kind_of(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Kind:
-    return Kind(
+def server_kind(outline: Blueprint, policy: ServerPolicy, home_type: str) -> ServerKind:
+    return ServerKind(
         region=outline.region,
         home_type=home_type,
         architecture=outline.architecture,
@@ -47,7 +47,7 @@ def kind_of(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Kind:
         tenancy=outline.tenancy,
         platform=outline.platform,
         vpc_id=outline.vpc_id,
-        same_zone=bound_to_zone(outline, policy),
+        same_zone=only_zone(outline, policy),
         instance_types=tuple(sorted(policy.instance_types)),
         zones=tuple(sorted(policy.zones)),
         subnets=tuple(sorted(policy.subnets.items())),
@@ -57,13 +57,16 @@ def kind_of(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Kind:
     )
 
 
-def wanted_by(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Wanted:
+def pool_requirements(outline: Blueprint, policy: ServerPolicy, home_type: str) -> PoolRequirements:
     """The server as ranking sees it, but like the type it came with: else each move could only be upwards."""
-    return Wanted(outline, policy, same_zone=bound_to_zone(outline, policy), home_type=home_type)
+    return PoolRequirements(outline, policy, same_zone=only_zone(outline, policy), home_type=home_type)
 
 
 def spot_pools(
-    wanted: Wanted, types: Mapping[str, TypeFacts], zones: Mapping[str, str], prices: Mapping[tuple[str, str], float]
+    wanted: PoolRequirements,
+    types: Mapping[str, TypeFacts],
+    zones: Mapping[str, str],
+    prices: Mapping[tuple[str, str], float],
 ) -> frozenset[str]:
     """Pools with a price that the server can run in. `zones`: those with a subnet of the server's."""
     if wanted.blueprint.tenancy == "host":  # EC2 sells no spot on dedicated hosts

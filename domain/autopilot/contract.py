@@ -7,28 +7,28 @@ from datetime import timedelta
 from typing import Any
 
 from domain.adoption import Plan, PlanInput
-from domain.autopilot.decision import Kind
+from domain.autopilot.decision import DecisionKind
 from domain.operations import OperationKind
 
 EVALUATE = "autopilot_evaluate"  # Round -> Evaluated: decide for every server, and keep the decisions
-ASK = "autopilot_ask"  # Ask -> str: the operation's ID; empty when the server refused
+ASK_SERVER = "autopilot_ask"  # Ask -> str: the operation's ID; empty when the server refused
 KEEP_PLAN = "autopilot_keep_plan"  # PlanKept -> None: what a decision that waits for approval would do
 RECONSIDER = "autopilot_reconsider"  # Reconsider -> Reconsidered: does the decision still hold?
 
-LOOK = "autopilot_look"  # Look -> Looked: what would be decided for one server now, and on which figures
+PREVIEW = "autopilot_look"  # Look -> Looked: what would be decided for one server now, and on which figures
 
 AUTOPILOT_WORKFLOW = "AutopilotWorkflow"
 CANDIDATES_WORKFLOW = "CandidatesWorkflow"
 AUTOPILOT_SCHEDULE = "autopilot"
-LONGEST = timedelta(minutes=15)  # a pass: the sum of its limits is less, and the next one waits for its end
+PASS_LIMIT = timedelta(minutes=15)  # a pass: the sum of its limits is less, and the next one waits for its end
 REQUESTED_BY = "autopilot"
 
 
 _OPERATIONS: dict[str, OperationKind] = {
-    Kind.MOVE: OperationKind.SWITCH,
-    Kind.ON_DEMAND: OperationKind.SWITCH,
-    Kind.REPLICA: OperationKind.REPLICA_CREATE,
-    Kind.DROP_REPLICA: OperationKind.REPLICA_DROP,
+    DecisionKind.MOVE: OperationKind.SWITCH,
+    DecisionKind.ON_DEMAND: OperationKind.SWITCH,
+    DecisionKind.REPLICA: OperationKind.REPLICA_CREATE,
+    DecisionKind.DROP_REPLICA: OperationKind.REPLICA_DROP,
 }
 
 
@@ -38,14 +38,14 @@ def operation_for(kind: str) -> OperationKind:
 
 
 @dataclass(frozen=True)
-class Round:
+class EvaluateInput:
     """One pass over the fleet. `most_moves`: operations of the autopilot under way at once, over all clients."""
 
     most_moves: int = 20
 
 
 @dataclass(frozen=True)
-class Ask:
+class AskServerInput:
     """A decision that its server's workflow is to be asked for."""
 
     decision_id: str
@@ -65,36 +65,36 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluateResult:
     """`counts`: decisions by kind and reason, "move/cheaper": 3."""
 
     servers: int = 0
     counts: dict[str, int] = field(default_factory=dict)
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[AskServerInput] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)  # region -> why nothing was decided there
 
 
 @dataclass(frozen=True)
-class PlanKept:
+class KeepPlanInput:
     decision_id: str
     plan: Plan | None = None
     problem: str = ""
 
 
 @dataclass(frozen=True)
-class Reconsider:
+class ReconsiderInput:
     decision_id: str
 
 
 @dataclass(frozen=True)
-class Reconsidered:
+class ReconsiderResult:
     holds: bool
     why: str = ""
 
 
 @dataclass(frozen=True)
-class Look:
+class PreviewInput:
     """`candidates`: how many of the best other pools are wanted."""
 
     server_id: str
@@ -102,7 +102,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Looked:
+class PreviewResult:
     """A decision that nobody keeps. `problem`: why there is none."""
 
     kind: str = ""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from domain.autopilot.decision_inputs import Placement
-from domain.autopilot.fleet_decision import NO_LIMITS, Limits, Others
+from domain.autopilot.decision_inputs import ServerPosition
+from domain.autopilot.fleet_decision import NO_LIMITS, CrowdingLimits, RestOfFleet
 from domain.autopilot.limits import FleetLimits
 from domain.pools import Pool
 
@@ -23,18 +23,18 @@ class Arrival:
     replica: bool = False
 
 
-def places(limits: FleetLimits, servers: int) -> Limits:
+def crowding_limits(limits: FleetLimits, servers: int) -> CrowdingLimits:
     """Parts of so many servers as numbers; a fleet too small to be spread keeps one place in every pool."""
     if (limits.most_per_pool, limits.most_per_zone, limits.least_on_demand) == (1.0, 1.0, 0.0):
         return NO_LIMITS
-    return Limits(
+    return CrowdingLimits(
         per_pool=_places(limits.most_per_pool, servers),
         per_zone=_places(limits.most_per_zone, servers),
         on_demand_share=limits.least_on_demand,
     )
 
 
-def rest_of(others: Others, placed: Iterable[Placement]) -> Others:
+def with_positions(others: RestOfFleet, placed: Iterable[ServerPosition]) -> RestOfFleet:
     """The others and these: who is not decided within limits still has its place."""
     pools, zones = Counter(others.pools), Counter(others.zones)
     servers, on_demand = others.servers, others.on_demand
@@ -45,10 +45,10 @@ def rest_of(others: Others, placed: Iterable[Placement]) -> Others:
             if pool.spot:
                 pools[str(pool)] += 1
                 zones[pool.zone] += 1
-    return Others(pools, zones, servers, on_demand)
+    return RestOfFleet(pools, zones, servers, on_demand)
 
 
-def with_arrivals(others: Others, arrivals: Iterable[Arrival]) -> Others:
+def with_arrivals(others: RestOfFleet, arrivals: Iterable[Arrival]) -> RestOfFleet:
     """Whoever is on its way has its place already where it goes, and is on demand, or not, as it will be there."""
     pools, zones, on_demand = Counter(others.pools), Counter(others.zones), others.on_demand
     for one in arrivals:
@@ -58,7 +58,7 @@ def with_arrivals(others: Others, arrivals: Iterable[Arrival]) -> Others:
             zones[to.zone] += 1
         if one.here and not one.replica:
             on_demand += Pool.parse(one.here).spot - to.spot
-    return Others(pools, zones, others.servers, on_demand)
+    return RestOfFleet(pools, zones, others.servers, on_demand)
 
 
 def _places(part: float, servers: int) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.autopilot.move_cost import FREE, MoveCost, payback_h
+from domain.autopilot.move_cost import FREE_MOVE, MoveCost, payback_h
 
 
-class Kind(StrEnum):
+class DecisionKind(StrEnum):
     STAY = "stay"
     MOVE = "move"
     REPLICA = "replica"
@@ -17,7 +17,7 @@ class Kind(StrEnum):
     WAIT = "wait"
 
 
-class Reason(StrEnum):
+class DecisionReason(StrEnum):
     BEST_ALREADY = "best_already"  # no pool costs less
     GAIN_TOO_SMALL = "gain_too_small"  # below the least gain, or what the next change of price may undo
     NOT_PAID_BACK = "not_paid_back"  # the gain is not expected to last until the move is paid back
@@ -39,12 +39,12 @@ class Reason(StrEnum):
 class Decision:
     """`pool`: where the server, or its replica, is to run. Money in USD, gain per hour. `move`: to get there."""
 
-    kind: Kind
+    kind: DecisionKind
     pool: str
-    reason: Reason
+    reason: DecisionReason
     cost_now_usd: float = 0.0  # expected per hour where it is, with risk
     cost_then_usd: float = 0.0  # expected per hour in the best other place
-    move: MoveCost = FREE
+    move: MoveCost = FREE_MOVE
 
     @property
     def gain_usd(self) -> float:

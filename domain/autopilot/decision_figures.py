@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from domain.autopilot.appraisal import Figures
-from domain.autopilot.fleet_evaluation import Judged
+from domain.autopilot.appraisal import CandidateCost
+from domain.autopilot.fleet_evaluation import JudgedCase
 from domain.pools import Pool
 
-SHOWN = 5  # candidates whose figures are kept with a decision
+CANDIDATES_KEPT = 5  # candidates whose figures are kept with a decision
 
 
-def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
+def decision_figures(one: JudgedCase, candidates: int = CANDIDATES_KEPT) -> dict[str, Any]:
     """`candidates`: how many of the best other pools are shown; the one that is decided for is among them."""
     decision, needs, placed = one.verdict.decision, one.case.needs, one.case.placed
     return {
@@ -29,14 +29,14 @@ def figures(one: Judged, candidates: int = SHOWN) -> dict[str, Any]:
         "loss_usd": _number(needs.loss_usd),
         "left_out": one.case.left_out or None,
         "since_h": _number(one.market.at_h - placed.since_h),
-        "here": shown(one, placed.pool),
-        "replica": shown(one, placed.replica) if placed.replica else None,
-        "candidates": [shown(one, pool) for pool in _others(one, candidates)],
+        "here": pool_figures(one, placed.pool),
+        "replica": pool_figures(one, placed.replica) if placed.replica else None,
+        "candidates": [pool_figures(one, pool) for pool in _others(one, candidates)],
         "model": _model(one),
     }
 
 
-def _others(one: Judged, count: int) -> list[str]:
+def _others(one: JudgedCase, count: int) -> list[str]:
     here, chosen = one.case.placed.pool, one.verdict.decision.pool
     best = [found.pool for found in one.market.ranked[: count + 1] if found.pool != here][:count]
     if chosen in one.market.by_pool and chosen not in (here, *best):
@@ -44,20 +44,20 @@ def _others(one: Judged, count: int) -> list[str]:
     return best
 
 
-def _model(one: Judged) -> dict[str, Any] | None:
+def _model(one: JudgedCase) -> dict[str, Any] | None:
     """Whose forecasts are in the figures, or why they are not."""
     if one.informed is None:
         return None
     return {"id": one.informed.model, "used": not one.informed.fell_back, "fell_back": one.informed.fell_back}
 
 
-def shown(one: Judged, pool: str) -> dict[str, Any]:
+def pool_figures(one: JudgedCase, pool: str) -> dict[str, Any]:
     """One pool as the decision saw it."""
     found = one.market.by_pool.get(pool)
     return {"pool": pool} if found is None else {"pool": pool} | _priced(found) | _inputs(one, pool)
 
 
-def _priced(found: Figures) -> dict[str, Any]:
+def _priced(found: CandidateCost) -> dict[str, Any]:
     return {
         "usd_per_h": _number(found.price_usd),
         "losses_per_h": _number(found.hazard_per_h),
@@ -69,7 +69,7 @@ def _priced(found: Figures) -> dict[str, Any]:
     }
 
 
-def _inputs(one: Judged, pool: str) -> dict[str, Any]:
+def _inputs(one: JudgedCase, pool: str) -> dict[str, Any]:
     """What of our own history and of AWS's words went into the risk."""
     offer, known, place = one.supply.offers[pool], one.supply.known, Pool.parse(pool)
     score = known.scores.get((place.zone, place.instance_type))

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.autopilot.move_cost import USUAL, Manner, MoveCost
+from domain.autopilot.move_cost import USUAL_MOVE, MoveCost, MoveProfile
 from domain.autopilot.price_record import PriceRecord
 from domain.autopilot.reliability import Reliability
 
-WAYS_BACK = 0.5  # part of the losses after which there is only on-demand, and a way back to pay for
+SHARE_BACK_TO_SPOT = 0.5  # part of the losses after which there is only on-demand, and a way back to pay for
 
 
 class ReplicaMode(StrEnum):
@@ -27,12 +27,12 @@ class Needs:
     on_demand_usd: float  # per hour; math.inf: on-demand is not to be had, or its price is not known
     outage_usd_per_h: float
     loss_outage_h: float = 1 / 6  # 0.2 h to replace an instance, less the notice of two minutes
-    within: Manner = USUAL  # a planned move to a place in the same zone
-    beyond: Manner = USUAL  # and to any other
+    within: MoveProfile = USUAL_MOVE  # a planned move to a place in the same zone
+    beyond: MoveProfile = USUAL_MOVE  # and to any other
     minimum_stay_h: float = 0.0
     replica: ReplicaMode = ReplicaMode.NONE
 
-    def move(self, placed: Placement, to: str, price_usd: float) -> MoveCost:
+    def move(self, placed: ServerPosition, to: str, price_usd: float) -> MoveCost:
         """Cost of a planned move to that pool, away from where it is at this price per hour."""
         manner = self.within if zone_of(placed.pool) == zone_of(to) else self.beyond
         return manner.cost(price_usd, self.outage_usd_per_h, placed.data_gib)
@@ -50,7 +50,7 @@ class Needs:
     @property
     def loss_usd(self) -> float:
         """Cost of one loss: its outage, and the way back from on-demand where there is nothing else."""
-        return self.outage_usd + WAYS_BACK * self.way_back_usd
+        return self.outage_usd + SHARE_BACK_TO_SPOT * self.way_back_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class ServerPosition:
     """Where a server runs. `replica`: the pool of its replica, empty if it has none."""
 
     pool: str

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from domain.autopilot.appraisal import Rated, caution
+from domain.autopilot.appraisal import RatedOffer, caution
 from domain.autopilot.decision_inputs import Needs
 from domain.autopilot.tuning import Tuning
 
@@ -32,7 +32,7 @@ class Experience:
         return caution(tuning, self.losses, self.expected)
 
 
-def learn(before: Experience, rated: Sequence[Rated], needs: Needs, at_h: float, tuning: Tuning) -> Experience:
+def learn(before: Experience, rated: Sequence[RatedOffer], needs: Needs, at_h: float, tuning: Tuning) -> Experience:
     """With one more look at the market; a pool that is not in it any more is no loss."""
     passed = at_h - before.at_h
     fade = math.exp(-passed / tuning.caution_memory_h)
@@ -46,7 +46,9 @@ def learn(before: Experience, rated: Sequence[Rated], needs: Needs, at_h: float,
     )
 
 
-def _worth(rated: Iterable[Rated], held: Mapping[str, float], needs: Needs, tuning: Tuning) -> Iterable[Rated]:
+def _worth(
+    rated: Iterable[RatedOffer], held: Mapping[str, float], needs: Needs, tuning: Tuning
+) -> Iterable[RatedOffer]:
     """Those held that are up, and those whose risk is about worth their saving."""
     loss_usd, reach = needs.loss_usd, tuning.caution_reach
     return (

@@ -7,16 +7,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from domain.autopilot.appraisal import Rated
+from domain.autopilot.appraisal import RatedOffer
 from domain.autopilot.decision_inputs import Needs
 from domain.autopilot.experience import Experience, learn
 from domain.autopilot.pool_supply import Supply
 from domain.autopilot.tuning import Tuning
 
-UNSEEN_H = 1.0  # after a longer time without a look nobody knows what was lost in it
+UNOBSERVED_H = 1.0  # after a longer time without a look nobody knows what was lost in it
 
 
-def described(region: str, platform: str, needs: Needs) -> dict[str, str | float | None]:
+def needs_in_words(region: str, platform: str, needs: Needs) -> dict[str, str | float | None]:
     """What caution depends on: servers that differ in nothing else learn together."""
     return {
         "region": region,
@@ -28,20 +28,20 @@ def described(region: str, platform: str, needs: Needs) -> dict[str, str | float
     }
 
 
-def key_of(region: str, platform: str, needs: Needs) -> str:
-    words = "\x1f".join(f"{name}={value}" for name, value in described(region, platform, needs).items())
+def experience_key(region: str, platform: str, needs: Needs) -> str:
+    words = "\x1f".join(f"{name}={value}" for name, value in needs_in_words(region, platform, needs).items())
     return hashlib.sha256(words.encode()).hexdigest()[:40]
 
 
-def relearn(
-    before: Experience | None, rated: Sequence[Rated], supply: Supply, needs: Needs, at_h: float, tuning: Tuning
+def learn_from_watched(
+    before: Experience | None, rated: Sequence[RatedOffer], supply: Supply, needs: Needs, at_h: float, tuning: Tuning
 ) -> Experience:
     """With one more look. Only pools in which a loss would be seen are learnt from: where an instance of ours runs,
     or ran until it was lost."""
     known = before or Experience(at_h)
     if at_h < known.at_h:  # another pass was here before: what it has learnt holds
         return known
-    if at_h - known.at_h > UNSEEN_H:
+    if at_h - known.at_h > UNOBSERVED_H:
         known = replace(known, held={})
     seen = [
         replace(one, up=False) if one.pool in supply.down else one

@@ -14,24 +14,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from domain.autopilot.appraisal import Appraisal
-from domain.autopilot.decision import Decision, Kind, Reason
-from domain.autopilot.decision_inputs import Placement, ReplicaMode
+from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
+from domain.autopilot.decision_inputs import ReplicaMode, ServerPosition
 from domain.autopilot.replica_decision import decide_replica
-from domain.autopilot.server_decision import decide, too_soon
+from domain.autopilot.server_decision import decide_server, within_minimum_stay
 from domain.autopilot.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class FleetMember:
     """A server of the fleet. `market`: which of the appraisals is for its needs."""
 
     server: str
-    placed: Placement
+    placed: ServerPosition
     market: str
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CrowdingLimits:
     """What a client asks of its fleet. 0: no limit. On-demand capacity does not crowd."""
 
     per_pool: int = 0  # instances, replicas among them
@@ -45,11 +45,11 @@ class Limits:
             raise ValueError(f"on_demand_share is {self.on_demand_share}; it is a part of the fleet, from 0 to 1")
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = CrowdingLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
+class RestOfFleet:
     """The rest of the fleet, that is not decided now: how many instances in each pool and zone, how many servers."""
 
     pools: Mapping[str, int] = field(default_factory=dict)
@@ -58,15 +58,15 @@ class Others:
     on_demand: int = 0  # of the servers
 
 
-NOBODY = Others()
+NO_REST = RestOfFleet()
 
 
 def decide_fleet(
-    members: Sequence[Member],
+    members: Sequence[FleetMember],
     markets: Mapping[str, Appraisal],
     tuning: Tuning,
-    limits: Limits = NO_LIMITS,
-    others: Others = NOBODY,
+    limits: CrowdingLimits = NO_LIMITS,
+    others: RestOfFleet = NO_REST,
 ) -> dict[str, Decision]:
     """By server. Who has lost its pool goes first, then in the order given: the first has the first choice."""
     places = _Places(members, markets, limits, others)
@@ -75,25 +75,25 @@ def decide_fleet(
     found: dict[str, Decision] = {}
     for one in sorted(members, key=lambda one: not _lost(one, markets)):
         decision = _decide(one, markets[one.market], tuning, places)
-        if decision.kind is Kind.MOVE and _on_demand(one, markets):
+        if decision.kind is DecisionKind.MOVE and _on_demand(one, markets):
             if on_demand <= floor:
-                decision = _held(one, decision, Reason.ON_DEMAND_SHARE)
+                decision = _held(one, decision, DecisionReason.ON_DEMAND_SHARE)
             else:
                 on_demand -= 1
-        on_demand += decision.kind is Kind.ON_DEMAND
-        if decision.kind is Kind.MOVE:
+        on_demand += decision.kind is DecisionKind.ON_DEMAND
+        if decision.kind is DecisionKind.MOVE:
             places.take(decision.pool)
         found[one.server] = decision
     return found | _to_on_demand(members, markets, found, floor - on_demand)
 
 
 def decide_replicas(
-    members: Sequence[Member],
+    members: Sequence[FleetMember],
     markets: Mapping[str, Appraisal],
     moves: Mapping[str, Decision],
     tuning: Tuning,
-    limits: Limits = NO_LIMITS,
-    others: Others = NOBODY,
+    limits: CrowdingLimits = NO_LIMITS,
+    others: RestOfFleet = NO_REST,
 ) -> dict[str, Decision]:
     """By server, for those that have a replica or may want one. `moves`: what was decided for the servers."""
     asked = [one for one in members if one.placed.replica or markets[one.market].needs.replica is not ReplicaMode.NONE]
@@ -101,12 +101,12 @@ def decide_replicas(
         return {}
     places = _Places(members, markets, limits, others)
     for decision in moves.values():
-        if decision.kind is Kind.MOVE:
+        if decision.kind is DecisionKind.MOVE:
             places.take(decision.pool)
     found: dict[str, Decision] = {}
     for one in asked:
         found[one.server] = decide_replica(one.placed, markets[one.market], tuning, places.full)
-        if found[one.server].kind is Kind.REPLICA:
+        if found[one.server].kind is DecisionKind.REPLICA:
             places.take(found[one.server].pool)
     return found
 
@@ -115,7 +115,11 @@ class _Places:
     """How many instances are where, and which pools are full."""
 
     def __init__(
-        self, members: Iterable[Member], markets: Mapping[str, Appraisal], limits: Limits, others: Others
+        self,
+        members: Iterable[FleetMember],
+        markets: Mapping[str, Appraisal],
+        limits: CrowdingLimits,
+        others: RestOfFleet,
     ) -> None:
         self._limits = limits
         self._zone = {pool: one.rated.zone for market in markets.values() for pool, one in market.by_pool.items()}
@@ -146,50 +150,50 @@ class _Places:
             self.full.update(self._in_zone[zone])
 
 
-def _decide(one: Member, market: Appraisal, tuning: Tuning, places: _Places) -> Decision:
-    decision = decide(one.placed, market, tuning, places.full)
-    if decision.kind is Kind.MOVE or not places.full:
+def _decide(one: FleetMember, market: Appraisal, tuning: Tuning, places: _Places) -> Decision:
+    decision = decide_server(one.placed, market, tuning, places.full)
+    if decision.kind is DecisionKind.MOVE or not places.full:
         return decision
-    freely = decide(one.placed, market, tuning)
-    return decision if freely.kind is not Kind.MOVE else replace(decision, reason=Reason.CROWDED)
+    freely = decide_server(one.placed, market, tuning)
+    return decision if freely.kind is not DecisionKind.MOVE else replace(decision, reason=DecisionReason.CROWDED)
 
 
-def _held(one: Member, decision: Decision, reason: Reason) -> Decision:
-    return replace(decision, kind=Kind.WAIT, pool=one.placed.pool, reason=reason)
+def _held(one: FleetMember, decision: Decision, reason: DecisionReason) -> Decision:
+    return replace(decision, kind=DecisionKind.WAIT, pool=one.placed.pool, reason=reason)
 
 
 def _to_on_demand(
-    members: Sequence[Member], markets: Mapping[str, Appraisal], found: Mapping[str, Decision], missing: int
+    members: Sequence[FleetMember], markets: Mapping[str, Appraisal], found: Mapping[str, Decision], missing: int
 ) -> dict[str, Decision]:
     """Of those that would stay on spot, as many as are missing: who pays and risks most there, saves least."""
     if missing <= 0:
         return {}
-    staying = [one for one in members if found[one.server].kind is Kind.STAY and _can_go(one, markets)]
+    staying = [one for one in members if found[one.server].kind is DecisionKind.STAY and _can_go(one, markets)]
     staying.sort(key=lambda one: -_saving_lost(one, markets))
     return {one.server: _leave(one, markets[one.market]) for one in staying[:missing]}
 
 
-def _leave(one: Member, market: Appraisal) -> Decision:
+def _leave(one: FleetMember, market: Appraisal) -> Decision:
     now, needs = market.by_pool[one.placed.pool], market.needs
     pool, usd = needs.on_demand_pool, needs.on_demand_usd
     move = needs.move(one.placed, pool, now.price_usd)
-    return Decision(Kind.ON_DEMAND, pool, Reason.ON_DEMAND_SHARE, now.cost_usd, usd, move)
+    return Decision(DecisionKind.ON_DEMAND, pool, DecisionReason.ON_DEMAND_SHARE, now.cost_usd, usd, move)
 
 
-def _saving_lost(one: Member, markets: Mapping[str, Appraisal]) -> float:
+def _saving_lost(one: FleetMember, markets: Mapping[str, Appraisal]) -> float:
     market = markets[one.market]
     return market.by_pool[one.placed.pool].cost_usd - market.needs.on_demand_usd
 
 
-def _can_go(one: Member, markets: Mapping[str, Appraisal]) -> bool:
+def _can_go(one: FleetMember, markets: Mapping[str, Appraisal]) -> bool:
     market = markets[one.market]
-    return math.isfinite(market.needs.on_demand_usd) and not too_soon(one.placed, market)
+    return math.isfinite(market.needs.on_demand_usd) and not within_minimum_stay(one.placed, market)
 
 
-def _on_demand(one: Member, markets: Mapping[str, Appraisal]) -> bool:
+def _on_demand(one: FleetMember, markets: Mapping[str, Appraisal]) -> bool:
     return one.placed.pool == markets[one.market].needs.on_demand_pool
 
 
-def _lost(one: Member, markets: Mapping[str, Appraisal]) -> bool:
+def _lost(one: FleetMember, markets: Mapping[str, Appraisal]) -> bool:
     now = markets[one.market].by_pool.get(one.placed.pool)
     return not _on_demand(one, markets) and (now is None or not now.up)

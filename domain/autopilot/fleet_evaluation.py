@@ -12,161 +12,163 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from domain.autopilot.appraisal import Appraisal, Rated, appraise_rated, rate
-from domain.autopilot.crowding import places, rest_of
-from domain.autopilot.decision import Decision, Kind
-from domain.autopilot.decision_inputs import Needs, Placement
+from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated, rate_offers
+from domain.autopilot.crowding import crowding_limits, with_positions
+from domain.autopilot.decision import Decision, DecisionKind
+from domain.autopilot.decision_inputs import Needs, ServerPosition
 from domain.autopilot.experience import Experience
-from domain.autopilot.experience_by_needs import described, key_of, relearn
-from domain.autopilot.fleet_decision import NO_LIMITS, Member, Others, decide_fleet, decide_replicas
-from domain.autopilot.forecast_ratings import Informing
+from domain.autopilot.experience_by_needs import experience_key, learn_from_watched, needs_in_words
+from domain.autopilot.fleet_decision import NO_LIMITS, FleetMember, RestOfFleet, decide_fleet, decide_replicas
+from domain.autopilot.forecast_ratings import ForecastRatings
 from domain.autopilot.limits import FleetLimits
-from domain.autopilot.policy_gates import Gate, Standing, Verdict, changes, judge
+from domain.autopilot.policy_gates import Gate, ServerConditions, Verdict, apply_gates, asks_for_change
 from domain.autopilot.pool_supply import Supply
-from domain.autopilot.server_decision import decide
-from domain.autopilot.tuning import DEFAULT, Tuning
+from domain.autopilot.server_decision import decide_server
+from domain.autopilot.tuning import DEFAULT_TUNING, Tuning
 from domain.market.on_demand_prices import LINUX
 
 NOT_ALLOWED = "the server's policy or network does not allow it"
-Where = tuple[str, str]  # region, platform
-Learnt = dict[str, tuple[Mapping[str, str | float | None], Experience]]  # by key, with the needs in words
+RegionPlatform = tuple[str, str]  # region, platform
+ExperienceByKey = dict[str, tuple[Mapping[str, str | float | None], Experience]]  # by key, with the needs in words
 
 
 @dataclass(frozen=True)
-class Case:
+class ServerCase:
     """A server to decide for. `pools`: where it may go. `replica_ours`: the autopilot has made its replica. `left_out`:
     what is not in the figures, and why."""
 
     server_id: str
     client_id: str
-    placed: Placement
+    placed: ServerPosition
     needs: Needs
     pools: frozenset[str]
-    standing: Standing
+    standing: ServerConditions
     region: str = ""
     platform: str = LINUX
     replica_ours: bool = False
     left_out: str = ""
 
     @property
-    def where(self) -> Where:
+    def where(self) -> RegionPlatform:
         return self.region, self.platform
 
 
 @dataclass(frozen=True)
-class Room:
+class OperationBudget:
     """How many operations of the autopilot may still be started: over all, and by client; and who else is where."""
 
     over_all: int
     limits: Mapping[str, FleetLimits] = field(default_factory=dict)
     under_way: Mapping[str, int] = field(default_factory=dict)
-    others: Mapping[str, Others] = field(default_factory=dict)  # by client: servers that are not among the cases
+    others: Mapping[str, RestOfFleet] = field(default_factory=dict)  # by client: servers that are not among the cases
 
 
 @dataclass(frozen=True)
-class Judged:
-    case: Case
+class JudgedCase:
+    case: ServerCase
     verdict: Verdict
     market: Appraisal
     supply: Supply
-    informed: Informing | None = None  # by whose forecasts; None: the built-in reckoning
+    informed: ForecastRatings | None = None  # by whose forecasts; None: the built-in reckoning
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class FleetEvaluation:
     """`judged`: in the order of the cases. `learnt`: the caution that the next pass begins with."""
 
-    judged: list[Judged]
-    learnt: Learnt
+    judged: list[JudgedCase]
+    learnt: ExperienceByKey
 
 
 @dataclass(frozen=True)
-class Market:
+class AppraisedMarket:
     """What some servers see, and the key under which it is known to `domain.autopilot.fleet_decision`."""
 
     key: str
     appraisal: Appraisal
     supply: Supply
-    informed: Informing | None = None
+    informed: ForecastRatings | None = None
 
 
-def evaluate(
-    cases: Sequence[Case],
-    supplies: Mapping[Where, Supply],
+def evaluate_fleet(
+    cases: Sequence[ServerCase],
+    supplies: Mapping[RegionPlatform, Supply],
     at_h: float,
     now: datetime,
-    room: Room,
+    room: OperationBudget,
     experience: Mapping[str, Experience] | None = None,
-    tuning: Tuning = DEFAULT,
-    informed: Mapping[str, Informing] | None = None,
-) -> Evaluation:
+    tuning: Tuning = DEFAULT_TUNING,
+    informed: Mapping[str, ForecastRatings] | None = None,
+) -> FleetEvaluation:
     """`at_h`: `now` in the hours of the offers' records. `experience`: what was learnt before, by key. `informed`: by
     client, a model's forecasts."""
-    rated = {where: {one.pool: one for one in rate(supplies[where].offers.values(), tuning)} for where in supplies}
+    rated = {
+        where: {one.pool: one for one in rate_offers(supplies[where].offers.values(), tuning)} for where in supplies
+    }
     learnt = _learnt(cases, supplies, rated, at_h, experience or {}, tuning)
     markets = markets_of(cases, supplies, rated, learnt, at_h, tuning, informed or {})
     decided = _Deciding(cases, markets, now, room, tuning).verdicts()
     judged = [
-        Judged(case, verdict, market.appraisal, market.supply, market.informed)
+        JudgedCase(case, verdict, market.appraisal, market.supply, market.informed)
         for case, verdict, market in zip(cases, decided, markets, strict=True)
     ]
-    return Evaluation(_within(judged, room), learnt)
+    return FleetEvaluation(_within(judged, room), learnt)
 
 
 # --- the market, as each kind of server sees it
 
 
 def _learnt(
-    cases: Iterable[Case],
-    supplies: Mapping[Where, Supply],
-    rated: Mapping[Where, Mapping[str, Rated]],
+    cases: Iterable[ServerCase],
+    supplies: Mapping[RegionPlatform, Supply],
+    rated: Mapping[RegionPlatform, Mapping[str, RatedOffer]],
     at_h: float,
     experience: Mapping[str, Experience],
     tuning: Tuning,
-) -> Learnt:
-    kinds: dict[str, tuple[Where, Needs]] = {}
+) -> ExperienceByKey:
+    kinds: dict[str, tuple[RegionPlatform, Needs]] = {}
     pools: defaultdict[str, set[frozenset[str]]] = defaultdict(set)
     for where, needs, allowed in {(case.where, case.needs, case.pools) for case in cases}:
-        key = key_of(*where, needs)
+        key = experience_key(*where, needs)
         kinds[key] = where, needs
         pools[key].add(allowed)
-    found: Learnt = {}
+    found: ExperienceByKey = {}
     for key, (where, needs) in kinds.items():
         known = rated[where]
         some = [known[pool] for pool in sorted(frozenset().union(*pools[key])) if pool in known]
-        after = relearn(experience.get(key), some, supplies[where], needs, at_h, tuning)
-        found[key] = described(*where, needs), after
+        after = learn_from_watched(experience.get(key), some, supplies[where], needs, at_h, tuning)
+        found[key] = needs_in_words(*where, needs), after
     return found
 
 
 def markets_of(
-    cases: Sequence[Case],
-    supplies: Mapping[Where, Supply],
-    rated: Mapping[Where, Mapping[str, Rated]],
-    learnt: Learnt,
+    cases: Sequence[ServerCase],
+    supplies: Mapping[RegionPlatform, Supply],
+    rated: Mapping[RegionPlatform, Mapping[str, RatedOffer]],
+    learnt: ExperienceByKey,
     at_h: float,
     tuning: Tuning,
-    informed: Mapping[str, Informing],
-) -> list[Market]:
+    informed: Mapping[str, ForecastRatings],
+) -> list[AppraisedMarket]:
     """One appraisal for each kind of server, in the order of the cases: its possible pools, and those its members are
     in now. Clients that are informed by different models see different markets."""
-    members: defaultdict[tuple[str, Where, Needs, frozenset[str]], set[str]] = defaultdict(set)
+    members: defaultdict[tuple[str, RegionPlatform, Needs, frozenset[str]], set[str]] = defaultdict(set)
     sources = {one.model: one for one in informed.values()}
     by_client = {client: one.model for client, one in informed.items()}
     for case in cases:
         key = by_client.get(case.client_id, ""), case.where, case.needs, case.pools
         members[key] |= {case.placed.pool, case.placed.replica}
-    made: dict[tuple[str, Where, Needs, frozenset[str]], Market] = {}
+    made: dict[tuple[str, RegionPlatform, Needs, frozenset[str]], AppraisedMarket] = {}
     for number, ((model, where, needs, pools), here) in enumerate(members.items()):
-        caution = learnt[key_of(*where, needs)][1].caution(tuning)
+        caution = learnt[experience_key(*where, needs)][1].caution(tuning)
         source = sources.get(model)
         seen = source.rated[where] if source else rated[where]
         appraisal = appraise_rated(_seen(pools, here, seen), needs, at_h, caution)
-        made[model, where, needs, pools] = Market(str(number), appraisal, supplies[where], source)
+        made[model, where, needs, pools] = AppraisedMarket(str(number), appraisal, supplies[where], source)
     return [made[by_client.get(case.client_id, ""), case.where, case.needs, case.pools] for case in cases]
 
 
-def _seen(pools: frozenset[str], here: set[str], rated: Mapping[str, Rated]) -> list[Rated]:
+def _seen(pools: frozenset[str], here: set[str], rated: Mapping[str, RatedOffer]) -> list[RatedOffer]:
     found = [rated[pool] for pool in pools if pool in rated]
     elsewhere = [rated[pool] for pool in here - pools if pool in rated]
     return found + [replace(one, blocked=one.blocked or NOT_ALLOWED) for one in elsewhere]
@@ -177,16 +179,16 @@ def _seen(pools: frozenset[str], here: set[str], rated: Mapping[str, Rated]) -> 
 
 @dataclass(frozen=True)
 class _Deciding:
-    cases: Sequence[Case]
-    markets: Sequence[Market]
+    cases: Sequence[ServerCase]
+    markets: Sequence[AppraisedMarket]
     now: datetime
-    room: Room
+    room: OperationBudget
     tuning: Tuning
 
     def verdicts(self) -> list[Verdict]:
         """In the order of the cases: the server's own decision, or its replica's where that is what there is to do."""
         free = [
-            judge(decide(case.placed, market.appraisal, self.tuning), case.standing, self.now)
+            apply_gates(decide_server(case.placed, market.appraisal, self.tuning), case.standing, self.now)
             for case, market in zip(self.cases, self.markets, strict=True)
         ]
         found = list(free)
@@ -204,15 +206,15 @@ class _Deciding:
 
     def _of_client(self, client: str, numbers: Sequence[int], free: Sequence[Verdict]) -> Iterator[tuple[int, Verdict]]:
         """Who may be moved is decided within the client's limits; who may not is decided as if there were none."""
-        others = self.room.others.get(client, Others())
-        limits = places(self.room.limits.get(client, FleetLimits()), len(numbers) + others.servers)
+        others = self.room.others.get(client, RestOfFleet())
+        limits = crowding_limits(self.room.limits.get(client, FleetLimits()), len(numbers) + others.servers)
         known = {self.markets[n].key: self.markets[n].appraisal for n in numbers}
         moves = {self.cases[n].server_id: free[n] for n in numbers}
         if able := [n for n in numbers if limits is not NO_LIMITS and self._may_move(n, free[n])]:
-            rest = rest_of(others, [self.cases[n].placed for n in sorted(set(numbers) - set(able))])
+            rest = with_positions(others, [self.cases[n].placed for n in sorted(set(numbers) - set(able))])
             within = decide_fleet(self._members(able), known, self.tuning, limits, rest)
             moves |= {
-                self.cases[n].server_id: judge(within[self.cases[n].server_id], self.cases[n].standing, self.now)
+                self.cases[n].server_id: apply_gates(within[self.cases[n].server_id], self.cases[n].standing, self.now)
                 for n in able
             }
         acting = {server: verdict.decision for server, verdict in moves.items() if verdict.acts}
@@ -220,27 +222,27 @@ class _Deciding:
         for n in numbers:
             yield n, self._either(moves[self.cases[n].server_id], replicas.get(self.cases[n].server_id), self.cases[n])
 
-    def _members(self, numbers: Iterable[int]) -> list[Member]:
-        return [Member(self.cases[n].server_id, self.cases[n].placed, self.markets[n].key) for n in numbers]
+    def _members(self, numbers: Iterable[int]) -> list[FleetMember]:
+        return [FleetMember(self.cases[n].server_id, self.cases[n].placed, self.markets[n].key) for n in numbers]
 
     def _may_move(self, number: int, free: Verdict) -> bool:
         """Whether its policy would let it go now, if the limits asked for that."""
-        return free.acts or (not changes(free.decision) and self.cases[number].standing.may_move(self.now))
+        return free.acts or (not asks_for_change(free.decision) and self.cases[number].standing.may_move(self.now))
 
-    def _either(self, own: Verdict, replica: Decision | None, case: Case) -> Verdict:
+    def _either(self, own: Verdict, replica: Decision | None, case: ServerCase) -> Verdict:
         """One thing at a time: a server that moves does that first."""
-        if own.acts or replica is None or not changes(replica):
+        if own.acts or replica is None or not asks_for_change(replica):
             return own
-        if replica.kind is Kind.DROP_REPLICA and not case.replica_ours:
+        if replica.kind is DecisionKind.DROP_REPLICA and not case.replica_ours:
             return own  # somebody else wanted it
-        verdict = judge(replica, case.standing, self.now)
-        return verdict if verdict.acts or not changes(own.decision) else own
+        verdict = apply_gates(replica, case.standing, self.now)
+        return verdict if verdict.acts or not asks_for_change(own.decision) else own
 
 
 # --- how many at once
 
 
-def _within(judged: Sequence[Judged], room: Room) -> list[Judged]:
+def _within(judged: Sequence[JudgedCase], room: OperationBudget) -> list[JudgedCase]:
     """The most urgent and the most saving first, as far as there is room; the rest is held."""
     left, under_way = room.over_all - sum(room.under_way.values()), Counter(room.under_way)
     held = list(judged)
@@ -258,10 +260,10 @@ def _within(judged: Sequence[Judged], room: Room) -> list[Judged]:
     return held
 
 
-def _turn(one: Judged) -> tuple[int, float, str]:
+def _turn(one: JudgedCase) -> tuple[int, float, str]:
     return -int(one.verdict.priority), -one.verdict.decision.gain_usd, one.case.server_id
 
 
-def describe(decision: Decision) -> str:
+def decision_label(decision: Decision) -> str:
     """The decision in a short form for counts: "move/cheaper"."""
     return f"{decision.kind.value}/{decision.reason.value}"

@@ -22,7 +22,7 @@ _ORDER = list(Weekday)
 
 
 @dataclass(frozen=True)
-class Window:
+class MaintenanceWindow:
     """From `start` to `end`, local times "HH:MM" of `timezone` (IANA), on the days it starts; past midnight if
     `end` is the earlier. No days: every day."""
 
@@ -58,6 +58,6 @@ class Window:
         return not self.days or _ORDER[local.weekday()] in self.days
 
 
-def open_now(windows: list[Window], at: datetime) -> bool:
+def any_window_open(windows: list[MaintenanceWindow], at: datetime) -> bool:
     """Whether ordinary moves may happen; without windows, always."""
     return not windows or any(window.holds(at) for window in windows)

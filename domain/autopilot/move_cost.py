@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from domain.autopilot.tuning import DEFAULT
+from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.savings.accrual import MONTH_H, SNAPSHOT_MICRO_USD_PER_GIB_MONTH
 from domain.savings.money import MICRO_PER_USD
 
 SNAPSHOT_USD_PER_GIB_H = SNAPSHOT_MICRO_USD_PER_GIB_MONTH / MICRO_PER_USD / MONTH_H  # as the ledger of savings books it
 # The last snapshots stay until those of the next move to another zone take their place. When that is nobody knows: a
 # move answers for as long as its gain is believed.
-KEPT_H = DEFAULT.horizon_h
+SNAPSHOTS_KEPT_H = DEFAULT_TUNING.horizon_h
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class MoveCost:
         return self.overlap_usd + self.snapshot_usd + self.outage_usd
 
 
-FREE = MoveCost()
+FREE_MOVE = MoveCost()
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class MoveProfile:
     """How a server gets to another place. Hours: both instances are paid for, and its service is out.
 
     `copies`: its data volumes stay, and copies are made of their snapshots: an early one while it serves, gone when the
@@ -44,7 +44,7 @@ class Manner:
     copies: bool = False
 
     def snapshot_usd(self, data_gib: float) -> float:
-        return data_gib * SNAPSHOT_USD_PER_GIB_H * (self.overlap_h + KEPT_H) if self.copies else 0.0
+        return data_gib * SNAPSHOT_USD_PER_GIB_H * (self.overlap_h + SNAPSHOTS_KEPT_H) if self.copies else 0.0
 
     def cost(self, price_usd: float, outage_usd_per_h: float, data_gib: float) -> MoveCost:
         """Away from a place of this price per hour; of a price that is not known (infinite) no overlap is reckoned."""
@@ -52,7 +52,7 @@ class Manner:
         return MoveCost(overlap_usd, self.snapshot_usd(data_gib), self.outage_h * outage_usd_per_h)
 
 
-USUAL = Manner()
+USUAL_MOVE = MoveProfile()
 
 
 def payback_h(move_usd: float, gain_usd: float) -> float:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from domain.autopilot.maintenance_windows import Window
+from domain.autopilot.maintenance_windows import MaintenanceWindow
 
 HOURS_A_WEEK = 168.0
 
@@ -41,7 +41,7 @@ class Contradiction(ValueError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class AutopilotPreferences:
     """What an owner has said; None: as the client says, else the default of `AutopilotPolicy`."""
 
     auto_switch: AutoSwitch | None = None
@@ -51,7 +51,7 @@ class Wish:
     min_saving: float | None = None
     outage_usd_per_hour: float | None = None
     tolerance: Tolerance | None = None
-    windows: list[Window] | None = None
+    windows: list[MaintenanceWindow] | None = None
     max_moves_per_week: int | None = None
     minimum_stay_h: float | None = None
     frozen: bool | None = None
@@ -75,7 +75,7 @@ class AutopilotPolicy:
     min_saving: float = 0.05
     outage_usd_per_hour: float | None = None  # None: by `tolerance`
     tolerance: Tolerance = Tolerance.NORMAL
-    windows: list[Window] = field(default_factory=list)
+    windows: list[MaintenanceWindow] = field(default_factory=list)
     max_moves_per_week: int = 7
     minimum_stay_h: float = 1.0
     frozen: bool = False
@@ -91,10 +91,10 @@ class AutopilotPolicy:
         return self.frozen or (self.frozen_until is not None and now < self.frozen_until)
 
 
-def resolve(server: Wish, client: Wish) -> AutopilotPolicy:
+def resolve_policy(server: AutopilotPreferences, client: AutopilotPreferences) -> AutopilotPolicy:
     """Field by field: the server's word, else the client's, else the default."""
     said: dict[str, Any] = {}
-    for one in fields(Wish):
+    for one in fields(AutopilotPreferences):
         for wish in (server, client):
             if (value := getattr(wish, one.name)) is not None:
                 said[one.name] = value
@@ -105,7 +105,7 @@ def resolve(server: Wish, client: Wish) -> AutopilotPolicy:
     return AutopilotPolicy(**said)
 
 
-def check(policy: AutopilotPolicy, *, keeps_replica: bool = False) -> None:
+def check_policy(policy: AutopilotPolicy, *, keeps_replica: bool = False) -> None:
     """Raise `Contradiction`. `keeps_replica`: the server's switches leave the old instance as replica."""
     for window in policy.windows:
         if problem := window.problem():

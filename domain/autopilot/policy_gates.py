@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.autopilot.decision import Decision, Kind, Reason
-from domain.autopilot.maintenance_windows import open_now
+from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
+from domain.autopilot.maintenance_windows import any_window_open
 from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
 from domain.operations import Priority
 
@@ -46,7 +46,7 @@ class DecisionState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class ServerConditions:
     """What holds for the server beside the market."""
 
     policy: AutopilotPolicy
@@ -63,7 +63,7 @@ class Standing:
             or policy.is_frozen(now)
             or self.busy
             or self.lingers
-            or not open_now(policy.windows, now)
+            or not any_window_open(policy.windows, now)
             or self.moves_used_up(now)
         )
 
@@ -82,24 +82,34 @@ class Verdict:
 
     @property
     def acts(self) -> bool:
-        return changes(self.decision) and not self.gate
+        return asks_for_change(self.decision) and not self.gate
 
 
-_CHANGES = frozenset({Kind.MOVE, Kind.ON_DEMAND, Kind.REPLICA, Kind.DROP_REPLICA})
-_REPLICA = frozenset({Kind.REPLICA, Kind.DROP_REPLICA})
-_URGENT = frozenset({Reason.LOST, Reason.RISK_AVERTED, Reason.REPLICA_LOST, Reason.SPOT_TOO_RISKY, Reason.NO_SPOT})
+_CHANGES = frozenset({DecisionKind.MOVE, DecisionKind.ON_DEMAND, DecisionKind.REPLICA, DecisionKind.DROP_REPLICA})
+_REPLICA = frozenset({DecisionKind.REPLICA, DecisionKind.DROP_REPLICA})
+_URGENT = frozenset(
+    {
+        DecisionReason.LOST,
+        DecisionReason.RISK_AVERTED,
+        DecisionReason.REPLICA_LOST,
+        DecisionReason.SPOT_TOO_RISKY,
+        DecisionReason.NO_SPOT,
+    }
+)
 
 
-def changes(decision: Decision) -> bool:
+def asks_for_change(decision: Decision) -> bool:
     """Whether the decision asks for anything to be done."""
     return decision.kind in _CHANGES
 
 
-def judge(decision: Decision, standing: Standing, now: datetime) -> Verdict:
+def apply_gates(decision: Decision, standing: ServerConditions, now: datetime) -> Verdict:
     """What is done about the decision, or which gate holds it."""
-    urgent = decision.reason in _URGENT or (decision.kind is Kind.ON_DEMAND and decision.reason is Reason.CROWDED)
+    urgent = decision.reason in _URGENT or (
+        decision.kind is DecisionKind.ON_DEMAND and decision.reason is DecisionReason.CROWDED
+    )
     priority = Priority.URGENT if urgent else Priority.ORDINARY
-    gate = _gate(decision, standing, now, urgent) if changes(decision) else Gate.NONE
+    gate = _gate(decision, standing, now, urgent) if asks_for_change(decision) else Gate.NONE
     return Verdict(decision, gate, priority, ask_first=_ask_first(standing.policy, urgent))
 
 
@@ -107,7 +117,7 @@ def _ask_first(policy: AutopilotPolicy, urgent: bool) -> bool:
     return policy.auto_switch is AutoSwitch.PROPOSE or (policy.approval_needed and not urgent)
 
 
-def _gate(decision: Decision, standing: Standing, now: datetime, urgent: bool) -> Gate:
+def _gate(decision: Decision, standing: ServerConditions, now: datetime, urgent: bool) -> Gate:
     policy = standing.policy
     # A replica that the policy asks for is kept also where nothing is moved.
     if policy.auto_switch is AutoSwitch.OFF and decision.kind not in _REPLICA:
@@ -123,14 +133,14 @@ def _gate(decision: Decision, standing: Standing, now: datetime, urgent: bool) -
     return _ordinary_gate(decision, standing, now)
 
 
-def _ordinary_gate(decision: Decision, standing: Standing, now: datetime) -> Gate:
+def _ordinary_gate(decision: Decision, standing: ServerConditions, now: datetime) -> Gate:
     policy = standing.policy
     if standing.lingers:  # its owner wants the old instance for longer than a small gain is worth
         return Gate.BUSY
-    spread = decision.reason is Reason.ON_DEMAND_SHARE  # the client asks for it, and knows that it costs
+    spread = decision.reason is DecisionReason.ON_DEMAND_SHARE  # the client asks for it, and knows that it costs
     if not spread and decision.gain_usd < policy.min_saving * decision.cost_now_usd:
         return Gate.SAVES_TOO_LITTLE
-    if not open_now(policy.windows, now):
+    if not any_window_open(policy.windows, now):
         return Gate.WINDOW
     if standing.moves_used_up(now):
         return Gate.MOVES_USED_UP

@@ -13,13 +13,13 @@ from datetime import datetime
 
 from domain.autopilot.decision_inputs import Offer
 from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import Reliability, first_seen, tightness, update
-from domain.autopilot.tuning import KNOWN
-from domain.market.placement_scores import Score
+from domain.autopilot.reliability import Reliability, first_observation, tightness, with_observation
+from domain.autopilot.tuning import SHAPE_WITH_RECORD
+from domain.market.placement_scores import PoolScore
 from domain.pools import Lifecycle, Pool
 
-RESTING = "gave a notice or had no capacity a short while ago"
-CLOSED = "lost an instance or had no capacity within the last half hour"
+COOL_DOWN_WHY = "gave a notice or had no capacity a short while ago"
+CLOSED_WHY = "lost an instance or had no capacity within the last half hour"
 UNKNOWN_BAND = 2
 _BAND_SHARE = (0.025, 0.075, 0.125, 0.175, 0.25)  # the middle of each; the last is open to above
 _HOURS_A_MONTH = 730.0
@@ -44,14 +44,14 @@ def hours(at: datetime) -> float:
 
 
 @dataclass(frozen=True)
-class Known:
+class PoolKnowledge:
     """What is known of a region's spot pools beside their prices. `lived`: those we have a history of."""
 
     resting: Mapping[str, str] = field(default_factory=dict)  # pool in its cool-down -> why
     lived: Mapping[str, Reliability] = field(default_factory=dict)
     watched: Collection[str] = ()  # pools where an instance of ours runs: a loss there would be seen
     bands: Mapping[str, int] = field(default_factory=dict)  # type -> the Spot Advisor's
-    scores: Mapping[tuple[str, str], Score] = field(default_factory=dict)  # (zone, type)
+    scores: Mapping[tuple[str, str], PoolScore] = field(default_factory=dict)  # (zone, type)
     rebalanced: Mapping[str, float] = field(default_factory=dict)  # pool -> hours since the latest recommendation
 
 
@@ -61,10 +61,10 @@ class Supply:
 
     offers: Mapping[str, Offer]
     down: frozenset[str] = frozenset()
-    known: Known = field(default_factory=Known)
+    known: PoolKnowledge = field(default_factory=PoolKnowledge)
 
 
-def supply_of(prices: Mapping[tuple[str, str], PriceRecord], known: Known, now: datetime) -> Supply:
+def supply_of(prices: Mapping[tuple[str, str], PriceRecord], known: PoolKnowledge, now: datetime) -> Supply:
     """The offers at `now`; a pool in its cool-down is blocked (invariant 10).
 
     A pool that was lost a short while ago is blocked too, and young again: whoever still runs there runs, and is not
@@ -81,7 +81,7 @@ def supply_of(prices: Mapping[tuple[str, str], PriceRecord], known: Known, now: 
         if not record.up:
             down.add(pool)
             # `now` is exact to the microsecond, hours are not.
-            record, blocked = update(record, max(at_h, record.at_h), True), blocked or CLOSED
+            record, blocked = with_observation(record, max(at_h, record.at_h), True), blocked or CLOSED_WHY
         offers[pool] = Offer(
             pool=pool,
             price=price,
@@ -94,7 +94,7 @@ def supply_of(prices: Mapping[tuple[str, str], PriceRecord], known: Known, now: 
     return Supply(offers, frozenset(down), known)
 
 
-def warning(score: Score | None, rebalanced_h: float | None) -> float:
+def warning(score: PoolScore | None, rebalanced_h: float | None) -> float:
     """Log of how many times the hazard AWS's words make it; 0 when it has said nothing."""
     total = 0.0
     if score is not None:
@@ -110,7 +110,7 @@ def prior_of(band: int | None) -> float:
 
 
 def _unknown(at_h: float, band: int | None) -> Reliability:
-    return first_seen(at_h, True, prior_of(band), KNOWN)
+    return first_observation(at_h, True, prior_of(band), SHAPE_WITH_RECORD)
 
 
 def _tightness(lived: Mapping[str, Reliability]) -> tuple[dict[str, float], float]:

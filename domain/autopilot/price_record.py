@@ -24,7 +24,7 @@ class PriceRecord:
         return (prior_changes * prior_size + self.moved) / (prior_changes + self.changes)
 
 
-def reprice(record: PriceRecord, at_h: float, usd: float) -> PriceRecord:
+def with_price(record: PriceRecord, at_h: float, usd: float) -> PriceRecord:
     """The record with one more price. Raise OutOfOrder if it is older than the record."""
     passed = at_h - record.at_h
     if passed < 0:

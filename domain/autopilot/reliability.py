@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 AVAILABILITY_MEMORY_H = 24.0
 LOSSES_MEMORY_H = 168.0
-FRESH, FRESH_H = 1.0, 0.5  # a loss counts so much more at once, for about half an hour
+RECENT_LOSS, RECENT_LOSS_H = 1.0, 0.5  # a loss counts so much more at once, for about half an hour
 
 
 class OutOfOrder(ValueError):
@@ -76,7 +76,7 @@ class Reliability:
         return (prior_losses + self.losses) / (prior_losses + self.expected)
 
 
-def first_seen(
+def first_observation(
     at_h: float, up: bool, prior_hazard_per_h: float | None = None, shape: HazardShape = SHAPE
 ) -> Reliability:
     """A record of one observation.
@@ -89,7 +89,7 @@ def first_seen(
     return Reliability(at_h, up, at_h - age if up else at_h)
 
 
-def update(record: Reliability, at_h: float, up: bool) -> Reliability:
+def with_observation(record: Reliability, at_h: float, up: bool) -> Reliability:
     """The record with one more observation. Raise OutOfOrder if it is older than the record."""
     passed = at_h - record.at_h
     if passed < 0:
@@ -108,7 +108,7 @@ def update(record: Reliability, at_h: float, up: bool) -> Reliability:
     )
 
 
-def unwatched(record: Reliability, at_h: float) -> Reliability:
+def without_observation(record: Reliability, at_h: float) -> Reliability:
     """The record at a later time of which nothing was seen: evidence fades, and none is added.
 
     Raise OutOfOrder if that time is before the record's.
@@ -147,4 +147,4 @@ def _beyond(record: Reliability) -> float:
     """0 for a pool that is as it always is, 1 for one that is down and never was before, more just after its loss."""
     if record.up:
         return record.availability - 1
-    return record.availability + FRESH * math.exp((record.since_h - record.at_h) / FRESH_H)
+    return record.availability + RECENT_LOSS * math.exp((record.since_h - record.at_h) / RECENT_LOSS_H)

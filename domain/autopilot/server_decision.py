@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 
-from domain.autopilot.appraisal import Appraisal, Figures
-from domain.autopilot.decision import Decision, Kind, Reason
-from domain.autopilot.decision_inputs import Needs, Placement, zone_of
+from domain.autopilot.appraisal import Appraisal, CandidateCost
+from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
+from domain.autopilot.decision_inputs import Needs, ServerPosition, zone_of
 from domain.autopilot.tuning import Tuning
 
 
-def decide(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()) -> Decision:
+def decide_server(placed: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()) -> Decision:
     """`barred`: pools that this server must not enter now, though others may; see fleet."""
     if placed.pool == market.needs.on_demand_pool:
         return _from_on_demand(placed, market, tuning, barred)
@@ -30,16 +30,20 @@ def decide(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collect
 def _after_loss(market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
     needs, best = market.needs, market.best(barred)
     if best is None and math.isinf(needs.on_demand_usd):
-        return Decision(Kind.WAIT, "", Reason.NO_SPOT)
+        return Decision(DecisionKind.WAIT, "", DecisionReason.NO_SPOT)
     if best is None:
-        return Decision(Kind.ON_DEMAND, needs.on_demand_pool, Reason.NO_SPOT, cost_then_usd=needs.on_demand_usd)
+        return Decision(
+            DecisionKind.ON_DEMAND, needs.on_demand_pool, DecisionReason.NO_SPOT, cost_then_usd=needs.on_demand_usd
+        )
     for one in market.open:
         if one.pool not in barred and (one.cost_usd < needs.on_demand_usd or _worth_a_try(one, needs, tuning)):
-            return Decision(Kind.MOVE, one.pool, Reason.LOST, cost_then_usd=one.cost_usd)
-    return Decision(Kind.ON_DEMAND, needs.on_demand_pool, Reason.SPOT_TOO_RISKY, best.cost_usd, needs.on_demand_usd)
+            return Decision(DecisionKind.MOVE, one.pool, DecisionReason.LOST, cost_then_usd=one.cost_usd)
+    return Decision(
+        DecisionKind.ON_DEMAND, needs.on_demand_pool, DecisionReason.SPOT_TOO_RISKY, best.cost_usd, needs.on_demand_usd
+    )
 
 
-def _worth_a_try(one: Figures, needs: Needs, tuning: Tuning) -> bool:
+def _worth_a_try(one: CandidateCost, needs: Needs, tuning: Tuning) -> bool:
     """Whether to go to a pool that is too young at once, rather than by way of on-demand.
 
     That saves the move back, if the pool lives until it is old enough to be entered, and its lower price
@@ -56,53 +60,57 @@ def _worth_a_try(one: Figures, needs: Needs, tuning: Tuning) -> bool:
     return (1 - lost) * needs.way_back_usd + saving * lasts * lost / foreseen > lost * needs.outage_usd
 
 
-def _from_on_demand(placed: Placement, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
+def _from_on_demand(placed: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
     needs, now_usd = market.needs, market.needs.on_demand_usd
 
     # What a loss costs holds the way back to spot, so the stay is not cut short by the hazard once more.
-    def brings(one: Figures) -> float:
+    def brings(one: CandidateCost) -> float:
         return (now_usd - one.cost_usd) * tuning.horizon_h
 
     best = _destination(placed, (now_usd, now_usd), market, tuning, barred, brings)
     if best is None:
-        return Decision(Kind.WAIT, placed.pool, Reason.NO_SPOT, now_usd)
+        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.NO_SPOT, now_usd)
     move = needs.move(placed, best.pool, now_usd)
     figures = (now_usd, best.cost_usd, move)
     if best.cost_usd >= now_usd:
-        return Decision(Kind.WAIT, placed.pool, Reason.SPOT_TOO_RISKY, *figures)
-    if too_soon(placed, market):
-        return Decision(Kind.WAIT, placed.pool, Reason.MINIMUM_STAY, *figures)
+        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.SPOT_TOO_RISKY, *figures)
+    if within_minimum_stay(placed, market):
+        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.MINIMUM_STAY, *figures)
     if brings(best) <= tuning.margin * move.usd:
-        return Decision(Kind.WAIT, placed.pool, Reason.NOT_PAID_BACK, *figures)
-    return Decision(Kind.MOVE, best.pool, Reason.CHEAPER, *figures)
+        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.NOT_PAID_BACK, *figures)
+    return Decision(DecisionKind.MOVE, best.pool, DecisionReason.CHEAPER, *figures)
 
 
-def _from_spot(placed: Placement, now: Figures, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
-    def brings(one: Figures) -> float:
+def _from_spot(
+    placed: ServerPosition, now: CandidateCost, market: Appraisal, tuning: Tuning, barred: Collection[str]
+) -> Decision:
+    def brings(one: CandidateCost) -> float:
         return _gain(now, one, tuning) * _lasts(one, tuning)
 
     best = _destination(placed, (now.cost_usd, now.price_usd), market, tuning, barred, brings)
     if best is None or best.cost_usd >= now.cost_usd:
-        return Decision(Kind.STAY, now.pool, Reason.BEST_ALREADY, now.cost_usd, best.cost_usd if best else 0.0)
+        return Decision(
+            DecisionKind.STAY, now.pool, DecisionReason.BEST_ALREADY, now.cost_usd, best.cost_usd if best else 0.0
+        )
     move = market.needs.move(placed, best.pool, now.price_usd)
     figures = (now.cost_usd, best.cost_usd, move)
-    if too_soon(placed, market):
-        return Decision(Kind.STAY, now.pool, Reason.MINIMUM_STAY, *figures)
+    if within_minimum_stay(placed, market):
+        return Decision(DecisionKind.STAY, now.pool, DecisionReason.MINIMUM_STAY, *figures)
     if _gain(now, best, tuning) <= tuning.noise * _usual_change(now, best):
-        return Decision(Kind.STAY, now.pool, Reason.GAIN_TOO_SMALL, *figures)
+        return Decision(DecisionKind.STAY, now.pool, DecisionReason.GAIN_TOO_SMALL, *figures)
     if brings(best) <= tuning.margin * move.usd:
-        return Decision(Kind.STAY, now.pool, Reason.NOT_PAID_BACK, *figures)
-    return Decision(Kind.MOVE, best.pool, Reason.CHEAPER, *figures)
+        return Decision(DecisionKind.STAY, now.pool, DecisionReason.NOT_PAID_BACK, *figures)
+    return Decision(DecisionKind.MOVE, best.pool, DecisionReason.CHEAPER, *figures)
 
 
 def _destination(
-    placed: Placement,
+    placed: ServerPosition,
     now: tuple[float, float],
     market: Appraisal,
     tuning: Tuning,
     barred: Collection[str],
-    brings: Callable[[Figures], float],
-) -> Figures | None:
+    brings: Callable[[CandidateCost], float],
+) -> CandidateCost | None:
     """The cheapest other pool; or the cheapest of its own zone, where a cheaper move makes up for what it costs more.
 
     `now`: cost and price per hour where it is. `brings`: USD until the stay there is over.
@@ -116,21 +124,21 @@ def _destination(
     return max(best, near, key=lambda one: brings(one) - tuning.margin * needs.move(placed, one.pool, now[1]).usd)
 
 
-def too_soon(placed: Placement, market: Appraisal) -> bool:
+def within_minimum_stay(placed: ServerPosition, market: Appraisal) -> bool:
     """Whether its minimum stay is not over."""
     return market.at_h - placed.since_h < market.needs.minimum_stay_h
 
 
-def _gain(now: Figures, best: Figures, tuning: Tuning) -> float:
+def _gain(now: CandidateCost, best: CandidateCost, tuning: Tuning) -> float:
     """USD per hour that a move is believed to bring: all of the price, a part of the risk."""
     return now.price_usd - best.price_usd + tuning.risk_believed * (now.risk_usd - best.risk_usd)
 
 
-def _usual_change(now: Figures, best: Figures) -> float:
+def _usual_change(now: CandidateCost, best: CandidateCost) -> float:
     """USD per hour by which the next change of either price may undo a gain."""
     return now.rated.typical_change * now.price_usd + best.rated.typical_change * best.price_usd
 
 
-def _lasts(best: Figures, tuning: Tuning) -> float:
+def _lasts(best: CandidateCost, tuning: Tuning) -> float:
     """Hours one can expect to stay there."""
     return min(tuning.horizon_h, 1 / best.hazard_per_h) if best.hazard_per_h else tuning.horizon_h

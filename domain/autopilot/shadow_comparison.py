@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.autopilot.appraisal import Appraisal, rate
-from domain.autopilot.decision import Decision, Kind
-from domain.autopilot.fleet_evaluation import Case, Learnt, markets_of
-from domain.autopilot.forecast_ratings import Informing, Where
+from domain.autopilot.appraisal import Appraisal, rate_offers
+from domain.autopilot.decision import Decision, DecisionKind
+from domain.autopilot.fleet_evaluation import ExperienceByKey, ServerCase, markets_of
+from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform
 from domain.autopilot.pool_supply import Supply
-from domain.autopilot.server_decision import decide
-from domain.autopilot.tuning import DEFAULT, Tuning
+from domain.autopilot.server_decision import decide_server
+from domain.autopilot.tuning import DEFAULT_TUNING, Tuning
 
 
 @dataclass(frozen=True)
-class Shadowed:
+class ShadowComparison:
     """One client's servers in one pass. Costs: USD per hour, price and risk as the built-in reckoning has them, of the
     places each would have the servers in."""
 
@@ -30,30 +30,35 @@ class Shadowed:
     failure: str = ""
 
 
-def shadowed(
-    cases: Sequence[Case],
-    supplies: Mapping[Where, Supply],
-    informing: Informing,
-    learnt: Learnt,
+def compare_shadow(
+    cases: Sequence[ServerCase],
+    supplies: Mapping[RegionPlatform, Supply],
+    informing: ForecastRatings,
+    learnt: ExperienceByKey,
     at_h: float,
-    tuning: Tuning = DEFAULT,
-) -> list[Shadowed]:
+    tuning: Tuning = DEFAULT_TUNING,
+) -> list[ShadowComparison]:
     """By client. What it decides for each server by itself: gates and limits on crowding are the same for both."""
     clients = {case.client_id for case in cases}
     if informing.fell_back:
         counts = {client: sum(case.client_id == client for case in cases) for client in clients}
         return [
-            Shadowed(informing.model, client, fell_back=count, failure=informing.fell_back)
+            ShadowComparison(informing.model, client, fell_back=count, failure=informing.fell_back)
             for client, count in sorted(counts.items())
         ]
-    rated = {where: {one.pool: one for one in rate(supplies[where].offers.values(), tuning)} for where in supplies}
+    rated = {
+        where: {one.pool: one for one in rate_offers(supplies[where].offers.values(), tuning)} for where in supplies
+    }
     built_in = markets_of(cases, supplies, rated, learnt, at_h, tuning, {})
     model = markets_of(cases, supplies, rated, learnt, at_h, tuning, dict.fromkeys(clients, informing))
-    found: dict[str, Shadowed] = {}
+    found: dict[str, ShadowComparison] = {}
     for case, ours, theirs in zip(cases, built_in, model, strict=True):
-        one, other = decide(case.placed, ours.appraisal, tuning), decide(case.placed, theirs.appraisal, tuning)
-        so_far = found.get(case.client_id) or Shadowed(informing.model, case.client_id)
-        found[case.client_id] = Shadowed(
+        one, other = (
+            decide_server(case.placed, ours.appraisal, tuning),
+            decide_server(case.placed, theirs.appraisal, tuning),
+        )
+        so_far = found.get(case.client_id) or ShadowComparison(informing.model, case.client_id)
+        found[case.client_id] = ShadowComparison(
             informing.model,
             case.client_id,
             so_far.decisions + 1,
@@ -65,9 +70,9 @@ def shadowed(
     return [found[client] for client in sorted(found)]
 
 
-def _cost(case: Case, decision: Decision, market: Appraisal) -> float:
+def _cost(case: ServerCase, decision: Decision, market: Appraisal) -> float:
     """Of the place it would be in; nothing where that is not known."""
-    pool = decision.pool if decision.kind in (Kind.MOVE, Kind.ON_DEMAND) else case.placed.pool
+    pool = decision.pool if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND) else case.placed.pool
     if pool == market.needs.on_demand_pool:
         return market.needs.on_demand_usd if math.isfinite(market.needs.on_demand_usd) else 0.0
     known = market.by_pool.get(pool)

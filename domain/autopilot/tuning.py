@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from domain.autopilot.reliability import HazardShape
 
 # Once its own record and its region are taken into account, a pool's age tells less than it does alone.
-KNOWN = HazardShape(scale=0.41, offset_h=0.15, power=0.53)
+SHAPE_WITH_RECORD = HazardShape(scale=0.41, offset_h=0.15, power=0.53)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Tuning:
     and what each is worth.
     """
 
-    shape: HazardShape = KNOWN
+    shape: HazardShape = SHAPE_WITH_RECORD
     own: float = 0.76  # power of a pool's own losses against those expected
     absence: float = 0.77  # log of the hazard of a pool that was down all day, against one that was up
     tight: float = 0.88  # likewise of a region that is all down and never was before
@@ -41,4 +41,4 @@ class Tuning:
     together: float = 0.27  # part of the losses in which another pool of the region goes within twelve minutes
 
 
-DEFAULT = Tuning()
+DEFAULT_TUNING = Tuning()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from domain.backtest.errors import BacktestError
-from domain.backtest.market_history import ON_DEMAND, Market, Window
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def total(bills: Iterable[Bill], share: float = 1.0) -> Bill:
     )
 
 
-def bill(market: Market, window: Window, choices: Sequence[int], came_from: int | None = None) -> Bill:
+def bill(market: MarketHistory, window: TickWindow, choices: Sequence[int], came_from: int | None = None) -> Bill:
     """`choices[i]`: the pool at tick `window.start + i`. `came_from`: where it was before; None: nowhere."""
     money, moves, interruptions, out_h, snapshot_usd = 0.0, 0, 0, 0.0, 0.0
     ups, prices, gap_h, on_demand_usd = market.up, market.prices, market.gap_h, market.on_demand_usd
@@ -76,7 +76,9 @@ def bill(market: Market, window: Window, choices: Sequence[int], came_from: int 
     )
 
 
-def by_day(market: Market, window: Window, choices: Sequence[int], came_from: int | None = None) -> dict[int, Bill]:
+def by_day(
+    market: MarketHistory, window: TickWindow, choices: Sequence[int], came_from: int | None = None
+) -> dict[int, Bill]:
     """The same, by the market's days: what one day costs says little of the next."""
     found, before = dict[int, Bill](), came_from
     for day, part in window.days(market):

@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from domain.autopilot.move_cost import Manner
-from domain.backtest.market_history import ON_DEMAND, Market, Window
+from domain.autopilot.move_cost import MoveProfile
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
 
 INFINITE = float("inf")
 
@@ -21,7 +21,7 @@ INFINITE = float("inf")
 class Clairvoyant:
     """`weight`: hours of on-demand that an hour of outage costs. Places are numbered with on-demand first."""
 
-    def __init__(self, market: Market, window: Window, weight: float) -> None:
+    def __init__(self, market: MarketHistory, window: TickWindow, weight: float) -> None:
         self._window, self._costs = window, _Costs(market, weight)
         self._marks = _marks(market, window)
         self._to_go = self._backwards(market)
@@ -47,7 +47,7 @@ class Clairvoyant:
             found += [place] * (until - tick)
         return found
 
-    def _backwards(self, market: Market) -> dict[int, list[float]]:
+    def _backwards(self, market: MarketHistory) -> dict[int, list[float]]:
         """Cost from each mark to the end, by the place chosen at it."""
         to_go, until = [0.0] * (1 + len(market.pools)), self._window.stop
         found: dict[int, list[float]] = {}
@@ -73,7 +73,7 @@ class _Tick:
 class _Costs:
     """What it costs to be in each place at a tick, and to go on from it."""
 
-    def __init__(self, market: Market, weight: float) -> None:
+    def __init__(self, market: MarketHistory, weight: float) -> None:
         self._market = market
         self._outage_usd_per_h = weight * market.on_demand_usd if weight else 0.0
         self._lost_usd = self._outage_usd_per_h * market.rules.outage_h
@@ -118,12 +118,12 @@ class _Costs:
             self._known[key] = found
         return found
 
-    def _left(self, manner: Manner, places: Iterable[tuple[bool, float]]) -> Iterator[float]:
+    def _left(self, manner: MoveProfile, places: Iterable[tuple[bool, float]]) -> Iterator[float]:
         gib = self._market.rules.data_gib
         return (manner.cost(usd, self._outage_usd_per_h, gib).usd if up else self._lost_usd for up, usd in places)
 
 
-def _marks(market: Market, window: Window) -> list[int]:
+def _marks(market: MarketHistory, window: TickWindow) -> list[int]:
     """The first tick, and before and at each change of what is up or of a price."""
     changes = market.changes[bisect_right(market.changes, window.start) : bisect_left(market.changes, window.stop)]
     return sorted({window.start, *changes, *(tick - 1 for tick in changes)})

@@ -29,12 +29,12 @@ ENDED = frozenset({BacktestState.DONE, BacktestState.FAILED, BacktestState.CANCE
 
 
 @dataclass(frozen=True)
-class RunBacktest:
+class RunBacktestInput:
     backtest_id: str
 
 
 @dataclass(frozen=True)
-class Settled:
+class BacktestEnd:
     backtest_id: str
     state: BacktestState
     problem: str = ""

@@ -11,24 +11,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from domain.autopilot.appraisal import Appraisal
-from domain.autopilot.decision import Kind
-from domain.autopilot.decision_inputs import Needs, Placement
+from domain.autopilot.decision import DecisionKind
+from domain.autopilot.decision_inputs import Needs, ServerPosition
 from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
-from domain.autopilot.policy_gates import WEEK, Standing, judge
-from domain.autopilot.server_decision import decide
+from domain.autopilot.policy_gates import WEEK, ServerConditions, apply_gates
+from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import Tuning
-from domain.backtest.market_history import ON_DEMAND, Market, Window
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
 from domain.operations import Priority
 
 LONG_AGO_H = 0.0
 
 
-class Led:
+class GatedPolicy:
     """One market, one kind of server. `appraisal`: how it saw its market at a tick."""
 
     def __init__(
         self,
-        market: Market,
+        market: MarketHistory,
         appraisal: Callable[[int], Appraisal],
         needs: Needs,
         policy: AutopilotPolicy,
@@ -38,9 +38,9 @@ class Led:
         self._policy = replace(policy, auto_switch=AutoSwitch.ON, approval_needed=False)
         self._index = {pool: number for number, pool in enumerate(market.pools)} | {needs.on_demand_pool: ON_DEMAND}
 
-    def run(self, window: Window, start: int, data_gib: int = 0) -> list[int]:
+    def run(self, window: TickWindow, start: int, data_gib: int = 0) -> list[int]:
         """The place at each tick of a server that was at `start` for long before, with so much data."""
-        placed = Placement(self._name(start), LONG_AGO_H, data_gib=data_gib)
+        placed = ServerPosition(self._name(start), LONG_AGO_H, data_gib=data_gib)
         moved, found = list[datetime](), list[int]()
         for tick in range(window.start, window.stop):
             market = self._appraisal(tick)
@@ -52,15 +52,15 @@ class Led:
             found.append(self._index[there])
         return found
 
-    def _next(self, tick: int, placed: Placement, market: Appraisal, moved: list[datetime]) -> tuple[str, bool]:
+    def _next(self, tick: int, placed: ServerPosition, market: Appraisal, moved: list[datetime]) -> tuple[str, bool]:
         """Where it is from this tick on, and whether it got there by an ordinary move."""
         if not self._market.is_up(tick, self._index[placed.pool]):
-            rescue = decide(Placement("", market.at_h), market, self._tuning)
+            rescue = decide_server(ServerPosition("", market.at_h), market, self._tuning)
             return (rescue.pool or self._needs.on_demand_pool), False
-        decision, now = decide(placed, market, self._tuning), _at(market)
-        wanted = decision.pool if decision.kind in (Kind.MOVE, Kind.ON_DEMAND) else placed.pool
+        decision, now = decide_server(placed, market, self._tuning), _at(market)
+        wanted = decision.pool if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND) else placed.pool
         week = tuple(at for at in moved if at > now - WEEK)
-        verdict = judge(decision, Standing(self._policy, moved_at=week), now)
+        verdict = apply_gates(decision, ServerConditions(self._policy, moved_at=week), now)
         return (wanted if verdict.acts else placed.pool), verdict.priority is Priority.ORDINARY
 
     def _name(self, place: int) -> str:

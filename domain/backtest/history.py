@@ -12,7 +12,7 @@ from domain.autopilot.policy import AutopilotPolicy
 
 
 @dataclass(frozen=True)
-class PoolPast:
+class PoolHistory:
     """`steps`: (hour, USD per hour) from which each price holds. `facts`: (kind, hour) of the reliability record,
     see domain.market.pool_facts. `stays`: (from, until), when an instance of ours ran there."""
 
@@ -23,7 +23,7 @@ class PoolPast:
 
 
 @dataclass(frozen=True)
-class ServerPast:
+class ServerHistory:
     """`pool`: where it was when the period began; spot or on-demand. `data_gib`: its data volumes, as they are now."""
 
     server_id: str
@@ -33,28 +33,28 @@ class ServerPast:
 
 
 @dataclass(frozen=True)
-class KindPast:
+class KindHistory:
     """Servers that are decided alike: the same needs, policy and possible pools."""
 
     needs: Needs
     policy: AutopilotPolicy
     pools: list[str]
-    servers: list[ServerPast]
+    servers: list[ServerHistory]
 
 
 @dataclass(frozen=True)
-class RegionPast:
+class RegionHistory:
     """A region's pools of one platform, and the client's servers there. `bands`: type -> the Spot Advisor's."""
 
     region: str
     platform: str
-    pools: list[PoolPast]
-    kinds: list[KindPast]
+    pools: list[PoolHistory]
+    kinds: list[KindHistory]
     bands: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Model:
+class ForecastModel:
     """A registered model, to be replayed beside the built-in policy. `content`: base64."""
 
     name: str
@@ -64,14 +64,14 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Past:
+class ReplayHistory:
     """From `from_h` to `until_h`, decided every `gap_h`. `skipped`: servers left out, and why. `left_out`: by server,
     what is not in its figures, and why."""
 
     from_h: float
     until_h: float
     gap_h: float
-    regions: list[RegionPast]
+    regions: list[RegionHistory]
     skipped: dict[str, str] = field(default_factory=dict)
-    model: Model | None = None
+    model: ForecastModel | None = None
     left_out: dict[str, str] = field(default_factory=dict)

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from domain.autopilot.move_cost import Manner
+from domain.autopilot.move_cost import MoveProfile
 from domain.backtest.errors import NoData
-from domain.backtest.move_rules import RULES, Rules
+from domain.backtest.move_rules import USUAL_RULES, MoveRules
 
 ON_DEMAND = -1  # instead of a pool's index
 DAY_H = 24.0
 
 
 @dataclass(frozen=True)
-class Market:
+class MarketHistory:
     """`up[tick][pool]`, `prices[tick][pool]`: USD per hour. On-demand is always there, at one price.
 
     `zones`: of on-demand, then of each pool; empty: all moves are alike.
@@ -30,7 +30,7 @@ class Market:
     prices: Sequence[Sequence[float]]
     on_demand_usd: float
     prior_hazards: Sequence[float] = ()  # losses per hour of each pool as published; empty: not known
-    rules: Rules = RULES
+    rules: MoveRules = USUAL_RULES
     zones: Sequence[str] = ()
 
     @property
@@ -49,7 +49,7 @@ class Market:
     def is_up(self, tick: int, pool: int) -> bool:
         return pool == ON_DEMAND or self.up[tick][pool]
 
-    def manner(self, before: int, pool: int) -> Manner:
+    def manner(self, before: int, pool: int) -> MoveProfile:
         """How one gets from one place to another by a planned move."""
         zones = self.zones
         same = bool(zones) and zones[before - ON_DEMAND] == zones[pool - ON_DEMAND]
@@ -61,13 +61,13 @@ class Market:
 
 
 @dataclass(frozen=True)
-class Window:
+class TickWindow:
     """Ticks `start` to `stop`, the latter not among them."""
 
     start: int
     stop: int
 
-    def checked(self, market: Market) -> Window:
+    def checked(self, market: MarketHistory) -> TickWindow:
         """Raise NoData, saying what there is, unless the market has every tick of it."""
         if not 0 <= self.start < self.stop <= market.ticks:
             hours = market.gap_h
@@ -77,11 +77,11 @@ class Window:
             )
         return self
 
-    def days(self, market: Market) -> Iterator[tuple[int, Window]]:
+    def days(self, market: MarketHistory) -> Iterator[tuple[int, TickWindow]]:
         """The window cut where the market's days end, each part with its day."""
         start = self.start
         while start < self.stop:
             day = market.day(start)
             stop = min(self.stop, math.ceil((day + 1) * DAY_H / market.gap_h - 1e-6))
-            yield day, Window(start, stop)
+            yield day, TickWindow(start, stop)
             start = stop

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.autopilot.move_cost import Manner
+from domain.autopilot.move_cost import MoveProfile
 
-PLANNED = Manner(overlap_h=0.2)  # paid twice, and no outage
+PLANNED_MOVE = MoveProfile(overlap_h=0.2)  # paid twice, and no outage
 
 
 @dataclass(frozen=True)
-class Rules:
+class MoveRules:
     """A planned move within its zone, and beyond it, of so much data; `outage_h` lasts the outage of a loss.
 
     Beyond costs no less than within: the clairvoyant relies on it.
     """
 
-    within: Manner = PLANNED
-    beyond: Manner = PLANNED
+    within: MoveProfile = PLANNED_MOVE
+    beyond: MoveProfile = PLANNED_MOVE
     outage_h: float = 0.2 - 2 / 60  # the notice comes two minutes before
     data_gib: int = 0
 
@@ -32,4 +32,4 @@ class Rules:
         return self.beyond.overlap_h
 
 
-RULES = Rules()
+USUAL_RULES = MoveRules()

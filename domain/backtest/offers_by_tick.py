@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from domain.autopilot.decision_inputs import Offer
-from domain.autopilot.price_record import PriceRecord, reprice
-from domain.autopilot.reliability import Reliability, first_seen, tightness, update
-from domain.backtest.market_history import Market
+from domain.autopilot.price_record import PriceRecord, with_price
+from domain.autopilot.reliability import Reliability, first_observation, tightness, with_observation
+from domain.backtest.market_history import MarketHistory
 
 Offers = tuple[Offer, ...]
 
 
-def observe(market: Market) -> Iterator[Offers]:
+def observe_market(market: MarketHistory) -> Iterator[Offers]:
     """The offers of each tick; each depends on the ticks up to its own alone."""
     reliability: list[Reliability] = []
     prices: list[PriceRecord] = []
@@ -20,16 +20,16 @@ def observe(market: Market) -> Iterator[Offers]:
         at_h = tick * market.gap_h
         reliability = _reliability(market, tick, reliability)
         prices = [
-            reprice(prices[pool], at_h, usd) if prices else PriceRecord(at_h, usd)
+            with_price(prices[pool], at_h, usd) if prices else PriceRecord(at_h, usd)
             for pool, usd in enumerate(market.prices[tick])
         ]
         near = tightness(market.regions, reliability)
         yield tuple(map(Offer, market.pools, prices, reliability, near))
 
 
-def _reliability(market: Market, tick: int, before: list[Reliability]) -> list[Reliability]:
+def _reliability(market: MarketHistory, tick: int, before: list[Reliability]) -> list[Reliability]:
     at_h, up = tick * market.gap_h, market.up[tick]
     if before:
-        return [update(record, at_h, now) for record, now in zip(before, up, strict=True)]
+        return [with_observation(record, at_h, now) for record, now in zip(before, up, strict=True)]
     priors: Sequence[float | None] = market.prior_hazards or [None] * len(up)
-    return [first_seen(at_h, now, prior) for now, prior in zip(up, priors, strict=True)]
+    return [first_observation(at_h, now, prior) for now, prior in zip(up, priors, strict=True)]

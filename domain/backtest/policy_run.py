@@ -5,32 +5,32 @@ from __future__ import annotations
 from typing import Protocol
 
 from domain.backtest.billing import Bill, bill
-from domain.backtest.market_history import ON_DEMAND, Market, Window
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
 
-ASKED_EVERY_H = 0.05  # a policy is asked about every three minutes, and at once when its pool is lost
+DECIDED_EVERY_H = 0.05  # a policy is asked about every three minutes, and at once when its pool is lost
 
 
-class Chooser(Protocol):
+class ReplayPolicy(Protocol):
     """Where to be at a tick, given where one was before (None: nowhere yet). Of tick and place alone."""
 
     def choose(self, tick: int, current: int | None) -> int: ...
 
 
-def run(market: Market, window: Window, chooser: Chooser, start: int | None = None) -> list[int]:
+def run_policy(market: MarketHistory, window: TickWindow, chooser: ReplayPolicy, start: int | None = None) -> list[int]:
     """The place at each tick of the window. `start`: where it was before; None: it is launched."""
-    return Replay(market, chooser).run(window, start)
+    return PolicyRun(market, chooser).run(window, start)
 
 
-class Replay:
+class PolicyRun:
     """One policy through many windows. They overlap: who comes to where the run before was, goes on as that did."""
 
-    def __init__(self, market: Market, chooser: Chooser) -> None:
+    def __init__(self, market: MarketHistory, chooser: ReplayPolicy) -> None:
         self._market, self._chooser = market, chooser
-        self._every = max(1, round(ASKED_EVERY_H / market.gap_h))
-        self._last, self._choices = Window(0, 0), list[int]()
+        self._every = max(1, round(DECIDED_EVERY_H / market.gap_h))
+        self._last, self._choices = TickWindow(0, 0), list[int]()
         self._billed: dict[tuple[int, int, int | None], tuple[list[int], Bill]] = {}
 
-    def run(self, window: Window, start: int | None = None) -> list[int]:
+    def run(self, window: TickWindow, start: int | None = None) -> list[int]:
         choices: list[int] = []
         ups, current, tick = self._market.up, start, window.start
         while tick < window.stop:
@@ -45,7 +45,7 @@ class Replay:
         self._last, self._choices = window, choices
         return choices
 
-    def by_day(self, window: Window) -> dict[int, Bill]:
+    def by_day(self, window: TickWindow) -> dict[int, Bill]:
         """What the run costs, by the market's days; most are as in the window before."""
         choices = self.run(window)
         found: dict[int, Bill] = {}
@@ -63,7 +63,7 @@ class Replay:
             return []
         return self._choices[at : at + stop - tick]
 
-    def _bill(self, part: Window, choices: list[int], before: int | None) -> Bill:
+    def _bill(self, part: TickWindow, choices: list[int], before: int | None) -> Bill:
         key = part.start, part.stop, before
         known = self._billed.get(key)
         if known is None or known[0] != choices:

@@ -5,39 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from domain.autopilot.appraisal import Appraisal, Rated, appraise_rated, rate
-from domain.autopilot.decision import Decision, Kind
-from domain.autopilot.decision_inputs import Needs, Placement
+from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated, rate_offers
+from domain.autopilot.decision import Decision, DecisionKind
+from domain.autopilot.decision_inputs import Needs, ServerPosition
 from domain.autopilot.experience import Experience, learn
-from domain.autopilot.server_decision import decide
+from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import Tuning
 from domain.backtest.errors import BacktestError
-from domain.backtest.market_history import ON_DEMAND, Market
+from domain.backtest.market_history import ON_DEMAND, MarketHistory
 from domain.backtest.offers_by_tick import Offers
 from domain.forecasting.forecaster import Forecaster
-from domain.forecasting.rating import rate_informed
+from domain.forecasting.rating import rate_with_forecaster
 
 ON_DEMAND_POOL = "on-demand"
 
 
-def rated(offers: Sequence[Offers], tuning: Tuning, forecaster: Forecaster | None = None) -> list[list[Rated]]:
+def rate_by_tick(
+    offers: Sequence[Offers], tuning: Tuning, forecaster: Forecaster | None = None
+) -> list[list[RatedOffer]]:
     """By tick; the same at every weight. Raise BacktestError where the forecaster fails: it is what is looked at."""
     if forecaster is None:
-        return [rate(some, tuning) for some in offers]
-    found = rate_informed((offer for some in offers for offer in some), tuning, forecaster)
+        return [rate_offers(some, tuning) for some in offers]
+    found = rate_with_forecaster((offer for some in offers for offer in some), tuning, forecaster)
     if found.fell_back:
         raise BacktestError(f"the model {found.model} gave no forecast: {found.fell_back}")
     left = iter(found.rated)
     return [list(islice(left, len(some))) for some in offers]
 
 
-class Ours:
+class ProductPolicy:
     """Decides once for each tick and place, for all runs over the same market.
 
     `weight`: hours of on-demand that an hour of outage costs.
     """
 
-    def __init__(self, market: Market, seen: Sequence[Sequence[Rated]], weight: float, tuning: Tuning) -> None:
+    def __init__(
+        self, market: MarketHistory, seen: Sequence[Sequence[RatedOffer]], weight: float, tuning: Tuning
+    ) -> None:
         self._market, self._seen, self._tuning = market, seen, tuning
         self._needs = Needs(
             on_demand_pool=ON_DEMAND_POOL,
@@ -61,11 +65,11 @@ class Ours:
 
     def decide(self, tick: int, current: int | None) -> Decision:
         """There is no minimum stay here, so it is all the same since when the server has been there."""
-        placed = Placement(self._name(current), 0.0)
-        return decide(placed, self._appraisal(tick), self._tuning)
+        placed = ServerPosition(self._name(current), 0.0)
+        return decide_server(placed, self._appraisal(tick), self._tuning)
 
     def _choice(self, decision: Decision, current: int | None) -> int:
-        if decision.kind in (Kind.MOVE, Kind.ON_DEMAND):
+        if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND):
             return self._index[decision.pool]
         assert current is not None
         return current

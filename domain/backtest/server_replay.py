@@ -8,26 +8,26 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from domain.autopilot.appraisal import Appraisal, Rated, appraise_rated
+from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated
 from domain.autopilot.decision_inputs import zone_of
 from domain.autopilot.experience import Experience
-from domain.autopilot.experience_by_needs import relearn
+from domain.autopilot.experience_by_needs import learn_from_watched
 from domain.autopilot.fleet_evaluation import NOT_ALLOWED
 from domain.autopilot.pool_supply import Supply
-from domain.autopilot.tuning import DEFAULT
+from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.backtest.billing import Bill, bill
 from domain.backtest.clairvoyant import Clairvoyant
 from domain.backtest.errors import NoData
-from domain.backtest.gated_policy import Led
-from domain.backtest.history import KindPast, Past, PoolPast, RegionPast
-from domain.backtest.market_history import ON_DEMAND, Market, Window
-from domain.backtest.move_rules import Rules
-from domain.backtest.policy_run import Chooser, run
-from domain.backtest.product_policy import rated
+from domain.backtest.gated_policy import GatedPolicy
+from domain.backtest.history import KindHistory, PoolHistory, RegionHistory, ReplayHistory
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
+from domain.backtest.move_rules import MoveRules
+from domain.backtest.policy_run import ReplayPolicy, run_policy
+from domain.backtest.product_policy import rate_by_tick
 from domain.backtest.simple_policies import AlwaysOnDemand, Cheapest, StayPut
-from domain.backtest.supply_by_tick import supplies, ticks_of
+from domain.backtest.supply_by_tick import supply_by_tick, tick_count
 from domain.forecasting.forecaster import Forecaster
-from domain.market.pool_facts import FactKind
+from domain.market.pool_facts import PoolFactKind
 from domain.market.pool_reliability import CLOSED_H
 
 POLICY, MODEL = "policy", "model"
@@ -40,7 +40,7 @@ STAY, ON_DEMAND_ALWAYS, CHEAPEST, CLAIRVOYANT = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PolicyOutcome:
     """One server, or all, under one policy. `cost_usd`: money and what the outage cost its owner.
 
     Of the money, `snapshot_usd` went for snapshots; of the outage, `move_outage_minutes` was of planned moves, and the
@@ -56,8 +56,8 @@ class Outcome:
     move_outage_minutes: float = 0.0
     snapshot_usd: float = 0.0
 
-    def plus(self, other: Outcome) -> Outcome:
-        return Outcome(
+    def plus(self, other: PolicyOutcome) -> PolicyOutcome:
+        return PolicyOutcome(
             self.policy,
             self.money_usd + other.money_usd,
             self.moves + other.moves,
@@ -74,17 +74,17 @@ class ServerOutcome:
     server_id: str
     name: str
     start_pool: str
-    outcomes: list[Outcome]
+    outcomes: list[PolicyOutcome]
 
 
-def replay(past: Past, forecaster: Forecaster | None = None) -> dict[str, Any]:
+def replay_history(past: ReplayHistory, forecaster: Forecaster | None = None) -> dict[str, Any]:
     """Totals by policy and each server's, as JSON. Raise NoData where no server can be replayed."""
-    if ticks_of(past) < 1:
+    if tick_count(past) < 1:
         raise NoData(f"the period of {past.until_h - past.from_h:.2f} hours is too short to decide in even once")
     servers: list[ServerOutcome] = []
     skipped = dict(past.skipped)
     for region in past.regions:
-        seen = Seen.of(past, region, forecaster)
+        seen = RatedRegion.of(past, region, forecaster)
         for kind in region.kinds:
             try:
                 servers += _kind(past, region, kind, seen)
@@ -105,32 +105,34 @@ def replay(past: Past, forecaster: Forecaster | None = None) -> dict[str, Any]:
     }
 
 
-Ratings = Sequence[Mapping[str, Rated]]  # by tick, by pool
+Ratings = Sequence[Mapping[str, RatedOffer]]  # by tick, by pool
 
 
 @dataclass(frozen=True)
-class Seen:
+class RatedRegion:
     """A region as it was seen at each tick, and rated: by the built-in reckoning, and by a model if there is one."""
 
     supplies: Sequence[Supply]
     rated: Mapping[str, Ratings]  # by policy
 
     @classmethod
-    def of(cls, past: Past, region: RegionPast, forecaster: Forecaster | None) -> Seen:
-        found = list(supplies(past, region))
+    def of(cls, past: ReplayHistory, region: RegionHistory, forecaster: Forecaster | None) -> RatedRegion:
+        found = list(supply_by_tick(past, region))
         offers = [tuple(supply.offers.values()) for supply in found]
-        ways = {POLICY: rated(offers, DEFAULT)} | ({MODEL: rated(offers, DEFAULT, forecaster)} if forecaster else {})
+        ways = {POLICY: rate_by_tick(offers, DEFAULT_TUNING)} | (
+            {MODEL: rate_by_tick(offers, DEFAULT_TUNING, forecaster)} if forecaster else {}
+        )
         return cls(found, {name: [{one.pool: one for one in some} for some in way] for name, way in ways.items()})
 
 
-def market_of(past: Past, region: RegionPast, kind: KindPast) -> Market:
+def market_of(past: ReplayHistory, region: RegionHistory, kind: KindHistory) -> MarketHistory:
     """The kind's pools over the period; one without a price yet, or lost a short while ago, is down. Raise NoData."""
     wanted = set(kind.pools) | {server.pool for server in kind.servers}
     chosen = [one for one in region.pools if one.pool in wanted and one.steps and one.steps[0][0] < past.until_h]
     if not chosen:
         raise NoData("none of the pools it could run in has a price in this time")
     columns = [_column(one, past) for one in chosen]
-    return Market(
+    return MarketHistory(
         name="own history",
         pools=[one.pool for one in chosen],
         regions=[region.region] * len(chosen),
@@ -138,15 +140,15 @@ def market_of(past: Past, region: RegionPast, kind: KindPast) -> Market:
         up=list(zip(*(up for up, _ in columns), strict=True)),
         prices=list(zip(*(usd for _, usd in columns), strict=True)),
         on_demand_usd=kind.needs.on_demand_usd,
-        rules=Rules(kind.needs.within, kind.needs.beyond, kind.needs.loss_outage_h),
+        rules=MoveRules(kind.needs.within, kind.needs.beyond, kind.needs.loss_outage_h),
         zones=[zone_of(pool) for pool in (kind.needs.on_demand_pool, *(one.pool for one in chosen))],
     )
 
 
-def _column(pool: PoolPast, past: Past) -> tuple[list[bool], list[float]]:
+def _column(pool: PoolHistory, past: ReplayHistory) -> tuple[list[bool], list[float]]:
     up, prices, at, usd = list[bool](), list[float](), 0, pool.steps[0][1]
     down = _down(pool, past.gap_h)
-    for tick in range(ticks_of(past)):
+    for tick in range(tick_count(past)):
         hour = past.from_h + tick * past.gap_h
         while at < len(pool.steps) and pool.steps[at][0] <= hour:
             usd = pool.steps[at][1]
@@ -156,22 +158,22 @@ def _column(pool: PoolPast, past: Past) -> tuple[list[bool], list[float]]:
     return up, prices
 
 
-def _down(pool: PoolPast, gap_h: float) -> list[tuple[float, float]]:
+def _down(pool: PoolHistory, gap_h: float) -> list[tuple[float, float]]:
     """From each loss for as long as the autopilot sends nobody there, or until a launch; at least one tick."""
-    launches = [hour for kind, hour in pool.facts if kind == FactKind.LAUNCHED]
+    launches = [hour for kind, hour in pool.facts if kind == PoolFactKind.LAUNCHED]
     found = []
     for kind, hour in pool.facts:
-        if kind in (FactKind.LOST, FactKind.NOTICE):
+        if kind in (PoolFactKind.LOST, PoolFactKind.NOTICE):
             end = min([hour + CLOSED_H, *(at for at in launches if at > hour)])
             found.append((hour, max(end, hour + gap_h)))
     return found
 
 
-def _kind(past: Past, region: RegionPast, kind: KindPast, seen: Seen) -> list[ServerOutcome]:
+def _kind(past: ReplayHistory, region: RegionHistory, kind: KindHistory, seen: RatedRegion) -> list[ServerOutcome]:
     market = market_of(past, region, kind)
     cautions = _cautions(past, region, kind, seen)
 
-    def led(ratings: Ratings) -> Led:
+    def led(ratings: Ratings) -> GatedPolicy:
         @cache
         def appraisal(tick: int) -> Appraisal:
             some = [ratings[tick][pool] for pool in market.pools if pool in ratings[tick]]
@@ -179,13 +181,13 @@ def _kind(past: Past, region: RegionPast, kind: KindPast, seen: Seen) -> list[Se
             allowed = [one if one.pool in pools else replace(one, blocked=one.blocked or NOT_ALLOWED) for one in some]
             return appraise_rated(allowed, kind.needs, at_h, cautions[tick])
 
-        return Led(market, appraisal, kind.needs, kind.policy, DEFAULT)
+        return GatedPolicy(market, appraisal, kind.needs, kind.policy, DEFAULT_TUNING)
 
     pools = frozenset(kind.pools)
     ways = {name: led(ratings) for name, ratings in seen.rated.items()}
-    window = Window(0, market.ticks)
+    window = TickWindow(0, market.ticks)
     weight = kind.needs.outage_usd_per_h / kind.needs.on_demand_usd
-    known: dict[tuple[str, int], list[Outcome]] = {}
+    known: dict[tuple[str, int], list[PolicyOutcome]] = {}
     found: list[ServerOutcome] = []
     for server in kind.servers:
         key = server.pool, server.data_gib
@@ -196,45 +198,49 @@ def _kind(past: Past, region: RegionPast, kind: KindPast, seen: Seen) -> list[Se
     return found
 
 
-def _cautions(past: Past, region: RegionPast, kind: KindPast, seen: Seen) -> list[float]:
+def _cautions(past: ReplayHistory, region: RegionHistory, kind: KindHistory, seen: RatedRegion) -> list[float]:
     """As the autopilot learns it, from the first tick on."""
     experience: Experience | None = None
     found = []
     for tick, (supply, by_pool) in enumerate(zip(seen.supplies, seen.rated[POLICY], strict=True)):
         some = [by_pool[pool] for pool in kind.pools if pool in by_pool]
         at_h = past.from_h + tick * past.gap_h
-        experience = relearn(experience, some, supply, kind.needs, at_h, DEFAULT)
-        found.append(experience.caution(DEFAULT))
+        experience = learn_from_watched(experience, some, supply, kind.needs, at_h, DEFAULT_TUNING)
+        found.append(experience.caution(DEFAULT_TUNING))
     return found
 
 
-def _from(market: Market, window: Window, ways: Mapping[str, Led], weight: float, pool: str) -> list[Outcome]:
+def _from(
+    market: MarketHistory, window: TickWindow, ways: Mapping[str, GatedPolicy], weight: float, pool: str
+) -> list[PolicyOutcome]:
     """Every policy, of a server that begins there; in a pool without a history it begins on on-demand."""
     start = market.pools.index(pool) if pool in market.pools else ON_DEMAND
-    simple: dict[str, Chooser] = {
+    simple: dict[str, ReplayPolicy] = {
         STAY: StayPut(market, start) if start != ON_DEMAND else AlwaysOnDemand(),
         ON_DEMAND_ALWAYS: AlwaysOnDemand(),
         CHEAPEST: Cheapest(market),
     }
     paths = {name: one.run(window, start, market.rules.data_gib) for name, one in ways.items()}
-    paths |= {name: run(market, window, one, start) for name, one in simple.items()}
+    paths |= {name: run_policy(market, window, one, start) for name, one in simple.items()}
     paths[CLAIRVOYANT] = Clairvoyant(market, window, weight).path(start)
     return [_outcome(name, bill(market, window, path, start), weight) for name, path in paths.items()]
 
 
-def _outcome(policy: str, paid: Bill, weight: float) -> Outcome:
+def _outcome(policy: str, paid: Bill, weight: float) -> PolicyOutcome:
     moves, lost = int(paid.moves), int(paid.interruptions)
     outage_minutes, of_moves = 60 * (paid.outage_h + paid.move_outage_h), 60 * paid.move_outage_h
-    return Outcome(policy, paid.money_usd, moves, lost, outage_minutes, paid.j(weight), of_moves, paid.snapshot_usd)
+    return PolicyOutcome(
+        policy, paid.money_usd, moves, lost, outage_minutes, paid.j(weight), of_moves, paid.snapshot_usd
+    )
 
 
-def _totals(servers: Iterable[ServerOutcome]) -> Sequence[Outcome]:
-    found: dict[str, Outcome] = defaultdict(lambda: Outcome(""))
+def _totals(servers: Iterable[ServerOutcome]) -> Sequence[PolicyOutcome]:
+    found: dict[str, PolicyOutcome] = defaultdict(lambda: PolicyOutcome(""))
     for server in servers:
         for one in server.outcomes:
             found[one.policy] = replace(found[one.policy], policy=one.policy).plus(one)
     return list(found.values())
 
 
-def _rounded(one: Outcome) -> dict[str, Any]:
+def _rounded(one: PolicyOutcome) -> dict[str, Any]:
     return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(one).items()}

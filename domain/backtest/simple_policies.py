@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from domain.backtest.market_history import ON_DEMAND, Market
+from domain.backtest.market_history import ON_DEMAND, MarketHistory
 from domain.backtest.offers_by_tick import Offers
 
 
@@ -13,7 +13,7 @@ from domain.backtest.offers_by_tick import Offers
 class StayPut:
     """One pool while it is up, on-demand otherwise."""
 
-    market: Market
+    market: MarketHistory
     pool: int
 
     def choose(self, tick: int, current: int | None) -> int:
@@ -30,7 +30,7 @@ class AlwaysOnDemand:
 class AnyUp:
     """The first pool that is up, until it is lost."""
 
-    market: Market
+    market: MarketHistory
 
     def choose(self, tick: int, current: int | None) -> int:
         up = self.market.up[tick]
@@ -64,7 +64,7 @@ class BestAvailability:
 class Cheapest:
     """The cheapest pool at each moment, whatever a move costs."""
 
-    market: Market
+    market: MarketHistory
 
     def choose(self, tick: int, current: int | None) -> int:
         prices, up = self.market.prices[tick], self.market.up[tick]

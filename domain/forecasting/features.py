@@ -27,7 +27,7 @@ FEATURES: Mapping[str, Callable[[Offer], float]] = {
 }
 
 
-def rows(offers: Sequence[Offer], names: Sequence[str]) -> list[list[float]]:
+def feature_rows(offers: Sequence[Offer], names: Sequence[str]) -> list[list[float]]:
     """One row for each offer, its features in the order of the names. Raise KeyError of a name that is none."""
     chosen = [FEATURES[name] for name in names]
     return [[of(offer) for of in chosen] for offer in offers]

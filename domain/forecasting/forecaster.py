@@ -38,17 +38,17 @@ class Forecaster(Protocol):
         """One for each offer, in their order. Raise ForecastFailed."""
 
 
-def sound(forecasts: Sequence[Forecast], count: int) -> Sequence[Forecast]:
+def checked_forecasts(forecasts: Sequence[Forecast], count: int) -> Sequence[Forecast]:
     """The forecasts, if there are as many as offers and each could be true. Raise ForecastFailed."""
     if len(forecasts) != count:
         raise ForecastFailed(f"{len(forecasts)} forecasts for {count} pools")
     for number, one in enumerate(forecasts):
-        if problem := nonsense(one):
+        if problem := why_impossible(one):
             raise ForecastFailed(f"nonsense for pool {number + 1} of {count}: {problem}")
     return forecasts
 
 
-def nonsense(one: Forecast) -> str:
+def why_impossible(one: Forecast) -> str:
     """Why it cannot be true; empty when it can."""
     low, high = PRICE_RATIOS
     if not math.isfinite(one.losses_per_h) or not 0 <= one.losses_per_h <= MOST_LOSSES_PER_H:

@@ -9,6 +9,6 @@ PROOF_DAYS = 7.0  # a backtest that speaks for a model covers so many days at le
 PROOF_AGE_DAYS = 31.0
 
 
-class ModelState(StrEnum):
+class ForecasterState(StrEnum):
     SHADOW = "shadow"  # its decisions are made beside; for clients that it was activated for, it informs them
     RETIRED = "retired"  # is run for nobody

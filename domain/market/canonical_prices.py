@@ -21,64 +21,74 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from domain.market.consolidated_prices import HOLD, Run
-from domain.market.observed_prices import Source
+from domain.market.consolidated_prices import HOLD, UnchangedPrice
+from domain.market.observed_prices import PriceSource
 
 HALF_LIFE = timedelta(hours=24)
-TRUST = {Source.EC2: 1.0, Source.AGENT: 0.9, Source.FILE: 0.8}
+TRUST = {PriceSource.EC2: 1.0, PriceSource.AGENT: 0.9, PriceSource.FILE: 0.8}
 
 
-class Kind(StrEnum):
+class PriceStepKind(StrEnum):
     OBSERVED = "observed"
     FILLED = "filled"
 
 
-class Step(NamedTuple):
+class PriceStep(NamedTuple):
     """A price from one moment to another (None: until further notice). `confidence` is that at its start."""
 
     from_at: datetime
     until_at: datetime | None
     usd: Decimal  # per hour
-    kind: Kind
+    kind: PriceStepKind
     confidence: float  # 0 to 1, four decimals
     confirmed_at: datetime  # when the price was last said
-    source: Source
+    source: PriceSource
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """A part of a pool's past, or all from a moment on (None)."""
 
     from_at: datetime
     until_at: datetime | None
 
 
-def steps(runs: Sequence[Run], until_at: datetime | None = None) -> list[Step]:
+def price_steps(runs: Sequence[UnchangedPrice], until_at: datetime | None = None) -> list[PriceStep]:
     """The series of a pool's runs, in the order of time; `until_at`: where the run after them starts."""
-    series: list[Step] = []
+    series: list[PriceStep] = []
     ends: list[datetime | None] = [*(run.at for run in runs[1:]), until_at]
     for run, next_at in zip(runs, ends, strict=False):
         ends_at = run.last_at + HOLD
         source = max(run.source, run.last_source, key=TRUST.__getitem__)
         if next_at is not None and next_at <= ends_at:
-            series.append(Step(run.at, next_at, run.usd, Kind.OBSERVED, TRUST[source], run.last_at, source))
+            series.append(
+                PriceStep(run.at, next_at, run.usd, PriceStepKind.OBSERVED, TRUST[source], run.last_at, source)
+            )
             continue
-        series.append(Step(run.at, ends_at, run.usd, Kind.OBSERVED, TRUST[source], run.last_at, source))
-        series.append(Step(ends_at, next_at, run.usd, Kind.FILLED, faded(source, HOLD), run.last_at, source))
+        series.append(PriceStep(run.at, ends_at, run.usd, PriceStepKind.OBSERVED, TRUST[source], run.last_at, source))
+        series.append(
+            PriceStep(
+                ends_at, next_at, run.usd, PriceStepKind.FILLED, faded_confidence(source, HOLD), run.last_at, source
+            )
+        )
     return series
 
 
-def faded(source: Source, silence: timedelta) -> float:
+def faded_confidence(source: PriceSource, silence: timedelta) -> float:
     """Confidence in a price of this source when nothing has confirmed it for so long."""
     trust = TRUST[source]
     return round(trust if silence < HOLD else trust * 0.5 ** (silence / HALF_LIFE), 4)
 
 
-def confidence_at(step: Step, at: datetime) -> float:
+def confidence_at(step: PriceStep, at: datetime) -> float:
     """Confidence in the step's price at a moment within it."""
-    return step.confidence if step.kind is Kind.OBSERVED else faded(step.source, at - step.confirmed_at)
+    return (
+        step.confidence
+        if step.kind is PriceStepKind.OBSERVED
+        else faded_confidence(step.source, at - step.confirmed_at)
+    )
 
 
-def in_force(series: Sequence[Step], at: datetime) -> Step | None:
+def step_at(series: Sequence[PriceStep], at: datetime) -> PriceStep | None:
     """The step of a moment; None before the first."""
     place = bisect_right(series, at, key=lambda step: step.from_at)
     if not place:
@@ -87,20 +97,20 @@ def in_force(series: Sequence[Step], at: datetime) -> Step | None:
     return step if step.until_at is None or at < step.until_at else None
 
 
-def changed(old: Sequence[Step], new: Sequence[Step]) -> list[Span]:
+def changed_spans(old: Sequence[PriceStep], new: Sequence[PriceStep]) -> list[TimeSpan]:
     """Where the price differs, or was not known before: as few spans as there can be."""
     if not old:
-        return [Span(new[0].from_at, new[-1].until_at)] if new else []
+        return [TimeSpan(new[0].from_at, new[-1].until_at)] if new else []
     edges = sorted({step.from_at for step in (*old, *new)} | {s.until_at for s in (*old, *new) if s.until_at})
     ends_open = any(series and series[-1].until_at is None for series in (old, new))
-    spans: list[Span] = []
+    spans: list[TimeSpan] = []
     for from_at, until_at in pairwise([*edges, None] if ends_open else edges):
         if from_at is not None and _usd(old, from_at) != _usd(new, from_at):
             _append(spans, from_at, until_at)
     return spans
 
 
-def differing(old: Sequence[NamedTuple], new: Sequence[NamedTuple]) -> tuple[slice, slice]:
+def differing_slices(old: Sequence[NamedTuple], new: Sequence[NamedTuple]) -> tuple[slice, slice]:
     """What to take out of the old and what to put in from the new: all but their common start and end."""
     most = min(len(old), len(new))
     head = next((i for i in range(most) if old[i] != new[i]), most)
@@ -108,13 +118,13 @@ def differing(old: Sequence[NamedTuple], new: Sequence[NamedTuple]) -> tuple[sli
     return slice(head, len(old) - tail), slice(head, len(new) - tail)
 
 
-def _usd(series: Sequence[Step], at: datetime) -> Decimal | None:
-    step = in_force(series, at)
+def _usd(series: Sequence[PriceStep], at: datetime) -> Decimal | None:
+    step = step_at(series, at)
     return step.usd if step else None
 
 
-def _append(spans: list[Span], from_at: datetime, until_at: datetime | None) -> None:
+def _append(spans: list[TimeSpan], from_at: datetime, until_at: datetime | None) -> None:
     if spans and spans[-1].until_at == from_at:
-        spans[-1] = Span(spans[-1].from_at, until_at)
+        spans[-1] = TimeSpan(spans[-1].from_at, until_at)
     else:
-        spans.append(Span(from_at, until_at))
+        spans.append(TimeSpan(from_at, until_at))

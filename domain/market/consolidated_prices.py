@@ -18,45 +18,47 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.market.observed_prices import Point, Source
+from domain.market.observed_prices import PricePoint, PriceSource
 
 HOLD = timedelta(hours=26)
-_STRENGTH = {Source.EC2: 2, Source.AGENT: 1, Source.FILE: 0}
+_STRENGTH = {PriceSource.EC2: 2, PriceSource.AGENT: 1, PriceSource.FILE: 0}
 
 
-class Run(NamedTuple):
+class UnchangedPrice(NamedTuple):
     """A price from the moment it was first said until it was last said again, never more than HOLD in between."""
 
     at: datetime
     usd: Decimal  # per hour
-    source: Source
+    source: PriceSource
     last_at: datetime
-    last_source: Source
+    last_source: PriceSource
 
 
 def minute_of(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
-def consolidate(points: Iterable[Point], known: Sequence[Run] = ()) -> list[Run]:
+def consolidate(points: Iterable[PricePoint], known: Sequence[UnchangedPrice] = ()) -> list[UnchangedPrice]:
     """One pool's points, in any order and any number of times, as runs in the order of time.
 
     `known`: runs that were found before, in the order of time. Repeats within one of them, which may have
     been thinned out since, still hold it together.
     """
     winners = _winners(points)
-    runs: list[Run] = []
+    runs: list[UnchangedPrice] = []
     for minute in sorted(winners):
         at, usd, source = winners[minute]
         last = runs[-1] if runs else None
         if last is not None and last.usd == usd and (at - last.last_at <= HOLD or _held(known, last, at)):
-            runs[-1] = Run(last.at, usd, last.source, at, source)
+            runs[-1] = UnchangedPrice(last.at, usd, last.source, at, source)
         else:
-            runs.append(Run(at, usd, source, at, source))
+            runs.append(UnchangedPrice(at, usd, source, at, source))
     return runs
 
 
-def mend(near: Sequence[Run], observed: Iterable[Point], new: Iterable[Point]) -> list[Run]:
+def merge_points(
+    near: Sequence[UnchangedPrice], observed: Iterable[PricePoint], new: Iterable[PricePoint]
+) -> list[UnchangedPrice]:
     """The runs that take the place of `near`, once `new` is known.
 
     `near`: the last run that starts in a minute before every new point, all that start in between, and
@@ -67,23 +69,23 @@ def mend(near: Sequence[Run], observed: Iterable[Point], new: Iterable[Point]) -
     return consolidate([*_ends(near), *observed, *new], near)
 
 
-def _ends(runs: Iterable[Run]) -> list[Point]:
-    points: list[Point] = []
+def _ends(runs: Iterable[UnchangedPrice]) -> list[PricePoint]:
+    points: list[PricePoint] = []
     for run in runs:
-        points.append(Point(run.at, run.usd, run.source))
-        points.append(Point(run.last_at, run.usd, run.last_source))
+        points.append(PricePoint(run.at, run.usd, run.source))
+        points.append(PricePoint(run.last_at, run.usd, run.last_source))
     return points
 
 
-def _held(known: Sequence[Run], last: Run, at: datetime) -> bool:
+def _held(known: Sequence[UnchangedPrice], last: UnchangedPrice, at: datetime) -> bool:
     """One known run holds both moments. Neighbours of its price that do had repeats of it between them."""
     place = bisect_right(known, minute_of(last.last_at), key=lambda run: minute_of(run.at))
     run = known[place - 1] if place else None
     return run is not None and run.usd == last.usd and minute_of(at) <= minute_of(run.last_at)
 
 
-def _winners(points: Iterable[Point]) -> dict[datetime, Point]:
-    winners: dict[datetime, Point] = {}
+def _winners(points: Iterable[PricePoint]) -> dict[datetime, PricePoint]:
+    winners: dict[datetime, PricePoint] = {}
     for point in points:
         minute = point.at.replace(second=0, microsecond=0)
         known = winners.get(minute)
@@ -92,5 +94,5 @@ def _winners(points: Iterable[Point]) -> dict[datetime, Point]:
     return winners
 
 
-def _claim(point: Point) -> tuple[int, datetime, Decimal]:
+def _claim(point: PricePoint) -> tuple[int, datetime, Decimal]:
     return _STRENGTH[point.source], point.at, point.usd

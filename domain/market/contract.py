@@ -22,7 +22,7 @@ COLLECT_SCORES_WORKFLOW = "CollectScoresWorkflow"
 THIN_OUT_WORKFLOW = "ThinOutWorkflow"
 
 # A region whose collection ended longer ago is asked of EC2 itself: several turns of it were missed.
-STALE = timedelta(minutes=20)
+STALE_AFTER = timedelta(minutes=20)
 
 # Accounts that still have EC2-Classic see VPC prices under a name of their own.
 LINUX_PRODUCTS = (LINUX, f"{LINUX} (Amazon VPC)")
@@ -34,7 +34,7 @@ def spot_collection(region: str) -> str:
 
 
 @dataclass(frozen=True)
-class CollectSpot:
+class CollectSpotInput:
     """`since` None: from where the last collection ended, less an overlap for what comes late.
 
     `products`: EC2's ProductDescriptions, all of one platform: a pool has one series. `first_days`: how far
@@ -48,7 +48,7 @@ class CollectSpot:
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectSpotResult:
     """Prices that came and could be true, prices set aside, and parts of the past that have another price now."""
 
     observed: int = 0
@@ -60,7 +60,7 @@ class Collected:
 
 
 @dataclass(frozen=True)
-class CollectOnDemand:
+class CollectOnDemandInput:
     """For `types`; without any, for every type with a spot price in the region that the Pricing API has not told
     for so long."""
 
@@ -71,7 +71,7 @@ class CollectOnDemand:
 
 
 @dataclass(frozen=True)
-class Priced:
+class CollectOnDemandResult:
     asked: int = 0
     priced: int = 0
     calls: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Priced:
 
 
 @dataclass(frozen=True)
-class CollectScores:
+class CollectScoresInput:
     """Each group of types is one question; EC2 grants few new ones a day, and wants three types at least.
 
     No groups: one for each kind of server in the region, those with most servers first
@@ -91,14 +91,14 @@ class CollectScores:
 
 
 @dataclass(frozen=True)
-class Scored:
+class CollectScoresResult:
     scores: int = 0
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 
 
 @dataclass(frozen=True)
-class ThinOut:
+class ThinOutInput:
     """Days that each tier is kept."""
 
     observations: float = 14.0
@@ -106,7 +106,7 @@ class ThinOut:
     canonical: float = 400.0
 
     @classmethod
-    def read(cls, text: str) -> ThinOut:
+    def read(cls, text: str) -> ThinOutInput:
         """`14/90/400`. Raise ValueError, with the form to use, for anything else, and where a tier would outlive the
         one that is made from it."""
         try:
@@ -123,7 +123,7 @@ class ThinOut:
 
 
 @dataclass(frozen=True)
-class Thinned:
+class ThinOutResult:
     """Partitions that were dropped, and rows that were deleted."""
 
     partitions: list[str] = field(default_factory=list)

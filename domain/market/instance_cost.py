@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from domain.market.canonical_prices import Step
+from domain.market.canonical_prices import PriceStep
 
 HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class InstanceCost:
     """The cost of one instance from `from_at` to `until_at`, as far as its price is known."""
 
     from_at: datetime
@@ -47,7 +47,7 @@ class Spent:
         return self.known_us / ((self.until_at - self.from_at) // _MICROSECOND)
 
 
-def spent(series: Iterable[Step], from_at: datetime, until_at: datetime) -> Spent:
+def instance_cost(series: Iterable[PriceStep], from_at: datetime, until_at: datetime) -> InstanceCost:
     """The cost between two moments. Raise ValueError when they are not in order."""
     if not from_at < until_at:
         raise ValueError(f"{from_at.isoformat()} is not before {until_at.isoformat()}")
@@ -59,10 +59,10 @@ def spent(series: Iterable[Step], from_at: datetime, until_at: datetime) -> Spen
             length = (end - start) // _MICROSECOND
             total += int(step.usd.scaleb(6)) * length
             known += length
-    return Spent(from_at, until_at, total, known)
+    return InstanceCost(from_at, until_at, total, known)
 
 
-def hours(from_at: datetime, until_at: datetime) -> Iterator[tuple[datetime, datetime]]:
+def whole_hours(from_at: datetime, until_at: datetime) -> Iterator[tuple[datetime, datetime]]:
     """The whole hours of UTC that overlap the interval."""
     start = from_at.replace(minute=0, second=0, microsecond=0)
     while start < until_at:
@@ -70,6 +70,6 @@ def hours(from_at: datetime, until_at: datetime) -> Iterator[tuple[datetime, dat
         start += HOUR
 
 
-def spent_by_hour(series: list[Step], from_at: datetime, until_at: datetime) -> list[Spent]:
+def instance_cost_by_hour(series: list[PriceStep], from_at: datetime, until_at: datetime) -> list[InstanceCost]:
     """One for each whole hour that overlaps the interval, in the order of time."""
-    return [spent(series, start, end) for start, end in hours(from_at, until_at)]
+    return [instance_cost(series, start, end) for start, end in whole_hours(from_at, until_at)]

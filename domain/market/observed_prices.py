@@ -27,13 +27,13 @@ _LONGEST_NAME = 32
 PoolKey = tuple[str, str]  # zone, instance type
 
 
-class Source(StrEnum):
+class PriceSource(StrEnum):
     EC2 = "ec2"  # DescribeSpotPriceHistory
     AGENT = "agent"
     FILE = "file"
 
 
-class Reason(StrEnum):
+class SetAsideReason(StrEnum):
     """Why a price was set aside."""
 
     NOT_A_NUMBER = "not_a_number"
@@ -49,7 +49,7 @@ class Reason(StrEnum):
     UNKNOWN_ZONE = "unknown_zone"
 
 
-class Said(NamedTuple):
+class ReportedPrice(NamedTuple):
     """A price as it came. `at`: the moment from which it holds; text is ISO 8601 with its offset."""
 
     region: str
@@ -60,19 +60,19 @@ class Said(NamedTuple):
     currency: str = "USD"
 
 
-class Point(NamedTuple):
+class PricePoint(NamedTuple):
     """A price that can be true, of a pool that the context names. `at` is UTC; `usd` per hour, six decimals."""
 
     at: datetime
     usd: Decimal
-    source: Source
+    source: PriceSource
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    said: Said
-    source: Source
-    reason: Reason
+class SetAsidePrice:
+    said: ReportedPrice
+    source: PriceSource
+    reason: SetAsideReason
 
     @property
     def digest(self) -> str:
@@ -82,7 +82,7 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PriceBounds:
     """What prices are held against. None, or a missing entry: not known, so not checked."""
 
     now: datetime | None = None
@@ -92,20 +92,20 @@ class Known:
 
 
 @dataclass(slots=True)
-class Sifted:
-    points: dict[PoolKey, list[Point]] = field(default_factory=dict)
+class SiftedPrices:
+    points: dict[PoolKey, list[PricePoint]] = field(default_factory=dict)
     regions: dict[PoolKey, str] = field(default_factory=dict)
-    set_aside: list[SetAside] = field(default_factory=list)
+    set_aside: list[SetAsidePrice] = field(default_factory=list)
 
 
 class _Impossible(Exception):
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: SetAsideReason) -> None:
         self.reason = reason
 
 
-def sift(said: Iterable[Said], source: Source, known: Known) -> Sifted:
+def sift_prices(said: Iterable[ReportedPrice], source: PriceSource, known: PriceBounds) -> SiftedPrices:
     """Each pool's points, in the order they came, and what was set aside."""
-    sifted = Sifted()
+    sifted = SiftedPrices()
     points, regions = sifted.points, sifted.regions
     sound: dict[tuple[str, str, str], Decimal] = {}  # pools whose names are good -> the most they may cost
     latest = None if known.now is None else known.now + CLOCK_ERROR
@@ -117,23 +117,23 @@ def sift(said: Iterable[Said], source: Source, known: Known) -> Sifted:
                 most = sound[place] = _ceiling(one, known)
             at, usd = _instant(one.at, latest), _price(one, most)
         except _Impossible as impossible:
-            sifted.set_aside.append(SetAside(one, source, impossible.reason))
+            sifted.set_aside.append(SetAsidePrice(one, source, impossible.reason))
             continue
         pool = place[1:]
         if pool not in points:
             points[pool], regions[pool] = [], one.region
-        points[pool].append(Point(at, usd, source))
+        points[pool].append(PricePoint(at, usd, source))
     return sifted
 
 
-def _ceiling(one: Said, known: Known) -> Decimal:
+def _ceiling(one: ReportedPrice, known: PriceBounds) -> Decimal:
     zone, kind = one.zone, one.instance_type
     strange = known.zones is not None and zone not in known.zones
     if strange or len(zone) > _LONGEST_NAME or not zone.startswith(one.region) or not _ZONE.fullmatch(zone):
-        raise _Impossible(Reason.UNKNOWN_ZONE)
+        raise _Impossible(SetAsideReason.UNKNOWN_ZONE)
     strange = known.types is not None and kind not in known.types
     if strange or len(kind) > _LONGEST_NAME or not _TYPE.fullmatch(kind):
-        raise _Impossible(Reason.UNKNOWN_TYPE)
+        raise _Impossible(SetAsideReason.UNKNOWN_TYPE)
     on_demand = known.on_demand.get((one.region, kind))
     return min(MOST_USD, TOO_HIGH_FACTOR * on_demand) if on_demand else MOST_USD
 
@@ -143,31 +143,31 @@ def _instant(said: datetime | str, latest: datetime | None) -> datetime:
         at = datetime.fromisoformat(said) if isinstance(said, str) else said
         if at.tzinfo is not UTC:
             if at.tzinfo is None:  # nobody knows its zone
-                raise _Impossible(Reason.BAD_TIME)
+                raise _Impossible(SetAsideReason.BAD_TIME)
             at = at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _Impossible(Reason.BAD_TIME) from None
+        raise _Impossible(SetAsideReason.BAD_TIME) from None
     if at < FIRST_SPOT:
-        raise _Impossible(Reason.BAD_TIME)
+        raise _Impossible(SetAsideReason.BAD_TIME)
     if latest is not None and at > latest:
-        raise _Impossible(Reason.IN_THE_FUTURE)
+        raise _Impossible(SetAsideReason.IN_THE_FUTURE)
     return at
 
 
-def _price(one: Said, most: Decimal) -> Decimal:
+def _price(one: ReportedPrice, most: Decimal) -> Decimal:
     if one.currency != "USD":
-        raise _Impossible(Reason.CURRENCY)
+        raise _Impossible(SetAsideReason.CURRENCY)
     said = one.usd_per_hour
     try:
         # A float by its shortest text: 0.1 is 0.1, not 0.1000000000000000055.
         usd = Decimal(repr(said)) if isinstance(said, float) else Decimal(said)
         if not usd.is_finite():
-            raise _Impossible(Reason.NOT_A_NUMBER)
+            raise _Impossible(SetAsideReason.NOT_A_NUMBER)
         if usd > most:
-            raise _Impossible(Reason.TOO_HIGH)
+            raise _Impossible(SetAsideReason.TOO_HIGH)
         usd = usd.quantize(_CENT_MILLIONTHS)
     except (InvalidOperation, TypeError):
-        raise _Impossible(Reason.NOT_A_NUMBER) from None
+        raise _Impossible(SetAsideReason.NOT_A_NUMBER) from None
     if usd <= 0:
-        raise _Impossible(Reason.ZERO if usd == 0 else Reason.NEGATIVE)
+        raise _Impossible(SetAsideReason.ZERO if usd == 0 else SetAsideReason.NEGATIVE)
     return usd

@@ -29,7 +29,7 @@ _COLUMNS = ("region", "instance_type", "ondemand_usd_h")
 _MILLIONTH = Decimal("0.000001")
 
 
-class BadFile(ValueError):
+class BadMarketFile(ValueError):
     """A file that is not what it should be; says the line and why."""
 
     def __init__(self, line: int, reason: str) -> None:
@@ -48,7 +48,7 @@ class OnDemandPrice:
     source: str
 
 
-def from_api(region: str, name: str, platform: str, entries: Iterable[str]) -> OnDemandPrice | None:
+def price_from_api(region: str, name: str, platform: str, entries: Iterable[str]) -> OnDemandPrice | None:
     """The price among the entries that GetProducts gave for this type; the cheapest, should there be several.
 
     An entry is JSON in a string: terms -> OnDemand -> offer -> price dimension -> USD.
@@ -61,24 +61,26 @@ def from_api(region: str, name: str, platform: str, entries: Iterable[str]) -> O
     return OnDemandPrice(region, name, platform, usd, valid_from, "api")
 
 
-def read(text: str) -> list[OnDemandPrice]:
+def read_on_demand_prices(text: str) -> list[OnDemandPrice]:
     """A price list of the Pricing API (JSON), or CSV. Raise BadFile."""
     if not text.strip():
-        raise BadFile(1, "the file is empty")
+        raise BadMarketFile(1, "the file is empty")
     found = list(_from_list(text) if text.lstrip()[0] == "{" else _from_csv(text))
     if not found:
-        raise BadFile(1, "the file holds no on-demand price of an ordinary instance")
+        raise BadMarketFile(1, "the file holds no on-demand price of an ordinary instance")
     return found
 
 
 def _from_csv(text: str) -> Iterator[OnDemandPrice]:
     rows = csv.DictReader(text.splitlines())
     if lacking := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
-        raise BadFile(1, f"missing column {', '.join(lacking)}")
+        raise BadMarketFile(1, f"missing column {', '.join(lacking)}")
     for row in rows:
         usd = _usd(row["ondemand_usd_h"])
         if usd is None or not row["region"] or "." not in (row["instance_type"] or ""):
-            raise BadFile(rows.line_num, f"no on-demand price: {row['instance_type']!r} {row['ondemand_usd_h']!r}")
+            raise BadMarketFile(
+                rows.line_num, f"no on-demand price: {row['instance_type']!r} {row['ondemand_usd_h']!r}"
+            )
         source = (row.get("source") or "file").split(":")[0][:32]
         platform = row.get("platform") or LINUX
         yield OnDemandPrice(
@@ -93,7 +95,7 @@ def _since(line: int, text: str | None) -> datetime:
     try:
         return datetime.fromisoformat(text if len(text) > 7 else f"{text}-01").replace(tzinfo=UTC)
     except ValueError:
-        raise BadFile(line, f"bad date {text!r}") from None
+        raise BadMarketFile(line, f"bad date {text!r}") from None
 
 
 def _from_list(text: str) -> Iterator[OnDemandPrice]:
@@ -101,9 +103,9 @@ def _from_list(text: str) -> Iterator[OnDemandPrice]:
     try:
         content: dict[str, Any] = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadFile(error.lineno, f"not JSON: {error.msg}") from None
+        raise BadMarketFile(error.lineno, f"not JSON: {error.msg}") from None
     if not {"products", "terms"} <= content.keys():
-        raise BadFile(1, "not a price list: it has no products or no terms")
+        raise BadMarketFile(1, "not a price list: it has no products or no terms")
     platforms = {system: platform for platform, system in SYSTEMS.items()}
     terms: dict[str, Any] = content["terms"].get("OnDemand", {})
     for sku, product in content["products"].items():

@@ -18,14 +18,14 @@ MOST_GROUPS = 8  # questions of a region
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class PoolScore:
     """`fallen`: by how much it is below the best of the last day."""
 
     score: int
     fallen: int = 0
 
 
-def group_of(home: TypeFacts, possible: Mapping[str, TypeFacts]) -> list[str]:
+def types_asked_together(home: TypeFacts, possible: Mapping[str, TypeFacts]) -> list[str]:
     """The types to ask for together: the home type and those nearest to it in size; [] when they are too few."""
     near = sorted(
         (kind for kind in possible.values() if kind.name != home.name),
@@ -35,16 +35,16 @@ def group_of(home: TypeFacts, possible: Mapping[str, TypeFacts]) -> list[str]:
     return sorted(names) if len(names) >= FEWEST_TYPES else []
 
 
-def latest(told: Iterable[tuple[Sequence[str], str, int]]) -> dict[tuple[str, str], Score]:
+def latest_scores(told: Iterable[tuple[Sequence[str], str, int]]) -> dict[tuple[str, str], PoolScore]:
     """(zone, type) -> score, of what was told of the last day, (types, zone, score) in the order of time."""
     now: dict[tuple[tuple[str, ...], str], int] = {}
     best: dict[tuple[tuple[str, ...], str], int] = {}
     for types, zone, score in told:
         key = (tuple(types), zone)
         now[key], best[key] = score, max(score, best.get(key, 0))
-    found: dict[tuple[str, str], Score] = {}
+    found: dict[tuple[str, str], PoolScore] = {}
     for (types, zone), score in now.items():
-        one = Score(score, best[tuple(types), zone] - score)
+        one = PoolScore(score, best[tuple(types), zone] - score)
         for name in types:
             known = found.get((zone, name))
             if known is None or (one.score, -one.fallen) < (known.score, -known.fallen):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from domain.pools import Pool
 
 
-class FactKind(StrEnum):
+class PoolFactKind(StrEnum):
     NO_CAPACITY = "no_capacity"  # a launch was refused
     LAUNCHED = "launched"  # `seconds` from the request until it ran
     NOTICE = "notice"  # an interruption was announced
@@ -24,6 +24,6 @@ class PoolFact:
     fact_id: str
     region: str
     pool: Pool
-    kind: FactKind
+    kind: PoolFactKind
     at: datetime
     seconds: float | None = None

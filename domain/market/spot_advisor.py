@@ -13,55 +13,55 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.market.on_demand_prices import BadFile
+from domain.market.on_demand_prices import BadMarketFile
 
 BANDS = range(5)
 _COLUMNS = ("snapshot_date", "region", "instance_type", "interruption_band")
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class InterruptionBand:
     region: str
     instance_type: str
     band: int
     as_of: datetime
 
 
-def read(text: str, as_of: datetime) -> list[Band]:
+def read_bands(text: str, as_of: datetime) -> list[InterruptionBand]:
     """AWS's `spot-advisor-data.json` as of that time, or CSV, whose rows have their own. Linux. Raise BadFile."""
     if not text.strip():
-        raise BadFile(1, "the file is empty")
+        raise BadMarketFile(1, "the file is empty")
     return list(_from_json(text, as_of) if text.lstrip()[0] == "{" else _from_csv(text))
 
 
-def _from_json(text: str, as_of: datetime) -> Iterator[Band]:
+def _from_json(text: str, as_of: datetime) -> Iterator[InterruptionBand]:
     """spot_advisor -> region -> system -> type -> {"s": savings in percent, "r": band}."""
     try:
         regions: dict[str, Any] = json.loads(text)["spot_advisor"]
     except json.JSONDecodeError as error:
-        raise BadFile(error.lineno, f"not JSON: {error.msg}") from None
+        raise BadMarketFile(error.lineno, f"not JSON: {error.msg}") from None
     except KeyError:
-        raise BadFile(1, "not the Spot Advisor's data: it has no spot_advisor") from None
+        raise BadMarketFile(1, "not the Spot Advisor's data: it has no spot_advisor") from None
     for region, systems in regions.items():
         for name, facts in systems.get("Linux", {}).items():
-            yield Band(region, name, _band(1, facts.get("r")), as_of)
+            yield InterruptionBand(region, name, _band(1, facts.get("r")), as_of)
 
 
-def _from_csv(text: str) -> Iterator[Band]:
+def _from_csv(text: str) -> Iterator[InterruptionBand]:
     rows = csv.DictReader(text.splitlines())
     if lacking := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
-        raise BadFile(1, f"missing column {', '.join(lacking)}")
+        raise BadMarketFile(1, f"missing column {', '.join(lacking)}")
     for row in rows:
         line = rows.line_num
         try:
             as_of = datetime.fromisoformat(row["snapshot_date"]).replace(tzinfo=UTC)
         except ValueError:
-            raise BadFile(line, f"bad date {row['snapshot_date']!r}") from None
-        yield Band(row["region"], row["instance_type"], _band(line, row["interruption_band"]), as_of)
+            raise BadMarketFile(line, f"bad date {row['snapshot_date']!r}") from None
+        yield InterruptionBand(row["region"], row["instance_type"], _band(line, row["interruption_band"]), as_of)
 
 
 def _band(line: int, said: object) -> int:
     text = str(said)
     if not text.isdecimal() or int(text) not in BANDS:
-        raise BadFile(line, f"bad band {said!r}: 0 to 4 are known")
+        raise BadMarketFile(line, f"bad band {said!r}: 0 to 4 are known")
     return int(text)

@@ -12,21 +12,21 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from domain.market.observed_prices import Said
-from domain.market.on_demand_prices import LINUX, BadFile
+from domain.market.observed_prices import ReportedPrice
+from domain.market.on_demand_prices import LINUX, BadMarketFile
 
 _COLUMNS = ("instance_type", "az", "timestamp", "price_usd_h")
 _LINUX = (LINUX, f"{LINUX} (Amazon VPC)")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 
 
-def read(text: str) -> list[Said]:
+def read_price_file(text: str) -> list[ReportedPrice]:
     """What the file says of Linux pools, in its order. Raise BadFile."""
     if not text.strip():
-        raise BadFile(1, "the file is empty")
+        raise BadMarketFile(1, "the file is empty")
     found = list(_from_json(text) if text.lstrip()[0] in "{[" else _from_csv(text))
     if not found:
-        raise BadFile(1, "the file holds no price")
+        raise BadMarketFile(1, "the file holds no price")
     return found
 
 
@@ -36,11 +36,11 @@ def region_of(zone: str) -> str:
     return found.group() if found else ""
 
 
-def _from_csv(text: str) -> Iterator[Said]:
+def _from_csv(text: str) -> Iterator[ReportedPrice]:
     lines = csv.reader(text.splitlines())
     header = [name.strip() for name in next(lines)]
     if lacking := [name for name in _COLUMNS if name not in header]:
-        raise BadFile(1, f"missing column {', '.join(lacking)}")
+        raise BadMarketFile(1, f"missing column {', '.join(lacking)}")
     kind, zone, at, price = (header.index(name) for name in _COLUMNS)
     currency = header.index("currency") if "currency" in header else None
     regions: dict[str, str] = {}
@@ -48,23 +48,23 @@ def _from_csv(text: str) -> Iterator[Said]:
         if not row:
             continue
         if len(row) < len(header):
-            raise BadFile(lines.line_num, f"{len(row)} columns where {len(header)} are expected")
+            raise BadMarketFile(lines.line_num, f"{len(row)} columns where {len(header)} are expected")
         where = row[zone]
         region = regions.get(where) or regions.setdefault(where, region_of(where))
-        yield Said(region, where, row[kind], row[at], row[price], "USD" if currency is None else row[currency])
+        yield ReportedPrice(region, where, row[kind], row[at], row[price], "USD" if currency is None else row[currency])
 
 
-def _from_json(text: str) -> Iterator[Said]:
+def _from_json(text: str) -> Iterator[ReportedPrice]:
     try:
         content: Any = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadFile(error.lineno, f"not JSON: {error.msg}") from None
+        raise BadMarketFile(error.lineno, f"not JSON: {error.msg}") from None
     entries = content.get("SpotPriceHistory") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise BadFile(1, "expected {'SpotPriceHistory': [...]}")
+        raise BadMarketFile(1, "expected {'SpotPriceHistory': [...]}")
     for entry in entries:
         if not isinstance(entry, dict):
-            raise BadFile(1, "an entry of SpotPriceHistory is not an object")
+            raise BadMarketFile(1, "an entry of SpotPriceHistory is not an object")
         if entry.get("ProductDescription", LINUX) in _LINUX:
             zone, name, at = (str(entry.get(key, "")) for key in ("AvailabilityZone", "InstanceType", "Timestamp"))
-            yield Said(region_of(zone), zone, name, at, str(entry.get("SpotPrice", "")))
+            yield ReportedPrice(region_of(zone), zone, name, at, str(entry.get("SpotPrice", "")))

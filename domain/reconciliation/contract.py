@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from domain.reconciliation.drift import Finding
+from domain.reconciliation.drift import DriftFinding
 
-SURVEY = "reconcile_survey"  # Look -> Surveyed: what EC2 has and the records say, judged
+RECONCILE_SURVEY = "reconcile_survey"  # Look -> Surveyed: what EC2 has and the records say, judged
 UNATTENDED = "reconcile_unattended"  # Look -> Surveyed: active servers whose workflow does not run
 AT_REST = "reconcile_at_rest"  # Servers -> Resting: ask the servers' workflows
 REPORT = "reconcile_report"  # Report -> Reported: keep the findings; which are due
 SETTLE = "reconcile_settle"  # Settle -> Settled: look once more, and do what is still right
-ASK = "reconcile_ask"  # Lost -> bool: tell a server's workflow that an instance is gone
+REPLACE_LOST = "reconcile_ask"  # Lost -> bool: tell a server's workflow that an instance is gone
 
 RECONCILE_WORKFLOW = "ReconcileWorkflow"
 RECONCILE_SCHEDULE = "reconcile"
@@ -21,7 +21,7 @@ MOST_REMOVALS = 10  # in one pass: a rule gone wrong is noticed before it has em
 
 
 @dataclass(frozen=True)
-class Look:
+class ReconcileInput:
     """One pass. `regions` empty: the worker's. `asked`: somebody waits for it, so it looks at everything."""
 
     regions: list[str] = field(default_factory=list)
@@ -29,13 +29,13 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Surveyed:
+class DriftSurvey:
     """`looked`: "region/kind" that EC2 told completely. `problems`: what could not be looked at, and why.
 
     `findings`: the most urgent first.
     """
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DriftFinding] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     busy: list[str] = field(default_factory=list)  # servers that were left alone
@@ -45,14 +45,14 @@ class Surveyed:
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 
-    def bounded(self) -> Surveyed:
+    def bounded(self) -> DriftSurvey:
         """With as many findings as one pass tells, the first; and what it leaves out."""
         left_out = self.findings[MOST_FINDINGS:]
         cut = sorted({*self.cut, *(one.family for one in left_out)})
         told = self.findings[:MOST_FINDINGS]
         return replace(self, findings=told, left_out=self.left_out + len(left_out), cut=cut)
 
-    def after(self, first: Surveyed) -> Surveyed:
+    def after(self, first: DriftSurvey) -> DriftSurvey:
         """Both looks as one, whose findings begin with the other's."""
         both = replace(
             self,
@@ -66,12 +66,12 @@ class Surveyed:
 
 
 @dataclass(frozen=True)
-class Servers:
+class AtRestInput:
     server_ids: list[str]
 
 
 @dataclass(frozen=True)
-class Resting:
+class AtRestResult:
     """Servers whose workflow says that nothing is under way there, and those for which none runs (any more)."""
 
     at_rest: list[str] = field(default_factory=list)
@@ -80,38 +80,38 @@ class Resting:
 
 
 @dataclass(frozen=True)
-class Report:
-    surveyed: Surveyed
-    resting: Resting
+class ReportInput:
+    surveyed: DriftSurvey
+    resting: AtRestResult
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportResult:
     found: int = 0  # that are new
     open: int = 0
     resolved: int = 0
-    due: list[Finding] = field(default_factory=list)
+    due: list[DriftFinding] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Settle:
-    due: list[Finding]
-    resting: Resting
+class SettleInput:
+    due: list[DriftFinding]
+    resting: AtRestResult
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettleResult:
     """`done`: keys. `left`: key -> why it was left as it is."""
 
     done: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
-    lost: list[Lost] = field(default_factory=list)  # to be asked for
+    lost: list[LostInstance] = field(default_factory=list)  # to be asked for
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 
 
 @dataclass(frozen=True)
-class Lost:
+class LostInstance:
     """An instance of a server that is gone, or as good as gone."""
 
     key: str
@@ -120,7 +120,7 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Reconciled:
+class ReconcileResult:
     resources: int = 0
     found: int = 0
     open: int = 0

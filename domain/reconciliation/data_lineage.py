@@ -6,10 +6,10 @@ primary (so it serves, and is itself never removed), is where the snapshot was t
 
 from __future__ import annotations
 
-from domain.reconciliation.facts import Facts, Found, ResourceKind
+from domain.reconciliation.facts import FoundResource, RegionFacts, ResourceKind
 
 
-def serving_volumes(facts: Facts, server_id: str) -> frozenset[str]:
+def serving_volumes(facts: RegionFacts, server_id: str) -> frozenset[str]:
     """Volumes in the ledger that are attached to the server's primary, which runs."""
     server = facts.servers.get(server_id)
     primary = facts.found.get(server.primary) if server else None
@@ -26,12 +26,12 @@ def serving_volumes(facts: Facts, server_id: str) -> frozenset[str]:
     )
 
 
-def snapshot_is_elsewhere(facts: Facts, snapshot: Found) -> bool:
+def snapshot_data_is_serving(facts: RegionFacts, snapshot: FoundResource) -> bool:
     serving = serving_volumes(facts, snapshot.server_id)
     return snapshot.made_of in serving or any(facts.found[one].made_of == snapshot.resource_id for one in serving)
 
 
-def copy_is_elsewhere(facts: Facts, volume: Found) -> bool:
+def copy_data_is_serving(facts: RegionFacts, volume: FoundResource) -> bool:
     """A copy that an undone operation made: its snapshot is there, and was taken from a volume that serves.
 
     The operation was undone before clients reached the copy, so nothing was acknowledged that is only on it.
@@ -47,7 +47,7 @@ def copy_is_elsewhere(facts: Facts, volume: Found) -> bool:
     return snapshot.made_of != volume.resource_id and snapshot.made_of in serving_volumes(facts, volume.server_id)
 
 
-def copies_to_remove(facts: Facts, snapshot: Found) -> list[str]:
+def copies_to_remove(facts: RegionFacts, snapshot: FoundResource) -> list[str]:
     """Volumes that only this snapshot shows to be copies: without it they would stay, for a person to look at."""
     held = {row.resource_id for row in facts.rows if row.state == "live"}
     return sorted(
@@ -57,5 +57,5 @@ def copies_to_remove(facts: Facts, snapshot: Found) -> list[str]:
         and one.made_of == snapshot.resource_id
         and one.resource_id not in held
         and not one.ended
-        and copy_is_elsewhere(facts, one)
+        and copy_data_is_serving(facts, one)
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class FindingKind(StrEnum):
+class DriftKind(StrEnum):
     UNKNOWN_RESOURCE = "unknown_resource"  # our tags, and no record explains it
     RETIRED_RESOURCE = "retired_resource"  # in the ledger, and used by nobody any more
     RECORD_GONE = "record_gone"  # in the ledger, and EC2 has it no more
@@ -20,7 +20,7 @@ class FindingKind(StrEnum):
     UNWATCHED = "unwatched"  # its agent is heard of by the API, and takes no watch from Temporal
 
 
-class Action(StrEnum):
+class DriftAction(StrEnum):
     REPORT = "report"  # a person decides
     ADOPT = "adopt"  # into the ledger
     REMOVE = "remove"  # at EC2, and from the ledger
@@ -28,7 +28,7 @@ class Action(StrEnum):
     ASK = "ask"  # the server's workflow, to replace what it has lost
 
 
-class Reason(StrEnum):
+class DriftReason(StrEnum):
     """Why a finding is dealt with as it is."""
 
     IN_USE = "in_use"  # the server runs on it, or it is attached to what the server runs on
@@ -53,7 +53,7 @@ class Reason(StrEnum):
     NOT_TAKEN = "not_taken"  # only what keeps the agent from Temporal helps
 
 
-GO_FIRST = "go_first"  # in a finding's details: what has to be removed before it
+REMOVED_FIRST = "go_first"  # in a finding's details: what has to be removed before it
 
 
 class DriftState(StrEnum):
@@ -64,19 +64,19 @@ class DriftState(StrEnum):
     RESOLVED = "resolved"  # it went away by itself
 
 
-DONE: dict[str, DriftState] = {
-    Action.ADOPT: DriftState.ADOPTED,
-    Action.REMOVE: DriftState.REMOVED,
-    Action.CLOSE: DriftState.CLOSED,
+STATE_AFTER_ACTION: dict[str, DriftState] = {
+    DriftAction.ADOPT: DriftState.ADOPTED,
+    DriftAction.REMOVE: DriftState.REMOVED,
+    DriftAction.CLOSE: DriftState.CLOSED,
 }
 
 
 @dataclass(frozen=True)
-class Finding:
+class DriftFinding:
     region: str
-    kind: FindingKind
-    action: Action
-    reason: Reason
+    kind: DriftKind
+    action: DriftAction
+    reason: DriftReason
     resource_type: str = ""
     resource_id: str = ""
     client_id: str = ""

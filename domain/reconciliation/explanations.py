@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from domain.reconciliation.drift import Action, FindingKind, Reason
+from domain.reconciliation.drift import DriftAction, DriftKind, DriftReason
 
-_K, _A, _R = FindingKind, Action, Reason
+_K, _A, _R = DriftKind, DriftAction, DriftReason
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ _TODO: Mapping[tuple[str, str], str] = {
 }
 
 
-def explain(kind: str, action: str, reason: str, resource_type: str = "", due: str = "") -> Explanation:
+def explain_drift(kind: str, action: str, reason: str, resource_type: str = "", due: str = "") -> Explanation:
     """`due`: the instant of the action; empty: at the next pass."""
     name = resource_type.replace("_", " ") or "thing"
     when = f" at {due}" if due else " at the next pass"

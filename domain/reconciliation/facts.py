@@ -26,7 +26,7 @@ _ENDED = frozenset({"shutting-down", "terminated", "deleting", "deleted", "close
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundResource:
     """A resource that EC2 has, with our tags or in our ledger."""
 
     kind: ResourceKind
@@ -50,7 +50,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Row:
+class ResourceRow:
     """A row of the ledger."""
 
     row_id: int
@@ -124,18 +124,18 @@ class OperationFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RegionFacts:
     region: str
     at: datetime
-    found: Mapping[str, Found] = field(default_factory=dict)  # by resource ID
-    rows: tuple[Row, ...] = ()  # all that are open, and the closed ones of what EC2 has
+    found: Mapping[str, FoundResource] = field(default_factory=dict)  # by resource ID
+    rows: tuple[ResourceRow, ...] = ()  # all that are open, and the closed ones of what EC2 has
     servers: Mapping[str, ServerFacts] = field(default_factory=dict)
     operations: Mapping[str, OperationFacts] = field(default_factory=dict)
     looked: frozenset[ResourceKind] = frozenset(ResourceKind)  # kinds that EC2 told completely
 
 
 @dataclass(frozen=True)
-class Patience:
+class GracePeriods:
     """Seconds between the first sight of a finding and what is done about it."""
 
     ours_s: float = 900.0  # the ledger has its token: our own call made it

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.reconciliation.drift import Action, Finding, FindingKind, Reason
-from domain.reconciliation.facts import Facts, Found, Patience, ResourceKind, ServerFacts
+from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind, DriftReason
+from domain.reconciliation.facts import FoundResource, GracePeriods, RegionFacts, ResourceKind, ServerFacts
 
 _GONE = frozenset({"stopping", "stopped"})  # to its clients as gone as one that has ended
 
 
-def findings(facts: Facts, patience: Patience) -> Iterator[Finding]:
+def lost_instance_findings(facts: RegionFacts, patience: GracePeriods) -> Iterator[DriftFinding]:
     if ResourceKind.INSTANCE not in facts.looked:
         return
     for server in facts.servers.values():
         if not server.active:
             continue
         if not server.primary:
-            yield _about(facts, server, FindingKind.NO_PRIMARY, Action.REPORT, Reason.NOTHING_SERVES)
-        elif lost := _lost(facts, server, server.primary, FindingKind.VANISHED_PRIMARY, patience):
+            yield _about(facts, server, DriftKind.NO_PRIMARY, DriftAction.REPORT, DriftReason.NOTHING_SERVES)
+        elif lost := _lost(facts, server, server.primary, DriftKind.VANISHED_PRIMARY, patience):
             yield lost
         elif silent := _silent(facts, server, patience):
             yield silent
-        if server.replica and (lost := _lost(facts, server, server.replica, FindingKind.VANISHED_REPLICA, patience)):
+        if server.replica and (lost := _lost(facts, server, server.replica, DriftKind.VANISHED_REPLICA, patience)):
             yield lost
 
 
-def _lost(facts: Facts, server: ServerFacts, instance_id: str, kind: FindingKind, patience: Patience) -> Finding | None:
+def _lost(
+    facts: RegionFacts, server: ServerFacts, instance_id: str, kind: DriftKind, patience: GracePeriods
+) -> DriftFinding | None:
     """EC2's word that it has ended is enough; that it is not listed may be a stale answer."""
     found = facts.found.get(instance_id)
     if found is not None and not found.ended and found.state not in _GONE:
@@ -36,8 +38,8 @@ def _lost(facts: Facts, server: ServerFacts, instance_id: str, kind: FindingKind
         facts,
         server,
         kind,
-        Action.ASK,
-        Reason.EC2_SAYS_SO if said else Reason.NOT_LISTED,
+        DriftAction.ASK,
+        DriftReason.EC2_SAYS_SO if said else DriftReason.NOT_LISTED,
         instance_id,
         grace_s=0.0 if said else patience.gone_s,
         certain=said,
@@ -45,18 +47,20 @@ def _lost(facts: Facts, server: ServerFacts, instance_id: str, kind: FindingKind
     )
 
 
-def _silent(facts: Facts, server: ServerFacts, patience: Patience) -> Finding | None:
+def _silent(facts: RegionFacts, server: ServerFacts, patience: GracePeriods) -> DriftFinding | None:
     """An instance that EC2 finds impaired is lost."""
     if not server.is_silent(facts.at, patience.silent_s):
         return None
     found = facts.found[server.primary]
-    action, reason = (Action.ASK, Reason.IMPAIRED) if found.impaired else (Action.REPORT, Reason.STILL_RUNS)
+    action, reason = (
+        (DriftAction.ASK, DriftReason.IMPAIRED) if found.impaired else (DriftAction.REPORT, DriftReason.STILL_RUNS)
+    )
     last = server.agent_seen_at.isoformat() if server.agent_seen_at else "never"
     details = {"last_heard": last, "state": found.state}
     return _about(
         facts,
         server,
-        FindingKind.SILENT_AGENT,
+        DriftKind.SILENT_AGENT,
         action,
         reason,
         server.primary,
@@ -66,18 +70,18 @@ def _silent(facts: Facts, server: ServerFacts, patience: Patience) -> Finding | 
 
 
 def _about(
-    facts: Facts,
+    facts: RegionFacts,
     server: ServerFacts,
-    kind: FindingKind,
-    action: Action,
-    reason: Reason,
+    kind: DriftKind,
+    action: DriftAction,
+    reason: DriftReason,
     instance_id: str = "",
     *,
     grace_s: float = 0.0,
     certain: bool = False,
     details: dict[str, str] | None = None,
-) -> Finding:
-    return Finding(
+) -> DriftFinding:
+    return DriftFinding(
         facts.region,
         kind,
         action,
@@ -92,5 +96,5 @@ def _about(
     )
 
 
-def _what_happened(found: Found | None) -> str:
+def _what_happened(found: FoundResource | None) -> str:
     return "EC2 no longer lists it" if found is None else found.why or found.state

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.reconciliation.drift import Action, Finding, FindingKind, Reason
-from domain.reconciliation.facts import Facts, Patience, ResourceKind, Row
+from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind, DriftReason
+from domain.reconciliation.facts import GracePeriods, RegionFacts, ResourceKind, ResourceRow
 
 
-def findings(facts: Facts, patience: Patience) -> Iterator[Finding]:
+def missing_findings(facts: RegionFacts, patience: GracePeriods) -> Iterator[DriftFinding]:
     tokens = {one.token for one in facts.found.values() if one.token and not one.ended}
     serving = {used for server in facts.servers.values() if server.active for used in server.instances}
     for row in facts.rows:
@@ -20,21 +20,21 @@ def findings(facts: Facts, patience: Patience) -> Iterator[Finding]:
             yield from _never_made(facts, row, patience)
 
 
-def _gone(facts: Facts, row: Row, patience: Patience) -> Iterator[Finding]:
+def _gone(facts: RegionFacts, row: ResourceRow, patience: GracePeriods) -> Iterator[DriftFinding]:
     found = facts.found.get(row.resource_id)
     if found is not None and not found.ended:
         return
     yield _finding(
         facts,
         row,
-        FindingKind.RECORD_GONE,
-        Reason.EC2_SAYS_SO if found else Reason.NOT_LISTED,
+        DriftKind.RECORD_GONE,
+        DriftReason.EC2_SAYS_SO if found else DriftReason.NOT_LISTED,
         grace_s=0.0 if found else patience.gone_s,
         details={"what_happened": (found.why or found.state) if found else "EC2 no longer lists it"},
     )
 
 
-def _never_made(facts: Facts, row: Row, patience: Patience) -> Iterator[Finding]:
+def _never_made(facts: RegionFacts, row: ResourceRow, patience: GracePeriods) -> Iterator[DriftFinding]:
     """Only once its operation has ended: until then the call may be under way."""
     operation = facts.operations.get(row.operation_id)
     if row.operation_id and (operation is None or not operation.ended):
@@ -45,20 +45,26 @@ def _never_made(facts: Facts, row: Row, patience: Patience) -> Iterator[Finding]
     yield _finding(
         facts,
         row,
-        FindingKind.NEVER_MADE,
-        Reason.OPERATION_ENDED,
+        DriftKind.NEVER_MADE,
+        DriftReason.OPERATION_ENDED,
         grace_s=patience.ours_s,
         details={"token": row.token},
     )
 
 
 def _finding(
-    facts: Facts, row: Row, kind: FindingKind, reason: Reason, *, grace_s: float, details: dict[str, str]
-) -> Finding:
-    return Finding(
+    facts: RegionFacts,
+    row: ResourceRow,
+    kind: DriftKind,
+    reason: DriftReason,
+    *,
+    grace_s: float,
+    details: dict[str, str],
+) -> DriftFinding:
+    return DriftFinding(
         facts.region,
         kind,
-        Action.CLOSE,
+        DriftAction.CLOSE,
         reason,
         row.kind,
         row.resource_id,

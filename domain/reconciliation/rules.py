@@ -9,29 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from domain.reconciliation import lost_instances, missing_resources, unknown_resources
-from domain.reconciliation.drift import Action, Finding
-from domain.reconciliation.facts import Facts, Patience
+from domain.reconciliation.drift import DriftAction, DriftFinding
+from domain.reconciliation.facts import GracePeriods, RegionFacts
 
 # A server that is down comes first, what only a person settles comes last.
-_URGENCY = {Action.ASK: 0, Action.ADOPT: 1, Action.CLOSE: 1, Action.REMOVE: 1, Action.REPORT: 2}
+_URGENCY = {
+    DriftAction.ASK: 0,
+    DriftAction.ADOPT: 1,
+    DriftAction.CLOSE: 1,
+    DriftAction.REMOVE: 1,
+    DriftAction.REPORT: 2,
+}
 
 
-def judge(facts: Facts, patience: Patience) -> list[Finding]:
+def drift_findings(facts: RegionFacts, patience: GracePeriods) -> list[DriftFinding]:
     """Findings, the most urgent first, else in a stable order; at most one for each resource and kind."""
     found = {one.key: one for one in _all(facts, patience)}
     return most_urgent_first(found[key] for key in sorted(found))
 
 
-def most_urgent_first(findings: Iterable[Finding]) -> list[Finding]:
+def most_urgent_first(findings: Iterable[DriftFinding]) -> list[DriftFinding]:
     """Whoever tells only some of them tells these. Stable."""
     return sorted(findings, key=lambda one: _URGENCY[one.action])
 
 
-def _all(facts: Facts, patience: Patience) -> Iterator[Finding]:
+def _all(facts: RegionFacts, patience: GracePeriods) -> Iterator[DriftFinding]:
     for finding in (
-        *unknown_resources.findings(facts, patience),
-        *missing_resources.findings(facts, patience),
-        *lost_instances.findings(facts, patience),
+        *unknown_resources.unknown_findings(facts, patience),
+        *missing_resources.missing_findings(facts, patience),
+        *lost_instances.lost_instance_findings(facts, patience),
     ):
         server = facts.servers.get(finding.server_id)
         if server is None or not server.busy:

@@ -9,28 +9,28 @@ a person.
 from __future__ import annotations
 
 from domain.names import server_workflow_id
-from domain.reconciliation.drift import Action, Finding, FindingKind, Reason
+from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind, DriftReason
 
 WORKFLOW = "workflow"  # as what such a finding names and what was looked at
 WATCH = "watch"
 MEMO_UNWATCHED = "unwatched"  # of a ServerWorkflow: the instances whose agents take no watch
 
 
-UNATTENDED = frozenset({FindingKind.NO_WORKFLOW, FindingKind.STUCK_WORKFLOW})
+UNATTENDED = frozenset({DriftKind.NO_WORKFLOW, DriftKind.STUCK_WORKFLOW})
 
 
-def finding(server_id: str, client_id: str, region: str) -> Finding:
+def workflow_missing(server_id: str, client_id: str, region: str) -> DriftFinding:
     subject = (WORKFLOW, server_workflow_id(server_id))
-    what = (FindingKind.NO_WORKFLOW, Action.REPORT, Reason.NEVER_TWO)
-    return Finding(region, *what, *subject, client_id, server_id)
+    what = (DriftKind.NO_WORKFLOW, DriftAction.REPORT, DriftReason.NEVER_TWO)
+    return DriftFinding(region, *what, *subject, client_id, server_id)
 
 
-def stuck(server_id: str, client_id: str, region: str) -> Finding:
+def workflow_stuck(server_id: str, client_id: str, region: str) -> DriftFinding:
     subject = (WORKFLOW, server_workflow_id(server_id))
-    what = (FindingKind.STUCK_WORKFLOW, Action.REPORT, Reason.TASKS_FAIL)
-    return Finding(region, *what, *subject, client_id, server_id)
+    what = (DriftKind.STUCK_WORKFLOW, DriftAction.REPORT, DriftReason.TASKS_FAIL)
+    return DriftFinding(region, *what, *subject, client_id, server_id)
 
 
-def unwatched(server_id: str, client_id: str, region: str, instance_id: str) -> Finding:
-    what = (FindingKind.UNWATCHED, Action.REPORT, Reason.NOT_TAKEN)
-    return Finding(region, *what, WATCH, instance_id, client_id, server_id)
+def watch_not_taken(server_id: str, client_id: str, region: str, instance_id: str) -> DriftFinding:
+    what = (DriftKind.UNWATCHED, DriftAction.REPORT, DriftReason.NOT_TAKEN)
+    return DriftFinding(region, *what, WATCH, instance_id, client_id, server_id)

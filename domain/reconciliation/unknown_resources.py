@@ -7,34 +7,36 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.reconciliation import retired_resources
-from domain.reconciliation.data_lineage import copies_to_remove, copy_is_elsewhere, snapshot_is_elsewhere
-from domain.reconciliation.drift import GO_FIRST, Action, Finding, FindingKind, Reason
-from domain.reconciliation.facts import Facts, Found, Patience, ResourceKind, Row
+from domain.reconciliation.data_lineage import copies_to_remove, copy_data_is_serving, snapshot_data_is_serving
+from domain.reconciliation.drift import REMOVED_FIRST, DriftAction, DriftFinding, DriftKind, DriftReason
+from domain.reconciliation.facts import FoundResource, GracePeriods, RegionFacts, ResourceKind, ResourceRow
 
 _K = ResourceKind
 ADOPTION = "adopt-"  # what adoption tags as the operation: its owner made it
 
 
-def findings(facts: Facts, patience: Patience) -> Iterator[Finding]:
+def unknown_findings(facts: RegionFacts, patience: GracePeriods) -> Iterator[DriftFinding]:
     live = {row.resource_id: row for row in facts.rows if row.state == "live" and row.resource_id}
     tokens = {row.token: row for row in facts.rows if row.token}
     for one in facts.found.values():
         if one.ended or one.kind not in facts.looked:
             continue
         if row := live.get(one.resource_id):
-            yield from retired_resources.findings(facts, one, row)
+            yield from retired_resources.retired_findings(facts, one, row)
         elif one.server_id and one.kind is not _K.SPOT_REQUEST:  # a one-time request ends with its instance
             yield _unknown(facts, one, tokens.get(one.token), patience)
 
 
-def _unknown(facts: Facts, one: Found, made_by: Row | None, patience: Patience) -> Finding:
+def _unknown(
+    facts: RegionFacts, one: FoundResource, made_by: ResourceRow | None, patience: GracePeriods
+) -> DriftFinding:
     action, reason = _what(facts, one)
     grace = patience.ours_s if made_by and made_by.server_id == one.server_id else patience.unexplained_s
-    if action is Action.ADOPT:
+    if action is DriftAction.ADOPT:
         grace = patience.gone_s
-    found = Finding(
+    found = DriftFinding(
         region=facts.region,
-        kind=FindingKind.UNKNOWN_RESOURCE,
+        kind=DriftKind.UNKNOWN_RESOURCE,
         action=action,
         reason=reason,
         resource_type=one.kind.value,
@@ -45,40 +47,44 @@ def _unknown(facts: Facts, one: Found, made_by: Row | None, patience: Patience) 
         row_id=made_by.row_id if made_by and made_by.state == "intended" else 0,
         details=_details(facts, one),
     )
-    return found if action is not Action.REPORT else replace(found, grace_s=0.0)
+    return found if action is not DriftAction.REPORT else replace(found, grace_s=0.0)
 
 
-def _what(facts: Facts, one: Found) -> tuple[Action, Reason]:
+def _what(facts: RegionFacts, one: FoundResource) -> tuple[DriftAction, DriftReason]:
     if not _known(facts, one):
-        return Action.REPORT, Reason.STRANGE_TAGS
+        return DriftAction.REPORT, DriftReason.STRANGE_TAGS
     server = facts.servers[one.server_id]
     if one.resource_id in server.instances or (one.attached_to and one.attached_to in server.instances):
-        return Action.ADOPT, Reason.IN_USE
+        return DriftAction.ADOPT, DriftReason.IN_USE
     if one.kind is _K.ADDRESS:
-        return Action.REPORT, Reason.ADDRESS
+        return DriftAction.REPORT, DriftReason.ADDRESS
     if one.operation_id.startswith(ADOPTION):
-        return Action.REPORT, Reason.ADOPTED
+        return DriftAction.REPORT, DriftReason.ADOPTED
     if one.kind is _K.IMAGE:
-        return retired_resources.image(facts, one)
+        return retired_resources.image_action(facts, one)
     operation = facts.operations.get(one.operation_id)
     if operation is None or operation.server_id != one.server_id or not operation.ended:
-        return Action.REPORT, Reason.STRANGE_TAGS
+        return DriftAction.REPORT, DriftReason.STRANGE_TAGS
     if one.kind is _K.INSTANCE:
-        return retired_resources.instance(facts, one, one.server_id, one.operation_id, Reason.OPERATION_ENDED)
+        return retired_resources.instance_action(
+            facts, one, one.server_id, one.operation_id, DriftReason.OPERATION_ENDED
+        )
     if one.kind is _K.VOLUME:
-        elsewhere = copy_is_elsewhere(facts, one)
+        elsewhere = copy_data_is_serving(facts, one)
     else:
-        elsewhere = operation.undone and snapshot_is_elsewhere(facts, one)
-    return (Action.REMOVE, Reason.OPERATION_UNDONE) if elsewhere else (Action.REPORT, Reason.ONLY_COPY)
+        elsewhere = operation.undone and snapshot_data_is_serving(facts, one)
+    return (
+        (DriftAction.REMOVE, DriftReason.OPERATION_UNDONE) if elsewhere else (DriftAction.REPORT, DriftReason.ONLY_COPY)
+    )
 
 
-def _known(facts: Facts, one: Found) -> bool:
+def _known(facts: RegionFacts, one: FoundResource) -> bool:
     """Its tags name a server of these records, and that server's client."""
     server = facts.servers.get(one.server_id)
     return server is not None and server.client_id == one.client_id
 
 
-def _details(facts: Facts, one: Found) -> dict[str, str]:
+def _details(facts: RegionFacts, one: FoundResource) -> dict[str, str]:
     told = {
         "state": one.state,
         "tagged_client": one.client_id,
@@ -88,7 +94,7 @@ def _details(facts: Facts, one: Found) -> dict[str, str]:
         "made_of": one.made_of,
         "made_at": _iso(one.made_at),
         "data_volumes": ", ".join(one.data_volumes),
-        GO_FIRST: ", ".join(copies_to_remove(facts, one)) if one.kind is _K.SNAPSHOT else "",
+        REMOVED_FIRST: ", ".join(copies_to_remove(facts, one)) if one.kind is _K.SNAPSHOT else "",
     }
     return {name: value for name, value in told.items() if value}
 

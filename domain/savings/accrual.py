@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from domain.savings.amounts import Amounts
 from domain.savings.money import MICRO_PER_USD, rounded
-from domain.savings.price_periods import Priced, Prices, pieces
-from domain.savings.server_usage import Ran, Role, ServerRan, Stretch, stretches
+from domain.savings.price_periods import PricePeriod, RegionPrices, periods_within
+from domain.savings.server_usage import InstanceUsage, PaidRole, RoleStretch, ServerUsage, role_stretches
 
 HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -19,7 +19,7 @@ SNAPSHOT_MICRO_USD_PER_GIB_MONTH = MICRO_PER_USD // 20
 MONTH_H = 730
 
 # Cost and comparison in micro-dollars per hour times microseconds; priced and filled time in microseconds.
-Figures = tuple[int, int, int, int]
+StretchAmounts = tuple[int, int, int, int]
 
 
 def hour_start(at: datetime) -> datetime:
@@ -29,33 +29,33 @@ def hour_start(at: datetime) -> datetime:
 class Accrual:
     """A region's prices, asked for the same stretches of many servers: each answer is worked out once."""
 
-    def __init__(self, prices: Prices) -> None:
+    def __init__(self, prices: RegionPrices) -> None:
         self._prices = prices
-        self._known: dict[tuple[object, ...], Figures] = {}
+        self._known: dict[tuple[object, ...], StretchAmounts] = {}
 
-    def amounts(self, server: ServerRan, from_at: datetime, until_at: datetime) -> Amounts:
+    def amounts(self, server: ServerUsage, from_at: datetime, until_at: datetime) -> Amounts:
         """What the time from `from_at` (an hour's start) to `until_at` (at most its end) comes to."""
-        costs: defaultdict[Role, int] = defaultdict(int)
+        costs: defaultdict[PaidRole, int] = defaultdict(int)
         on_demand = unpriced = filled = 0
         for ran in server.instances:
-            for stretch in stretches(ran, from_at, until_at):
-                against = server.home_type if stretch.role is Role.PRIMARY else ""
+            for stretch in role_stretches(ran, from_at, until_at):
+                against = server.home_type if stretch.role is PaidRole.PRIMARY else ""
                 cost, would_have, priced_us, filled_us = self._figures(ran, against, stretch)
                 costs[stretch.role] += cost
                 on_demand += would_have
                 unpriced += (stretch.until_at - stretch.from_at) // _MICROSECOND - priced_us
                 filled += filled_us
         return Amounts(
-            primary=rounded(costs[Role.PRIMARY]),
-            replica=rounded(costs[Role.REPLICA]),
-            overlap=rounded(costs[Role.OVERLAP]),
+            primary=rounded(costs[PaidRole.PRIMARY]),
+            replica=rounded(costs[PaidRole.REPLICA]),
+            overlap=rounded(costs[PaidRole.OVERLAP]),
             snapshot=rounded(_kept(server, from_at, until_at)),
             on_demand=rounded(on_demand),
             unpriced_s=unpriced // _SECOND_US,
             filled_s=filled // _SECOND_US,
         )
 
-    def _figures(self, ran: Ran, against: str, stretch: Stretch) -> Figures:
+    def _figures(self, ran: InstanceUsage, against: str, stretch: RoleStretch) -> StretchAmounts:
         key = (ran.pool, ran.spot, against, stretch.from_at, stretch.until_at)
         found = self._known.get(key)
         if found is None:
@@ -63,16 +63,18 @@ class Accrual:
             found = self._known[key] = _held_against(own, self._on_demand(against) if against else None, stretch)
         return found
 
-    def _on_demand(self, name: str) -> Sequence[Priced]:
+    def _on_demand(self, name: str) -> Sequence[PricePeriod]:
         return self._prices.on_demand.get(name, ())
 
 
-def _held_against(own: Sequence[Priced], home: Sequence[Priced] | None, stretch: Stretch) -> Figures:
+def _held_against(
+    own: Sequence[PricePeriod], home: Sequence[PricePeriod] | None, stretch: RoleStretch
+) -> StretchAmounts:
     """`home` None: held against nothing, as a replica would not be there on-demand."""
     cost = would_have = priced = filled = 0
-    for piece in pieces(own, stretch.from_at, stretch.until_at):
+    for piece in periods_within(own, stretch.from_at, stretch.until_at):
         assert piece.until_at is not None
-        both = [piece] if home is None else list(pieces(home, piece.from_at, piece.until_at))
+        both = [piece] if home is None else list(periods_within(home, piece.from_at, piece.until_at))
         for part in both:
             assert part.until_at is not None
             length = (part.until_at - part.from_at) // _MICROSECOND
@@ -83,7 +85,7 @@ def _held_against(own: Sequence[Priced], home: Sequence[Priced] | None, stretch:
     return cost, would_have, priced, filled
 
 
-def _kept(server: ServerRan, from_at: datetime, until_at: datetime) -> int:
+def _kept(server: ServerUsage, from_at: datetime, until_at: datetime) -> int:
     total = 0
     for one in server.snapshots:
         start, end = max(one.from_at, from_at), until_at if one.until_at is None else min(one.until_at, until_at)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 ACCRUE = "savings_accrue"  # Accrue -> Accrued; Unavailable
-TELL_WEEK = "savings_tell_week"  # TellWeek -> Told; Unavailable
-EXPIRE = "events_expire"  # Expire -> Expired; Unavailable
+SEND_WEEKLY_SUMMARY = "savings_tell_week"  # TellWeek -> Told; Unavailable
+EXPIRE_EVENTS = "events_expire"  # Expire -> Expired; Unavailable
 
 ACCRUE_WORKFLOW = "AccrueSavingsWorkflow"
 WEEKLY_SUMMARY_WORKFLOW = "WeeklySummaryWorkflow"
@@ -14,14 +14,14 @@ EXPIRE_WORKFLOW = "ExpireEventsWorkflow"
 
 
 @dataclass(frozen=True)
-class Accrue:
+class AccrueInput:
     """`again_h`: hours before the last accrual that are looked at once more, for what was recorded late."""
 
     again_h: float = 3.0
 
 
 @dataclass(frozen=True)
-class Accrued:
+class AccrueResult:
     """Servers looked at, entries added for new time and as corrections, late prices settled.
 
     `lacking`: by region, types whose on-demand price is not in the records: they are asked for, and the next
@@ -36,25 +36,25 @@ class Accrued:
 
 
 @dataclass(frozen=True)
-class TellWeek:
+class WeeklySummaryInput:
     """The last whole week, for every client that has not been told yet."""
 
 
 @dataclass(frozen=True)
-class Told:
+class WeeklySummaryResult:
     week: str = ""  # its Monday
     clients: int = 0
 
 
 @dataclass(frozen=True)
-class Expire:
+class ExpireInput:
     """Events older than so many days, deliveries of webhooks that are over, decisions that came to nothing."""
 
     days: float = 30.0
 
 
 @dataclass(frozen=True)
-class Expired:
+class ExpireResult:
     events: int = 0
     deliveries: int = 0
     decisions: int = 0

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.market.canonical_prices import Kind, Step
+from domain.market.canonical_prices import PriceStep, PriceStepKind
 from domain.market.observed_prices import PoolKey
 from domain.savings.money import micro_usd
 
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
-class Priced(NamedTuple):
+class PricePeriod(NamedTuple):
     """A price per hour from one moment to another (None: until further notice)."""
 
     from_at: datetime
@@ -26,25 +26,27 @@ class Priced(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Prices:
+class RegionPrices:
     """A region's. Each series is in the order of time and does not overlap itself."""
 
-    spot: Mapping[PoolKey, Sequence[Priced]] = field(default_factory=dict)
-    on_demand: Mapping[str, Sequence[Priced]] = field(default_factory=dict)  # by instance type
+    spot: Mapping[PoolKey, Sequence[PricePeriod]] = field(default_factory=dict)
+    on_demand: Mapping[str, Sequence[PricePeriod]] = field(default_factory=dict)  # by instance type
 
 
-def spot_series(steps: Iterable[Step]) -> list[Priced]:
-    return [Priced(one.from_at, one.until_at, micro_usd(one.usd), one.kind is Kind.FILLED) for one in steps]
+def spot_series(steps: Iterable[PriceStep]) -> list[PricePeriod]:
+    return [
+        PricePeriod(one.from_at, one.until_at, micro_usd(one.usd), one.kind is PriceStepKind.FILLED) for one in steps
+    ]
 
 
-def on_demand_series(valid: Sequence[tuple[datetime, Decimal]]) -> list[Priced]:
+def on_demand_series(valid: Sequence[tuple[datetime, Decimal]]) -> list[PricePeriod]:
     """Of prices in the order of `valid_from`. What lies before the first is taken to have cost the same."""
     starts = [_EVER, *(since for since, _ in valid[1:])]
     ends: list[datetime | None] = [*starts[1:], None]
-    return [Priced(start, end, micro_usd(usd)) for start, end, (_, usd) in zip(starts, ends, valid, strict=True)]
+    return [PricePeriod(start, end, micro_usd(usd)) for start, end, (_, usd) in zip(starts, ends, valid, strict=True)]
 
 
-def pieces(series: Sequence[Priced], from_at: datetime, until_at: datetime) -> Iterator[Priced]:
+def periods_within(series: Sequence[PricePeriod], from_at: datetime, until_at: datetime) -> Iterator[PricePeriod]:
     """The parts of the time that have a price, each cut to it."""
     place = max(0, bisect_right(series, from_at, key=lambda one: one.from_at) - 1)
     for one in series[place:]:
@@ -53,4 +55,4 @@ def pieces(series: Sequence[Priced], from_at: datetime, until_at: datetime) -> I
         start = max(one.from_at, from_at)
         end = until_at if one.until_at is None else min(one.until_at, until_at)
         if start < end:
-            yield Priced(start, end, one.micro_usd, one.filled)
+            yield PricePeriod(start, end, one.micro_usd, one.filled)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from domain.market.observed_prices import PoolKey
 
 
-class Role(StrEnum):
+class PaidRole(StrEnum):
     """As what an instance is paid for. `overlap`: it hands over, or takes over, and serves nobody yet or any more."""
 
     PRIMARY = "primary"
@@ -19,7 +19,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class InstanceUsage:
     """An instance while it was paid for: from EC2's `running` (or its adoption) until its end was asked for.
 
     `roles`: when it became `primary`, `replica`, or (None) neither; in the order of time.
@@ -38,7 +38,7 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class KeptSnapshot:
     """A snapshot that is kept for a server. What EC2 keeps of it is unknown; it is at most its volume's size."""
 
     gib: int
@@ -47,41 +47,41 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerRan:
+class ServerUsage:
     """A server, and everything that ran for it in the time looked at. `home_type`: the type it came with."""
 
     server_id: str
     client_id: str
     region: str
     home_type: str
-    instances: tuple[Ran, ...] = ()
-    snapshots: tuple[Stored, ...] = ()
+    instances: tuple[InstanceUsage, ...] = ()
+    snapshots: tuple[KeptSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    role: Role
+class RoleStretch:
+    role: PaidRole
     from_at: datetime
     until_at: datetime
 
 
-def stretches(ran: Ran, from_at: datetime, until_at: datetime) -> Iterator[Stretch]:
+def role_stretches(ran: InstanceUsage, from_at: datetime, until_at: datetime) -> Iterator[RoleStretch]:
     """The instance's time within these moments, by role, without gaps.
 
     Before its first role it is launched: a replica as what it becomes, any other as overlap.
     """
     start, end = max(ran.from_at, from_at), until_at if ran.until_at is None else min(ran.until_at, until_at)
     first = next((role for _, role in ran.roles if role), None)
-    role = Role.REPLICA if first == Role.REPLICA else Role.OVERLAP
+    role = PaidRole.REPLICA if first == PaidRole.REPLICA else PaidRole.OVERLAP
     begins = start
     seen = False
     for at, said in ran.roles:
         if at >= end:
             break
         if at > begins:
-            yield Stretch(role, begins, at)
+            yield RoleStretch(role, begins, at)
             begins = at
         seen = seen or said is not None
-        role = Role(said) if said else (Role.OVERLAP if seen else role)
+        role = PaidRole(said) if said else (PaidRole.OVERLAP if seen else role)
     if begins < end:
-        yield Stretch(role, begins, end)
+        yield RoleStretch(role, begins, end)

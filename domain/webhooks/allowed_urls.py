@@ -22,7 +22,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
 
 
-def refusal(url: str, *, private: bool) -> str:
+def why_url_refused(url: str, *, private: bool) -> str:
     """Why the URL cannot be a webhook's; empty: it can. `private`: http and private addresses are fine."""
     if len(url) > MAX_URL or not _PLAIN.fullmatch(url) or "\\" in url:
         return f"it is no URL of at most {MAX_URL} plain characters"

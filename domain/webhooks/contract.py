@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-COLLECT = "webhooks_collect"  # Collect -> Collected; Unavailable
-HANDED = "webhooks_handed"  # Handed -> None; Unavailable
+COLLECT_EVENTS = "webhooks_collect"  # Collect -> Collected; Unavailable
+MARK_HANDED_OVER = "webhooks_handed"  # Handed -> None; Unavailable
 DELIVER = "webhooks_deliver"  # Deliver -> Delivered; Unavailable: comes again when it is due
 
 DISPATCH_WORKFLOW = "DispatchWebhooksWorkflow"
@@ -18,14 +18,14 @@ def delivery_workflow_id(delivery_id: str) -> str:
 
 
 @dataclass(frozen=True)
-class Collect:
+class CollectEventsInput:
     """New events become deliveries; those that wait for their workflow are named, `limit` at most."""
 
     limit: int = 200
 
 
 @dataclass(frozen=True)
-class Deliver:
+class DeliverInput:
     """`client_id`: clients take turns where there are too many to be sent at once."""
 
     delivery_id: str
@@ -33,20 +33,20 @@ class Deliver:
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectEventsResult:
     made: int = 0
-    waiting: list[Deliver] = field(default_factory=list)
+    waiting: list[DeliverInput] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Handed:
+class MarkHandedOverInput:
     """They have their workflows now."""
 
     ids: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Delivered:
+class DeliverResult:
     """`state`: how it ended."""
 
     state: str = ""

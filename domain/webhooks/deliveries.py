@@ -19,7 +19,7 @@ class DeliveryState(StrEnum):
     DROPPED = "dropped"  # its webhook was paused, disabled or deleted
 
 
-def delivered(code: int | None) -> bool:
+def is_delivered(code: int | None) -> bool:
     return code is not None and 200 <= code < 300
 
 

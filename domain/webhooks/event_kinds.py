@@ -9,7 +9,7 @@ from typing import Any
 from domain.operations import OperationKind
 
 
-class Kind(StrEnum):
+class WebhookKind(StrEnum):
     NOTICE = "notice"
     FAILOVER = "failover"
     ATTENTION = "attention"
@@ -18,13 +18,13 @@ class Kind(StrEnum):
     TEST = "test"  # sent when asked for, to a webhook of any kinds
 
 
-CHOICES = tuple(kind for kind in Kind if kind is not Kind.TEST)
+CHOICES = tuple(kind for kind in WebhookKind if kind is not WebhookKind.TEST)
 TEST_TYPE = "webhook.test"
 _BY_TYPE = {
-    "notice.interruption": Kind.NOTICE,
-    "notice.rebalance": Kind.NOTICE,
-    "decision.proposed": Kind.DECISION,
-    "summary.weekly": Kind.SUMMARY,
+    "notice.interruption": WebhookKind.NOTICE,
+    "notice.rebalance": WebhookKind.NOTICE,
+    "decision.proposed": WebhookKind.DECISION,
+    "summary.weekly": WebhookKind.SUMMARY,
 }
 _ATTENTION = frozenset({"operation.attention", "operation.needs_attention"})
 # A failover is told when it is accepted and when it is over; its steps are for the stream.
@@ -39,11 +39,11 @@ _FAILOVER = frozenset(
 )
 
 
-def kinds_of(event_type: str, payload: Mapping[str, Any]) -> tuple[Kind, ...]:
+def kinds_of(event_type: str, payload: Mapping[str, Any]) -> tuple[WebhookKind, ...]:
     """All that the event is, the most telling first; mostly nothing."""
     found = [_BY_TYPE[event_type]] if event_type in _BY_TYPE else []
     if event_type in _ATTENTION:
-        found.append(Kind.ATTENTION)
+        found.append(WebhookKind.ATTENTION)
     if event_type in _FAILOVER and payload.get("kind") == OperationKind.FAILOVER.value:
-        found.append(Kind.FAILOVER)
+        found.append(WebhookKind.FAILOVER)
     return tuple(found)

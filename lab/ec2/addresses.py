@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, combination, invalid_value
 from lab.ec2.filters import select
-from lab.ec2.records import ACCOUNT, Address, Instance, Interface, Params, new_id, shaped_tags, tags_for
+from lab.ec2.records import ACCOUNT, Address, Instance, Interface, Params, api_tags, new_id, tags_for
 from lab.ec2.world import World
 
 
@@ -27,36 +27,36 @@ def owner(world: World, ip: str) -> str | None:
     return held.instance_id if held and held.state == "attached" else None
 
 
-def point_now(world: World, ip: str) -> None:
+def forward_now(world: World, ip: str) -> None:
     world.hosts.point(ip, owner(world, ip))
 
 
-def point_later(world: World, ip: str) -> None:
+def forward_later(world: World, ip: str) -> None:
     """Whoever has the address when the time comes gets it: the last change wins."""
-    world.after(world.profile.address_s, lambda: point_now(world, ip))
+    world.after(world.profile.address_s, lambda: forward_now(world, ip))
 
 
-def moving(world: World, interface: Interface) -> list[str]:
+def forwarded_ips(world: World, interface: Interface) -> list[str]:
     """Addresses that lead to this interface through a forwarder."""
     elastic = [a.public_ip for a in world.addresses.values() if a.interface_id == interface.id]
     primary = interface.attachment is not None and interface.attachment.index == 0
     return [*interface.secondary, *elastic, *([] if primary else [interface.private_ip])]
 
 
-def point_interface(world: World, interface: Interface) -> None:
-    for ip in moving(world, interface):
-        point_now(world, ip)
+def forward_interface(world: World, interface: Interface) -> None:
+    for ip in forwarded_ips(world, interface):
+        forward_now(world, ip)
 
 
-def point_all(world: World, instance: Instance) -> None:
+def forward_all(world: World, instance: Instance) -> None:
     for interface in world.interfaces_of(instance.id):
-        point_interface(world, interface)
+        forward_interface(world, interface)
 
 
 def release_all(world: World, instance: Instance) -> None:
     """The instance has ended: its Elastic IPs are free, its addresses lead nowhere."""
     for interface in world.interfaces_of(instance.id):
-        for ip in moving(world, interface):
+        for ip in forwarded_ips(world, interface):
             world.hosts.point(ip, None)
         leave_interface(world, interface)
 
@@ -72,15 +72,15 @@ def _clear(world: World, address: Address) -> None:
     world.hosts.point(address.public_ip, None)
 
 
-def follow(world: World, interface: Interface, ip: str) -> None:
+def move_elastic_ip(world: World, interface: Interface, ip: str) -> None:
     """An Elastic IP on a secondary address moves with it."""
     for address in world.addresses.values():
         if address.private_ip == ip and address.interface_id and address.interface_id != interface.id:
             address.interface_id = interface.id
-            point_later(world, address.public_ip)
+            forward_later(world, address.public_ip)
 
 
-def forget(world: World, interface: Interface, ip: str) -> None:
+def clear_elastic_ip(world: World, interface: Interface, ip: str) -> None:
     for address in world.addresses.values():
         if address.private_ip == ip and address.interface_id == interface.id:
             _clear(world, address)
@@ -112,7 +112,7 @@ PATHS = {
 }
 
 
-def shaped(world: World, address: Address) -> dict[str, Any]:
+def api_shape(world: World, address: Address) -> dict[str, Any]:
     interface = world.interfaces.get(address.interface_id or "")
     held = interface.attachment if interface else None
     return {
@@ -126,7 +126,7 @@ def shaped(world: World, address: Address) -> dict[str, Any]:
         "PrivateIpAddress": address.private_ip,
         "NetworkBorderGroup": world.region,
         "PublicIpv4Pool": "amazon",
-        "Tags": shaped_tags(address.tags),
+        "Tags": api_tags(address.tags),
     }
 
 
@@ -148,18 +148,18 @@ def find(world: World, params: Params) -> Address:
 
 
 @action("AllocateAddress")
-def allocate_address(world: World, params: Params) -> Answer:
+def allocate_address(world: World, params: Params) -> ActionResponse:
     block, number = divmod(world.number("elastic-ip") - 1, _A_BLOCK)
     if block >= len(_BLOCKS):
         raise Ec2Error("AddressLimitExceeded", "The maximum number of addresses has been reached.")
     public_ip = f"{world.settings.network}.{_BLOCKS[block]}.{number + 1}"
     address = Address(new_id("eipalloc"), public_ip, tags=tags_for(params, "elastic-ip"))
     world.addresses[address.allocation_id] = address
-    return {**shaped(world, address), "Tags": None}
+    return {**api_shape(world, address), "Tags": None}
 
 
 @action("ReleaseAddress")
-def release_address(world: World, params: Params) -> Answer:
+def release_address(world: World, params: Params) -> ActionResponse:
     address = find(world, params)
     if address.association_id:
         raise Ec2Error("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")
@@ -169,17 +169,17 @@ def release_address(world: World, params: Params) -> Answer:
 
 
 @action("DescribeAddresses")
-def describe_addresses(world: World, params: Params) -> Answer:
+def describe_addresses(world: World, params: Params) -> ActionResponse:
     found = list(world.addresses.values())
     if params.get("AllocationIds"):
         found = [find(world, {"AllocationId": a}) for a in params["AllocationIds"]]
     if params.get("PublicIps"):
         found = [find(world, {"PublicIp": ip}) for ip in params["PublicIps"]]
-    return {"Addresses": select([shaped(world, a) for a in found], params.get("Filters"), PATHS)}
+    return {"Addresses": select([api_shape(world, a) for a in found], params.get("Filters"), PATHS)}
 
 
 @action("AssociateAddress")
-def associate_address(world: World, params: Params) -> Answer:
+def associate_address(world: World, params: Params) -> ActionResponse:
     """In a VPC an address moves only with AllowReassociation; the same place again changes nothing."""
     address = find(world, params)
     interface = _target(world, params)
@@ -200,7 +200,7 @@ def associate_address(world: World, params: Params) -> Answer:
             _clear(world, other)
     address.interface_id, address.private_ip = interface.id, ip
     address.association_id = new_id("eipassoc")
-    point_later(world, address.public_ip)
+    forward_later(world, address.public_ip)
     return {"AssociationId": address.association_id}
 
 
@@ -219,8 +219,8 @@ def _target(world: World, params: Params) -> Interface:
 
 
 @action("DisassociateAddress")
-def disassociate_address(world: World, params: Params) -> Answer:
+def disassociate_address(world: World, params: Params) -> ActionResponse:
     address = find(world, params)
     address.association_id = address.interface_id = address.private_ip = None
-    point_later(world, address.public_ip)
+    forward_later(world, address.public_ip)
     return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.describe import visible
 from lab.ec2.errors import Ec2Error, invalid_value, missing
 from lab.ec2.records import Instance, Params
@@ -17,7 +17,7 @@ WHEN_STOPPED = {"instanceType", "userData", "ebsOptimized", "enaSupport", "sriov
 
 
 @action("DescribeInstanceAttribute")
-def describe_instance_attribute(world: World, params: Params) -> Answer:
+def describe_instance_attribute(world: World, params: Params) -> ActionResponse:
     instance, name = visible(world, str(params["InstanceId"])), str(params.get("Attribute") or "")
     answer: dict[str, Any] = {"InstanceId": instance.id}
     shaped_name = name[:1].upper() + name[1:]
@@ -35,9 +35,9 @@ def describe_instance_attribute(world: World, params: Params) -> Answer:
     elif name == "enclaveOptions":
         answer["EnclaveOptions"] = instance.params.get("EnclaveOptions") or {"Enabled": False}
     elif name == "blockDeviceMapping":
-        from lab.ec2.describe import shaped
+        from lab.ec2.describe import api_shape
 
-        answer["BlockDeviceMappings"] = shaped(world, instance)["BlockDeviceMappings"]
+        answer["BlockDeviceMappings"] = api_shape(world, instance)["BlockDeviceMappings"]
     elif name == "productCodes":
         answer["ProductCodes"] = []
     elif not name:
@@ -48,7 +48,7 @@ def describe_instance_attribute(world: World, params: Params) -> Answer:
 
 
 @action("ModifyInstanceAttribute")
-def modify_instance_attribute(world: World, params: Params) -> Answer:
+def modify_instance_attribute(world: World, params: Params) -> ActionResponse:
     """One attribute a call. Type, user data and the like change only while stopped; never a spot's type."""
     instance = world.instance(str(params["InstanceId"]))
     changes = _changes(params)
@@ -116,7 +116,7 @@ def _block_devices(world: World, instance: Instance, mappings: list[Params]) -> 
 
 
 @action("DescribeInstanceCreditSpecifications")
-def describe_instance_credit_specifications(world: World, params: Params) -> Answer:
+def describe_instance_credit_specifications(world: World, params: Params) -> ActionResponse:
     """Burstable instances alone; asked for by ID, one that is not burstable is an error."""
     ids = params.get("InstanceIds")
     found = [visible(world, i) for i in ids] if ids else list(world.instances.values())
@@ -136,7 +136,7 @@ def _credits(instance: Instance) -> str:
 
 
 @action("ModifyInstanceCreditSpecification")
-def modify_instance_credit_specification(world: World, params: Params) -> Answer:
+def modify_instance_credit_specification(world: World, params: Params) -> ActionResponse:
     done = []
     for one in params.get("InstanceCreditSpecifications") or ():
         instance = world.instance(str(one["InstanceId"]))
@@ -146,7 +146,7 @@ def modify_instance_credit_specification(world: World, params: Params) -> Answer
 
 
 @action("ModifyInstanceMetadataOptions")
-def modify_instance_metadata_options(world: World, params: Params) -> Answer:
+def modify_instance_metadata_options(world: World, params: Params) -> ActionResponse:
     instance = world.instance(str(params["InstanceId"]))
     for name in (
         "HttpTokens",
@@ -161,16 +161,16 @@ def modify_instance_metadata_options(world: World, params: Params) -> Answer:
 
 
 @action("MonitorInstances")
-def monitor_instances(world: World, params: Params) -> Answer:
+def monitor_instances(world: World, params: Params) -> ActionResponse:
     return _monitor(world, params, True)
 
 
 @action("UnmonitorInstances")
-def unmonitor_instances(world: World, params: Params) -> Answer:
+def unmonitor_instances(world: World, params: Params) -> ActionResponse:
     return _monitor(world, params, False)
 
 
-def _monitor(world: World, params: Params, wanted: bool) -> Answer:
+def _monitor(world: World, params: Params, wanted: bool) -> ActionResponse:
     rows = []
     for instance in [world.instance(i) for i in params.get("InstanceIds") or ()]:
         instance.attributes["monitoring"] = wanted

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lab.ec2.world import World
 
-Answer = Mapping[str, Any]
-Handler = Callable[["World", Mapping[str, Any]], Answer | None]
+ActionResponse = Mapping[str, Any]
+ActionFunction = Callable[["World", Mapping[str, Any]], ActionResponse | None]
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Call:
     access_key: str
 
 
-HANDLERS: dict[str, Handler] = {}
+ACTION_FUNCTIONS: dict[str, ActionFunction] = {}
 
 
-def action(name: str) -> Callable[[Handler], Handler]:
+def action(name: str) -> Callable[[ActionFunction], ActionFunction]:
     """Register the handler of an EC2 action. A handler that returns None leaves the call to moto."""
 
-    def register(handler: Handler) -> Handler:
-        HANDLERS[name] = handler
+    def register(handler: ActionFunction) -> ActionFunction:
+        ACTION_FUNCTIONS[name] = handler
         return handler
 
     return register

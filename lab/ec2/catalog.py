@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES, InstanceType
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, missing
 from lab.ec2.filters import page, select
 from lab.ec2.records import Params, utc
@@ -27,7 +27,7 @@ LINUX_FIRST = LINUX[0]
 
 
 @action("DescribeInstanceTypes")
-def describe_instance_types(world: World, params: Params) -> Answer:
+def describe_instance_types(world: World, params: Params) -> ActionResponse:
     """Every type that moto has facts of and the lab's region sells."""
     asked = params.get("InstanceTypes")
     if asked:
@@ -39,7 +39,7 @@ def describe_instance_types(world: World, params: Params) -> Answer:
 
 
 @action("DescribeInstanceTypeOfferings")
-def describe_instance_type_offerings(world: World, params: Params) -> Answer:
+def describe_instance_type_offerings(world: World, params: Params) -> ActionResponse:
     where = str(params.get("LocationType") or "region")
     if where == "availability-zone-id":
         raise Ec2Error("InvalidParameterValue", "The lab knows zones by name alone, not by ID")
@@ -56,7 +56,7 @@ def describe_instance_type_offerings(world: World, params: Params) -> Answer:
 
 
 @action("DescribeAvailabilityZones")
-def describe_availability_zones(world: World, params: Params) -> Answer:
+def describe_availability_zones(world: World, params: Params) -> ActionResponse:
     found = [
         {
             "ZoneName": zone,
@@ -108,7 +108,7 @@ HISTORY_FILTERS = {"availability-zone", "instance-type", "product-description", 
 
 
 @action("DescribeSpotPriceHistory")
-def describe_spot_price_history(world: World, params: Params) -> Answer:
+def describe_spot_price_history(world: World, params: Params) -> ActionResponse:
     """Newest first; the price in force at StartTime is included. Pages of one query stay consistent."""
     for one in params.get("Filters") or ():
         if one.get("Name") not in HISTORY_FILTERS:
@@ -132,7 +132,7 @@ def describe_spot_price_history(world: World, params: Params) -> Answer:
 
 
 @action("GetSpotPlacementScores")
-def get_spot_placement_scores(world: World, params: Params) -> Answer:
+def get_spot_placement_scores(world: World, params: Params) -> ActionResponse:
     """1 to 10 for each zone (SingleAvailabilityZone) or for the region: its best zone."""
     if not params.get("TargetCapacity"):
         raise missing("TargetCapacity")

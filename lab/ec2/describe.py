@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.ec2 import interfaces
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error
 from lab.ec2.filters import page, select
-from lab.ec2.records import ACCOUNT, STATE_CODES, Instance, Params, shaped_tags, utc
-from lab.ec2.world import Attached, World, type_facts
+from lab.ec2.records import ACCOUNT, STATE_CODES, Instance, Params, api_tags, utc
+from lab.ec2.world import AttachmentIndex, World, type_facts
 
 _FEW = 5  # instances, whose volumes and interfaces are looked for one by one
 
@@ -48,7 +48,7 @@ PATHS = {
 }
 
 
-def shaped(world: World, instance: Instance, attached: Attached | None = None) -> dict[str, Any]:
+def api_shape(world: World, instance: Instance, attached: AttachmentIndex | None = None) -> dict[str, Any]:
     """As the API shows it; what DescribeInstances leaves out on EC2 is left out here."""
     held = attached or world
     params, image = instance.params, world.images.get(instance.image_id)
@@ -89,7 +89,7 @@ def shaped(world: World, instance: Instance, attached: Attached | None = None) -
         "PlatformDetails": "Linux/UNIX",
         "UsageOperation": "RunInstances",
         "UsageOperationUpdateTime": utc(instance.launched),
-        "Tags": shaped_tags(instance.tags),
+        "Tags": api_tags(instance.tags),
         "ReservationId": instance.reservation_id,
         "OwnerId": ACCOUNT,
         "StateReason": None,
@@ -125,7 +125,7 @@ def _cpu(params: Params, facts: dict[str, Any]) -> dict[str, Any]:
     return {**default, **(params.get("CpuOptions") or {})}
 
 
-def _mappings(attached: Attached | World, instance: Instance) -> list[dict[str, Any]]:
+def _mappings(attached: AttachmentIndex | World, instance: Instance) -> list[dict[str, Any]]:
     rows = []
     for volume in attached.volumes_of(instance.id):
         held = volume.attachment
@@ -140,13 +140,13 @@ def _mappings(attached: Attached | World, instance: Instance) -> list[dict[str, 
     return sorted(rows, key=lambda row: str(row["DeviceName"]))
 
 
-def _network(world: World, attached: Attached | World, instance: Instance) -> dict[str, Any]:
+def _network(world: World, attached: AttachmentIndex | World, instance: Instance) -> dict[str, Any]:
     """An instance that has ended has no network any more."""
     found = attached.interfaces_of(instance.id)
     groups = [{"GroupId": g, "GroupName": world.group_name(g)} for g in instance.groups]
     if not found:
         return {"NetworkInterfaces": [], "SecurityGroups": groups, "PrivateDnsName": "", "PublicDnsName": ""}
-    rows = [interfaces.shaped(world, interface) for interface in found]
+    rows = [interfaces.api_shape(world, interface) for interface in found]
     primary = rows[0]
     association = primary.get("Association") or {}
     dashed = str(primary["PrivateIpAddress"]).replace(".", "-")
@@ -175,8 +175,8 @@ def reservations(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any
     return list(grouped.values())
 
 
-def shaped_reservation(world: World, instances: list[Instance]) -> dict[str, Any]:
-    return reservations(world, [shaped(world, i) for i in instances])[0]
+def api_reservation(world: World, instances: list[Instance]) -> dict[str, Any]:
+    return reservations(world, [api_shape(world, i) for i in instances])[0]
 
 
 def visible(world: World, instance_id: str) -> Instance:
@@ -188,7 +188,7 @@ def visible(world: World, instance_id: str) -> Instance:
 
 
 @action("DescribeInstances")
-def describe_instances(world: World, params: Params) -> Answer:
+def describe_instances(world: World, params: Params) -> ActionResponse:
     ids = params.get("InstanceIds")
     if ids and params.get("MaxResults"):
         raise Ec2Error(
@@ -200,10 +200,10 @@ def describe_instances(world: World, params: Params) -> Answer:
     found, left = _narrowed(found, params)
     attached = world.attached() if len(found) > _FEW else None
     if left:
-        rows, token = page(select([shaped(world, i, attached) for i in found], left, PATHS), params)
+        rows, token = page(select([api_shape(world, i, attached) for i in found], left, PATHS), params)
     else:
         of_page, token = page(found, params)
-        rows = [shaped(world, i, attached) for i in of_page]
+        rows = [api_shape(world, i, attached) for i in of_page]
     return {"Reservations": reservations(world, rows), "NextToken": token}
 
 
@@ -239,7 +239,7 @@ STATUS_PATHS = {
 
 
 @action("DescribeInstanceStatus")
-def describe_instance_status(world: World, params: Params) -> Answer:
+def describe_instance_status(world: World, params: Params) -> ActionResponse:
     """Running instances alone, unless IncludeAllInstances. Checks pass once the host has booted."""
     ids, now = params.get("InstanceIds"), time.time()
     found = (

@@ -11,12 +11,12 @@ from typing import Any
 
 from lab.ec2.errors import Ec2Error
 
-Shaped = dict[str, Any]
+ApiShape = dict[str, Any]
 
 
 def select(
-    items: Iterable[Shaped], filters: Sequence[Mapping[str, Any]] | None, paths: Mapping[str, str]
-) -> list[Shaped]:
+    items: Iterable[ApiShape], filters: Sequence[Mapping[str, Any]] | None, paths: Mapping[str, str]
+) -> list[ApiShape]:
     """Every filter must match; within a filter any value may; `*` and `?` are wildcards.
 
     `paths` says where in the shaped answer a filter's value stands (`State.Name`, lists are walked).
@@ -38,7 +38,7 @@ def _compiled(one: Mapping[str, Any], paths: Mapping[str, str]) -> tuple[str, li
     return paths[name], values
 
 
-def _matches(item: Shaped, path: str, values: list[str]) -> bool:
+def _matches(item: ApiShape, path: str, values: list[str]) -> bool:
     if path.startswith("tag:"):
         key = path[4:]
         found = [str(t["Value"]) for t in item.get("Tags") or () if t["Key"] == key]

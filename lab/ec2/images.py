@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, missing
 from lab.ec2.filters import page, select
-from lab.ec2.records import ACCOUNT, Image, Instance, Params, new_id, shaped_tags, tags_for, utc
+from lab.ec2.records import ACCOUNT, Image, Instance, Params, api_tags, new_id, tags_for, utc
 from lab.ec2.snapshots import take
 from lab.ec2.world import World
 
@@ -27,7 +27,7 @@ PATHS = {
 }
 
 
-def shaped(image: Image) -> dict[str, Any]:
+def api_shape(image: Image) -> dict[str, Any]:
     return {
         "ImageId": image.id,
         "Name": image.name,
@@ -47,7 +47,7 @@ def shaped(image: Image) -> dict[str, Any]:
         "SriovNetSupport": "simple",
         "State": image.state,
         "VirtualizationType": "hvm",
-        "Tags": shaped_tags(image.tags),
+        "Tags": api_tags(image.tags),
     }
 
 
@@ -63,18 +63,18 @@ def register(world: World, name: str, architecture: str, root: str = "ebs") -> I
 
 
 @action("DescribeImages")
-def describe_images(world: World, params: Params) -> Answer:
+def describe_images(world: World, params: Params) -> ActionResponse:
     ids = params.get("ImageIds")
     found = [world.image(i) for i in ids] if ids else list(world.images.values())
     owners = set(params.get("Owners") or ())
     if owners and not owners & {"self", ACCOUNT}:
         found = []
-    rows, token = page(select([shaped(i) for i in found], params.get("Filters"), PATHS), params)
+    rows, token = page(select([api_shape(i) for i in found], params.get("Filters"), PATHS), params)
     return {"Images": rows, "NextToken": token}
 
 
 @action("CreateImage")
-def create_image(world: World, params: Params) -> Answer:
+def create_image(world: World, params: Params) -> ActionResponse:
     """Snapshots of every volume now; the instance reboots unless NoReboot; ready some time later."""
     instance = world.instance(str(params["InstanceId"]))
     name = params.get("Name")
@@ -139,7 +139,7 @@ def _settle_later(world: World, image: Image) -> None:
 
 
 @action("DeregisterImage")
-def deregister_image(world: World, params: Params) -> Answer:
+def deregister_image(world: World, params: Params) -> ActionResponse:
     image = world.image(str(params["ImageId"]))
     del world.images[image.id]
     if params.get("DeleteAssociatedSnapshots"):

@@ -36,7 +36,7 @@ def _network(world: World) -> None:
     moto.create_key_pair(KEY_NAME, "rsa", {})
 
 
-def described(world: World) -> dict[str, Any]:
+def launch_facts(world: World) -> dict[str, Any]:
     """What a client has to know to launch here."""
     by_name = {image.name: image.id for image in world.images.values()}
     return {

@@ -9,7 +9,7 @@ from lab.ec2.lifecycle import user_data
 from lab.ec2.world import World
 
 
-class CloudFacts:
+class Ec2InstanceFacts:
     """Implements `lab.contracts.Cloud`. The world is set once it is there."""
 
     def __init__(self) -> None:

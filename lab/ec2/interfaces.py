@@ -8,20 +8,10 @@ import time
 from typing import Any
 
 from lab.ec2 import addresses
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, invalid_value, missing
 from lab.ec2.filters import page, select
-from lab.ec2.records import (
-    ACCOUNT,
-    Instance,
-    Interface,
-    InterfaceAttachment,
-    Params,
-    new_id,
-    shaped_tags,
-    tags_for,
-    utc,
-)
+from lab.ec2.records import ACCOUNT, Instance, Interface, InterfaceAttachment, Params, api_tags, new_id, tags_for, utc
 from lab.ec2.world import World, type_facts
 
 
@@ -122,7 +112,7 @@ def release_all(world: World, instance: Instance) -> None:
     for interface in world.interfaces_of(instance.id):
         doomed = interface.attachment is not None and interface.attachment.delete_on_termination
         interface.attachment = None
-        addresses.point_interface(world, interface)
+        addresses.forward_interface(world, interface)
         if doomed:
             addresses.leave_interface(world, interface)
             world.interfaces.pop(interface.id, None)
@@ -147,7 +137,7 @@ PATHS = {
 }
 
 
-def shaped(world: World, interface: Interface) -> dict[str, Any]:
+def api_shape(world: World, interface: Interface) -> dict[str, Any]:
     held = interface.attachment
     rows = []
     for ip in interface.addresses:
@@ -171,8 +161,8 @@ def shaped(world: World, interface: Interface) -> dict[str, Any]:
         "Association": rows[0].get("Association"),
         "Groups": [{"GroupId": g, "GroupName": world.group_name(g)} for g in interface.groups],
         "Status": "in-use" if held else "available",
-        "TagSet": shaped_tags(interface.tags),
-        "Tags": shaped_tags(interface.tags),  # for filters: the answer has TagSet alone
+        "TagSet": api_tags(interface.tags),
+        "Tags": api_tags(interface.tags),  # for filters: the answer has TagSet alone
         "Attachment": held
         and {
             "AttachmentId": held.id,
@@ -187,29 +177,29 @@ def shaped(world: World, interface: Interface) -> dict[str, Any]:
 
 
 @action("DescribeNetworkInterfaces")
-def describe_network_interfaces(world: World, params: Params) -> Answer:
+def describe_network_interfaces(world: World, params: Params) -> ActionResponse:
     ids = params.get("NetworkInterfaceIds")
     found = [world.interface(i) for i in ids] if ids else list(world.interfaces.values())
-    rows, token = page(select([shaped(world, e) for e in found], params.get("Filters"), PATHS), params)
+    rows, token = page(select([api_shape(world, e) for e in found], params.get("Filters"), PATHS), params)
     return {"NetworkInterfaces": rows, "NextToken": token}
 
 
 @action("CreateNetworkInterface")
-def create_network_interface(world: World, params: Params) -> Answer:
+def create_network_interface(world: World, params: Params) -> ActionResponse:
     if not params.get("SubnetId"):
         raise missing("subnetId")
     token = params.get("ClientToken")
-    from lab.ec2.launch import fingerprint, remembered
+    from lab.ec2.launch import fingerprint, result_of_token
 
-    known = remembered(world, "CreateNetworkInterface", str(token or ""), params)
+    known = result_of_token(world, "CreateNetworkInterface", str(token or ""), params)
     made = world.interface(known) if known else make(world, params, tags_for(params, "network-interface"))
     if token:
         world.tokens[("CreateNetworkInterface", str(token))] = (fingerprint(params), made.id)
-    return {"NetworkInterface": shaped(world, made), "ClientToken": token}
+    return {"NetworkInterface": api_shape(world, made), "ClientToken": token}
 
 
 @action("DeleteNetworkInterface")
-def delete_network_interface(world: World, params: Params) -> Answer:
+def delete_network_interface(world: World, params: Params) -> ActionResponse:
     interface = world.interface(str(params["NetworkInterfaceId"]))
     if interface.attachment is not None:
         raise Ec2Error("InvalidNetworkInterface.InUse", f"Network interface '{interface.id}' is currently in use.")
@@ -219,7 +209,7 @@ def delete_network_interface(world: World, params: Params) -> Answer:
 
 
 @action("AttachNetworkInterface")
-def attach_network_interface(world: World, params: Params) -> Answer:
+def attach_network_interface(world: World, params: Params) -> ActionResponse:
     interface = world.interface(str(params["NetworkInterfaceId"]))
     instance = world.instance(str(params["InstanceId"]))
     _check_free(interface, instance.zone)
@@ -239,11 +229,11 @@ def attach_network_interface(world: World, params: Params) -> Answer:
 def _attached(world: World, interface: Interface, held: InterfaceAttachment) -> None:
     if interface.attachment is held and held.state == "attaching":
         held.state, held.at = "attached", time.time()
-        addresses.point_interface(world, interface)
+        addresses.forward_interface(world, interface)
 
 
 @action("DetachNetworkInterface")
-def detach_network_interface(world: World, params: Params) -> Answer:
+def detach_network_interface(world: World, params: Params) -> ActionResponse:
     """The primary interface never detaches."""
     wanted = str(params["AttachmentId"])
     interface = next((e for e in world.interfaces.values() if e.attachment and e.attachment.id == wanted), None)
@@ -260,14 +250,14 @@ def detach_network_interface(world: World, params: Params) -> Answer:
     def detached() -> None:
         if interface.attachment is held:
             interface.attachment = None
-            addresses.point_interface(world, interface)
+            addresses.forward_interface(world, interface)
 
     world.after(world.profile.address_s, detached)
     return {}
 
 
 @action("ModifyNetworkInterfaceAttribute")
-def modify_network_interface_attribute(world: World, params: Params) -> Answer:
+def modify_network_interface_attribute(world: World, params: Params) -> ActionResponse:
     interface = world.interface(str(params["NetworkInterfaceId"]))
     change = params.get("Attachment")
     if change:
@@ -285,7 +275,7 @@ def modify_network_interface_attribute(world: World, params: Params) -> Answer:
 
 
 @action("AssignPrivateIpAddresses")
-def assign_private_ip_addresses(world: World, params: Params) -> Answer:
+def assign_private_ip_addresses(world: World, params: Params) -> ActionResponse:
     """With AllowReassignment a secondary address leaves the interface that has it."""
     interface = world.interface(str(params["NetworkInterfaceId"]))
     asked = [str(ip) for ip in params.get("PrivateIpAddresses") or ()]
@@ -318,12 +308,12 @@ def _move_ip(world: World, ip: str, interface: Interface) -> None:
             other.secondary.remove(ip)
     if ip != interface.private_ip:
         interface.secondary.append(ip)
-    addresses.follow(world, interface, ip)
-    addresses.point_later(world, ip)
+    addresses.move_elastic_ip(world, interface, ip)
+    addresses.forward_later(world, ip)
 
 
 @action("UnassignPrivateIpAddresses")
-def unassign_private_ip_addresses(world: World, params: Params) -> Answer:
+def unassign_private_ip_addresses(world: World, params: Params) -> ActionResponse:
     interface = world.interface(str(params["NetworkInterfaceId"]))
     asked = [str(ip) for ip in params.get("PrivateIpAddresses") or ()]
     for ip in asked:
@@ -331,6 +321,6 @@ def unassign_private_ip_addresses(world: World, params: Params) -> Answer:
             raise invalid_value(f"Some of [{ip}] are not assigned to interface {interface.id}")
     for ip in asked:
         interface.secondary.remove(ip)
-        addresses.forget(world, interface, ip)
-        addresses.point_later(world, ip)
+        addresses.clear_elastic_ip(world, interface, ip)
+        addresses.forward_later(world, ip)
     return {}

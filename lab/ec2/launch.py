@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from lab.ec2 import interfaces, lifecycle, spot, volume_attachments
-from lab.ec2.calls import Answer, action
-from lab.ec2.describe import shaped_reservation
+from lab.ec2.calls import ActionResponse, action
+from lab.ec2.describe import api_reservation
 from lab.ec2.errors import Ec2Error, combination, insufficient_capacity, invalid_value, missing
 from lab.ec2.records import Image, Instance, Params, new_id, tags_for
 from lab.ec2.world import World, type_facts, vcpus
@@ -34,23 +34,23 @@ DEFAULT_METADATA = {
 
 
 @action("RunInstances")
-def run_instances(world: World, params: Params) -> Answer:
+def run_instances(world: World, params: Params) -> ActionResponse:
     """Idempotent by ClientToken: the same call again returns the same instances, whatever became of them."""
     token = str(params.get("ClientToken") or "")
-    again = launched_before(world, token, params)
+    again = instances_of_token(world, token, params)
     if again is not None:
-        return shaped_reservation(world, again)
+        return api_reservation(world, again)
     instances = launch(world, params, token)
     if token:
         world.tokens[("RunInstances", token)] = (fingerprint(params), [i.id for i in instances])
-    return shaped_reservation(world, instances)
+    return api_reservation(world, instances)
 
 
 def fingerprint(params: Params) -> str:
     return json.dumps({k: v for k, v in params.items() if k != "DryRun"}, sort_keys=True, default=str)
 
 
-def remembered(world: World, name: str, token: str, params: Params) -> Any:
+def result_of_token(world: World, name: str, token: str, params: Params) -> Any:
     """What this token made before; None if nothing. Other parameters than then are refused."""
     if len(token) > 64 or not token.isascii():
         raise invalid_value(f"Value ({token}) for parameter clientToken is invalid. Token length exceeds 64.")
@@ -65,8 +65,8 @@ def remembered(world: World, name: str, token: str, params: Params) -> Any:
     return known[1]
 
 
-def launched_before(world: World, token: str, params: Params) -> list[Instance] | None:
-    ids = remembered(world, "RunInstances", token, params)
+def instances_of_token(world: World, token: str, params: Params) -> list[Instance] | None:
+    ids = result_of_token(world, "RunInstances", token, params)
     return None if ids is None else [world.instances[i] for i in ids]
 
 
@@ -78,7 +78,7 @@ def launch(world: World, params: Params, token: str, request: str | None = None)
     _check_type(kind, image)
     subnet, zone = _place(world, params, kind)
     groups = _groups(world, params)
-    is_spot = spot.wanted(params)
+    is_spot = spot.is_spot_launch(params)
     if is_spot:
         spot.check(world, params, zone, kind)
     interfaces.check_launch(world, params, zone)
@@ -132,7 +132,7 @@ def _make(
         instance.spot_request_id = spot.open_request(world, params, instance, request)
     interfaces.at_launch(world, instance)
     volume_attachments.at_launch(world, instance, image)
-    lifecycle.begin(world, instance)
+    lifecycle.start_pending(world, instance)
     return instance
 
 
@@ -227,7 +227,7 @@ def _groups(world: World, params: Params) -> list[str]:
     return ids or [world.security_group_id]
 
 
-def in_use(world: World, lifecycle_name: str) -> int:
+def vcpus_in_use(world: World, lifecycle_name: str) -> int:
     """vCPUs of standard families that count against the quota."""
     return sum(
         vcpus(i.instance_type)
@@ -244,9 +244,9 @@ def _check_quota(world: World, kind: str, count: int, is_spot: bool) -> None:
     if not _standard(kind):
         return
     wanted = vcpus(kind) * count
-    if is_spot and in_use(world, "spot") + wanted > world.quotas.spot:
+    if is_spot and vcpus_in_use(world, "spot") + wanted > world.quotas.spot:
         raise Ec2Error("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
-    if not is_spot and in_use(world, "on-demand") + wanted > world.quotas.on_demand:
+    if not is_spot and vcpus_in_use(world, "on-demand") + wanted > world.quotas.on_demand:
         raise Ec2Error(
             "VcpuLimitExceeded",
             f"You have requested more vCPU capacity than your current vCPU limit of {world.quotas.on_demand:g}"

@@ -13,14 +13,14 @@ import time
 
 from lab.contracts import BootSpec
 from lab.ec2 import addresses, interfaces, spot, volume_attachments
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, incorrect_state
 from lab.ec2.records import ACCOUNT, STATE_CODES, Instance, Params, utc
 from lab.ec2.world import World
 
 log = logging.getLogger("lab.lifecycle")
 
-LEGAL = {
+LEGAL_CHANGES = {
     "pending": {"running", "shutting-down"},
     "running": {"stopping", "shutting-down"},
     "stopping": {"stopped", "shutting-down"},
@@ -28,16 +28,16 @@ LEGAL = {
     "shutting-down": {"terminated"},
     "terminated": set(),
 }
-USER = ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
-INTERRUPTED = ("Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination")
-BROKEN = ("Server.InternalError", "Server.InternalError: Internal error on launch")
+USER_INITIATED = ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
+SPOT_INTERRUPTION = ("Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination")
+HARDWARE_FAILURE = ("Server.InternalError", "Server.InternalError: Internal error on launch")
 
 Reason = tuple[str, str]
 
 
-def move(world: World, instance: Instance, state: str) -> int:
+def change_state(world: World, instance: Instance, state: str) -> int:
     """Change state; returns the turn, with which a timer can tell whether it still applies."""
-    if state not in LEGAL[instance.state]:
+    if state not in LEGAL_CHANGES[instance.state]:
         raise incorrect_state(instance.id)
     log.info("instance %s: %s -> %s", instance.id, instance.state, state, extra={"instance_id": instance.id})
     instance.state = state
@@ -47,7 +47,7 @@ def move(world: World, instance: Instance, state: str) -> int:
     return instance.turn
 
 
-def begin(world: World, instance: Instance) -> None:
+def start_pending(world: World, instance: Instance) -> None:
     """A pending instance runs after a while. The volumes it is launched with are made meanwhile."""
     turn = instance.turn
     world.after(world.profile.launch_s, lambda: _prepare(world, instance, turn))
@@ -56,18 +56,18 @@ def begin(world: World, instance: Instance) -> None:
 def _prepare(world: World, instance: Instance, turn: int) -> None:
     if instance.turn != turn:
         return
-    volume_attachments.make_hosted(world, instance)
+    volume_attachments.create_launch_volumes(world, instance)
     world.then(lambda: world.transact(lambda: _run(world, instance, turn)))
 
 
 def _run(world: World, instance: Instance, turn: int) -> None:
     if instance.turn != turn:
         return
-    turn = move(world, instance, "running")
+    turn = change_state(world, instance, "running")
     instance.state_reason, instance.transition_reason = None, ""
     instance.ok_at = time.time() + world.profile.boot_s
     volume_attachments.plug_in(world, instance)
-    addresses.point_all(world, instance)
+    addresses.forward_all(world, instance)
     world.after(world.profile.boot_s, lambda: _boot(world, instance, turn))
 
 
@@ -112,10 +112,10 @@ def terminate(world: World, instance: Instance, reason: Reason, at_once: bool = 
     if not instance.alive:
         return
     had_power = instance.state in ("running", "stopping")
-    turn = move(world, instance, "shutting-down")
+    turn = change_state(world, instance, "shutting-down")
     stamp = utc(time.time()).strftime("%Y-%m-%d %H:%M:%S GMT")
     instance.state_reason = reason
-    instance.transition_reason = f"{'User initiated' if reason is USER else reason[0]} ({stamp})"
+    instance.transition_reason = f"{'User initiated' if reason is USER_INITIATED else reason[0]} ({stamp})"
     instance.notice = None
     if at_once:
         world.then(lambda: _power_off(world, instance, turn))
@@ -139,7 +139,7 @@ def _end(world: World, instance: Instance, turn: int) -> None:
     addresses.release_all(world, instance)
     volume_attachments.release_all(world, instance)
     interfaces.release_all(world, instance)
-    move(world, instance, "terminated")
+    change_state(world, instance, "terminated")
     spot.instance_ended(world, instance)
     world.hosts.spot_notice(instance.id, None, None)
     from lab.ec2 import load_balancers  # moto's load balancers are loaded on first need
@@ -147,8 +147,8 @@ def _end(world: World, instance: Instance, turn: int) -> None:
     load_balancers.instance_ended(world, instance.id)
 
 
-def stop(world: World, instance: Instance, reason: Reason = USER) -> None:
-    turn = move(world, instance, "stopping")
+def stop(world: World, instance: Instance, reason: Reason = USER_INITIATED) -> None:
+    turn = change_state(world, instance, "stopping")
     stamp = utc(time.time()).strftime("%Y-%m-%d %H:%M:%S GMT")
     instance.state_reason, instance.transition_reason = reason, f"User initiated ({stamp})"
     world.then(lambda: world.hosts.shutdown(instance.id))
@@ -162,12 +162,12 @@ def stop(world: World, instance: Instance, reason: Reason = USER) -> None:
 
 def _stopped(world: World, instance: Instance, turn: int) -> None:
     if instance.turn == turn:
-        move(world, instance, "stopped")
+        change_state(world, instance, "stopped")
         instance.notice = None
         spot.instance_stopped(world, instance)
 
 
-def previous(instance: Instance, before: str) -> dict[str, object]:
+def state_change(instance: Instance, before: str) -> dict[str, object]:
     return {
         "InstanceId": instance.id,
         "CurrentState": {"Code": STATE_CODES[instance.state], "Name": instance.state},
@@ -176,7 +176,7 @@ def previous(instance: Instance, before: str) -> dict[str, object]:
 
 
 @action("TerminateInstances")
-def terminate_instances(world: World, params: Params) -> Answer:
+def terminate_instances(world: World, params: Params) -> ActionResponse:
     """Repeats safely. All or nothing when one is protected."""
     found = [world.instance(i) for i in params.get("InstanceIds") or ()]
     for instance in found:
@@ -189,13 +189,13 @@ def terminate_instances(world: World, params: Params) -> Answer:
     changes = []
     for instance in found:
         before = instance.state
-        terminate(world, instance, USER)
-        changes.append(previous(instance, before))
+        terminate(world, instance, USER_INITIATED)
+        changes.append(state_change(instance, before))
     return {"TerminatingInstances": changes}
 
 
 @action("StopInstances")
-def stop_instances(world: World, params: Params) -> Answer:
+def stop_instances(world: World, params: Params) -> ActionResponse:
     found = [world.instance(i) for i in params.get("InstanceIds") or ()]
     for instance in found:
         spot.check_stop(world, instance)
@@ -212,12 +212,12 @@ def stop_instances(world: World, params: Params) -> Answer:
         before = instance.state
         if before == "running":
             stop(world, instance)
-        changes.append(previous(instance, before))
+        changes.append(state_change(instance, before))
     return {"StoppingInstances": changes}
 
 
 @action("StartInstances")
-def start_instances(world: World, params: Params) -> Answer:
+def start_instances(world: World, params: Params) -> ActionResponse:
     found = [world.instance(i) for i in params.get("InstanceIds") or ()]
     for instance in found:
         if instance.state not in ("running", "pending", "stopped"):
@@ -228,15 +228,15 @@ def start_instances(world: World, params: Params) -> Answer:
     for instance in found:
         before = instance.state
         if before == "stopped":
-            move(world, instance, "pending")
+            change_state(world, instance, "pending")
             spot.instance_started(world, instance)
-            begin(world, instance)
-        changes.append(previous(instance, before))
+            start_pending(world, instance)
+        changes.append(state_change(instance, before))
     return {"StartingInstances": changes}
 
 
 @action("RebootInstances")
-def reboot_instances(world: World, params: Params) -> Answer:
+def reboot_instances(world: World, params: Params) -> ActionResponse:
     found = [world.instance(i) for i in params.get("InstanceIds") or ()]
     for instance in found:
         if instance.state != "running":

@@ -121,7 +121,7 @@ def describe_account_limits(world: World, params: Params) -> dict[str, Any]:
     return {"Limits": [{"Name": "targets-per-application-load-balancer", "Max": "1000"}]}
 
 
-OWN: dict[str, Callable[[World, Params], dict[str, Any]]] = {
+LOCAL_ACTIONS: dict[str, Callable[[World, Params], dict[str, Any]]] = {
     "RegisterTargets": register_targets,
     "DeregisterTargets": deregister_targets,
     "DescribeTargetHealth": describe_target_health,

@@ -53,7 +53,7 @@ def interrupt(world: World, instance_id: str, seconds: float, action: str, via: 
     at = time.time() + seconds
     if seconds > 0:
         instance.notice = (action, at)
-        spot.marked(world, instance, action)
+        spot.mark_for_interruption(world, instance, action)
         if "imds" in via:
             world.hosts.spot_notice(instance.id, action, utc(at))
         if "sqs" in via:
@@ -67,7 +67,7 @@ def _take_back(world: World, instance: Instance, action: str, turn: int, at_once
     if not instance.alive or (instance.turn != turn and instance.state != "running"):
         return
     if action == "terminate":
-        lifecycle.terminate(world, instance, lifecycle.INTERRUPTED, at_once)
+        lifecycle.terminate(world, instance, lifecycle.SPOT_INTERRUPTION, at_once)
     elif instance.state == "running":
         lifecycle.stop(world, instance, ("Server.SpotInstanceShutdown", "Server.SpotInstanceShutdown"))
 
@@ -90,7 +90,7 @@ def kill(world: World, instance_id: str, outcome: str) -> dict[str, Any]:
         instance.impaired = True
         world.then(lambda: world.hosts.power_off(instance.id))
     elif outcome == "terminated":
-        reason = lifecycle.INTERRUPTED if instance.lifecycle == "spot" else lifecycle.BROKEN
+        reason = lifecycle.SPOT_INTERRUPTION if instance.lifecycle == "spot" else lifecycle.HARDWARE_FAILURE
         lifecycle.terminate(world, instance, reason, at_once=True)
     else:
         raise Ec2Error("BadRequest", "outcome is 'terminated' or 'impaired'")

@@ -183,7 +183,7 @@ class SpotRequest:
         self.state, self.code, self.message, self.updated = state, code, message, time.time()
 
 
-def shaped_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+def api_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 

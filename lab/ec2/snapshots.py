@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error
 from lab.ec2.filters import page, select
-from lab.ec2.records import ACCOUNT, Params, Snapshot, Volume, new_id, shaped_tags, tags_for, utc
+from lab.ec2.records import ACCOUNT, Params, Snapshot, Volume, api_tags, new_id, tags_for, utc
 from lab.ec2.world import World
 
 PATHS = {
@@ -22,7 +22,7 @@ PATHS = {
 }
 
 
-def shaped(snapshot: Snapshot) -> dict[str, Any]:
+def api_shape(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "SnapshotId": snapshot.id,
         "VolumeId": snapshot.volume_id,
@@ -35,7 +35,7 @@ def shaped(snapshot: Snapshot) -> dict[str, Any]:
         "StartTime": utc(snapshot.started),
         "State": snapshot.state,
         "StorageTier": "standard",
-        "Tags": shaped_tags(snapshot.tags),
+        "Tags": api_tags(snapshot.tags),
     }
 
 
@@ -74,13 +74,13 @@ def _complete(snapshot: Snapshot) -> None:
 
 
 @action("CreateSnapshot")
-def create_snapshot(world: World, params: Params) -> Answer:
+def create_snapshot(world: World, params: Params) -> ActionResponse:
     volume = world.volume(str(params["VolumeId"]))
-    return shaped(take(world, volume, str(params.get("Description") or ""), tags_for(params, "snapshot")))
+    return api_shape(take(world, volume, str(params.get("Description") or ""), tags_for(params, "snapshot")))
 
 
 @action("CreateSnapshots")
-def create_snapshots(world: World, params: Params) -> Answer:
+def create_snapshots(world: World, params: Params) -> ActionResponse:
     """Of every volume of one instance, at one moment."""
     asked = params.get("InstanceSpecification") or {}
     instance = world.instance(str(asked.get("InstanceId") or ""))
@@ -95,20 +95,20 @@ def create_snapshots(world: World, params: Params) -> Answer:
         tags = tags_for(params, "snapshot")
         if params.get("CopyTagsFromSource") == "volume":
             tags = {**volume.tags, **tags}
-        taken.append(shaped(take(world, volume, str(params.get("Description") or ""), tags)))
+        taken.append(api_shape(take(world, volume, str(params.get("Description") or ""), tags)))
     return {"Snapshots": taken}
 
 
 @action("DescribeSnapshots")
-def describe_snapshots(world: World, params: Params) -> Answer:
+def describe_snapshots(world: World, params: Params) -> ActionResponse:
     ids = params.get("SnapshotIds")
     found = [world.snapshot(i) for i in ids] if ids else list(world.snapshots.values())
-    rows, token = page(select([shaped(s) for s in found], params.get("Filters"), PATHS), params)
+    rows, token = page(select([api_shape(s) for s in found], params.get("Filters"), PATHS), params)
     return {"Snapshots": rows, "NextToken": token}
 
 
 @action("DeleteSnapshot")
-def delete_snapshot(world: World, params: Params) -> Answer:
+def delete_snapshot(world: World, params: Params) -> ActionResponse:
     snapshot = world.snapshot(str(params["SnapshotId"]))
     for image in world.images.values():
         if any(m.get("Ebs", {}).get("SnapshotId") == snapshot.id for m in image.mappings):

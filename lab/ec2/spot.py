@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, combination, invalid_value
 from lab.ec2.filters import page, select
-from lab.ec2.records import Instance, Params, SpotRequest, new_id, shaped_tags, tags_for, utc
+from lab.ec2.records import Instance, Params, SpotRequest, api_tags, new_id, tags_for, utc
 from lab.ec2.world import World
 
 log = logging.getLogger("lab.spot")
@@ -19,7 +19,7 @@ def options(params: Params) -> dict[str, Any]:
     return dict((params.get("InstanceMarketOptions") or {}).get("SpotOptions") or {})
 
 
-def wanted(params: Params) -> bool:
+def is_spot_launch(params: Params) -> bool:
     kind = (params.get("InstanceMarketOptions") or {}).get("MarketType")
     if kind not in (None, "spot"):
         raise invalid_value(f"Invalid value '{kind}' for MarketType.")
@@ -141,7 +141,7 @@ def instance_started(world: World, instance: Instance) -> None:
         request.become("active", "fulfilled", "Your spot request is fulfilled.")
 
 
-def marked(world: World, instance: Instance, action_name: str) -> None:
+def mark_for_interruption(world: World, instance: Instance, action_name: str) -> None:
     """A notice was given."""
     request = request_of(world, instance)
     if request is not None and request.state == "active":
@@ -161,7 +161,7 @@ PATHS = {
 }
 
 
-def shaped(request: SpotRequest) -> dict[str, Any]:
+def api_shape(request: SpotRequest) -> dict[str, Any]:
     return {
         "SpotInstanceRequestId": request.id,
         "CreateTime": utc(request.created),
@@ -180,7 +180,7 @@ def shaped(request: SpotRequest) -> dict[str, Any]:
         "State": request.state,
         "Status": {"Code": request.code, "Message": request.message, "UpdateTime": utc(request.updated)},
         "Type": request.kind,
-        "Tags": shaped_tags(request.tags),
+        "Tags": api_tags(request.tags),
     }
 
 
@@ -195,15 +195,15 @@ def find(world: World, request_id: str) -> SpotRequest:
 
 
 @action("DescribeSpotInstanceRequests")
-def describe_spot_instance_requests(world: World, params: Params) -> Answer:
+def describe_spot_instance_requests(world: World, params: Params) -> ActionResponse:
     ids = params.get("SpotInstanceRequestIds")
     requests = [find(world, i) for i in ids] if ids else list(world.spot_requests.values())
-    rows, token = page(select([shaped(r) for r in requests], params.get("Filters"), PATHS), params)
+    rows, token = page(select([api_shape(r) for r in requests], params.get("Filters"), PATHS), params)
     return {"SpotInstanceRequests": rows, "NextToken": token}
 
 
 @action("CancelSpotInstanceRequests")
-def cancel_spot_instance_requests(world: World, params: Params) -> Answer:
+def cancel_spot_instance_requests(world: World, params: Params) -> ActionResponse:
     """The instance keeps running, except that a stopped one of a disabled request is terminated."""
     from lab.ec2 import lifecycle
 
@@ -217,6 +217,6 @@ def cancel_spot_instance_requests(world: World, params: Params) -> Answer:
         stopped = request.state == "disabled"
         request.become("cancelled", code, "Your Spot request was canceled.")
         if stopped and instance is not None:
-            lifecycle.terminate(world, instance, lifecycle.USER)
+            lifecycle.terminate(world, instance, lifecycle.USER_INITIATED)
     rows = [{"SpotInstanceRequestId": r.id, "State": r.state} for r in requests]
     return {"CancelledSpotInstanceRequests": rows}

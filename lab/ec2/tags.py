@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error
 from lab.ec2.filters import page, select
 from lab.ec2.records import Params
@@ -29,7 +29,7 @@ def _resources(world: World, params: Params) -> list[Any] | None:
 
 
 @action("CreateTags")
-def create_tags(world: World, params: Params) -> Answer | None:
+def create_tags(world: World, params: Params) -> ActionResponse | None:
     found = _resources(world, params)
     if found is None:
         return None
@@ -46,7 +46,7 @@ def create_tags(world: World, params: Params) -> Answer | None:
 
 
 @action("DeleteTags")
-def delete_tags(world: World, params: Params) -> Answer | None:
+def delete_tags(world: World, params: Params) -> ActionResponse | None:
     found = _resources(world, params)
     if found is None:
         return None
@@ -61,7 +61,7 @@ PATHS = {"key": "Key", "value": "Value", "resource-id": "ResourceId", "resource-
 
 
 @action("DescribeTags")
-def describe_tags(world: World, params: Params) -> Answer:
+def describe_tags(world: World, params: Params) -> ActionResponse:
     kinds = (
         ("instance", world.instances),
         ("volume", world.volumes),

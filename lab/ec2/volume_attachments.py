@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from lab.contracts import DeviceBusy
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, incorrect_state, invalid_value
 from lab.ec2.records import Image, Instance, Params, Volume, VolumeAttachment, new_id, tags_for, utc
 from lab.ec2.world import World
@@ -89,15 +89,15 @@ def new_volume(world: World, asked: Params, zone: str, tags: dict[str, str]) -> 
     return volume
 
 
-def make_hosted(world: World, instance: Instance) -> None:
+def create_launch_volumes(world: World, instance: Instance) -> None:
     """Volumes that come with a launch get their directory; after a stop they have it already."""
     for volume in world.volumes_of(instance.id):
         if volume.state == "creating":
             volume.state = "in-use"
-            world.then(lambda v=volume: create_hosted(world, v))  # type: ignore[misc]
+            world.then(lambda v=volume: create_on_hosts(world, v))  # type: ignore[misc]
 
 
-def create_hosted(world: World, volume: Volume) -> None:
+def create_on_hosts(world: World, volume: Volume) -> None:
     """Outside the lock: it may copy a snapshot. The volume may be deleted meanwhile."""
     snapshot = world.snapshots.get(volume.snapshot_id or "")
     world.hosts.create_volume(volume.id, snapshot.id if snapshot else None)
@@ -135,7 +135,7 @@ def check_root(world: World, instance: Instance) -> None:
         )
 
 
-def shaped_attachment(volume: Volume) -> dict[str, Any] | None:
+def api_attachment(volume: Volume) -> dict[str, Any] | None:
     held = volume.attachment
     if held is None:
         return None
@@ -150,7 +150,7 @@ def shaped_attachment(volume: Volume) -> dict[str, Any] | None:
 
 
 @action("AttachVolume")
-def attach_volume(world: World, params: Params) -> Answer:
+def attach_volume(world: World, params: Params) -> ActionResponse:
     """Only an available volume, in its own zone, to a running or stopped instance, at a free device."""
     volume, instance = world.volume(str(params["VolumeId"])), world.instance(str(params["InstanceId"]))
     device = str(params.get("Device") or "")
@@ -161,7 +161,7 @@ def attach_volume(world: World, params: Params) -> Answer:
     volume.root = device == _root_device(world, instance)
     held = volume.attachment = VolumeAttachment(instance.id, device, "attaching", False)
     world.after(world.profile.attach_s, lambda: _attached(world, volume, held))
-    return shaped_attachment(volume) or {}
+    return api_attachment(volume) or {}
 
 
 def _root_device(world: World, instance: Instance) -> str:
@@ -194,7 +194,7 @@ def _attached(world: World, volume: Volume, held: VolumeAttachment) -> None:
 
 
 @action("DetachVolume")
-def detach_volume(world: World, params: Params) -> Answer:
+def detach_volume(world: World, params: Params) -> ActionResponse:
     """Stays `detaching` while the host has it mounted, until it unmounts, ends, or force is used."""
     volume = world.volume(str(params["VolumeId"]))
     held = volume.attachment
@@ -215,7 +215,7 @@ def detach_volume(world: World, params: Params) -> Answer:
     held.state = "detaching"
     force = bool(params.get("Force"))
     world.after(world.profile.detach_s, lambda: _detach(world, volume, held, force))
-    return shaped_attachment(volume) or {}
+    return api_attachment(volume) or {}
 
 
 def _detach(world: World, volume: Volume, held: VolumeAttachment, force: bool) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.ec2.calls import Answer, action
+from lab.ec2.calls import ActionResponse, action
 from lab.ec2.errors import Ec2Error, invalid_value, missing
 from lab.ec2.filters import page, select
-from lab.ec2.records import Params, Volume, shaped_tags, tags_for, utc
-from lab.ec2.volume_attachments import check_kind, create_hosted, delete, new_volume, shaped_attachment
+from lab.ec2.records import Params, Volume, api_tags, tags_for, utc
+from lab.ec2.volume_attachments import api_attachment, check_kind, create_on_hosts, delete, new_volume
 from lab.ec2.world import World
 
 PATHS = {
@@ -26,8 +26,8 @@ PATHS = {
 }
 
 
-def shaped(volume: Volume) -> dict[str, Any]:
-    held = shaped_attachment(volume)
+def api_shape(volume: Volume) -> dict[str, Any]:
+    held = api_attachment(volume)
     return {
         "VolumeId": volume.id,
         "AvailabilityZone": volume.zone,
@@ -42,19 +42,19 @@ def shaped(volume: Volume) -> dict[str, Any]:
         "SnapshotId": volume.snapshot_id or "",
         "State": volume.state,
         "VolumeType": volume.volume_type,
-        "Tags": shaped_tags(volume.tags),
+        "Tags": api_tags(volume.tags),
     }
 
 
 @action("CreateVolume")
-def create_volume(world: World, params: Params) -> Answer:
+def create_volume(world: World, params: Params) -> ActionResponse:
     """Idempotent by ClientToken; `creating` for a while, then available."""
-    from lab.ec2.launch import fingerprint, remembered
+    from lab.ec2.launch import fingerprint, result_of_token
 
     token = str(params.get("ClientToken") or "")
-    known = remembered(world, "CreateVolume", token, params)
+    known = result_of_token(world, "CreateVolume", token, params)
     if known is not None:
-        return shaped(known)
+        return api_shape(known)
     zone = params.get("AvailabilityZone")
     if not zone:
         raise missing("zone")
@@ -73,11 +73,11 @@ def create_volume(world: World, params: Params) -> Answer:
     if token:
         world.tokens[("CreateVolume", token)] = (fingerprint(params), volume)
     world.after(world.profile.volume_s, lambda: _make(world, volume))
-    return shaped(volume)
+    return api_shape(volume)
 
 
 def _make(world: World, volume: Volume) -> None:
-    world.then(lambda: create_hosted(world, volume))
+    world.then(lambda: create_on_hosts(world, volume))
     world.then(lambda: world.transact(lambda: _available(world, volume)))
 
 
@@ -87,15 +87,15 @@ def _available(world: World, volume: Volume) -> None:
 
 
 @action("DescribeVolumes")
-def describe_volumes(world: World, params: Params) -> Answer:
+def describe_volumes(world: World, params: Params) -> ActionResponse:
     ids = params.get("VolumeIds")
     found = [world.volume(i) for i in ids] if ids else list(world.volumes.values())
-    rows, token = page(select([shaped(v) for v in found], params.get("Filters"), PATHS), params)
+    rows, token = page(select([api_shape(v) for v in found], params.get("Filters"), PATHS), params)
     return {"Volumes": rows, "NextToken": token}
 
 
 @action("DeleteVolume")
-def delete_volume(world: World, params: Params) -> Answer:
+def delete_volume(world: World, params: Params) -> ActionResponse:
     volume = world.volume(str(params["VolumeId"]))
     if volume.attachment is not None:
         raise Ec2Error("VolumeInUse", f"Volume {volume.id} is currently attached to {volume.attachment.instance_id}")
@@ -106,9 +106,9 @@ def delete_volume(world: World, params: Params) -> Answer:
 
 
 @action("ModifyVolume")
-def modify_volume(world: World, params: Params) -> Answer:
+def modify_volume(world: World, params: Params) -> ActionResponse:
     volume = world.volume(str(params["VolumeId"]))
-    before = shaped(volume)
+    before = api_shape(volume)
     if int(params.get("Size") or volume.size) < volume.size:
         raise invalid_value(f"New size cannot be smaller than existing size {volume.size}")
     volume.size = int(params.get("Size") or volume.size)
@@ -117,5 +117,5 @@ def modify_volume(world: World, params: Params) -> Answer:
     volume.throughput = int(params["Throughput"]) if params.get("Throughput") else volume.throughput
     change = {"VolumeId": volume.id, "ModificationState": "completed", "Progress": 100}
     for name, key in (("Size", "Size"), ("Iops", "Iops"), ("VolumeType", "VolumeType"), ("Throughput", "Throughput")):
-        change[f"Original{name}"], change[f"Target{name}"] = before[key], shaped(volume)[key]
+        change[f"Original{name}"], change[f"Target{name}"] = before[key], api_shape(volume)[key]
     return {"VolumeModification": change}

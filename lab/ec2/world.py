@@ -42,7 +42,7 @@ class Quotas:
 
 
 @dataclass
-class Balancing:
+class LoadBalancerState:
     """What moto does not keep of load balancers: their addresses in the lab, and open listeners."""
 
     addresses: dict[str, str] = field(default_factory=dict)  # load balancer ARN -> address
@@ -66,7 +66,7 @@ class World:
         self.hosts: Hosts
         self.lock = threading.RLock()
         self.quotas = Quotas()
-        self.balancing = Balancing()
+        self.balancing = LoadBalancerState()
         self.instances: dict[str, Instance] = {}
         self.volumes: dict[str, Volume] = {}
         self.snapshots: dict[str, Snapshot] = {}
@@ -159,7 +159,7 @@ class World:
     def volumes_of(self, instance_id: str) -> list[Volume]:
         return [v for v in self.volumes.values() if v.attachment and v.attachment.instance_id == instance_id]
 
-    def attached(self) -> Attached:
+    def attached(self) -> AttachmentIndex:
         """As it is now, for who shapes many instances: one look at each volume and interface."""
         volumes: defaultdict[str, list[Volume]] = defaultdict(list)
         interfaces: defaultdict[str, list[Interface]] = defaultdict(list)
@@ -169,7 +169,7 @@ class World:
         for interface in list(self.interfaces.values()):
             if interface.attachment:
                 interfaces[interface.attachment.instance_id].append(interface)
-        return Attached(volumes, interfaces)
+        return AttachmentIndex(volumes, interfaces)
 
     def resource(self, resource_id: str) -> Any:
         """Any resource the lab itself owns, by ID; None when it is not the lab's."""
@@ -219,7 +219,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Attached:
+class AttachmentIndex:
     """By instance; answers as the world does."""
 
     volumes: Mapping[str, list[Volume]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from lab.hosts.loop_thread import LoopThread
-from lab.hosts.tcp_forwarder import Backend, TcpFront
+from lab.hosts.tcp_forwarder import Backend, TcpForwarder
 
 
 class Addresses:
@@ -15,7 +15,7 @@ class Addresses:
         self._loop = loop
         self._port = service_port
         self._private_ip = private_ip
-        self._fronts: dict[str, TcpFront] = {}
+        self._fronts: dict[str, TcpForwarder] = {}
         self._pointed: dict[str, str] = {}
 
     def point(self, address: str, instance: str | None) -> None:
@@ -28,7 +28,7 @@ class Addresses:
         former = self._pointed.get(address)
         if former == instance or (instance is not None and self._private_ip(instance) == address):
             return  # a host listens on its primary address itself
-        front = self._fronts.setdefault(address, TcpFront(address, self._port, lambda: self._backend(address)))
+        front = self._fronts.setdefault(address, TcpForwarder(address, self._port, lambda: self._backend(address)))
         if instance is None:
             self._pointed.pop(address, None)
             front.stop_listening()

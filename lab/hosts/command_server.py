@@ -37,7 +37,7 @@ exit "${{status:-125}}"
 """
 
 
-class Resident:
+class CommandServer:
     def __init__(self, host: str) -> None:
         path = paths.commands_pipe(host)
         if not os.path.exists(path):

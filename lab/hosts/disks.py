@@ -67,7 +67,7 @@ class Disks:
         return next((disk for disk in self.plugged() if source in disk.names()), None)
 
     def mount(self, source: str, target: str, fstype: str, options: list[str]) -> None:
-        target = normal(target)
+        target = normal_path(target)
         with self.locked():
             disk = self._mountable(source, target, fstype, options)
             if "X-mount.mkdir" in options:
@@ -87,7 +87,7 @@ class Disks:
             if target is None:
                 raise MountError(f"umount: {name}: {self._why_not(name)}")
             content = paths.volume_content(self.state, mounts[target]["volume"])
-            if processes.holding(processes.of_host(self.host, init_pid), content):
+            if processes.users_of_directory(processes.of_host(self.host, init_pid), content):
                 raise MountError(f"umount: {target}: target is busy.")
             self._drop(target, mounts)
 
@@ -117,10 +117,10 @@ class Disks:
         paths.write_json(paths.devices_file(self.host), kept)
 
     def make_mount_point(self, target: str) -> None:
-        place = paths.mount_point(self.host, normal(target))
+        place = paths.mount_point(self.host, normal_path(target))
         if os.path.islink(place):
             return
-        beneath = os.path.join(self.root_content(), normal(target).strip("/"))
+        beneath = os.path.join(self.root_content(), normal_path(target).strip("/"))
         os.makedirs(beneath, exist_ok=True)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         os.symlink(beneath, place)
@@ -194,7 +194,7 @@ def _as_reported(asked: list[str]) -> str:
     return ",".join(first + rest)
 
 
-def normal(target: str) -> str:
+def normal_path(target: str) -> str:
     return "/" + os.path.normpath(target).strip("/")
 
 

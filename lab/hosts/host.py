@@ -24,12 +24,12 @@ GONE_TIMEOUT_S = 10.0
 REBOOT_S = 6.0
 
 
-class HostWillNotDie(Exception):
+class HostStillRunning(Exception):
     """Processes of a host are alive after SIGKILL."""
 
 
 @dataclass(frozen=True)
-class Machine:
+class HostSettings:
     """What a host needs from the lab around it.
 
     `spawner` is one long-living thread: a host dies with the thread that started it, so none may
@@ -43,7 +43,7 @@ class Machine:
 class Host:
     """Boots, shuts down and is powered off. Thread-safe."""
 
-    def __init__(self, machine: Machine, spec: BootSpec) -> None:
+    def __init__(self, machine: HostSettings, spec: BootSpec) -> None:
         self.spec = spec
         self.started_at = time.time()
         self._machine = machine
@@ -106,7 +106,7 @@ class Host:
         pid = paths.read_json(paths.pid_file(self.directory, unit)).get("pid")
         if parent is None or not isinstance(pid, int):
             return None
-        process = processes.look(pid)
+        process = processes.read_process(pid)
         return pid if process is not None and process.parent == parent else None
 
     def kill(self, unit: str) -> bool:
@@ -161,11 +161,11 @@ class Host:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
-                raise HostWillNotDie(f"{self.spec.instance_id}: {members} are alive after SIGKILL")
+                raise HostStillRunning(f"{self.spec.instance_id}: {members} are alive after SIGKILL")
             time.sleep(0.01)
         init.wait()
         self._init = None
-        journal.bury(self._state, self.spec.instance_id, "powered off")
+        journal.close_runs(self._state, self.spec.instance_id, "powered off")
 
     def _lay_out(self, image: AgentImage) -> None:
         for name in ("run", "log", "etc", "bin", "hooks", "root", "under", "var/agent"):

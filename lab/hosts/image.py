@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 KINDS = ("stateless", "volume", "root")
 
 
-class Image:
+class HostImage:
     """Reads the host's spec. User data that is not a JSON object means a stateless workload.
 
     Keys: `workload` (stateless, volume, or root: data on the root volume), `mount` (/data),

@@ -8,14 +8,14 @@ import time
 
 from lab.hosts import init_socket, paths, processes
 from lab.hosts.disks import FileLock
-from lab.hosts.image import Image
+from lab.hosts.image import HostImage
 
 HEALTH_TIMEOUT_S = 2.0
 
 
 def main(hook: str) -> int:
     host = os.environ[processes.HOST_VARIABLE]
-    image = Image(host)
+    image = HostImage(host)
     fault = find_fault(hook, host, image)
     if fault is None:
         return _work(hook, host, image)
@@ -27,13 +27,13 @@ def main(hook: str) -> int:
     return status if late else _work(hook, host, image)
 
 
-def _work(hook: str, host: str, image: Image) -> int:
+def _work(hook: str, host: str, image: HostImage) -> int:
     if hook in ("start", "stop"):
         return _service(host, hook)
     return _health(image) if hook == "health" else _say(f"{hook}: nothing to do", 0)
 
 
-def find_fault(hook: str, host: str, image: Image) -> dict[str, object] | None:
+def find_fault(hook: str, host: str, image: HostImage) -> dict[str, object] | None:
     """The fault that applies: a file on the host, its user data, or the lab's switch."""
     if os.path.exists(os.path.join(host, "etc", f"fail-{hook}")):
         return {}
@@ -73,7 +73,7 @@ def _service(host: str, verb: str) -> int:
     return _say(f"{verb}: workload is {answer.get('error') or answer.get('state')}", 0 if done else 1)
 
 
-def _health(image: Image) -> int:
+def _health(image: HostImage) -> int:
     import socket
 
     address = (str(image.spec["private_ip"]), int(str(image.spec["service_port"])))

@@ -15,7 +15,7 @@ IDLE_S = 60.0
 TOKEN_PATH = "/latest/api/token"  # noqa: S105  a path, not a secret
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed"}
 NOTICE_FOLDERS = ("meta-data/spot/", "meta-data/events/")
-Answer = tuple[int, str, dict[str, str]]
+Response = tuple[int, str, dict[str, str]]
 
 
 class Endpoint:
@@ -28,7 +28,7 @@ class Endpoint:
         self._sign = sign
         self._tokens: dict[str, float] = {}
 
-    async def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    async def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Response:
         if path == TOKEN_PATH:
             return self._issue(headers) if method == "PUT" else (405, "", {"Allow": "OPTIONS, PUT"})
         if method not in ("GET", "HEAD"):
@@ -40,7 +40,7 @@ class Endpoint:
                 return await self._read(path.removeprefix(version))
         return (200, "2021-07-15\nlatest", {}) if path == "/" else (404, "", {})
 
-    def _issue(self, headers: Mapping[str, str]) -> Answer:
+    def _issue(self, headers: Mapping[str, str]) -> Response:
         """IMDS refuses to give tokens through a proxy."""
         asked = headers.get("x-aws-ec2-metadata-token-ttl-seconds", "")
         if "x-forwarded-for" in headers:
@@ -53,7 +53,7 @@ class Endpoint:
         self._tokens[token] = now + int(asked)
         return 200, token, {"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": asked}
 
-    async def _read(self, path: str) -> Answer:
+    async def _read(self, path: str) -> Response:
         paths = notice_paths(self.notices)
         if not path.startswith(NOTICE_FOLDERS):
             facts = await asyncio.to_thread(self._facts)

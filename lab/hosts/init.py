@@ -15,9 +15,9 @@ import sys
 import time
 
 from lab.hosts import init_socket, journal, paths, processes
-from lab.hosts.command_server import Resident
+from lab.hosts.command_server import CommandServer
 from lab.hosts.disks import Disks, MountError
-from lab.hosts.image import Image
+from lab.hosts.image import HostImage
 from lab.hosts.spawn import adopt_orphans, die_with_parent
 from lab.hosts.unit import Unit
 
@@ -29,7 +29,7 @@ class Init:
 
     def __init__(self, host: str) -> None:
         self.host = host
-        self.image = Image(host)
+        self.image = HostImage(host)
         self.disks = Disks(host)
         python = [sys.executable, "-S", "-s", "-m", "lab.hosts.workload"]
         agent = [sys.executable, "-m", "agent"]
@@ -42,7 +42,7 @@ class Init:
         self.control.bind(init_socket.address(host))
         self.control.listen(16)
         self.wake = _signals_to_pipe()
-        self.resident = Resident(host)
+        self.resident = CommandServer(host)
 
     def run(self) -> None:
         self._boot()
@@ -109,7 +109,7 @@ class Init:
     def _bury(self, unit: Unit, pid: int, status: int) -> None:
         if unit is self.workload and status != 0:
             instance = str(self.image.spec["instance_id"])
-            journal.bury(paths.state_of(self.host), instance, "died", pid)
+            journal.close_runs(paths.state_of(self.host), instance, "died", pid)
         unit.on_exit(status, time.monotonic())
 
     def _take_command(self) -> None:

@@ -42,7 +42,7 @@ def open_runs(state_dir: str) -> list[dict[str, object]]:
     return list(running.values())
 
 
-def bury(state_dir: str, instance: str, how: str, pid: int | None = None) -> None:
+def close_runs(state_dir: str, instance: str, how: str, pid: int | None = None) -> None:
     """Write the stop of runs that ended without a word of their own."""
     for run in open_runs(state_dir):
         if run["instance"] == instance and pid in (None, run["pid"]):

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from lab.contracts import AgentImage, BootSpec, Cloud, HealthCheck, LabSettings
+from lab.contracts import AgentImage, BootSpec, HealthCheck, InstanceFacts, LabSettings
 from lab.hosts import paths
 from lab.hosts.addresses import Addresses
 from lab.hosts.disks import FileLock
-from lab.hosts.host import Host, Machine
+from lab.hosts.host import Host, HostSettings
 from lab.hosts.identity import Signer
 from lab.hosts.imds import Imds
 from lab.hosts.loop_thread import LoopThread
@@ -22,10 +22,10 @@ from lab.hosts.tcp_forwarder import Backend
 from lab.hosts.volume_store import VolumeStore
 
 
-class MachineRoom:
+class ProcessHosts:
     """Satisfies `lab.contracts.Hosts`; see there for what each method promises."""
 
-    def __init__(self, settings: LabSettings, cloud: Cloud) -> None:
+    def __init__(self, settings: LabSettings, cloud: InstanceFacts) -> None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         self._cloud = cloud
@@ -33,7 +33,7 @@ class MachineRoom:
         self._lock = threading.Lock()
         self._hosts: dict[str, Host] = {}
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-spawner")
-        self._machine = Machine(settings, self._spawner)
+        self._machine = HostSettings(settings, self._spawner)
         self._loop = LoopThread("lab-sockets")
         self._signer = Signer(settings.state_dir)
         self._imds = Imds(self._loop, settings.imds_port, self._signer.sign)

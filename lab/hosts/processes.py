@@ -23,7 +23,7 @@ class Process:
         self.session = session
 
 
-def look(pid: int) -> Process | None:
+def read_process(pid: int) -> Process | None:
     """The process, or None when it is gone or only waits to be reaped."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -37,14 +37,14 @@ def look(pid: int) -> Process | None:
     return Process(pid, fields[0], int(fields[1]), int(fields[3]))
 
 
-def everyone() -> list[Process]:
-    found = (look(int(name)) for name in os.listdir("/proc") if name.isdigit())
+def all_processes() -> list[Process]:
+    found = (read_process(int(name)) for name in os.listdir("/proc") if name.isdigit())
     return [process for process in found if process is not None]
 
 
 def of_host(host: str, init_pid: int) -> list[int]:
     """The pids of every live process of the host, its init included."""
-    seen = everyone()
+    seen = all_processes()
     members = {process.pid for process in seen if process.pid == init_pid or process.session == init_pid}
     marker = f"{HOST_VARIABLE}={host}".encode()
     members |= {process.pid for process in seen if process.pid not in members and _carries(process.pid, marker)}
@@ -56,7 +56,7 @@ def of_host(host: str, init_pid: int) -> list[int]:
     return sorted(members)
 
 
-def holding(pids: list[int], directory: str) -> list[int]:
+def users_of_directory(pids: list[int], directory: str) -> list[int]:
     """Those of the processes that have a file open, or work, beneath the directory."""
     base = os.path.realpath(directory)
     return [pid for pid in pids if _holds(pid, base)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from lab.contracts import HealthCheck
 from lab.hosts.loop_thread import LoopThread
-from lab.hosts.tcp_forwarder import Backend, TcpFront
+from lab.hosts.tcp_forwarder import Backend, TcpForwarder
 
 
 class Target:
@@ -33,7 +33,7 @@ class TargetGroup:
 
     def __init__(self) -> None:
         self.check = HealthCheck()
-        self.front: TcpFront | None = None
+        self.front: TcpForwarder | None = None
         self.targets: dict[str, Target] = {}
         self._turn = 0
 
@@ -42,7 +42,7 @@ class TargetGroup:
         if self.front is not None and (self.front.address, self.front.port) != (address, port):
             self.close()
         if self.front is None:
-            self.front = TcpFront(address, port, self._in_turn)
+            self.front = TcpForwarder(address, port, self._in_turn)
         await self.front.listen()
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ class Backend:
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class TcpFront:
+class TcpForwarder:
     """`choose` is asked for each new connection: backends in the order in which to try them."""
 
     def __init__(self, address: str, port: int, choose: Callable[[], Iterable[Backend]]) -> None:

@@ -107,7 +107,7 @@ class VolumeStore:
         if pid is None:
             return
         members = processes.of_host(paths.host_dir(self._state, instance), pid)
-        for holder in processes.holding(members, paths.volume_content(self._state, volume)):
+        for holder in processes.users_of_directory(members, paths.volume_content(self._state, volume)):
             with suppress(ProcessLookupError):  # it ended by itself
                 os.kill(holder, signal.SIGKILL)
 

@@ -46,7 +46,7 @@ TURN = 0.06  # a price keeps its direction: it turns with this chance at each ch
 REACH = 0.16  # and turns for sure when this far from where it started
 
 
-def draw(quantiles: Quantiles, rng: random.Random) -> float:
+def sample(quantiles: Quantiles, rng: random.Random) -> float:
     """One value with the distribution that `quantiles` outlines."""
     share = rng.random()
     for (low, at_low), (high, at_high) in pairwise(quantiles):
@@ -69,7 +69,7 @@ def generate(
 
 
 def _starting_prices(kind: str, zones: Sequence[str], on_demand: float, rng: random.Random) -> dict[str, float]:
-    middle, spread = on_demand * draw(RATIO, rng), draw(ZONE_SPREAD, rng)
+    middle, spread = on_demand * sample(RATIO, rng), sample(ZONE_SPREAD, rng)
     places = [-0.5, 0.5, *(rng.uniform(-0.5, 0.5) for _ in zones[2:])][: len(zones)]
     rng.shuffle(places)
     return {zone: middle * (1 + spread * place) for zone, place in zip(zones, places, strict=True)}
@@ -81,7 +81,7 @@ def _series(price: float, on_demand: float, start: float, end: float, rng: rando
     at = start + rng.uniform(0, DAY / 2)
     points: Series = [(at, round(price, 6))]
     still = rng.random() < NEVER_CHANGES
-    pace = draw(CHANGES_PER_DAY, rng)
+    pace = sample(CHANGES_PER_DAY, rng)
     direction = rng.choice((-1, 1))
     change = end if still else at + rng.expovariate(pace) * DAY
     while True:
@@ -94,6 +94,6 @@ def _series(price: float, on_demand: float, start: float, end: float, rng: rando
                 direction = 1 if price < first else -1
             elif rng.random() < TURN:
                 direction = -direction
-            price = min(price * (1 + direction * draw(CHANGE_SIZE, rng)), on_demand)
+            price = min(price * (1 + direction * sample(CHANGE_SIZE, rng)), on_demand)
             change = at + rng.expovariate(pace) * DAY
         points.append((at, round(price, 6)))

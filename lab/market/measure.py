@@ -34,7 +34,7 @@ def quantiles(values: Iterable[float]) -> dict[str, float]:
     }
 
 
-def deduplicated(series: Series) -> Series:
+def without_repeats(series: Series) -> Series:
     """AWS repeats an unchanged price about once a day: those rows are no changes."""
     return [point for i, point in enumerate(series) if i == 0 or point[1] != series[i - 1][1]]
 
@@ -54,7 +54,7 @@ def statistics(pools: Mapping[Pool, Series], on_demand: Mapping[str, float]) -> 
     by_type: dict[str, list[float]] = defaultdict(list)
     for (_, kind), price in means.items():
         by_type[kind].append(price)
-    changes = {pool: deduplicated(points) for pool, points in pools.items()}
+    changes = {pool: without_repeats(points) for pool, points in pools.items()}
     steps = [math.log(b[1] / a[1]) for points in changes.values() for a, b in itertools.pairwise(points)]
     moving = [points for points in changes.values() if len(points) > 1]
     return {
@@ -70,7 +70,7 @@ def statistics(pools: Mapping[Pool, Series], on_demand: Mapping[str, float]) -> 
     }
 
 
-def stays(series_file: Path, runs_file: Path) -> dict[str, object]:
+def stay_durations(series_file: Path, runs_file: Path) -> dict[str, object]:
     """How long a pool stayed up and down, in hours, over the one-node series; ends cut off are dropped."""
     with series_file.open() as lines:
         gaps = {r["series_id"]: float(r["gap_seconds"]) for r in csv.DictReader(lines) if r["nodes"] == "1"}
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
     history = load(Path(arguments[0]))
     found = {"prices": statistics(history.series, on_demand_file(Path(arguments[1]), history.region))}
     if len(arguments) == 4:
-        found["traces"] = stays(Path(arguments[2]), Path(arguments[3]))
+        found["traces"] = stay_durations(Path(arguments[2]), Path(arguments[3]))
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.stack import credentials, ports, settings, state
 from lab.stack.settings import REPOSITORY, StackSettings
-from lab.stack.state import Phase, State
+from lab.stack.state import Phase, StackState
 
 _START_S = 300  # the first start may install the database's package
 _STOP_S = 90
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 def up(chosen: StackSettings) -> int:
     """Start everything, detached, and say where it is. A second one finds the first."""
-    if state.is_held(chosen.var):
+    if state.is_locked(chosen.var):
         print("Already running; `make down` stops it.\n")
         return status(chosen)
     daemon = _start_daemon(chosen.var)
@@ -52,13 +52,13 @@ def up(chosen: StackSettings) -> int:
 def down(chosen: StackSettings) -> int:
     """Stop what `up` started."""
     found = state.read(chosen.var)
-    if found is None or not state.is_held(chosen.var):
+    if found is None or not state.is_locked(chosen.var):
         print("Nothing is running.")
         return 0
     # The lock is held, so the pid in the file is its holder's and nobody else's.
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_S
-    while state.is_held(chosen.var):
+    while state.is_locked(chosen.var):
         if time.monotonic() > deadline:
             print(
                 f"The supervisor, pid {found.pid}, has not ended within {_STOP_S} s. Logs: {chosen.logs}",
@@ -73,7 +73,7 @@ def down(chosen: StackSettings) -> int:
 def status(chosen: StackSettings) -> int:
     """Where everything is; exit code 3 when nothing runs, as service scripts have it."""
     found = state.read(chosen.var)
-    if found is None or not state.is_held(chosen.var):
+    if found is None or not state.is_locked(chosen.var):
         print("Nothing is running.")
         return 3
     _show(chosen.var, found)
@@ -112,7 +112,7 @@ def _start_daemon(var: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _await_start(var: Path, daemon: subprocess.Popen[bytes]) -> State:
+def _await_start(var: Path, daemon: subprocess.Popen[bytes]) -> StackState:
     """Follow the supervisor's log until it is ready, has failed, or takes too long."""
     deadline = time.monotonic() + _START_S
     with (var / "log" / "supervisor.log").open() as log:
@@ -123,14 +123,14 @@ def _await_start(var: Path, daemon: subprocess.Popen[bytes]) -> State:
             if found and found.phase is not Phase.STARTING:
                 return found
             if ended:
-                return State(Phase.FAILED, daemon.pid, message=log.read() or "the supervisor ended at once")
+                return StackState(Phase.FAILED, daemon.pid, message=log.read() or "the supervisor ended at once")
             if time.monotonic() > deadline:
                 daemon.terminate()
-                return State(Phase.FAILED, daemon.pid, message=f"not ready within {_START_S} s")
+                return StackState(Phase.FAILED, daemon.pid, message=f"not ready within {_START_S} s")
             time.sleep(0.1)
 
 
-def _show(var: Path, found: State) -> None:
+def _show(var: Path, found: StackState) -> None:
     print(f"""
 API and its documentation  {found.urls.get("api", "-")}/docs
 Temporal UI                {found.urls.get("temporal_ui", "-")}

@@ -23,7 +23,7 @@ class CannotInstall(Exception):
     """Why not, to follow "and"."""
 
 
-def found_or_installed(find: Callable[[], T | None], for_what: str, *packages: str) -> T | None:
+def find_or_install(find: Callable[[], T | None], for_what: str, *packages: str) -> T | None:
     """What `find` finds, at first or once the packages are installed. One process at a time installs.
 
     Raises CannotInstall where this user may not, where there is no apt-get, or when it fails.

@@ -54,7 +54,7 @@ class Database:
     def _missing(self) -> str | None:
         where = database_url(self.url)
         try:
-            return missing(self.url)
+            return check_connection(self.url)
         except SQLAlchemyError as error:
             return f"{where.host}:{where.port or 3306}/{where.database or ''}: {error}"
 
@@ -106,7 +106,7 @@ def private(var: Path, port: int) -> PrivateDatabase:
         argv=_arguments(server, data, port, _grants(data, user, _password(var))),
         log=var / "log" / "database.log",
         environment=_environment(data),
-        probe=lambda: missing(url),
+        probe=lambda: check_connection(url),
         ready_s=60,
         stop_s=30,
         user=user,
@@ -122,7 +122,7 @@ def clean(var: Path) -> None:
         link.unlink()
 
 
-def _arguments(server: database_server.Server, data: Path, port: int, grants: Path) -> list[str]:
+def _arguments(server: database_server.DatabaseServer, data: Path, port: int, grants: Path) -> list[str]:
     common = [
         str(server.binary),
         "--no-defaults",
@@ -145,7 +145,7 @@ def _arguments(server: database_server.Server, data: Path, port: int, grants: Pa
     return common if server.is_mariadb else [*common, "--mysqlx=OFF"]
 
 
-def _initialise(server: database_server.Server, data: Path, user: str | None, log: Path) -> None:
+def _initialise(server: database_server.DatabaseServer, data: Path, user: str | None, log: Path) -> None:
     finished = data / "initialised"  # a run that was interrupted half-way starts over
     if finished.exists():
         return
@@ -268,13 +268,13 @@ def url_text(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def missing(url: str) -> str | None:
+def check_connection(url: str) -> str | None:
     """None when it answers; raises what SQLAlchemy raises when it does not."""
-    probe(url)
+    query_value(url)
     return None
 
 
-def probe(url: str, question: str = "SELECT 1") -> object:
+def query_value(url: str, question: str = "SELECT 1") -> object:
     engine = make_engine(url)
     try:
         with engine.connect() as connection:

@@ -24,21 +24,21 @@ class DatabaseUnavailable(Exception):
 
 
 @dataclass(frozen=True)
-class Server:
+class DatabaseServer:
     binary: Path
     is_mariadb: bool
 
 
-def find() -> Server | None:
+def find() -> DatabaseServer | None:
     for name in ("mariadbd", "mysqld"):
         if path := shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *_FOLDERS])):
-            return Server(Path(path), _is_mariadb(path))
+            return DatabaseServer(Path(path), _is_mariadb(path))
     return None
 
 
-def find_or_install() -> Server:
+def find_or_install() -> DatabaseServer:
     try:
-        found = apt.found_or_installed(find, "database", PACKAGE)
+        found = apt.find_or_install(find, "database", PACKAGE)
     except apt.CannotInstall as error:
         raise DatabaseUnavailable(f"No MariaDB or MySQL server is installed, and {error}. {ADVICE}") from error
     if found is None:

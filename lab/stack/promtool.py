@@ -16,7 +16,7 @@ class PromtoolUnavailable(Exception):
 def find_or_install() -> str:
     """The path of the program."""
     try:
-        found = apt.found_or_installed(lambda: shutil.which("promtool"), "promtool", PACKAGE)
+        found = apt.find_or_install(lambda: shutil.which("promtool"), "promtool", PACKAGE)
     except apt.CannotInstall as error:
         raise PromtoolUnavailable(f"no promtool is here, and {error}: sudo apt-get install {PACKAGE}") from error
     if found is None:

@@ -30,7 +30,7 @@ from lab.stack import credentials, database, first_client, ports, programs, temp
 from lab.stack.processes import Process
 from lab.stack.settings import StackSettings, inherited
 
-Report = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 # What a first hour needs: savings to be seen within a minute, and webhooks that reach a receiver beside us.
 _ON_ONE_MACHINE = {"SPOT_SAVINGS_EVERY_S": "60", "SPOT_WEBHOOKS_PRIVATE": "1"}
@@ -40,7 +40,7 @@ _FOUNDATIONS = frozenset({"database", "temporal", "lab"})  # they do without the
 class Stack:
     """A context manager. `processes` holds what runs, by name, in the order it was started."""
 
-    def __init__(self, settings: StackSettings, report: Report = print) -> None:
+    def __init__(self, settings: StackSettings, report: PrintLine = print) -> None:
         self.settings = settings
         self.processes: dict[str, Process] = {}
         self.ports: Mapping[str, int] = {}
@@ -75,7 +75,7 @@ class Stack:
         """Stop everything, what leans on the rest first. May be called twice."""
         self._stop_processes()
         self._leases.close()
-        if isinstance(self.database, temporary_schema.Guest):
+        if isinstance(self.database, temporary_schema.TemporarySchema):
             self.database.drop()
 
     # What a user of the stack needs to know.
@@ -204,14 +204,14 @@ class Stack:
 
     def _raise_guest(self) -> None:
         log = self.settings.logs / "database.log"
-        made = temporary_schema.Guest(self.settings.database_server, self.ports["database"], log)
+        made = temporary_schema.TemporarySchema(self.settings.database_server, self.ports["database"], log)
         made.create()
         self.database = made
         self._run(made.process)
 
     def _raise_temporal(self) -> None:
         if self._has("lab"):
-            temporal.forget(self.settings.var / "temporal.db")
+            temporal.delete_state(self.settings.var / "temporal.db")
         server = temporal.TemporalServer(
             port=self.ports["temporal"],
             http=self.ports["temporal_http"],

@@ -19,7 +19,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True)
-class State:
+class StackState:
     """The content of `stack.json`. It holds no secrets."""
 
     phase: Phase
@@ -30,22 +30,22 @@ class State:
     message: str = ""
 
 
-def write(var: Path, state: State) -> None:
+def write(var: Path, state: StackState) -> None:
     var.mkdir(parents=True, exist_ok=True)
     beside = var / "stack.json.new"
     beside.write_text(json.dumps(asdict(state), indent=2) + "\n")
     beside.replace(var / "stack.json")
 
 
-def read(var: Path) -> State | None:
+def read(var: Path) -> StackState | None:
     try:
         found = json.loads((var / "stack.json").read_text())
     except FileNotFoundError:
         return None
-    return State(**{**found, "phase": Phase(found["phase"])})
+    return StackState(**{**found, "phase": Phase(found["phase"])})
 
 
-class Hold:
+class StackLock:
     """The right to run a stack in a folder: one supervisor at a time, given up when it dies."""
 
     def __init__(self, var: Path) -> None:
@@ -63,11 +63,11 @@ class Hold:
         os.close(self._descriptor)
 
 
-def is_held(var: Path) -> bool:
+def is_locked(var: Path) -> bool:
     """A supervisor is alive in this folder."""
     if not (var / "stack.lock").exists():
         return False
-    hold = Hold(var)
+    hold = StackLock(var)
     try:
         return not hold.take()
     finally:

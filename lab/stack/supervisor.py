@@ -14,7 +14,7 @@ from lab.stack.ports import PortsInUse
 from lab.stack.processes import Process, StartFailed
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
-from lab.stack.state import Phase, State
+from lab.stack.state import Phase, StackState
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
@@ -24,24 +24,24 @@ _CALM_S = 60.0  # a process that ran this long is forgiven its former crashes
 
 def supervise(settings: StackSettings) -> int:
     """Run until SIGTERM or SIGINT; the exit code is 0 unless the stack did not start."""
-    hold = state.Hold(settings.var)
+    hold = state.StackLock(settings.var)
     if not hold.take():
         print("another supervisor runs in this folder", flush=True)
         return 1
-    state.write(settings.var, State(Phase.STARTING, os.getpid()))
+    state.write(settings.var, StackState(Phase.STARTING, os.getpid()))
     try:
         _run(settings, _Orders())
     except _StoppedEarly:
         pass  # asked for: the stack has already taken down what it had started
     except Exception as error:
         # Any reason at all belongs where `make up` reads it; what is no plain refusal has a trace in the log.
-        state.write(settings.var, State(Phase.FAILED, os.getpid(), message=str(error) or repr(error)))
+        state.write(settings.var, StackState(Phase.FAILED, os.getpid(), message=str(error) or repr(error)))
         if not isinstance(error, _REFUSALS):
             raise
         return 1
     finally:
         hold.close()
-    state.write(settings.var, State(Phase.STOPPED, os.getpid()))
+    state.write(settings.var, StackState(Phase.STOPPED, os.getpid()))
     return 0
 
 
@@ -114,6 +114,6 @@ def _revive(stack: Stack, process: Process, crashes: _Crashes) -> bool:
     return True
 
 
-def _state(stack: Stack) -> State:
+def _state(stack: Stack) -> StackState:
     pids = {name: process.pid for name, process in stack.processes.items()}
-    return State(Phase.READY, os.getpid(), stack.urls, stack.ports, pids)
+    return StackState(Phase.READY, os.getpid(), stack.urls, stack.ports, pids)

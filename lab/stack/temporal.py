@@ -89,7 +89,7 @@ class TemporalServer:
         return probe
 
 
-def forget(database: Path) -> None:
+def delete_state(database: Path) -> None:
     """Delete the state that a server, now stopped, has kept."""
     for path in database.parent.glob(f"{database.name}*"):  # SQLite's -wal and -shm are beside it
         path.unlink()

@@ -33,11 +33,11 @@ from proof.benchmarks import (
     share,
     streams,
 )
-from proof.benchmarks.figure import Figure, Machine, Run
-from proof.benchmarks.setup import Terms
+from proof.benchmarks.figure import Figure, Machine, MeasureRun
+from proof.benchmarks.setup import MeasureSetup
 
 RESULTS = REPOSITORY / "proof" / "benchmarks" / "results.json"
-MEASURES: Mapping[str, Callable[[Terms], list[Figure]]] = {
+MEASURES: Mapping[str, Callable[[MeasureSetup], list[Figure]]] = {
     one.NAME: one.measure
     for one in (outage, outage_realistic, rescue, share, at_once, at_rest, streams, page, hot_queries)
 }
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     server = os.environ.get("DATABASE_URL", "")
     try:
         database = (
-            f"database {temporary_schema.admitted(server)} of DATABASE_URL"
+            f"database {temporary_schema.check_server(server)} of DATABASE_URL"
             if server
             else f"database {database_server.version()}"
         )
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     runs = _kept(given.results) if given.only else {}
     wanted, broken = given.only or list(MEASURES), list[str]()
     for name in wanted:
-        terms = Terms(given.var / name, given.quick, server, lambda line: console.print(line, highlight=False))
+        terms = MeasureSetup(given.var / name, given.quick, server, lambda line: console.print(line, highlight=False))
         try:
             runs[name] = _run(name, terms, database).as_json()
         except Exception:
@@ -84,8 +84,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _run(name: str, terms: Terms, database: str) -> Run:
-    run = Run(name, quick=terms.quick, database=database)
+def _run(name: str, terms: MeasureSetup, database: str) -> MeasureRun:
+    run = MeasureRun(name, quick=terms.quick, database=database)
     before, began = _load(), time.monotonic()
     run.figures = MEASURES[name](terms)
     run.took_s = round(time.monotonic() - began, 1)

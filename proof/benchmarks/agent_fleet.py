@@ -19,19 +19,19 @@ from typing import Any
 from temporalio.client import Client
 
 from domain.heartbeats import HEARTBEAT_S
-from proof.benchmarks.http_pool import LeanHttp
-from proof.benchmarks.simulated_agent import WireAgent
+from proof.benchmarks.http_pool import HttpPool
+from proof.benchmarks.simulated_agent import SimulatedAgent
 
 LOOK_S = 0.05
 UNKNOWN_S = 2.0  # a launch is ahead of its record
 
 
-class Fleet:
-    def __init__(self, client: Client, http: LeanHttp, token: str) -> None:
+class AgentFleet:
+    def __init__(self, client: Client, http: HttpPool, token: str) -> None:
         self._client = client
         self._http = http
         self._token = token
-        self._agents: dict[str, WireAgent] = {}
+        self._agents: dict[str, SimulatedAgent] = {}
         self._plugged: dict[str, tuple[str, str]] = {}
         self._running: dict[str, list[asyncio.Task[None]]] = {}
 
@@ -59,7 +59,7 @@ class Fleet:
             agent.give_notice(told["action"], datetime.fromisoformat(told["at"]))
 
     def _boot(self, instance_id: str, told: dict[str, Any]) -> None:
-        agent = self._agents[instance_id] = WireAgent(self._client, instance_id)
+        agent = self._agents[instance_id] = SimulatedAgent(self._client, instance_id)
         agent.volumes.update({volume: device for volume, (at, device) in self._plugged.items() if at == instance_id})
         work = [agent.run(), self._report(instance_id, told)]
         self._running[instance_id] = [asyncio.ensure_future(one) for one in work]
@@ -96,7 +96,7 @@ class Fleet:
 
 async def main(journal: Path, temporal: str, api: str) -> None:
     client = await Client.connect(temporal)
-    fleet = Fleet(client, LeanHttp(api), os.environ["SPOT_TOKEN"])
+    fleet = AgentFleet(client, HttpPool(api), os.environ["SPOT_TOKEN"])
     told, since = 0.0, asyncio.get_running_loop().time
     with journal.open() as lines:
         while True:

@@ -15,9 +15,9 @@ from db.engine.session import make_engine
 from db.tables import Operation, OperationStep
 from domain.operations import OperationStatus
 from proof.benchmarks.figure import Figure, percentile
-from proof.benchmarks.setup import Terms
-from proof.benchmarks.simulated_fleet import AT_ONCE, NOTICE_S, Fleet, Server, fleet
-from proof.harness.errors import Refused
+from proof.benchmarks.setup import MeasureSetup
+from proof.benchmarks.simulated_fleet import AT_ONCE, NOTICE_S, SimulatedFleet, SimulatedServer, simulated_fleet
+from proof.harness.errors import RequestFailed
 from proof.harness.waiting import until
 
 NAME = "at_once"
@@ -39,13 +39,13 @@ HOW_RESCUES = f"{HOSTS}. Notices of {NOTICE_S:g} s, all in one moment; until the
 OPEN = (OperationStatus.QUEUED, OperationStatus.RUNNING)
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     counts = terms.choose(COUNTS, QUICK)
-    with terms.stack(hosts=False) as stack, fleet(stack) as at:
+    with terms.stack(hosts=False) as stack, simulated_fleet(stack) as at:
         assert stack.database is not None
         engine = make_engine(stack.database.url)
         ends = time.monotonic() + LONGEST_S
-        servers: list[Server] = []
+        servers: list[SimulatedServer] = []
         figures: list[Figure] = []
         pace = 0.0  # seconds for each server, adoption included
         for turn, count in enumerate(counts):
@@ -72,19 +72,24 @@ def _left_out(count: int, pace: float, before: Sequence[Figure]) -> Figure:
 
 
 def _switches(
-    terms: Terms, at: Fleet, engine: Engine, servers: Sequence[Server], turn: int, before: Sequence[Figure]
+    terms: MeasureSetup,
+    at: SimulatedFleet,
+    engine: Engine,
+    servers: Sequence[SimulatedServer],
+    turn: int,
+    before: Sequence[Figure],
 ) -> Figure:
     kinds = at.stalls.types
 
-    def ask(server: Server) -> str:
+    def ask(server: SimulatedServer) -> str:
         pool = f"{at.stalls.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
         return until("a worker has answered", END_S, lambda: answered(server, pool), every_s=1.0)
 
-    def answered(server: Server, pool: str) -> str | None:
+    def answered(server: SimulatedServer, pool: str) -> str | None:
         """None: no worker had time within the API's patience, and one is to ask again with the same key."""
         try:
             return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
-        except Refused as refused:
+        except RequestFailed as refused:
             if not refused.may_have_worked:
                 raise
             again.append(server.id)
@@ -117,8 +122,14 @@ def _switches(
                   HOW_SWITCHES)  # fmt: skip
 
 
-def _rescues(terms: Terms, at: Fleet, engine: Engine, servers: Sequence[Server], single: Mapping[str, float]) -> Figure:
-    def hit(server: Server) -> str:
+def _rescues(
+    terms: MeasureSetup,
+    at: SimulatedFleet,
+    engine: Engine,
+    servers: Sequence[SimulatedServer],
+    single: Mapping[str, float],
+) -> Figure:
+    def hit(server: SimulatedServer) -> str:
         return str(at.api.server(server.id)["primary"]["id"])
 
     with ThreadPoolExecutor(AT_ONCE) as threads:

@@ -18,9 +18,9 @@ from temporalio.client import Client, ScheduleHandle
 
 from api.access.tokens import InstanceIdentity, sign_instance
 from db.engine.session import make_engine
-from db.fleet.agent_silence import due_after
+from db.fleet.agent_silence import silent_after
 from db.tables import Agent, DriftRow, Instance, Operation, Resource, Server
-from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, Pace
+from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, HeartbeatRate
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_workflow_id
 from domain.operations import SERVER_WORKFLOW, ServerInput
 from domain.reconciliation.contract import RECONCILE_SCHEDULE
@@ -29,8 +29,8 @@ from domain.servers import Placement, ServerPolicy, ServerRef, ServerShape
 from lab.stack.stack import Stack
 from proof.benchmarks import processor_time, server_status
 from proof.benchmarks.figure import Figure, summary
-from proof.benchmarks.setup import Terms
-from proof.benchmarks.simulated_fleet import Fleet, agents
+from proof.benchmarks.setup import MeasureSetup
+from proof.benchmarks.simulated_fleet import SimulatedFleet, agent_process
 
 NAME = "at_rest"
 POOL = "us-east-1a/m5.large/spot"
@@ -53,15 +53,15 @@ HOW = (
 )
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     figures: list[Figure] = []
     with terms.stack(hosts=False) as stack, stack.lab() as lab, stack.api(timeout=60) as http:
         assert stack.database is not None
         journal = stack.settings.var / "agents.jsonl"
         journal.touch()
         engine = make_engine(stack.database.url)
-        with agents(stack, journal) as process:
-            at = Growing(stack, Fleet(stack, lab, http, process), engine, journal)
+        with agent_process(stack, journal) as process:
+            at = GrowingFleet(stack, SimulatedFleet(stack, lab, http, process), engine, journal)
             at.fleet.give_way("lab")  # it stands for AWS, which takes no processor from anybody
             first: dict[str, float] = {}
             for count in terms.choose(COUNTS, QUICK):
@@ -78,10 +78,10 @@ def measure(terms: Terms) -> list[Figure]:
     return figures
 
 
-class Growing:
+class GrowingFleet:
     """A fleet that grows: instances of the lab, their records, then a workflow and an agent each."""
 
-    def __init__(self, stack: Stack, fleet: Fleet, engine: Engine, journal: Path) -> None:
+    def __init__(self, stack: Stack, fleet: SimulatedFleet, engine: Engine, journal: Path) -> None:
         self.fleet = fleet
         self.begun = 0
         self._stack = stack
@@ -113,14 +113,14 @@ class Growing:
     def _heard_of(self, numbers: Iterable[int]) -> None:
         """Their agents register now; a heartbeat is not due before the first interval has passed."""
         now = datetime.now(UTC)
-        heard = {"seen_at": now, "due_at": due_after(now, self._pace.interval_s)}
+        heard = {"seen_at": now, "due_at": silent_after(now, self._pace.interval_s)}
         with self._engine.begin() as connection:
             those = Agent.instance_id.in_([self._instances[n] for n in numbers])
             connection.execute(update(Agent).where(those).values(heard))
 
     @property
-    def _pace(self) -> Pace:
-        return Pace(HEARTBEAT_S, HEARTBEATS_A_SECOND, len(self._instances))
+    def _pace(self) -> HeartbeatRate:
+        return HeartbeatRate(HEARTBEAT_S, HEARTBEATS_A_SECOND, len(self._instances))
 
     def _boots(self, numbers: Iterable[int]) -> Iterable[dict[str, Any]]:
         expires, who = datetime.now(UTC) + timedelta(hours=1), self._stack.credentials
@@ -134,7 +134,7 @@ class Growing:
         client_id, region, policy = self._client_id, self._stack.region, asdict(ServerPolicy())
         servers, instances, ledger, seen, past = [], [], [], [], []
         now = datetime.now(UTC)
-        due_at = due_after(now, self._pace.interval_s)
+        due_at = silent_after(now, self._pace.interval_s)
         for n in numbers:
             at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n)
             owner = {"client_id": client_id, "created_at": at, "updated_at": at}
@@ -219,7 +219,7 @@ def _server_id(n: int) -> str:
     return f"srv-{n:06d}"
 
 
-def _costs(terms: Terms, at: Fleet, engine: Engine, count: int) -> dict[str, float]:
+def _costs(terms: MeasureSetup, at: SimulatedFleet, engine: Engine, count: int) -> dict[str, float]:
     asked, began = server_status.statements(engine), time.monotonic()
     with at.cores_busy() as busy:
         time.sleep(terms.choose(WINDOW_S, 3.0))

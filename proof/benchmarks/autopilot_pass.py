@@ -25,10 +25,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert
 
-from activities.autopilot.fleet_facts import Facts
-from activities.autopilot.fleet_pass import Rounds
-from activities.ec2.attached_volumes import Attached, Found
-from activities.ec2.instance_outlines import Outlines
+from activities.autopilot.fleet_facts import FleetFacts
+from activities.autopilot.fleet_pass import FleetPasses
+from activities.ec2.attached_volumes import AttachedVolumes, AttachedVolumesResult
+from activities.ec2.instance_outlines import InstanceOutlines
 from activities.ec2.market_facts import MarketFacts
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
@@ -39,15 +39,15 @@ from db.market.on_demand import keep_on_demand
 from db.market.pool_facts import append_pool_facts
 from db.market.scores_and_bands import keep_bands, keep_scores
 from db.tables import Client, Instance, ModelRow, Server
-from domain.autopilot.contract import Round
-from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
+from domain.autopilot.contract import EvaluateInput
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
 from domain.blueprint import Blueprint
 from domain.market.contract import spot_collection
-from domain.market.observed_prices import Known as Observed
-from domain.market.observed_prices import Said, Source
+from domain.market.observed_prices import PriceBounds as Observed
+from domain.market.observed_prices import PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import FactKind, PoolFact
-from domain.market.spot_advisor import Band
+from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
 from domain.ranking import TypeFacts
 from domain.servers import ServerPolicy
@@ -102,7 +102,7 @@ class OutlinesInMemory:
 
 
 class NothingAttached:
-    def of(self, region: str, roots: dict[str, str]) -> Found:
+    def of(self, region: str, roots: dict[str, str]) -> AttachedVolumesResult:
         raise AssertionError(f"EC2 was asked for the volumes of {len(roots)} servers that have none")
 
 
@@ -155,13 +155,13 @@ def _measure(url: str, count: int, passes: int, model: bool) -> tuple[float, flo
     _market_records(sessions, market, chance)
     if model:
         _example_model(sessions)
-    outlines, attached = cast(Outlines, OutlinesInMemory(pools)), cast(Attached, NothingAttached())
-    rounds = Rounds(sessions, Facts(cast(MarketFacts, market), outlines, attached))
+    outlines, attached = cast(InstanceOutlines, OutlinesInMemory(pools)), cast(AttachedVolumes, NothingAttached())
+    rounds = FleetPasses(sessions, FleetFacts(cast(MarketFacts, market), outlines, attached))
     taken: list[float] = []
     counts: dict[str, int] = {}
     for _ in range(passes):
         started = time.perf_counter()
-        counts = rounds.run(Round()).counts
+        counts = rounds.run(EvaluateInput()).counts
         taken.append(time.perf_counter() - started)
     started = time.perf_counter()
     rounds.decide(datetime.now(UTC), most_moves=20)
@@ -196,24 +196,24 @@ def _market_records(sessions: SessionFactory, market: MarketInMemory, chance: ra
     """A price a day and pool, and what else the autopilot reads of the region."""
     now = datetime.now(UTC)
     said = [
-        Said(REGION, zone, kind, now - timedelta(days=day, minutes=5), f"{usd * (1 + 0.002 * (day % 3)):.6f}")
+        ReportedPrice(REGION, zone, kind, now - timedelta(days=day, minutes=5), f"{usd * (1 + 0.002 * (day % 3)):.6f}")
         for (zone, kind), usd in market.spot.items()
         for day in range(30)
     ]
-    kinds = list(FactKind)
+    kinds = list(PoolFactKind)
     facts = [
         PoolFact(f"fact-{n}", REGION, Pool.parse(f"{'/'.join(chance.choice(list(market.spot)))}/spot"),
                  kinds[n % len(kinds)], now - timedelta(hours=chance.uniform(1, 600)), 40.0)
         for n in range(500)
     ]  # fmt: skip
     prices = [OnDemandPrice(REGION, n, LINUX, Decimal(f"{usd:.6f}"), now, "api") for n, usd in market.on_demand.items()]
-    for _ in keep_in_batches(sessions, said, Source.EC2, Observed(now)):
+    for _ in keep_in_batches(sessions, said, PriceSource.EC2, Observed(now)):
         pass
     with sessions.begin() as session:
         mark_collected(session, spot_collection(REGION), now + timedelta(hours=1))
         append_pool_facts(session, facts)
         keep_on_demand(session, prices, now)
-        keep_bands(session, [Band(REGION, name, n % 5, now) for n, name in enumerate(market.types)])
+        keep_bands(session, [InterruptionBand(REGION, name, n % 5, now) for n, name in enumerate(market.types)])
         group = sorted(market.types)[:10]
         keep_scores(session, REGION, group, {zone: 1 + n for n, zone in enumerate(ZONES)}, now)
 
@@ -228,7 +228,11 @@ def _fleet(sessions: SessionFactory, count: int, market: MarketInMemory, chance:
     ]
     servers, instances, pools = [], [], {}
     wishes = [
-        asdict(ServerPolicy(autopilot=Wish(auto_switch=AutoSwitch.PROPOSE, tolerance=tolerance, replica=replica)))
+        asdict(
+            ServerPolicy(
+                autopilot=AutopilotPreferences(auto_switch=AutoSwitch.PROPOSE, tolerance=tolerance, replica=replica)
+            )
+        )
         for tolerance, replica in zip(Tolerance, ReplicaWish, strict=True)
     ]
     for n in range(count):

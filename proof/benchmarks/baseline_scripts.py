@@ -8,17 +8,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from proof.benchmarks.move_script import Plain, Script, Timed, wait_until
+from proof.benchmarks.move_script import MoveScript, ScriptedServer, ScriptTimes, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 
-class StopFirst(Script):
+class StopThenMove(MoveScript):
     """Stop, image, terminate, launch, attach: the service is out from the first call to the last."""
 
-    def move(self, server: Plain, instance_type: str) -> tuple[Plain, Timed]:
-        ec2, timed, old = self._ec2, Timed(), self._look(server.instance_id)
+    def move(self, server: ScriptedServer, instance_type: str) -> tuple[ScriptedServer, ScriptTimes]:
+        ec2, timed, old = self._ec2, ScriptTimes(), self._look(server.instance_id)
         filesystem = self._mounted(server.instance_id)
         with timed.step("stop"):
             ec2.stop_instances(InstanceIds=[server.instance_id])
@@ -34,7 +34,7 @@ class StopFirst(Script):
         with timed.step("attach"):
             self._take_over(server, new, filesystem, timed)
         ec2.deregister_image(ImageId=image)
-        return Plain(new, server.volume_id, server.allocation_id), timed
+        return ScriptedServer(new, server.volume_id, server.allocation_id), timed
 
     def _image_of(self, ec2: EC2Client, instance_id: str) -> str:
         """Without the data volume, which is moved."""
@@ -45,17 +45,17 @@ class StopFirst(Script):
         return image
 
 
-class GoneFirst(Script):
+class ReplaceAfterEnd(MoveScript):
     """An interrupted instance is replaced when EC2 says that it is gone."""
 
-    def replace(self, server: Plain, instance_type: str, filesystem: str) -> Plain:
+    def replace(self, server: ScriptedServer, instance_type: str, filesystem: str) -> ScriptedServer:
         old = self._look(server.instance_id)
         wait_until(lambda: self._state(server.instance_id) == "terminated")
         new = self._launch(old, instance_type)
         wait_until(lambda: self._state(new) == "running" and self.agent_is_up(new))
-        self._take_over(server, new, filesystem, Timed())
-        return Plain(new, server.volume_id, server.allocation_id)
+        self._take_over(server, new, filesystem, ScriptTimes())
+        return ScriptedServer(new, server.volume_id, server.allocation_id)
 
-    def filesystem(self, server: Plain) -> str:
+    def filesystem(self, server: ScriptedServer) -> str:
         """Its UUID: who waits until the host is gone has to know it before."""
         return self._mounted(server.instance_id)

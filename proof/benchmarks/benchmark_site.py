@@ -13,14 +13,14 @@ import boto3
 import httpx
 
 from lab.stack.stack import Stack
-from proof.benchmarks.move_script import Plain
-from proof.benchmarks.switch_times import Delays
+from proof.benchmarks.move_script import ScriptedServer
+from proof.benchmarks.switch_times import LabDelaysMs
 from proof.harness import market, server_owner
-from proof.harness.api_client import ControlPlane, Operation
+from proof.harness.api_client import ControlPlaneClient, Operation
 from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Endpoint, Observer
 from proof.harness.outage import Window, first_answer, outage_ms
-from proof.harness.server_owner import Original, Wish
+from proof.harness.server_owner import LaunchedServer, ServerSpec
 from proof.harness.waiting import until
 
 if TYPE_CHECKING:
@@ -31,34 +31,34 @@ END_S = 180.0
 
 
 @dataclass(frozen=True)
-class Server:
+class BenchmarkServer:
     name: str
     id: str
     pools: Iterator[str]  # where it goes next, round and round
     endpoint: Endpoint
 
 
-class Scene:
+class BenchmarkSite:
     def __init__(self, stack: Stack, lab: httpx.Client, http: httpx.Client, loop: LoopThread) -> None:
         self.stack = stack
         self.http = http
         self.lab = lab
-        self.api = ControlPlane(http)
+        self.api = ControlPlaneClient(http)
         self.observer = Observer(loop)
         self.world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
-        self.delays = Delays.of(self.world)
-        self.stalls = market.choose(lab.get("/_lab/market").raise_for_status().json()["pools"])
+        self.delays = LabDelaysMs.of(self.world)
+        self.stalls = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
         self.owner = server_owner.Owner(stack.aws, self.world, self.stalls)
         self.ec2 = ec2_client(stack)
 
-    def launch(self, *wishes: Wish) -> list[Original]:
+    def launch(self, *wishes: ServerSpec) -> list[LaunchedServer]:
         """Each is running, reachable and under requests when this returns."""
         made = self.owner.launch_all(wishes)
         for one in made:
             self.observer.watch(one.endpoint)
         return made
 
-    def adopt(self, original: Original) -> Server:
+    def adopt(self, original: LaunchedServer) -> BenchmarkServer:
         policy = {
             "handoff": original.handoff,
             "instance_types": list(self.stalls.types),
@@ -69,9 +69,9 @@ class Scene:
         body = {"name": original.name, "region": self.stack.region, "instance_id": original.instance_id}
         server_id = self.api.adopt({**body, "policy": policy}, f"adopt-{original.name}")
         until("its agent reports", AGENT_S, lambda: self.api.server(server_id)["primary"]["agent_seen_at"])
-        return Server(original.name, server_id, cycle(self._pools(original.handoff)), original.endpoint)
+        return BenchmarkServer(original.name, server_id, cycle(self._pools(original.handoff)), original.endpoint)
 
-    def done(self, server: Server, what: str, key: str, body: Mapping[str, Any] | None = None) -> Operation:
+    def done(self, server: BenchmarkServer, what: str, key: str, body: Mapping[str, Any] | None = None) -> Operation:
         """Ask for it, wait for its end, and look that it committed."""
         return self.end_of(self.api.ask(server.id, what, body or {}, key))
 
@@ -86,7 +86,7 @@ class Scene:
             raise RuntimeError(f"{operation_id} {operation.outcome}: {operation.reason}")
         return operation
 
-    def primary(self, server: Server) -> str:
+    def primary(self, server: BenchmarkServer) -> str:
         return str(self.api.server(server.id)["primary"]["id"])
 
     def outage_ms(self, name: str, since: float, until_at: float) -> float:
@@ -109,14 +109,14 @@ class Scene:
 
         return 1000 * (until(f"another instance of {name} answers", END_S, look, every_s=0.02) - since)
 
-    def plain(self, original: Original) -> Plain:
+    def plain(self, original: LaunchedServer) -> ScriptedServer:
         """The same server as a script sees it."""
         mine: Any = [{"Name": "attachment.instance-id", "Values": [original.instance_id]}]
         volumes = self.ec2.describe_volumes(Filters=mine)["Volumes"]
         data = next(one["VolumeId"] for one in volumes if one["Attachments"][0]["Device"] == "/dev/sdf")
         at: Any = [{"Name": "instance-id", "Values": [original.instance_id]}]
         address = self.ec2.describe_addresses(Filters=at)["Addresses"][0]["AllocationId"]
-        return Plain(original.instance_id, data, address)
+        return ScriptedServer(original.instance_id, data, address)
 
     def _pools(self, handoff: str) -> list[str]:
         """Never the one before: for `snapshot` another zone each time, for others another type."""
@@ -127,9 +127,9 @@ class Scene:
 
 
 @contextmanager
-def scene(stack: Stack) -> Iterator[Scene]:
+def benchmark_site(stack: Stack) -> Iterator[BenchmarkSite]:
     with stack.lab() as lab, stack.api() as http, LoopThread("observer") as loop:
-        made = Scene(stack, lab, http, loop)
+        made = BenchmarkSite(stack, lab, http, loop)
         try:
             yield made
         finally:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, insert
 
 from db.market import partitions
 from db.savings.booking import SUMS
-from db.savings.totals import Unit, floor
+from db.savings.totals import Unit, unit_start
 from db.tables import Client, PriceSeries
 from domain.servers import ServerPolicy
 
@@ -30,7 +30,7 @@ STATEMENT_ROWS = 25_000
 
 
 @dataclass(frozen=True)
-class Size:
+class FleetSize:
     """`prices`: half observations, over months of partitions, half steps of canonical series."""
 
     servers: int
@@ -53,8 +53,8 @@ class Month:
 
     @classmethod
     def before(cls, now: datetime) -> Month:
-        until = floor(Unit.MONTH, now)
-        return cls(floor(Unit.MONTH, until - timedelta(days=1)), until)
+        until = unit_start(Unit.MONTH, now)
+        return cls(unit_start(Unit.MONTH, until - timedelta(days=1)), until)
 
     @property
     def days(self) -> int:
@@ -62,15 +62,15 @@ class Month:
 
 
 @dataclass(frozen=True)
-class Made:
-    size: Size
+class FilledDatabase:
+    size: FleetSize
     month: Month
     first_day: datetime
     days: int
     pools: Sequence[tuple[str, str]]
 
 
-def fill(engine: Engine, size: Size, now: datetime) -> Made:
+def fill(engine: Engine, size: FleetSize, now: datetime) -> FilledDatabase:
     """On an empty schema of the latest revision."""
     days = 90
     first_day = (now - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -90,7 +90,7 @@ def fill(engine: Engine, size: Size, now: datetime) -> Made:
         list(threads.map(lambda statement: _run(engine, statement), [*fleet, *work]))
     tables = "servers, instances, operations, events, resources, agents, price_observations, prices_canonical"
     _run(engine, f"ANALYZE TABLE {tables}, savings_hours, savings_days")
-    return Made(size, month, first_day, days, pools)
+    return FilledDatabase(size, month, first_day, days, pools)
 
 
 def _run(engine: Engine, statement: str) -> None:
@@ -107,12 +107,12 @@ def _numbers(engine: Engine, count: int) -> None:
         have *= 2
 
 
-def _clients(size: Size, now: datetime) -> list[dict[str, object]]:
+def _clients(size: FleetSize, now: datetime) -> list[dict[str, object]]:
     each = size.events // CLIENTS
     return [{"id": f"cli-{n}", "name": f"cli-{n}", "event_seq": each, "created_at": now} for n in range(CLIENTS)]
 
 
-def _prices(size: Size, pools: Sequence[tuple[str, str]], first_day: datetime, days: int) -> Iterable[str]:
+def _prices(size: FleetSize, pools: Sequence[tuple[str, str]], first_day: datetime, days: int) -> Iterable[str]:
     every = max(1, days * 86400 // size.steps)
     since = first_day.strftime("'%Y-%m-%d'")
     at, usd = f"{since} + INTERVAL (n - 1) * {every} SECOND", "0.03 + MOD(n, 97) / 1000"
@@ -129,7 +129,7 @@ def _prices(size: Size, pools: Sequence[tuple[str, str]], first_day: datetime, d
         )
 
 
-def _events(size: Size, now: datetime) -> Iterable[str]:
+def _events(size: FleetSize, now: datetime) -> Iterable[str]:
     each = size.events // CLIENTS
     since = now.strftime("'%Y-%m-%d'")
     payload = json.dumps({"step": "launch", "pool": "us-east-1a/m5.large/spot", "note": "as ever"})
@@ -143,7 +143,7 @@ def _events(size: Size, now: datetime) -> Iterable[str]:
             )
 
 
-def _fleet(size: Size, month: Month) -> Iterable[str]:
+def _fleet(size: FleetSize, month: Month) -> Iterable[str]:
     """Server n is of client n modulo CLIENTS; its primary is i-n-0, and those before it i-n-1 ..."""
     policy = json.dumps(asdict(ServerPolicy()))
     fleet, client, then = _each_server(size), _CLIENT, "'2026-01-01' + INTERVAL n SECOND"
@@ -175,7 +175,7 @@ def _fleet(size: Size, month: Month) -> Iterable[str]:
         )
 
 
-def _operations(size: Size, month: Month) -> Iterable[str]:
+def _operations(size: FleetSize, month: Month) -> Iterable[str]:
     """Of each server one every APART_DAYS, back from the month's end; with a receipt unless it is unfinished."""
     steps = [{"name": "launch", "ms": 30_000, "calls": ["ec2:RunInstances"] * 3, "note": "as ever"}] * 10
     receipt = json.dumps({"control_outage_ms": 700, "steps": steps})
@@ -192,7 +192,7 @@ def _operations(size: Size, month: Month) -> Iterable[str]:
         )
 
 
-def _savings(size: Size, month: Month) -> Iterable[str]:
+def _savings(size: FleetSize, month: Month) -> Iterable[str]:
     """The month's sums: of each client by the hour, of each server by the day."""
     sums, ones, since = ", ".join(SUMS), ", ".join("1" for _ in SUMS), f"'{month.since:%Y-%m-%d}'"
     yield (
@@ -209,7 +209,7 @@ def _savings(size: Size, month: Month) -> Iterable[str]:
 _CLIENT = f"CONCAT('cli-', MOD(n, {CLIENTS}))"
 
 
-def _each_server(size: Size) -> str:
+def _each_server(size: FleetSize) -> str:
     return f"FROM bench_numbers WHERE n <= {size.servers}"
 
 

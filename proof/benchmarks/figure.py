@@ -62,7 +62,7 @@ class Machine:
 
 
 @dataclass
-class Run:
+class MeasureRun:
     """One measure's run: its figures, when, and under which load."""
 
     measure: str

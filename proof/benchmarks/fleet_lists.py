@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert, text
 
-from api.access.tokens import Kind, mint
+from api.access.tokens import TokenKind, issue_token
 from api.app import create_app
 from api.services import Services, connect
 from api.settings import Settings
@@ -111,7 +111,7 @@ async def _asked(http: httpx.AsyncClient, path: str, times: int) -> tuple[httpx.
 
 
 def _fill(services: Services, count: int) -> str:
-    minted = mint(Kind.CLIENT)
+    minted = issue_token(TokenKind.CLIENT)
     policy = asdict(ServerPolicy())
     with services.database.sessions.begin() as session:
         create_client(session, "cli-1", "many", NOW)

@@ -19,14 +19,14 @@ from db.fleet.servers import get_server, pending_of
 from db.market.canonical import series_between
 from db.status.summary import summary as summary_of
 from proof.benchmarks import bulk_rows
-from proof.benchmarks.bulk_rows import Made, Size
+from proof.benchmarks.bulk_rows import FilledDatabase, FleetSize
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.server_status import pages_from_disk
-from proof.benchmarks.setup import Terms
+from proof.benchmarks.setup import MeasureSetup
 
 NAME = "hot_queries"
-FULL = Size(servers=10_000, events=1_000_000, prices=10_000_000, pools=400)
-QUICK = Size(servers=200, events=2_000, prices=20_000, pools=10)
+FULL = FleetSize(servers=10_000, events=1_000_000, prices=10_000_000, pools=400)
+QUICK = FleetSize(servers=200, events=2_000, prices=20_000, pools=10)
 AIMS_MS = {
     "a server's pending work": 5,
     "instance state": 5,
@@ -35,10 +35,10 @@ AIMS_MS = {
     "a server as its page shows it": None,
 }
 BASELINE = "SELECT 1 through such a session, by turns with it"
-Ask = Callable[[Session, random.Random], object]
+HotQuery = Callable[[Session, random.Random], object]
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     size, times = terms.choose(FULL, QUICK), terms.choose(1000, 20)
     with terms.database() as server:
         schema.upgrade(server.url)
@@ -52,7 +52,7 @@ def measure(terms: Terms) -> list[Figure]:
     return figures
 
 
-def _asks(made: Made) -> dict[str, Ask]:
+def _asks(made: FilledDatabase) -> dict[str, HotQuery]:
     def server(chance: random.Random) -> int:
         return chance.randrange(1, made.size.servers + 1)
 
@@ -88,7 +88,7 @@ def _asks(made: Made) -> dict[str, Ask]:
     return dict(zip(AIMS_MS, (pending, instance, day, dashboard, whole), strict=True))
 
 
-def _figure(terms: Terms, engine: Engine, what: str, ask: Ask, times: int, how: str) -> Figure:
+def _figure(terms: MeasureSetup, engine: Engine, what: str, ask: HotQuery, times: int, how: str) -> Figure:
     measured, round_trip = _measured(engine, ask, times)
     terms.details[what] = _plans(engine, ask)
     terms.say(f"{NAME}: {what}: {measured}, meanwhile SELECT 1: {round_trip}")
@@ -98,7 +98,7 @@ def _figure(terms: Terms, engine: Engine, what: str, ask: Ask, times: int, how: 
     return Figure(NAME, what, "ms", measured, round_trip, BASELINE, words, met, how, because)
 
 
-def _how(engine: Engine, size: Size) -> str:
+def _how(engine: Engine, size: FleetSize) -> str:
     with engine.connect() as connection:
         buffer_mib = int(connection.execute(text("SELECT @@innodb_buffer_pool_size")).scalar_one()) >> 20
     return (
@@ -110,7 +110,7 @@ def _how(engine: Engine, size: Size) -> str:
     )
 
 
-def _measured(engine: Engine, ask: Ask, times: int) -> tuple[dict[str, float], dict[str, float]]:
+def _measured(engine: Engine, ask: HotQuery, times: int) -> tuple[dict[str, float], dict[str, float]]:
     """Of the question and of SELECT 1, asked by turns: what else the machine does meets both."""
     sessions = make_session_factory(engine)
     chance, asked, beside = random.Random(1), [], []
@@ -128,7 +128,7 @@ def _nothing(session: Session, _: random.Random) -> object:
     return session.scalar(text("SELECT 1"))
 
 
-def _ask(sessions: SessionFactory, ask: Ask, chance: random.Random) -> tuple[float, float]:
+def _ask(sessions: SessionFactory, ask: HotQuery, chance: random.Random) -> tuple[float, float]:
     """Milliseconds that it took, and that this process worked."""
     worked, began = time.process_time(), time.perf_counter()
     with sessions() as session:
@@ -141,7 +141,7 @@ def _summary(taken: Sequence[tuple[float, float]]) -> dict[str, float]:
     return summary([ms for ms, _ in taken]) | {"processor ms": round(worked, 2)}
 
 
-def _plans(engine: Engine, ask: Ask) -> list[dict[str, Any]]:
+def _plans(engine: Engine, ask: HotQuery) -> list[dict[str, Any]]:
     """What the database says that it would do: key and rows of every table it reads."""
     with make_session_factory(engine)() as session:
         with _noted(engine) as statements:

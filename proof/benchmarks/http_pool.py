@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 
-class LeanHttp:
+class HttpPool:
     """Calls take turns on `connections`; an agent of its own would have one to itself."""
 
     def __init__(self, url: str, connections: int = 8) -> None:

@@ -27,7 +27,7 @@ USER_DATA = json.dumps({"workload": "volume", "mount": MOUNT})
 
 
 @dataclass(frozen=True)
-class Plain:
+class ScriptedServer:
     """The server as it stands: its instance, and what has to move."""
 
     instance_id: str
@@ -36,7 +36,7 @@ class Plain:
 
 
 @dataclass
-class Timed:
+class ScriptTimes:
     """Steps in the order in which they were made, milliseconds; and the hooks among them."""
 
     steps: dict[str, float] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Timed:
         self.steps[name] = 1000 * (time.perf_counter() - began)
 
 
-class Script:
+class MoveScript:
     """`hosts`: the lab's hosts' directories, whose commands stand for a shell on each machine."""
 
     def __init__(self, ec2: EC2Client, hosts: Path, user_data: str) -> None:
@@ -57,8 +57,8 @@ class Script:
         self._hosts = hosts
         self._user_data = user_data
 
-    def move(self, server: Plain, instance_type: str) -> tuple[Plain, Timed]:
-        ec2, timed = self._ec2, Timed()
+    def move(self, server: ScriptedServer, instance_type: str) -> tuple[ScriptedServer, ScriptTimes]:
+        ec2, timed = self._ec2, ScriptTimes()
         with timed.step("plan"):
             old = self._look(server.instance_id)
         with timed.step("launch"):
@@ -87,7 +87,7 @@ class Script:
             wait_until(lambda: self._state(server.instance_id) == "terminated")
         with timed.step("receipt"):
             self._look(new)
-        return Plain(new, server.volume_id, server.allocation_id), timed
+        return ScriptedServer(new, server.volume_id, server.allocation_id), timed
 
     # --- EC2
 
@@ -121,7 +121,7 @@ class Script:
 
     # --- the machines
 
-    def _take_over(self, server: Plain, new: str, filesystem: str, timed: Timed) -> None:
+    def _take_over(self, server: ScriptedServer, new: str, filesystem: str, timed: ScriptTimes) -> None:
         """Volume and address to the new instance, and the service up on it."""
         wait_until(lambda: self._volume(server.volume_id)["State"] == "available")
         self._ec2.attach_volume(VolumeId=server.volume_id, InstanceId=new, Device="/dev/sdf")

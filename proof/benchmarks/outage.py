@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from proof.benchmarks.baseline_scripts import StopFirst
-from proof.benchmarks.benchmark_site import Scene, Server, scene
+from proof.benchmarks.baseline_scripts import StopThenMove
+from proof.benchmarks.benchmark_site import BenchmarkServer, BenchmarkSite, benchmark_site
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.move_script import USER_DATA
-from proof.benchmarks.setup import Terms
-from proof.harness.server_owner import Wish
+from proof.benchmarks.setup import MeasureSetup
+from proof.harness.server_owner import ServerSpec
 
 NAME = "outage"
 TENTH = 0.1
-_VOLUME = Wish("orders", "volumes", 8)
-WISHES = (Wish("web", "stateless"), _VOLUME, Wish("ledger", "snapshot", 8))
+_VOLUME = ServerSpec("orders", "volumes", 8)
+OUTAGE_SERVERS = (ServerSpec("web", "stateless"), _VOLUME, ServerSpec("ledger", "snapshot", 8))
 BASELINE = "stop, image, terminate, launch, attach, by a boto3 script on the same lab; a data volume and an Elastic IP"
 HOW = (
     "lab, profile fast; a client asks every 25 ms through the server's address, and the outage is the longest gap"
@@ -23,13 +23,13 @@ HOW = (
 )
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     count = terms.choose(20, 1)
-    with terms.stack() as stack, scene(stack) as at:
-        *originals, scripted = at.launch(*WISHES, Wish("scripted", "volumes", 8))
+    with terms.stack() as stack, benchmark_site(stack) as at:
+        *originals, scripted = at.launch(*OUTAGE_SERVERS, ServerSpec("scripted", "volumes", 8))
         servers = [at.adopt(one) for one in originals]
         outages = {server.name: _switch(terms, at, server, count) for server in servers}
-        script = StopFirst(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
+        script = StopThenMove(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
         plain, usual = at.plain(scripted), []
         for number in range(count):
             began = time.time()
@@ -37,16 +37,16 @@ def measure(terms: Terms) -> list[Figure]:
             usual.append(at.outage_ms("scripted", began, time.time()))
             terms.say(f"{NAME}: the usual script, {number + 1} of {count}: out for {usual[-1]:.0f} ms")
     terms.details.update({**outages, "usual script": usual})
-    return [_figure(wish, outages[wish.name], usual) for wish in WISHES]
+    return [_figure(wish, outages[wish.name], usual) for wish in OUTAGE_SERVERS]
 
 
-def switched(at: Scene, server: Server, number: int) -> float:
+def switched(at: BenchmarkSite, server: BenchmarkServer, number: int) -> float:
     """Milliseconds that its clients were without it."""
     operation = at.done(server, "switch", f"{server.name}-{number}", {"pool": next(server.pools)})
     return at.outage_ms(server.name, operation.requested_at, operation.finished_at or time.time())
 
 
-def _switch(terms: Terms, at: Scene, server: Server, count: int) -> list[float]:
+def _switch(terms: MeasureSetup, at: BenchmarkSite, server: BenchmarkServer, count: int) -> list[float]:
     """The first switch is not counted: it leaves on-demand, and finds everything cold."""
     found = []
     for number in range(count + 1):
@@ -57,7 +57,7 @@ def _switch(terms: Terms, at: Scene, server: Server, count: int) -> list[float]:
     return found
 
 
-def _figure(wish: Wish, outages: Sequence[float], usual: Sequence[float]) -> Figure:
+def _figure(wish: ServerSpec, outages: Sequence[float], usual: Sequence[float]) -> Figure:
     ours, theirs = summary(outages), summary(usual)
     aim, met = {
         "stateless": ("0", ours["p95"] == 0),

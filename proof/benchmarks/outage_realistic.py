@@ -5,25 +5,25 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from proof.benchmarks.baseline_scripts import StopFirst
-from proof.benchmarks.benchmark_site import AGENT_S, scene
+from proof.benchmarks.baseline_scripts import StopThenMove
+from proof.benchmarks.benchmark_site import AGENT_S, benchmark_site
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.move_script import USER_DATA
 from proof.benchmarks.outage import BASELINE, HOW, TENTH, switched
-from proof.benchmarks.setup import Terms
-from proof.harness.server_owner import Wish
+from proof.benchmarks.setup import MeasureSetup
+from proof.harness.server_owner import ServerSpec
 from proof.harness.waiting import until
 
 NAME = "outage_realistic"
 SIDE_BY_SIDE, ROUNDS, APART_S = 5, 2, 5.0
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     """Several at once, one after the other, since each takes minutes of which almost all is waiting."""
     count, rounds = terms.choose((SIDE_BY_SIDE, ROUNDS), (1, 1))
     profile = terms.choose("realistic", "fast")
-    with terms.stack(profile=profile) as stack, scene(stack) as at:
-        wishes = [Wish(f"{who}-{n}", "volumes", 8) for who in ("ours", "scripted") for n in range(count)]
+    with terms.stack(profile=profile) as stack, benchmark_site(stack) as at:
+        wishes = [ServerSpec(f"{who}-{n}", "volumes", 8) for who in ("ours", "scripted") for n in range(count)]
         originals = at.launch(*wishes)
         servers = [at.adopt(one) for one in originals[:count]]
         hosts = stack.settings.var / "lab" / "hosts"
@@ -34,7 +34,7 @@ def measure(terms: Terms) -> list[Figure]:
 
         def scripted(number: int) -> float:
             time.sleep((number + 0.5) * APART_S)
-            script, plain = StopFirst(at.ec2, hosts, USER_DATA), at.plain(originals[count + number])
+            script, plain = StopThenMove(at.ec2, hosts, USER_DATA), at.plain(originals[count + number])
             until("its host is up", AGENT_S, lambda: True if script.agent_is_up(plain.instance_id) else None)
             began = time.time()
             script.move(plain, at.stalls.types[number % len(at.stalls.types)])

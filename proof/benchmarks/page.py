@@ -18,9 +18,9 @@ from db.event_log.writing import NewEvent, append_events
 from lab.stack.settings import REPOSITORY
 from lab.stack.stack import Stack
 from proof.benchmarks.figure import Figure, summary
-from proof.benchmarks.setup import Terms
+from proof.benchmarks.setup import MeasureSetup
 from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import live, new_reader, row
+from proof.harness.browser_session import live_marker, open_session, server_row
 from proof.harness.fleet_rows import seed_fleet
 
 NAME = "page"
@@ -53,10 +53,10 @@ _DRAWN = """
 """
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     subprocess.run(["bash", "lab/stack/dashboard.sh", "build"], cwd=REPOSITORY, check=True)
     with terms.stack(parts=PARTS) as stack, chromium() as running:
-        site = Gallery(stack)
+        site = PageSite(stack)
         few, crowd = site.client("few", 3), site.client("crowd", CROWD)
         try:
             latencies = [_latency(terms, site, running, few, tabs) for tabs in terms.choose((1, 20), (1, 2))]
@@ -65,7 +65,7 @@ def measure(terms: Terms) -> list[Figure]:
             site.close()
 
 
-class Fleet:
+class PageClient:
     """A client whose servers are rows alone."""
 
     def __init__(self, client_id: str, token: str, servers: Sequence[str]) -> None:
@@ -74,7 +74,7 @@ class Fleet:
         self.servers = servers
 
 
-class Gallery:
+class PageSite:
     def __init__(self, stack: Stack) -> None:
         assert stack.database is not None
         self.stack = stack
@@ -85,14 +85,14 @@ class Gallery:
     def close(self) -> None:
         self._engine.dispose()
 
-    def client(self, name: str, count: int) -> Fleet:
+    def client(self, name: str, count: int) -> PageClient:
         with self.stack.admin() as admin:
             client_id = str(admin.post("/api/clients", json={"name": name}).json()["id"])
             token = str(admin.post(f"/api/clients/{client_id}/tokens", json={"label": NAME}).json()["token"])
         with self.sessions() as session, session.begin():
-            return Fleet(client_id, token, seed_fleet(session, client_id, count))
+            return PageClient(client_id, token, seed_fleet(session, client_id, count))
 
-    def tell(self, fleet: Fleet, kind: str, payload: dict[str, Any]) -> tuple[float, float]:
+    def tell(self, fleet: PageClient, kind: str, payload: dict[str, Any]) -> tuple[float, float]:
         """One event of the first server's operation: when it was committed, epoch ms, and how long that took, ms."""
         began = time.monotonic()
         with self.sessions() as session, session.begin():
@@ -107,16 +107,18 @@ class Gallery:
         return 1000 * time.time(), 1000 * (time.monotonic() - began)
 
 
-def _latency(terms: Terms, site: Gallery, running: Browser, fleet: Fleet, tabs: int) -> Figure:
-    reader = new_reader(running, site.url)
+def _latency(terms: MeasureSetup, site: PageSite, running: Browser, fleet: PageClient, tabs: int) -> Figure:
+    reader = open_session(running, site.url)
     pages = [reader.sign_in(fleet.token), *(reader.tab() for _ in range(tabs - 1))]
     for page in pages:
-        expect(live(page)).to_be_visible(timeout=30_000)
-        expect(row(page, fleet.servers[0])).to_be_visible(timeout=30_000)  # loaded: what comes now is an event's work
+        expect(live_marker(page)).to_be_visible(timeout=30_000)
+        expect(server_row(page, fleet.servers[0])).to_be_visible(
+            timeout=30_000
+        )  # loaded: what comes now is an event's work
     site.tell(fleet, "operation.running", {})
     for page in pages:
-        expect(row(page, fleet.servers[0])).to_contain_text("Switching", timeout=10_000)
-        row(page, fleet.servers[0]).evaluate(_WATCH)
+        expect(server_row(page, fleet.servers[0])).to_contain_text("Switching", timeout=10_000)
+        server_row(page, fleet.servers[0]).evaluate(_WATCH)
     draw, committed, commits = random.Random(1), {}, []
     for number in range(terms.choose(60, 5)):
         time.sleep(draw.uniform(0.1, 0.4))
@@ -125,7 +127,7 @@ def _latency(terms: Terms, site: Gallery, running: Browser, fleet: Fleet, tabs: 
         committed[name], took = site.tell(fleet, "operation.step", payload)
         commits.append(took)
     for page in pages:
-        expect(row(page, fleet.servers[0])).to_contain_text(f"mark-{len(commits) - 1}", timeout=10_000)
+        expect(server_row(page, fleet.servers[0])).to_contain_text(f"mark-{len(commits) - 1}", timeout=10_000)
     seen = [_seen(page) for page in pages]
     reader.context.close()
     late = [one[name] - at for one in seen for name, at in committed.items() if name in one]
@@ -143,9 +145,9 @@ def _seen(page: Page) -> dict[str, float]:
     return found
 
 
-def _drawn(terms: Terms, site: Gallery, running: Browser, crowd: Fleet) -> Figure:
+def _drawn(terms: MeasureSetup, site: PageSite, running: Browser, crowd: PageClient) -> Figure:
     """A page that is loaded anew, signed in, with its files in the browser's cache."""
-    reader = new_reader(running, site.url)
+    reader = open_session(running, site.url)
     page = reader.sign_in(crowd.token)
     reader.context.add_init_script(_DRAWN)
     drawn, answered = [], []

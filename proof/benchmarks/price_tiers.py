@@ -26,12 +26,12 @@ from sqlalchemy import func, select
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.market import partitions, tiers
-from db.market.canonical import DAY, checksum, day_of_prices
+from db.market.canonical import DAY, canonical_checksum, day_of_prices
 from db.market.file_loading import AT_ONCE, by_pool, text_of
-from db.market.heatmap import heat
+from db.market.heatmap import region_heatmap
 from db.tables import PriceCanonical, PriceConsolidated, PriceObservation, PriceSetAside
 from domain.market import spot_price_file
-from domain.market.observed_prices import Known, Said, Source
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from lab.stack import database
 from lab.stack.ports import Leases
 from proof.benchmarks import processor_time
@@ -42,7 +42,7 @@ TABLES = (PriceObservation, PriceSetAside, PriceConsolidated, PriceCanonical)
 T = TypeVar("T")
 
 
-class Watch:
+class StageTimes:
     """Seconds by stage, of all threads together."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     return int(read_s + kept_s > AIM_S)
 
 
-def _show(read_s: float, watch: Watch, kept_s: float, worked: dict[str, float]) -> None:
+def _show(read_s: float, watch: StageTimes, kept_s: float, worked: dict[str, float]) -> None:
     print(f"{'read the files':<24}{read_s:8.1f} s")
     for stage, seconds in watch.seconds.items():
         print(f"  {stage:<22}{seconds / AT_ONCE:8.1f} s")
@@ -114,9 +114,9 @@ def _sessions() -> Iterator[tuple[SessionFactory, int]]:
         database.clean(var)
 
 
-def _prices(data: Path, rows: int) -> Iterator[Said]:
+def _prices(data: Path, rows: int) -> Iterator[ReportedPrice]:
     """The files' prices, the last of them now; then the same again and again, each time earlier."""
-    files = [spot_price_file.read(text_of(path)) for path in sorted(data.glob("prices_*.csv.gz"))]
+    files = [spot_price_file.read_price_file(text_of(path)) for path in sorted(data.glob("prices_*.csv.gz"))]
     if not files:
         raise SystemExit(f"there are no prices_*.csv.gz in {data}")
     left, now = rows, datetime.now(UTC).replace(microsecond=0)
@@ -131,13 +131,13 @@ def _prices(data: Path, rows: int) -> Iterator[Said]:
                 return
 
 
-def _keep(sessions: SessionFactory, said: list[Said]) -> tuple[Watch, float]:
+def _keep(sessions: SessionFactory, said: list[ReportedPrice]) -> tuple[StageTimes, float]:
     """As `db.market.file_loading` does it, stage by stage."""
-    now, watch, began = datetime.now(UTC), Watch(), time.perf_counter()
+    now, watch, began = datetime.now(UTC), StageTimes(), time.perf_counter()
 
-    def keep(batch: list[Said]) -> None:
+    def keep(batch: list[ReportedPrice]) -> None:
         with sessions.begin() as session:
-            admitted = watch("sift", lambda: tiers.admit(session, batch, Source.FILE, Known(now), now))
+            admitted = watch("sift", lambda: tiers.admit(session, batch, PriceSource.FILE, PriceBounds(now), now))
             watch("observations", lambda: tiers.observe(session, admitted))
             mended = watch("consolidated", lambda: tiers.consolidate(session, admitted))
             watch("canonical", lambda: tiers.canonise(session, mended, now))
@@ -151,10 +151,10 @@ def _keep(sessions: SessionFactory, said: list[Said]) -> tuple[Watch, float]:
 def _rows(sessions: SessionFactory) -> dict[str, int]:
     with sessions() as session:
         counts = {one.__tablename__: session.scalar(select(func.count()).select_from(one)) or 0 for one in TABLES}
-        return counts | {"checksum us-east-1": checksum(session, "us-east-1")}
+        return counts | {"checksum us-east-1": canonical_checksum(session, "us-east-1")}
 
 
-def _read(sessions: SessionFactory, said: list[Said]) -> None:
+def _read(sessions: SessionFactory, said: list[ReportedPrice]) -> None:
     """A day of the region with most pools, a month ago."""
     region = max({one.region for one in said}, key=lambda name: len({one[1:3] for one in said if one.region == name}))
     day = datetime.now(UTC) - timedelta(days=30)
@@ -162,7 +162,7 @@ def _read(sessions: SessionFactory, said: list[Said]) -> None:
         found, middle, best = _timed(lambda: day_of_prices(session, region, day))
         steps = sum(map(len, found.values()))
         print(f"a day of {region}: {len(found)} pools, {steps} steps, {middle:.0f} ms, best {best:.0f} ms")
-        pools, middle, best = _timed(lambda: heat(session, region, day, day + DAY))
+        pools, middle, best = _timed(lambda: region_heatmap(session, region, day, day + DAY))
         print(f"the same as a heat map: {len(pools)} pools, {middle:.0f} ms, best {best:.0f} ms")
 
 

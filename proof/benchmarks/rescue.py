@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from proof.benchmarks.baseline_scripts import GoneFirst
-from proof.benchmarks.benchmark_site import AGENT_S, Scene, Server, scene
+from proof.benchmarks.baseline_scripts import ReplaceAfterEnd
+from proof.benchmarks.benchmark_site import AGENT_S, BenchmarkServer, BenchmarkSite, benchmark_site
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.move_script import USER_DATA
-from proof.benchmarks.setup import Terms
-from proof.harness.server_owner import Wish
+from proof.benchmarks.setup import MeasureSetup
+from proof.harness.server_owner import ServerSpec
 from proof.harness.waiting import until
 
 NAME = "rescue"
@@ -24,10 +24,10 @@ HOW = (
 )
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     count = terms.choose(20, 1)
-    with terms.stack() as stack, scene(stack) as at:
-        ours, scripted = at.launch(Wish("orders", "volumes", 8), Wish("scripted", "volumes", 8))
+    with terms.stack() as stack, benchmark_site(stack) as at:
+        ours, scripted = at.launch(ServerSpec("orders", "volumes", 8), ServerSpec("scripted", "volumes", 8))
         server = at.adopt(ours)
         at.done(server, "switch", "to-spot", {"pool": next(server.pools)})
         with_replica, without = [], []
@@ -37,7 +37,7 @@ def measure(terms: Terms) -> list[Figure]:
             without.append(_rescued(at, server))
             pair = f"with a replica {with_replica[-1]:.0f} ms, without {without[-1]:.0f} ms"
             terms.say(f"{NAME}: {number + 1} of {count}: {pair}")
-        script = GoneFirst(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
+        script = ReplaceAfterEnd(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
         plain, _ = script.move(at.plain(scripted), at.stalls.types[0])
         usual = []
         for number in range(count):
@@ -58,7 +58,7 @@ def measure(terms: Terms) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _rescued(at: Scene, server: Server) -> float:
+def _rescued(at: BenchmarkSite, server: BenchmarkServer) -> float:
     """Milliseconds; returns when the rescue is over and the ledger is at rest."""
     doomed, known = at.primary(server), set(at.api.operation_ids(server.id, "failover"))
     noticed = at.interrupt(doomed, NOTICE_S)

@@ -27,10 +27,10 @@ from db.engine import schema
 from db.engine.session import SessionFactory, in_transaction, make_engine, make_session_factory
 from db.market.file_loading import keep_in_batches
 from db.market.on_demand import keep_on_demand
-from db.savings.accrual import Accrued, accrue
-from db.savings.totals import Unit, periods, servers
+from db.savings.accrual import AccrualResult, accrue
+from db.savings.totals import Unit, period_totals, server_totals
 from db.tables import Client, Instance, Server
-from domain.market.observed_prices import Known, Said, Source
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
 from lab.stack import database
 from lab.stack.ports import Leases
@@ -50,12 +50,12 @@ def at(hours: float) -> datetime:
 
 def fill(sessions: SessionFactory, count: int, chance: random.Random) -> None:
     said = [
-        Said(REGION, zone, kind, at(hour + chance.random()), f"{chance.uniform(0.02, 0.05):.4f}")
+        ReportedPrice(REGION, zone, kind, at(hour + chance.random()), f"{chance.uniform(0.02, 0.05):.4f}")
         for zone in ZONES
         for kind in TYPES
         for hour in range(-30, 30)
     ]
-    for _ in keep_in_batches(sessions, said, Source.EC2, Known(None)):
+    for _ in keep_in_batches(sessions, said, PriceSource.EC2, PriceBounds(None)):
         pass
     on_demand = [OnDemandPrice(REGION, kind, LINUX, Decimal("0.096"), at(-10_000), "api") for kind in TYPES]
     in_transaction(sessions, lambda session: keep_on_demand(session, on_demand, T0))
@@ -105,8 +105,8 @@ def measure(sessions: SessionFactory, console: Console) -> float:
     table = Table("what", "s", "entries", "corrections", box=None)
 
     @contextmanager
-    def timed(what: str) -> Iterator[list[Accrued]]:
-        done: list[Accrued] = []
+    def timed(what: str) -> Iterator[list[AccrualResult]]:
+        done: list[AccrualResult] = []
         began = time.perf_counter()
         yield done
         took.append(time.perf_counter() - began)
@@ -122,17 +122,17 @@ def measure(sessions: SessionFactory, console: Console) -> float:
         done.append(accrue(sessions, at(1), AGAIN))
     with timed("a day, caught up") as done:
         done.append(accrue(sessions, at(25), AGAIN))
-    late = [Said(REGION, zone, kind, at(2.5), "0.0601") for zone in ZONES for kind in TYPES]
-    for _ in keep_in_batches(sessions, late, Source.EC2, Known(None)):
+    late = [ReportedPrice(REGION, zone, kind, at(2.5), "0.0601") for zone in ZONES for kind in TYPES]
+    for _ in keep_in_batches(sessions, late, PriceSource.EC2, PriceBounds(None)):
         pass
     with timed("a late price in every pool") as done:
         done.append(accrue(sessions, at(25), AGAIN))
     with timed("a client's day by hour"), sessions() as session:
-        periods(session, "cli-1", Unit.HOUR, at(0), at(24))
+        period_totals(session, "cli-1", Unit.HOUR, at(0), at(24))
     with timed("a client's month by day"), sessions() as session:
-        periods(session, "cli-1", Unit.DAY, at(-700), at(24))
+        period_totals(session, "cli-1", Unit.DAY, at(-700), at(24))
     with timed("a client's servers"), sessions() as session:
-        servers(session, "cli-1", at(-700), at(24), 500)
+        server_totals(session, "cli-1", at(-700), at(24), 500)
     console.print(table)
     return hour
 

@@ -13,13 +13,13 @@ from lab.stack import database
 from lab.stack.ports import Leases
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
-from lab.stack.temporary_schema import Guest, admitted
+from lab.stack.temporary_schema import TemporarySchema, check_server
 
 T = TypeVar("T")
 
 
 @dataclass
-class Terms:
+class MeasureSetup:
     """`server`: the database server of DATABASE_URL; empty: a private one for each measure."""
 
     var: Path
@@ -45,8 +45,8 @@ class Terms:
         """A database with an empty schema and nothing else."""
         with self._folder() as var, Leases() as leases:
             if self.server:
-                admitted(self.server)
-                guest = Guest(self.server, leases.port(), var / "way.log")
+                check_server(self.server)
+                guest = TemporarySchema(self.server, leases.port(), var / "way.log")
                 guest.create()
                 try:
                     # Past the way that can be cut: nothing is cut here, and it would be measured.

@@ -8,9 +8,9 @@ terminate), the host's start of its agent and the host's hooks.
 from __future__ import annotations
 
 from proof.benchmarks.figure import Figure, summary
-from proof.benchmarks.setup import Terms
-from proof.benchmarks.share_pair import Rig
-from proof.benchmarks.switch_times import Measured, as_json
+from proof.benchmarks.setup import MeasureSetup
+from proof.benchmarks.share_pair import ServerPair
+from proof.benchmarks.switch_times import SwitchTimes, as_json
 
 NAME = "share"
 AIM_MS = 1000.0
@@ -20,7 +20,7 @@ HOW = (
 )
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     switches, scripts = _by_turns(terms, terms.choose(20, 1))
     terms.details.update({"switches": [as_json(run) for run in switches], "scripts": [as_json(run) for run in scripts]})
     ours, theirs = summary([run.share for run in switches]), summary([run.share for run in scripts])
@@ -32,11 +32,11 @@ def measure(terms: Terms) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _by_turns(terms: Terms, count: int) -> tuple[list[Measured], list[Measured]]:
+def _by_turns(terms: MeasureSetup, count: int) -> tuple[list[SwitchTimes], list[SwitchTimes]]:
     """So that both meet the same machine; the first of each is not counted."""
     switches, scripts = [], []
     with terms.stack() as stack, stack.lab() as lab, stack.api() as http:
-        rig = Rig(stack, lab, http)
+        rig = ServerPair(stack, lab, http)
         for number in range(count + 1):
             switches.append(rig.switch(number))
             scripts.append(rig.script(number))

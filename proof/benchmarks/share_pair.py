@@ -13,40 +13,40 @@ from temporalio.client import Client
 from lab.stack.stack import Stack
 from proof.benchmarks import processor_time, workflow_history
 from proof.benchmarks.benchmark_site import ec2_client
-from proof.benchmarks.move_script import USER_DATA, Plain, Script
-from proof.benchmarks.switch_times import Delays, Measured, agent_start_ms, of_script, of_switch
-from proof.benchmarks.workflow_history import Activity
+from proof.benchmarks.move_script import USER_DATA, MoveScript, ScriptedServer
+from proof.benchmarks.switch_times import LabDelaysMs, SwitchTimes, agent_start_ms, times_of_script, times_of_switch
+from proof.benchmarks.workflow_history import ActivityTimes
 from proof.harness import market, server_owner
-from proof.harness.api_client import ControlPlane
-from proof.harness.server_owner import Original, Wish
+from proof.harness.api_client import ControlPlaneClient
+from proof.harness.server_owner import LaunchedServer, ServerSpec
 from proof.harness.waiting import until
 
 _AGENT_S = 40.0
 _SWITCH_S = 60.0
 
 
-class Rig:
+class ServerPair:
     def __init__(self, stack: Stack, lab: httpx.Client, http: httpx.Client) -> None:
         self._stack = stack
         self._http = http
-        self._api = ControlPlane(http)
+        self._api = ControlPlaneClient(http)
         self._ec2 = ec2_client(stack)
         self._lab_folder = stack.settings.var / "lab"
         world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
-        self.delays = Delays.of(world)
-        stalls = market.choose(lab.get("/_lab/market").raise_for_status().json()["pools"])
+        self.delays = LabDelaysMs.of(world)
+        stalls = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
         self._types = list(stalls.types)
         self._zone = stalls.home
         orders, plain = server_owner.Owner(stack.aws, world, stalls).launch_all(
-            [Wish("orders", "volumes", 8), Wish("plain", "volumes", 8)]
+            [ServerSpec("orders", "volumes", 8), ServerSpec("plain", "volumes", 8)]
         )
-        self._script = Script(self._ec2, self._hosts, USER_DATA)
+        self._script = MoveScript(self._ec2, self._hosts, USER_DATA)
         self._server_id = self._adopt(orders)
         self._plain = self._look_at(plain)
         up = self._script.agent_is_up
         until("the script's host is up", _AGENT_S, lambda: True if up(plain.instance_id) else None)
 
-    def switch(self, number: int) -> Measured:
+    def switch(self, number: int) -> SwitchTimes:
         """By the product, to the best pool."""
         pids = {name: process.pid for name, process in self._stack.processes.items() if process.pid}
         worked, began = processor_time.milliseconds(pids), time.perf_counter()
@@ -59,12 +59,12 @@ class Rig:
             raise RuntimeError(f"{operation_id} {operation.outcome}: {operation.reason}")
         started = self._agent_start(self._primary(), "polling")
         done = self._history(operation.workflow_id)
-        return of_switch(operation, self.delays, started, outside, done, worked)
+        return times_of_switch(operation, self.delays, started, outside, done, worked)
 
-    def script(self, number: int) -> Measured:
+    def script(self, number: int) -> SwitchTimes:
         """The same by the script, to a spot instance of another type each time."""
         self._plain, timed = self._script.move(self._plain, self._types[number % len(self._types)])
-        return of_script(timed, self.delays, self._agent_start(self._plain.instance_id, "agent.registrar"))
+        return times_of_script(timed, self.delays, self._agent_start(self._plain.instance_id, "agent.registrar"))
 
     # --- inside
 
@@ -72,7 +72,7 @@ class Rig:
     def _hosts(self) -> Path:
         return self._lab_folder / "hosts"
 
-    def _adopt(self, original: Original) -> str:
+    def _adopt(self, original: LaunchedServer) -> str:
         policy = {"handoff": "volumes", "instance_types": self._types, "zones": [self._zone], "cool_down_s": 5.0}
         body = {
             "name": original.name,
@@ -84,13 +84,13 @@ class Rig:
         until("its agent reports", _AGENT_S, lambda: self._api.server(server_id)["primary"]["agent_seen_at"])
         return server_id
 
-    def _look_at(self, original: Original) -> Plain:
+    def _look_at(self, original: LaunchedServer) -> ScriptedServer:
         mine: Any = [{"Name": "attachment.instance-id", "Values": [original.instance_id]}]
         volumes = self._ec2.describe_volumes(Filters=mine)["Volumes"]
         data = next(one["VolumeId"] for one in volumes if one["Attachments"][0]["Device"] == "/dev/sdf")
         at: Any = [{"Name": "instance-id", "Values": [original.instance_id]}]
         address = self._ec2.describe_addresses(Filters=at)["Addresses"][0]["AllocationId"]
-        return Plain(original.instance_id, data, address)
+        return ScriptedServer(original.instance_id, data, address)
 
     def _await_end(self, operation_id: str) -> None:
         """The stream of an operation ends with it: asking again and again would cost what is measured."""
@@ -106,8 +106,8 @@ class Rig:
         log = self._stack.settings.logs / "lab.log"
         return agent_start_ms(self._hosts, log, instance_id, self.delays.boot, word)
 
-    def _history(self, workflow_id: str) -> list[Activity]:
-        async def fetch() -> list[Activity]:
+    def _history(self, workflow_id: str) -> list[ActivityTimes]:
+        async def fetch() -> list[ActivityTimes]:
             return await workflow_history.activities(await Client.connect(self._stack.temporal_address), workflow_id)
 
         return asyncio.run(fetch())

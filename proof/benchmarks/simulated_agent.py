@@ -27,11 +27,11 @@ _REQUESTS: Mapping[str, type[Any]] = {
     contract.HOST_READY: contract.ReadyRequest,
     contract.HOST_INVENTORY: contract.InventoryRequest,
     contract.HOST_QUIESCE: contract.QuiesceRequest,
-    contract.HOST_RESUME: contract.ResumeRequest,
+    contract.HOST_SERVE: contract.ServeRequest,
 }
 
 
-class WireAgent:
+class SimulatedAgent:
     def __init__(self, client: Client, instance_id: str) -> None:
         self.instance_id = instance_id
         self.volumes: dict[str, str] = {}  # plugged: volume -> device
@@ -92,7 +92,7 @@ class WireAgent:
             case contract.QuiesceRequest():
                 return contract.QuiesceReport(self.instance_id, now, asked.filesystems)
             case _:
-                return contract.ResumeReport(self.instance_id, now, asked.filesystems)
+                return contract.ServeReport(self.instance_id, now, asked.filesystems)
 
     def _filesystems(self) -> list[contract.Filesystem]:
         data = {volume: device for volume, device in self.volumes.items() if device != "/dev/xvda"}

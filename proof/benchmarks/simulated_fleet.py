@@ -21,7 +21,7 @@ from lab.stack.stack import Stack
 from proof.benchmarks import processor_time
 from proof.benchmarks.benchmark_site import ec2_client
 from proof.harness import market
-from proof.harness.api_client import ControlPlane
+from proof.harness.api_client import ControlPlaneClient
 from proof.harness.waiting import until
 
 LAUNCH_S = 120.0
@@ -33,20 +33,20 @@ _GIVES_WAY = 15  # nice(2)
 
 
 @dataclass(frozen=True)
-class Server:
+class SimulatedServer:
     id: str
     name: str
     number: int
 
 
-class Fleet:
+class SimulatedFleet:
     def __init__(self, stack: Stack, lab: httpx.Client, http: httpx.Client, agents: Process) -> None:
         self.stack = stack
-        self.api = ControlPlane(http)
+        self.api = ControlPlaneClient(http)
         self.lab = lab
         self.agents = agents
         self.world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
-        self.stalls = market.choose(lab.get("/_lab/market").raise_for_status().json()["pools"])
+        self.stalls = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
         self._ec2 = ec2_client(stack)
         lab.post("/_lab/quotas", json={"spot": 1e6, "on_demand": 1e6}).raise_for_status()
 
@@ -71,7 +71,7 @@ class Fleet:
         for name, ms in processor_time.between(worked, processor_time.milliseconds(pids)).items():
             found[name] = round(ms / lasted, 2)
 
-    def adopted(self, numbers: range) -> list[Server]:
+    def adopted(self, numbers: range) -> list[SimulatedServer]:
         """Launched on demand with a data volume and an Elastic IP each, adopted, and watched."""
         instances = self.launched(len(numbers), [self.stalls.home], volume=True)
         self._await_running(instances)
@@ -144,7 +144,7 @@ class Fleet:
         made = self._ec2.allocate_address(Domain="vpc")
         self._ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=instance_id)
 
-    def _adopt(self, number: int, instance_id: str) -> Server:
+    def _adopt(self, number: int, instance_id: str) -> SimulatedServer:
         policy: Mapping[str, Any] = {
             "handoff": "volumes",
             "instance_types": list(self.stalls.types),
@@ -154,11 +154,11 @@ class Fleet:
         }
         name = f"server-{number}"
         body = {"name": name, "region": self.stack.region, "instance_id": instance_id, "policy": policy}
-        return Server(self.api.adopt(body, f"adopt-{name}"), name, number)
+        return SimulatedServer(self.api.adopt(body, f"adopt-{name}"), name, number)
 
 
 @contextmanager
-def agents(stack: Stack, journal: Path) -> Iterator[Process]:
+def agent_process(stack: Stack, journal: Path) -> Iterator[Process]:
     environment = {**inherited(os.environ), "SPOT_TOKEN": stack.credentials.client_token}
     argv = [
         sys.executable,
@@ -180,8 +180,8 @@ def agents(stack: Stack, journal: Path) -> Iterator[Process]:
 
 
 @contextmanager
-def fleet(stack: Stack) -> Iterator[Fleet]:
+def simulated_fleet(stack: Stack) -> Iterator[SimulatedFleet]:
     """On a stack without hosts."""
     journal = stack.settings.var / "lab" / "hosts.jsonl"
-    with stack.lab(timeout=120) as lab, stack.api(timeout=120) as http, agents(stack, journal) as process:
-        yield Fleet(stack, lab, http, process)
+    with stack.lab(timeout=120) as lab, stack.api(timeout=120) as http, agent_process(stack, journal) as process:
+        yield SimulatedFleet(stack, lab, http, process)

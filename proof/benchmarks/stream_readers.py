@@ -21,7 +21,7 @@ _SUBSCRIBED = b"retry:"
 CONNECT_AT_ONCE = 50
 
 
-class Reader:
+class EventReader:
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
@@ -51,7 +51,7 @@ async def main(token: str, count: int, urls: Sequence[str]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, count + 100)), hard))
     turns = asyncio.Semaphore(CONNECT_AT_ONCE)
-    readers = [Reader(urls[n % len(urls)], token) for n in range(count)]
+    readers = [EventReader(urls[n % len(urls)], token) for n in range(count)]
     running = [asyncio.ensure_future(one.run(turns)) for one in readers]
     while not all(one.subscribed.is_set() for one in readers):
         _raise_what_failed(running)

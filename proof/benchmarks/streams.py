@@ -24,7 +24,7 @@ from lab.stack.settings import REPOSITORY
 from lab.stack.stack import Stack
 from proof.benchmarks import processor_time, server_status
 from proof.benchmarks.figure import Figure, summary
-from proof.benchmarks.setup import Terms
+from proof.benchmarks.setup import MeasureSetup
 
 NAME = "streams"
 AIM_MS = 100.0
@@ -42,10 +42,10 @@ HOW = (
     f" process on the same machine; then {BURST} in a row, and at last nothing, while statements are counted"
 )
 
-Seen = Sequence[Sequence[tuple[int, float]]]  # of each reader: number and arrival, epoch seconds, as they came
+Arrivals = Sequence[Sequence[tuple[int, float]]]  # of each reader: number and arrival, epoch seconds, as they came
 
 
-def measure(terms: Terms) -> list[Figure]:
+def measure(terms: MeasureSetup) -> list[Figure]:
     with terms.stack(parts=PARTS) as stack, Leases() as leases:
         second = _second_api(stack, leases.port())
         second.start()
@@ -64,7 +64,7 @@ def _second_api(stack: Stack, port: int) -> Process:
     return process
 
 
-def _figure(terms: Terms, stack: Stack, second: Process, count: int) -> Figure:
+def _figure(terms: MeasureSetup, stack: Stack, second: Process, count: int) -> Figure:
     urls = [stack.urls["api"], f"http://127.0.0.1:{second.environment['SPOT_API_PORT']}"]
     argv = [sys.executable, "-m", "proof.benchmarks.stream_readers", stack.credentials.client_token, str(count), *urls]
     with (
@@ -95,7 +95,7 @@ def _figure(terms: Terms, stack: Stack, second: Process, count: int) -> Figure:
                   f"p99 under {AIM_MS:.0f}, none missed", met, HOW)  # fmt: skip
 
 
-def _judged(seen: Seen, count: int, single: Written, burst: Written) -> dict[str, float]:
+def _judged(seen: Arrivals, count: int, single: WriteTimes, burst: WriteTimes) -> dict[str, float]:
     if len(seen) != count:
         raise RuntimeError(f"{count - len(seen)} of {count} readers ended early: a stream was cut off")
     committed = set(single.committed) | set(burst.committed)
@@ -114,25 +114,25 @@ def _of(values: Sequence[float]) -> dict[str, float]:
 
 
 @dataclass
-class Written:
+class WriteTimes:
     """Milliseconds of each transaction; and when it had committed, epoch seconds, by the event's number."""
 
     took: list[float] = field(default_factory=list)
     committed: dict[int, float] = field(default_factory=dict)
 
-    def late(self, seen: Seen) -> list[float]:
+    def late(self, seen: Arrivals) -> list[float]:
         """Milliseconds from an event's commit until a reader had it, of every reader and event."""
         return [1000 * (at - self.committed[seq]) for one in seen for seq, at in one if seq in self.committed]
 
 
 @dataclass(frozen=True)
-class Writer:
+class EventWriter:
     engine: Engine
     client_id: str
 
-    def write(self, count: int, chance: random.Random | None = None) -> Written:
+    def write(self, count: int, chance: random.Random | None = None) -> WriteTimes:
         """At moments that are drawn, PER_SECOND in the mean: no beat of anybody's polling; without chance, in a row."""
-        sessions, written = make_session_factory(self.engine), Written()
+        sessions, written = make_session_factory(self.engine), WriteTimes()
         for number in range(count):
             if chance is not None:
                 time.sleep(chance.uniform(0, 2 / PER_SECOND))
@@ -152,11 +152,11 @@ class Writer:
 
 
 @contextmanager
-def _writer(stack: Stack) -> Iterator[Writer]:
+def _writer(stack: Stack) -> Iterator[EventWriter]:
     assert stack.database is not None
     engine = make_engine(stack.database.url, pool_size=1)
     try:
-        yield Writer(engine, stack.credentials.client_id)
+        yield EventWriter(engine, stack.credentials.client_id)
     finally:
         engine.dispose()
 

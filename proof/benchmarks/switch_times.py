@@ -11,13 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from proof.benchmarks.move_script import Timed
-from proof.benchmarks.workflow_history import Activity
+from proof.benchmarks.move_script import ScriptTimes
+from proof.benchmarks.workflow_history import ActivityTimes
 from proof.harness.api_client import Operation, epoch
 
 
 @dataclass(frozen=True)
-class Delays:
+class LabDelaysMs:
     """The lab's own, milliseconds, of the calls that a switch waits for."""
 
     launch: float
@@ -27,7 +27,7 @@ class Delays:
     terminate: float
 
     @classmethod
-    def of(cls, world: Mapping[str, Mapping[str, float]]) -> Delays:
+    def of(cls, world: Mapping[str, Mapping[str, float]]) -> LabDelaysMs:
         found = world["delays"]
         names = ("launch_s", "boot_s", "detach_s", "attach_s", "terminate_s")
         return cls(*(1000 * found[name] for name in names))
@@ -43,7 +43,7 @@ class Delays:
 
 
 @dataclass(frozen=True)
-class Part:
+class StepTime:
     """One step, milliseconds: all of it, the lab's delays in it, and what the host did with its own code."""
 
     name: str
@@ -58,10 +58,10 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Measured:
+class SwitchTimes:
     """One run. `share`: what is neither the lab's nor the host's, milliseconds."""
 
-    parts: Sequence[Part]
+    parts: Sequence[StepTime]
     took: float
     outside: float = 0.0  # as its caller saw it: from the request to the answer that it is over
     waits: Mapping[str, float] = field(default_factory=dict)  # the whole, by what was under way
@@ -72,36 +72,36 @@ class Measured:
         return sum(part.left for part in self.parts)
 
 
-def of_switch(
+def times_of_switch(
     operation: Operation,
-    delays: Delays,
+    delays: LabDelaysMs,
     agent_start: float,
     outside: float,
-    history: Sequence[Activity],
+    history: Sequence[ActivityTimes],
     processor: Mapping[str, float],
-) -> Measured:
+) -> SwitchTimes:
     """By its receipt. `agent_start`: from the host's boot until its agent could be asked."""
     took = 1000 * ((operation.finished_at or operation.requested_at) - operation.requested_at)
     lab, parts = delays.by_step(), []
     for step in operation.receipt["steps"]:
         hooks = sum(float(hook["ms"]) for hook in step["hooks"])
         host = hooks + (agent_start if step["name"] == "ready" else 0.0)
-        parts.append(Part(step["name"], float(step["ms"]), lab.get(step["name"], 0.0), host))
-    parts.append(Part("between", took - sum(part.took for part in parts)))
-    return Measured(parts, took, outside, waits(history, took), processor)
+        parts.append(StepTime(step["name"], float(step["ms"]), lab.get(step["name"], 0.0), host))
+    parts.append(StepTime("between", took - sum(part.took for part in parts)))
+    return SwitchTimes(parts, took, outside, time_by_cause(history, took), processor)
 
 
-def of_script(timed: Timed, delays: Delays, host_start: float) -> Measured:
+def times_of_script(timed: ScriptTimes, delays: LabDelaysMs, host_start: float) -> SwitchTimes:
     lab = delays.by_step()
     parts = [
-        Part(name, ms, lab.get(name, 0.0), timed.hooks.get(name, 0.0) + (host_start if name == "ready" else 0.0))
+        StepTime(name, ms, lab.get(name, 0.0), timed.hooks.get(name, 0.0) + (host_start if name == "ready" else 0.0))
         for name, ms in timed.steps.items()
     ]
     took = sum(part.took for part in parts)
-    return Measured(parts, took, took)
+    return SwitchTimes(parts, took, took)
 
 
-def waits(history: Sequence[Activity], took: float) -> dict[str, float]:
+def time_by_cause(history: Sequence[ActivityTimes], took: float) -> dict[str, float]:
     """The whole time, milliseconds, by what was under way at each moment; the first that applies counts."""
     marks = sorted({0.0, took / 1000, *(at for one in history for at in _instants(one) if 0 <= at <= took / 1000)})
     found: dict[str, float] = {}
@@ -111,11 +111,11 @@ def waits(history: Sequence[Activity], took: float) -> dict[str, float]:
     return found
 
 
-def _instants(one: Activity) -> list[float]:
+def _instants(one: ActivityTimes) -> list[float]:
     return [at for at in (one.scheduled, one.started, one.ended) if at is not None]
 
 
-def _under_way(history: Sequence[Activity], at: float) -> str:
+def _under_way(history: Sequence[ActivityTimes], at: float) -> str:
     now = [one for one in history if one.scheduled <= at and (one.ended is None or at < one.ended)]
     if any(one.queue.startswith("instance.") and one.runs(at) for one in now):
         return "the host works"
@@ -145,7 +145,7 @@ def _lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if re.match(r"\{.*\}$", line)]
 
 
-def as_json(run: Measured) -> dict[str, Any]:
+def as_json(run: SwitchTimes) -> dict[str, Any]:
     parts = [
         {
             "name": p.name,

@@ -24,7 +24,7 @@ _ENDS = {
 
 
 @dataclass
-class Activity:
+class ActivityTimes:
     """One activity, seconds since the workflow began. `started` is of its last attempt."""
 
     name: str
@@ -41,13 +41,13 @@ class Activity:
         return self.attempts > 1 or (self.started is not None and at >= self.started)
 
 
-async def activities(client: Client, workflow_id: str) -> list[Activity]:
+async def activities(client: Client, workflow_id: str) -> list[ActivityTimes]:
     history = await client.get_workflow_handle(workflow_id).fetch_history()
     return read(history.events)
 
 
-def read(events: Iterable[HistoryEvent]) -> list[Activity]:
-    found: dict[int, Activity] = {}
+def read(events: Iterable[HistoryEvent]) -> list[ActivityTimes]:
+    found: dict[int, ActivityTimes] = {}
     began: float | None = None
     for event in events:
         at = event.event_time.ToNanoseconds() / 1e9
@@ -56,10 +56,10 @@ def read(events: Iterable[HistoryEvent]) -> list[Activity]:
     return list(found.values())
 
 
-def _take(event: HistoryEvent, at: float, found: dict[int, Activity]) -> None:
+def _take(event: HistoryEvent, at: float, found: dict[int, ActivityTimes]) -> None:
     if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
         scheduled = event.activity_task_scheduled_event_attributes
-        found[event.event_id] = Activity(scheduled.activity_type.name, scheduled.task_queue.name, at)
+        found[event.event_id] = ActivityTimes(scheduled.activity_type.name, scheduled.task_queue.name, at)
     elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
         started = event.activity_task_started_event_attributes
         one = found[started.scheduled_event_id]
@@ -70,7 +70,7 @@ def _take(event: HistoryEvent, at: float, found: dict[int, Activity]) -> None:
         one.how = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_ACTIVITY_TASK_").lower()
 
 
-def told(rows: Sequence[Activity]) -> list[str]:
+def activity_lines(rows: Sequence[ActivityTimes]) -> list[str]:
     """A line for each activity: when it was scheduled, how long it waited, how long it ran."""
     lines = ["   from      wait       ran  tries  activity"]
     for row in rows:
@@ -83,7 +83,7 @@ def told(rows: Sequence[Activity]) -> list[str]:
 
 async def main(address: str, workflow_id: str) -> None:
     client = await Client.connect(address)
-    print("\n".join(told(await activities(client, workflow_id))))
+    print("\n".join(activity_lines(await activities(client, workflow_id))))
 
 
 if __name__ == "__main__":

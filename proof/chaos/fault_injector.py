@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.names import operation_id as operation_id_of
-from proof.harness.errors import Refused
+from proof.harness.errors import RequestFailed
 from proof.harness.site import Site
 
 LOST: Sequence[str] = (
@@ -25,11 +25,11 @@ LOST: Sequence[str] = (
 )
 NOTICES_S = (120.0, 120.0, 30.0, 8.0, 0.0)  # AWS's own, and shorter than it promises
 PROCESSES = ("worker-1", "worker-2", "api", "temporal", "database")
-End = Callable[[], None]
+EndFault = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Deed:
+class PlannedFault:
     """One trouble as it was drawn: the same seed draws the same, whatever comes of it."""
 
     at_s: float
@@ -38,21 +38,23 @@ class Deed:
     lasts_s: float
 
 
-def drawn(seed: int, seconds: float) -> list[Deed]:
+def draw_faults(seed: int, seconds: float) -> list[PlannedFault]:
     """Of the whole run, with one outage of the database of a minute, and one host cut off."""
     chance = random.Random(f"{seed}/chaos")
     deeds, at = [], 2.0
     while at < seconds:
         what = chance.choices([*_WEIGHTS], [*_WEIGHTS.values()])[0]
-        deeds.append(Deed(round(at, 2), what, chance.randrange(1_000_000), round(chance.uniform(2.0, 12.0), 2)))
+        deeds.append(PlannedFault(round(at, 2), what, chance.randrange(1_000_000), round(chance.uniform(2.0, 12.0), 2)))
         at += chance.uniform(1.0, 4.5)
     whole = (("outage", min(60.0, seconds / 4)), ("partition", min(45.0, seconds / 5)))
     for what, lasts in whole:
-        deeds.append(Deed(round(chance.uniform(0.1, 0.6) * seconds, 2), what, chance.randrange(1_000_000), lasts))
+        deeds.append(
+            PlannedFault(round(chance.uniform(0.1, 0.6) * seconds, 2), what, chance.randrange(1_000_000), lasts)
+        )
     return sorted(deeds, key=lambda deed: deed.at_s)
 
 
-class Trouble:
+class FaultInjector:
     def __init__(self, site: Site, kinds: Sequence[str], pools: Sequence[str]) -> None:
         self._site = site
         self._servers = list(kinds)
@@ -61,28 +63,28 @@ class Trouble:
         self.unanswered: list[tuple[str, str, str, str]] = []  # the same: it would be that operation, if it worked
         self.away: set[str] = set()  # processes that are down just now
 
-    def begin(self, deed: Deed) -> tuple[str, End | None]:
+    def begin(self, deed: PlannedFault) -> tuple[str, EndFault | None]:
         """What was done, in words, and how it ends; raises nothing that a fleet in trouble may answer."""
         chance = random.Random(f"{deed.number}")
         return _DOES[deed.what](self, chance, deed)
 
     # --- by its owner
 
-    def switch(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def switch(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         return self._ask("switch", chance, deed)
 
-    def replica(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def replica(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         return self._ask("replica", chance, deed)
 
-    def promote(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def promote(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         return self._ask("promote", chance, deed)
 
-    def _ask(self, what: str, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def _ask(self, what: str, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         server = self._site.servers[chance.choice(self._servers)]
         key = f"chaos-{deed.number}-{what}"
         try:
             operation_id = self._site.api.ask(server.id, what, {}, key)
-        except Refused as error:
+        except RequestFailed as error:
             if error.may_have_worked:
                 self.unanswered.append((server.id, what, key, operation_id_of(server.id, key)))
             return f"{server.name}: {what} refused: {str(error)[:120]}", None
@@ -91,7 +93,7 @@ class Trouble:
 
     # --- by AWS
 
-    def interrupt(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def interrupt(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         found = [one for one in self._instances() if one["lifecycle"] == "spot" and not one["notice"]]
         if not found:
             return "no spot instance to interrupt", None
@@ -99,12 +101,12 @@ class Trouble:
         self._lab("POST", f"/_lab/instances/{one['id']}/interrupt", {"notice_seconds": seconds})
         return f"{one['id']} of {self._owner(one)} gets {seconds:g} s of notice", None
 
-    def die(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def die(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         one = chance.choice(self._instances())
         self._lab("POST", f"/_lab/instances/{one['id']}/kill", {"outcome": "terminated"})
         return f"{one['id']} of {self._owner(one)} dies without notice", None
 
-    def capacity(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def capacity(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         pools = chance.sample(self._pools, min(3, len(self._pools)))
         for pool in pools:
             self._lab("POST", f"/_lab/pools/{pool}/capacity", {"capacity": 0})
@@ -115,30 +117,30 @@ class Trouble:
 
         return f"nothing is left in {', '.join(pools)}", back
 
-    def throttle(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def throttle(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         self._lab("POST", "/_lab/throttle", {"rate": 3, "burst": 3})
         return "calls are throttled", lambda: self._lab("POST", "/_lab/throttle", {"rate": None})
 
-    def lose(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def lose(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         """Lost once, the SDK asks again, and the call is made twice; lost four times, it is our turn."""
         action, times = chance.choice(LOST), chance.choice((1, 1, 4))
         self._lab("POST", "/_lab/faults", {"action": action, "kind": "lose", "times": times})
         return f"{times} answers to {action} are lost", None
 
-    def slow(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def slow(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         action = chance.choice(("CreateSnapshot", "DescribeSnapshots", "CreateVolume"))
         self._lab("POST", "/_lab/faults", {"action": action, "kind": "delay", "seconds": 3.0, "times": 2})
         return f"{action} is slow", None
 
     # --- on the machines
 
-    def hang(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def hang(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         return self._stopped("agent/hang", "hung", "hangs", chance)
 
-    def partition(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def partition(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         return self._stopped("partition", "cut", "is cut off", chance)
 
-    def _stopped(self, path: str, field: str, words: str, chance: random.Random) -> tuple[str, End | None]:
+    def _stopped(self, path: str, field: str, words: str, chance: random.Random) -> tuple[str, EndFault | None]:
         one = chance.choice(self._instances())
         where = f"/_lab/instances/{one['id']}/{path}"
         self._lab("POST", where, {field: True})
@@ -148,13 +150,13 @@ class Trouble:
 
     # --- our own
 
-    def restart(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def restart(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         return self._down(chance.choice(PROCESSES))
 
-    def outage(self, chance: random.Random, deed: Deed) -> tuple[str, End | None]:
+    def outage(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
         return self._down("database")
 
-    def _down(self, process: str) -> tuple[str, End | None]:
+    def _down(self, process: str) -> tuple[str, EndFault | None]:
         if process in self.away:
             return f"{process} is down already", None
         self.away.add(process)
@@ -202,6 +204,6 @@ _WEIGHTS: Mapping[str, int] = {
     "hang": 1,
     "restart": 2,
 }
-_DOES: Mapping[str, Callable[[Trouble, random.Random, Deed], tuple[str, End | None]]] = {
-    name: getattr(Trouble, name) for name in (*_WEIGHTS, "partition", "outage")
+_DOES: Mapping[str, Callable[[FaultInjector, random.Random, PlannedFault], tuple[str, EndFault | None]]] = {
+    name: getattr(FaultInjector, name) for name in (*_WEIGHTS, "partition", "outage")
 }

@@ -22,11 +22,11 @@ from lab.stack import database
 from lab.stack.settings import REPOSITORY, StackSettings
 from lab.stack.stack import Stack
 from proof import run_limits
-from proof.chaos.fault_injector import Deed, End, Trouble, drawn
+from proof.chaos.fault_injector import EndFault, FaultInjector, PlannedFault, draw_faults
 from proof.harness import invariants
-from proof.harness.errors import DemoFailed, Refused
+from proof.harness.errors import RequestFailed, ScenarioFailed
 from proof.harness.loop_thread import LoopThread
-from proof.harness.server_owner import Wish
+from proof.harness.server_owner import ServerSpec
 from proof.harness.site import Site
 from proof.harness.waiting import until
 
@@ -36,7 +36,7 @@ _LAST_DEEDS = 12
 HANDOFFS = ("volumes", "stateless", "snapshot", "volumes", "stateless", "volumes", "snapshot", "volumes")
 
 
-class Log:
+class ActionLog:
     """What was done and seen, each line with its moment."""
 
     def __init__(self, file: Path) -> None:
@@ -54,10 +54,10 @@ class Log:
             print(self.lines[-1], flush=True)
 
 
-class Checker:
+class InvariantChecker:
     """Looks all the time at what must hold all the time. `broken`: what did not, and when it was seen."""
 
-    def __init__(self, site: Site, log: Log) -> None:
+    def __init__(self, site: Site, log: ActionLog) -> None:
         self._site = site
         self._log = log
         self._stop = threading.Event()
@@ -90,15 +90,15 @@ class Checker:
             return []
 
 
-class Run:
-    def __init__(self, site: Site, log: Log, deeds: Sequence[Deed]) -> None:
+class ChaosRun:
+    def __init__(self, site: Site, log: ActionLog, deeds: Sequence[PlannedFault]) -> None:
         self._site = site
         self._log = log
         self._deeds = deeds
-        self._ends: list[tuple[float, str, End]] = []
+        self._ends: list[tuple[float, str, EndFault]] = []
         self._began = 0.0
         pools = [f"{zone}/{kind}/spot" for zone in site.stalls.zones for kind in site.stalls.types]
-        self.trouble = Trouble(site, sorted(site.servers), pools)
+        self.trouble = FaultInjector(site, sorted(site.servers), pools)
         self.done: Counter[str] = Counter()
 
     def play(self) -> None:
@@ -107,7 +107,7 @@ class Run:
             self._wait_until(deed.at_s)
             try:
                 words, end = self.trouble.begin(deed)
-            except (Refused, AssertionError, IndexError) as error:
+            except (RequestFailed, AssertionError, IndexError) as error:
                 words, end = f"could not: {str(error)[:120]}", None
             self.done[deed.what] += 1
             self._log.write(deed.what, words)
@@ -135,17 +135,17 @@ class Run:
                 return
             time.sleep(min(0.1, at_s - now))
 
-    def _end(self, words: str, end: End, at: float) -> None:
+    def _end(self, words: str, end: EndFault, at: float) -> None:
         end()
         self._log.write("over", words)
 
 
-def at_rest(site: Site, trouble: Trouble, log: Log) -> list[str]:
+def at_rest(site: Site, trouble: FaultInjector, log: ActionLog) -> list[str]:
     """Once everything has ended: invariants 1 to 5 and 8, every write of every server, and every request again."""
     try:
         until("every operation ends, and every server is served", _QUIET_S, lambda: _quiet(site), every_s=1.0)
-    except DemoFailed as error:
-        return [f"5: {error}", *_restless(site), *invariants.unreplayable(site)]
+    except ScenarioFailed as error:
+        return [f"5: {error}", *_restless(site), *invariants.nondeterminism_errors(site)]
     log.write("rest", "every operation has ended")
     wrong = []
     known = set(site.api.operation_ids())
@@ -155,7 +155,7 @@ def at_rest(site: Site, trouble: Trouble, log: Log) -> list[str]:
     for server_id, what, key, operation in requests:
         try:
             again = site.api.ask(server_id, what, {}, key)
-        except Refused as error:
+        except RequestFailed as error:
             wrong.append(f"4: {what} {key} again: {str(error)[:200]}")
             continue
         if again != operation:
@@ -175,7 +175,7 @@ def _restless(site: Site) -> list[str]:
     try:
         left = [one for status in ("queued", "running") for one in site.api.operation_ids(status=status)]
         views = {server.name: site.api.server(server.id) for server in site.servers.values()}
-    except Refused as error:
+    except RequestFailed as error:
         return [f"5: it cannot be asked: {str(error)[:200]}"]
     alive = {row["id"] for row in site.truth()["instances"] if row["state"] == "running" and not row["notice"]}
     primaries = {name: view["primary"] for name, view in views.items()}
@@ -192,22 +192,22 @@ def chaos(var: Path, seed: int, minutes: float, servers: int, *, say: Callable[[
     """One run; its report."""
     stack_var = var / "stack"
     shutil.rmtree(stack_var, ignore_errors=True)
-    deeds = drawn(seed, 60 * minutes)
+    deeds = draw_faults(seed, 60 * minutes)
     with (
         Stack(StackSettings(var=stack_var, workers=2), report=lambda line: None) as stack,
         LoopThread("observer") as loop,
     ):
         site = Site(stack, loop, seed, say)
         try:
-            return _chaos(site, deeds, Log(var / "actions.jsonl"), servers)
+            return _chaos(site, deeds, ActionLog(var / "actions.jsonl"), servers)
         finally:
             site.close()
             database.clean(stack_var)
 
 
-def _chaos(site: Site, deeds: Sequence[Deed], log: Log, servers: int) -> dict[str, Any]:
+def _chaos(site: Site, deeds: Sequence[PlannedFault], log: ActionLog, servers: int) -> dict[str, Any]:
     for number, handoff in enumerate(HANDOFFS[:servers]):
-        (made,) = site.adopted(Wish(f"{handoff}-{number}", handoff, 0 if handoff == "stateless" else 8))
+        (made,) = site.adopted(ServerSpec(f"{handoff}-{number}", handoff, 0 if handoff == "stateless" else 8))
         if handoff == "snapshot":
             site.api.change_policy(made.id, {"zones": list(site.stalls.zones)})
         site.api.change_policy(made.id, {"cool_down_s": 8.0, "failover_pools": 2})
@@ -215,7 +215,7 @@ def _chaos(site: Site, deeds: Sequence[Deed], log: Log, servers: int) -> dict[st
     for operation_id in to_spot:
         site.end_of(operation_id)  # whatever its end: a server that stays on demand is not interrupted
     log.write("begin", f"{servers} servers, {len(deeds)} troubles, seed {site.seed}")
-    run, checker = Run(site, log, deeds), Checker(site, log)
+    run, checker = ChaosRun(site, log, deeds), InvariantChecker(site, log)
     checker.start()
     try:
         run.play()
@@ -227,7 +227,7 @@ def _chaos(site: Site, deeds: Sequence[Deed], log: Log, servers: int) -> dict[st
     return _report(site, run, checker, [*checker.broken, *wrong], log)
 
 
-def _report(site: Site, run: Run, checker: Checker, wrong: list[str], log: Log) -> dict[str, Any]:
+def _report(site: Site, run: ChaosRun, checker: InvariantChecker, wrong: list[str], log: ActionLog) -> dict[str, Any]:
     operations = site.api.operations()
     samples = [one for server in site.servers for client in site.observer.samples(server) for one in client]
     calls = site.ask_lab("GET", "/_lab/calls")["calls"]

@@ -18,7 +18,7 @@ _LOOKING = ("Describe", "Get", "List")
 
 
 @dataclass(frozen=True)
-class Place:
+class KillPoint:
     """A call to EC2 (`ec2`), a COMMIT (`db`) or a hook of a host activity (`host`); the nth of its name."""
 
     kind: str
@@ -30,7 +30,7 @@ class Place:
 @dataclass(frozen=True)
 class Cell:
     scenario: str
-    place: Place
+    place: KillPoint
     moment: str
     victim: str = WORKER
 
@@ -40,7 +40,7 @@ class Cell:
         return where if self.victim == WORKER else f"{where}/{self.victim}"
 
 
-def cells_of(scenario: str, places: Iterable[Place], *, cancels: bool) -> list[Cell]:
+def cells_of_scenario(scenario: str, places: Iterable[KillPoint], *, cancels: bool) -> list[Cell]:
     """Every place before and after; on the host the agent dies too. `cancels`: the operation can be given up."""
     found = []
     for place in places:
@@ -51,7 +51,7 @@ def cells_of(scenario: str, places: Iterable[Place], *, cancels: bool) -> list[C
     return found
 
 
-def ec2_places(calls: Iterable[Mapping[str, Any]]) -> list[Place]:
+def ec2_kill_points(calls: Iterable[Mapping[str, Any]]) -> list[KillPoint]:
     """Each call of the run. A question that is repeated while nothing is changed is one place: its first asking."""
     times: Counter[str] = Counter()
     asked: set[str] = set()
@@ -62,7 +62,7 @@ def ec2_places(calls: Iterable[Mapping[str, Any]]) -> list[Place]:
             continue
         times[action] += 1
         looks = action.startswith(_LOOKING) or call["params"].get("DryRun") == "true"
-        place = Place("ec2", action, times[action], not looks)
+        place = KillPoint("ec2", action, times[action], not looks)
         question = json.dumps([action, call["params"]], sort_keys=True, default=str)
         if place.changes or question not in asked:
             found.append(place)
@@ -72,17 +72,17 @@ def ec2_places(calls: Iterable[Mapping[str, Any]]) -> list[Place]:
     return found
 
 
-def db_places(commits: int) -> list[Place]:
-    return [Place("db", "COMMIT", nth) for nth in range(1, commits + 1)]
+def db_kill_points(commits: int) -> list[KillPoint]:
+    return [KillPoint("db", "COMMIT", nth) for nth in range(1, commits + 1)]
 
 
-def host_places(receipt: Mapping[str, Any]) -> list[Place]:
+def host_kill_points(receipt: Mapping[str, Any]) -> list[KillPoint]:
     """By the hooks in the receipt: each host activity that changes something runs one. A hook repeated is one."""
     hooks = [hook["name"] for step in receipt.get("steps") or () for hook in step.get("hooks") or ()]
-    return [Place("host", name) for name in dict.fromkeys(hooks)]
+    return [KillPoint("host", name) for name in dict.fromkeys(hooks)]
 
 
-def chosen(cells: Sequence[Cell], only: str, sample: int, seed: int) -> list[Cell]:
+def select_cells(cells: Sequence[Cell], only: str, sample: int, seed: int) -> list[Cell]:
     """Those whose name begins as `only` says (`*` and `?` allowed); `sample` of them, 0: all."""
     found = [cell for cell in cells if fnmatchcase(cell.name, f"{only}*")]
     if not sample or sample >= len(found):

@@ -21,34 +21,34 @@ from pathlib import Path
 
 from lab.stack.settings import REPOSITORY, StackSettings
 from proof import run_limits
-from proof.crash_matrix.cells import Cell, chosen
+from proof.crash_matrix.cells import Cell, select_cells
 from proof.crash_matrix.rig import Rig, rig
-from proof.crash_matrix.runs import Row, recorded, struck
+from proof.crash_matrix.runs import CellResult, run_cell, run_undisturbed
 from proof.crash_matrix.scenarios import SCENARIOS, Scenario
-from proof.harness.errors import DemoFailed
+from proof.harness.errors import ScenarioFailed
 
 _WIDTH = 62
 
 
-class Report:
+class MatrixReport:
     """What came of each cell, on disk from the moment that it is known."""
 
-    def __init__(self, path: Path, seed: int, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, path: Path, seed: int, rows: Iterable[CellResult] = ()) -> None:
         self.path = path
         self.rows = list(rows)
         self.left = 0  # cells that there was no time for
         self._seed = seed
 
     @classmethod
-    def resumed(cls, path: Path, seed: int) -> Report:
+    def resumed(cls, path: Path, seed: int) -> MatrixReport:
         """With the cells that held; what was broken is run again. Raises SystemExit where there is no report."""
         try:
-            rows = [Row(**row) for row in json.loads(path.read_text())["rows"]]
+            rows = [CellResult(**row) for row in json.loads(path.read_text())["rows"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"crash-matrix: nothing to go on with in {path} ({error}); leave RESUME away") from error
         return cls(path, seed, [row for row in rows if not row.wrong])
 
-    def note(self, row: Row) -> None:
+    def note(self, row: CellResult) -> None:
         self.rows = [one for one in self.rows if one.cell != row.cell] + [row]
         self.write()
 
@@ -67,7 +67,7 @@ class Matrix:
     """Runs cells one after another on one rig; after a broken invariant on a new one, and what the broken one leaves
     is kept: its logs and Temporal's histories."""
 
-    def __init__(self, var: Path, seed: int, until: float, report: Report) -> None:
+    def __init__(self, var: Path, seed: int, until: float, report: MatrixReport) -> None:
         self._var = var
         self._seed = seed
         self._until = until
@@ -83,9 +83,9 @@ class Matrix:
             self.unseen += 1
             return
         try:
-            cells, row = recorded(self._ready(), scenario)
-        except (DemoFailed, AssertionError) as error:
-            self._note(Row(f"{scenario.name}/undisturbed", "", "", False, [f"5: {error}"]))
+            cells, row = run_undisturbed(self._ready(), scenario)
+        except (ScenarioFailed, AssertionError) as error:
+            self._note(CellResult(f"{scenario.name}/undisturbed", "", "", False, [f"5: {error}"]))
             self.unseen += 1
             return
         self._note(row)
@@ -93,14 +93,14 @@ class Matrix:
             if self._late():
                 self.report.left += 1
             else:
-                self._note(struck(self._ready(), scenario, cell))
+                self._note(run_cell(self._ready(), scenario, cell))
 
     def close(self) -> None:
         self._open.close()
         self._rig = None
 
     def _chosen(self, cells: Sequence[Cell], only: str, sample: int) -> list[Cell]:
-        named = chosen(cells, only, sample, self._seed)
+        named = select_cells(cells, only, sample, self._seed)
         self.named += len(named)
         found = self.report.unknown(named)
         _say(f"{cells[0].scenario if cells else '-'}: {len(cells)} cells, {len(found)} of them are run")
@@ -112,9 +112,9 @@ class Matrix:
             self._rig = self._open.enter_context(rig(StackSettings(var=self._var), self._seed, _say))
         return self._rig
 
-    def _note(self, row: Row) -> None:
+    def _note(self, row: CellResult) -> None:
         self.report.note(row)
-        _say(shown(row))
+        _say(result_line(row))
         if row.wrong:
             self.close()
             self._keep(row.cell.replace("/", "."))
@@ -131,19 +131,19 @@ class Matrix:
         return time.monotonic() > self._until
 
 
-def shown(row: Row) -> str:
+def result_line(row: CellResult) -> str:
     what = row.outcome if row.reached else f"{row.outcome} (not reached)"
     held = "invariants hold" if not row.wrong else f"BROKEN {', '.join(row.broken)}: {'; '.join(row.wrong)}"
     return f"{row.cell:{_WIDTH}} {what:24} {row.seconds:6.1f} s  {held}"
 
 
-def named_by(only: str) -> list[Scenario]:
+def matching_scenarios(only: str) -> list[Scenario]:
     return [one for one in SCENARIOS if fnmatchcase(one.name, only.partition("/")[0] + ("" if "/" in only else "*"))]
 
 
-def wanted(only: str, sample: int, seed: int) -> Iterator[tuple[Scenario, int]]:
+def scenarios_to_run(only: str, sample: int, seed: int) -> Iterator[tuple[Scenario, int]]:
     """The scenarios that `only` may mean, and how many cells of each; a sample is of a few scenarios."""
-    named = named_by(only)
+    named = matching_scenarios(only)
     if not sample:
         yield from ((one, 0) for one in named)
         return
@@ -153,7 +153,7 @@ def wanted(only: str, sample: int, seed: int) -> Iterator[tuple[Scenario, int]]:
 
 
 @contextmanager
-def matrix(var: Path, seed: int, minutes: float, report: Report) -> Iterator[Matrix]:
+def matrix(var: Path, seed: int, minutes: float, report: MatrixReport) -> Iterator[Matrix]:
     made = Matrix(var, seed, time.monotonic() + 60 * minutes, report)
     try:
         yield made
@@ -165,11 +165,11 @@ def main(arguments: Sequence[str]) -> int:
     given = _parse(arguments)
     _say(f"seed {given.seed}; only {given.only or 'everything'}; {given.sample or 'all'} cells")
     where = given.var / "report.json"
-    report = Report.resumed(where, given.seed) if given.resume else Report(where, given.seed)
+    report = MatrixReport.resumed(where, given.seed) if given.resume else MatrixReport(where, given.seed)
     if given.resume:
         _say(f"{len(report.rows)} cells held already, by {where}")
     with matrix(given.var / "stack", given.seed, given.minutes, report) as made:
-        for scenario, sample in wanted(given.only, given.sample, given.seed):
+        for scenario, sample in scenarios_to_run(given.only, given.sample, given.seed):
             made.run(scenario, given.only, sample)
     report.write()
     if not made.named and not made.unseen:
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if any(row.wrong for row in report.rows) else 0
 
 
-def _summary(report: Report) -> None:
+def _summary(report: MatrixReport) -> None:
     outcomes = Counter(row.outcome or "no end" for row in report.rows)
     missed = sum(1 for row in report.rows if not row.reached)
     broken = sum(1 for row in report.rows if row.wrong)
@@ -200,7 +200,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="leave out what held, by the report that is there")
     parser.add_argument("--var", type=Path, default=REPOSITORY / "var" / "crash-matrix")
     given = parser.parse_args(arguments)
-    if not named_by(given.only):
+    if not matching_scenarios(given.only):
         parser.error(f"no scenario is named {given.only!r}; there are {', '.join(one.name for one in SCENARIOS)}")
     given.var.mkdir(parents=True, exist_ok=True)
     return given

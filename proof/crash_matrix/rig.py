@@ -16,18 +16,18 @@ from lab.stack.ports import Leases
 from lab.stack.settings import PARTS, StackSettings
 from lab.stack.stack import Stack
 from proof.crash_matrix.cells import BEFORE, GIVEN_UP, Cell
-from proof.crash_matrix.scenarios import Scenario, Target, heard
-from proof.crash_matrix.sql_proxy import SqlGate
+from proof.crash_matrix.scenarios import Scenario, TargetServer, ask_until_answered
+from proof.crash_matrix.sql_proxy import SqlProxy
 from proof.crash_matrix.workers import Workers
 from proof.harness.api_client import Operation
-from proof.harness.errors import Refused
+from proof.harness.errors import RequestFailed
 from proof.harness.loop_thread import LoopThread
-from proof.harness.server_owner import Wish
-from proof.harness.site import Server, Site
+from proof.harness.server_owner import ServerSpec
+from proof.harness.site import Site, SiteServer
 from proof.harness.waiting import until
 
-WISHES = {"volumes": Wish("orders", "volumes", 8), "snapshot": Wish("ledger", "snapshot", 8)}
-WISHES |= {"stateless": Wish("web", "stateless")}
+MATRIX_SERVERS = {"volumes": ServerSpec("orders", "volumes", 8), "snapshot": ServerSpec("ledger", "snapshot", 8)}
+MATRIX_SERVERS |= {"stateless": ServerSpec("web", "stateless")}
 _QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls but the operation's
 _HOOK_S = 1.5  # how long a hook waits to be interrupted
 _REACHED_S = 60.0
@@ -38,7 +38,7 @@ _AGENT_S = 40.0
 class Rig:
     """One at a time is used: `arm` a place, bring the operation about, `strike` when it is `held`."""
 
-    def __init__(self, stack: Stack, site: Site, gate: SqlGate, workers: Workers) -> None:
+    def __init__(self, stack: Stack, site: Site, gate: SqlProxy, workers: Workers) -> None:
         self.stack = stack
         self.site = site
         self.gate = gate
@@ -49,10 +49,10 @@ class Rig:
 
     # --- servers
 
-    def target(self, scenario: Scenario) -> Target:
+    def target(self, scenario: Scenario) -> TargetServer:
         """A server in the state that the scenario begins with."""
         if scenario.on == "none":
-            return Target("", "")
+            return TargetServer("", "")
         if scenario.on == "fresh":
             return self._launched()
         server = self._server(scenario.on)
@@ -63,30 +63,30 @@ class Rig:
             self._done(server, "replica", f"replica-{self.number}")
         if "no-replica" in scenario.needs and has_replica:
             path, key = f"/api/servers/{server.id}/replica", f"no-replica-{self.number}"
-            self.done(heard(self, lambda: self.call("DELETE", path, key)))
-        return Target(server.id, str(self._primary(server)["id"]), server)
+            self.done(ask_until_answered(self, lambda: self.call("DELETE", path, key)))
+        return TargetServer(server.id, str(self._primary(server)["id"]), server)
 
-    def _done(self, server: Server, what: str, key: str) -> None:
+    def _done(self, server: SiteServer, what: str, key: str) -> None:
         """The worker may just be beginning."""
-        self.done(heard(self, lambda: self.site.ask(server, what, key)))
+        self.done(ask_until_answered(self, lambda: self.site.ask(server, what, key)))
 
-    def _server(self, kind: str) -> Server:
-        wish = WISHES[kind]
+    def _server(self, kind: str) -> SiteServer:
+        wish = MATRIX_SERVERS[kind]
         if wish.name not in self.site.servers:
             (server,) = self.site.adopted(wish)
             zones = {"zones": list(self.site.stalls.zones)} if kind == "snapshot" else {}
             self.site.api.change_policy(server.id, {"cool_down_s": _COOL_DOWN_S, **zones})
         return self.site.servers[wish.name]
 
-    def _primary(self, server: Server) -> dict[str, Any]:
+    def _primary(self, server: SiteServer) -> dict[str, Any]:
         return self.site.primary(server)
 
-    def _launched(self) -> Target:
+    def _launched(self) -> TargetServer:
         key = f"fresh-{self.number}"
-        self.done(heard(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key))))
+        self.done(ask_until_answered(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key))))
         (row,) = [row for row in self._all_servers() if row["name"] == key]
         self._made[str(row["id"])] = key
-        return Target(str(row["id"]), str(row["primary"]["id"]))
+        return TargetServer(str(row["id"]), str(row["primary"]["id"]))
 
     def launch_body(self, name: str) -> dict[str, Any]:
         stalls, world = self.site.stalls, self.site.world
@@ -100,10 +100,10 @@ class Rig:
         policy = {"launch_timeout_s": 40.0, "terminate_timeout_s": 40.0, "hook_timeout_s": 15.0}
         return {"name": name, "region": self.stack.region, "policy": policy, "launch": launch}
 
-    def name_of(self, target: Target) -> str:
+    def name_of(self, target: TargetServer) -> str:
         return self._made[target.server_id]
 
-    def elsewhere(self, target: Target) -> str:
+    def elsewhere(self, target: TargetServer) -> str:
         """A pool in another zone than that in which it began: the same when it is asked again, after the move."""
         (began,) = [row for row in self.site.api.instances() if row["id"] == target.before]
         zone, kind, _ = str(began["pool"]).split("/")
@@ -153,9 +153,9 @@ class Rig:
         try:
             answer = self.site.http.request(method, path, json=body, headers={"Idempotency-Key": key})
         except httpx.HTTPError as error:
-            raise Refused(f"{method} {path}: {type(error).__name__}: {error}") from error
+            raise RequestFailed(f"{method} {path}: {type(error).__name__}: {error}") from error
         if not answer.is_success:
-            raise Refused(f"{method} {path}: HTTP {answer.status_code} {answer.text[:300]}")
+            raise RequestFailed(f"{method} {path}: HTTP {answer.status_code} {answer.text[:300]}")
         operation_id = str(answer.json()["operation_id"])
         self.site.asked.add(operation_id)
         return operation_id
@@ -250,7 +250,7 @@ def rig(settings: StackSettings, seed: int, say: Callable[[str], None], modules:
         Leases() as leases,
     ):
         assert stack.database is not None, "a stack with a database has one"
-        gate = SqlGate(gates, stack.database.url, leases.port())
+        gate = SqlProxy(gates, stack.database.url, leases.port())
         workers = Workers(settings.var, {**stack.environment, **_QUIET, "DATABASE_URL": gate.url}, modules)
         site = Site(stack, loop, seed, say)
         try:

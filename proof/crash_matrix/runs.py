@@ -6,16 +6,24 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from proof.crash_matrix.cells import GIVEN_UP, Cell, Place, cells_of, db_places, ec2_places, host_places
+from proof.crash_matrix.cells import (
+    GIVEN_UP,
+    Cell,
+    KillPoint,
+    cells_of_scenario,
+    db_kill_points,
+    ec2_kill_points,
+    host_kill_points,
+)
 from proof.crash_matrix.rig import Rig
-from proof.crash_matrix.scenarios import Scenario, Target
+from proof.crash_matrix.scenarios import Scenario, TargetServer
 from proof.harness.api_client import Operation
-from proof.harness.errors import DemoFailed
+from proof.harness.errors import ScenarioFailed
 from proof.harness.invariants import OUTCOMES, broken_invariants
 
 
 @dataclass(frozen=True)
-class Row:
+class CellResult:
     """What came of one cell. `reached` False: the operation ended without coming to that place."""
 
     cell: str
@@ -31,25 +39,27 @@ class Row:
         return sorted({one.partition(":")[0] for one in self.wrong})
 
 
-def recorded(rig: Rig, scenario: Scenario) -> tuple[list[Cell], Row]:
+def run_undisturbed(rig: Rig, scenario: Scenario) -> tuple[list[Cell], CellResult]:
     """A run in which nothing is killed, and the cells that follow from it."""
     began, target, last = _begin(rig, scenario)
     rig.gate.count()
     operation = rig.site.end_of(scenario.ask(rig, target, _key(rig))())
     commits = rig.gate.commits
-    places: list[Place] = [*ec2_places(rig.calls_since(last)), *db_places(commits)]
-    places += host_places(operation.receipt)
-    cells = cells_of(scenario.name, places, cancels=scenario.cancels)
+    places: list[KillPoint] = [*ec2_kill_points(rig.calls_since(last)), *db_kill_points(commits)]
+    places += host_kill_points(operation.receipt)
+    cells = cells_of_scenario(scenario.name, places, cancels=scenario.cancels)
     return cells, _row(rig, scenario, target, f"{scenario.name}/undisturbed", operation, True, began)
 
 
-def struck(rig: Rig, scenario: Scenario, cell: Cell) -> Row:
+def run_cell(rig: Rig, scenario: Scenario, cell: Cell) -> CellResult:
     """The run of one cell."""
     began = time.monotonic()
     try:
         began, target, _ = _begin(rig, scenario)
-    except (DemoFailed, AssertionError) as error:
-        return Row(cell.name, "", "", False, [f"5: what it begins with did not come about: {error}"], _since(began))
+    except (ScenarioFailed, AssertionError) as error:
+        return CellResult(
+            cell.name, "", "", False, [f"5: what it begins with did not come about: {error}"], _since(began)
+        )
     rig.arm(cell)
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(scenario.ask(rig, target, _key(rig)))
@@ -62,12 +72,12 @@ def struck(rig: Rig, scenario: Scenario, cell: Cell) -> Row:
             else:
                 rig.disarm()
             operation = rig.site.end_of(asking.result())
-        except DemoFailed as error:
-            return Row(cell.name, "", "", reached, [f"5: {error}"], _since(began))
+        except ScenarioFailed as error:
+            return CellResult(cell.name, "", "", reached, [f"5: {error}"], _since(began))
     return _row(rig, scenario, target, cell.name, operation, reached, began, given_up=cell.moment == GIVEN_UP)
 
 
-def _begin(rig: Rig, scenario: Scenario) -> tuple[float, Target, int]:
+def _begin(rig: Rig, scenario: Scenario) -> tuple[float, TargetServer, int]:
     rig.number += 1
     target = rig.target(scenario)
     rig.workers.fresh()
@@ -89,22 +99,22 @@ def _over(rig: Rig, asking: Future[str]) -> bool:
 def _row(
     rig: Rig,
     scenario: Scenario,
-    target: Target,
+    target: TargetServer,
     name: str,
     operation: Operation,
     reached: bool,
     began: float,
     *,
     given_up: bool = False,
-) -> Row:
+) -> CellResult:
     wrong = _outcome(rig, scenario, target, operation, given_up)
     wrong += rig.forget_made()
     wrong += broken_invariants(rig.site, [target.server] if target.server else [])
     wrong += _once(rig, scenario, target, operation)
-    return Row(name, operation.outcome, operation.reason, reached, wrong, time.monotonic() - began)
+    return CellResult(name, operation.outcome, operation.reason, reached, wrong, time.monotonic() - began)
 
 
-def _outcome(rig: Rig, scenario: Scenario, target: Target, operation: Operation, given_up: bool) -> list[str]:
+def _outcome(rig: Rig, scenario: Scenario, target: TargetServer, operation: Operation, given_up: bool) -> list[str]:
     """Invariant 5: it ended in one of its ways, and the server is what that way says."""
     ends = (*OUTCOMES, "cancelled") if given_up else OUTCOMES
     if operation.outcome not in ends:
@@ -118,7 +128,7 @@ def _outcome(rig: Rig, scenario: Scenario, target: Target, operation: Operation,
     return [f"5: {operation.outcome}, and the primary is {now} after {target.before}"]
 
 
-def _once(rig: Rig, scenario: Scenario, target: Target, operation: Operation) -> list[str]:
+def _once(rig: Rig, scenario: Scenario, target: TargetServer, operation: Operation) -> list[str]:
     """Invariant 4: the request again is the operation it was."""
     if target.server is None or scenario.name.startswith("failover"):
         return []

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proof.harness.errors import Refused
-from proof.harness.site import Server
+from proof.harness.errors import RequestFailed
+from proof.harness.site import SiteServer
 from proof.harness.waiting import until
 
 if TYPE_CHECKING:
@@ -15,51 +15,53 @@ if TYPE_CHECKING:
 
 _HEARD_S = 90.0
 NOTICE_S = 120.0
-Find = Callable[[], str]  # waits for the operation and returns its ID
+AwaitOperationId = Callable[[], str]  # waits for the operation and returns its ID
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetServer:
     """The server an operation is about, and who was its primary before."""
 
     server_id: str
     before: str
-    server: Server | None = None  # None: one that was made for this run, with no clients
+    server: SiteServer | None = None  # None: one that was made for this run, with no clients
 
 
-Ask = Callable[["Rig", Target, str], Find]
-Body = Callable[["Rig", Target], Mapping[str, Any]]
+StartOperation = Callable[["Rig", TargetServer, str], AwaitOperationId]
+Body = Callable[["Rig", TargetServer], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Scenario:
     name: str
     on: str  # the kind of server: volumes, snapshot, stateless, or `fresh`: launched for it
-    ask: Ask
+    ask: StartOperation
     needs: tuple[str, ...] = ()  # spot, replica, no-replica
     cancels: bool = True
     moves: bool = True  # committed means another primary
     ends: bool = False  # committed means that the server is no more
 
 
-def asked(what: str, body: Body = lambda rig, target: {}) -> Ask:
+def post_request(what: str, body: Body = lambda rig, target: {}) -> StartOperation:
     """By the API, with the same key until it answers."""
 
-    def ask(rig: Rig, target: Target, key: str) -> Find:
+    def ask(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
         given = body(rig, target)
-        return lambda: heard(rig, lambda: rig.site.api.ask(target.server_id, what, given, key))
+        return lambda: ask_until_answered(rig, lambda: rig.site.api.ask(target.server_id, what, given, key))
 
     return ask
 
 
-def deleted(path: str) -> Ask:
-    def ask(rig: Rig, target: Target, key: str) -> Find:
-        return lambda: heard(rig, lambda: rig.call("DELETE", f"/api/servers/{target.server_id}{path}", key))
+def delete_request(path: str) -> StartOperation:
+    def ask(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
+        return lambda: ask_until_answered(
+            rig, lambda: rig.call("DELETE", f"/api/servers/{target.server_id}{path}", key)
+        )
 
     return ask
 
 
-def noticed(rig: Rig, target: Target, key: str) -> Find:
+def interrupt_primary(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
     """AWS takes the primary back."""
     known = rig.site.api.operation_ids(target.server_id, "failover")
     server = target.server
@@ -68,24 +70,26 @@ def noticed(rig: Rig, target: Target, key: str) -> Find:
     return lambda: rig.site.new_operation(server, "failover", known)
 
 
-def launched(rig: Rig, target: Target, key: str) -> Find:
+def launch_server(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
     body = rig.launch_body(key)
-    return lambda: heard(rig, lambda: rig.call("POST", "/api/instances", key, body))
+    return lambda: ask_until_answered(rig, lambda: rig.call("POST", "/api/instances", key, body))
 
 
-def ended(rig: Rig, target: Target, key: str) -> Find:
+def terminate_server(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
     body = {"confirm": rig.name_of(target)}
-    return lambda: heard(rig, lambda: rig.call("POST", f"/api/instances/{target.before}/terminate", key, body))
+    return lambda: ask_until_answered(
+        rig, lambda: rig.call("POST", f"/api/instances/{target.before}/terminate", key, body)
+    )
 
 
-def heard(rig: Rig, ask: Callable[[], str]) -> str:
+def ask_until_answered(rig: Rig, ask: Callable[[], str]) -> str:
     """Ask until an answer comes: nobody may be there to give it for a while. The key is the same."""
     refusals = ["never refused"]
 
     def once() -> str | None:
         try:
             return ask()
-        except Refused as error:
+        except RequestFailed as error:
             refusals[0] = str(error)
             return None
 
@@ -95,16 +99,18 @@ def heard(rig: Rig, ask: Callable[[], str]) -> str:
 
 
 SCENARIOS = (
-    Scenario("switch-volumes", "volumes", asked("switch")),
-    Scenario("switch-snapshot", "snapshot", asked("switch", lambda rig, target: {"pool": rig.elsewhere(target)})),
-    Scenario("switch-stateless", "stateless", asked("switch")),
-    Scenario("failover-volumes", "volumes", noticed, ("spot", "no-replica"), cancels=False),
-    Scenario("failover-replica", "volumes", noticed, ("spot", "replica"), cancels=False),
-    Scenario("failover-stateless", "stateless", noticed, ("spot", "no-replica"), cancels=False),
-    Scenario("promote", "volumes", asked("promote"), ("replica",)),
-    Scenario("replica-create", "volumes", asked("replica"), ("no-replica",), moves=False),
-    Scenario("replica-drop", "volumes", deleted("/replica"), ("replica",), moves=False),
-    Scenario("launch", "none", launched, moves=False),
-    Scenario("terminate", "fresh", ended, moves=False, ends=True),
-    Scenario("release", "fresh", deleted(""), moves=False, ends=True),
+    Scenario("switch-volumes", "volumes", post_request("switch")),
+    Scenario(
+        "switch-snapshot", "snapshot", post_request("switch", lambda rig, target: {"pool": rig.elsewhere(target)})
+    ),
+    Scenario("switch-stateless", "stateless", post_request("switch")),
+    Scenario("failover-volumes", "volumes", interrupt_primary, ("spot", "no-replica"), cancels=False),
+    Scenario("failover-replica", "volumes", interrupt_primary, ("spot", "replica"), cancels=False),
+    Scenario("failover-stateless", "stateless", interrupt_primary, ("spot", "no-replica"), cancels=False),
+    Scenario("promote", "volumes", post_request("promote"), ("replica",)),
+    Scenario("replica-create", "volumes", post_request("replica"), ("no-replica",), moves=False),
+    Scenario("replica-drop", "volumes", delete_request("/replica"), ("replica",), moves=False),
+    Scenario("launch", "none", launch_server, moves=False),
+    Scenario("terminate", "fresh", terminate_server, moves=False, ends=True),
+    Scenario("release", "fresh", delete_request(""), moves=False, ends=True),
 )

@@ -18,7 +18,7 @@ _CHUNK = 65536
 _START_S = 10.0
 
 
-class SqlGate:
+class SqlProxy:
     """Listens on a port of 127.0.0.1. `commits` counts those that came through since the last `arm` or `count`."""
 
     def __init__(self, loop: LoopThread, database_url: str, port: int) -> None:

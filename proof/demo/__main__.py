@@ -17,9 +17,9 @@ from types import FrameType
 
 from lab.stack import settings
 from lab.stack.settings import REPOSITORY, StackSettings
-from proof.demo.run import START_FAILURES, play
+from proof.demo.run import START_FAILURES, run_demo
 from proof.demo.screen import Screen
-from proof.harness.errors import DemoFailed
+from proof.harness.errors import ScenarioFailed
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,14 +27,14 @@ def main(arguments: Sequence[str]) -> int:
     screen = Screen()
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        return 0 if play(_stack_settings(given), given.seed, screen, untimed=given.untimed) else 1
+        return 0 if run_demo(_stack_settings(given), given.seed, screen, untimed=given.untimed) else 1
     except KeyboardInterrupt:
         screen.failure("stopped before its end; everything that was started is stopped too")
         return 130
     except settings.InvalidSetting as error:
         screen.failure(str(error))
         return 2
-    except (DemoFailed, *START_FAILURES) as error:
+    except (ScenarioFailed, *START_FAILURES) as error:
         screen.failure(str(error))
         return 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proof.demo.context import Act
+from proof.demo.context import ScenarioOperation
 from proof.demo.report import Check, OperationReport, Report
 from proof.harness.api_client import Operation
 from proof.harness.outage import Sample, Window, failed_requests, first_answer
@@ -15,7 +15,7 @@ LIMIT_S = 180.0
 
 
 @dataclass(frozen=True)
-class Delays:
+class LabDelays:
     """The lab's own, seconds (`/_lab/world`)."""
 
     launch_s: float
@@ -24,18 +24,18 @@ class Delays:
     detach_s: float
 
     @classmethod
-    def of(cls, world: Mapping[str, Mapping[str, float]]) -> Delays:
+    def of(cls, world: Mapping[str, Mapping[str, float]]) -> LabDelays:
         found = world["delays"]
         return cls(found["launch_s"], found["boot_s"], found["attach_s"], found["detach_s"])
 
 
 @dataclass(frozen=True)
-class Evidence:
-    acts: Mapping[str, Act]
+class CheckInput:
+    acts: Mapping[str, ScenarioOperation]
     operations: Mapping[str, Operation]
     report: Report
     samples: Mapping[str, Sequence[Sequence[Sample]]]  # by server, of each of its clients
-    delays: Delays
+    delays: LabDelays
     details: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what an invariant's figure is made of
     reconnections: int = 0
     seconds: float = 0.0
@@ -46,14 +46,14 @@ class Evidence:
         return next((one for one in self.report.operations if known and one.id == known.operation_id), None)
 
 
-Judge = Callable[[Evidence], Iterator[Check]]
+CheckFunction = Callable[[CheckInput], Iterator[Check]]
 
 
-def check_all(evidence: Evidence) -> list[Check]:
+def check_all(evidence: CheckInput) -> list[Check]:
     return [check for judge in _JUDGES for check in judge(evidence)]
 
 
-def _outcomes(e: Evidence) -> Iterator[Check]:
+def _outcomes(e: CheckInput) -> Iterator[Check]:
     for name in _ACTS:
         act, one = e.acts.get(name), e.reported(name)
         if act is None or one is None:
@@ -62,7 +62,7 @@ def _outcomes(e: Evidence) -> Iterator[Check]:
             yield Check(f"{name}: {act.expected}", one.outcome == act.expected, f"{one.id} {one.outcome}")
 
 
-def _nothing_lost(e: Evidence) -> Iterator[Check]:
+def _nothing_lost(e: CheckInput) -> Iterator[Check]:
     found = e.report.invariants
     written = sum(1 for clients in e.samples.values() for samples in clients for one in samples if one.ok and one.n)
     yield Check("no acknowledged write is lost", found.writes_lost == 0 and written > 0, f"{written} writes")
@@ -75,12 +75,12 @@ def _nothing_lost(e: Evidence) -> Iterator[Check]:
     )
 
 
-def _unexplained(e: Evidence) -> Iterator[Check]:
+def _unexplained(e: CheckInput) -> Iterator[Check]:
     count = sum(one.unexplained_changes for one in e.report.operations)
     yield Check("no unexplained change", count == 0 and bool(e.report.operations), f"{count}")
 
 
-def _stateless(e: Evidence) -> Iterator[Check]:
+def _stateless(e: CheckInput) -> Iterator[Check]:
     for act in ("switch web", "empty pool"):
         one = e.reported(act)
         if one is None or (window := _window(e, act)) is None:
@@ -90,20 +90,20 @@ def _stateless(e: Evidence) -> Iterator[Check]:
         yield Check(f"{act}: no failed request, no outage", held, f"{one.outage_ms} ms, {failed} failed requests")
 
 
-def _volumes(e: Evidence) -> Iterator[Check]:
+def _volumes(e: CheckInput) -> Iterator[Check]:
     if one := e.reported("switch orders"):
         limit = round(1000 * (e.delays.detach_s + e.delays.attach_s + 1))
         held = 0 < one.outage_ms <= limit
         yield Check("switch orders: outage within detach + attach + 1 s", held, f"{one.outage_ms} of {limit} ms", True)
 
 
-def _other_zone(e: Evidence) -> Iterator[Check]:
+def _other_zone(e: CheckInput) -> Iterator[Check]:
     if one := e.reported("switch ledger"):
         held = one.handoff == "snapshot" and _zone(one.from_pool) != _zone(one.to_pool)
         yield Check("switch ledger: by snapshot to another zone", held, f"{one.from_pool} → {one.to_pool}")
 
 
-def _to_spot(e: Evidence) -> Iterator[Check]:
+def _to_spot(e: CheckInput) -> Iterator[Check]:
     for act in ("switch web", "switch orders", "switch ledger"):
         if one := e.reported(act):
             held = one.to_pool.endswith("/spot") and one.hourly_after < one.hourly_before
@@ -111,19 +111,19 @@ def _to_spot(e: Evidence) -> Iterator[Check]:
             yield Check(f"{act}: from on-demand to cheaper spot", held, figures)
 
 
-def _autopilot(e: Evidence) -> Iterator[Check]:
+def _autopilot(e: CheckInput) -> Iterator[Check]:
     if (one := e.reported("switch web")) and (act := e.acts.get("switch web")):
         decided = str(act.notes["to_pool"])
         yield Check("autopilot: its move went where it was decided", one.to_pool == decided, f"{decided}")
 
 
-def _asked_twice(e: Evidence) -> Iterator[Check]:
+def _asked_twice(e: CheckInput) -> Iterator[Check]:
     known = [e.acts[name] for name in ("switch web", "switch orders", "switch ledger") if name in e.acts]
     same = all(act.notes["again"] == act.operation_id for act in known)
     yield Check("a request sent twice is one operation", bool(known) and same, f"{len(known)} requests")
 
 
-def _next_pool(e: Evidence) -> Iterator[Check]:
+def _next_pool(e: CheckInput) -> Iterator[Check]:
     if one := e.reported("empty pool"):
         first = str(e.acts["empty pool"].notes["first"])
         tried = e.operations[one.id].tried_pools
@@ -131,7 +131,7 @@ def _next_pool(e: Evidence) -> Iterator[Check]:
         yield Check("empty pool: the next one was taken", held, f"{first} was empty → {one.to_pool}")
 
 
-def _rescues(e: Evidence) -> Iterator[Check]:
+def _rescues(e: CheckInput) -> Iterator[Check]:
     if act := e.acts.get("rescue with replica"):
         replica = act.notes["replica"]
         seconds = _serving_after(e, act, "orders", lambda instance: instance == replica)
@@ -142,25 +142,25 @@ def _rescues(e: Evidence) -> Iterator[Check]:
         yield _within(f"rescue without replica: served within launch + 5 s = {limit:g} s", seconds, limit)
 
 
-def _survived(e: Evidence) -> Iterator[Check]:
+def _survived(e: CheckInput) -> Iterator[Check]:
     if (act := e.acts.get("killed worker")) and (one := e.reported("killed worker")):
         steps = [step["name"] for step in one.steps]
         held = act.notes["step"] in steps and steps[-1] == "receipt"
         yield Check("killed worker: the switch went on to its end", held, f"killed at {act.notes['step']}")
 
 
-def _turned_back(e: Evidence) -> Iterator[Check]:
+def _turned_back(e: CheckInput) -> Iterator[Check]:
     if (act := e.acts.get("never healthy")) and (one := e.reported("never healthy")) and one.finished_at:
         before, finished = act.notes["before"], e.operations[one.id].finished_at or 0.0
         answered = first_answer(e.samples.get("orders", ()), finished, lambda instance: instance == before)
         yield Check("never healthy: the old primary serves again", answered is not None, f"{before}")
 
 
-def _in_time(e: Evidence) -> Iterator[Check]:
+def _in_time(e: CheckInput) -> Iterator[Check]:
     yield Check("all of it in under three minutes", e.seconds < LIMIT_S, f"{e.seconds:.0f} s", timed=True)
 
 
-_JUDGES: tuple[Judge, ...] = (
+_JUDGES: tuple[CheckFunction, ...] = (
     _outcomes,
     _nothing_lost,
     _unexplained,
@@ -189,7 +189,7 @@ _ACTS = (
 )
 
 
-def _serving_after(e: Evidence, act: Act, server: str, by: Callable[[str], bool]) -> float | None:
+def _serving_after(e: CheckInput, act: ScenarioOperation, server: str, by: Callable[[str], bool]) -> float | None:
     """Seconds from the notice to the first answer of the instance that took over."""
     noticed_at = float(act.notes["noticed_at"])
     answered = first_answer(e.samples.get(server, ()), noticed_at, by)
@@ -202,7 +202,7 @@ def _within(name: str, seconds: float | None, limit: float) -> Check:
     return Check(name, seconds <= limit, f"{seconds:.2f} s", timed=True)
 
 
-def _window(e: Evidence, act: str) -> Window | None:
+def _window(e: CheckInput, act: str) -> Window | None:
     operation = e.operations.get(e.acts[act].operation_id)
     if operation is None or operation.finished_at is None:
         return None

@@ -12,10 +12,10 @@ import httpx
 
 from lab.stack.stack import Stack
 from proof.demo.screen import Screen
-from proof.harness.api_client import ControlPlane, Operation
-from proof.harness.errors import DemoFailed, Refused
-from proof.harness.follower import Event, Follower
-from proof.harness.market import Stalls
+from proof.harness.api_client import ControlPlaneClient, Operation
+from proof.harness.errors import RequestFailed, ScenarioFailed
+from proof.harness.follower import Event, EventFollower
+from proof.harness.market import MarketChoice
 from proof.harness.observer import Endpoint, Observer
 from proof.harness.waiting import until
 
@@ -26,7 +26,7 @@ _FAILOVER_STARTS_S = 10.0
 
 
 @dataclass(frozen=True)
-class Server:
+class DemoServer:
     name: str
     server_id: str
     instance_id: str  # its first
@@ -34,7 +34,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Act:
+class ScenarioOperation:
     """One operation that the scenario brought about, what should come of it, and what was noted of it."""
 
     operation_id: str
@@ -43,18 +43,18 @@ class Act:
 
 
 @dataclass
-class Stage:
+class DemoContext:
     stack: Stack
-    api: ControlPlane
+    api: ControlPlaneClient
     lab: httpx.Client
     observer: Observer
-    follower: Follower
+    follower: EventFollower
     screen: Screen
     world: Mapping[str, Any]  # what a client has to know to launch in the lab
-    stalls: Stalls
+    stalls: MarketChoice
     chance: random.Random
-    servers: dict[str, Server] = field(default_factory=dict)
-    acts: dict[str, Act] = field(default_factory=dict)
+    servers: dict[str, DemoServer] = field(default_factory=dict)
+    acts: dict[str, ScenarioOperation] = field(default_factory=dict)
 
     # --- what the acts do
 
@@ -64,7 +64,7 @@ class Stage:
 
     def play(self, act: str, name: str, operation_id: str, *, expected: str = "committed", **notes: Any) -> Operation:
         """Watch an operation to its end and enter it under the act's name."""
-        self.acts[act] = Act(operation_id, expected, notes)
+        self.acts[act] = ScenarioOperation(operation_id, expected, notes)
         return self.watch(name, operation_id)
 
     def watch(self, name: str, operation_id: str, *, since: int = 0, limit_s: float = _OPERATION_S) -> Operation:
@@ -103,20 +103,20 @@ class Stage:
                 if event.type == "operation.step" and event.payload.get("step") == step:
                     return
                 if event.payload.get("outcome"):
-                    raise DemoFailed(f"{operation_id} ended {event.payload['outcome']} before its step {step}")
-        raise DemoFailed(f"{operation_id} did not begin its step {step} within {limit_s:g} s")
+                    raise ScenarioFailed(f"{operation_id} ended {event.payload['outcome']} before its step {step}")
+        raise ScenarioFailed(f"{operation_id} did not begin its step {step} within {limit_s:g} s")
 
     def primary(self, name: str) -> dict[str, Any]:
         """The instance that plays the server now, by the records."""
         found = self.api.server(self.servers[name].server_id)["primary"]
         if found is None:
-            raise DemoFailed(f"{name} has no primary in the records")
+            raise ScenarioFailed(f"{name} has no primary in the records")
         return dict(found)
 
     def tell_lab(self, path: str, body: Mapping[str, Any]) -> None:
         answer = self.lab.post(path, json=body)
         if not answer.is_success:
-            raise Refused(f"the lab: POST {path}: HTTP {answer.status_code} {answer.text[:300]}")
+            raise RequestFailed(f"the lab: POST {path}: HTTP {answer.status_code} {answer.text[:300]}")
 
 
 class _Steps:
@@ -125,7 +125,7 @@ class _Steps:
     The stream would do; that it is asked too lets an operation be watched while the reader is away.
     """
 
-    def __init__(self, stage: Stage, name: str, operation_id: str, since: int) -> None:
+    def __init__(self, stage: DemoContext, name: str, operation_id: str, since: int) -> None:
         self._stage = stage
         self._name = name
         self._operation_id = operation_id
@@ -168,4 +168,4 @@ def _route(operation: Operation) -> str:
     return " → ".join(places)
 
 
-Play = Callable[[Stage], None]
+ScenarioStep = Callable[[DemoContext], None]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.hosts import journal
-from proof.demo.context import Stage
-from proof.demo.report import Invariants, Report, reported
+from proof.demo.context import DemoContext
+from proof.demo.report import Invariants, Report, operation_report
 from proof.harness import audit
 from proof.harness.api_client import Operation
-from proof.harness.errors import Overdue
-from proof.harness.ledger import Ledger
+from proof.harness.errors import WaitTimedOut
+from proof.harness.ledger import LedgerReader
 from proof.harness.observer import Writes
 from proof.harness.waiting import until
 
@@ -31,13 +31,13 @@ class Findings:
     invariants: Invariants = field(default_factory=Invariants)
     details: dict[str, list[str]] = field(default_factory=dict)  # what an invariant's figure is made of
 
-    def report(self, stage: Stage) -> Report:
+    def report(self, stage: DemoContext) -> Report:
         names = {server.server_id: name for name, server in stage.servers.items()}
         rows = []
         for one in self.operations:
             server = names.get(one.server_id, one.server_id)
             samples, writes = stage.observer.samples(server), self.writes.get(server, Writes())
-            rows.append(reported(one, server, samples, writes, self._next_after(one)))
+            rows.append(operation_report(one, server, samples, writes, self._next_after(one)))
         return Report(rows, self.invariants)
 
     def _next_after(self, operation: Operation) -> float:
@@ -50,17 +50,17 @@ class Findings:
         return min(later, default=math.inf)
 
 
-def look_back(stage: Stage, findings: Findings) -> None:
+def collect_findings(stage: DemoContext, findings: Findings) -> None:
     """Fill the findings in; what is found before something stands in the way stays in them."""
     _settle(stage, findings)
     stage.observer.stop()
     for server in stage.servers:
         findings.writes[server] = stage.observer.count_writes(server)
     instances = stage.api.instances()
-    ledger = Ledger(stage.stack.database.url if stage.stack.database else "", stage.stack.credentials.client_id)
+    ledger = LedgerReader(stage.stack.database.url if stage.stack.database else "", stage.stack.credentials.client_id)
     originals = {server.instance_id for server in stage.servers.values()}
     doubled = audit.duplicates(_truth(stage), ledger.instances_made(), originals)
-    doubled += audit.unasked(findings.operations, {act.operation_id for act in stage.acts.values()})
+    doubled += audit.unrequested(findings.operations, {act.operation_id for act in stage.acts.values()})
     findings.details["duplicates"] = doubled
     findings.details["primaries"] = wrong = _not_one_primary(stage, instances)
     findings.invariants = Invariants(
@@ -72,7 +72,7 @@ def look_back(stage: Stage, findings: Findings) -> None:
     )
 
 
-def _settle(stage: Stage, findings: Findings) -> None:
+def _settle(stage: DemoContext, findings: Findings) -> None:
     """Wait until nothing is in progress, and clients have seen a second more."""
 
     def at_rest() -> bool | None:
@@ -88,14 +88,14 @@ def _settle(stage: Stage, findings: Findings) -> None:
         _watched_until(stage, server, end)
 
 
-def _watched_until(stage: Stage, server: str, end: float) -> None:
+def _watched_until(stage: DemoContext, server: str, end: float) -> None:
     def seen() -> bool | None:
         return True if stage.observer.seen_until(server, end) else None
 
     until(f"{server} is watched for a second more", _LAST_ANSWER_S, seen)
 
 
-def _orphans(stage: Stage, ledger: Ledger) -> list[str]:
+def _orphans(stage: DemoContext, ledger: LedgerReader) -> list[str]:
     """The last records may still be on their way: a difference counts when it stays."""
     last: list[str] = []
 
@@ -105,12 +105,12 @@ def _orphans(stage: Stage, ledger: Ledger) -> list[str]:
 
     try:
         until("EC2 and the ledger agree", _LAST_ANSWER_S, agree, every_s=0.3)
-    except Overdue:
+    except WaitTimedOut:
         return last
     return []
 
 
-def _not_one_primary(stage: Stage, instances: Sequence[Mapping[str, Any]]) -> list[str]:
+def _not_one_primary(stage: DemoContext, instances: Sequence[Mapping[str, Any]]) -> list[str]:
     """What speaks against one primary for each server, by the records and by the hosts' own journal."""
     count = audit.primaries(instances)
     names = {server.server_id: name for name, server in stage.servers.items()}
@@ -120,17 +120,17 @@ def _not_one_primary(stage: Stage, instances: Sequence[Mapping[str, Any]]) -> li
     return wrong + audit.overlaps(audit.runs(lines, time.time()), owners)
 
 
-def _missed(stage: Stage) -> int:
+def _missed(stage: DemoContext) -> int:
     """Against the head of the stream, once the reader has had time to reach it."""
     head = stage.api.latest_event()
     tally = stage.follower.tally
     try:
         until("the event stream is caught up", _LAST_ANSWER_S, lambda: True if tally.last >= head else None)
-    except Overdue as error:
+    except WaitTimedOut as error:
         stage.screen.failure(str(error))
     return tally.missed_by(head)
 
 
-def _truth(stage: Stage) -> dict[str, Any]:
+def _truth(stage: DemoContext) -> dict[str, Any]:
     found: dict[str, Any] = stage.lab.get("/_lab/truth").raise_for_status().json()
     return found

@@ -75,7 +75,7 @@ class Check:
     timed: bool = False
 
 
-def reported(
+def operation_report(
     operation: Operation,
     server: str,
     clients: Iterable[Sequence[Sample]],

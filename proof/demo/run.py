@@ -16,27 +16,27 @@ from lab.stack.ports import PortsInUse
 from lab.stack.processes import StartFailed
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
-from lab.stack.state import Hold
-from proof.demo.checks import Delays, Evidence, check_all
-from proof.demo.context import Stage
-from proof.demo.findings import Findings, look_back
+from lab.stack.state import StackLock
+from proof.demo.checks import CheckInput, LabDelays, check_all
+from proof.demo.context import DemoContext
+from proof.demo.findings import Findings, collect_findings
 from proof.demo.report import Check
 from proof.demo.scenario import SCENARIO
 from proof.demo.screen import Screen
 from proof.harness import market
-from proof.harness.api_client import ControlPlane
-from proof.harness.errors import DemoFailed
-from proof.harness.follower import Follower
+from proof.harness.api_client import ControlPlaneClient
+from proof.harness.errors import ScenarioFailed
+from proof.harness.follower import EventFollower
 from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Observer
 
 START_FAILURES = (StartFailed, PortsInUse, DatabaseUnavailable)
-_FAILURES = (DemoFailed, httpx.HTTPError)
+_FAILURES = (ScenarioFailed, httpx.HTTPError)
 _TAIL_LINES = 30
 _LOGS = ("worker-1", "api", "lab")
 
 
-def play(settings: StackSettings, seed: int, screen: Screen, *, untimed: bool = False) -> bool:
+def run_demo(settings: StackSettings, seed: int, screen: Screen, *, untimed: bool = False) -> bool:
     """Play everything; True when every check held. Once the stack runs, a report is written whatever happens.
 
     `untimed`: checks that depend on how fast this machine is are shown, and do not decide.
@@ -53,7 +53,7 @@ def play(settings: StackSettings, seed: int, screen: Screen, *, untimed: bool = 
             return _play_on(_stage(stack, loop, lab, http, seed, screen), untimed)
 
 
-def _play_on(stage: Stage, untimed: bool) -> bool:
+def _play_on(stage: DemoContext, untimed: bool) -> bool:
     findings = Findings()
     try:
         failures = [*_scenario(stage), *_look_back(stage, findings)]
@@ -63,7 +63,7 @@ def _play_on(stage: Stage, untimed: bool) -> bool:
     return _tell(stage, findings, failures, untimed)
 
 
-def _scenario(stage: Stage) -> Iterator[str]:
+def _scenario(stage: DemoContext) -> Iterator[str]:
     """Play it act by act; yield what stopped it, if anything did."""
     try:
         stage.follower.come_back()
@@ -74,24 +74,24 @@ def _scenario(stage: Stage) -> Iterator[str]:
         yield _said(stage, error)
 
 
-def _look_back(stage: Stage, findings: Findings) -> Iterator[str]:
+def _look_back(stage: DemoContext, findings: Findings) -> Iterator[str]:
     stage.screen.act("Looking back")
     try:
-        look_back(stage, findings)
+        collect_findings(stage, findings)
     except _FAILURES as error:
         yield _said(stage, error)
 
 
-def _tell(stage: Stage, findings: Findings, failures: list[str], untimed: bool) -> bool:
+def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: bool) -> bool:
     report = findings.report(stage)
     report.write(_report_path(stage))
     stage.screen.receipts(report.operations)
-    evidence = Evidence(
+    evidence = CheckInput(
         acts=stage.acts,
         operations={one.id: one for one in findings.operations},
         report=report,
         samples={name: stage.observer.samples(name) for name in stage.servers},
-        delays=Delays.of(stage.world),
+        delays=LabDelays.of(stage.world),
         details=findings.details,
         reconnections=stage.follower.connections,
         seconds=stage.screen.seconds,
@@ -106,16 +106,18 @@ def _tell(stage: Stage, findings: Findings, failures: list[str], untimed: bool) 
     return held
 
 
-def _stage(stack: Stack, loop: LoopThread, lab: httpx.Client, http: httpx.Client, seed: int, screen: Screen) -> Stage:
-    return Stage(
+def _stage(
+    stack: Stack, loop: LoopThread, lab: httpx.Client, http: httpx.Client, seed: int, screen: Screen
+) -> DemoContext:
+    return DemoContext(
         stack=stack,
-        api=ControlPlane(http),
+        api=ControlPlaneClient(http),
         lab=lab,
         observer=Observer(loop),
-        follower=Follower(loop, stack.urls["api"], stack.credentials.client_token),
+        follower=EventFollower(loop, stack.urls["api"], stack.credentials.client_token),
         screen=screen,
         world=lab.get("/_lab/world").raise_for_status().json(),
-        stalls=market.choose(lab.get("/_lab/market").raise_for_status().json()["pools"]),
+        stalls=market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"]),
         chance=random.Random(seed),
     )
 
@@ -123,10 +125,10 @@ def _stage(stack: Stack, loop: LoopThread, lab: httpx.Client, http: httpx.Client
 @contextmanager
 def _own_folder(var: Path) -> Iterator[None]:
     """Nobody else's while it lasts, and empty at the start: what an earlier demo left would be found again."""
-    hold = Hold(var)
+    hold = StackLock(var)
     try:
         if not hold.take():
-            raise DemoFailed(f"another demo runs in {var}; wait for its end, or choose another folder with --var")
+            raise ScenarioFailed(f"another demo runs in {var}; wait for its end, or choose another folder with --var")
         database.clean(var)
         for entry in var.iterdir():
             if entry.name != "stack.lock":
@@ -136,17 +138,17 @@ def _own_folder(var: Path) -> Iterator[None]:
         hold.close()
 
 
-def _said(stage: Stage, error: Exception) -> str:
+def _said(stage: DemoContext, error: Exception) -> str:
     text = f"{type(error).__name__}: {error}"
     stage.screen.failure(text)
     return text
 
 
-def _report_path(stage: Stage) -> Path:
+def _report_path(stage: DemoContext) -> Path:
     return stage.stack.settings.var / "report.json"
 
 
-def _show_logs(stage: Stage) -> None:
+def _show_logs(stage: DemoContext) -> None:
     for name in _LOGS:
         process = stage.stack.processes.get(name)
         if process:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from proof.demo.context import Play, Server, Stage
+from proof.demo.context import DemoContext, DemoServer, ScenarioStep
 from proof.harness import server_owner
 from proof.harness.api_client import Operation
-from proof.harness.errors import DemoFailed
+from proof.harness.errors import ScenarioFailed
 from proof.harness.waiting import until
 
 NOTICE_S = 120.0  # what AWS gives
@@ -29,7 +29,7 @@ POLICY: dict[str, Any] = {
 }
 
 
-def three_servers(stage: Stage) -> None:
+def three_servers(stage: DemoContext) -> None:
     """Launched on demand by their owner, adopted, and under requests from now on."""
     owner = server_owner.Owner(stage.stack.aws, stage.world, stage.stalls)
     for original in owner.launch_all():
@@ -40,7 +40,7 @@ def three_servers(stage: Stage) -> None:
             "policy": _policy(stage, original.handoff),
         }
         server_id = stage.api.adopt(body, f"demo-adopt-{original.name}")
-        stage.servers[original.name] = Server(original.name, server_id, original.instance_id, original.endpoint)
+        stage.servers[original.name] = DemoServer(original.name, server_id, original.instance_id, original.endpoint)
         stage.observer.watch(original.endpoint)
         stage.screen.say(
             f"{original.name}: {original.instance_id} adopted, handoff {original.handoff}; "
@@ -50,12 +50,12 @@ def three_servers(stage: Stage) -> None:
         _agent_reports(stage, name)
 
 
-def a_plan(stage: Stage) -> None:
+def a_plan(stage: DemoContext) -> None:
     """What a switch would do, before anything is done."""
     stage.screen.plan("orders", stage.api.plan(stage.servers["orders"].server_id))
 
 
-def the_autopilot_decides(stage: Stage) -> None:
+def the_autopilot_decides(stage: DemoContext) -> None:
     """It is allowed to move the first server, and does, with its reasons. Asked again, it has nothing more to do."""
     server = stage.servers["web"]
     stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
@@ -68,11 +68,11 @@ def the_autopilot_decides(stage: Stage) -> None:
     stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "off"}})
 
 
-def _decide(stage: Stage) -> None:
+def _decide(stage: DemoContext) -> None:
     stage.api.decide_now(stage.stack.credentials.admin_token)
 
 
-def _decided(stage: Stage, name: str) -> dict[str, Any]:
+def _decided(stage: DemoContext, name: str) -> dict[str, Any]:
     """The decision that the server's workflow was asked for."""
 
     def look() -> dict[str, Any] | None:
@@ -82,7 +82,7 @@ def _decided(stage: Stage, name: str) -> dict[str, Any]:
     return until(f"the autopilot asks for a switch of {name}", 15.0, look)
 
 
-def the_others_are_switched(stage: Stage) -> None:
+def the_others_are_switched(stage: DemoContext) -> None:
     """From on-demand to the best spot pool."""
     for name in ("orders", "ledger"):
         operation_id = stage.ask(name, "switch", f"switch-{name}")
@@ -91,7 +91,7 @@ def the_others_are_switched(stage: Stage) -> None:
         stage.play(f"switch {name}", name, operation_id, again=again)
 
 
-def an_empty_pool(stage: Stage) -> None:
+def an_empty_pool(stage: DemoContext) -> None:
     """The first pool turns out to be empty; meanwhile the reader of the events is away."""
     first = stage.api.plan(stage.servers["web"].server_id)["candidates"][0]["pool"]
     stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
@@ -106,22 +106,22 @@ def an_empty_pool(stage: Stage) -> None:
     stage.screen.say(f"the reader is back with Last-Event-ID {last}: {caught_up} events caught up")
 
 
-def a_replica(stage: Stage) -> None:
+def a_replica(stage: DemoContext) -> None:
     stage.play("replica", "orders", stage.ask("orders", "replica", "replica"))
 
 
-def interrupted_with_replica(stage: Stage) -> None:
+def interrupted_with_replica(stage: DemoContext) -> None:
     replica = stage.api.server(stage.servers["orders"].server_id)["replica"]
     if replica is None:
-        raise DemoFailed("orders has no replica in the records")
+        raise ScenarioFailed("orders has no replica in the records")
     _rescue(stage, "rescue with replica", "orders", replica=replica["id"])
 
 
-def interrupted_without_replica(stage: Stage) -> None:
+def interrupted_without_replica(stage: DemoContext) -> None:
     _rescue(stage, "rescue without replica", "ledger")
 
 
-def a_worker_dies(stage: Stage) -> None:
+def a_worker_dies(stage: DemoContext) -> None:
     """SIGKILL in the middle of a switch, and a new worker."""
     step = stage.chance.choice(KILL_STEPS)
     stage.screen.say(f"the worker is to be killed at the step {step}")
@@ -135,7 +135,7 @@ def a_worker_dies(stage: Stage) -> None:
     stage.play("killed worker", "orders", operation_id, step=step)
 
 
-def never_healthy(stage: Stage) -> None:
+def never_healthy(stage: DemoContext) -> None:
     """The replacement's health hook never passes: the switch is undone, volumes and all."""
     before = stage.primary("orders")
     pool = _other_type(stage, before["instance_type"])
@@ -149,31 +149,31 @@ def never_healthy(stage: Stage) -> None:
         stage.tell_lab("/_lab/hooks", {})
 
 
-def _agent_reports(stage: Stage, name: str) -> None:
+def _agent_reports(stage: DemoContext, name: str) -> None:
     until(f"the agent of {name} reports", 20.0, lambda: stage.primary(name)["agent_seen_at"])
 
 
-def _rescue(stage: Stage, act: str, name: str, **notes: Any) -> Operation:
+def _rescue(stage: DemoContext, act: str, name: str, **notes: Any) -> Operation:
     operation_id, noticed_at, instance_id = stage.interrupt(name, NOTICE_S)
     return stage.play(act, name, operation_id, noticed_at=noticed_at, doomed=instance_id, **notes)
 
 
-def _policy(stage: Stage, handoff: str) -> dict[str, Any]:
+def _policy(stage: DemoContext, handoff: str) -> dict[str, Any]:
     """The snapshot server may not come back to its first zone, so that its switch leaves it."""
     zones = stage.stalls.away if handoff == "snapshot" else list(stage.stalls.zones)
     return {**POLICY, "handoff": handoff, "instance_types": list(stage.stalls.types), "zones": zones}
 
 
-def _other_type(stage: Stage, instance_type: str) -> str:
+def _other_type(stage: DemoContext, instance_type: str) -> str:
     candidates = stage.api.plan(stage.servers["orders"].server_id)["candidates"]
     pools = [str(one["pool"]) for one in candidates]
     for pool in pools:
         if pool.split("/")[1] != instance_type:
             return pool
-    raise DemoFailed(f"no pool for orders of another type than {instance_type}: {', '.join(pools)}")
+    raise ScenarioFailed(f"no pool for orders of another type than {instance_type}: {', '.join(pools)}")
 
 
-SCENARIO: tuple[tuple[str, Play], ...] = (
+SCENARIO: tuple[tuple[str, ScenarioStep], ...] = (
     ("Three servers, on demand, under constant requests", three_servers),
     ("A plan", a_plan),
     ("The autopilot switches the first to spot", the_autopilot_decides),

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from proof.harness.errors import Refused
+from proof.harness.errors import RequestFailed
 
-FINAL = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
+FINAL_STATUSES = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Operation:
 
     @property
     def final(self) -> bool:
-        return self.status in FINAL
+        return self.status in FINAL_STATUSES
 
     @property
     def outcome(self) -> str:
@@ -54,7 +54,7 @@ class Operation:
         return [str(one) for one in self.receipt.get("tried_pools") or ()]
 
 
-class ControlPlane:
+class ControlPlaneClient:
     """Every answer that is no success is `Refused`, with the problem's words."""
 
     def __init__(self, http: httpx.Client) -> None:
@@ -127,9 +127,9 @@ class ControlPlane:
         try:
             answer = self._http.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:
-            raise Refused(f"{method} {path}: {type(error).__name__}: {error}") from error
+            raise RequestFailed(f"{method} {path}: {type(error).__name__}: {error}") from error
         if not answer.is_success:
-            raise Refused(f"{method} {path}: HTTP {answer.status_code} {_problem(answer)}", answer.status_code)
+            raise RequestFailed(f"{method} {path}: HTTP {answer.status_code} {_problem(answer)}", answer.status_code)
         found: dict[str, Any] = answer.json()
         return found
 

@@ -35,7 +35,7 @@ class LedgerRow:
 
 
 @dataclass(frozen=True)
-class Run:
+class WorkloadRun:
     """One run of a workload: from its start to its stop, by the journal of the lab's hosts."""
 
     instance_id: str
@@ -72,15 +72,15 @@ def duplicates(truth: Truth, made: Iterable[LedgerRow], originals: Collection[st
     return found
 
 
-def unasked(operations: Iterable[Operation], asked: Collection[str]) -> list[str]:
+def unrequested(operations: Iterable[Operation], asked: Collection[str]) -> list[str]:
     """A request carried out twice, or a notice acted on twice, is an operation that nobody knows of."""
     return [f"nobody asked for {one.kind} {one.id}" for one in operations if one.id not in asked]
 
 
-def runs(journal: Iterable[Mapping[str, Any]], now: float) -> list[Run]:
+def runs(journal: Iterable[Mapping[str, Any]], now: float) -> list[WorkloadRun]:
     """The journal's runs of workloads that have a volume; those that go on last until `now`."""
     started: dict[tuple[str, int], float] = {}
-    found: list[Run] = []
+    found: list[WorkloadRun] = []
     for line in journal:
         if not line["volume"]:
             continue
@@ -88,15 +88,15 @@ def runs(journal: Iterable[Mapping[str, Any]], now: float) -> list[Run]:
         if line["event"] == "start":
             started[key] = float(line["at"])
         elif key in started:
-            found.append(Run(key[0], started.pop(key), float(line["at"])))
-    found += [Run(instance, since, now) for (instance, _), since in started.items()]
+            found.append(WorkloadRun(key[0], started.pop(key), float(line["at"])))
+    found += [WorkloadRun(instance, since, now) for (instance, _), since in started.items()]
     return sorted(found, key=lambda run: run.since)
 
 
-def overlaps(found: Sequence[Run], server_of: Mapping[str, str]) -> list[str]:
+def overlaps(found: Sequence[WorkloadRun], server_of: Mapping[str, str]) -> list[str]:
     """Where a server's workload ran on two instances at once (invariant 1)."""
     words: list[str] = []
-    latest: dict[str, Run] = {}
+    latest: dict[str, WorkloadRun] = {}
     for run in found:
         server = server_of.get(run.instance_id)
         if server is None:

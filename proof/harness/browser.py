@@ -25,18 +25,20 @@ _FLAGS = (
 _PACKAGES = ("chromium", "fonts-dejavu")
 
 
-class NoChromium(Exception):
+class ChromiumUnavailable(Exception):
     """It is not here, and cannot be installed."""
 
 
 def find_or_install() -> str:
     """The path of a Chromium; raises NoChromium with what to do."""
     try:
-        found = apt.found_or_installed(_find, "page", *_PACKAGES)
+        found = apt.find_or_install(_find, "page", *_PACKAGES)
     except apt.CannotInstall as error:
-        raise NoChromium(f"the page's tests run in Chromium, and {error}: apt-get install {_PACKAGES[0]}") from error
+        raise ChromiumUnavailable(
+            f"the page's tests run in Chromium, and {error}: apt-get install {_PACKAGES[0]}"
+        ) from error
     if found is None:
-        raise NoChromium("install Chromium (apt-get install chromium): the page's tests run in it")
+        raise ChromiumUnavailable("install Chromium (apt-get install chromium): the page's tests run in it")
     return found
 
 

@@ -14,12 +14,12 @@ WIDE, PHONE = (1440, 900), (390, 844)
 SIZES = {"1440": WIDE, "390": PHONE}
 SIGN_IN_MS = 10_000
 AXE = REPOSITORY / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
-WORST = ("serious", "critical")
+AXE_IMPACTS = ("serious", "critical")
 SCREENS = REPOSITORY / "var" / "screens"
 
 
 @dataclass
-class Reader:
+class BrowserSession:
     """`foreign`: requests that left the origin. `complaints`: of the browser, a broken security policy among them."""
 
     context: BrowserContext
@@ -39,7 +39,7 @@ class Reader:
         page = self.tab()
         page.get_by_label("Access token").fill(token)
         page.get_by_role("button", name="Sign in").click()
-        expect(live(page)).to_be_visible(timeout=SIGN_IN_MS)
+        expect(live_marker(page)).to_be_visible(timeout=SIGN_IN_MS)
         return page
 
     def note_request(self, request: Request) -> None:
@@ -52,9 +52,9 @@ class Reader:
             self.complaints.append(message.text)
 
 
-def new_reader(
+def open_session(
     browser: Browser, url: str, *, size: tuple[int, int] = WIDE, theme: Theme = "light", bypass_csp: bool = False
-) -> Reader:
+) -> BrowserSession:
     width, height = size
     context = browser.new_context(
         base_url=url,
@@ -65,44 +65,44 @@ def new_reader(
         accept_downloads=True,
     )
     context.set_default_timeout(15_000)
-    reader = Reader(context, url)
+    reader = BrowserSession(context, url)
     context.on("request", reader.note_request)
     return reader
 
 
-def shoot(page: Page, name: str) -> None:
+def take_screenshot(page: Page, name: str) -> None:
     """A picture for people to look at, in var/screens."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENS / f"{name}.png")
 
 
-def live(page: Page) -> Locator:
+def live_marker(page: Page) -> Locator:
     """There when the tab is connected."""
     return page.locator('[data-connection="live"]')
 
 
-def row(page: Page, server_id: str) -> Locator:
+def server_row(page: Page, server_id: str) -> Locator:
     return page.locator(f'[data-server="{server_id}"]')
 
 
-def seqs(page: Page) -> list[int]:
+def event_numbers(page: Page) -> list[int]:
     """The numbers of the events that the activity's screen shows, oldest first."""
     shown: list[str] = page.locator("[data-seq]:is(li)").evaluate_all("all => all.map(one => one.dataset.seq)")
     return sorted(int(seq) for seq in shown)
 
 
-def axe(page: Page) -> list[str]:
+def axe_violations(page: Page) -> list[str]:
     """What is seriously wrong, each with an example."""
     page.evaluate(AXE.read_text())
     found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{one['id']} ({one['help']}): {one['nodes'][0]['html'][:160]}"
         for one in found["violations"]
-        if one["impact"] in WORST
+        if one["impact"] in AXE_IMPACTS
     ]
 
 
-def sideways(page: Page) -> int:
+def horizontal_overflow(page: Page) -> int:
     """By how many pixels the page is wider than its window."""
     wider: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return wider

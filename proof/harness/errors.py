@@ -8,15 +8,15 @@ DemoFailed
 from __future__ import annotations
 
 
-class DemoFailed(Exception):
+class ScenarioFailed(Exception):
     """The message says what was being done, to what, and what came instead."""
 
 
-class Overdue(DemoFailed):
+class WaitTimedOut(ScenarioFailed):
     """The message ends with what was seen last."""
 
 
-class Refused(DemoFailed):
+class RequestFailed(ScenarioFailed):
     """An HTTP answer that is no success; the message holds its problem document's text. `status` 0: no answer."""
 
     def __init__(self, message: str, status: int = 0) -> None:

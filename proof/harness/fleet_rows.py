@@ -12,12 +12,12 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.agent_silence import due_after
+from db.fleet.agent_silence import silent_after
 from db.market.on_demand import keep_on_demand
-from db.market.tiers import keep_prices
+from db.market.tiers import store_in_tiers
 from db.tables import Agent, Base, Instance, Operation, PoolRow, Server
 from domain.heartbeats import HEARTBEAT_S
-from domain.market.observed_prices import Known, Said, Source
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
 
 _NAMES = ("orders", "billing", "search", "build", "ledger", "mail", "metrics", "queue", "catalog", "reports")
@@ -43,7 +43,7 @@ def seed_fleet(session: Session, client_id: str, count: int, *, seed: int = 7) -
             rows[model].append(row)
     session.execute(insert(PoolRow).prefix_with("IGNORE"), _pools(draw, now))
     keep_on_demand(session, _on_demand(now), now)
-    keep_prices(session, _history(draw, now), Source.FILE, Known(now), now)
+    store_in_tiers(session, _history(draw, now), PriceSource.FILE, PriceBounds(now), now)
     for model, all_rows in rows.items():
         for at in range(0, len(all_rows), _CHUNK):
             session.execute(insert(model), all_rows[at : at + _CHUNK])
@@ -74,7 +74,7 @@ def _on_demand(now: datetime) -> list[OnDemandPrice]:
     return [OnDemandPrice("us-east-1", kind, LINUX, Decimal(str(usd)), since, "api") for kind, usd in ON_DEMAND.items()]
 
 
-def _history(draw: random.Random, now: datetime) -> Iterator[Said]:
+def _history(draw: random.Random, now: datetime) -> Iterator[ReportedPrice]:
     """A week of spot prices that move a little every few hours."""
     for kind, on_demand in ON_DEMAND.items():
         for zone in _ZONES:
@@ -82,7 +82,7 @@ def _history(draw: random.Random, now: datetime) -> Iterator[Said]:
             for hours in range(168, 0, -6):
                 part = min(0.8, max(0.25, part * draw.uniform(0.94, 1.07)))
                 at = now - timedelta(hours=hours - draw.random())
-                yield Said("us-east-1", zone, kind, at, f"{on_demand * part:.6f}")
+                yield ReportedPrice("us-east-1", zone, kind, at, f"{on_demand * part:.6f}")
 
 
 def _server(
@@ -135,7 +135,7 @@ def _server(
         "identity": {},
         "registered_at": born,
         "seen_at": seen_at,
-        "due_at": due_after(seen_at, HEARTBEAT_S),
+        "due_at": silent_after(seen_at, HEARTBEAT_S),
     }
     made: list[tuple[type[Base], dict[str, Any]]] = [(Server, server), (Instance, primary), (Agent, agent)]
     if number % 3:

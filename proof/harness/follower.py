@@ -34,7 +34,7 @@ class Event:
 
 
 @dataclass
-class Tally:
+class EventTally:
     """What the numbers say: the latest, how many never came, and how many came twice."""
 
     last: int = 0
@@ -55,7 +55,7 @@ class Tally:
         return self.missed + max(0, latest - self.last)
 
 
-class Follower:
+class EventFollower:
     """Reads in the loop's thread; its events are read, and waited for, from any other."""
 
     def __init__(self, loop: LoopThread, base_url: str, token: str) -> None:
@@ -65,7 +65,7 @@ class Follower:
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._reading: Future[None] | None = None
-        self.tally = Tally()
+        self.tally = EventTally()
         self.connections = 0
 
     def come_back(self) -> None:
@@ -109,7 +109,7 @@ class Follower:
         async with http.stream("GET", "/api/events/stream", headers=headers) as answer:
             answer.raise_for_status()
             self.connections += 1
-            async for event in parse(answer.aiter_lines()):
+            async for event in parse_events(answer.aiter_lines()):
                 self._take(event)
 
     def _take(self, event: Event) -> None:
@@ -120,7 +120,7 @@ class Follower:
             self._changed.notify_all()
 
 
-async def parse(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
+async def parse_events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
     """Server-Sent Events that carry an event of ours; comments and `reset` are passed over.
 
     After a `reset` the numbers jump, so nothing has to be done for it to be counted as missed.

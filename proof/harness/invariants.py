@@ -15,33 +15,33 @@ from db.status import invariants
 from lab.hosts import journal
 from proof.harness import audit
 from proof.harness.api_client import Operation
-from proof.harness.errors import DemoFailed, Overdue
-from proof.harness.ledger import Ledger
-from proof.harness.observer import Client, numbers_on_disk
-from proof.harness.site import Server, Site
+from proof.harness.errors import ScenarioFailed, WaitTimedOut
+from proof.harness.ledger import LedgerReader
+from proof.harness.observer import EndpointClient, writes_on_disk
+from proof.harness.site import Site, SiteServer
 from proof.harness.waiting import until
 
 _SETTLE_S = 20.0
 OUTCOMES = ("committed", "rolled_back", "needs_attention")
 
 
-def assert_invariants(site: Site, *servers: Server) -> None:
+def assert_invariants(site: Site, *servers: SiteServer) -> None:
     """Invariants 1 to 5 and 8 of the whole site, and that these servers answer from their primary."""
     wrong = broken_invariants(site, servers or tuple(site.servers.values()))
     assert not wrong, f"seed {site.seed}: " + "; ".join(wrong)
 
 
-def broken_invariants(site: Site, servers: Iterable[Server]) -> list[str]:
+def broken_invariants(site: Site, servers: Iterable[SiteServer]) -> list[str]:
     """What does not hold, each with the number of its invariant in front; empty when all is well."""
     wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_idle(site), *_unasked(site)]
-    wrong += unreplayable(site)
+    wrong += nondeterminism_errors(site)
     for server in servers:
         wrong += _lost_writes(site, server)
         wrong += _answering(site, server)
     return wrong
 
 
-def unreplayable(site: Site) -> list[str]:
+def nondeterminism_errors(site: Site) -> list[str]:
     """By what the workers have logged: a workflow whose history they cannot replay stands still for good."""
     logs = sorted(site.stack.settings.logs.glob("worker*.log"))
     return [f"9: {one.name}: {line.strip()[:400]}" for one in logs for line in _nondeterminism(one)]
@@ -65,7 +65,7 @@ def broken_while_busy(site: Site) -> list[str]:
     return [*several, *holes, *_workloads(site)]
 
 
-def assert_outcome(site: Site, server: Server, operation: Operation, before: str) -> None:
+def assert_outcome(site: Site, server: SiteServer, operation: Operation, before: str) -> None:
     """Invariant 5 of one switch: `before` was the primary, and is it again if the switch was undone."""
     words = f"seed {site.seed}: {operation.id} {operation.outcome}: {operation.reason}"
     assert operation.outcome in OUTCOMES, words
@@ -76,7 +76,7 @@ def assert_outcome(site: Site, server: Server, operation: Operation, before: str
         assert now != before, f"{words}; the primary is still {before}"
 
 
-def assert_once(site: Site, server: Server, what: str, key: str, operation: Operation) -> None:
+def assert_once(site: Site, server: SiteServer, what: str, key: str, operation: Operation) -> None:
     """Invariant 4: the same request again, after everything, is the operation it was."""
     known = site.api.operation_ids(server.id)
     assert site.api.ask(server.id, what, {}, key) == operation.id, f"seed {site.seed}"
@@ -121,7 +121,7 @@ def _workloads(site: Site) -> list[str]:
 
 def _orphans(site: Site) -> list[str]:
     """EC2 against the ledger, both ways; and nothing twice."""
-    ledger = Ledger(site.stack.database.url if site.stack.database else "", site.stack.credentials.client_id)
+    ledger = LedgerReader(site.stack.database.url if site.stack.database else "", site.stack.credentials.client_id)
     originals = {server.first for server in site.servers.values()}
     wrong = _stays(lambda: audit.orphans(site.truth(), ledger.open_rows()))
     wrong += audit.duplicates(site.truth(), ledger.instances_made(), originals)
@@ -139,24 +139,24 @@ def _unasked(site: Site) -> list[str]:
     return [f"4: {one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.asked]
 
 
-def _lost_writes(site: Site, server: Server) -> list[str]:
+def _lost_writes(site: Site, server: SiteServer) -> list[str]:
     if not server.endpoint.writes:
         return []
     # What was acknowledged is noted first: what is acknowledged later may or may not be on disk.
     notes = [sample.n for samples in site.observer.samples(server.name) for sample in samples if sample.ok]
     try:
-        on_disk = numbers_on_disk(Client(f"{server.name}-1", server.endpoint))
-    except DemoFailed as error:
+        on_disk = writes_on_disk(EndpointClient(f"{server.name}-1", server.endpoint))
+    except ScenarioFailed as error:
         return [f"2: {error}"]
     lost = sorted(set(notes) - on_disk)
     words = [f"2: {server.name} lost {len(lost)} of {len(notes)} acknowledged writes: {lost[:5]}"] if lost else []
     return words if notes else [f"2: no write of {server.name} was ever acknowledged"]
 
 
-def _answering(site: Site, server: Server) -> list[str]:
+def _answering(site: Site, server: SiteServer) -> list[str]:
     try:
         answered, primary = site.answers(server), site.primary(server)["id"]
-    except Overdue as error:
+    except WaitTimedOut as error:
         return [f"5: {error}"]
     return [] if answered == primary else [f"5: {server.name} is answered by {answered}, its primary is {primary}"]
 
@@ -171,6 +171,6 @@ def _stays(look: Callable[[], list[str]]) -> list[str]:
 
     try:
         until("all is quiet", _SETTLE_S, quiet, every_s=0.3)
-    except Overdue:
+    except WaitTimedOut:
         return list(last)
     return []

@@ -14,7 +14,7 @@ from db.tables import Resource
 from proof.harness.audit import LedgerRow
 
 
-class Ledger:
+class LedgerReader:
     """One client's."""
 
     def __init__(self, database_url: str, client_id: str) -> None:

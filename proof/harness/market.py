@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proof.harness.errors import DemoFailed
+from proof.harness.errors import ScenarioFailed
 
 # No smaller than the first, all x86_64; a market from a file knows some of them.
-KNOWN = (
+CANDIDATE_TYPES = (
     "m5.large",
     "m5a.large",
     "m4.large",
@@ -24,7 +24,7 @@ _MOST_ZONES, _LEAST_ZONES = 3, 2
 
 
 @dataclass(frozen=True)
-class Stalls:
+class MarketChoice:
     """Where the demo buys: everything begins in `home`, on demand."""
 
     home: str
@@ -38,36 +38,38 @@ class Stalls:
         return [zone for zone in self.zones if zone != self.home]
 
 
-def choose(pools: Sequence[Mapping[str, Any]]) -> Stalls:
+def choose_market(pools: Sequence[Mapping[str, Any]]) -> MarketChoice:
     """From the lab's list of pools; DemoFailed when the market has too little to play in.
 
     The type to begin with has an on-demand price; the others' spot prices lie below it. Home is the
     zone where most of them are sold, and each type is sold in every zone that is chosen.
     """
     demand = {str(row["instance_type"]): float(row["on_demand_price"]) for row in pools if row["on_demand_price"]}
-    kind = next((name for name in KNOWN if name in demand), None)
+    kind = next((name for name in CANDIDATE_TYPES if name in demand), None)
     if kind is None:
-        raise DemoFailed(f"the market sells none of {', '.join(KNOWN)} on demand; give another PRICES file")
+        raise ScenarioFailed(
+            f"the market sells none of {', '.join(CANDIDATE_TYPES)} on demand; give another PRICES file"
+        )
     sold: dict[str, set[str]] = {}
     for row in pools:
         if row["instance_type"] in demand and row["spot_price"] and float(row["spot_price"]) < demand[kind]:
             sold.setdefault(str(row["zone"]), set()).add(str(row["instance_type"]))
     zones, types = _in_common(sold)
     if len(zones) < _LEAST_ZONES or len(types) < _LEAST_TYPES:
-        raise DemoFailed(
-            f"the demo needs {_LEAST_TYPES} of {', '.join(KNOWN)} in {_LEAST_ZONES} zones, cheaper on spot than "
-            f"{kind} on demand; this market has {', '.join(types) or 'none'}. Give another PRICES file"
+        raise ScenarioFailed(
+            f"the demo needs {_LEAST_TYPES} of {', '.join(CANDIDATE_TYPES)} in {_LEAST_ZONES} zones, cheaper on spot"
+            f" than {kind} on demand; this market has {', '.join(types) or 'none'}. Give another PRICES file"
         )
-    return Stalls(zones[0], kind, types[:_MOST_TYPES], zones)
+    return MarketChoice(zones[0], kind, types[:_MOST_TYPES], zones)
 
 
 def _in_common(sold: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:
     """Zones, the fullest first, as long as they have enough types in common; and those types."""
-    known = {zone: kinds & set(KNOWN) for zone, kinds in sold.items()}
+    known = {zone: kinds & set(CANDIDATE_TYPES) for zone, kinds in sold.items()}
     zones: list[str] = []
-    common = set(KNOWN)
+    common = set(CANDIDATE_TYPES)
     for zone in sorted(known, key=lambda zone: (-len(known[zone]), zone)):
         if len(zones) < _MOST_ZONES and len(common & known[zone]) >= _LEAST_TYPES:
             zones.append(zone)
             common &= known[zone]
-    return zones, [name for name in KNOWN if zones and name in common]
+    return zones, [name for name in CANDIDATE_TYPES if zones and name in common]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from proof.harness.errors import DemoFailed
+from proof.harness.errors import ScenarioFailed
 from proof.harness.loop_thread import LoopThread
 from proof.harness.outage import Sample
 from proof.harness.waiting import until
@@ -44,7 +44,7 @@ class Endpoint:
 
 
 @dataclass
-class Client:
+class EndpointClient:
     """One client and all that it has seen; its notes are added to by the observer's thread alone."""
 
     name: str
@@ -71,7 +71,7 @@ class Observer:
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
         self._stop = asyncio.Event()
-        self._clients: list[Client] = []
+        self._clients: list[EndpointClient] = []
         self._done: list[Future[None]] = []
 
     def watch(self, endpoint: Endpoint, clients: int = 1) -> None:
@@ -79,7 +79,7 @@ class Observer:
         with httpx.Client(base_url=endpoint.url, timeout=TIMEOUT_S, trust_env=False) as http:
             until(f"{endpoint.server} answers at {endpoint.url}", _ANSWERS_S, lambda: _answers(http))
         for number in range(1, clients + 1):
-            client = Client(f"{endpoint.server}-{number}", endpoint)
+            client = EndpointClient(f"{endpoint.server}-{number}", endpoint)
             self._clients.append(client)
             self._done.append(self._loop.start(self._ask_on(client)))
 
@@ -103,14 +103,14 @@ class Observer:
         for client in self._of(server):
             if not client.endpoint.writes:
                 continue
-            on_disk = numbers_on_disk(client)
+            on_disk = writes_on_disk(client)
             for n, instant in client.acknowledged.items():
                 acknowledged.append(instant)
                 if n not in on_disk:
                     lost.append(instant)
         return Writes(acknowledged, lost)
 
-    def _of(self, server: str) -> list[Client]:
+    def _of(self, server: str) -> list[EndpointClient]:
         return [client for client in self._clients if client.endpoint.server == server]
 
     async def _set_stop(self) -> None:
@@ -119,23 +119,23 @@ class Observer:
     def _all_done(self) -> bool | None:
         return True if all(future.done() for future in self._done) else None
 
-    async def _ask_on(self, client: Client) -> None:
+    async def _ask_on(self, client: EndpointClient) -> None:
         n = 1 if client.endpoint.writes else 0
         while not self._stop.is_set():
-            sample = await ask(client.endpoint, client.name, n)
+            sample = await request_once(client.endpoint, client.name, n)
             client.samples.append(sample)
             if n and sample.ok:
                 n += 1
             await asyncio.sleep(PAUSE_S)
 
 
-async def ask(endpoint: Endpoint, client: str, n: int) -> Sample:
+async def request_once(endpoint: Endpoint, client: str, n: int) -> Sample:
     """One request: a read, or write number `n`. Any failure is part of the sample, never raised."""
     request = _write(endpoint, client, n) if n else _read(endpoint)
     started = time.time()
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            status, body = parse(await _exchange(endpoint, request))
+            status, body = parse_response(await _exchange(endpoint, request))
     except (OSError, TimeoutError, ValueError) as error:
         return Sample(started, time.time(), False, n=n, error=f"{type(error).__name__}: {error}"[:120])
     if status != 200:
@@ -143,18 +143,18 @@ async def ask(endpoint: Endpoint, client: str, n: int) -> Sample:
     return Sample(started, time.time(), True, str(body.get("instance", "")), n)
 
 
-def numbers_on_disk(client: Client) -> set[int]:
+def writes_on_disk(client: EndpointClient) -> set[int]:
     """The client's numbers as the workload reads them from its volume now."""
     try:
         answer = httpx.get(
             f"{client.endpoint.url}/writes", params={"client": client.name}, timeout=30, trust_env=False
         ).raise_for_status()
     except httpx.HTTPError as error:
-        raise DemoFailed(f"the writes of {client.name} cannot be read at {client.endpoint.url}: {error}") from error
+        raise ScenarioFailed(f"the writes of {client.name} cannot be read at {client.endpoint.url}: {error}") from error
     return {int(n) for n in answer.json()["numbers"]}
 
 
-def parse(answer: bytes) -> tuple[int, Mapping[str, object]]:
+def parse_response(answer: bytes) -> tuple[int, Mapping[str, object]]:
     """Status and JSON body; ValueError when the answer was cut short."""
     head, separator, body = answer.partition(b"\r\n\r\n")
     if not separator:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from proof.harness.errors import Overdue
-from proof.harness.market import Stalls
+from proof.harness.errors import WaitTimedOut
+from proof.harness.market import MarketChoice
 from proof.harness.observer import Endpoint
 from proof.harness.waiting import until
 
@@ -26,7 +26,7 @@ _DRAIN_S = 5
 
 
 @dataclass(frozen=True)
-class Original:
+class LaunchedServer:
     """A server's first instance, and how its clients find it."""
 
     name: str
@@ -36,7 +36,7 @@ class Original:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ServerSpec:
     """What the owner runs: `volume_gib` 0 is a server with nothing on the machine to keep."""
 
     name: str
@@ -44,13 +44,13 @@ class Wish:
     volume_gib: int = 0
 
 
-WISHES = (Wish("web", "stateless"), Wish("orders", "volumes", 8), Wish("ledger", "snapshot", 8))
+DEMO_SERVERS = (ServerSpec("web", "stateless"), ServerSpec("orders", "volumes", 8), ServerSpec("ledger", "snapshot", 8))
 
 
 class Owner:
     """The owner's own AWS account, here the lab, through boto3."""
 
-    def __init__(self, aws: Mapping[str, str], world: Mapping[str, Any], stalls: Stalls) -> None:
+    def __init__(self, aws: Mapping[str, str], world: Mapping[str, Any], stalls: MarketChoice) -> None:
         session = boto3.Session(
             aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
@@ -61,20 +61,20 @@ class Owner:
         self._world = world
         self._stalls = stalls
 
-    def launch_all(self, wishes: Sequence[Wish] = WISHES) -> list[Original]:
+    def launch_all(self, wishes: Sequence[ServerSpec] = DEMO_SERVERS) -> list[LaunchedServer]:
         """All at once; each is running and reachable when this returns."""
         with ThreadPoolExecutor(len(wishes)) as pool:
             return list(pool.map(self._launch, wishes))
 
-    def _launch(self, wish: Wish) -> Original:
+    def _launch(self, wish: ServerSpec) -> LaunchedServer:
         instance_id = self._run(wish)
         until(f"{wish.name}'s first instance runs", _LAUNCH_S, lambda: self._running(instance_id))
         reach = self._elastic_address if wish.volume_gib else self._target_group
         address = reach(wish, instance_id)
         endpoint = Endpoint(wish.name, address, int(self._world["service_port"]), writes=wish.volume_gib > 0)
-        return Original(wish.name, wish.handoff, instance_id, endpoint)
+        return LaunchedServer(wish.name, wish.handoff, instance_id, endpoint)
 
-    def _run(self, wish: Wish) -> str:
+    def _run(self, wish: ServerSpec) -> str:
         user_data = {"workload": "volume", "mount": "/data"} if wish.volume_gib else {"workload": "stateless"}
         answer = self._ec2.run_instances(
             ImageId=self._world["images"]["x86_64"],
@@ -102,10 +102,10 @@ class Owner:
             raise
         state = answer["Reservations"][0]["Instances"][0]["State"]["Name"]
         if state not in ("pending", "running"):
-            raise Overdue(f"{instance_id} is {state} instead of running")
+            raise WaitTimedOut(f"{instance_id} is {state} instead of running")
         return True if state == "running" else None
 
-    def _elastic_address(self, wish: Wish, instance_id: str) -> str:
+    def _elastic_address(self, wish: ServerSpec, instance_id: str) -> str:
         made = self._ec2.allocate_address(
             Domain="vpc",
             TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": [{"Key": "Name", "Value": wish.name}]}],
@@ -113,7 +113,7 @@ class Owner:
         self._ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=instance_id)
         return made["PublicIp"]
 
-    def _target_group(self, wish: Wish, instance_id: str) -> str:
+    def _target_group(self, wish: ServerSpec, instance_id: str) -> str:
         """A network load balancer in front of the server; its address is where clients go."""
         port = int(self._world["service_port"])
         group = self._elb.create_target_group(

@@ -18,12 +18,12 @@ import httpx
 
 from lab.stack.stack import Stack
 from proof.harness import market, server_owner
-from proof.harness.api_client import ControlPlane, Operation
-from proof.harness.errors import Refused
+from proof.harness.api_client import ControlPlaneClient, Operation
+from proof.harness.errors import RequestFailed
 from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Endpoint, Observer
 from proof.harness.outage import first_answer
-from proof.harness.server_owner import Wish
+from proof.harness.server_owner import ServerSpec
 from proof.harness.waiting import until
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _ANSWER_S = 30.0
 
 
 @dataclass(frozen=True)
-class Server:
+class SiteServer:
     name: str
     id: str
     handoff: str
@@ -68,7 +68,7 @@ def _ec2(aws: Mapping[str, str]) -> EC2Client:
     return session.client("ec2", endpoint_url=aws["AWS_ENDPOINT_URL"])
 
 
-def seconds(operation: Operation) -> float:
+def duration_s(operation: Operation) -> float:
     """From the request to the end."""
     return (operation.finished_at or operation.requested_at) - operation.requested_at
 
@@ -82,11 +82,11 @@ class Site:
         self.say = say  # a line on the terminal, whether the test passes or not
         self.http = stack.api()
         self.lab = stack.lab()
-        self.api = ControlPlane(self.http)
+        self.api = ControlPlaneClient(self.http)
         self.observer = Observer(loop)
-        self.servers: dict[str, Server] = {}
+        self.servers: dict[str, SiteServer] = {}
         self.asked: set[str] = set()  # every operation that a test asked for or brought about
-        self.stalls = market.choose(self.ask_lab("GET", "/_lab/market")["pools"])
+        self.stalls = market.choose_market(self.ask_lab("GET", "/_lab/market")["pools"])
         self.world = self.ask_lab("GET", "/_lab/world")
         self._owner = server_owner.Owner(stack.aws, self.world, self.stalls)
         self.ec2 = _ec2(stack.aws)
@@ -102,7 +102,7 @@ class Site:
 
     # --- servers
 
-    def adopted(self, *wishes: Wish) -> list[Server]:
+    def adopted(self, *wishes: ServerSpec) -> list[SiteServer]:
         """Launched on demand, adopted, and under requests; each agent has reported."""
         made = []
         for original in self._owner.launch_all(wishes):
@@ -113,7 +113,7 @@ class Site:
                 "policy": self._policy(original.handoff),
             }
             server_id = self.api.adopt(body, f"adopt-{original.name}")
-            server = Server(original.name, server_id, original.handoff, original.instance_id, original.endpoint)
+            server = SiteServer(original.name, server_id, original.handoff, original.instance_id, original.endpoint)
             self.servers[server.name] = server
             self.observer.watch(server.endpoint)
             made.append(server)
@@ -127,7 +127,7 @@ class Site:
         return {**POLICY, "handoff": handoff, "instance_types": list(self.stalls.types), "zones": zones}
 
     @contextmanager
-    def policy(self, server: Server, **change: Any) -> Iterator[None]:
+    def policy(self, server: SiteServer, **change: Any) -> Iterator[None]:
         """The server's policy with these fields changed, for as long as it lasts."""
         path, before = f"/api/servers/{server.id}", self.api.server(server.id)["policy"]
         self._change_policy(path, change)
@@ -140,20 +140,20 @@ class Site:
         answer = self.http.patch(path, json={"policy": change})
         assert answer.is_success, f"PATCH {path}: HTTP {answer.status_code} {answer.text[:300]}"
 
-    def primary(self, server: Server) -> dict[str, Any]:
+    def primary(self, server: SiteServer) -> dict[str, Any]:
         found = self.api.server(server.id)["primary"]
         assert found is not None, f"{server.name} has no primary in the records (seed {self.seed})"
         return dict(found)
 
     # --- operations
 
-    def ask(self, server: Server, what: str, key: str, body: Mapping[str, Any] | None = None) -> str:
+    def ask(self, server: SiteServer, what: str, key: str, body: Mapping[str, Any] | None = None) -> str:
         """The new operation's ID; it counts as asked for."""
         operation_id = self.api.ask(server.id, what, body or {}, key)
         self.asked.add(operation_id)
         return operation_id
 
-    def done(self, server: Server, what: str, key: str, body: Mapping[str, Any] | None = None) -> Operation:
+    def done(self, server: SiteServer, what: str, key: str, body: Mapping[str, Any] | None = None) -> Operation:
         """Ask for it and watch it commit: what a test needs before it begins."""
         found = self.end_of(self.ask(server, what, key, body))
         assert found.outcome == "committed", f"{what} of {server.name}: {found.outcome}: {found.reason}"
@@ -184,13 +184,13 @@ class Site:
 
         return until(f"step {step} of {operation_id} (seed {self.seed})", limit_s, look, every_s=0.02)
 
-    def new_operation(self, server: Server, kind: str, known: Sequence[str], limit_s: float = OPERATION_S) -> str:
+    def new_operation(self, server: SiteServer, kind: str, known: Sequence[str], limit_s: float = OPERATION_S) -> str:
         """The first operation of this kind that is not known; it counts as brought about."""
 
         def look() -> str | None:
             try:
                 found = self.api.operation_ids(server.id, kind)
-            except Refused:
+            except RequestFailed:
                 return None  # the API or its database is away
             return next((one for one in found if one not in known), None)
 
@@ -201,7 +201,7 @@ class Site:
     def _look_at(self, operation_id: str) -> Operation | None:
         try:
             return self.api.operation(operation_id)
-        except Refused:
+        except RequestFailed:
             return None  # the API or its database is away
 
     # --- the lab
@@ -243,7 +243,7 @@ class Site:
 
     # --- what clients see
 
-    def serving_after(self, server: Server, since: float, *, not_by: str, limit_s: float) -> float:
+    def serving_after(self, server: SiteServer, since: float, *, not_by: str, limit_s: float) -> float:
         """Seconds from `since` until a request was answered by another instance than `not_by`."""
 
         def look() -> float | None:
@@ -253,7 +253,7 @@ class Site:
         what = f"{server.name} answers, and not from {not_by} (seed {self.seed})"
         return until(what, limit_s, look, every_s=0.02) - since
 
-    def answers(self, server: Server) -> str:
+    def answers(self, server: SiteServer) -> str:
         """The instance that answers through the server's address."""
 
         def look() -> str | None:

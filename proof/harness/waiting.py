@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from proof.harness.errors import Overdue
+from proof.harness.errors import WaitTimedOut
 
 T = TypeVar("T")
 
@@ -27,5 +27,5 @@ def until(
             return found
         if time.monotonic() > deadline:
             seen = last_seen()
-            raise Overdue(f"{what}: not within {limit_s:g} s{f' ({seen})' if seen else ''}")
+            raise WaitTimedOut(f"{what}: not within {limit_s:g} s{f' ({seen})' if seen else ''}")
         time.sleep(every_s)

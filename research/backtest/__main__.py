@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from domain.backtest.errors import BacktestError
-from research.backtest.command import OUT, replay
+from research.backtest.command import OUT, replay_folder
 
 
 def main(arguments: Sequence[str]) -> int:
     given = _parse(arguments)
     try:
-        replay(given.data, quick=given.quick, out=given.out)
+        replay_folder(given.data, quick=given.quick, out=given.out)
     except BacktestError as error:
         print(f"backtest: {error}", file=sys.stderr)
         return 1

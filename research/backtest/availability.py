@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from domain.autopilot.tuning import Tuning
 from domain.backtest.billing import Bill, by_day, total
 from domain.backtest.clairvoyant import Clairvoyant
-from domain.backtest.market_history import Market, Window
-from domain.backtest.offers_by_tick import Offers, observe
-from domain.backtest.policy_run import Chooser, Replay
-from domain.backtest.product_policy import Ours, rated
+from domain.backtest.market_history import MarketHistory, TickWindow
+from domain.backtest.offers_by_tick import Offers, observe_market
+from domain.backtest.policy_run import PolicyRun, ReplayPolicy
+from domain.backtest.product_policy import ProductPolicy, rate_by_tick
 from domain.backtest.simple_policies import AlwaysOnDemand, AnyUp, BestAvailability, StayPut
 from domain.forecasting.forecaster import Forecaster
 from research.backtest.confidence_intervals import DAYS, Estimate, ratio
 from research.backtest.replay_windows import halves, windows
 
 WEIGHTS = (1.0, 10.0, 50.0)
-OURS = "policy"
+PRODUCT_POLICY = "policy"
 CLAIRVOYANT = "clairvoyant"
 ON_DEMAND = "always on-demand"
 WHOLE, FIRST, SECOND = "all", "first half", "second half"
@@ -28,7 +28,7 @@ Days = Mapping[int, Bill]
 
 
 @dataclass(frozen=True)
-class Result:
+class PolicyResult:
     """One policy over the windows of one part of a set. Per 30 days where it says so."""
 
     market: str
@@ -47,72 +47,74 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Observed:
+class ObservedMarket:
     """A market, and what was known of it at each tick."""
 
-    market: Market
+    market: MarketHistory
     offers: Sequence[Offers]
 
     @classmethod
-    def of(cls, market: Market) -> Observed:
-        return cls(market, list(observe(market)))
+    def of(cls, market: MarketHistory) -> ObservedMarket:
+        return cls(market, list(observe_market(market)))
 
 
 @dataclass(frozen=True)
-class Prepared:
+class MarketPart:
     """The windows of one part that are replayed. Policies know what was observed before a window."""
 
-    observed: Observed
+    observed: ObservedMarket
     part: str
-    windows: Sequence[Window]
+    windows: Sequence[TickWindow]
 
     @property
-    def market(self) -> Market:
+    def market(self) -> MarketHistory:
         return self.observed.market
 
 
-def prepare(observed: Observed, starts: int) -> list[Prepared]:
+def prepare(observed: ObservedMarket, starts: int) -> list[MarketPart]:
     """The whole series, then its halves where they hold a week each."""
     market = observed.market
     parts = zip((FIRST, SECOND), halves(market) or (), strict=False)
     return [
-        Prepared(observed, WHOLE, windows(market, starts)),
-        *(Prepared(observed, name, windows(market, max(1, starts // 2), part)) for name, part in parts),
+        MarketPart(observed, WHOLE, windows(market, starts)),
+        *(MarketPart(observed, name, windows(market, max(1, starts // 2), part)) for name, part in parts),
     ]
 
 
-def compare(parts: Sequence[Prepared], tuning: Tuning, weights: Iterable[float] = WEIGHTS) -> list[Result]:
+def compare_policies(
+    parts: Sequence[MarketPart], tuning: Tuning, weights: Iterable[float] = WEIGHTS
+) -> list[PolicyResult]:
     """The policy and the simple ones, at each weight, on each of the parts of one market."""
     observed = parts[0].observed
-    market, seen = observed.market, rated(observed.offers, tuning)
+    market, seen = observed.market, rate_by_tick(observed.offers, tuning)
     simple = simple_policies(observed)
     simply = {part.part: {name: days(part, choosers) for name, choosers in simple.items()} for part in parts}
-    found: list[Result] = []
+    found: list[PolicyResult] = []
     for weight in weights:
-        ours = Ours(market, seen, weight, tuning)
+        ours = ProductPolicy(market, seen, weight, tuning)
         for part in parts:
-            found += _compared(part, weight, {OURS: days(part, [ours]), **simply[part.part]})
+            found += _compared(part, weight, {PRODUCT_POLICY: days(part, [ours]), **simply[part.part]})
     return found
 
 
-def judge(
-    parts: Sequence[Prepared],
+def compare_tunings(
+    parts: Sequence[MarketPart],
     tunings: Mapping[str, Tuning],
     weight: float,
     forecasters: Mapping[str, Forecaster] | None = None,
-) -> list[Result]:
+) -> list[PolicyResult]:
     """The policy with other parameters, by name; informed by the forecaster of that name, if there is one."""
     lowest = [_js(clairvoyant(part, weight), weight) for part in parts]
-    found: list[Result] = []
+    found: list[PolicyResult] = []
     for name, tuning in tunings.items():
         observed = parts[0].observed
-        seen = rated(observed.offers, tuning, (forecasters or {}).get(name))
-        ours = Ours(observed.market, seen, weight, tuning)
+        seen = rate_by_tick(observed.offers, tuning, (forecasters or {}).get(name))
+        ours = ProductPolicy(observed.market, seen, weight, tuning)
         found += [_result(part, weight, name, days(part, [ours]), low) for part, low in zip(parts, lowest, strict=True)]
     return found
 
 
-def simple_policies(observed: Observed) -> dict[str, Sequence[Chooser]]:
+def simple_policies(observed: ObservedMarket) -> dict[str, Sequence[ReplayPolicy]]:
     """By name; of several choosers, such as one per pool, each counts alike."""
     market, offers = observed.market, observed.offers
     return {
@@ -124,18 +126,18 @@ def simple_policies(observed: Observed) -> dict[str, Sequence[Chooser]]:
     }
 
 
-def days(part: Prepared, choosers: Sequence[Chooser]) -> Days:
+def days(part: MarketPart, choosers: Sequence[ReplayPolicy]) -> Days:
     """What the windows cost, by the market's days."""
     found: dict[int, list[Bill]] = defaultdict(list)
     for one in choosers:
-        replay = Replay(part.market, one)
+        replay = PolicyRun(part.market, one)
         for window in part.windows:
             for day, paid in replay.by_day(window).items():
                 found[day].append(paid)
     return {day: total(bills, 1 / len(choosers)) for day, bills in sorted(found.items())}
 
 
-def clairvoyant(part: Prepared, weight: float) -> Days:
+def clairvoyant(part: MarketPart, weight: float) -> Days:
     """What the windows cost who knows the future, by the market's days."""
     found: dict[int, list[Bill]] = defaultdict(list)
     for window in part.windows:
@@ -144,21 +146,21 @@ def clairvoyant(part: Prepared, weight: float) -> Days:
     return {day: total(bills) for day, bills in sorted(found.items())}
 
 
-def _compared(part: Prepared, weight: float, policies: Mapping[str, Days]) -> list[Result]:
+def _compared(part: MarketPart, weight: float, policies: Mapping[str, Days]) -> list[PolicyResult]:
     known = clairvoyant(part, weight)
     lowest = _js(known, weight)
     found = {name: _result(part, weight, name, bills, lowest) for name, bills in policies.items()}
-    best = min((name for name in found if name != OURS), key=lambda name: found[name].j.value)
-    full = [one.always_on_demand_usd for one in policies[OURS].values()]
-    beyond = ratio(_less(_js(policies[OURS], weight), _js(policies[best], weight)), full, DAYS)
-    found[OURS] = replace(found[OURS], best_simple=best, beyond_best=beyond)
+    best = min((name for name in found if name != PRODUCT_POLICY), key=lambda name: found[name].j.value)
+    full = [one.always_on_demand_usd for one in policies[PRODUCT_POLICY].values()]
+    beyond = ratio(_less(_js(policies[PRODUCT_POLICY], weight), _js(policies[best], weight)), full, DAYS)
+    found[PRODUCT_POLICY] = replace(found[PRODUCT_POLICY], best_simple=best, beyond_best=beyond)
     return [*found.values(), _result(part, weight, CLAIRVOYANT, known, lowest)]
 
 
-def _result(part: Prepared, weight: float, policy: str, bills: Days, lowest: Sequence[float]) -> Result:
+def _result(part: MarketPart, weight: float, policy: str, bills: Days, lowest: Sequence[float]) -> PolicyResult:
     paid, j = total(bills.values()), _js(bills, weight)
     full = [one.always_on_demand_usd for one in bills.values()]
-    return Result(
+    return PolicyResult(
         market=part.market.name,
         part=part.part,
         weight=weight,

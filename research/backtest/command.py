@@ -16,7 +16,7 @@ OUT = Path("var/backtest/report.json")
 WIDTH = 170  # of tables that go to a file or a pipe
 
 
-def replay(data: Path, *, quick: bool = False, out: Path = OUT) -> Report:
+def replay_folder(data: Path, *, quick: bool = False, out: Path = OUT) -> Report:
     """Print every table and write the report. Raise BacktestError: NoData for what is missing, BadData for a line."""
     if not data.is_dir():
         raise NoData(f"{data} is no folder; name the one that holds traces_series.csv, prices_*.csv and ondemand.csv")

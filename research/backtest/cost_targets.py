@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from research.backtest.availability import OURS, WEIGHTS, WHOLE, Result
+from research.backtest.availability import PRODUCT_POLICY, WEIGHTS, WHOLE, PolicyResult
 from research.backtest.confidence_intervals import Estimate
 from research.backtest.deadline_jobs import PUBLISHED
-from research.backtest.price_following import Spread
+from research.backtest.price_following import PriceRunSummary
 from research.backtest.validation import ON_OTHERS, WEIGHT
 
 EVERY_MARKET = "all"
@@ -30,7 +30,7 @@ HOURS_OFF = 1.0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TargetResult:
     """`figure` and its interval, as text; `limit`: what it may be at most."""
 
     what: str
@@ -41,25 +41,25 @@ class Verdict:
     met: bool
 
 
-def verdicts(
-    results: Sequence[Result],
-    validation: Sequence[Result],
-    spreads: Sequence[Spread],
+def target_results(
+    results: Sequence[PolicyResult],
+    validation: Sequence[PolicyResult],
+    spreads: Sequence[PriceRunSummary],
     deadlines: Mapping[str, tuple[float, float]],
-) -> list[Verdict]:
-    ours = [one for one in results if one.policy == OURS and one.part == WHOLE]
+) -> list[TargetResult]:
+    ours = [one for one in results if one.policy == PRODUCT_POLICY and one.part == WHOLE]
     regrets = [*_regrets(ours), *_regrets_unseen(validation)]
     return [*regrets, *_beyond_simple(ours), *_beyond_on_demand(ours), *_prices(spreads), *_deadlines(deadlines)]
 
 
-def _regrets(ours: Sequence[Result]) -> Iterator[Verdict]:
+def _regrets(ours: Sequence[PolicyResult]) -> Iterator[TargetResult]:
     by_key = {(one.market, one.weight): one.regret for one in ours}
     for market, weight, limit, kind in REGRETS:
         if regret := by_key.get((market, weight)):
             yield _verdict(f"A regret, {market}, weight {weight:g}", kind, limit, regret, "{:.3f}")
 
 
-def _regrets_unseen(validation: Sequence[Result]) -> Iterator[Verdict]:
+def _regrets_unseen(validation: Sequence[PolicyResult]) -> Iterator[TargetResult]:
     """The same targets by a hazard fitted without the series that it is judged on: what to expect of new ones."""
     found = {one.market: one.regret for one in validation if one.policy == ON_OTHERS and one.part == WHOLE}
     for market, weight, limit, kind in REGRETS:
@@ -67,7 +67,7 @@ def _regrets_unseen(validation: Sequence[Result]) -> Iterator[Verdict]:
             yield _verdict(f"A regret, {market}, weight {weight:g}, {ON_OTHERS}", kind, limit, regret, "{:.3f}")
 
 
-def _beyond_simple(ours: Sequence[Result]) -> Iterator[Verdict]:
+def _beyond_simple(ours: Sequence[PolicyResult]) -> Iterator[TargetResult]:
     """Worse than the best simple policy on no set, by more than the interval of the difference."""
     for weight in WEIGHTS:
         found = [one for one in ours if one.weight == weight and one.beyond_best]
@@ -78,10 +78,10 @@ def _beyond_simple(ours: Sequence[Result]) -> Iterator[Verdict]:
             names = f"; {', '.join(one.market for one in worse)}" if worse else ""
             text = f"{len(worse)} of {len(found)}{names}"
             interval = f"nearest: {worst.market}, {worst.beyond_best} of on-demand beyond {worst.best_simple}"
-            yield Verdict(what, "target", "0", text, interval, not worse)
+            yield TargetResult(what, "target", "0", text, interval, not worse)
 
 
-def _beyond_on_demand(ours: Sequence[Result]) -> Iterator[Verdict]:
+def _beyond_on_demand(ours: Sequence[PolicyResult]) -> Iterator[TargetResult]:
     for weight in WEIGHTS:
         found = [one for one in ours if one.weight == weight]
         if found:
@@ -91,28 +91,28 @@ def _beyond_on_demand(ours: Sequence[Result]) -> Iterator[Verdict]:
             yield _verdict(what, kind, ABOVE_ON_DEMAND, worst.j, "{:.3f}")
 
 
-def _prices(spreads: Sequence[Spread]) -> Iterator[Verdict]:
-    ours = [one for one in spreads if one.policy == OURS]
+def _prices(spreads: Sequence[PriceRunSummary]) -> Iterator[TargetResult]:
+    ours = [one for one in spreads if one.policy == PRODUCT_POLICY]
     groups = [one for one in ours if one.market != EVERY_MARKET]
     for one in (one for one in ours if one.market == EVERY_MARKET):
         yield _verdict("B, mean of all starts above the clairvoyant", "target", ABOVE_CLAIRVOYANT, one.excess, "{:.2%}")
         moves = f"{one.median_moves:g}"
-        yield Verdict("B, median of moves in 30 days", "target", f"{MOVES}", moves, "", one.median_moves <= MOVES)
+        yield TargetResult("B, median of moves in 30 days", "target", f"{MOVES}", moves, "", one.median_moves <= MOVES)
         share = one.unpaid / one.moves if one.moves else 0.0
         text, met = f"{share:.1%} ({one.unpaid} of {one.moves})", share <= UNPAID
-        yield Verdict("B, moves that never paid back", "target", f"{UNPAID:.0%}", text, "", met)
+        yield TargetResult("B, moves that never paid back", "target", f"{UNPAID:.0%}", text, "", met)
     if groups:
         worst = max(groups, key=lambda one: one.excess.value)
         yield _verdict(f"B, worst group: {worst.market}", "target", IN_A_GROUP, worst.excess, "{:.2%}")
 
 
-def _deadlines(found: Mapping[str, tuple[float, float]]) -> Iterator[Verdict]:
+def _deadlines(found: Mapping[str, tuple[float, float]]) -> Iterator[TargetResult]:
     for name, hours in found.items():
         off = max(abs(one - other) for one, other in zip(hours, PUBLISHED[name], strict=True))
         said = f"{hours[0]:.1f} / {hours[1]:.1f} h, published {PUBLISHED[name][0]} / {PUBLISHED[name][1]}"
-        yield Verdict(f"C, {name}: off by", "target", f"{HOURS_OFF:g} h", f"{off:.1f} h", said, off <= HOURS_OFF)
+        yield TargetResult(f"C, {name}: off by", "target", f"{HOURS_OFF:g} h", f"{off:.1f} h", said, off <= HOURS_OFF)
 
 
-def _verdict(what: str, kind: str, limit: float, found: Estimate, style: str) -> Verdict:
+def _verdict(what: str, kind: str, limit: float, found: Estimate, style: str) -> TargetResult:
     figure, low, high = (style.format(one) for one in (found.value, found.low, found.high))
-    return Verdict(what, kind, style.format(limit), figure, f"{low} to {high}", found.value <= limit)
+    return TargetResult(what, kind, style.format(limit), figure, f"{low} to {high}", found.value <= limit)

@@ -14,7 +14,7 @@ from domain.backtest.errors import BadData, NoData
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CsvRow:
     """One line. What it says is taken by the methods, which refuse with file and line."""
 
     file: Path
@@ -50,7 +50,7 @@ class Row:
         return BadData(self.file, self.line, why)
 
 
-def read(folder: Path, name: str, columns: Sequence[str]) -> Iterator[Row]:
+def read_rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[CsvRow]:
     """The lines of `name` or `name.gz`. Raise NoData if there is neither, BadData of a line that is wrong."""
     path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
     if path is None:
@@ -66,7 +66,7 @@ def read(folder: Path, name: str, columns: Sequence[str]) -> Iterator[Row]:
                 line = reader.line_num
                 if len(cells) != len(header):
                     raise BadData(path, line, f"{len(cells)} cells, {len(header)} expected")
-                yield Row(path, line, dict(zip(header, cells, strict=True)))
+                yield CsvRow(path, line, dict(zip(header, cells, strict=True)))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise BadData(path, line + 1, f"cannot be read on: {error}") from error
 

@@ -15,7 +15,7 @@ from domain.autopilot.decision_inputs import Offer
 from domain.autopilot.reliability import HazardShape
 from domain.autopilot.tuning import Tuning
 from domain.backtest.errors import NoData
-from research.backtest.availability import Observed
+from research.backtest.availability import ObservedMarket
 
 WARM_H = 24.0  # records say little before
 FINE = 0.1  # a stretch is at most so long as a part of the age at its begin: the hazard hardly changes in it
@@ -24,7 +24,7 @@ RIDGE = 1e-3  # a set that lacks a feature, such as a second pool in the region,
 
 
 @dataclass(frozen=True)
-class Stretch:
+class UpStretch:
     """A pool that was up for `hours`, and whether it was lost at their end. `features`: logarithmic."""
 
     features: tuple[float, ...]
@@ -33,12 +33,12 @@ class Stretch:
 
 
 def stretches(
-    observed: Observed,
+    observed: ObservedMarket,
     tuning: Tuning,
     since: float = 0.0,
     until: float = 1.0,
     features_of: Callable[[Offer], tuple[float, ...]] | None = None,
-) -> Iterator[Stretch]:
+) -> Iterator[UpStretch]:
     """Of a part of a market, from one share of its time to another. `features_of`: other ones than the policy's."""
     of = features_of or (lambda offer: features(offer, tuning))
     market, offers = observed.market, observed.offers
@@ -52,7 +52,7 @@ def stretches(
             begin, ticks = begin or offer, ticks + 1
             hours, lost = ticks * market.gap_h, not market.up[tick + 1][pool]
             if lost or hours >= FINE * (begin.reliability.up_h + tuning.shape.offset_h):
-                yield Stretch(of(begin), hours, lost)
+                yield UpStretch(of(begin), hours, lost)
                 begin, ticks = None, 0
 
 
@@ -67,7 +67,7 @@ def features(offer: Offer, tuning: Tuning) -> tuple[float, ...]:
     )
 
 
-def fit(found: Iterable[Stretch], tuning: Tuning) -> Tuning:
+def fit_hazard(found: Iterable[UpStretch], tuning: Tuning) -> Tuning:
     """The tuning with the likeliest hazard. Raise NoData if there is not a single loss."""
     rows = list(found)
     losses, hours = sum(row.lost for row in rows), sum(row.hours for row in rows)
@@ -84,7 +84,7 @@ def fit(found: Iterable[Stretch], tuning: Tuning) -> Tuning:
     return replace(tuning, shape=shape, own=own, absence=absence, tight=tight)
 
 
-def gain(rows: Sequence[Stretch], tuning: Tuning) -> float:
+def likelihood_gain(rows: Sequence[UpStretch], tuning: Tuning) -> float:
     """How much likelier, as a logarithm per loss, what was observed is than under the best constant hazard."""
     shape = tuning.shape
     beta = (math.log(shape.scale), shape.power, tuning.own, tuning.absence, tuning.tight)
@@ -96,7 +96,7 @@ def gain(rows: Sequence[Stretch], tuning: Tuning) -> float:
     return found / losses - (math.log(losses / hours) - 1)
 
 
-def _slopes(rows: Sequence[Stretch], beta: Sequence[float]) -> tuple[list[list[float]], list[float]]:
+def _slopes(rows: Sequence[UpStretch], beta: Sequence[float]) -> tuple[list[list[float]], list[float]]:
     """Curvature and slope of the log-likelihood."""
     size = len(beta)
     slope = [-RIDGE * one for one in beta]

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from domain.backtest.errors import NoData
-from domain.backtest.market_history import Market
+from domain.backtest.market_history import MarketHistory
 from research.backtest.traces import Trace
 
 SPOT_SHARE = 0.3  # p3.2xlarge: 0.918 of 3.06 USD, observed in 2021 and 2023; where no price was recorded
 
 
-def market_of(name: str, traces: Sequence[Trace], on_demand_usd: float) -> Market:
+def market_of(name: str, traces: Sequence[Trace], on_demand_usd: float) -> MarketHistory:
     """Series of one clock as pools of one market; it ends where the shortest does."""
     if not traces:
         raise NoData(f"no series for the set {name}")
@@ -21,7 +21,7 @@ def market_of(name: str, traces: Sequence[Trace], on_demand_usd: float) -> Marke
     known = next((trace.prices for trace in traces if trace.prices), None)
     flat = [SPOT_SHARE * on_demand_usd] * ticks
     prices = [trace.prices or known or flat for trace in traces]
-    return Market(
+    return MarketHistory(
         name=name,
         pools=[trace.zone for trace in traces],
         regions=[trace.region for trace in traces],
@@ -32,7 +32,7 @@ def market_of(name: str, traces: Sequence[Trace], on_demand_usd: float) -> Marke
     )
 
 
-def availability_sets(traces: Sequence[Trace], on_demand: Mapping[str, float]) -> list[Market]:
+def availability_sets(traces: Sequence[Trace], on_demand: Mapping[str, float]) -> list[MarketHistory]:
     """One market per clock and instance type; of many zones, each region of four or more alone as well."""
     groups: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from domain.autopilot.tuning import Tuning
 from domain.backtest.billing import Bill, bill, total
 from domain.backtest.clairvoyant import Clairvoyant
-from domain.backtest.market_history import Market, Window
-from domain.backtest.offers_by_tick import observe
-from domain.backtest.policy_run import Chooser, run
-from domain.backtest.product_policy import Ours, rated
+from domain.backtest.market_history import MarketHistory, TickWindow
+from domain.backtest.offers_by_tick import observe_market
+from domain.backtest.policy_run import ReplayPolicy, run_policy
+from domain.backtest.product_policy import ProductPolicy, rate_by_tick
 from domain.backtest.simple_policies import AlwaysOnDemand, Cheapest, StayPut
-from research.backtest.availability import CLAIRVOYANT, ON_DEMAND, OURS
+from research.backtest.availability import CLAIRVOYANT, ON_DEMAND, PRODUCT_POLICY
 from research.backtest.confidence_intervals import Estimate, ratio
 from research.backtest.price_groups import MONTH_H, months
 
@@ -31,7 +31,7 @@ SEED = 2021
 
 
 @dataclass(frozen=True)
-class Ordinary:
+class OrdinaryResult:
     """One policy, all starts. Against always on-demand; per 30 days."""
 
     policy: str
@@ -43,7 +43,7 @@ class Ordinary:
     outage_min_30d: float
 
 
-def interrupted(market: Market, hazards: Mapping[str, float], on_demand_usd: float) -> Market:
+def draw_losses(market: MarketHistory, hazards: Mapping[str, float], on_demand_usd: float) -> MarketHistory:
     """The market of prices with losses drawn; every pool is up at the first hour of each month, where runs start."""
     kinds = [pool.split("/")[1] for pool in market.pools]
     known = [hazards.get(kind, max(hazards.values())) for kind in kinds]
@@ -52,7 +52,7 @@ def interrupted(market: Market, hazards: Mapping[str, float], on_demand_usd: flo
     return replace(market, up=rows, on_demand_usd=on_demand_usd, prior_hazards=known)
 
 
-def _drawn(market: Market, pool: str, hazard_per_h: float) -> list[bool]:
+def _drawn(market: MarketHistory, pool: str, hazard_per_h: float) -> list[bool]:
     chance = random.Random(f"{SEED} {market.name} {pool}")  # noqa: S311 - not a secret
     found, left_h = [], 0.0
     for tick in range(market.ticks):
@@ -63,36 +63,36 @@ def _drawn(market: Market, pool: str, hazard_per_h: float) -> list[bool]:
     return found
 
 
-def follow(market: Market, tuning: Tuning) -> dict[str, list[Bill]]:
+def follow_losses(market: MarketHistory, tuning: Tuning) -> dict[str, list[Bill]]:
     """Every start of every month, by policy."""
-    ours = Ours(market, rated(list(observe(market)), tuning), WEIGHT, tuning)
+    ours = ProductPolicy(market, rate_by_tick(list(observe_market(market)), tuning), WEIGHT, tuning)
     found: dict[str, list[Bill]] = defaultdict(list)
     for window in months(market):
         known = Clairvoyant(market, window, WEIGHT)
         for pool in range(len(market.pools)):
             for name, chooser in _policies(market, ours, pool).items():
-                found[name].append(_paid(market, window, run(market, window, chooser, pool), pool))
+                found[name].append(_paid(market, window, run_policy(market, window, chooser, pool), pool))
             found[CLAIRVOYANT].append(_paid(market, window, known.path(pool), pool))
     return found
 
 
-def _policies(market: Market, ours: Ours, pool: int) -> dict[str, Chooser]:
+def _policies(market: MarketHistory, ours: ProductPolicy, pool: int) -> dict[str, ReplayPolicy]:
     return {
-        OURS: ours,
+        PRODUCT_POLICY: ours,
         "stay put": StayPut(market, pool),
         ON_DEMAND: AlwaysOnDemand(),
         "cheapest at each moment": Cheapest(market),
     }
 
 
-def _paid(market: Market, window: Window, choices: Sequence[int], pool: int) -> Bill:
+def _paid(market: MarketHistory, window: TickWindow, choices: Sequence[int], pool: int) -> Bill:
     """In hours of on-demand instead of USD, so that markets can be added."""
     one = bill(market, window, choices, pool)
     usd = market.on_demand_usd
     return replace(one, money_usd=one.money_usd / usd, always_on_demand_usd=one.always_on_demand_usd / usd)
 
 
-def summed(markets: Iterable[Mapping[str, Sequence[Bill]]]) -> list[Ordinary]:
+def sum_by_policy(markets: Iterable[Mapping[str, Sequence[Bill]]]) -> list[OrdinaryResult]:
     """By policy; markets are drawn for the interval."""
     found: dict[str, list[Sequence[Bill]]] = defaultdict(list)
     for market in markets:
@@ -101,10 +101,10 @@ def summed(markets: Iterable[Mapping[str, Sequence[Bill]]]) -> list[Ordinary]:
     return [_summed(name, each) for name, each in found.items()]
 
 
-def _summed(policy: str, markets: Sequence[Sequence[Bill]]) -> Ordinary:
+def _summed(policy: str, markets: Sequence[Sequence[Bill]]) -> OrdinaryResult:
     each = [total(bills) for bills in markets]
     paid = total(each)
-    return Ordinary(
+    return OrdinaryResult(
         policy=policy,
         starts=sum(map(len, markets)),
         j=ratio([one.j(WEIGHT) for one in each], [one.always_on_demand_usd for one in each]),

@@ -10,19 +10,19 @@ from statistics import mean, median
 from domain.autopilot.tuning import Tuning
 from domain.backtest.billing import bill
 from domain.backtest.clairvoyant import Clairvoyant
-from domain.backtest.market_history import Market, Window
-from domain.backtest.offers_by_tick import observe
-from domain.backtest.policy_run import Chooser, run
-from domain.backtest.product_policy import Ours, rated
+from domain.backtest.market_history import MarketHistory, TickWindow
+from domain.backtest.offers_by_tick import observe_market
+from domain.backtest.policy_run import ReplayPolicy, run_policy
+from domain.backtest.product_policy import ProductPolicy, rate_by_tick
 from domain.backtest.simple_policies import Cheapest, StayPut
 from research.backtest.confidence_intervals import Estimate, ratio
 from research.backtest.price_groups import months
 
-OURS = "policy"
+PRODUCT_POLICY = "policy"
 
 
 @dataclass(frozen=True)
-class Start:
+class PriceRun:
     """One run from one pool. `excess`: its cost beyond the clairvoyant's, as a part of that."""
 
     market: str
@@ -33,7 +33,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Spread:
+class PriceRunSummary:
     """All starts of a market, or of several, under one policy."""
 
     market: str
@@ -48,16 +48,19 @@ class Spread:
     unpaid: int
 
 
-def follow(market: Market, tunings: Mapping[str, Tuning], simple: bool = True) -> dict[str, list[Start]]:
+def follow_prices(
+    market: MarketHistory, tunings: Mapping[str, Tuning], simple: bool = True
+) -> dict[str, list[PriceRun]]:
     """Every start of every month, by policy."""
-    offers = list(observe(market))
-    policies: dict[str, list[Chooser]] = {
-        name: [Ours(market, rated(offers, tuning), 0.0, tuning)] * len(market.pools) for name, tuning in tunings.items()
+    offers = list(observe_market(market))
+    policies: dict[str, list[ReplayPolicy]] = {
+        name: [ProductPolicy(market, rate_by_tick(offers, tuning), 0.0, tuning)] * len(market.pools)
+        for name, tuning in tunings.items()
     }
     if simple:
         policies["stay put"] = [StayPut(market, pool) for pool in range(len(market.pools))]
         policies["cheapest"] = [Cheapest(market)] * len(market.pools)
-    found: dict[str, list[Start]] = defaultdict(list)
+    found: dict[str, list[PriceRun]] = defaultdict(list)
     for window in months(market):
         known = Clairvoyant(market, window, 0.0)
         for name, choosers in policies.items():
@@ -67,13 +70,13 @@ def follow(market: Market, tunings: Mapping[str, Tuning], simple: bool = True) -
     return dict(found)
 
 
-def spread(market: str, policy: str, starts: Sequence[Start]) -> Spread:
+def summarize_runs(market: str, policy: str, starts: Sequence[PriceRun]) -> PriceRunSummary:
     """Prices of one market go together, so of several, markets are drawn for the interval; of one, starts."""
     drawn: dict[str | int, list[float]] = defaultdict(list)
     several = len({start.market for start in starts}) > 1
     for number, start in enumerate(starts):
         drawn[start.market if several else number].append(start.excess)
-    return Spread(
+    return PriceRunSummary(
         market=market,
         policy=policy,
         starts=len(starts),
@@ -87,12 +90,14 @@ def spread(market: str, policy: str, starts: Sequence[Start]) -> Spread:
     )
 
 
-def _start(market: Market, window: Window, chooser: Chooser, pool: int, least: float) -> Start:
-    choices = run(market, window, chooser, pool)
+def _start(market: MarketHistory, window: TickWindow, chooser: ReplayPolicy, pool: int, least: float) -> PriceRun:
+    choices = run_policy(market, window, chooser, pool)
     paid = bill(market, window, choices, pool)
     moves = moves_of(pool, choices)
     excess = paid.money_usd / least - 1
-    return Start(market.name, excess, paid.money_usd / paid.hours, len(moves), unpaid(market, window, choices, moves))
+    return PriceRun(
+        market.name, excess, paid.money_usd / paid.hours, len(moves), unpaid(market, window, choices, moves)
+    )
 
 
 def moves_of(pool: int, choices: Sequence[int]) -> list[tuple[int, int]]:
@@ -101,7 +106,7 @@ def moves_of(pool: int, choices: Sequence[int]) -> list[tuple[int, int]]:
     return [(at, left) for at, (left, now) in enumerate(zip(before, choices, strict=False)) if left != now]
 
 
-def unpaid(market: Market, window: Window, choices: Sequence[int], moves: Sequence[tuple[int, int]]) -> int:
+def unpaid(market: MarketHistory, window: TickWindow, choices: Sequence[int], moves: Sequence[tuple[int, int]]) -> int:
     """Moves whose saving against the pool that was left never reached their cost before the next one."""
     ends = [*(at for at, _ in moves[1:]), len(choices)][: len(moves)]
     return sum(
@@ -110,7 +115,7 @@ def unpaid(market: Market, window: Window, choices: Sequence[int], moves: Sequen
     )
 
 
-def _pays(market: Market, start: int, ticks: range, pool: int, left: int) -> bool:
+def _pays(market: MarketHistory, start: int, ticks: range, pool: int, left: int) -> bool:
     owed = market.rules.overlap_h * market.price(start + ticks.start, left)
     for tick in ticks:
         owed -= market.gap_h * (market.price(start + tick, left) - market.price(start + tick, pool))

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from domain.backtest.errors import NoData
-from research.backtest.csv_rows import Row, read
+from research.backtest.csv_rows import CsvRow, read_rows
 
 COLUMNS = ("instance_type", "az", "timestamp", "price_usd_h")
 PoolKey = tuple[str, str]  # type, zone
@@ -16,7 +16,7 @@ Steps = list[tuple[float, float]]  # hour since the epoch, USD per hour; in the 
 
 
 @dataclass(frozen=True)
-class History:
+class PriceHistory:
     """One file. Hours are since the epoch; `steps` of each pool are in the order of time."""
 
     name: str
@@ -38,13 +38,13 @@ def price_files(folder: Path) -> list[str]:
     return sorted(name for name in found if name.endswith(".csv"))
 
 
-def load_history(folder: Path, name: str) -> History:
+def load_history(folder: Path, name: str) -> PriceHistory:
     steps: dict[PoolKey, Steps] = defaultdict(list)
-    for row in read(folder, name, COLUMNS):
+    for row in read_rows(folder, name, COLUMNS):
         _append(row, steps[row.text("instance_type"), row.text("az")])
     if not steps:
         raise NoData(f"{name} has no prices")
-    return History(name.removesuffix(".csv").removeprefix("prices_"), dict(steps))
+    return PriceHistory(name.removesuffix(".csv").removeprefix("prices_"), dict(steps))
 
 
 def hourly(steps: Steps, first_hour: int, hours: int) -> list[float] | None:
@@ -60,7 +60,7 @@ def hourly(steps: Steps, first_hour: int, hours: int) -> list[float] | None:
     return found
 
 
-def _append(row: Row, steps: Steps) -> None:
+def _append(row: CsvRow, steps: Steps) -> None:
     usd, hour = row.positive("price_usd_h"), _hour(row)
     if steps and hour < steps[-1][0]:
         raise row.bad("its time is before that of the line above it of the same pool; sort the file")
@@ -70,7 +70,7 @@ def _append(row: Row, steps: Steps) -> None:
         steps.append((hour, usd))
 
 
-def _hour(row: Row) -> float:
+def _hour(row: CsvRow) -> float:
     text = row.text("timestamp")
     try:
         at = datetime.fromisoformat(text)

@@ -7,25 +7,32 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from domain.autopilot.tuning import DEFAULT
+from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.backtest.errors import NoData
-from domain.backtest.market_history import Market
-from research.backtest.ablation import Left, by_part
-from research.backtest.availability import WEIGHTS, Observed, Result, compare, judge, prepare
-from research.backtest.cost_targets import EVERY_MARKET, Verdict, verdicts
+from domain.backtest.market_history import MarketHistory
+from research.backtest.ablation import Ablation, by_part
+from research.backtest.availability import (
+    WEIGHTS,
+    ObservedMarket,
+    PolicyResult,
+    compare_policies,
+    compare_tunings,
+    prepare,
+)
+from research.backtest.cost_targets import EVERY_MARKET, TargetResult, target_results
 from research.backtest.csv_rows import exists
 from research.backtest.deadline_jobs import PUBLISHED, check
 from research.backtest.market_sets import availability_sets
-from research.backtest.ordinary_types import Ordinary, interrupted, summed
-from research.backtest.ordinary_types import follow as follow_ordinary
+from research.backtest.ordinary_types import OrdinaryResult, draw_losses, sum_by_policy
+from research.backtest.ordinary_types import follow_losses as follow_ordinary
 from research.backtest.policy_parts import WHOLE, without_parts, without_price_parts
-from research.backtest.price_following import OURS, Spread, Start, follow, spread
+from research.backtest.price_following import PRODUCT_POLICY, PriceRun, PriceRunSummary, follow_prices, summarize_runs
 from research.backtest.price_groups import price_markets
 from research.backtest.price_histories import load_history, price_files
 from research.backtest.spot_advisor import load_hazards
 from research.backtest.traces import load_traces
 from research.backtest.type_catalog import load_groups, load_on_demand
-from research.backtest.validation import WEIGHT, Fitted, fit_first_halves, fit_others, judge_fits
+from research.backtest.validation import WEIGHT, HazardFit, fit_first_halves, fit_others, judge_fits
 
 CHOSEN_ON = (
     "A: the hazard is fitted by likelihood on all series, and again on the first halves alone and without each "
@@ -47,23 +54,23 @@ class Effort:
 
 FULL = Effort()
 QUICK = Effort(starts=10, few_starts=4, groups=2)
-Say = Callable[[str], None]
+ProgressReport = Callable[[str], None]
 
 
 @dataclass
 class Report:
-    availability: list[Result] = field(default_factory=list)
-    left_out: list[Left] = field(default_factory=list)
-    fits: list[Fitted] = field(default_factory=list)
-    validation: list[Result] = field(default_factory=list)
-    prices: list[Spread] = field(default_factory=list)
-    prices_left_out: list[Spread] = field(default_factory=list)
+    availability: list[PolicyResult] = field(default_factory=list)
+    left_out: list[Ablation] = field(default_factory=list)
+    fits: list[HazardFit] = field(default_factory=list)
+    validation: list[PolicyResult] = field(default_factory=list)
+    prices: list[PriceRunSummary] = field(default_factory=list)
+    prices_left_out: list[PriceRunSummary] = field(default_factory=list)
     deadlines: dict[str, tuple[float, float]] = field(default_factory=dict)
-    ordinary: list[Ordinary] = field(default_factory=list)
+    ordinary: list[OrdinaryResult] = field(default_factory=list)
 
     @property
-    def verdicts(self) -> list[Verdict]:
-        return verdicts(self.availability, self.validation, self.prices, self.deadlines)
+    def verdicts(self) -> list[TargetResult]:
+        return target_results(self.availability, self.validation, self.prices, self.deadlines)
 
     def as_json(self, folder: Path, effort: Effort) -> dict[str, Any]:
         lists: dict[str, Sequence[Any]] = {
@@ -82,10 +89,10 @@ class Report:
         }
         about = {"data": folder.name, "effort": asdict(effort), "chosen_on": CHOSEN_ON, "judged_on": JUDGED_ON}
         found = {name: [asdict(one) for one in some] for name, some in lists.items()}
-        return {**about, "tuning": asdict(DEFAULT), **found, "deadlines": deadlines}
+        return {**about, "tuning": asdict(DEFAULT_TUNING), **found, "deadlines": deadlines}
 
 
-def run_all(folder: Path, effort: Effort, say: Say) -> Report:
+def run_all(folder: Path, effort: Effort, say: ProgressReport) -> Report:
     """Raise NoData for a folder without traces and without prices."""
     report = Report()
     if exists(folder, "traces_series.csv"):
@@ -98,16 +105,16 @@ def run_all(folder: Path, effort: Effort, say: Say) -> Report:
     return report
 
 
-def _traces(folder: Path, effort: Effort, report: Report, say: Say) -> None:
+def _traces(folder: Path, effort: Effort, report: Report, say: ProgressReport) -> None:
     on_demand = {kind: usd for (region, kind), usd in load_on_demand(folder).items() if region.startswith("us-")}
     traces = load_traces(folder)
-    markets = [Observed.of(one) for one in availability_sets(traces, on_demand)]
-    judged: list[Result] = []
+    markets = [ObservedMarket.of(one) for one in availability_sets(traces, on_demand)]
+    judged: list[PolicyResult] = []
     for observed in markets:
         market = observed.market
         say(f"A: {market.name}, {len(market.pools)} pools, {market.ticks * market.gap_h / 24:.1f} days")
-        report.availability += compare(prepare(observed, effort.starts), DEFAULT, WEIGHTS)
-        judged += judge(prepare(observed, effort.few_starts)[:1], without_parts(DEFAULT), WEIGHT)
+        report.availability += compare_policies(prepare(observed, effort.starts), DEFAULT_TUNING, WEIGHTS)
+        judged += compare_tunings(prepare(observed, effort.few_starts)[:1], without_parts(DEFAULT_TUNING), WEIGHT)
     report.left_out = by_part(judged)
     _validate(markets, effort, report, say)
     paper = [trace for trace in traces if trace.series_id.startswith("avail1-2022-10-26")]
@@ -116,37 +123,37 @@ def _traces(folder: Path, effort: Effort, report: Report, say: Say) -> None:
         report.deadlines = check(paper)
 
 
-def _validate(markets: Sequence[Observed], effort: Effort, report: Report, say: Say) -> None:
+def _validate(markets: Sequence[ObservedMarket], effort: Effort, report: Report, say: ProgressReport) -> None:
     """Of sets long enough to be halved, if there are any."""
     say("A: fitting the hazard on parts of the data")
     try:
-        first = fit_first_halves(markets, DEFAULT)
+        first = fit_first_halves(markets, DEFAULT_TUNING)
     except NoData as why:
         say(f"A: no validation, {why}")
         return
-    others = fit_others(markets, DEFAULT)
+    others = fit_others(markets, DEFAULT_TUNING)
     parts = [prepare(one, effort.few_starts) for one in markets]
     report.fits = [first, *others.values()]
-    report.validation = judge_fits(parts, DEFAULT, first, others, say)
+    report.validation = judge_fits(parts, DEFAULT_TUNING, first, others, say)
 
 
-def _prices(folder: Path, effort: Effort, report: Report, say: Say) -> None:
-    everyone: dict[str, list[Start]] = {}
-    without: dict[str, list[Start]] = {}
-    tunings = {name: one for name, one in without_price_parts(DEFAULT).items() if name != WHOLE}
+def _prices(folder: Path, effort: Effort, report: Report, say: ProgressReport) -> None:
+    everyone: dict[str, list[PriceRun]] = {}
+    without: dict[str, list[PriceRun]] = {}
+    tunings = {name: one for name, one in without_price_parts(DEFAULT_TUNING).items() if name != WHOLE}
     for market in _price_markets(folder, price_files(folder), effort):
         say(f"B: {market.name}, {len(market.pools)} pools, {market.ticks / 24:.0f} days")
-        for name, starts in follow(market, {OURS: DEFAULT, **tunings}).items():
+        for name, starts in follow_prices(market, {PRODUCT_POLICY: DEFAULT_TUNING, **tunings}).items():
             if name in tunings:
                 without.setdefault(name, []).extend(starts)
                 continue
-            report.prices.append(spread(market.name, name, starts))
+            report.prices.append(summarize_runs(market.name, name, starts))
             everyone.setdefault(name, []).extend(starts)
     report.prices += _all(everyone)
-    report.prices_left_out = _all({WHOLE: everyone.get(OURS, []), **without})
+    report.prices_left_out = _all({WHOLE: everyone.get(PRODUCT_POLICY, []), **without})
 
 
-def _ordinary(folder: Path, effort: Effort, report: Report, say: Say) -> None:
+def _ordinary(folder: Path, effort: Effort, report: Report, say: ProgressReport) -> None:
     if D_HISTORY not in price_files(folder) or not exists(folder, "spot_advisor_linux.csv"):
         return
     hazards = load_hazards(folder, D_REGION, D_BANDS_BY)
@@ -156,15 +163,15 @@ def _ordinary(folder: Path, effort: Effort, report: Report, say: Say) -> None:
         kinds = {pool.split("/")[1] for pool in market.pools}
         known = [on_demand[D_REGION, kind] for kind in kinds if (D_REGION, kind) in on_demand]
         if known:
-            found.append(follow_ordinary(interrupted(market, hazards, min(known)), DEFAULT))
-    report.ordinary = summed(found)
+            found.append(follow_ordinary(draw_losses(market, hazards, min(known)), DEFAULT_TUNING))
+    report.ordinary = sum_by_policy(found)
 
 
-def _all(found: Mapping[str, Sequence[Start]]) -> list[Spread]:
-    return [spread(EVERY_MARKET, name, starts) for name, starts in found.items() if starts]
+def _all(found: Mapping[str, Sequence[PriceRun]]) -> list[PriceRunSummary]:
+    return [summarize_runs(EVERY_MARKET, name, starts) for name, starts in found.items() if starts]
 
 
-def _price_markets(folder: Path, names: Sequence[str], effort: Effort) -> Iterator[Market]:
+def _price_markets(folder: Path, names: Sequence[str], effort: Effort) -> Iterator[MarketHistory]:
     groups = load_groups(folder)
     for name in names:
         found = list(price_markets(load_history(folder, name), groups))

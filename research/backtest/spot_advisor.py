@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from domain.backtest.errors import NoData
-from research.backtest.csv_rows import read
+from research.backtest.csv_rows import read_rows
 
 COLUMNS = ("snapshot_date", "region", "instance_type", "interruption_band")
 # Below 5 %, 5 to 10 %, 10 to 15 %, 15 to 20 %, above: the middle of each; the last has no upper end, 25 % is assumed.
@@ -18,7 +18,7 @@ MONTH_H = 720.0
 def load_hazards(folder: Path, region: str, before: str) -> dict[str, float]:
     """Losses per hour by type, of the last snapshot up to a day (2021-03-02)."""
     bands: dict[str, dict[str, int]] = {}
-    for row in read(folder, "spot_advisor_linux.csv", COLUMNS):
+    for row in read_rows(folder, "spot_advisor_linux.csv", COLUMNS):
         day = row.text("snapshot_date")
         if row.text("region") == region and day <= before:
             band = row.whole("interruption_band")

@@ -7,28 +7,28 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from research.backtest.ablation import Left
-from research.backtest.availability import FIRST, OURS, SECOND, WHOLE, Result
-from research.backtest.cost_targets import Verdict
+from research.backtest.ablation import Ablation
+from research.backtest.availability import FIRST, PRODUCT_POLICY, SECOND, WHOLE, PolicyResult
+from research.backtest.cost_targets import TargetResult
 from research.backtest.deadline_jobs import PUBLISHED
-from research.backtest.ordinary_types import Ordinary
-from research.backtest.price_following import Spread
-from research.backtest.validation import ON_FIRST, ON_OTHERS, SHIPPED, Fitted
+from research.backtest.ordinary_types import OrdinaryResult
+from research.backtest.price_following import PriceRunSummary
+from research.backtest.validation import ON_FIRST, ON_OTHERS, SHIPPED, HazardFit
 
 
-def availability(console: Console, results: Sequence[Result]) -> None:
+def availability(console: Console, results: Sequence[PolicyResult]) -> None:
     """A: our policy with its interval, then every policy at the weight of 10."""
     table = Table(title="A, availability: regret 0 is the clairvoyant, 1 is always on-demand")
     for title in ("set", "part", "weight", "regret (95 %)", "J / on-demand (95 %)", "beyond the best simple (95 %)"):
         table.add_column(title)
-    for one in (one for one in results if one.policy == OURS):
+    for one in (one for one in results if one.policy == PRODUCT_POLICY):
         found = (str(one.regret), str(one.j), f"{one.beyond_best}: {one.best_simple}")
         table.add_row(one.market, one.part, f"{one.weight:g}", *found)
     console.print(table)
     console.print(_everyone(results))
 
 
-def _everyone(results: Sequence[Result]) -> Table:
+def _everyone(results: Sequence[PolicyResult]) -> Table:
     table = Table(title="A, weight 10; money against always on-demand, counts per 30 days")
     for title in ("set", "policy", "regret", "J", "money", "moves", "interruptions", "outage min"):
         table.add_column(title)
@@ -41,7 +41,7 @@ def _everyone(results: Sequence[Result]) -> Table:
     return table
 
 
-def validation(console: Console, fits: Sequence[Fitted], results: Sequence[Result]) -> None:
+def validation(console: Console, fits: Sequence[HazardFit], results: Sequence[PolicyResult]) -> None:
     """The parameters that parts of the data yield, and what they cost on the rest."""
     table = Table(title="A, hazard fitted on a part; gain: log-likelihood per loss on the rest, beyond a constant")
     for title in ("fitted on", "losses", "scale", "power", "own", "absence", "tight", "judged on losses", "gain"):
@@ -54,7 +54,7 @@ def validation(console: Console, fits: Sequence[Fitted], results: Sequence[Resul
     console.print(_by_fit(results))
 
 
-def _by_fit(results: Sequence[Result]) -> Table:
+def _by_fit(results: Sequence[PolicyResult]) -> Table:
     table = Table(title="A, weight 10: regret by what the hazard was fitted on (second halves are unseen by the first)")
     for title in ("set", "part", SHIPPED, ON_FIRST, ON_OTHERS):
         table.add_column(title)
@@ -67,7 +67,7 @@ def _by_fit(results: Sequence[Result]) -> Table:
     return table
 
 
-def prices(console: Console, spreads: Sequence[Spread]) -> None:
+def prices(console: Console, spreads: Sequence[PriceRunSummary]) -> None:
     table = Table(title="B, prices: 30 days from every pool, a move costs 0.2 h, no interruptions")
     for title in ("market", "policy", "starts", "above clairvoyant (95 %)", "worst start", "USD/h", "moves: median"):
         table.add_column(title)
@@ -90,7 +90,7 @@ def deadlines(console: Console, found: Mapping[str, tuple[float, float]]) -> Non
     console.print(table)
 
 
-def ordinary(console: Console, found: Sequence[Ordinary]) -> None:
+def ordinary(console: Console, found: Sequence[OrdinaryResult]) -> None:
     title = "D, ordinary types, SEMI-SYNTHETIC: prices observed, interruptions drawn; weight 10; counts per 30 days"
     table = Table(title=title)
     for column in ("policy", "starts", "J / on-demand (95 %)", "money", "moves", "interruptions", "outage min"):
@@ -101,7 +101,7 @@ def ordinary(console: Console, found: Sequence[Ordinary]) -> None:
     console.print(table)
 
 
-def ablations(console: Console, left: Sequence[Left], spreads: Sequence[Spread]) -> None:
+def ablations(console: Console, left: Sequence[Ablation], spreads: Sequence[PriceRunSummary]) -> None:
     table = Table("set", title="A, weight 10: regret without")
     for one in left:
         table.add_column(one.part)
@@ -120,7 +120,7 @@ def ablations(console: Console, left: Sequence[Left], spreads: Sequence[Spread])
     console.print(table)
 
 
-def targets(console: Console, found: Sequence[Verdict]) -> None:
+def targets(console: Console, found: Sequence[TargetResult]) -> None:
     table = Table(title="What was asked")
     for title in ("", "what", "at most", "figure", "95 % interval, or more", "kind"):
         table.add_column(title)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.backtest.errors import BadData, NoData
-from research.backtest.csv_rows import Row, read
+from research.backtest.csv_rows import CsvRow, read_rows
 
 SERIES = ("series_id", "kind", "instance_type", "zone", "nodes", "gap_seconds", "n_ticks")
 RUNS = ("series_id", "start_tick", "length", "value")
@@ -33,13 +33,13 @@ class Trace:
 
 def load_traces(folder: Path) -> list[Trace]:
     """Every series of the folder, in the order of its list. One node: up means all nodes are."""
-    listed = {row.text("series_id"): row for row in read(folder, "traces_series.csv", SERIES)}
+    listed = {row.text("series_id"): row for row in read_rows(folder, "traces_series.csv", SERIES)}
     values = _expanded(folder, "traces_runs.csv", RUNS, "value", listed)
     prices = _expanded(folder, "traces_prices.csv", PRICES, "price_usd_h", listed)
     return [_trace(row, values.get(name, []), prices.get(name, [])) for name, row in listed.items()]
 
 
-def _trace(row: Row, values: list[float], prices: list[float]) -> Trace:
+def _trace(row: CsvRow, values: list[float], prices: list[float]) -> Trace:
     ticks, nodes = row.whole("n_ticks", 1), row.whole("nodes", 1)
     if not values:
         raise NoData(f"{row.text('series_id')} is listed, but traces_runs has nothing of it")
@@ -60,11 +60,11 @@ def _trace(row: Row, values: list[float], prices: list[float]) -> Trace:
 
 
 def _expanded(
-    folder: Path, name: str, columns: Sequence[str], value: str, listed: dict[str, Row]
+    folder: Path, name: str, columns: Sequence[str], value: str, listed: dict[str, CsvRow]
 ) -> dict[str, list[float]]:
     """Run lengths made plain; a series must have no hole and no overlap."""
     found: dict[str, list[float]] = {}
-    for row in read(folder, name, columns):
+    for row in read_rows(folder, name, columns):
         series, start = row.text("series_id"), row.whole("start_tick")
         if series not in listed:
             raise row.bad(f"{series} is not in traces_series")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.autopilot.tuning import Tuning
-from research.backtest.availability import Observed, Prepared, Result, judge
-from research.backtest.hazard_fitting import Stretch, fit, gain, stretches
+from research.backtest.availability import MarketPart, ObservedMarket, PolicyResult, compare_tunings
+from research.backtest.hazard_fitting import UpStretch, fit_hazard, likelihood_gain, stretches
 from research.backtest.replay_windows import halves
 
 SHIPPED = "as shipped"
@@ -23,7 +23,7 @@ WEIGHT = 10.0
 
 
 @dataclass(frozen=True)
-class Fitted:
+class HazardFit:
     """Parameters that a part of the data yields. `gain`: on the rest of the data, see fitting."""
 
     name: str
@@ -33,21 +33,21 @@ class Fitted:
     gain: float
 
 
-def collection(market: str) -> str:
+def collection_of(market: str) -> str:
     """The clock of a set: its series were observed together, so they are left out together."""
     found = re.match(r".*?\d{4}-\d{2}-\d{2}", market)
     return found.group() if found else market
 
 
-def whole_sets(markets: Sequence[Observed]) -> list[Observed]:
+def whole_sets(markets: Sequence[ObservedMarket]) -> list[ObservedMarket]:
     """Without those that are a region of another: no series counts twice."""
     names = [one.market.name for one in markets]
     return [one for one in markets if not any(one.market.name.startswith(f"{name} ") for name in names)]
 
 
-def fit_first_halves(markets: Sequence[Observed], shipped: Tuning) -> Fitted:
+def fit_first_halves(markets: Sequence[ObservedMarket], shipped: Tuning) -> HazardFit:
     """On the first half, in time, of the sets that hold a week in each half; judged on all the rest."""
-    early, late = list[Stretch](), list[Stretch]()
+    early, late = list[UpStretch](), list[UpStretch]()
     for one in whole_sets(markets):
         middle = 0.5 if halves(one.market) else 0.0
         early += stretches(one, shipped, until=middle)
@@ -55,11 +55,11 @@ def fit_first_halves(markets: Sequence[Observed], shipped: Tuning) -> Fitted:
     return _fitted(ON_FIRST, early, late, shipped)
 
 
-def fit_others(markets: Sequence[Observed], shipped: Tuning) -> dict[str, Fitted]:
+def fit_others(markets: Sequence[ObservedMarket], shipped: Tuning) -> dict[str, HazardFit]:
     """By collection: fitted on all others, judged on it."""
-    found: dict[str, list[Stretch]] = {}
+    found: dict[str, list[UpStretch]] = {}
     for one in whole_sets(markets):
-        found.setdefault(collection(one.market.name), []).extend(stretches(one, shipped))
+        found.setdefault(collection_of(one.market.name), []).extend(stretches(one, shipped))
     if len(found) < 2:
         return {}
     others = {name: [row for other in found if other != name for row in found[other]] for name in found}
@@ -67,24 +67,26 @@ def fit_others(markets: Sequence[Observed], shipped: Tuning) -> dict[str, Fitted
 
 
 def judge_fits(
-    parts: Sequence[Sequence[Prepared]],
+    parts: Sequence[Sequence[MarketPart]],
     shipped: Tuning,
-    first: Fitted,
-    others: Mapping[str, Fitted],
+    first: HazardFit,
+    others: Mapping[str, HazardFit],
     say: Callable[[str], None],
-) -> list[Result]:
+) -> list[PolicyResult]:
     """Every set and part under each of the parameters; `policy` names them."""
     found = []
     for some in parts:
         name = some[0].market.name
         say(f"A, validation: {name}")
         tunings = {SHIPPED: shipped, ON_FIRST: first.tuning}
-        if other := others.get(collection(name)):
+        if other := others.get(collection_of(name)):
             tunings[ON_OTHERS] = other.tuning
-        found += judge(some, tunings, WEIGHT)
+        found += compare_tunings(some, tunings, WEIGHT)
     return found
 
 
-def _fitted(name: str, rows: Sequence[Stretch], rest: Sequence[Stretch], shipped: Tuning) -> Fitted:
-    tuning = fit(rows, shipped)
-    return Fitted(name, sum(row.lost for row in rows), tuning, sum(row.lost for row in rest), gain(rest, tuning))
+def _fitted(name: str, rows: Sequence[UpStretch], rest: Sequence[UpStretch], shipped: Tuning) -> HazardFit:
+    tuning = fit_hazard(rows, shipped)
+    return HazardFit(
+        name, sum(row.lost for row in rows), tuning, sum(row.lost for row in rest), likelihood_gain(rest, tuning)
+    )

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from domain.autopilot.tuning import DEFAULT
+from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.backtest.errors import BacktestError
 from domain.forecasting.features import FEATURES
 from forecasting.onnx_forecaster import OnnxForecaster
-from research.backtest.availability import Observed
+from research.backtest.availability import ObservedMarket
 from research.backtest.market_sets import availability_sets
 from research.backtest.price_groups import price_markets
 from research.backtest.price_histories import load_history, price_files
 from research.backtest.traces import load_traces
 from research.backtest.type_catalog import load_groups, load_on_demand
 from research.backtest.validation import fit_first_halves
-from research.training.evaluation import judged, means
-from research.training.export import exported
-from research.training.network import gain, learn, price_line
-from research.training.samples import losses, price_ratios
+from research.training.evaluation import judge_sets, means_by_weight
+from research.training.export import export_onnx
+from research.training.network import likelihood_gain, price_line, train_network
+from research.training.samples import loss_samples, price_ratios
 
 NAME = "example"
 OUT = Path(__file__).resolve().parents[2] / "forecasting" / NAME
@@ -49,25 +49,25 @@ def make(data: Path) -> tuple[bytes, dict[str, Any]]:
     """The model and what is registered with it."""
     names = list(FEATURES)
     on_demand = {kind: usd for (region, kind), usd in load_on_demand(data).items() if region.startswith("us-")}
-    markets = [Observed.of(one) for one in availability_sets(load_traces(data), on_demand)]
-    early, late = losses(markets, DEFAULT, names)
+    markets = [ObservedMarket.of(one) for one in availability_sets(load_traces(data), on_demand)]
+    early, late = loss_samples(markets, DEFAULT_TUNING, names)
     print(f"learning from {int(early.lost.sum())} losses in {early.hours.sum():.0f} hours of first halves")
-    network = learn(early)
-    content = exported(network, price_line(*price_ratios(_price_markets(data), names)), names)
-    fitted = fit_first_halves(markets, DEFAULT)
+    network = train_network(early)
+    content = export_onnx(network, price_line(*price_ratios(_price_markets(data), names)), names)
+    fitted = fit_first_halves(markets, DEFAULT_TUNING)
     sha256 = hashlib.sha256(content).hexdigest()
     forecaster = OnnxForecaster(NAME, content, names, sha256, answer_s=60.0)
     try:
-        rows = judged(markets, fitted.tuning, forecaster, print)
+        rows = judge_sets(markets, fitted.tuning, forecaster, print)
     finally:
         forecaster.close()
-    likelier = {"model": round(gain(network, late), 3), "built-in": round(fitted.gain, 3)}
+    likelier = {"model": round(likelihood_gain(network, late), 3), "built-in": round(fitted.gain, 3)}
     print(f"log-likelihood per loss beyond a constant hazard, on what neither has seen: {likelier}")
     report = {
         "learnt_from": f"losses of the first halves of the availability series, prices of {LEARNT_PRICES}",
         "judged_on": "second halves, and whole series too short to be halved; both fitted on first halves",
         "log_likelihood_gain_per_loss": likelier,
-        "mean_j": [_mean(*one) for one in means(rows)],
+        "mean_j": [_mean(*one) for one in means_by_weight(rows)],
         "sets": rows,
     }
     return content, {"name": NAME, "features": names, "sha256": sha256, "report": report}

@@ -7,7 +7,15 @@ from typing import Any
 
 from domain.autopilot.tuning import Tuning
 from domain.forecasting.forecaster import Forecaster
-from research.backtest.availability import SECOND, WHOLE, Observed, Prepared, Result, judge, prepare
+from research.backtest.availability import (
+    SECOND,
+    WHOLE,
+    MarketPart,
+    ObservedMarket,
+    PolicyResult,
+    compare_tunings,
+    prepare,
+)
 from research.backtest.replay_windows import halves
 
 WEIGHTS = (1.0, 10.0, 50.0)
@@ -15,8 +23,8 @@ BUILT_IN, MODEL = "built-in", "model"
 STARTS = 80
 
 
-def judged(
-    markets: Sequence[Observed], tuning: Tuning, forecaster: Forecaster, say: Callable[[str], None]
+def judge_sets(
+    markets: Sequence[ObservedMarket], tuning: Tuning, forecaster: Forecaster, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """A row per set and weight: J against always on-demand of both, with intervals. `tuning`: of first halves."""
     found: list[dict[str, Any]] = []
@@ -24,17 +32,17 @@ def judged(
         say(f"judging: {observed.market.name}")
         part = _unseen(observed)
         for weight in WEIGHTS:
-            both = judge([part], {BUILT_IN: tuning, MODEL: tuning}, weight, {MODEL: forecaster})
+            both = compare_tunings([part], {BUILT_IN: tuning, MODEL: tuning}, weight, {MODEL: forecaster})
             found.append(_row(part, weight, {one.policy: one for one in both}))
     return found
 
 
-def _unseen(observed: Observed) -> Prepared:
+def _unseen(observed: ObservedMarket) -> MarketPart:
     wanted = SECOND if halves(observed.market) else WHOLE
     return next(part for part in prepare(observed, STARTS) if part.part == wanted)
 
 
-def _row(part: Prepared, weight: float, by_policy: dict[str, Result]) -> dict[str, Any]:
+def _row(part: MarketPart, weight: float, by_policy: dict[str, PolicyResult]) -> dict[str, Any]:
     figures = {
         name: {"j": round(one.j.value, 4), "low": round(one.j.low, 4), "high": round(one.j.high, 4)}
         for name, one in by_policy.items()
@@ -42,7 +50,7 @@ def _row(part: Prepared, weight: float, by_policy: dict[str, Result]) -> dict[st
     return {"set": part.market.name, "part": part.part, "weight": weight, **figures}
 
 
-def means(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[float, float, float, int]]:
+def means_by_weight(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[float, float, float, int]]:
     """By weight: mean J of the built-in policy, of the model, and on how many sets the model is cheaper."""
     for weight in WEIGHTS:
         own = [row for row in rows if row["weight"] == weight]

@@ -15,7 +15,7 @@ OPSET, IR = 17, 8
 MOST_CHANGE = 0.5  # of the logarithm of a price within a day
 
 
-def exported(network: Network, price: Floats, names: Sequence[str]) -> bytes:
+def export_onnx(network: Network, price: Floats, names: Sequence[str]) -> bytes:
     values = {
         "mean": network.mean,
         "scale": network.scale,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from research.training.samples import Floats, Losses
+from research.training.samples import Floats, LossSamples
 
 HIDDEN, STEPS, RATE, DECAY, PATIENCE, SEED = 8, 3000, 0.01, 3e-4, 200, 11
 HELD_BACK = 0.25
@@ -36,7 +36,7 @@ class Network:
         return np.clip(found, LEAST_LOG, MOST_LOG)
 
 
-def learn(data: Losses) -> Network:
+def train_network(data: LossSamples) -> Network:
     chance = np.random.default_rng(SEED)
     mean, scale = data.features.mean(axis=0), data.features.std(axis=0) + 1e-6
     blocks = np.arange(len(data.hours)) * 40 // len(data.hours)  # neighbours in time are alike: held back together
@@ -64,7 +64,7 @@ def learn(data: Losses) -> Network:
     return Network(mean, scale, kept[0], kept[1], kept[2], kept[3], float(kept[4]))
 
 
-def gain(network: Network, data: Losses) -> float:
+def likelihood_gain(network: Network, data: LossSamples) -> float:
     """How much likelier, as a logarithm per loss, than the best constant hazard; as in
     research.backtest.hazard_fitting.
     """

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from domain.autopilot.decision_inputs import Offer
 from domain.autopilot.tuning import Tuning
-from domain.backtest.market_history import Market
-from domain.backtest.offers_by_tick import observe
-from domain.forecasting.features import rows
-from research.backtest.availability import Observed
-from research.backtest.hazard_fitting import Stretch, stretches
+from domain.backtest.market_history import MarketHistory
+from domain.backtest.offers_by_tick import observe_market
+from domain.forecasting.features import feature_rows
+from research.backtest.availability import ObservedMarket
+from research.backtest.hazard_fitting import UpStretch, stretches
 from research.backtest.replay_windows import halves
 from research.backtest.validation import whole_sets
 
@@ -25,7 +25,7 @@ DAY_H, EVERY_H = 24, 12
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossSamples:
     """A row per stretch: features, its hours, whether it ended in a loss."""
 
     features: Floats
@@ -33,7 +33,7 @@ class Losses:
     lost: Floats
 
     @classmethod
-    def of(cls, found: Sequence[Stretch]) -> Losses:
+    def of(cls, found: Sequence[UpStretch]) -> LossSamples:
         return cls(
             np.array([one.features for one in found]),
             np.array([one.hours for one in found]),
@@ -41,30 +41,32 @@ class Losses:
         )
 
 
-def losses(markets: Sequence[Observed], tuning: Tuning, names: Sequence[str]) -> tuple[Losses, Losses]:
+def loss_samples(
+    markets: Sequence[ObservedMarket], tuning: Tuning, names: Sequence[str]
+) -> tuple[LossSamples, LossSamples]:
     """Of the first half in time of every set, to learn from, and of all the rest, to judge by."""
 
     def of(offer: Offer) -> tuple[float, ...]:
-        return tuple(rows([offer], names)[0])
+        return tuple(feature_rows([offer], names)[0])
 
-    early, late = list[Stretch](), list[Stretch]()
+    early, late = list[UpStretch](), list[UpStretch]()
     for one in whole_sets(markets):
         middle = 0.5 if halves(one.market) else 0.0
         early += stretches(one, tuning, until=middle, features_of=of)
         late += stretches(one, tuning, since=middle, features_of=of)
-    return Losses.of(early), Losses.of(late)
+    return LossSamples.of(early), LossSamples.of(late)
 
 
-def price_ratios(markets: Iterable[Market], names: Sequence[str]) -> tuple[Floats, Floats]:
+def price_ratios(markets: Iterable[MarketHistory], names: Sequence[str]) -> tuple[Floats, Floats]:
     """Features of pools twice a day, and the logarithm of the mean price of the day that follows against the price."""
     features, ratios = [], []
     for market in markets:
-        seen = observe(market)
+        seen = observe_market(market)
         for tick, offers in enumerate(islice(seen, market.ticks - DAY_H)):
             if tick % EVERY_H or tick < DAY_H:
                 continue
             day = market.prices[tick + 1 : tick + 1 + DAY_H]
-            features += rows(offers, names)
+            features += feature_rows(offers, names)
             ratios += [
                 math.log(sum(hour[pool] for hour in day) / DAY_H / usd) for pool, usd in enumerate(market.prices[tick])
             ]

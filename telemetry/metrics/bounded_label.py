@@ -7,7 +7,7 @@ import threading
 OTHER = "other"
 
 
-class Bounded:
+class BoundedLabel:
     """Remembers the first `most` values; every further one is `other`."""
 
     def __init__(self, most: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
 
-class ConnectionPool(Collector):
+class ConnectionPoolCollector(Collector):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

@@ -11,22 +11,22 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from db.status.control_plane import Vitals
+from db.status.control_plane import ControlPlaneStatus
 
 log = logging.getLogger(__name__)
 
 _MICRO = 1_000_000  # the ledger counts in micro-dollars
-KEPT_S = 5.0  # several scrapers at once read the records once
+CACHE_S = 5.0  # several scrapers at once read the records once
 
 
-class Fleet(Collector):
+class FleetCollector(Collector):
     """`read` raises when the database is away: then `spot_optimizer_records_up` is 0 and the rest is not there."""
 
-    def __init__(self, read: Callable[[], Vitals], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, read: Callable[[], ControlPlaneStatus], clock: Callable[[], float] = time.monotonic) -> None:
         self._read = read
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: tuple[float, Vitals | None] | None = None
+        self._kept: tuple[float, ControlPlaneStatus | None] | None = None
 
     def register(self, registry: CollectorRegistry) -> None:
         registry.register(self)
@@ -38,15 +38,15 @@ class Fleet(Collector):
         vitals = self._vitals()
         yield _one("spot_optimizer_records_up", "Whether the records can be read", float(vitals is not None))
         if vitals is not None:
-            yield from _told(vitals)
+            yield from _fleet_metrics(vitals)
 
-    def _vitals(self) -> Vitals | None:
+    def _vitals(self) -> ControlPlaneStatus | None:
         with self._lock:
-            if self._kept is None or self._clock() - self._kept[0] > KEPT_S:
+            if self._kept is None or self._clock() - self._kept[0] > CACHE_S:
                 self._kept = (self._clock(), self._fresh())
             return self._kept[1]
 
-    def _fresh(self) -> Vitals | None:
+    def _fresh(self) -> ControlPlaneStatus | None:
         try:
             return self._read()
         except Exception as error:
@@ -55,7 +55,7 @@ class Fleet(Collector):
             return None
 
 
-def _told(vitals: Vitals) -> Iterator[Metric]:
+def _fleet_metrics(vitals: ControlPlaneStatus) -> Iterator[Metric]:
     seen = vitals.overview
     yield _one("spot_optimizer_servers", "Active servers", seen.servers)
     yield _by("spot_optimizer_instances", "Live instances", "state", seen.instances)
@@ -86,7 +86,7 @@ def _told(vitals: Vitals) -> Iterator[Metric]:
     yield from _money(vitals)
 
 
-def _money(vitals: Vitals) -> Iterator[Metric]:
+def _money(vitals: ControlPlaneStatus) -> Iterator[Metric]:
     day = vitals.day
     costs = {name: getattr(day, name) / _MICRO for name in ("primary", "replica", "overlap", "snapshot", "on_demand")}
     yield _by("spot_optimizer_day_cost_usd", "Booked for the last 24 whole hours, by part", "part", costs)

@@ -12,7 +12,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 _UNKNOWN = "unknown"  # no route took it: a made-up path is no label
 
 
-class Requests:
+class RequestDurations:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.durations = Histogram(
             "spot_optimizer_api_request_duration_seconds",
@@ -29,10 +29,10 @@ class Requests:
         self.durations.labels(method, path, f"{status // 100}xx").observe(seconds)
 
 
-class Metering:
+class RequestTimer:
     """Measures to the first byte: a stream lasts as long as its reader wants."""
 
-    def __init__(self, app: ASGIApp, requests: Requests) -> None:
+    def __init__(self, app: ASGIApp, requests: RequestDurations) -> None:
         self._app = app
         self._requests = requests
 

@@ -9,16 +9,16 @@ from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCol
 from sqlalchemy import Engine
 
 from db.engine.session import SessionFactory
-from db.status.control_plane import Vitals, vitals
-from telemetry.metrics.connection_pool import ConnectionPool
-from telemetry.metrics.fleet import Fleet
-from telemetry.metrics.http_requests import Requests
+from db.status.control_plane import ControlPlaneStatus, read_control_plane_status
+from telemetry.metrics.connection_pool import ConnectionPoolCollector
+from telemetry.metrics.fleet import FleetCollector
+from telemetry.metrics.http_requests import RequestDurations
 
 
-def fleet_reader(sessions: SessionFactory) -> Callable[[], Vitals]:
-    def read() -> Vitals:
+def fleet_reader(sessions: SessionFactory) -> Callable[[], ControlPlaneStatus]:
+    def read() -> ControlPlaneStatus:
         with sessions() as session:
-            return vitals(session, datetime.now(UTC))
+            return read_control_plane_status(session, datetime.now(UTC))
 
     return read
 
@@ -28,8 +28,8 @@ def measure_process(registry: CollectorRegistry, engine: Engine, sessions: Sessi
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    registry.register(ConnectionPool(engine))
-    Fleet(fleet_reader(sessions)).register(registry)
+    registry.register(ConnectionPoolCollector(engine))
+    FleetCollector(fleet_reader(sessions)).register(registry)
 
 
 class ApiMetrics:
@@ -38,6 +38,6 @@ class ApiMetrics:
     def __init__(self, engine: Engine, sessions: SessionFactory, readers: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         measure_process(self.registry, engine, sessions)
-        self.requests = Requests(self.registry)
+        self.requests = RequestDurations(self.registry)
         gauge = Gauge("spot_optimizer_event_readers", "Open event streams", registry=self.registry)
         gauge.set_function(readers)

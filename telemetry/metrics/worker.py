@@ -6,77 +6,77 @@ from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from domain.measurements import Measure, Measured
-from telemetry.metrics.bounded_label import Bounded
+from domain.measurements import MeasureKind, Measurement
+from telemetry.metrics.bounded_label import BoundedLabel
 
 # To five minutes: what takes longer is stuck, and has an alert of its own.
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0)
-LEFT = (0.0, 5.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0, 105.0, 120.0)
+SECONDS_LEFT = (0.0, 5.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0, 105.0, 120.0)
 MOST_POOLS = 200
 MOST_CODES = 100
 
-_HISTOGRAMS: Mapping[Measure, tuple[str, str, tuple[str, ...], tuple[float, ...]]] = {
-    Measure.LAUNCH: (
+_HISTOGRAMS: Mapping[MeasureKind, tuple[str, str, tuple[str, ...], tuple[float, ...]]] = {
+    MeasureKind.LAUNCH: (
         "spot_optimizer_launch_duration_seconds",
         "From RunInstances to an instance that EC2 says runs",
         ("lifecycle",),
         SECONDS,
     ),
-    Measure.TERMINATION: (
+    MeasureKind.TERMINATION: (
         "spot_optimizer_termination_duration_seconds",
         "From TerminateInstances to an instance that EC2 says is terminated",
         ("lifecycle",),
         SECONDS,
     ),
-    Measure.OPERATION: (
+    MeasureKind.OPERATION: (
         "spot_optimizer_operation_duration_seconds",
         "From the request to the end, tidying up included",
         ("kind", "outcome"),
         SECONDS,
     ),
-    Measure.SWITCH: (
+    MeasureKind.SWITCH: (
         "spot_optimizer_switch_duration_seconds",
         "From the request of a switch or a promotion to its commit",
         ("handoff",),
         SECONDS,
     ),
-    Measure.FAILOVER: (
+    MeasureKind.FAILOVER: (
         "spot_optimizer_failover_duration_seconds",
         "From the request of a failover to its commit",
         ("handoff",),
         SECONDS,
     ),
-    Measure.OUTAGE: (
+    MeasureKind.OUTAGE: (
         "spot_optimizer_outage_duration_seconds",
         "From the fence to the healthy service, by the control plane's clock",
         ("kind", "handoff"),
         SECONDS,
     ),
-    Measure.STEP: (
+    MeasureKind.STEP: (
         "spot_optimizer_transition_duration_seconds",
         "One step of an operation",
         ("kind", "step"),
         SECONDS,
     ),
-    Measure.TIME_LEFT: (
+    MeasureKind.TIME_LEFT: (
         "spot_optimizer_notice_time_left_seconds",
         "What was left of an interruption notice when the server ran elsewhere",
         (),
-        LEFT,
+        SECONDS_LEFT,
     ),
 }
-_COUNTERS: Mapping[Measure, tuple[str, str, tuple[str, ...]]] = {
-    Measure.NOTICE: ("spot_optimizer_notices_total", "Notices heard, once for each way", ("kind", "source")),
-    Measure.CAPACITY: (
+_COUNTERS: Mapping[MeasureKind, tuple[str, str, tuple[str, ...]]] = {
+    MeasureKind.NOTICE: ("spot_optimizer_notices_total", "Notices heard, once for each way", ("kind", "source")),
+    MeasureKind.CAPACITY: (
         "spot_optimizer_capacity_failures_total",
         "Launches that a pool did not give",
         ("pool", "reason"),
     ),
-    Measure.REJECTED: ("spot_optimizer_records_rejected_total", "Records that the tables did not take", ()),
+    MeasureKind.REJECTED: ("spot_optimizer_records_rejected_total", "Records that the tables did not take", ()),
 }
 
 
-class Work:
+class WorkerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._histograms = {
             measure: Histogram(name, words, labels, buckets=buckets, registry=registry)
@@ -89,9 +89,9 @@ class Work:
         self._calls = Counter(
             "spot_optimizer_ec2_calls_total", "Calls to AWS, by what came back", ("action", "code"), registry=registry
         )
-        self._pools, self._codes = Bounded(MOST_POOLS), Bounded(MOST_CODES)
+        self._pools, self._codes = BoundedLabel(MOST_POOLS), BoundedLabel(MOST_CODES)
 
-    def heard(self, measured: Iterable[Measured]) -> None:
+    def heard(self, measured: Iterable[Measurement]) -> None:
         """What a batch of records said, after it was committed."""
         for one in measured:
             labels = {**one.labels, **({"pool": self._pools(one.labels["pool"])} if "pool" in one.labels else {})}

@@ -17,9 +17,9 @@ from lab.stack.settings import REPOSITORY, StackSettings
 from lab.stack.stack import Stack
 from proof.harness.loop_thread import LoopThread
 from proof.harness.site import Site
-from tests.database_schemas import given_server
+from tests.database_schemas import configured_server
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 SOLD = ("m5.large", "m5a.large", "m6i.large", "c5.xlarge", "r5.large", "m6g.large", "c3.large")
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
@@ -27,7 +27,7 @@ DAYS = ("2026-01-01", "2026-01-03")
 
 
 @pytest.fixture(scope="session")
-def say(pytestconfig: pytest.Config) -> Say:
+def say(pytestconfig: pytest.Config) -> PrintLine:
     """A line on the terminal, whether the test passes or not: for seeds and for what was measured."""
     terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
@@ -50,7 +50,7 @@ def page_built() -> None:
 
 
 @pytest.fixture(scope="session")
-def seed(say: Say) -> int:
+def seed(say: PrintLine) -> int:
     """SPOT_FAULT_SEED, or drawn; printed, so that what was found can be tried again."""
     given = os.environ.get("SPOT_FAULT_SEED", "")
     drawn = int(given) if given else random.SystemRandom().randrange(1_000_000)
@@ -60,7 +60,7 @@ def seed(say: Say) -> int:
 
 @pytest.fixture(scope="module")
 def site(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say, request: pytest.FixtureRequest
+    tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine, request: pytest.FixtureRequest
 ) -> Iterator[Site]:
     """Two workers only where the module says so: `WORKERS = 2`; more environment for every program: `EXTRA`."""
     workers, extra = getattr(request.module, "WORKERS", 1), getattr(request.module, "EXTRA", {})
@@ -69,7 +69,7 @@ def site(
 
 
 @pytest.fixture(scope="session")
-def calm_site(tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say) -> Iterator[Site]:
+def calm_site(tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine) -> Iterator[Site]:
     """For tests after which everything is as it was. Its market sells a type that starts from an instance store."""
     var = tmp_path_factory.mktemp("calm-site")
     prices = tmp_path_factory.mktemp("prices") / "prices.csv"
@@ -80,9 +80,9 @@ def calm_site(tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say) -> 
 
 
 @contextmanager
-def _site(settings: StackSettings, seed: int, say: Say) -> Iterator[Site]:
+def _site(settings: StackSettings, seed: int, say: PrintLine) -> Iterator[Site]:
     report = logging.getLogger(__name__).info
-    settings = replace(settings, database_server=given_server())
+    settings = replace(settings, database_server=configured_server())
     with Stack(settings, report=report) as stack, LoopThread("observer") as loop:
         made = Site(stack, loop, seed, say)
         try:

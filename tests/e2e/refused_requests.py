@@ -54,7 +54,7 @@ def _lasting(server: Mapping[str, Any]) -> dict[str, object]:
     return {name: server[name] for name in ("id", "name", "state", "handoff")} | {"primary": primary.get("id")}
 
 
-def refused(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+def assert_refused(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
     """The problem document, once it is what it should be."""
     told = f"HTTP {answer.status_code} {answer.text[:600]}"
     assert answer.status_code == status, told

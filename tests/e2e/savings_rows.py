@@ -16,7 +16,7 @@ from db.savings.booking import SUMS, mark_accrued
 from db.tables import Instance, SavingsDay, SavingsEntry, SavingsHour, WebhookDelivery
 from db.webhooks.registration import create_webhook
 from domain.savings.amounts import Amounts
-from domain.savings.ledger import Reason
+from domain.savings.ledger import EntryReason
 from proof.harness.fleet_rows import ON_DEMAND
 
 HOUR = timedelta(hours=1)
@@ -24,7 +24,7 @@ _MICRO = 1_000_000
 
 
 @dataclass
-class Ledger:
+class BookedSavings:
     """What was booked, by hour and server: whatever the page adds up has to come to this."""
 
     entries: dict[tuple[datetime, str], Amounts] = field(default_factory=dict)
@@ -37,13 +37,13 @@ class Ledger:
         return found
 
 
-def seed_savings(session: Session, client_id: str, days: int, *, seed: int = 7) -> Ledger:
+def seed_savings(session: Session, client_id: str, days: int, *, seed: int = 7) -> BookedSavings:
     """An entry for each hour of each of the client's servers, up to now, with the sums that are kept beside them.
 
     Every third server has a replica all along; each moves once a day, which overlaps.
     """
     draw, now = random.Random(f"savings/{seed}/{client_id}"), datetime.now(UTC)
-    ledger = Ledger()
+    ledger = BookedSavings()
     primaries = session.scalars(select(Instance).where(Instance.client_id == client_id).order_by(Instance.server_id))
     for number, primary in enumerate(primaries.all()):
         hour = max(primary.created_at, now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
@@ -67,13 +67,13 @@ def _amounts(draw: random.Random, primary: Instance, number: int, hour: datetime
     )
 
 
-def _keep(session: Session, client_id: str, ledger: Ledger, now: datetime) -> None:
+def _keep(session: Session, client_id: str, ledger: BookedSavings, now: datetime) -> None:
     hours: defaultdict[tuple[Any, ...], Amounts] = defaultdict(Amounts)
     days: defaultdict[tuple[Any, ...], Amounts] = defaultdict(Amounts)
     entries: list[tuple[Any, ...]] = []
     for (hour, server_id), amounts in ledger.entries.items():
         until = min(now, hour + HOUR)
-        entries.append((server_id, hour, 0, client_id, *amounts, until, Reason.ACCRUAL.value, now))
+        entries.append((server_id, hour, 0, client_id, *amounts, until, EntryReason.ACCRUAL.value, now))
         hours[client_id, hour] = hours[client_id, hour].plus(amounts)
         day = (client_id, hour.replace(hour=0), server_id)
         days[day] = days[day].plus(amounts)

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from proof.harness.server_owner import Wish
-from proof.harness.site import Server, Site
-from tests.e2e.refused_requests import nothing_changes, refused
+from proof.harness.server_owner import ServerSpec
+from proof.harness.site import Site, SiteServer
+from tests.e2e.refused_requests import assert_refused, nothing_changes
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -38,8 +38,8 @@ def site(calm_site: Site) -> Site:
 
 
 @pytest.fixture(scope="module")
-def orders(site: Site) -> Server:
-    (server,) = site.adopted(Wish("orders", "volumes", 8))
+def orders(site: Site) -> SiteServer:
+    (server,) = site.adopted(ServerSpec("orders", "volumes", 8))
     return server
 
 
@@ -63,49 +63,49 @@ def ask(http: httpx.Client, method: str, path: str) -> httpx.Response:
 
 @pytest.mark.parametrize(("method", "path"), ASKED_OF_A_SERVER)
 def test_a_server_that_does_not_exist_or_is_anothers_is_not_found(
-    site: Site, orders: Server, stranger: httpx.Client, method: str, path: str
+    site: Site, orders: SiteServer, stranger: httpx.Client, method: str, path: str
 ) -> None:
     with nothing_changes(site):
-        unknown = refused(ask(site.http, method, path.format("srv-unknown")), 404, "not-found")
-        anothers = refused(ask(stranger, method, path.format(orders.id)), 404, "not-found")
+        unknown = assert_refused(ask(site.http, method, path.format("srv-unknown")), 404, "not-found")
+        anothers = assert_refused(ask(stranger, method, path.format(orders.id)), 404, "not-found")
     assert "srv-unknown" in unknown["detail"]
     assert anothers["detail"] == f"there is no server {orders.id}", "says no more than of one that does not exist"
 
 
 @pytest.mark.parametrize(("method", "path"), ASKED_OF_AN_OPERATION)
-def test_an_operation_that_does_not_exist_is_not_found(site: Site, orders: Server, method: str, path: str) -> None:
+def test_an_operation_that_does_not_exist_is_not_found(site: Site, orders: SiteServer, method: str, path: str) -> None:
     with nothing_changes(site):
-        refused(ask(site.http, method, path.format("op-unknown")), 404, "not-found")
+        assert_refused(ask(site.http, method, path.format("op-unknown")), 404, "not-found")
 
 
 @pytest.mark.parametrize(("method", "path"), [*ASKED_OF_A_SERVER, ("POST", "/api/servers"), ("GET", "/api/servers")])
-def test_no_token_and_a_wrong_token_are_not_let_in(site: Site, orders: Server, method: str, path: str) -> None:
+def test_no_token_and_a_wrong_token_are_not_let_in(site: Site, orders: SiteServer, method: str, path: str) -> None:
     right = site.stack.credentials.client_token
     wrong = (right[:-1] + ("0" if right[-1] != "0" else "1"), "spt_client_unknown_secret", "not-one-of-ours")
     with nothing_changes(site), httpx.Client(base_url=site.stack.urls["api"], trust_env=False) as nobody:
         answer = ask(nobody, method, path.format(orders.id))
-        refused(answer, 401, "unauthenticated")
+        assert_refused(answer, 401, "unauthenticated")
         assert answer.headers["www-authenticate"].startswith("Bearer")
         for token in wrong:
             with site.stack.api(token) as http:
-                refused(ask(http, method, path.format(orders.id)), 401, "unauthenticated")
+                assert_refused(ask(http, method, path.format(orders.id)), 401, "unauthenticated")
 
 
-def test_a_revoked_token_is_not_let_in(site: Site, orders: Server) -> None:
+def test_a_revoked_token_is_not_let_in(site: Site, orders: SiteServer) -> None:
     client = site.stack.credentials.client_id
     with site.stack.admin() as admin:
         made = admin.post(f"/api/clients/{client}/tokens", json={"label": "short"}).raise_for_status().json()
         with site.stack.api(made["token"]) as http, nothing_changes(site):
             assert http.get(f"/api/servers/{orders.id}").is_success
             assert admin.delete(f"/api/clients/{client}/tokens/{made['id']}").status_code == 204
-            refused(http.post(f"/api/servers/{orders.id}/switch", json={}), 401, "unauthenticated")
+            assert_refused(http.post(f"/api/servers/{orders.id}/switch", json={}), 401, "unauthenticated")
 
 
-def test_a_token_of_the_wrong_kind_may_not(site: Site, orders: Server) -> None:
+def test_a_token_of_the_wrong_kind_may_not(site: Site, orders: SiteServer) -> None:
     with nothing_changes(site), site.stack.admin() as admin:
-        of_client = refused(site.http.post("/api/clients", json={"name": "mine"}), 403, "forbidden")
-        of_admin = refused(admin.post(f"/api/servers/{orders.id}/switch", json={}), 403, "forbidden")
-        of_agent = refused(site.http.post("/api/agents/heartbeat", json={}), 403, "forbidden")
+        of_client = assert_refused(site.http.post("/api/clients", json={"name": "mine"}), 403, "forbidden")
+        of_admin = assert_refused(admin.post(f"/api/servers/{orders.id}/switch", json={}), 403, "forbidden")
+        of_agent = assert_refused(site.http.post("/api/agents/heartbeat", json={}), 403, "forbidden")
     assert "kind admin" in of_client["detail"]
     assert "X-Spot-Client" in of_admin["detail"]
     assert "kind instance" in of_agent["detail"]
@@ -127,11 +127,11 @@ def test_a_token_of_the_wrong_kind_may_not(site: Site, orders: Server) -> None:
         ("replica", b'{"pool": "//"}', "body.pool"),
     ],
 )
-def test_a_malformed_body_names_its_field(site: Site, orders: Server, path: str, body: bytes, field: str) -> None:
+def test_a_malformed_body_names_its_field(site: Site, orders: SiteServer, path: str, body: bytes, field: str) -> None:
     headers = {"Content-Type": "application/json"}
     with nothing_changes(site):
         answer = site.http.post(f"/api/servers/{orders.id}/{path}", content=body, headers=headers)
-    document = refused(answer, 422, "invalid-request")
+    document = assert_refused(answer, 422, "invalid-request")
     assert document["errors"][0]["field"].startswith(field), document
     assert document["errors"][0]["message"]
 
@@ -147,10 +147,12 @@ def test_a_malformed_body_names_its_field(site: Site, orders: Server, path: str,
     ],
 )
 def test_a_policy_with_bad_values_stays_as_it_is(
-    site: Site, orders: Server, policy: dict[str, Any], field: str
+    site: Site, orders: SiteServer, policy: dict[str, Any], field: str
 ) -> None:
     before = site.api.server(orders.id)["policy"]
-    document = refused(site.http.patch(f"/api/servers/{orders.id}", json={"policy": policy}), 422, "invalid-request")
+    document = assert_refused(
+        site.http.patch(f"/api/servers/{orders.id}", json={"policy": policy}), 422, "invalid-request"
+    )
     assert document["errors"][0]["field"] == field
     assert site.api.server(orders.id)["policy"] == before
 
@@ -165,48 +167,48 @@ def test_a_policy_with_bad_values_stays_as_it_is(
         ("eu-central-1a/m5.large/spot", "is not in us-east-1"),
     ],
 )
-def test_a_pool_that_cannot_be_says_why(site: Site, orders: Server, what: str, pool: str, why: str) -> None:
+def test_a_pool_that_cannot_be_says_why(site: Site, orders: SiteServer, what: str, pool: str, why: str) -> None:
     places = {"home": site.stalls.home, "away": site.stalls.away[0]}
     # The owner's list of types would be the first reason for every other type.
     with site.policy(orders, instance_types=[]), nothing_changes(site):
         answer = site.http.post(f"/api/servers/{orders.id}/{what}", json={"pool": pool.format(**places)})
-    document = refused(answer, 422, "pool-refused")
+    document = assert_refused(answer, 422, "pool-refused")
     assert why.format(**places) in document["detail"], document
 
 
-def test_a_zone_without_a_subnet_is_refused(site: Site, orders: Server) -> None:
+def test_a_zone_without_a_subnet_is_refused(site: Site, orders: SiteServer) -> None:
     """Whether the zone is none at all, or one with prices whose subnet was deleted."""
     zone = site.stalls.away[-1]
     site.ec2.delete_subnet(SubnetId=site.world["subnets"][zone])
     with site.policy(orders, instance_types=[], handoff="snapshot", zones=[]), nothing_changes(site):
         for none in (f"{site.stack.region}z", zone):
             answer = site.http.post(f"/api/servers/{orders.id}/switch", json={"pool": f"{none}/m5.large/spot"})
-            assert f"no subnet in {none}" in refused(answer, 422, "pool-refused")["detail"]
+            assert f"no subnet in {none}" in assert_refused(answer, 422, "pool-refused")["detail"]
 
 
-def test_a_switch_to_the_pool_it_is_in_is_refused(site: Site, orders: Server) -> None:
+def test_a_switch_to_the_pool_it_is_in_is_refused(site: Site, orders: SiteServer) -> None:
     pool = site.primary(orders)["pool"]
     with nothing_changes(site):
-        refused(site.http.post(f"/api/servers/{orders.id}/switch", json={"pool": pool}), 422, "same-pool")
+        assert_refused(site.http.post(f"/api/servers/{orders.id}/switch", json={"pool": pool}), 422, "same-pool")
 
 
 @pytest.mark.parametrize(
     ("method", "path", "kind"), [("DELETE", "replica", "no-replica"), ("POST", "promote", "no-replica")]
 )
-def test_what_needs_a_replica_says_so(site: Site, orders: Server, method: str, path: str, kind: str) -> None:
+def test_what_needs_a_replica_says_so(site: Site, orders: SiteServer, method: str, path: str, kind: str) -> None:
     with nothing_changes(site):
-        refused(ask(site.http, method, f"/api/servers/{orders.id}/{path}"), 409, kind)
+        assert_refused(ask(site.http, method, f"/api/servers/{orders.id}/{path}"), 409, kind)
 
 
 # --- twice
 
 
 def test_a_second_operation_is_refused_by_who_does_not_wait_and_a_key_means_one_request(
-    site: Site, orders: Server
+    site: Site, orders: SiteServer
 ) -> None:
     path = f"/api/servers/{orders.id}/switch"
     operation_id = site.ask(orders, "switch", "the-first")
-    busy = refused(site.http.post(path, json={"wait": False}, headers={"Idempotency-Key": "other"}), 409, "busy")
+    busy = assert_refused(site.http.post(path, json={"wait": False}, headers={"Idempotency-Key": "other"}), 409, "busy")
     again = site.http.post(path, json={}, headers={"Idempotency-Key": "the-first"})
     site.end_of(operation_id)
     with nothing_changes(site):
@@ -219,6 +221,6 @@ def test_a_second_operation_is_refused_by_who_does_not_wait_and_a_key_means_one_
     assert again.status_code == 202
     assert again.json()["operation_id"] == operation_id
     assert again.headers["idempotent-replay"] == "true"
-    assert operation_id in refused(other, 409, "idempotency-key-reused")["detail"]
-    refused(elsewhere, 409, "idempotency-key-reused")
+    assert operation_id in assert_refused(other, 409, "idempotency-key-reused")["detail"]
+    assert_refused(elsewhere, 409, "idempotency-key-reused")
     assert site.api.operation_ids(orders.id) == [operation_id]

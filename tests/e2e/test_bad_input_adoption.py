@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from proof.harness.server_owner import Wish
-from proof.harness.site import POLICY, Server, Site
+from proof.harness.server_owner import ServerSpec
+from proof.harness.site import POLICY, Site, SiteServer
 from proof.harness.waiting import until
-from tests.e2e.refused_requests import nothing_changes, refused
+from tests.e2e.refused_requests import assert_refused, nothing_changes
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceStateNameType
@@ -31,8 +31,8 @@ def site(calm_site: Site) -> Site:
 
 
 @pytest.fixture(scope="module")
-def adopted(site: Site) -> Server:
-    (server,) = site.adopted(Wish("ledger", "volumes", 8))
+def adopted(site: Site) -> SiteServer:
+    (server,) = site.adopted(ServerSpec("ledger", "volumes", 8))
     return server
 
 
@@ -90,14 +90,14 @@ def blocking(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_an_instance_that_never_was_is_not_found(site: Site) -> None:
     with nothing_changes(site):
-        document = refused(adopt(site, "i-0123456789abcdef0", "stateless"), 404, "instance-not-found")
+        document = assert_refused(adopt(site, "i-0123456789abcdef0", "stateless"), 404, "instance-not-found")
     assert "i-0123456789abcdef0" in document["detail"]
 
 
-def test_an_instance_in_another_region_is_not_found(site: Site, adopted: Server) -> None:
+def test_an_instance_in_another_region_is_not_found(site: Site, adopted: SiteServer) -> None:
     with nothing_changes(site):
         answer = adopt(site, "i-0123456789abcdef0", "stateless", region="eu-central-1")
-    refused(answer, 404, "instance-not-found")
+    assert_refused(answer, 404, "instance-not-found")
 
 
 def test_an_instance_that_is_gone_is_refused(site: Site) -> None:
@@ -105,7 +105,7 @@ def test_an_instance_that_is_gone_is_refused(site: Site) -> None:
         site.ec2.terminate_instances(InstanceIds=[instance_id])
         await_state(site, instance_id, "terminated")
         with nothing_changes(site):
-            document = refused(adopt(site, instance_id, "stateless"), 404, "instance-not-found")
+            document = assert_refused(adopt(site, instance_id, "stateless"), 404, "instance-not-found")
     assert f"{instance_id} is terminated" in document["detail"]
 
 
@@ -114,26 +114,26 @@ def test_an_instance_that_does_not_run_is_refused(site: Site) -> None:
         site.ec2.stop_instances(InstanceIds=[instance_id])
         await_state(site, instance_id, "stopped")
         with nothing_changes(site):
-            document = refused(adopt(site, instance_id, "stateless"), 422, "adoption-refused")
+            document = assert_refused(adopt(site, instance_id, "stateless"), 422, "adoption-refused")
     assert f"aws ec2 start-instances --instance-ids {instance_id}" in blocking(document)["not_running"]["mend"]
 
 
-def test_an_instance_that_is_adopted_already_is_refused(site: Site, adopted: Server) -> None:
+def test_an_instance_that_is_adopted_already_is_refused(site: Site, adopted: SiteServer) -> None:
     with nothing_changes(site):
-        document = refused(adopt(site, adopted.first, "volumes"), 409, "already-adopted")
+        document = assert_refused(adopt(site, adopted.first, "volumes"), 409, "already-adopted")
     assert adopted.id in document["detail"]
 
 
-def test_a_name_that_is_taken_is_refused(site: Site, adopted: Server) -> None:
+def test_a_name_that_is_taken_is_refused(site: Site, adopted: SiteServer) -> None:
     with own(site) as instance_id, nothing_changes(site):
-        refused(adopt(site, instance_id, "stateless", name=adopted.name), 409, "name-taken")
+        assert_refused(adopt(site, instance_id, "stateless", name=adopted.name), 409, "name-taken")
 
 
 def test_a_root_that_ends_with_the_instance_is_refused(site: Site) -> None:
     # A type of the old days: the newer ones start from EBS alone.
     old = {"ImageId": site.world["instance_store_image"], "InstanceType": "c3.large"}
     with own(site, **old) as instance_id, nothing_changes(site):
-        document = refused(adopt(site, instance_id, "stateless"), 422, "adoption-refused")
+        document = assert_refused(adopt(site, instance_id, "stateless"), 422, "adoption-refused")
     assert "EBS-backed" in blocking(document)["root_is_instance_store"]["mend"]
 
 
@@ -147,7 +147,7 @@ def test_a_primary_address_that_must_stay_is_refused(site: Site) -> None:
         by_policy = adopt(site, plain, "stateless", policy={"service_address": "primary"})
         by_interface = adopt(site, kept, "stateless")
     for answer in (by_policy, by_interface):
-        found = blocking(refused(answer, 422, "adoption-refused"))["primary_address_must_stay"]
+        found = blocking(assert_refused(answer, 422, "adoption-refused"))["primary_address_must_stay"]
         assert "assign-private-ip-addresses" in found["mend"]
 
 
@@ -163,14 +163,14 @@ def test_a_handoff_that_would_lose_something_is_refused(
     site: Site, handoff: str, data: dict[str, Any] | None, code: str
 ) -> None:
     with own(site, data=data) as instance_id, nothing_changes(site):
-        document = refused(adopt(site, instance_id, handoff), 422, "adoption-refused")
+        document = assert_refused(adopt(site, instance_id, handoff), 422, "adoption-refused")
     assert "handoff" in blocking(document)[code]["mend"]
 
 
 def test_a_volume_that_dies_with_the_instance_is_refused_and_mended_when_asked(site: Site) -> None:
     with own(site, data=DYING) as instance_id:
         with nothing_changes(site):
-            document = refused(adopt(site, instance_id, "volumes"), 422, "adoption-refused")
+            document = assert_refused(adopt(site, instance_id, "volumes"), 422, "adoption-refused")
             looked = adopt(site, instance_id, "volumes", mend=True, dry_run=True)
         mend = blocking(document)["volume_dies_with_instance"]["mend"]
         assert f"aws ec2 modify-instance-attribute --instance-id {instance_id}" in mend
@@ -202,7 +202,7 @@ def test_a_volume_that_dies_with_the_instance_is_refused_and_mended_when_asked(s
 def test_an_adoption_with_bad_values_names_the_field(site: Site, change: dict[str, Any], field: str) -> None:
     body = {"name": "new", "region": site.stack.region, "instance_id": "i-0123456789abcdef0", **change}
     with nothing_changes(site):
-        document = refused(site.http.post("/api/servers", json=body), 422, "invalid-request")
+        document = assert_refused(site.http.post("/api/servers", json=body), 422, "invalid-request")
     assert document["errors"][0]["field"] == field
 
 
@@ -219,13 +219,15 @@ def denied(site: Site, *actions: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("action", ["ec2:RunInstances", "ec2:DetachVolume", "ec2:TerminateInstances", "ec2:CreateTags"])
-def test_a_missing_permission_is_named_before_anything_is_launched(site: Site, adopted: Server, action: str) -> None:
+def test_a_missing_permission_is_named_before_anything_is_launched(
+    site: Site, adopted: SiteServer, action: str
+) -> None:
     """Asked for a pool, the API says so; asked for the best one, the operation does."""
     pool = f"{site.stalls.home}/{site.stalls.types[-1]}/spot"
     with denied(site, action):
         with nothing_changes(site):
             answer = site.http.post(f"/api/servers/{adopted.id}/switch", json={"pool": pool})
-        document = refused(answer, 422, "refused")
+        document = assert_refused(answer, 422, "refused")
         before = site.truth()["instances"]
         operation = site.end_of(site.ask(adopted, "switch", f"denied-{action}"))
         assert site.truth()["instances"] == before
@@ -234,15 +236,15 @@ def test_a_missing_permission_is_named_before_anything_is_launched(site: Site, a
     assert action in operation.reason
 
 
-def test_a_permission_to_look_is_named_too(site: Site, adopted: Server) -> None:
+def test_a_permission_to_look_is_named_too(site: Site, adopted: SiteServer) -> None:
     with denied(site, "ec2:DescribeInstances"), nothing_changes(site):
         looked = site.http.post(f"/api/servers/{adopted.id}/plan", json={})
         taken = adopt(site, "i-0123456789abcdef0", "stateless")
     for answer in (looked, taken):
-        assert "ec2:DescribeInstances" in refused(answer, 422, "aws-permission-missing")["detail"]
+        assert "ec2:DescribeInstances" in assert_refused(answer, 422, "aws-permission-missing")["detail"]
 
 
 def test_an_adoption_that_may_not_tag_leaves_nothing(site: Site) -> None:
     with own(site, data=KEPT) as instance_id, denied(site, "ec2:CreateTags"), nothing_changes(site):
-        document = refused(adopt(site, instance_id, "volumes"), 422, "aws-permission-missing")
+        document = assert_refused(adopt(site, instance_id, "volumes"), 422, "aws-permission-missing")
     assert "ec2:CreateTags" in document["detail"]

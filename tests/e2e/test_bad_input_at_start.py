@@ -16,7 +16,7 @@ from lab.stack import database
 from lab.stack.settings import REPOSITORY, StackSettings
 from lab.stack.stack import Stack
 from proof.harness.waiting import until
-from tests.database_schemas import given_server
+from tests.database_schemas import configured_server
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -76,7 +76,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Without a lab: nothing is asked of EC2 here."""
     var = tmp_path_factory.mktemp("start")
     parts = frozenset({"database", "temporal", "api", "worker"})
-    with Stack(StackSettings(var=var, database_server=given_server(), parts=parts)) as running:
+    with Stack(StackSettings(var=var, database_server=configured_server(), parts=parts)) as running:
         yield running
     database.clean(var)
 

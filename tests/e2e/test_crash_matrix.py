@@ -11,14 +11,14 @@ from collections.abc import Iterator
 import pytest
 
 from lab.stack.settings import StackSettings
-from proof.crash_matrix.cells import AFTER, BEFORE, GIVEN_UP, Cell, Place
-from proof.crash_matrix.command import shown
+from proof.crash_matrix.cells import AFTER, BEFORE, GIVEN_UP, Cell, KillPoint
+from proof.crash_matrix.command import result_line
 from proof.crash_matrix.rig import Rig, rig
-from proof.crash_matrix.runs import Row, recorded, struck
+from proof.crash_matrix.runs import CellResult, run_cell, run_undisturbed
 from proof.crash_matrix.scenarios import SCENARIOS, Scenario
 from proof.harness import invariants
 from proof.harness.site import Site
-from tests.e2e.conftest import Say
+from tests.e2e.conftest import PrintLine
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,7 +28,7 @@ CUT = ("switch-volumes", "switch-snapshot", "switch-stateless", "failover-volume
 
 
 @pytest.fixture(scope="module")
-def matrix_rig(tmp_path_factory: pytest.TempPathFactory, seed: int, say: Say) -> Iterator[Rig]:
+def matrix_rig(tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine) -> Iterator[Rig]:
     with rig(StackSettings(var=tmp_path_factory.mktemp("matrix")), seed, say) as made:
         yield made
 
@@ -38,8 +38,8 @@ def cells(matrix_rig: Rig) -> dict[str, list[Cell]]:
     """Of two operations: the one that the broken builds are caught in, and one that is drawn."""
     found = {}
     for name in ("switch-volumes", matrix_rig.site.chance("scenario").choice(CUT[1:])):
-        found[name], row = recorded(matrix_rig, BY_NAME[name])
-        matrix_rig.site.say(shown(row))
+        found[name], row = run_undisturbed(matrix_rig, BY_NAME[name])
+        matrix_rig.site.say(result_line(row))
         assert not row.wrong
     return found
 
@@ -51,16 +51,16 @@ def test_a_worker_killed_at_a_place_drawn_from_the_matrix_breaks_no_invariant(
     chance = matrix_rig.site.chance(f"{kind} {moment}")
     name = chance.choice(sorted(cells))
     cell = chance.choice([one for one in cells[name] if one.place.kind == kind and one.moment == moment])
-    row = struck(matrix_rig, BY_NAME[name], cell)
-    matrix_rig.site.say(shown(row))
-    assert not row.wrong, f"seed {matrix_rig.site.seed}: {shown(row)}"
+    row = run_cell(matrix_rig, BY_NAME[name], cell)
+    matrix_rig.site.say(result_line(row))
+    assert not row.wrong, f"seed {matrix_rig.site.seed}: {result_line(row)}"
 
 
 def test_an_operation_given_up_while_its_launch_is_unheard_of_leaves_nothing(
     matrix_rig: Rig, cells: dict[str, list[Cell]]
 ) -> None:
-    row = struck(matrix_rig, BY_NAME["switch-volumes"], _launch(cells, GIVEN_UP))
-    matrix_rig.site.say(shown(row))
+    row = run_cell(matrix_rig, BY_NAME["switch-volumes"], _launch(cells, GIVEN_UP))
+    matrix_rig.site.say(result_line(row))
     assert (row.reached, row.wrong, row.outcome) == (True, [], "cancelled")
 
 
@@ -71,21 +71,21 @@ def test_an_undo_registered_after_its_step_is_caught(
     matrix_rig: Rig, cells: dict[str, list[Cell]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = _worn(matrix_rig, "late_undo", BY_NAME["switch-volumes"], _launch(cells, GIVEN_UP), monkeypatch)
-    assert row.broken == ["3"], shown(row)
+    assert row.broken == ["3"], result_line(row)
 
 
 def test_a_token_that_is_not_derived_from_its_step_is_caught(
     matrix_rig: Rig, cells: dict[str, list[Cell]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = _worn(matrix_rig, "fresh_token", BY_NAME["switch-volumes"], _launch(cells, AFTER), monkeypatch)
-    assert row.broken == ["3"], shown(row)
+    assert row.broken == ["3"], result_line(row)
 
 
 def test_a_fence_that_is_left_out_is_caught(matrix_rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the volumes are copied, nothing of EC2's own stands in the way of two workloads."""
-    cell = Cell("switch-snapshot", Place("ec2", "CreateVolume"), AFTER)
+    cell = Cell("switch-snapshot", KillPoint("ec2", "CreateVolume"), AFTER)
     row = _worn(matrix_rig, "no_fence", BY_NAME["switch-snapshot"], cell, monkeypatch)
-    assert "1" in row.broken, shown(row)
+    assert "1" in row.broken, result_line(row)
 
 
 def _launch(cells: dict[str, list[Cell]], moment: str) -> Cell:
@@ -93,18 +93,18 @@ def _launch(cells: dict[str, list[Cell]], moment: str) -> Cell:
     return next(one for one in found if one.place.changes)
 
 
-def _worn(matrix_rig: Rig, build: str, scenario: Scenario, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Row:
+def _worn(matrix_rig: Rig, build: str, scenario: Scenario, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> CellResult:
     """The cell under a broken build: what is wrong that was not before. Then the build is taken off."""
     matrix_rig.target(scenario)  # what it needs is made by the build that works
     monkeypatch.setattr(invariants, "_SETTLE_S", SETTLE_S)
     before = _wrong(matrix_rig.site)
     matrix_rig.workers.wear(f"tests.broken_builds.{build}")
     try:
-        row = struck(matrix_rig, scenario, cell)
+        row = run_cell(matrix_rig, scenario, cell)
     finally:
         matrix_rig.workers.wear()
-    matrix_rig.site.say(f"{build}: {shown(row)}")
-    return Row(row.cell, row.outcome, row.reason, row.reached, [one for one in row.wrong if one not in before])
+    matrix_rig.site.say(f"{build}: {result_line(row)}")
+    return CellResult(row.cell, row.outcome, row.reason, row.reached, [one for one in row.wrong if one not in before])
 
 
 def _wrong(site: Site) -> list[str]:

@@ -13,9 +13,20 @@ from sqlalchemy.orm import Session
 from db.engine.session import make_engine
 from db.event_log.writing import NewEvent, append_events
 from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import SIZES, Reader, Theme, axe, live, new_reader, row, seqs, shoot, sideways
-from proof.harness.server_owner import Wish
-from proof.harness.site import Server, Site
+from proof.harness.browser_session import (
+    SIZES,
+    BrowserSession,
+    Theme,
+    axe_violations,
+    event_numbers,
+    horizontal_overflow,
+    live_marker,
+    open_session,
+    server_row,
+    take_screenshot,
+)
+from proof.harness.server_owner import ServerSpec
+from proof.harness.site import Site, SiteServer
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -31,18 +42,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def servers(site: Site) -> list[Server]:
-    return site.adopted(Wish("orders", "volumes", 8), Wish("web", "stateless"), Wish("queue", "volumes", 8))
+def servers(site: Site) -> list[SiteServer]:
+    return site.adopted(
+        ServerSpec("orders", "volumes", 8), ServerSpec("web", "stateless"), ServerSpec("queue", "volumes", 8)
+    )
 
 
 @pytest.fixture(scope="module")
-def orders(servers: list[Server]) -> Server:
+def orders(servers: list[SiteServer]) -> SiteServer:
     return servers[0]
 
 
 @pytest.fixture
-def reader(site: Site, browser: Browser, page_built: None, servers: list[Server]) -> Iterator[Reader]:
-    found = new_reader(browser, site.stack.urls["api"])
+def reader(site: Site, browser: Browser, page_built: None, servers: list[SiteServer]) -> Iterator[BrowserSession]:
+    found = open_session(browser, site.stack.urls["api"])
     yield found
     found.context.close()
     assert found.foreign == []
@@ -50,12 +63,12 @@ def reader(site: Site, browser: Browser, page_built: None, servers: list[Server]
 
 
 @pytest.fixture
-def fleet(site: Site, reader: Reader) -> Page:
+def fleet(site: Site, reader: BrowserSession) -> Page:
     """The first screen, signed in."""
     return reader.sign_in(site.stack.credentials.client_token)
 
 
-def spot_pool(site: Site, server: Server) -> str:
+def spot_pool(site: Site, server: SiteServer) -> str:
     """The cheapest spot pool that its plan would take."""
     plan = site.http.post(f"/api/servers/{server.id}/plan", json={}).json()
     return next(str(one["pool"]) for one in plan["candidates"] if one["pool"].endswith("/spot"))
@@ -64,7 +77,7 @@ def spot_pool(site: Site, server: Server) -> str:
 # --- signing in
 
 
-def test_a_person_signs_in_once_and_the_browser_holds_no_token(site: Site, reader: Reader) -> None:
+def test_a_person_signs_in_once_and_the_browser_holds_no_token(site: Site, reader: BrowserSession) -> None:
     page, token = reader.tab(), site.stack.credentials.client_token
     page.get_by_label("Access token").fill("spt_client_no_such_token_of_anybody")
     page.get_by_role("button", name="Sign in").click()
@@ -81,27 +94,29 @@ def test_a_person_signs_in_once_and_the_browser_holds_no_token(site: Site, reade
     assert [(one["httpOnly"], one["sameSite"]) for one in cookies] == [(True, "Strict")]
     assert token not in cookies[0]["value"]
     page.reload()
-    expect(live(page)).to_be_visible()
+    expect(live_marker(page)).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Access token")).to_be_visible()
 
 
-def test_the_first_load_is_small_and_stays_at_home(site: Site, reader: Reader) -> None:
+def test_the_first_load_is_small_and_stays_at_home(site: Site, reader: BrowserSession) -> None:
     page = reader.tab()
     bodies: list[int] = []  # as they came over the wire: packed
     page.on("response", lambda answer: bodies.append(int(answer.headers.get("content-length", 0))))
     page.goto("/")
     page.get_by_label("Access token").fill(site.stack.credentials.client_token)
     page.get_by_role("button", name="Sign in").click()
-    expect(live(page)).to_be_visible()
+    expect(live_marker(page)).to_be_visible()
     assert 50_000 < sum(bodies) < FIRST_LOAD_BYTES
 
 
-def test_a_client_never_sees_anothers_servers(site: Site, browser: Browser, page_built: None, orders: Server) -> None:
+def test_a_client_never_sees_anothers_servers(
+    site: Site, browser: Browser, page_built: None, orders: SiteServer
+) -> None:
     with site.stack.admin() as admin:
         other = admin.post("/api/clients", json={"name": "other"}).json()["id"]
         token = admin.post(f"/api/clients/{other}/tokens", json={"label": "page"}).json()["token"]
-    stranger = new_reader(browser, site.stack.urls["api"])
+    stranger = open_session(browser, site.stack.urls["api"])
     page = stranger.sign_in(token)
     expect(page.get_by_text("No servers yet")).to_be_visible()
     page.goto(f"/servers/{orders.id}")
@@ -121,9 +136,9 @@ def test_a_client_never_sees_anothers_servers(site: Site, browser: Browser, page
 # --- asking
 
 
-def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, orders: Server) -> None:
+def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, orders: SiteServer) -> None:
     before = site.api.operation_ids(orders.id, "switch")
-    row(fleet, orders.id).get_by_role("link", name="orders").click()
+    server_row(fleet, orders.id).get_by_role("link", name="orders").click()
     fleet.get_by_role("button", name="Plan a switch").click()
     dialog = fleet.get_by_role("dialog")
     expect(dialog.get_by_role("radio").first).to_be_visible(timeout=SOON_MS)
@@ -144,7 +159,9 @@ def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, ord
     assert site.api.operation_ids(orders.id, "switch") == before
 
 
-def test_a_switch_is_watched_from_click_to_commit(site: Site, reader: Reader, fleet: Page, orders: Server) -> None:
+def test_a_switch_is_watched_from_click_to_commit(
+    site: Site, reader: BrowserSession, fleet: Page, orders: SiteServer
+) -> None:
     pool = spot_pool(site, orders)
     late = reader.tab(f"/servers/{orders.id}?switch")  # a plan that will be old when it is confirmed
     late.get_by_role("dialog").get_by_label("Another pool").fill(pool)
@@ -152,7 +169,7 @@ def test_a_switch_is_watched_from_click_to_commit(site: Site, reader: Reader, fl
     ready = late.get_by_role("button", name=re.compile("^Switch to"))
     expect(ready).to_have_attribute("aria-disabled", "false", timeout=SOON_MS)
 
-    row(fleet, orders.id).get_by_role("link", name="orders").click()
+    server_row(fleet, orders.id).get_by_role("link", name="orders").click()
     fleet.get_by_role("button", name="Plan a switch").click()
     dialog = fleet.get_by_role("dialog")
     dialog.locator(f"input[value='{pool}']").check()
@@ -181,30 +198,32 @@ def test_a_switch_is_watched_from_click_to_commit(site: Site, reader: Reader, fl
     assert len(site.api.operation_ids(orders.id, "switch")) == 1
 
 
-def test_two_tabs_agree_and_ten_are_fine(site: Site, reader: Reader, fleet: Page, servers: list[Server]) -> None:
+def test_two_tabs_agree_and_ten_are_fine(
+    site: Site, reader: BrowserSession, fleet: Page, servers: list[SiteServer]
+) -> None:
     queue = servers[2]
     others = [reader.tab(f"/servers/{queue.id}"), *(reader.tab() for _ in range(8))]
     for page in others:
-        expect(live(page)).to_be_visible(timeout=SOON_MS)
+        expect(live_marker(page)).to_be_visible(timeout=SOON_MS)
 
     others[0].get_by_role("button", name="More").click()
     others[0].get_by_role("menuitem", name="Create a replica").click()
     others[0].get_by_role("dialog").get_by_role("button", name="Create it").click()
 
     for page in (fleet, *others[1:]):
-        expect(row(page, queue.id)).to_contain_text(re.compile("Adding replica|Queued"), timeout=SOON_MS)
+        expect(server_row(page, queue.id)).to_contain_text(re.compile("Adding replica|Queued"), timeout=SOON_MS)
     for page in (fleet, *others[1:]):
-        expect(row(page, queue.id)).to_contain_text("with replica", timeout=OPERATION_MS)
+        expect(server_row(page, queue.id)).to_contain_text("with replica", timeout=OPERATION_MS)
     heads = {page.locator("[data-connection]").get_attribute("data-seq") for page in (fleet, *others)}
     site.asked.update(site.api.operation_ids(queue.id, "replica_create"))
     assert len(heads) <= 2  # an event may be on its way to some of them
 
 
-def test_an_interruption_arrives_and_the_failover_finishes(site: Site, fleet: Page, orders: Server) -> None:
+def test_an_interruption_arrives_and_the_failover_finishes(site: Site, fleet: Page, orders: SiteServer) -> None:
     doomed = site.primary(orders)
     known = site.api.operation_ids(orders.id, "failover")
     assert doomed["lifecycle"] == "spot"
-    mine = row(fleet, orders.id)
+    mine = server_row(fleet, orders.id)
     expect(mine).to_contain_text(doomed["id"])
 
     site.interrupt(doomed["id"])
@@ -219,12 +238,12 @@ def test_an_interruption_arrives_and_the_failover_finishes(site: Site, fleet: Pa
     assert operation.outcome == "committed", operation.reason
 
 
-def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: Reader, fleet: Page) -> None:
+def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: BrowserSession, fleet: Page) -> None:
     client_id = site.stack.credentials.client_id
     activity = reader.tab("/activity")
-    expect(live(activity)).to_be_visible()
+    expect(live_marker(activity)).to_be_visible()
     expect(activity.locator(".event-row").first).to_be_visible()
-    before = seqs(activity)[-1]
+    before = event_numbers(activity)[-1]
 
     site.stack.kill("api")
     for page in (activity, fleet):
@@ -233,18 +252,18 @@ def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: Re
     site.stack.restart("api")
 
     for page in (activity, fleet):
-        expect(live(page)).to_be_visible(timeout=SOON_MS)
+        expect(live_marker(page)).to_be_visible(timeout=SOON_MS)
         expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_have_count(0)
     expect(activity.locator(f"[data-seq='{written}']:is(li)")).to_be_visible(timeout=SOON_MS)
-    shown = [seq for seq in seqs(activity) if before <= seq <= written]
+    shown = [seq for seq in event_numbers(activity) if before <= seq <= written]
     assert shown == list(range(before, written + 1))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
-def test_what_has_happened_is_drawn(site: Site, browser: Browser, orders: Server, theme: Theme, size: str) -> None:
+def test_what_has_happened_is_drawn(site: Site, browser: Browser, orders: SiteServer, theme: Theme, size: str) -> None:
     """After all that: a plan, a life with a switch and a failover, its receipt. For people to look at, and for axe."""
-    reader = new_reader(browser, site.stack.urls["api"], size=SIZES[size], theme=theme)
+    reader = open_session(browser, site.stack.urls["api"], size=SIZES[size], theme=theme)
     page = reader.sign_in(site.stack.credentials.client_token)
     operation = site.api.operation_ids(orders.id, "switch")[0]
     paths = {
@@ -258,13 +277,13 @@ def test_what_has_happened_is_drawn(site: Site, browser: Browser, orders: Server
     wrong: list[str] = []
     for name, path in paths.items():
         page.goto(path)
-        expect(live(page)).to_be_visible()
+        expect(live_marker(page)).to_be_visible()
         if name == "switch":
             expect(page.get_by_role("dialog").get_by_text("point of no return")).to_be_visible(timeout=SOON_MS)
         expect(page.locator(".skeleton")).to_have_count(0, timeout=SOON_MS)
-        shoot(page, f"live-{name}-{size}-{theme}")
-        wrong += [f"{name}: {one}" for one in axe(page)]
-        assert sideways(page) <= 0, f"{name} is wider than the screen"
+        take_screenshot(page, f"live-{name}-{size}-{theme}")
+        wrong += [f"{name}: {one}" for one in axe_violations(page)]
+        assert horizontal_overflow(page) <= 0, f"{name} is wider than the screen"
     reader.context.close()
     assert wrong == []
 

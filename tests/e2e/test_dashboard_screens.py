@@ -19,23 +19,32 @@ from lab.stack import database
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
 from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import SIZES, Theme, axe, live, new_reader, row, shoot, sideways
+from proof.harness.browser_session import (
+    SIZES,
+    Theme,
+    axe_violations,
+    horizontal_overflow,
+    live_marker,
+    open_session,
+    server_row,
+    take_screenshot,
+)
 from proof.harness.fleet_rows import seed_fleet
-from tests.e2e.savings_rows import Ledger, seed_savings, seed_webhooks
+from tests.e2e.savings_rows import BookedSavings, seed_savings, seed_webhooks
 
 pytestmark = pytest.mark.timeout(200)
 
 CROWD = 2_000
 
 
-class Gallery:
+class PageSite:
     """Database, Temporal and API alone: two clients with fleets that were never launched."""
 
     def __init__(self, stack: Stack) -> None:
         self.url = stack.urls["api"]
         self.tokens: dict[str, str] = {}
         self.servers: dict[str, list[str]] = {}
-        self.ledgers: dict[str, Ledger] = {}
+        self.ledgers: dict[str, BookedSavings] = {}
         assert stack.database is not None
         engine = make_engine(stack.database.url)
         with stack.admin() as admin:
@@ -64,12 +73,12 @@ class Gallery:
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory, page_built: None) -> Iterator[Gallery]:
+def gallery(tmp_path_factory: pytest.TempPathFactory, page_built: None) -> Iterator[PageSite]:
     var = tmp_path_factory.mktemp("gallery")
     with Stack(
         StackSettings(var=var, parts=frozenset({"database", "temporal", "api"})), report=lambda _: None
     ) as stack:
-        yield Gallery(stack)
+        yield PageSite(stack)
     database.clean(var)
 
 
@@ -82,19 +91,19 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
 def test_every_screen_is_drawn_and_axe_finds_nothing_serious(
-    gallery: Gallery, browser: Browser, theme: Theme, size: str
+    gallery: PageSite, browser: Browser, theme: Theme, size: str
 ) -> None:
-    reader = new_reader(browser, gallery.url, size=SIZES[size], theme=theme)
+    reader = open_session(browser, gallery.url, size=SIZES[size], theme=theme)
     page = reader.sign_in(gallery.tokens["three"])
     wrong: list[str] = []
     for name, path in gallery.paths.items():
         page.goto(path)
-        expect(live(page)).to_be_visible()
+        expect(live_marker(page)).to_be_visible()
         expect(page.locator("h1")).to_be_visible()
         expect(page.locator(".skeleton")).to_have_count(0)
-        shoot(page, f"{name}-{size}-{theme}")
-        wrong += [f"{name}: {one}" for one in axe(page)]
-        assert sideways(page) <= 0, f"{name} is wider than the screen"
+        take_screenshot(page, f"{name}-{size}-{theme}")
+        wrong += [f"{name}: {one}" for one in axe_violations(page)]
+        assert horizontal_overflow(page) <= 0, f"{name} is wider than the screen"
     assert wrong == []
     assert reader.foreign == []
     assert reader.complaints == []
@@ -102,9 +111,9 @@ def test_every_screen_is_drawn_and_axe_finds_nothing_serious(
 
 
 def test_what_was_saved_is_the_ledgers_sum_replicas_deducted(
-    gallery: Gallery, browser: Browser, tmp_path: Path
+    gallery: PageSite, browser: Browser, tmp_path: Path
 ) -> None:
-    reader = new_reader(browser, gallery.url)
+    reader = open_session(browser, gallery.url)
     page = reader.sign_in(gallery.tokens["three"])
     ledger, (_, _, with_replica) = gallery.ledgers["three"], gallery.servers["three"]
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -144,8 +153,8 @@ def test_what_was_saved_is_the_ledgers_sum_replicas_deducted(
     reader.context.close()
 
 
-def test_a_webhook_says_what_was_sent_and_what_came_of_it(gallery: Gallery, browser: Browser) -> None:
-    reader = new_reader(browser, gallery.url)
+def test_a_webhook_says_what_was_sent_and_what_came_of_it(gallery: PageSite, browser: Browser) -> None:
+    reader = open_session(browser, gallery.url)
     page = reader.sign_in(gallery.tokens["three"])
     page.goto("/settings")
     rows = page.get_by_role("row")
@@ -154,8 +163,8 @@ def test_a_webhook_says_what_was_sent_and_what_came_of_it(gallery: Gallery, brow
     log = page.get_by_role("dialog").get_by_role("row")
     expect(log.filter(has_text="webhook.test")).to_contain_text("HTTP 200")
     expect(log.filter(has_text="operation.needs_attention")).to_contain_text("no answer within 10 s")
-    shoot(page, "deliveries-1440-light")
-    assert axe(page) == []
+    take_screenshot(page, "deliveries-1440-light")
+    assert axe_violations(page) == []
     reader.context.close()
 
 
@@ -178,14 +187,14 @@ def _usd(micro: int, *, column: bool = False) -> str:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
 def test_two_thousand_servers_are_found_and_sorted_without_drawing_them_all(
-    gallery: Gallery, browser: Browser, theme: Theme, size: str
+    gallery: PageSite, browser: Browser, theme: Theme, size: str
 ) -> None:
-    reader = new_reader(browser, gallery.url, size=SIZES[size], theme=theme)
+    reader = open_session(browser, gallery.url, size=SIZES[size], theme=theme)
     page = reader.sign_in(gallery.tokens["crowd"])
     expect(page.get_by_text(f"{CROWD} servers")).to_be_visible()
     assert 5 < page.locator("[data-server]").count() < 60
-    shoot(page, f"fleet-{CROWD}-{size}-{theme}")
-    assert axe(page) == []
+    take_screenshot(page, f"fleet-{CROWD}-{size}-{theme}")
+    assert axe_violations(page) == []
 
     page.get_by_role("searchbox").fill("billing-00 spot")
     expect(page.get_by_text(re.compile(rf"^\d+ of {CROWD}$"))).to_be_visible()
@@ -200,14 +209,14 @@ def test_two_thousand_servers_are_found_and_sorted_without_drawing_them_all(
     reader.context.close()
 
 
-def test_all_is_done_with_the_keyboard(gallery: Gallery, browser: Browser) -> None:
-    reader = new_reader(browser, gallery.url)
+def test_all_is_done_with_the_keyboard(gallery: PageSite, browser: Browser) -> None:
+    reader = open_session(browser, gallery.url)
     page = reader.tab()
     expect(page.get_by_label("Access token")).to_be_focused()
     page.keyboard.type(gallery.tokens["three"])
     page.keyboard.press("Enter")
-    expect(live(page)).to_be_visible()
-    first = row(page, gallery.servers["three"][1]).get_by_role("link").first
+    expect(live_marker(page)).to_be_visible()
+    first = server_row(page, gallery.servers["three"][1]).get_by_role("link").first
     _tab_to(page, first.inner_text())
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Plan a switch")).to_be_visible()

@@ -18,7 +18,7 @@ from lab.stack import database
 from lab.stack.database import Database
 from lab.stack.settings import REPOSITORY
 from proof.demo.report import Invariants, OperationReport
-from tests.database_schemas import fresh_schema, given_server
+from tests.database_schemas import configured_server, temporary_schema
 
 _LIMIT_S = 420  # the demo's own check is three minutes, on a machine that does nothing else
 
@@ -32,10 +32,10 @@ def var(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Of the demo's own, where the suite was given a server."""
-    if not (server := given_server()):
+    if not (server := configured_server()):
         yield
         return
-    with fresh_schema(Database(server)) as url:
+    with temporary_schema(Database(server)) as url:
         monkeypatch.setenv("DATABASE_URL", url)
         yield
 

@@ -12,20 +12,24 @@ from collections.abc import Mapping
 import pytest
 
 from proof.harness.invariants import assert_invariants, assert_once, assert_outcome
-from proof.harness.server_owner import Wish
-from proof.harness.site import STEPS, Server, Site, seconds
+from proof.harness.server_owner import ServerSpec
+from proof.harness.site import STEPS, Site, SiteServer, duration_s
 
 pytestmark = pytest.mark.timeout(150)
 
 PROCESSES = ("worker-1", "api", "agent", "temporal", "database")
-WISHES = (Wish("orders", "volumes", 8), Wish("ledger", "snapshot", 8), Wish("web", "stateless"))
+FAULT_SERVERS = (
+    ServerSpec("orders", "volumes", 8),
+    ServerSpec("ledger", "snapshot", 8),
+    ServerSpec("web", "stateless"),
+)
 LONGEST_DELAY_S = 0.3
 
 
 @pytest.fixture(scope="module")
-def server_for(site: Site) -> Mapping[str, Server]:
+def server_for(site: Site) -> Mapping[str, SiteServer]:
     """Mostly `volumes`; the others once each, with processes that the seed decides."""
-    orders, ledger, web = site.adopted(*WISHES)
+    orders, ledger, web = site.adopted(*FAULT_SERVERS)
     servers = [orders, orders, orders, ledger, web]
     site.chance("handoffs").shuffle(servers)
     return dict(zip(PROCESSES, servers, strict=True))
@@ -33,7 +37,7 @@ def server_for(site: Site) -> Mapping[str, Server]:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_process_killed_in_the_middle_of_a_switch_loses_nothing(
-    site: Site, server_for: Mapping[str, Server], process: str
+    site: Site, server_for: Mapping[str, SiteServer], process: str
 ) -> None:
     chance, server = site.chance(process), server_for[process]
     before = site.primary(server)["id"]
@@ -48,7 +52,8 @@ def test_a_process_killed_in_the_middle_of_a_switch_loses_nothing(
 
     site.say(
         f"{process} killed {1000 * delay_s:.0f} ms after {step} of a {server.handoff} switch began (it was at "
-        f"{reached}), back after {back_s:.1f} s: {operation.outcome} in {seconds(operation):.1f} s {operation.reason}"
+        f"{reached}), back after {back_s:.1f} s: "
+        f"{operation.outcome} in {duration_s(operation):.1f} s {operation.reason}"
     )
     assert_outcome(site, server, operation, before)
     assert_invariants(site, server)

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from proof.harness.invariants import assert_invariants, assert_outcome
-from proof.harness.server_owner import Wish
-from proof.harness.site import Server, Site, seconds
+from proof.harness.server_owner import ServerSpec
+from proof.harness.site import Site, SiteServer, duration_s
 from proof.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(150)
@@ -23,16 +23,16 @@ CALLS_A_SECOND = 2.0
 
 
 @pytest.fixture(scope="module")
-def servers(site: Site) -> dict[str, Server]:
+def servers(site: Site) -> dict[str, SiteServer]:
     """`orders` is on spot capacity: nothing else is interrupted."""
-    made = site.adopted(Wish("orders", "volumes", 8), Wish("ledger", "snapshot", 8))
+    made = site.adopted(ServerSpec("orders", "volumes", 8), ServerSpec("ledger", "snapshot", 8))
     servers = {server.name: server for server in made}
     site.done(servers["orders"], "switch", "to-spot")
     return servers
 
 
 @pytest.mark.parametrize(("name", "times"), [("ledger", 1), ("orders", 4)])
-def test_lost_answers_make_nothing_twice(site: Site, servers: dict[str, Server], name: str, times: int) -> None:
+def test_lost_answers_make_nothing_twice(site: Site, servers: dict[str, SiteServer], name: str, times: int) -> None:
     server = servers[name]
     before = site.primary(server)["id"]
     faults = [{"action": action, "kind": "lose", "times": times} for action in LOST[name]]
@@ -41,13 +41,13 @@ def test_lost_answers_make_nothing_twice(site: Site, servers: dict[str, Server],
         operation = site.end_of(site.ask(server, "switch", f"lost-answers-{times}"))
         met = {one["action"]: one["seen"] for one in site.ask_lab("GET", "/_lab/faults")["faults"]}
 
-    site.say(f"answers lost {met}: {operation.outcome} in {seconds(operation):.1f} s {operation.reason}")
+    site.say(f"answers lost {met}: {operation.outcome} in {duration_s(operation):.1f} s {operation.reason}")
     assert all(met.values()), f"not every call was made: {met}"
     assert_outcome(site, server, operation, before)
     assert_invariants(site, server)
 
 
-def test_throttling_makes_a_switch_slower_and_nothing_else(site: Site, servers: dict[str, Server]) -> None:
+def test_throttling_makes_a_switch_slower_and_nothing_else(site: Site, servers: dict[str, SiteServer]) -> None:
     server = servers["orders"]
     operation_id = site.ask(server, "switch", "throttled")
     site.ask_lab("POST", "/_lab/throttle", {"rate": CALLS_A_SECOND, "burst": CALLS_A_SECOND})
@@ -57,12 +57,12 @@ def test_throttling_makes_a_switch_slower_and_nothing_else(site: Site, servers: 
         site.ask_lab("POST", "/_lab/throttle", {"rate": None})
     operation = site.end_of(operation_id)
 
-    site.say(f"throttled {_throttled(site)} times: {operation.outcome} in {seconds(operation):.1f} s")
+    site.say(f"throttled {_throttled(site)} times: {operation.outcome} in {duration_s(operation):.1f} s")
     assert operation.outcome == "committed", f"seed {site.seed}: {operation.reason}"
     assert_invariants(site, server)
 
 
-def test_the_replacement_is_interrupted_in_the_middle_of_a_switch(site: Site, servers: dict[str, Server]) -> None:
+def test_the_replacement_is_interrupted_in_the_middle_of_a_switch(site: Site, servers: dict[str, SiteServer]) -> None:
     """The switch lets go of it; if it had committed by then, the server is rescued."""
     server = servers["orders"]
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
@@ -84,7 +84,7 @@ def test_the_replacement_is_interrupted_in_the_middle_of_a_switch(site: Site, se
     assert_invariants(site, server)
 
 
-def test_the_old_instance_is_interrupted_in_the_middle_of_a_switch(site: Site, servers: dict[str, Server]) -> None:
+def test_the_old_instance_is_interrupted_in_the_middle_of_a_switch(site: Site, servers: dict[str, SiteServer]) -> None:
     """The switch is the rescue: it goes on, and no failover is started beside it."""
     server = servers["orders"]
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
@@ -103,7 +103,9 @@ def test_the_old_instance_is_interrupted_in_the_middle_of_a_switch(site: Site, s
 
 
 @pytest.mark.parametrize("outcome", ["terminated", "impaired"])
-def test_an_instance_that_dies_without_notice_is_replaced(site: Site, servers: dict[str, Server], outcome: str) -> None:
+def test_an_instance_that_dies_without_notice_is_replaced(
+    site: Site, servers: dict[str, SiteServer], outcome: str
+) -> None:
     """Found when its agent has been silent for as long as a heartbeat may take. `impaired`: EC2 says that it runs."""
     server = servers["orders"]
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
@@ -113,7 +115,7 @@ def test_an_instance_that_dies_without_notice_is_replaced(site: Site, servers: d
     rescue = site.end_of(site.new_operation(server, "failover", known))
 
     found_s = rescue.requested_at - died_at
-    site.say(f"{outcome} without notice, found after {found_s:.1f} s: {rescue.outcome} in {seconds(rescue):.1f} s")
+    site.say(f"{outcome} without notice, found after {found_s:.1f} s: {rescue.outcome} in {duration_s(rescue):.1f} s")
     assert rescue.outcome == "committed", f"seed {site.seed}: {rescue.reason}"
     assert_invariants(site, server)
 

@@ -26,7 +26,7 @@ class FakeTemporal:
     queries: list[str] = field(default_factory=list)
 
     def get_workflow_handle(self, workflow_id: str) -> Any:
-        return Handle(self, workflow_id)
+        return FakeWorkflowHandle(self, workflow_id)
 
     async def list_workflows(self, query: str, **_: Any) -> AsyncIterator[Any]:
         self.queries.append(query)
@@ -37,7 +37,7 @@ class FakeTemporal:
                 raise RPCError("no mapping defined for search attribute", RPCStatusCode.INVALID_ARGUMENT, b"")
             shown &= self.failing
         for one in sorted(shown):
-            yield Listed(one, self.memos.get(one, {}))
+            yield ListedWorkflow(one, self.memos.get(one, {}))
 
     def answer(self) -> None:
         if self.away:
@@ -45,7 +45,7 @@ class FakeTemporal:
 
 
 @dataclass
-class Listed:
+class ListedWorkflow:
     id: str
     kept: dict[str, Any]
 
@@ -58,7 +58,7 @@ class Listed:
 
 
 @dataclass
-class Handle:
+class FakeWorkflowHandle:
     temporal: FakeTemporal
     workflow_id: str
 

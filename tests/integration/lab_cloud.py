@@ -112,12 +112,12 @@ class Cloud:
         self.confirmed(instance_id)
         return instance_id
 
-    def confirmed(self, instance_id: str) -> contract.Confirmed:
-        found: contract.Confirmed = self.wait(contract.CONFIRM_RUNNING, contract.InstanceInput(REGION, instance_id))
+    def confirmed(self, instance_id: str) -> contract.ConfirmResult:
+        found: contract.ConfirmResult = self.wait(contract.CONFIRM_RUNNING, contract.InstanceInput(REGION, instance_id))
         return found
 
     def blueprint(self, instance_id: str) -> Blueprint:
-        found: contract.Inspected = self.run(contract.INSPECT, contract.InspectInput(REGION, instance_id))
+        found: contract.InspectResult = self.run(contract.INSPECT, contract.InspectInput(REGION, instance_id))
         return found.blueprint
 
     def launch_input(self, old: Blueprint, pool: str = f"{A}/m6a.large/spot", **changed: Any) -> contract.LaunchInput:

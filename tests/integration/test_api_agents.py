@@ -20,7 +20,7 @@ from api.access.tokens import read_instance
 from db.tables import Agent, Instance
 from domain.host import NoticeKind
 from domain.names import instance_queue
-from tests.api_world import KEY, Tenant, World, away, problem
+from tests.api_world import KEY, Tenant, World, problem_type, unreachable_database
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -96,7 +96,7 @@ async def test_a_document_that_aws_did_not_sign_is_refused(
         good | {"signature": ""},
     ):
         answer = await register(world, body)
-        assert (answer.status_code, problem(answer)) == (403, "identity-refused")
+        assert (answer.status_code, problem_type(answer)) == (403, "identity-refused")
 
 
 async def test_only_the_owner_of_a_live_instance_gets_in(
@@ -110,7 +110,7 @@ async def test_only_the_owner_of_a_live_instance_gets_in(
         (identity(gone, aws), world.tenant),
     ):
         answer = await register(world, body, tenant)
-        assert (answer.status_code, problem(answer)) == (404, "instance-not-known")
+        assert (answer.status_code, problem_type(answer)) == (404, "instance-not-known")
 
 
 async def test_a_notice_reaches_the_workflow_with_the_database_down(
@@ -118,7 +118,7 @@ async def test_a_notice_reaches_the_workflow_with_the_database_down(
 ) -> None:
     """Invariant 6."""
     headers = await bearer(world, primary, aws)
-    world.services.database = away()
+    world.services.database = unreachable_database()
     now = datetime.now(UTC)
     heard = {
         "instance_id": primary.id,

@@ -12,11 +12,11 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.pool import QueuePool
 
-from api.access.callers import GuardedRoute, kinds_of
-from api.access.tokens import InstanceIdentity, Kind, read_instance, sign_instance
+from api.access.callers import GuardedRoute, token_kinds_of
+from api.access.tokens import InstanceIdentity, TokenKind, read_instance, sign_instance
 from api.app import create_app
 from api.services import Services
-from tests.api_world import KEY, World, away, problem, silent, unique
+from tests.api_world import KEY, World, problem_type, silent_database, unique, unreachable_database
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -39,7 +39,7 @@ def concrete(path: str) -> str:
 def test_every_route_under_api_declares_who_may_call_it(world: World) -> None:
     found = list(routes_under_api(world.services))
     assert len(found) > 25
-    assert [f"{method} {path}" for method, path, route in found if not kinds_of(route.dependant)] == []
+    assert [f"{method} {path}" for method, path, route in found if not token_kinds_of(route.dependant)] == []
 
 
 def test_a_route_without_a_caller_cannot_even_be_made() -> None:
@@ -52,7 +52,7 @@ async def test_no_route_under_api_answers_without_a_token_or_with_a_wrong_one(wo
         for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": f"Bearer {forged(world)}"}):
             answer = await world.http.request(method, concrete(path), headers=headers)
             assert answer.status_code == 401, f"{method} {path} with {headers}"
-            assert problem(answer) == "unauthenticated"
+            assert problem_type(answer) == "unauthenticated"
             assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
@@ -62,10 +62,10 @@ def forged(world: World) -> str:
 
 
 async def test_each_route_refuses_the_kinds_it_does_not_name(world: World) -> None:
-    tokens = {Kind.ADMIN: world.admin["Authorization"][7:], Kind.CLIENT: world.tenant.token}
-    tokens[Kind.INSTANCE] = instance_token(world, "i-1", "srv-1")
+    tokens = {TokenKind.ADMIN: world.admin["Authorization"][7:], TokenKind.CLIENT: world.tenant.token}
+    tokens[TokenKind.INSTANCE] = instance_token(world, "i-1", "srv-1")
     for method, path, route in routes_under_api(world.services):
-        for kind in set(Kind) - kinds_of(route.dependant):
+        for kind in set(TokenKind) - token_kinds_of(route.dependant):
             headers = {"Authorization": f"Bearer {tokens[kind]}"}
             answer = await world.http.request(method, concrete(path), headers=headers)
             assert answer.status_code == 403, f"{method} {path} as {kind}"
@@ -103,7 +103,7 @@ async def test_what_belongs_to_another_client_is_not_there(world: World) -> None
         body: dict[str, object] | None = {"policy": {}} if method == "PATCH" else {} if method == "POST" else None
         answer = await world.call(method, path, json=body)
         assert answer.status_code == 404, f"{method} {path}"
-        assert problem(answer) == "not-found"
+        assert problem_type(answer) == "not-found"
     for path in ("/api/servers", "/api/instances", "/api/operations"):
         assert (await world.call("GET", path)).json()["items"] == []
     assert world.temporal.asked == []
@@ -177,7 +177,7 @@ async def test_a_rescue_goes_through_while_the_database_is_down(world: World) ->
     await world.call("POST", f"/api/servers/{theirs.id}/failover", world.other)
     await world.call("POST", f"/api/servers/{server.id}/failover")
     world.temporal.asked.clear()
-    world.services.database = away()
+    world.services.database = unreachable_database()
 
     answer = await world.call("POST", f"/api/servers/{server.id}/failover")
 
@@ -186,7 +186,7 @@ async def test_a_rescue_goes_through_while_the_database_is_down(world: World) ->
     assert (await world.call("POST", f"/api/servers/{theirs.id}/failover")).status_code == 404
     switch = await world.call("POST", f"/api/servers/{server.id}/switch")
     assert switch.status_code == 503
-    assert problem(switch) == "database-unreachable"
+    assert problem_type(switch) == "database-unreachable"
     assert switch.headers["retry-after"]
     forged_token = {"Authorization": f"Bearer {forged(world)}"}
     refused = await world.http.post(f"/api/servers/{server.id}/failover", headers=forged_token)
@@ -209,7 +209,7 @@ async def test_a_rescue_goes_through_while_the_database_lets_everybody_wait(
     assert (await world.http.post(f"{place}/failover", headers=headers)).status_code == 202
     world.temporal.asked.clear()
 
-    with silent() as world.services.database:
+    with silent_database() as world.services.database:
         others = [asyncio.create_task(world.http.get(place, headers=headers)) for _ in range(50)]
         unknown = {"Authorization": f"Bearer {forged(world)}"}
         others.append(asyncio.create_task(world.http.post(f"{place}/failover", headers=unknown)))

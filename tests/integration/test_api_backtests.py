@@ -12,7 +12,7 @@ import pytest
 from api.temporal.client import NoSuchWorkflow, TemporalUnreachable
 from db.market.file_loading import keep_in_batches
 from db.tables import BacktestRow
-from domain.market.observed_prices import Known, Said, Source
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from tests.api_world import Tenant, World, unique
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -25,8 +25,8 @@ def priced_server(world: World, *, days: float = 20.0, tenant: Tenant | None = N
     """A server in a region of its own, with prices from so many days ago on."""
     zone = next(_zones)
     server = world.server(tenant=tenant) if tenant else world.server()
-    said = [Said(zone[:-1], zone, "m5.large", NOW - timedelta(days=days), 0.03)]
-    list(keep_in_batches(world.services.database.sessions, said, Source.FILE, Known(NOW)))
+    said = [ReportedPrice(zone[:-1], zone, "m5.large", NOW - timedelta(days=days), 0.03)]
+    list(keep_in_batches(world.services.database.sessions, said, PriceSource.FILE, PriceBounds(NOW)))
     with world.services.database.sessions.begin() as session:
         for table in ("servers", "instances"):
             column = "id" if table == "servers" else "server_id"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from api.app import create_app
-from tests.api_world import World, problem
+from tests.api_world import World, problem_type
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -53,12 +53,12 @@ async def test_any_address_of_the_page_gets_the_page_and_no_cache_keeps_it(http:
 @pytest.mark.parametrize("path", ["/api", "/api/nothing", "/docs/nothing", "/health/nothing", "/metrics/nothing"])
 async def test_what_machines_ask_for_is_never_the_page(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path, headers=PERSON)
-    assert (answer.status_code, problem(answer)) == (404, "not-found")
+    assert (answer.status_code, problem_type(answer)) == (404, "not-found")
 
 
 async def test_no_other_call_changes_its_meaning(world: World, http: httpx.AsyncClient) -> None:
-    assert problem(await http.post("/somewhere", headers=world.tenant.headers)) == "not-found"
-    assert problem(await http.get("/api/agents/notice", headers=world.tenant.headers)) == "method-not-allowed"
+    assert problem_type(await http.post("/somewhere", headers=world.tenant.headers)) == "not-found"
+    assert problem_type(await http.get("/api/agents/notice", headers=world.tenant.headers)) == "method-not-allowed"
 
 
 async def test_hashed_files_are_kept_for_ever_and_packed(http: httpx.AsyncClient, folder: Path) -> None:
@@ -97,7 +97,7 @@ async def test_other_files_are_asked_for_again_and_sent_only_when_changed(http: 
 )
 async def test_nothing_but_what_was_built_can_be_asked_for(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
-    assert (answer.status_code, problem(answer)) == (404, "not-found")
+    assert (answer.status_code, problem_type(answer)) == (404, "not-found")
 
 
 async def test_a_page_that_is_built_anew_is_served_without_a_restart(http: httpx.AsyncClient, folder: Path) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from api.temporal.client import Refused, TemporalUnreachable
+from api.temporal.client import TemporalUnreachable, WorkflowRefused
 from db.tables import Audit, DecisionRow
-from domain.autopilot.contract import Evaluated, Proposal, Round
-from domain.autopilot.maintenance_windows import Weekday, Window
-from domain.autopilot.policy import AutoSwitch, ReplicaWish, Tolerance, Wish
+from domain.autopilot.contract import EvaluateInput, EvaluateResult, Proposal
+from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
 from domain.servers import Retire, ServerPolicy
-from tests.api_world import SPOT, Tenant, World, problem, unique
+from tests.api_world import SPOT, Tenant, World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -45,7 +45,7 @@ def decision(world: World, state: str = "proposed", tenant: Tenant | None = None
 
 
 async def test_a_servers_wish_changes_in_the_fields_that_are_given(world: World) -> None:
-    wish = Wish(auto_switch=AutoSwitch.ON, tolerance=Tolerance.STRICT)
+    wish = AutopilotPreferences(auto_switch=AutoSwitch.ON, tolerance=Tolerance.STRICT)
     server = world.server(policy=asdict(ServerPolicy(drain_s=5, autopilot=wish)))
     change = {
         "auto_switch": "propose",
@@ -55,17 +55,21 @@ async def test_a_servers_wish_changes_in_the_fields_that_are_given(world: World)
     answer = await world.call("PATCH", f"/api/servers/{server.id}", json={"policy": {"autopilot": change}})
     assert answer.status_code == 200, answer.text
     [(_, policy)] = world.temporal.asked
-    window = Window("22:00", "04:00", [Weekday.SATURDAY], "Europe/Berlin")
+    window = MaintenanceWindow("22:00", "04:00", [Weekday.SATURDAY], "Europe/Berlin")
     # A price in money takes the place of the class of tolerance.
-    assert policy.autopilot == Wish(auto_switch=AutoSwitch.PROPOSE, outage_usd_per_hour=20, windows=[window])
+    assert policy.autopilot == AutopilotPreferences(
+        auto_switch=AutoSwitch.PROPOSE, outage_usd_per_hour=20, windows=[window]
+    )
     assert policy.drain_s == 5
 
 
 async def test_null_gives_the_word_back_to_the_client(world: World) -> None:
-    server = world.server(policy=asdict(ServerPolicy(autopilot=Wish(replica=ReplicaWish.ALWAYS, min_saving=0.5))))
+    server = world.server(
+        policy=asdict(ServerPolicy(autopilot=AutopilotPreferences(replica=ReplicaWish.ALWAYS, min_saving=0.5)))
+    )
     await world.call("PATCH", f"/api/servers/{server.id}", json={"policy": {"autopilot": {"replica": None}}})
     [(_, policy)] = world.temporal.asked
-    assert policy.autopilot == Wish(min_saving=0.5)
+    assert policy.autopilot == AutopilotPreferences(min_saving=0.5)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ async def test_lists_that_contradict_each_other_are_refused_with_the_reason(worl
     server = world.server()
     policy = {"instance_types": ["m5.large"], "denied_types": ["m5"]}
     answer = await world.call("PATCH", f"/api/servers/{server.id}", json={"policy": policy})
-    assert (answer.status_code, problem(answer)) == (422, "policy-contradiction")
+    assert (answer.status_code, problem_type(answer)) == (422, "policy-contradiction")
     assert "m5.large" in answer.json()["detail"]
     assert world.temporal.asked == []
 
@@ -188,7 +192,7 @@ async def test_an_approval_survives_that_temporal_is_away(world: World) -> None:
 
 async def test_a_refusal_of_the_server_is_told(world: World) -> None:
     row = decision(world)
-    world.temporal.error = Refused("ended", "the server has ended")
+    world.temporal.error = WorkflowRefused("ended", "the server has ended")
     assert (await world.call("POST", f"/api/decisions/{row.id}/approve")).status_code == 409
 
 
@@ -216,8 +220,8 @@ async def test_another_clients_decision_is_not_there(world: World) -> None:
 async def test_a_round_is_an_admins_to_ask_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await world.call("POST", "/api/decisions/rounds")).status_code == 403
 
-    async def evaluate(given: Round) -> Evaluated:
-        return Evaluated(3, {"stay/best_already": 3}, proposals=list[Proposal]())
+    async def evaluate(given: EvaluateInput) -> EvaluateResult:
+        return EvaluateResult(3, {"stay/best_already": 3}, proposals=list[Proposal]())
 
     monkeypatch.setattr(world.temporal, "evaluate", evaluate)
     answer = await world.http.post("/api/decisions/rounds", headers=world.admin)

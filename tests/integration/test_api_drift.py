@@ -7,7 +7,7 @@ from typing import Any
 
 from api.temporal.client import NoWorker
 from db.tables import DriftRow
-from domain.reconciliation.contract import Look
+from domain.reconciliation.contract import ReconcileInput
 from tests.api_world import Tenant, World, unique
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -59,7 +59,7 @@ async def test_only_an_admin_has_it_looked_for(world: World) -> None:
     assert world.temporal.asked == []
     answer = await world.http.post("/api/drift/checks", headers=world.admin)
     assert answer.status_code == 200, answer.text
-    assert world.temporal.asked == [("reconcile", Look(asked=True))]
+    assert world.temporal.asked == [("reconcile", ReconcileInput(asked=True))]
 
 
 async def test_a_look_that_nobody_takes_up_says_so(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db.fleet.agent_silence import due_after
+from db.fleet.agent_silence import silent_after
 from db.tables import Agent, DecisionRow, Operation, OperationStep, PoolRow, Server
 from domain.heartbeats import HEARTBEAT_S
 from tests.api_world import SPOT, World, unique
@@ -36,7 +36,7 @@ def agent(world: World, instance_id: str, seconds_ago: float) -> None:
             identity={},
             registered_at=at,
             seen_at=at,
-            due_at=due_after(at, HEARTBEAT_S),
+            due_at=silent_after(at, HEARTBEAT_S),
         )
     )
 

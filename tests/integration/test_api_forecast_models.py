@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from db.tables import Audit, BacktestRow, Event, ModelRow
 from tests.api_world import World, unique
-from tests.onnx_models import FEATURES, model, packed, sha256, with_tensor
+from tests.onnx_models import FEATURES, model, onnx_bytes, sha256, with_tensor
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -29,7 +29,7 @@ def room(world: World) -> None:
 
 
 def request(content: bytes | None = None, **values: Any) -> dict[str, Any]:
-    content = packed(model(next(_hazards))) if content is None else content
+    content = onnx_bytes(model(next(_hazards))) if content is None else content
     fixed: dict[str, Any] = {
         "name": "small",
         "features": FEATURES,
@@ -95,15 +95,15 @@ async def test_a_model_is_checked_kept_and_in_shadow(world: World) -> None:
 @pytest.mark.parametrize(
     ("content", "values", "why"),
     [
-        (packed(model(features=3)), {}, "wanted is float32 [pools, 2]"),
-        (packed(model(float("nan"))), {}, "losses_per_h is nan"),
-        (packed(model(-1.0)), {}, "losses_per_h is -1"),
-        (packed(with_tensor(model())), {}, "keeps its data in another file"),
-        (packed(model(steps=[("Loop", ["nothing"], "losses_per_h")])), {}, "operator Loop is not run here"),
+        (onnx_bytes(model(features=3)), {}, "wanted is float32 [pools, 2]"),
+        (onnx_bytes(model(float("nan"))), {}, "losses_per_h is nan"),
+        (onnx_bytes(model(-1.0)), {}, "losses_per_h is -1"),
+        (onnx_bytes(with_tensor(model())), {}, "keeps its data in another file"),
+        (onnx_bytes(model(steps=[("Loop", ["nothing"], "losses_per_h")])), {}, "operator Loop is not run here"),
         (b"\x80\x04\x95", {}, "not an ONNX file"),
         (b"x" * (512 * 1024 + 1), {}, "a model may have 524288 at most"),
-        (packed(model()), {"sha256": "0" * 64}, "it is another file, or was changed on its way"),
-        (packed(model()), {"features": ["moon_phase", "absence"]}, "there is no feature moon_phase"),
+        (onnx_bytes(model()), {"sha256": "0" * 64}, "it is another file, or was changed on its way"),
+        (onnx_bytes(model()), {"features": ["moon_phase", "absence"]}, "there is no feature moon_phase"),
     ],
 )
 async def test_what_cannot_be_used_is_refused_with_the_reason(

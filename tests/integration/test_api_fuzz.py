@@ -23,7 +23,7 @@ from api.app import create_app
 from api.services import connect
 from lab.stack.ports import Leases, accepts
 from proof.harness.waiting import until
-from tests.api_world import ADMIN, FakeOperations, World, new_tenant, settings_for
+from tests.api_world import ADMIN, FakeWorkflowClient, World, new_tenant, settings_for
 from tests.integration.test_api_auth import instance_token
 
 pytestmark = pytest.mark.timeout(240)
@@ -78,7 +78,7 @@ def _owned(world: World, theirs: bool) -> dict[str, str]:
 def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     """A server of its own, over a real socket: nothing is shared with the tests' event loop."""
     made = connect(settings_for(api_schema))
-    services = replace(made, operations=FakeOperations())
+    services = replace(made, operations=FakeWorkflowClient())
     port = leases.port()
     config = uvicorn.Config(
         create_app(services), host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1
@@ -88,7 +88,7 @@ def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     thread.start()
     until("the API answers", 20.0, lambda: True if accepts(port) else None)
     none: Any = None
-    world = World(services, FakeOperations(), none, new_tenant(services), new_tenant(services))
+    world = World(services, FakeWorkflowClient(), none, new_tenant(services), new_tenant(services))
     patch = pytest.MonkeyPatch()
     patch.setattr("api.requests.operations.RECORD_WAIT_S", 0)
     patch.setattr("api.requests.adoption.RECORD_WAIT_S", 0)

@@ -10,15 +10,15 @@ import pytest
 
 from db.market.on_demand import keep_on_demand
 from db.market.pool_facts import append_pool_facts
-from db.market.pool_prices import record_said
+from db.market.pool_prices import store_spot_prices
 from db.market.scores_and_bands import keep_bands, keep_scores
-from domain.autopilot.contract import Look, Looked
-from domain.market.observed_prices import Known, Said, Source
+from domain.autopilot.contract import PreviewInput, PreviewResult
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import FactKind, PoolFact
-from domain.market.spot_advisor import Band
+from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
-from tests.api_world import World, problem, unique
+from tests.api_world import World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -32,21 +32,27 @@ POOL, OTHER = f"{REGION}a/m5.large/spot", f"{REGION}b/m5.large/spot"
 def market(world: World) -> World:
     """A week of prices in two pools, and what happened in the first."""
     said = [
-        Said(REGION, f"{REGION}a", "m5.large", NOW - timedelta(hours=h), f"0.0{30 + h % 7}") for h in range(0, 96, 3)
+        ReportedPrice(REGION, f"{REGION}a", "m5.large", NOW - timedelta(hours=h), f"0.0{30 + h % 7}")
+        for h in range(0, 96, 3)
     ]
-    said.append(Said(REGION, f"{REGION}b", "m5.large", NOW - timedelta(hours=2), "0.05"))
+    said.append(ReportedPrice(REGION, f"{REGION}b", "m5.large", NOW - timedelta(hours=2), "0.05"))
     dear = OnDemandPrice(REGION, "m5.large", LINUX, Decimal("0.1"), NOW - timedelta(days=900), "api")
-    kinds = [(FactKind.NO_CAPACITY, 3), (FactKind.NOTICE, 5), (FactKind.LAUNCHED, 6), (FactKind.NOTICE, 60)]
+    kinds = [
+        (PoolFactKind.NO_CAPACITY, 3),
+        (PoolFactKind.NOTICE, 5),
+        (PoolFactKind.LAUNCHED, 6),
+        (PoolFactKind.NOTICE, 60),
+    ]
     facts = [
         PoolFact(f"{kind}-{h}", REGION, Pool.parse(POOL), kind, NOW - timedelta(hours=h), 41.0 if h == 6 else None)
         for kind, h in kinds
     ]
     with world.services.database.sessions.begin() as session:
-        record_said(session, said, Source.EC2, Known(NOW), NOW)
+        store_spot_prices(session, said, PriceSource.EC2, PriceBounds(NOW), NOW)
         keep_on_demand(session, [dear], NOW)
         append_pool_facts(session, facts)
         keep_scores(session, REGION, ["c5.large", "m5.large", "r5.large"], {f"{REGION}a": 3}, NOW - timedelta(hours=1))
-        keep_bands(session, [Band(REGION, "m5.large", 4, NOW - timedelta(days=3))])
+        keep_bands(session, [InterruptionBand(REGION, "m5.large", 4, NOW - timedelta(days=3))])
     return world
 
 
@@ -115,22 +121,22 @@ async def test_a_regions_day_is_one_line_a_pool(market: World) -> None:
 async def test_what_cannot_be_asked_is_said(market: World, path: str, status: int) -> None:
     answer = await market.call("GET", path)
     assert answer.status_code == status, answer.text
-    problem(answer)
+    problem_type(answer)
 
 
 async def test_what_the_autopilot_sees_for_a_server(world: World) -> None:
     server = world.server()
     figures = {"here": {"pool": POOL}, "candidates": [{"pool": OTHER, "usd_per_h": 0.05, "blocked": "resting"}]}
-    world.temporal.looked = Looked("move", "cheaper", "off", OTHER, figures)
+    world.temporal.looked = PreviewResult("move", "cheaper", "off", OTHER, figures)
     body = (await world.call("GET", f"/api/servers/{server.id}/candidates?limit=3")).json()
     assert (body["kind"], body["held_by"], body["to_pool"], body["figures"]) == ("move", "off", OTHER, figures)
-    assert world.temporal.asked == [("candidates", Look(server.id, 3))]
+    assert world.temporal.asked == [("candidates", PreviewInput(server.id, 3))]
 
 
 async def test_candidates_of_what_is_not_ones_own_or_cannot_be_seen(world: World) -> None:
     server = world.server()
     assert (await world.call("GET", f"/api/servers/{server.id}/candidates", world.other)).status_code == 404
     assert (await world.call("GET", f"/api/servers/{unique('srv')}/candidates")).status_code == 404
-    world.temporal.looked = Looked(problem="the server has no primary that EC2 knows")
+    world.temporal.looked = PreviewResult(problem="the server has no primary that EC2 knows")
     answer = await world.call("GET", f"/api/servers/{server.id}/candidates")
-    assert (answer.status_code, problem(answer)) == (409, "conflict")
+    assert (answer.status_code, problem_type(answer)) == (409, "conflict")

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from api.temporal.client import NoSuchWorkflow, NoWorker, OperationsError, Refused, TemporalUnreachable
+from api.temporal.client import NoSuchWorkflow, NoWorker, TemporalUnreachable, WorkflowCallError, WorkflowRefused
 from domain.adoption import Finding, Plan
 from domain.errors import Failure
 from domain.names import operation_id
 from domain.operations import OperationKind, Priority, Refusal, ServerView
 from domain.pools import Candidate, Pool
 from domain.servers import Handoff
-from tests.api_world import POOL, SPOT, World, problem, unique
+from tests.api_world import POOL, SPOT, World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -88,7 +88,7 @@ async def test_the_same_key_for_something_else_is_refused(world: World) -> None:
     ):
         answer = await world.call(method, f"/api/servers/{path}", json=body, headers=key)
         assert answer.status_code == 409
-        assert problem(answer) == "idempotency-key-reused"
+        assert problem_type(answer) == "idempotency-key-reused"
     assert world.temporal.asked == []
     other = world.server(world.other)
     theirs = await world.call("POST", f"/api/servers/{other.id}/switch", world.other, json={}, headers=key)
@@ -101,35 +101,35 @@ async def test_a_key_that_is_none_is_refused(world: World, key: str) -> None:
     headers = {"Idempotency-Key": key.encode()}
     answer = await world.call("POST", f"/api/servers/{server.id}/switch", headers=headers)
     assert answer.status_code == 422
-    assert problem(answer) == "invalid-request"
+    assert problem_type(answer) == "invalid-request"
     assert world.temporal.asked == []
 
 
 @pytest.mark.parametrize(
     ("error", "status", "slug"),
     [
-        (Refused(Refusal.BUSY, "a switch runs"), 409, "busy"),
-        (Refused(Refusal.SAME_POOL, "there already"), 422, "same-pool"),
-        (Refused(Refusal.NO_PRIMARY, "none"), 409, "no-primary"),
-        (Refused(Refusal.NO_REPLICA, "none"), 409, "no-replica"),
-        (Refused(Refusal.HAS_REPLICA, "i-1"), 409, "has-replica"),
-        (Refused(Refusal.ENDED, "gone"), 409, "ended"),
-        (Refused(Refusal.REQUEST_ID_REUSED, "other body"), 409, "idempotency-key-reused"),
+        (WorkflowRefused(Refusal.BUSY, "a switch runs"), 409, "busy"),
+        (WorkflowRefused(Refusal.SAME_POOL, "there already"), 422, "same-pool"),
+        (WorkflowRefused(Refusal.NO_PRIMARY, "none"), 409, "no-primary"),
+        (WorkflowRefused(Refusal.NO_REPLICA, "none"), 409, "no-replica"),
+        (WorkflowRefused(Refusal.HAS_REPLICA, "i-1"), 409, "has-replica"),
+        (WorkflowRefused(Refusal.ENDED, "gone"), 409, "ended"),
+        (WorkflowRefused(Refusal.REQUEST_ID_REUSED, "other body"), 409, "idempotency-key-reused"),
         (NoSuchWorkflow("not found"), 409, "ended"),
         (NoWorker("nobody"), 503, "no-worker"),
         (TemporalUnreachable("Temporal at temporal.test:7233: refused"), 503, "temporal-unreachable"),
-        (Refused("SomethingNew", "with a secret inside"), 500, "internal"),
-        (OperationsError("with a secret inside"), 500, "internal"),
+        (WorkflowRefused("SomethingNew", "with a secret inside"), 500, "internal"),
+        (WorkflowCallError("with a secret inside"), 500, "internal"),
     ],
 )
 async def test_what_the_workflow_refuses_is_said_in_words(
-    world: World, error: OperationsError, status: int, slug: str
+    world: World, error: WorkflowCallError, status: int, slug: str
 ) -> None:
     server = world.server()
     world.temporal.error = error
     answer = await world.call("POST", f"/api/servers/{server.id}/switch")
     assert answer.status_code == status
-    assert problem(answer) == slug
+    assert problem_type(answer) == slug
     assert ("retry-after" in answer.headers) == (status == 503)
     if status == 500:
         assert "secret" not in answer.text
@@ -156,7 +156,7 @@ async def test_values_that_are_none_name_their_field(world: World, content: str,
         "POST", f"/api/servers/{server.id}/switch", content=content, headers={"Content-Type": "application/json"}
     )
     assert answer.status_code == 422
-    assert problem(answer) == "invalid-request"
+    assert problem_type(answer) == "invalid-request"
     assert answer.json()["errors"][0]["field"].startswith(field)
     assert world.temporal.asked == []
 
@@ -185,14 +185,14 @@ async def test_an_adoption_with_bad_values_changes_nothing(world: World, change:
 async def test_a_body_over_one_mebibyte_is_refused(world: World) -> None:
     answer = await world.call("POST", "/api/servers", json=adoption(name="x" * 1_100_000))
     assert answer.status_code == 413
-    assert problem(answer) == "too-large"
+    assert problem_type(answer) == "too-large"
 
 
 @pytest.mark.parametrize("path", ["/api/nothing", "/api/servers/%00", "/api/operations/%F0%9F%98%80"])
 async def test_what_does_not_exist_is_a_problem_too(world: World, path: str) -> None:
     answer = await world.call("GET", path)
     assert answer.status_code == 404
-    assert problem(answer) == "not-found"
+    assert problem_type(answer) == "not-found"
 
 
 async def test_an_unforeseen_error_says_nothing_of_its_inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ async def test_an_unforeseen_error_says_nothing_of_its_inside(world: World, monk
     monkeypatch.setattr(world.temporal, "request", broken)
     answer = await world.call("POST", f"/api/servers/{server.id}/switch")
     assert answer.status_code == 500
-    assert problem(answer) == "internal"
+    assert problem_type(answer) == "internal"
     assert "hunter2" not in answer.text
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
@@ -214,20 +214,20 @@ async def test_an_unforeseen_error_says_nothing_of_its_inside(world: World, monk
 async def test_a_switch_to_the_pool_it_is_in_is_refused(world: World) -> None:
     server = world.server()
     answer = await world.call("POST", f"/api/servers/{server.id}/switch", json={"pool": POOL})
-    assert (answer.status_code, problem(answer)) == (422, "same-pool")
+    assert (answer.status_code, problem_type(answer)) == (422, "same-pool")
 
 
 async def test_a_pool_that_the_plan_refuses_starts_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     server = world.server()
 
     async def refuses(_: object) -> Plan:
-        raise Refused(Failure.REFUSED, "m6g.large is arm64, the image is x86_64")
+        raise WorkflowRefused(Failure.REFUSED, "m6g.large is arm64, the image is x86_64")
 
     monkeypatch.setattr(world.temporal, "plan", refuses)
     wanted = {"pool": "us-east-1a/m6g.large/spot"}
     for what in ("switch", "plan"):
         answer = await world.call("POST", f"/api/servers/{server.id}/{what}", json=wanted)
-        assert (answer.status_code, problem(answer)) == (422, "pool-refused")
+        assert (answer.status_code, problem_type(answer)) == (422, "pool-refused")
         assert "arm64" in answer.json()["detail"]
     assert world.temporal.asked == []
 
@@ -236,7 +236,7 @@ async def test_a_pool_that_the_plan_refuses_starts_nothing(world: World, monkeyp
 async def test_a_pool_in_another_region_is_refused(world: World, what: str) -> None:
     server = world.server()
     answer = await world.call("POST", f"/api/servers/{server.id}/{what}", json={"pool": "eu-west-1a/m5.large/spot"})
-    assert (answer.status_code, problem(answer)) == (422, "pool-refused")
+    assert (answer.status_code, problem_type(answer)) == (422, "pool-refused")
 
 
 async def test_a_plan_says_whether_it_can_be_carried_out(world: World) -> None:

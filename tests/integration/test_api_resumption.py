@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from api.access.tokens import Kind, mint
-from api.temporal.client import AlreadyRunning, NoWorker, OperationsError, Refused
+from api.access.tokens import TokenKind, issue_token
+from api.temporal.client import AlreadyRunning, NoWorker, WorkflowCallError, WorkflowRefused
 from db.clients.commands import create_token
 from db.tables import Audit
 from domain.adoption import Finding
@@ -16,7 +16,7 @@ from domain.errors import Failure
 from domain.operations import Refusal
 from domain.resumption import ResumeInput, ResumeResult, instances_left
 from domain.servers import Placement
-from tests.api_world import POOL, World, problem, unique
+from tests.api_world import POOL, World, problem_type, unique
 from tests.database_schemas import NOW
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -60,7 +60,7 @@ async def test_a_key_that_asked_for_an_operation_is_refused(world: World) -> Non
     server, key = world.server(), unique("key")
     world.operation(server, request_id=key)
     answer = await world.call("POST", f"/api/servers/{server.id}/resume", headers={"Idempotency-Key": key})
-    assert (answer.status_code, problem(answer)) == (409, "idempotency-key-reused")
+    assert (answer.status_code, problem_type(answer)) == (409, "idempotency-key-reused")
     assert world.temporal.asked == []
 
 
@@ -68,7 +68,7 @@ async def test_what_is_in_the_way_refuses_it_with_words(world: World) -> None:
     server = world.server()
     world.temporal.resumed = ResumeResult(findings=[RUNS])
     answer = await world.call("POST", f"/api/servers/{server.id}/resume")
-    assert (answer.status_code, problem(answer)) == (409, "resume-refused")
+    assert (answer.status_code, problem_type(answer)) == (409, "resume-refused")
     assert (answer.json()["detail"], answer.json()["findings"][0]["code"]) == (RUNS.what, "workflow_runs")
     assert audited(world, server.id) == []
 
@@ -102,7 +102,7 @@ async def test_another_clients_server_is_not_there(world: World) -> None:
 
 async def test_a_token_that_only_reads_does_not_resume(world: World) -> None:
     """An admin's, as long as it names no client to act for."""
-    path, reader = f"/api/servers/{world.server().id}/resume", mint(Kind.ADMIN)
+    path, reader = f"/api/servers/{world.server().id}/resume", issue_token(TokenKind.ADMIN)
     with world.services.database.sessions.begin() as session:
         create_token(session, reader.token_id, reader.digest, NOW, client_id=None)
     reads = {"Authorization": f"Bearer {reader.text}"}
@@ -119,17 +119,17 @@ async def test_a_token_that_only_reads_does_not_resume(world: World) -> None:
     [
         (AlreadyRunning("at work"), 409, "being-resumed"),
         (NoWorker("no worker"), 503, "no-worker"),
-        (Refused(Failure.REFUSED, "records have come in"), 409, "resume-refused"),
-        (Refused(Refusal.REQUEST_ID_REUSED, "used"), 409, "idempotency-key-reused"),
-        (Refused(Failure.UNAVAILABLE, "EC2 is away"), 503, "aws-unavailable"),
-        (Refused(Failure.PERMISSION_MISSING, "ec2:DescribeInstances"), 422, "aws-permission-missing"),
+        (WorkflowRefused(Failure.REFUSED, "records have come in"), 409, "resume-refused"),
+        (WorkflowRefused(Refusal.REQUEST_ID_REUSED, "used"), 409, "idempotency-key-reused"),
+        (WorkflowRefused(Failure.UNAVAILABLE, "EC2 is away"), 503, "aws-unavailable"),
+        (WorkflowRefused(Failure.PERMISSION_MISSING, "ec2:DescribeInstances"), 422, "aws-permission-missing"),
     ],
 )
-async def test_each_failure_has_its_own_answer(world: World, error: OperationsError, status: int, slug: str) -> None:
+async def test_each_failure_has_its_own_answer(world: World, error: WorkflowCallError, status: int, slug: str) -> None:
     server = world.server()
     world.temporal.error = error
     answer = await world.call("POST", f"/api/servers/{server.id}/resume")
-    assert (answer.status_code, problem(answer)) == (status, slug)
+    assert (answer.status_code, problem_type(answer)) == (status, slug)
 
 
 async def test_a_server_is_let_go_and_that_is_audited_as_such(world: World) -> None:
@@ -146,5 +146,5 @@ async def test_what_is_left_of_it_refuses_to_let_it_go(world: World) -> None:
     server = world.server()
     world.temporal.resumed = ResumeResult(findings=[instances_left(["i-7"])])
     answer = await world.call("POST", f"/api/servers/{server.id}/resume", json={"let_go": True})
-    assert (answer.status_code, problem(answer)) == (409, "resume-refused")
+    assert (answer.status_code, problem_type(answer)) == (409, "resume-refused")
     assert "i-7" in answer.json()["detail"]

@@ -12,7 +12,7 @@ import pytest
 
 from db.tables import Audit, Event, SavingsDay, SavingsEntry, SavingsHour, Webhook
 from db.webhooks.secret_sealing import Sealer
-from tests.api_world import KEY, Tenant, World, problem, unique
+from tests.api_world import KEY, Tenant, World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -95,7 +95,7 @@ async def test_anothers_savings_are_not_there(world: World) -> None:
     mine = (await world.call("GET", f"/api/savings?{a_week('day')}")).json()
     assert (mine["items"], mine["total"]["saved_usd"]) == ([], 0)
     answer = await world.call("GET", f"/api/savings?{a_week('hour')}&server_id={server.id}")
-    assert problem(answer) == "not-found"
+    assert problem_type(answer) == "not-found"
     assert (await world.call("GET", f"/api/savings.csv?{a_week('server')}")).text.count("\r\n") == 1
     for_other = world.admin | {"X-Spot-Client": world.other.client_id}
     answer = await world.http.get(f"/api/savings?{a_week('day')}", headers=for_other)
@@ -117,8 +117,8 @@ async def test_anothers_savings_are_not_there(world: World) -> None:
     ],
 )
 async def test_a_time_that_cannot_be_is_refused(world: World, query: str) -> None:
-    assert problem(await world.call("GET", f"/api/savings?{query}")) == "invalid-request"
-    assert problem(await world.call("GET", f"/api/savings.csv?{query}")) == "invalid-request"
+    assert problem_type(await world.call("GET", f"/api/savings?{query}")) == "invalid-request"
+    assert problem_type(await world.call("GET", f"/api/savings.csv?{query}")) == "invalid-request"
 
 
 async def test_a_time_is_widened_to_whole_units(world: World) -> None:
@@ -169,7 +169,7 @@ async def test_a_webhook_is_changed_paused_and_deleted(world: World) -> None:
     path = f"/api/webhooks/{made['id']}"
     changed = (await world.call("PATCH", path, json={"kinds": ["decision"], "active": False})).json()
     assert (changed["kinds"], changed["state"], changed["url"]) == (["decision"], "paused", HOOK["url"])
-    assert problem(await world.call("POST", f"{path}/test")) == "conflict"
+    assert problem_type(await world.call("POST", f"{path}/test")) == "conflict"
     assert (await world.call("PATCH", path, json={"active": True})).json()["state"] == "active"
     sent = await world.call("POST", f"{path}/test")
     assert sent.status_code == 202
@@ -178,7 +178,7 @@ async def test_a_webhook_is_changed_paused_and_deleted(world: World) -> None:
         (sent.json()["id"], "webhook.test", "pending")
     ]
     assert (await world.call("DELETE", path)).status_code == 204
-    assert problem(await world.call("GET", f"{path}/deliveries")) == "not-found"
+    assert problem_type(await world.call("GET", f"{path}/deliveries")) == "not-found"
 
 
 async def test_anothers_webhook_is_not_there(world: World) -> None:
@@ -191,7 +191,7 @@ async def test_anothers_webhook_is_not_there(world: World) -> None:
         ("GET", f"{path}/deliveries", None),
         ("POST", f"{path}/test", None),
     ):
-        assert problem(await world.call(method, where, world.other, json=body)) == "not-found"
+        assert problem_type(await world.call(method, where, world.other, json=body)) == "not-found"
     assert (await world.call("GET", "/api/webhooks")).json()["items"][0]["url"] == HOOK["url"]
 
 
@@ -215,24 +215,24 @@ async def test_anothers_webhook_is_not_there(world: World) -> None:
 )
 async def test_a_webhook_that_cannot_be_is_refused(world: World, body: dict[str, Any]) -> None:
     answer = await world.call("POST", "/api/webhooks", json=HOOK | body)
-    assert problem(answer) == "invalid-request"
+    assert problem_type(answer) == "invalid-request"
     made = await make(world)
     if "secret" not in body:
         changed = await world.call("PATCH", f"/api/webhooks/{made['id']}", json=body)
-        assert problem(changed) == "invalid-request"
+        assert problem_type(changed) == "invalid-request"
 
 
 async def test_a_client_has_so_many_webhooks_and_no_more(world: World) -> None:
     for _ in range(20):
         await make(world)
-    assert problem(await world.call("POST", "/api/webhooks", json=HOOK)) == "conflict"
+    assert problem_type(await world.call("POST", "/api/webhooks", json=HOOK)) == "conflict"
 
 
 @pytest.mark.parametrize(
     "path", ["/api/savings", "/api/savings/servers", "/api/savings.csv", "/api/summary", "/api/webhooks"]
 )
 async def test_without_a_token_there_is_nothing(world: World, path: str) -> None:
-    assert problem(await world.http.get(path)) == "unauthenticated"
-    assert problem(await world.http.get(path, headers={"Authorization": f"Bearer {unique('spt_client')}"})) == (
+    assert problem_type(await world.http.get(path)) == "unauthenticated"
+    assert problem_type(await world.http.get(path, headers={"Authorization": f"Bearer {unique('spt_client')}"})) == (
         "unauthenticated"
     )

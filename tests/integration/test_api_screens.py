@@ -13,15 +13,15 @@ from db.clients import commands
 from db.engine import schema
 from db.engine.session import in_transaction
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.agent_silence import due_after, tell_silent
+from db.fleet.agent_silence import mark_silent_agents, silent_after
 from db.tables import Agent, DecisionRow, Event, Instance, Notice, Operation, OperationStep
-from domain.adoption import Plan, Terms
+from domain.adoption import MoveTerms, Plan
 from domain.autopilot.move_cost import MoveCost
 from domain.autopilot.policy import AutopilotPolicy
 from domain.heartbeats import HEARTBEAT_S
 from domain.pools import Candidate, Pool
 from domain.servers import Handoff
-from tests.api_world import SPOT, Tenant, World, away, problem
+from tests.api_world import SPOT, Tenant, World, problem_type, unreachable_database
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -188,7 +188,7 @@ async def test_events_are_found_by_server_kind_operation_and_time_newest_first(w
 )
 async def test_a_search_that_makes_no_sense_is_refused(world: World, query: str) -> None:
     answer = await world.call("GET", f"/api/events?{query}")
-    assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+    assert (answer.status_code, problem_type(answer)) == (422, "invalid-request")
 
 
 async def test_an_agent_that_falls_silent_is_told_once_and_again_when_it_is_heard(world: World) -> None:
@@ -199,7 +199,7 @@ async def test_an_agent_that_falls_silent_is_told_once_and_again_when_it_is_hear
     now = datetime.now(UTC)
     for one in (instance, retired):
         seen_at = now - timedelta(minutes=1)
-        seen = {"registered_at": now, "seen_at": seen_at, "due_at": due_after(seen_at, HEARTBEAT_S)}
+        seen = {"registered_at": now, "seen_at": seen_at, "due_at": silent_after(seen_at, HEARTBEAT_S)}
         world.write(Agent(client_id=client_id, instance_id=one.id, version="1", identity={}, **seen))
 
     def heartbeat(when: datetime) -> None:
@@ -210,15 +210,15 @@ async def test_an_agent_that_falls_silent_is_told_once_and_again_when_it_is_hear
             query = session.query(Event).filter(Event.client_id == client_id, Event.type.startswith(prefix))
             return [(event.type, event.server_id, event.instance_id) for event in query.order_by(Event.seq)]
 
-    tell_silent(sessions, now)
-    tell_silent(sessions, now)
+    mark_silent_agents(sessions, now)
+    mark_silent_agents(sessions, now)
     assert told() == [("agent.silent", server.id, instance.id)]
     heartbeat(now)
     heartbeat(now + timedelta(seconds=6))
     assert told()[1:] == [("agent.back", server.id, instance.id)]
-    tell_silent(sessions, now + timedelta(seconds=20))
+    mark_silent_agents(sessions, now + timedelta(seconds=20))
     assert len(told()) == 2
-    tell_silent(sessions, due_after(now, HEARTBEAT_S) + timedelta(seconds=10))
+    mark_silent_agents(sessions, silent_after(now, HEARTBEAT_S) + timedelta(seconds=10))
     assert told()[2:] == [("agent.silent", server.id, instance.id)]
 
 
@@ -231,7 +231,7 @@ async def test_an_admin_sees_the_system_and_what_of_it_is_away(world: World) -> 
     assert answer["counts"]["servers"] >= 1
     assert not answer["temporal"]["ok"], "no Temporal runs at that address"
     assert "temporal.test:7233" in answer["temporal"]["detail"]
-    world.services.database = away()
+    world.services.database = unreachable_database()
     down = (await world.http.get("/api/system", headers=world.admin)).json()
     assert not down["database"]["ok"]
     assert down["database"]["detail"]
@@ -302,10 +302,10 @@ async def test_a_plan_tells_what_its_move_costs_and_when_that_is_paid_back(world
     world.temporal.planned = replace(planned, hourly_now=0.0)
     assert (await told())["gain_usd_per_h"] is None
     [(_, asked), *_] = [one for one in world.temporal.asked if one[0] == "plan"]
-    assert asked.terms == Terms("m5.large", AutopilotPolicy())
+    assert asked.terms == MoveTerms("m5.large", AutopilotPolicy())
 
 
 async def test_what_is_anothers_stays_unseen(world: World) -> None:
     theirs = world.server(world.other)
-    assert problem(await world.call("GET", f"/api/servers/{theirs.id}/timeline")) == "not-found"
+    assert problem_type(await world.call("GET", f"/api/servers/{theirs.id}/timeline")) == "not-found"
     assert (await world.call("GET", "/api/system")).status_code == 403

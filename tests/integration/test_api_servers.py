@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from api.temporal.client import AlreadyRunning, OperationsError, Refused
+from api.temporal.client import AlreadyRunning, WorkflowCallError, WorkflowRefused
 from domain.adoption import AdoptResult, Finding
 from domain.errors import Failure
 from domain.operations import OperationKind
 from domain.servers import Retire, ServerPolicy
-from tests.api_world import SPOT, World, problem, unique
+from tests.api_world import SPOT, World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -32,7 +32,7 @@ async def test_adoption_is_refused_with_what_would_be_lost(world: World) -> None
     refused = await world.call("POST", "/api/servers", json=adoption())
     looked = await world.call("POST", "/api/servers", json=adoption(dry_run=True))
 
-    assert (refused.status_code, problem(refused)) == (422, "adoption-refused")
+    assert (refused.status_code, problem_type(refused)) == (422, "adoption-refused")
     assert refused.json()["findings"] == [asdict(lost)]
     assert looked.status_code == 200
     assert looked.json()["findings"] == [asdict(lost)]
@@ -41,17 +41,17 @@ async def test_adoption_is_refused_with_what_would_be_lost(world: World) -> None
 @pytest.mark.parametrize(
     ("error", "status", "slug"),
     [
-        (Refused(Failure.GONE, "i-1 does not exist"), 404, "instance-not-found"),
-        (Refused(Failure.REFUSED, "it is in another account"), 422, "adoption-refused"),
-        (Refused(Failure.PERMISSION_MISSING, "ec2:DescribeInstances"), 422, "aws-permission-missing"),
-        (Refused(Failure.UNAVAILABLE, "EC2 answers 503"), 503, "aws-unavailable"),
+        (WorkflowRefused(Failure.GONE, "i-1 does not exist"), 404, "instance-not-found"),
+        (WorkflowRefused(Failure.REFUSED, "it is in another account"), 422, "adoption-refused"),
+        (WorkflowRefused(Failure.PERMISSION_MISSING, "ec2:DescribeInstances"), 422, "aws-permission-missing"),
+        (WorkflowRefused(Failure.UNAVAILABLE, "EC2 answers 503"), 503, "aws-unavailable"),
         (AlreadyRunning("adopt/…"), 409, "being-adopted"),
     ],
 )
-async def test_an_adoption_that_fails_says_why(world: World, error: OperationsError, status: int, slug: str) -> None:
+async def test_an_adoption_that_fails_says_why(world: World, error: WorkflowCallError, status: int, slug: str) -> None:
     world.temporal.error = error
     answer = await world.call("POST", "/api/servers", json=adoption())
-    assert (answer.status_code, problem(answer)) == (status, slug)
+    assert (answer.status_code, problem_type(answer)) == (status, slug)
 
 
 async def test_an_instance_that_is_adopted_is_not_adopted_again_by_anybody(world: World) -> None:
@@ -59,7 +59,7 @@ async def test_an_instance_that_is_adopted_is_not_adopted_again_by_anybody(world
     instance = (await world.call("GET", f"/api/instances?server_id={server.id}")).json()["items"][0]["id"]
     ours = await world.call("POST", "/api/servers", json=adoption(instance_id=instance))
     theirs = await world.call("POST", "/api/servers", world.other, json=adoption(instance_id=instance))
-    assert problem(ours) == problem(theirs) == "already-adopted"
+    assert problem_type(ours) == problem_type(theirs) == "already-adopted"
     assert server.id in ours.text
     assert server.id not in theirs.text
     assert world.temporal.asked == []
@@ -68,7 +68,7 @@ async def test_an_instance_that_is_adopted_is_not_adopted_again_by_anybody(world
 async def test_a_name_in_use_is_refused(world: World) -> None:
     server = world.server()
     answer = await world.call("POST", "/api/servers", json=adoption(name=server.name))
-    assert (answer.status_code, problem(answer)) == (409, "name-taken")
+    assert (answer.status_code, problem_type(answer)) == (409, "name-taken")
 
 
 async def test_an_adoption_sent_twice_is_one_and_its_key_means_nothing_else(world: World) -> None:
@@ -82,7 +82,7 @@ async def test_an_adoption_sent_twice_is_one_and_its_key_means_nothing_else(worl
 
     assert (again.status_code, again.json()["server_id"]) == (201, first.json()["server_id"])
     assert again.headers["idempotent-replay"] == "true"
-    assert (other.status_code, problem(other)) == (409, "idempotency-key-reused")
+    assert (other.status_code, problem_type(other)) == (409, "idempotency-key-reused")
     assert len(world.temporal.asked) == 1
 
 
@@ -106,7 +106,7 @@ async def test_a_primary_is_terminated_only_by_name(world: World) -> None:
 
     unsaid = await world.call("POST", f"/api/instances/{primary}/terminate")
     nothing = await world.call("POST", f"/api/instances/{retired.id}/terminate")
-    assert (unsaid.status_code, problem(unsaid)) == (422, "confirmation-needed")
+    assert (unsaid.status_code, problem_type(unsaid)) == (422, "confirmation-needed")
     assert nothing.status_code == 409
     assert world.temporal.asked == []
 
@@ -132,9 +132,9 @@ async def test_cancel_and_approve_answer_by_the_operations_state(world: World) -
     assert (await world.call("POST", f"/api/operations/{running.id}/cancel")).status_code == 202
     assert world.temporal.asked == [("cancel", running.id)]
     late = await world.call("POST", f"/api/operations/{over.id}/cancel")
-    assert (late.status_code, problem(late)) == (409, "already-final")
+    assert (late.status_code, problem_type(late)) == (409, "already-final")
     nothing = await world.call("POST", f"/api/operations/{running.id}/approve")
-    assert (nothing.status_code, problem(nothing)) == (409, "nothing-to-approve")
+    assert (nothing.status_code, problem_type(nothing)) == (409, "nothing-to-approve")
 
 
 async def test_lists_come_in_pages(world: World) -> None:

@@ -11,10 +11,10 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import func, select, update
 
 from api.__main__ import server_config
-from api.access.failed_sign_ins import ADDRESSES, FAILURES, WINDOW_S, Attempts
-from db.clients.sign_ins import IDLE, LIFE
+from api.access.failed_sign_ins import ADDRESSES, FAILURES, WINDOW_S, FailedSignIns
+from db.clients.sign_ins import IDLE, LIFETIME
 from db.tables import Audit, SignIn
-from tests.api_world import ADMIN, World, away, problem, settings_for
+from tests.api_world import ADMIN, World, problem_type, settings_for, unreachable_database
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -103,7 +103,7 @@ async def test_behind_a_proxy_that_takes_tls_off_a_setting_says_https(world: Wor
     plain = await world.http.post(
         "/api/session", json={"token": world.tenant.token}, headers={"Origin": "http://api.test"}
     )
-    assert (plain.status_code, problem(plain)) == (403, "cross-site")
+    assert (plain.status_code, problem_type(plain)) == (403, "cross-site")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_a_cookie_changes_nothing_for_a_foreign_page(
     answer = await world.http.post(
         f"/api/servers/{server.id}/switch", headers=[(k.encode(), v) for k, v in sent.items() if v != b"-"]
     )
-    assert (answer.status_code, problem(answer)) == (403, "cross-site"), why
+    assert (answer.status_code, problem_type(answer)) == (403, "cross-site"), why
     assert world.temporal.asked == []
 
 
@@ -148,13 +148,13 @@ async def test_the_word_of_one_session_is_worth_nothing_in_another(world: World,
     await browser.sign_in(world.tenant.token)
     server = world.server()
     answer = await browser.call("POST", f"/api/servers/{server.id}/switch", {"X-CSRF-Token": theirs})
-    assert problem(answer) == "cross-site"
+    assert problem_type(answer) == "cross-site"
 
 
 async def test_a_foreign_page_cannot_sign_somebody_in(world: World) -> None:
     for headers in ({"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}):
         answer = await world.http.post("/api/session", json={"token": world.tenant.token}, headers=headers)
-        assert problem(answer) == "cross-site"
+        assert problem_type(answer) == "cross-site"
         assert "set-cookie" not in answer.headers
 
 
@@ -188,7 +188,7 @@ async def test_a_revoked_token_takes_its_sessions_with_it(world: World, browser:
     assert (await browser.call("GET", "/api/servers")).status_code == 200
     await world.call("DELETE", f"{place}/{made['id']}")
     answer = await browser.call("GET", "/api/servers")
-    assert (answer.status_code, problem(answer)) == (401, "unauthenticated")
+    assert (answer.status_code, problem_type(answer)) == (401, "unauthenticated")
 
 
 async def test_a_deleted_client_takes_its_sessions_with_it(world: World, browser: Browser) -> None:
@@ -242,7 +242,7 @@ async def test_use_keeps_a_session_alive_but_not_for_ever(world: World, browser:
     until = datetime.fromisoformat((await browser.call("GET", "/api/session")).json()["expires_at"])
     assert until > datetime.now(UTC) + IDLE - timedelta(minutes=1)
     with world.services.database.sessions() as session:
-        assert max(row.expires_at for row in session.scalars(select(SignIn))) <= datetime.now(UTC) + LIFE
+        assert max(row.expires_at for row in session.scalars(select(SignIn))) <= datetime.now(UTC) + LIFETIME
 
 
 @pytest.mark.parametrize("path", ["register", "heartbeat", "notice", "prices"])
@@ -266,7 +266,7 @@ async def test_who_fails_too_often_is_told_to_wait_and_a_right_token_is_let_in(w
     for _ in range(FAILURES):
         assert (await browser.sign_in(WRONG)).status_code == 401
     refused = await browser.sign_in(WRONG)
-    assert (refused.status_code, problem(refused)) == (429, "too-many-attempts")
+    assert (refused.status_code, problem_type(refused)) == (429, "too-many-attempts")
     assert int(refused.headers["retry-after"]) <= WINDOW_S
     assert (await browser.sign_in(world.tenant.token)).status_code == 201
 
@@ -323,15 +323,15 @@ async def test_a_rescue_from_the_page_goes_through_while_the_database_is_down(wo
     server = world.server()
     await browser.sign_in(world.tenant.token)
     await browser.call("POST", f"/api/servers/{server.id}/failover")
-    world.services.database = away()
+    world.services.database = unreachable_database()
     assert (await browser.call("POST", f"/api/servers/{server.id}/failover")).status_code == 202
     foreign = await browser.call("POST", f"/api/servers/{server.id}/failover", {"X-CSRF-Token": "0"})
-    assert problem(foreign) == "cross-site"
+    assert problem_type(foreign) == "cross-site"
 
 
 def test_an_address_may_try_again_after_its_window_and_others_meanwhile() -> None:
     now = [0.0]
-    attempts = Attempts(lambda: now[0])
+    attempts = FailedSignIns(lambda: now[0])
     for _ in range(FAILURES):
         assert attempts.wait_s("a") == 0
         attempts.failed("a")

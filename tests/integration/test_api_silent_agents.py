@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.background.silent_agents import BREAK_S, EVERY_S, Listening
-from db.fleet.fleet_size import live_instances
+from api.background.silent_agents import BREAK_S, CHECK_EVERY_S, SilenceCheck
+from db.fleet.fleet_size import count_live_instances
 from db.tables import Agent, Event
-from domain.heartbeats import HEARTBEAT_S, MISSED
-from tests.api_world import World, away
+from domain.heartbeats import HEARTBEAT_S, MISSED_HEARTBEATS
+from tests.api_world import World, unreachable_database
 
-LISTENED_S = MISSED * HEARTBEAT_S + EVERY_S  # before anybody is called silent, in a fleet as small as these
+LISTENED_S = (
+    MISSED_HEARTBEATS * HEARTBEAT_S + CHECK_EVERY_S
+)  # before anybody is called silent, in a fleet as small as these
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -24,20 +26,20 @@ class Watched:
 
     world: World
     now: float = 0.0
-    listening: Listening = field(init=False)
+    listening: SilenceCheck = field(init=False)
 
     def __post_init__(self) -> None:
         instance = self.world.instance(self.world.server(), "replica")
-        due_at = datetime.now(UTC) - timedelta(seconds=MISSED * HEARTBEAT_S)
-        heard_at = due_at - timedelta(seconds=MISSED * HEARTBEAT_S)
+        due_at = datetime.now(UTC) - timedelta(seconds=MISSED_HEARTBEATS * HEARTBEAT_S)
+        heard_at = due_at - timedelta(seconds=MISSED_HEARTBEATS * HEARTBEAT_S)
         kept = {"registered_at": heard_at, "seen_at": heard_at, "due_at": due_at, "version": "1", "identity": {}}
         self.world.write(Agent(client_id=self.world.tenant.client_id, instance_id=instance.id, **kept))
-        self.listening = Listening(self.world.services, lambda: self.now)
+        self.listening = SilenceCheck(self.world.services, lambda: self.now)
 
     async def watch(self, seconds: float) -> None:
         until = self.now + seconds
         while self.now < until:
-            self.now += EVERY_S
+            self.now += CHECK_EVERY_S
             await self.listening.look()
 
     def told(self) -> bool:
@@ -52,17 +54,17 @@ def watched(world: World) -> Watched:
 
 
 async def test_an_agent_is_called_silent_once_it_could_have_been_heard_for_long(watched: Watched) -> None:
-    await watched.watch(LISTENED_S - EVERY_S)
+    await watched.watch(LISTENED_S - CHECK_EVERY_S)
     assert not watched.told()
-    await watched.watch(EVERY_S)
+    await watched.watch(CHECK_EVERY_S)
     assert watched.told()
 
 
 async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watched: Watched) -> None:
     pace = watched.world.services.pace
-    await watched.watch(EVERY_S)
+    await watched.watch(CHECK_EVERY_S)
     with watched.world.services.database.sessions() as session:
-        assert 0 < pace.hosts == live_instances(session)
+        assert 0 < pace.hosts == count_live_instances(session)
     watched.world.services.pace = replace(pace, a_second=pace.hosts / 200)  # as if there were ten thousand
     await watched.watch(LISTENED_S)
     assert not watched.told()
@@ -71,21 +73,21 @@ async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watch
 
 
 async def test_after_the_database_was_away_agents_get_the_time_to_be_heard(watched: Watched) -> None:
-    await watched.watch(LISTENED_S - EVERY_S)
-    database, watched.world.services.database = watched.world.services.database, away()
+    await watched.watch(LISTENED_S - CHECK_EVERY_S)
+    database, watched.world.services.database = watched.world.services.database, unreachable_database()
     await watched.watch(2 * LISTENED_S)
     watched.world.services.database = database
-    await watched.watch(EVERY_S)
-    await watched.watch(LISTENED_S - EVERY_S)
+    await watched.watch(CHECK_EVERY_S)
+    await watched.watch(LISTENED_S - CHECK_EVERY_S)
     assert not watched.told(), "nobody could be heard"
-    await watched.watch(EVERY_S)
+    await watched.watch(CHECK_EVERY_S)
     assert watched.told()
 
 
 async def test_after_a_look_that_hung_agents_get_the_time_to_be_heard(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await watched.watch(LISTENED_S - EVERY_S)
+    await watched.watch(LISTENED_S - CHECK_EVERY_S)
 
     async def answers_late(_: object) -> int:
         watched.now += BREAK_S
@@ -93,8 +95,8 @@ async def test_after_a_look_that_hung_agents_get_the_time_to_be_heard(
 
     with monkeypatch.context() as slow:
         slow.setattr(watched.world.services.database, "read", answers_late)
-        await watched.watch(EVERY_S)
-    await watched.watch(LISTENED_S - EVERY_S)
+        await watched.watch(CHECK_EVERY_S)
+    await watched.watch(LISTENED_S - CHECK_EVERY_S)
     assert not watched.told(), "what waited for the database was not heard"
-    await watched.watch(EVERY_S)
+    await watched.watch(CHECK_EVERY_S)
     assert watched.told()

@@ -24,7 +24,7 @@ from api.streams.hub import Hub, StreamEvent
 from db.engine.session import in_transaction
 from db.event_log.reading import events_after
 from db.event_log.writing import NewEvent, append_events, expire_events
-from tests.api_world import Tenant, World, problem, unique
+from tests.api_world import Tenant, World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -216,7 +216,7 @@ async def test_an_idle_stream_shows_that_it_lives(
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 19])
 async def test_an_id_that_is_none_is_refused(world: World, last: str) -> None:
     answer = await world.call("GET", "/api/events/stream", headers={"Last-Event-ID": last})
-    assert (answer.status_code, problem(answer)) == (422, "invalid-request")
+    assert (answer.status_code, problem_type(answer)) == (422, "invalid-request")
 
 
 async def test_the_list_of_events_is_the_stream_in_pages(world: World) -> None:
@@ -380,7 +380,7 @@ async def test_the_page_reads_its_stream_by_cookie_until_it_signs_out(
     world: World, live: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.streams.event_stream.HEARTBEAT_S", 0.02)
-    monkeypatch.setattr("api.streams.event_stream.STANDING_S", 0.1)
+    monkeypatch.setattr("api.streams.event_stream.PERMISSION_CHECK_S", 0.1)
     page = {"Origin": str(live.base_url).rstrip("/")}
     signed = await live.post("/api/session", json={"token": world.tenant.token}, headers=page)
     async with asyncio.timeout(PATIENCE_S), live.stream("GET", "/api/events/stream") as answer:

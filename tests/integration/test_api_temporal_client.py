@@ -16,20 +16,20 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.temporal import client as gateway
-from api.temporal.client import AlreadyRunning, NoSuchWorkflow, NoWorker, Operations, Refused, TemporalUnreachable
+from api.temporal.client import (
+    AlreadyRunning,
+    NoSuchWorkflow,
+    NoWorker,
+    TemporalUnreachable,
+    WorkflowClient,
+    WorkflowRefused,
+)
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
-from domain.autopilot.contract import Look, Looked
+from domain.autopilot.contract import PreviewInput, PreviewResult
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE, server_workflow_id
-from domain.operations import (
-    Accepted,
-    OperationKind,
-    OperationRequest,
-    Refusal,
-    ServerInput,
-    ServerView,
-)
+from domain.operations import AcceptedRequest, OperationKind, OperationRequest, Refusal, ServerInput, ServerView
 from domain.resumption import ResumeInput, ResumeResult
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef, ServerShape
 
@@ -50,13 +50,13 @@ class TinyServer:
         await workflow.wait_condition(lambda: self.ended)
 
     @workflow.update
-    async def request(self, request: OperationRequest) -> Accepted:
+    async def request(self, request: OperationRequest) -> AcceptedRequest:
         known = self.digests.setdefault(request.request_id, request.body_digest)
         if known != request.body_digest:
             raise ApplicationError("used before", type=Refusal.REQUEST_ID_REUSED, non_retryable=True)
         self.heard.append(request.kind.value)
         self.ended = request.kind is OperationKind.RELEASE
-        return Accepted("op-1", repeated=self.heard.count(request.kind.value) > 1)
+        return AcceptedRequest("op-1", repeated=self.heard.count(request.kind.value) > 1)
 
     @workflow.update
     async def change_policy(self, policy: ServerPolicy) -> None:
@@ -109,8 +109,8 @@ class TinyPlan:
 @workflow.defn(name="CandidatesWorkflow")
 class TinyLook:
     @workflow.run
-    async def run(self, work: Look) -> Looked:
-        return Looked("stay", "best_already", figures={"candidates": work.candidates})
+    async def run(self, work: PreviewInput) -> PreviewResult:
+        return PreviewResult("stay", "best_already", figures={"candidates": work.candidates})
 
 
 @asynccontextmanager
@@ -127,8 +127,8 @@ async def client(temporal_server: str) -> Client:
 
 
 @pytest.fixture
-def operations(temporal_server: str) -> Operations:
-    return Operations(temporal_server, "default")
+def operations(temporal_server: str) -> WorkflowClient:
+    return WorkflowClient(temporal_server, "default")
 
 
 def new_server() -> ServerRef:
@@ -140,7 +140,7 @@ def asked(kind: OperationKind = OperationKind.SWITCH, key: str = "key-1", digest
 
 
 async def test_the_workflows_own_answer_comes_back_each_time_it_is_asked(
-    operations: Operations, client: Client
+    operations: WorkflowClient, client: Client
 ) -> None:
     server = new_server()
     async with at_work(client):
@@ -148,7 +148,7 @@ async def test_the_workflows_own_answer_comes_back_each_time_it_is_asked(
         again = await operations.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
         assert (first.repeated, again.repeated) == (False, True)
 
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(WorkflowRefused) as refused:
             await operations.request(server.server_id, asked(OperationKind.LAUNCH, digest="b"))
         assert refused.value.type == Refusal.REQUEST_ID_REUSED
 
@@ -164,7 +164,7 @@ async def test_the_workflows_own_answer_comes_back_each_time_it_is_asked(
             await operations.request(server.server_id, asked(key="key-3"))
 
 
-async def test_a_view_whose_query_failed_is_asked_for_again(operations: Operations, client: Client) -> None:
+async def test_a_view_whose_query_failed_is_asked_for_again(operations: WorkflowClient, client: Client) -> None:
     server = new_server()
     async with at_work(client):
         await operations.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
@@ -174,7 +174,7 @@ async def test_a_view_whose_query_failed_is_asked_for_again(operations: Operatio
         assert OperationKind.LAUNCH in view.shape.cool_downs
 
 
-async def test_a_server_that_never_was_has_no_workflow(operations: Operations, client: Client) -> None:
+async def test_a_server_that_never_was_has_no_workflow(operations: WorkflowClient, client: Client) -> None:
     with pytest.raises(NoSuchWorkflow):
         await operations.request("srv-never", asked())
     with pytest.raises(NoSuchWorkflow):
@@ -182,20 +182,20 @@ async def test_a_server_that_never_was_has_no_workflow(operations: Operations, c
 
 
 async def test_adoption_and_plan_answer_or_say_why_not(
-    operations: Operations, client: Client, monkeypatch: pytest.MonkeyPatch
+    operations: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = new_server()
     slow = AdoptInput(server, "i-slow", ServerPolicy())
     async with at_work(client):
         adopted = await operations.adopt(AdoptInput(server, f"i-{uuid.uuid4().hex}", ServerPolicy()))
         assert adopted.server_id == server.server_id
-        with pytest.raises(Refused) as gone:
+        with pytest.raises(WorkflowRefused) as gone:
             await operations.adopt(AdoptInput(server, "i-gone", ServerPolicy()))
         assert (gone.value.type, gone.value.reason) == (Failure.GONE, "i-gone does not exist")
 
         plan = await operations.plan(PlanInput(server, ServerPolicy(), Placement("i-1", "here"), pool="there"))
         assert (plan.from_pool, plan.reason) == ("here", "there")
-        looked = await operations.candidates(Look(server.server_id, 7))
+        looked = await operations.candidates(PreviewInput(server.server_id, 7))
         assert (looked.kind, looked.figures) == ("stay", {"candidates": 7})
 
         monkeypatch.setattr(gateway, "ADOPT_TIMEOUT_S", 1.0)
@@ -207,7 +207,7 @@ async def test_adoption_and_plan_answer_or_say_why_not(
 
 
 async def test_one_resumption_of_a_server_at_a_time_and_a_look_beside_it(
-    operations: Operations, client: Client, monkeypatch: pytest.MonkeyPatch
+    operations: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "RESUME_TIMEOUT_S", 1.0)
     work = ResumeInput(new_server(), "key-1")
@@ -222,7 +222,7 @@ async def test_one_resumption_of_a_server_at_a_time_and_a_look_beside_it(
 
 
 async def test_without_a_worker_an_answer_comes_in_time(
-    operations: Operations, client: Client, monkeypatch: pytest.MonkeyPatch
+    operations: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "ACCEPT_TIMEOUT_S", 0.5)
     server = new_server()
@@ -234,14 +234,14 @@ async def test_without_a_worker_an_answer_comes_in_time(
 
 async def test_a_temporal_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "CHECK_TIMEOUT_S", 1.0)
-    away = Operations("127.0.0.1:1", "default")
+    away = WorkflowClient("127.0.0.1:1", "default")
     with pytest.raises(TemporalUnreachable, match=r"127\.0\.0\.1:1"):
         await away.check()
     with pytest.raises(TemporalUnreachable, match=r"127\.0\.0\.1:1"):
         await away.request("srv-1", asked())
 
 
-async def test_who_polls_and_what_is_scheduled_can_be_seen(operations: Operations, client: Client) -> None:
+async def test_who_polls_and_what_is_scheduled_can_be_seen(operations: WorkflowClient, client: Client) -> None:
     schedule_id = f"regular/{uuid.uuid4().hex}"
     action = ScheduleActionStartWorkflow("PlanWorkflow", id=schedule_id, task_queue=CONTROL_QUEUE)
     every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))])

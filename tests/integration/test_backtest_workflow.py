@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.backtests import activity as backtests
-from api.temporal.client import Operations
+from api.temporal.client import WorkflowClient
 from db.tables import BacktestRow
 from domain.names import CONTROL_QUEUE
 from lab.stack.ports import Leases
@@ -41,7 +41,7 @@ def temporal(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @asynccontextmanager
-async def worker(address: str, site: Site) -> AsyncIterator[Operations]:
+async def worker(address: str, site: Site) -> AsyncIterator[WorkflowClient]:
     client = await Client.connect(address)
     with ThreadPoolExecutor(4) as threads:
         async with Worker(
@@ -51,7 +51,7 @@ async def worker(address: str, site: Site) -> AsyncIterator[Operations]:
             activities=site.activities.all,
             activity_executor=threads,
         ):
-            yield Operations(address, "default")
+            yield WorkflowClient(address, "default")
 
 
 async def until(site: Site, backtest_id: str, *states: str, seconds: float = 90.0) -> BacktestRow:

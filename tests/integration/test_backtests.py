@@ -15,22 +15,22 @@ from temporalio.testing import ActivityEnvironment
 from activities.backtests import activity as backtests
 from activities.backtests import history_reading
 from activities.backtests.activity import BacktestActivities
-from activities.backtests.history_reading import gather
-from db.backtesting.runs import ask
+from activities.backtests.history_reading import read_history
+from db.backtesting.runs import create_backtest
 from db.engine.session import SessionFactory, in_transaction
 from db.market.file_loading import keep_in_batches
 from db.market.pool_facts import append_pool_facts
 from db.tables import BacktestRow, Event, Instance, ModelRow, Server
 from domain.autopilot.move_cost import SNAPSHOT_USD_PER_GIB_H
-from domain.autopilot.policy import Wish
-from domain.backtest.contract import BacktestState, RunBacktest, Settled
-from domain.market.observed_prices import Known, Said, Source
-from domain.market.pool_facts import FactKind, PoolFact
+from domain.autopilot.policy import AutopilotPreferences
+from domain.backtest.contract import BacktestEnd, BacktestState, RunBacktestInput
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
+from domain.market.pool_facts import PoolFact, PoolFactKind
 from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
-from tests.database_schemas import fresh
+from tests.database_schemas import unique
 from tests.integration.lab_cloud import REGION, A, B, Cloud, clean, cloud
-from tests.onnx_models import FEATURES, model, packed, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
 
 __all__ = ["clean", "cloud"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
@@ -52,8 +52,8 @@ class Site:
     def server(self, pool: str = HOME, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
         """With a data volume of 10 GiB, unless it is stateless."""
         bare: dict[str, Any] = {"BlockDeviceMappings": None} if handoff is Handoff.STATELESS else {}
-        server_id, instance_id = fresh("srv"), self.cloud.original(**bare)
-        wanted: dict[str, Any] = {"autopilot": Wish(), "instance_types": ["m5.large"], **policy}
+        server_id, instance_id = unique("srv"), self.cloud.original(**bare)
+        wanted: dict[str, Any] = {"autopilot": AutopilotPreferences(), "instance_types": ["m5.large"], **policy}
         kept = asdict(ServerPolicy(handoff=handoff, **wanted))
         long_ago = NOW - timedelta(days=60)
         shared: dict[str, Any] = {
@@ -80,12 +80,14 @@ class Site:
 
     def prices(self, *said: tuple[str, float, float]) -> None:
         """(zone, days ago, USD per hour)."""
-        rows = [Said(REGION, zone, "m5.large", NOW - timedelta(days=days), usd) for zone, days, usd in said]
-        assert all(not kept.set_aside for kept in keep_in_batches(self.sessions, rows, Source.FILE, Known(NOW)))
+        rows = [ReportedPrice(REGION, zone, "m5.large", NOW - timedelta(days=days), usd) for zone, days, usd in said]
+        assert all(
+            not kept.set_aside for kept in keep_in_batches(self.sessions, rows, PriceSource.FILE, PriceBounds(NOW))
+        )
 
     def asked(self, *servers: str, **values: Any) -> str:
         row = BacktestRow(
-            id=fresh("bkt"),
+            id=unique("bkt"),
             client_id=self.client_id,
             state="queued",
             server_ids=list(servers),
@@ -97,11 +99,11 @@ class Site:
             requested_at=NOW,
             requested_by="tok-1",
         )
-        in_transaction(self.sessions, lambda session: ask(session, row))
+        in_transaction(self.sessions, lambda session: create_backtest(session, row))
         return row.id
 
     def run(self, backtest_id: str) -> BacktestRow:
-        ActivityEnvironment().run(self.activities.run, RunBacktest(backtest_id))
+        ActivityEnvironment().run(self.activities.run, RunBacktestInput(backtest_id))
         return self.row(backtest_id)
 
     def row(self, backtest_id: str) -> BacktestRow:
@@ -140,7 +142,7 @@ def test_a_weeks_history_says_what_the_policy_would_have_done(site: Site) -> Non
 def test_what_was_lived_through_is_in_it(site: Site) -> None:
     server = site.server(SPOT_A)
     site.prices((A, 30.0, 0.035), (B, 30.0, 0.045))
-    lost = PoolFact(fresh("fact"), REGION, Pool.parse(SPOT_A), FactKind.LOST, NOW - timedelta(days=3))
+    lost = PoolFact(unique("fact"), REGION, Pool.parse(SPOT_A), PoolFactKind.LOST, NOW - timedelta(days=3))
     in_transaction(site.sessions, lambda session: append_pool_facts(session, [lost]))
     found = by_policy(site.run(site.asked(server)))
     assert found["policy"]["interruptions"] == 1
@@ -177,10 +179,10 @@ def test_another_policy_can_be_asked_for(site: Site) -> None:
 
 
 def test_a_model_is_replayed_beside_it(site: Site) -> None:
-    server, content = site.server(), packed(model(0.0001))
+    server, content = site.server(), onnx_bytes(model(0.0001))
     site.prices((A, 30.0, 0.035))
     row = ModelRow(
-        id=fresh("mdl"),
+        id=unique("mdl"),
         name="small",
         sha256=sha256(content),
         size=len(content),
@@ -221,7 +223,7 @@ def test_what_has_ended_is_not_run_again_and_its_end_is_told_once(site: Site) ->
     asked = site.asked(server)
     first = site.run(asked)
     again = site.run(asked)
-    ActivityEnvironment().run(site.activities.settle, Settled(asked, BacktestState.CANCELLED))
+    ActivityEnvironment().run(site.activities.settle, BacktestEnd(asked, BacktestState.CANCELLED))
     assert (again.finished_at, site.row(asked).state) == (first.finished_at, "done")
     with site.sessions() as session:
         told = session.scalars(select(Event.type).where(Event.client_id == site.client_id)).all()
@@ -241,14 +243,14 @@ def test_which_pools_are_kept_does_not_go_by_what_came_later(site: Site, monkeyp
     server = site.server()
     site.prices((A, 30.0, 0.035), (A, 1.0, 0.06), (B, 30.0, 0.045), (B, 1.0, 0.02))
     monkeypatch.setattr(history_reading, "MOST_POOLS", 1)
-    past = gather(site.sessions, site.activities._facts, site.row(site.asked(server)))
+    past = read_history(site.sessions, site.activities._facts, site.row(site.asked(server)))
     assert [kind.pools for region in past.regions for kind in region.kinds] == [[SPOT_A]]
 
 
 def test_a_most_that_may_be_paid_goes_by_the_prices_of_then(site: Site) -> None:
     server = site.server(max_spot_usd_per_hour=0.04)
     site.prices((A, 30.0, 0.035), (A, 1.0, 0.06), (B, 30.0, 0.045), (B, 1.0, 0.02))
-    past = gather(site.sessions, site.activities._facts, site.row(site.asked(server)))
+    past = read_history(site.sessions, site.activities._facts, site.row(site.asked(server)))
     assert [kind.pools for region in past.regions for kind in region.kinds] == [[SPOT_A]]
 
 

@@ -20,7 +20,7 @@ from temporalio.worker import Worker
 from activities.ec2.clients import Clients
 from activities.market import schedules
 from activities.market.registry import market_activities
-from activities.schedules import ensure
+from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.market import canonical, collection_progress, on_demand, rejected_prices, scores_and_bands
@@ -28,7 +28,7 @@ from db.tables import Instance, PoolRow, PriceCanonical, PriceConsolidated, Pric
 from domain.market import contract
 from domain.names import CONTROL_QUEUE
 from lab.stack.database import Database
-from tests.database_schemas import fresh_schema
+from tests.database_schemas import temporary_schema
 from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
 from workflows.scheduled.market import MARKET_WORKFLOWS
 
@@ -46,8 +46,10 @@ class Market:
     def run(self, name: str, given: Any) -> Any:
         return ActivityEnvironment().run(self.activities[name], given)
 
-    def collect(self, **changes: Any) -> contract.Collected:
-        found: contract.Collected = self.run(contract.COLLECT_SPOT, contract.CollectSpot(REGION, **changes))
+    def collect(self, **changes: Any) -> contract.CollectSpotResult:
+        found: contract.CollectSpotResult = self.run(
+            contract.COLLECT_SPOT, contract.CollectSpotInput(REGION, **changes)
+        )
         return found
 
     def rows(self) -> tuple[object, ...]:
@@ -57,7 +59,7 @@ class Market:
                 for table in (PriceObservation, PriceConsolidated, PriceCanonical)
             ]
             versions = session.execute(select(PriceSeries.id, PriceSeries.version).order_by(PriceSeries.id)).all()
-            return canonical.checksum(session, REGION), counts, [tuple(row) for row in versions]
+            return canonical.canonical_checksum(session, REGION), counts, [tuple(row) for row in versions]
 
     def faults(self, **fault: Any) -> None:
         self.cloud.post("/faults", **fault)
@@ -66,7 +68,7 @@ class Market:
 @pytest.fixture
 def market(clean: Cloud, db_server: Database) -> Iterator[Market]:
     """The lab's market, and records that know nothing of it yet."""
-    with fresh_schema(db_server) as url:
+    with temporary_schema(db_server) as url:
         schema.upgrade(url)
         engine = make_engine(url)
         sessions = make_session_factory(engine)
@@ -177,7 +179,9 @@ def test_a_database_that_is_away_is_worth_another_try(clean: Cloud) -> None:
     engine = make_engine("mysql+pymysql://nobody@127.0.0.1:1/none")
     sessions = make_session_factory(engine)
     named = market_activities(Clients(), sessions, engine)
-    for one, given in zip(named, (contract.CollectSpot(REGION), contract.CollectOnDemand(REGION)), strict=False):
+    for one, given in zip(
+        named, (contract.CollectSpotInput(REGION), contract.CollectOnDemandInput(REGION)), strict=False
+    ):
         with pytest.raises(ApplicationError) as caught:
             ActivityEnvironment().run(one, given)
         assert (caught.value.type, caught.value.non_retryable) == ("Unavailable", False)
@@ -185,9 +189,9 @@ def test_a_database_that_is_away_is_worth_another_try(clean: Cloud) -> None:
 
 def test_on_demand_prices_are_asked_for_once_a_day_and_then_held_against_spot(market: Market) -> None:
     market.collect(first_days=1)
-    priced = market.run(contract.COLLECT_ON_DEMAND, contract.CollectOnDemand(REGION))
+    priced = market.run(contract.COLLECT_ON_DEMAND, contract.CollectOnDemandInput(REGION))
     assert priced.asked == priced.priced == priced.calls.count("GetProducts") > 10
-    assert market.run(contract.COLLECT_ON_DEMAND, contract.CollectOnDemand(REGION)).asked == 0
+    assert market.run(contract.COLLECT_ON_DEMAND, contract.CollectOnDemandInput(REGION)).asked == 0
     with market.sessions() as session:
         known = on_demand.on_demand_prices(session, REGION, datetime.now(UTC))
     assert f"{known['m5.large']:f}" == "0.096000"
@@ -206,7 +210,7 @@ def test_on_demand_prices_are_asked_for_once_a_day_and_then_held_against_spot(ma
 
 def test_placement_scores_are_kept(market: Market) -> None:
     types = ["m5.large", "c5.large", "r5.large"]
-    given = contract.CollectScores(REGION, [types, ["m5.large"]])
+    given = contract.CollectScoresInput(REGION, [types, ["m5.large"]])
     assert market.run(contract.COLLECT_SCORES, given).scores == 3, "EC2 scores three types or more"
     with market.sessions() as session:
         found = scores_and_bands.scores_since(session, REGION, types, datetime.now(UTC) - timedelta(hours=1))
@@ -214,9 +218,9 @@ def test_placement_scores_are_kept(market: Market) -> None:
 
 
 def test_scores_are_asked_for_by_what_the_regions_servers_may_run_on(market: Market) -> None:
-    assert market.run(contract.COLLECT_SCORES, contract.CollectScores(REGION)).scores == 0, "nobody runs there"
+    assert market.run(contract.COLLECT_SCORES, contract.CollectScoresInput(REGION)).scores == 0, "nobody runs there"
     _server(market, "m5.large")
-    assert market.run(contract.COLLECT_SCORES, contract.CollectScores(REGION)).scores > 0
+    assert market.run(contract.COLLECT_SCORES, contract.CollectScoresInput(REGION)).scores > 0
     with market.sessions() as session:
         now = datetime.now(UTC)
         found = scores_and_bands.scores_of_types(session, REGION, now - timedelta(hours=1), now)
@@ -243,10 +247,10 @@ def _server(market: Market, kind: str) -> None:
 
 def test_tiers_are_thinned_by_an_activity(market: Market) -> None:
     market.collect(first_days=3)
-    thinned = market.run(contract.THIN_OUT, contract.ThinOut(consolidated=1.0, canonical=1.0))
+    thinned = market.run(contract.THIN_OUT, contract.ThinOutInput(consolidated=1.0, canonical=1.0))
     assert thinned.consolidated > 0
     assert thinned.canonical > 0
-    assert market.run(contract.THIN_OUT, contract.ThinOut()) == contract.Thinned()
+    assert market.run(contract.THIN_OUT, contract.ThinOutInput()) == contract.ThinOutResult()
     assert market.collect(since=datetime.now(UTC) - timedelta(days=3)).set_aside > 0, "too old to mend anything"
 
 
@@ -255,7 +259,7 @@ async def test_a_schedule_collects_and_is_made_once(market: Market, temporal_ser
     region = f"{REGION}-{uuid.uuid4().hex[:6]}"  # a schedule of the test's own; what it asks for is the lab's region
     for _ in range(2):
         for regular in schedules.schedules([region], timedelta(minutes=7)):
-            await ensure(client, regular)
+            await ensure_schedule(client, regular)
     made = [one async for one in await client.list_schedules() if one.id.endswith(region)]
     described = await client.get_schedule_handle(f"market/spot/{region}").describe()
     assert len(made) == 3
@@ -270,19 +274,19 @@ async def test_a_schedule_collects_and_is_made_once(market: Market, temporal_ser
         async with worker, Worker(client, task_queue=queue, workflows=MARKET_WORKFLOWS):
             found = await client.execute_workflow(
                 contract.COLLECT_SPOT_WORKFLOW,
-                contract.CollectSpot(REGION, first_days=1),
+                contract.CollectSpotInput(REGION, first_days=1),
                 id=f"collect-{queue}",
                 task_queue=queue,
-                result_type=contract.Collected,
+                result_type=contract.CollectSpotResult,
             )
             thinned = await client.execute_workflow(
                 contract.THIN_OUT_WORKFLOW,
-                contract.ThinOut(),
+                contract.ThinOutInput(),
                 id=f"thin-{queue}",
                 task_queue=queue,
-                result_type=contract.Thinned,
+                result_type=contract.ThinOutResult,
             )
     assert found.observed > 0
-    assert thinned == contract.Thinned()
+    assert thinned == contract.ThinOutResult()
     for one in made:
         await client.get_schedule_handle(one.id).delete()

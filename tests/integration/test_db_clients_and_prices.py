@@ -15,7 +15,7 @@ from db.event_log.reading import events_after
 from db.market.pool_prices import Observation, record_prices
 from db.market.pools import get_pool, list_pools
 from db.tables import Agent, Audit, Client, PriceObservation, Server, Token
-from tests.database_schemas import NOW, fresh
+from tests.database_schemas import NOW, unique
 
 pytest_plugins = ["tests.database_fixtures"]
 
@@ -25,7 +25,7 @@ def told(session: Session, client_id: str) -> list[str]:
 
 
 def test_a_clients_life_is_told(sessions: SessionFactory, client_id: str) -> None:
-    token = fresh("tok")
+    token = unique("tok")
     with sessions.begin() as session:
         commands.create_token(session, token, "a" * 64, NOW, client_id=client_id, label="laptop")
     with sessions.begin() as session:
@@ -42,13 +42,13 @@ def test_a_clients_life_is_told(sessions: SessionFactory, client_id: str) -> Non
 def test_a_client_with_servers_stays(sessions: SessionFactory, client_id: str) -> None:
     plain = {"region": "us-east-1", "handoff": "stateless", "policy": {}, "created_at": NOW, "updated_at": NOW}
     with sessions.begin() as session:
-        session.add(Server(id=fresh("srv"), client_id=client_id, name="orders-db", **plain))
+        session.add(Server(id=unique("srv"), client_id=client_id, name="orders-db", **plain))
     with pytest.raises(commands.ClientHasServers, match="orders-db"), sessions.begin() as session:
         commands.delete_client(session, client_id, NOW)
 
 
 def test_a_token_is_revoked_once_and_by_its_own_client(sessions: SessionFactory, client_id: str) -> None:
-    token, admin = fresh("tok"), fresh("tok")
+    token, admin = unique("tok"), unique("tok")
     with sessions.begin() as session:
         commands.create_token(session, token, "a" * 64, NOW, client_id=client_id)
         commands.create_token(session, admin, "b" * 64, NOW, client_id=None)
@@ -65,7 +65,7 @@ def test_a_token_is_revoked_once_and_by_its_own_client(sessions: SessionFactory,
 
 
 def test_a_tokens_use_is_kept_to_the_minute(sessions: SessionFactory, client_id: str) -> None:
-    token = fresh("tok")
+    token = unique("tok")
     with sessions.begin() as session:
         commands.create_token(session, token, "a" * 64, NOW, client_id=client_id)
         for seconds in (0, 59, 61):
@@ -111,8 +111,8 @@ def test_invariant_7_an_agent_of_another_client_is_left_alone(sessions: SessionF
 
 
 def test_an_audit_row_says_who_did_what(session: Session) -> None:
-    subject = fresh("srv")
-    commands.audit(session, NOW, "server.switch", "accepted", token_id="tok-1", subject=subject, request_id="r")
+    subject = unique("srv")
+    commands.write_audit(session, NOW, "server.switch", "accepted", token_id="tok-1", subject=subject, request_id="r")
     row = session.scalars(select(Audit).where(Audit.subject == subject)).one()
     assert (row.action, row.outcome, row.token_id, row.at) == ("server.switch", "accepted", "tok-1", NOW)
 

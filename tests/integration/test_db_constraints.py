@@ -13,23 +13,23 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from db.engine.session import SessionFactory
 from db.tables import Instance, Operation, Server
-from tests.database_schemas import NOW, fresh
+from tests.database_schemas import NOW, unique
 
 pytest_plugins = ["tests.database_fixtures"]
 
 
 def instance(server_id: str, **more: Any) -> dict[str, Any]:
-    base = {"id": fresh("i"), "server_id": server_id, "client_id": "c", "state": "running_replica"}
+    base = {"id": unique("i"), "server_id": server_id, "client_id": "c", "state": "running_replica"}
     return {**base, "created_at": NOW, "updated_at": NOW, **more}
 
 
 def server(name: str, **more: Any) -> Server:
     plain: dict[str, Any] = {"client_id": "c", "region": "us-east-1", "handoff": "stateless", "policy": {}}
-    return Server(id=fresh("srv"), name=name, created_at=NOW, updated_at=NOW, **{**plain, **more})
+    return Server(id=unique("srv"), name=name, created_at=NOW, updated_at=NOW, **{**plain, **more})
 
 
 def test_invariant_1_a_second_primary_is_refused_by_the_database(session: Session) -> None:
-    server_id = fresh("srv")
+    server_id = unique("srv")
     session.execute(insert(Instance), [instance(server_id, role="primary"), instance(server_id, role="replica")])
     raw = "INSERT INTO instances (id, server_id, client_id, state, role, pool, region, zone, instance_type, lifecycle,"
     raw += " private_ip, spot_request_id, reason, created_at, updated_at)"
@@ -39,19 +39,19 @@ def test_invariant_1_a_second_primary_is_refused_by_the_database(session: Sessio
 
 
 def test_invariant_1_a_replica_cannot_be_made_a_second_primary(session: Session) -> None:
-    server_id, replica = fresh("srv"), fresh("i")
+    server_id, replica = unique("srv"), unique("i")
     session.execute(insert(Instance), [instance(server_id, role="primary"), instance(server_id, id=replica)])
     with pytest.raises(IntegrityError, match="uq_instances_primary_of"):
         session.execute(update(Instance).where(Instance.id == replica).values(role="primary"))
 
 
 def test_a_live_instance_plays_one_server_and_once_released_another(session: Session) -> None:
-    one = instance(fresh("srv"))
+    one = instance(unique("srv"))
     session.execute(insert(Instance), [one])
     with session.begin_nested(), pytest.raises(IntegrityError, match="uq_instances_live_id"):
-        session.execute(insert(Instance), [{**one, "server_id": fresh("srv")}])
+        session.execute(insert(Instance), [{**one, "server_id": unique("srv")}])
     session.execute(update(Instance).where(Instance.id == one["id"]).values(state="released"))
-    session.execute(insert(Instance), [{**one, "server_id": fresh("srv")}])
+    session.execute(insert(Instance), [{**one, "server_id": unique("srv")}])
 
 
 def test_a_name_is_taken_while_its_server_is_active(sessions: SessionFactory) -> None:
@@ -68,7 +68,7 @@ def test_a_name_is_taken_while_its_server_is_active(sessions: SessionFactory) ->
 
 
 def test_a_stale_write_to_a_server_fails(sessions: SessionFactory) -> None:
-    kept = server(fresh("name"))
+    kept = server(unique("name"))
     with sessions.begin() as session:
         session.add(kept)
     with sessions() as mine, sessions() as other:
@@ -81,7 +81,7 @@ def test_a_stale_write_to_a_server_fails(sessions: SessionFactory) -> None:
 
 def test_durations_come_from_the_database_to_the_microsecond(session: Session) -> None:
     row = instance(
-        fresh("srv"),
+        unique("srv"),
         launch_requested_at=NOW,
         launch_confirmed_at=NOW + timedelta(seconds=83, microseconds=1),
         terminate_requested_at=NOW,
@@ -96,7 +96,7 @@ def test_durations_come_from_the_database_to_the_microsecond(session: Session) -
 def test_an_operation_lasts_from_its_start_to_its_end(session: Session) -> None:
     session.add(
         Operation(
-            id=fresh("op"),
+            id=unique("op"),
             server_id="s",
             client_id="c",
             kind="switch",
@@ -113,7 +113,7 @@ def test_an_operation_lasts_from_its_start_to_its_end(session: Session) -> None:
 def test_a_request_id_is_one_operation_of_a_client(session: Session) -> None:
     def asked(client: str) -> Operation:
         common = {"server_id": "s", "kind": "switch", "status": "queued", "requested_at": NOW}
-        return Operation(id=fresh("op"), client_id=client, request_id="same", **common)
+        return Operation(id=unique("op"), client_id=client, request_id="same", **common)
 
     session.add_all([asked("one"), asked("two")])
     session.flush()

@@ -30,10 +30,10 @@ from db.market import (
     rejected_prices,
     scores_and_bands,
 )
-from db.market.heatmap import heat
+from db.market.heatmap import region_heatmap
 from db.market.partitions import RotationBusy
-from db.market.pool_prices import Observation, record_prices, record_said
-from db.market.supply_facts import known_of
+from db.market.pool_prices import Observation, record_prices, store_spot_prices
+from db.market.supply_facts import read_supply_facts
 from db.market.thinning import (
     thin_canonical,
     thin_consolidated,
@@ -41,7 +41,7 @@ from db.market.thinning import (
     thin_observations,
     thin_set_aside,
 )
-from db.market.tiers import Kept, keep_prices
+from db.market.tiers import BatchResult, store_in_tiers
 from db.tables import (
     OnDemandPriceRow,
     PlacementScore,
@@ -54,21 +54,21 @@ from db.tables import (
     PriceSeries,
     PriceSetAside,
 )
-from domain.market.canonical_prices import Kind, Step, steps
+from domain.market.canonical_prices import PriceStep, PriceStepKind, price_steps
 from domain.market.consolidated_prices import consolidate
-from domain.market.observed_prices import Known, Point, Reason, Said, Source
+from domain.market.observed_prices import PriceBounds, PricePoint, PriceSource, ReportedPrice, SetAsideReason
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import FactKind, PoolFact
-from domain.market.spot_advisor import Band
+from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
 from lab.stack.database import Database
-from tests.database_schemas import NOW, fresh, fresh_schema
+from tests.database_schemas import NOW, temporary_schema, unique
 from tests.integration.test_db_queries import explained
 
 pytest_plugins = ["tests.database_fixtures"]
 
 REGION, ZONE = "us-east-1", "us-east-1a"
-EC2 = Source.EC2
+EC2 = PriceSource.EC2
 
 
 def at(hours: float) -> datetime:
@@ -77,18 +77,23 @@ def at(hours: float) -> datetime:
 
 def a_type() -> str:
     """A pool that no other test knows."""
-    return f"{fresh('m')[:14]}.large"
+    return f"{unique('m')[:14]}.large"
 
 
-def said(kind: str, hours: float, usd: str, zone: str = ZONE) -> Said:
-    return Said(REGION, zone, kind, at(hours), usd)
+def said(kind: str, hours: float, usd: str, zone: str = ZONE) -> ReportedPrice:
+    return ReportedPrice(REGION, zone, kind, at(hours), usd)
 
 
-def keep(sessions: SessionFactory, prices: Sequence[Said], source: Source = EC2, known: Known = Known()) -> Kept:  # noqa: B008 - frozen
-    return in_transaction(sessions, lambda session: keep_prices(session, prices, source, known, NOW))
+def keep(
+    sessions: SessionFactory,
+    prices: Sequence[ReportedPrice],
+    source: PriceSource = EC2,
+    known: PriceBounds = PriceBounds(),  # noqa: B008 - frozen
+) -> BatchResult:
+    return in_transaction(sessions, lambda session: store_in_tiers(session, prices, source, known, NOW))
 
 
-def series(sessions: SessionFactory, kind: str, zone: str = ZONE) -> list[Step]:
+def series(sessions: SessionFactory, kind: str, zone: str = ZONE) -> list[PriceStep]:
     with sessions() as session:
         return canonical.series_between(session, zone, kind, at(-100_000), at(100_000))
 
@@ -98,7 +103,7 @@ def head(sessions: SessionFactory, kind: str) -> PriceSeries:
         return session.scalars(select(PriceSeries).where(PriceSeries.instance_type == kind)).one()
 
 
-def prices(found: Sequence[Step]) -> list[tuple[float, str]]:
+def prices(found: Sequence[PriceStep]) -> list[tuple[float, str]]:
     """(hours after NOW from which it holds, USD per hour), each change once."""
     hours = [((step.from_at - NOW) / timedelta(hours=1), f"{step.usd:f}".rstrip("0").rstrip(".")) for step in found]
     return [one for n, one in enumerate(hours) if n == 0 or hours[n - 1][1] != one[1]]
@@ -117,24 +122,26 @@ _instants = st.builds(
     st.sampled_from([0, 20, 3600]),
 )
 # An agent's word counts only until EC2 speaks of the pool: what it comes to is not the same in any order.
-_sources = st.sampled_from([Source.EC2, Source.FILE])
-_points = st.builds(Point, _instants, st.sampled_from([Decimal(1), Decimal(2)]), _sources)
+_sources = st.sampled_from([PriceSource.EC2, PriceSource.FILE])
+_points = st.builds(PricePoint, _instants, st.sampled_from([Decimal(1), Decimal(2)]), _sources)
 _batches = st.lists(st.lists(_points, min_size=1, max_size=6), min_size=1, max_size=6)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=_batches, random=st.randoms(use_true_random=False))
 def test_any_order_and_any_repetition_end_in_the_same_rows(
-    sessions: SessionFactory, batches: list[list[Point]], random: Any
+    sessions: SessionFactory, batches: list[list[PricePoint]], random: Any
 ) -> None:
     kind = a_type()
     shuffled = [*batches, *batches[::2]]
     random.shuffle(shuffled)
     for batch in shuffled:
-        for source in Source:
-            keep(sessions, [Said(REGION, ZONE, kind, p.at, p.usd) for p in batch if p.source is source], source)
+        for source in PriceSource:
+            keep(
+                sessions, [ReportedPrice(REGION, ZONE, kind, p.at, p.usd) for p in batch if p.source is source], source
+            )
     runs = consolidate(point for batch in batches for point in batch)
-    assert series(sessions, kind) == steps(runs)
+    assert series(sessions, kind) == price_steps(runs)
     number = head(sessions, kind).id
     query = select(PriceConsolidated).where(PriceConsolidated.series_id == number).order_by(PriceConsolidated.minute)
     with sessions() as session:
@@ -146,9 +153,9 @@ def test_any_order_and_any_repetition_end_in_the_same_rows(
     assert observed == len({point for batch in batches for point in batch})
 
 
-def a_day(zones: str = "abc", types: int = 12) -> list[Said]:
+def a_day(zones: str = "abc", types: int = 12) -> list[ReportedPrice]:
     """A region's day: every pool says its price, some change it, some are nonsense."""
-    day: list[Said] = []
+    day: list[ReportedPrice] = []
     for zone in zones:
         for n in range(types):
             kind, place = f"day{n}.large", f"{REGION}{zone}"
@@ -162,7 +169,7 @@ def everything(sessions: SessionFactory) -> tuple[object, ...]:
     with sessions() as session:
         counts = [session.scalar(select(func.count()).select_from(table)) for table in tables]
         versions = session.execute(select(PriceSeries.id, PriceSeries.version).order_by(PriceSeries.id)).all()
-        return canonical.checksum(session, REGION), counts, [tuple(row) for row in versions]
+        return canonical.canonical_checksum(session, REGION), counts, [tuple(row) for row in versions]
 
 
 def test_a_regions_whole_day_collected_twice_changes_nothing(sessions: SessionFactory) -> None:
@@ -181,7 +188,7 @@ def test_a_regions_whole_day_collected_twice_changes_nothing(sessions: SessionFa
 def test_a_day_in_pieces_backwards_ends_as_the_day_at_once(db_server: Database) -> None:
     sums = []
     for pieces in (1, 5):
-        with fresh_schema(db_server) as url:
+        with temporary_schema(db_server) as url:
             schema.upgrade(url)
             engine = make_engine(url)
             sessions = make_session_factory(engine)
@@ -189,7 +196,7 @@ def test_a_day_in_pieces_backwards_ends_as_the_day_at_once(db_server: Database) 
             for piece in range(pieces):
                 keep(sessions, day[piece::pieces])
             with sessions() as session:
-                sums.append(canonical.checksum(session, REGION))
+                sums.append(canonical.canonical_checksum(session, REGION))
             engine.dispose()
     assert sums[0] == sums[1] != 0
 
@@ -215,11 +222,11 @@ def test_a_repeat_confirms_and_corrects_nothing(sessions: SessionFactory) -> Non
     kind = a_type()
     keep(sessions, [said(kind, 0, "1")])
     assert keep(sessions, [said(kind, 24, "1")]).changes == []
-    assert [step.kind for step in series(sessions, kind)] == [Kind.OBSERVED, Kind.FILLED]
+    assert [step.kind for step in series(sessions, kind)] == [PriceStepKind.OBSERVED, PriceStepKind.FILLED]
     with sessions() as session:
         found = canonical.price_at(session, ZONE, kind, at(30))
     assert found is not None
-    assert (found.kind, found.confidence, found.confirmed_at) == (Kind.OBSERVED, 1.0, at(24))
+    assert (found.kind, found.confidence, found.confirmed_at) == (PriceStepKind.OBSERVED, 1.0, at(24))
 
 
 def test_two_writers_of_one_pool_lose_nothing(sessions: SessionFactory) -> None:
@@ -236,8 +243,8 @@ def test_what_agents_see_counts_where_ec2_has_told_nothing(sessions: SessionFact
         assert record_prices(session, [Observation(REGION, ZONE, kind, at(1), 0.04)], "agent") == 1
     keep(sessions, [said(kind, 2, "0.05")])
     assert [(step.usd, step.source) for step in series(sessions, kind)][:2] == [
-        (Decimal("0.04"), Source.AGENT),
-        (Decimal("0.05"), Source.EC2),
+        (Decimal("0.04"), PriceSource.AGENT),
+        (Decimal("0.05"), PriceSource.EC2),
     ]
 
 
@@ -248,21 +255,21 @@ def test_an_agent_never_says_otherwise_than_ec2(sessions: SessionFactory) -> Non
     before = series(sessions, kind)
     with sessions.begin() as session:
         agents = [said(kind, hour, "0.000001") for hour in (-1, 0, 1)]
-        kept = record_said(session, [*agents, said(kind, 2, "0.05")], Source.AGENT, Known(), NOW)
+        kept = store_spot_prices(session, [*agents, said(kind, 2, "0.05")], PriceSource.AGENT, PriceBounds(), NOW)
     assert (kept.observed, kept.set_aside, kept.newest) == (0, 3, {})
     assert series(sessions, kind) == before
     assert head(sessions, kind).tail_last_at == at(0), "nor does its word keep a pool current that EC2 no longer names"
     with sessions() as session:
         assert session.scalar(select(PoolRow.priced_at).where(PoolRow.instance_type == kind)) is None
         listed = [one for one in rejected_prices.list_set_aside(session, NOW, 1000) if one.instance_type == kind]
-    assert {one.reason for one in listed} == {Reason.BETTER_KNOWN}
+    assert {one.reason for one in listed} == {SetAsideReason.BETTER_KNOWN}
 
 
 def test_an_agents_newer_word_that_came_first_is_not_followed_by_another(sessions: SessionFactory) -> None:
     kind = a_type()
-    keep(sessions, [said(kind, 2, "0.01")], Source.AGENT)
+    keep(sessions, [said(kind, 2, "0.01")], PriceSource.AGENT)
     keep(sessions, [said(kind, 1, "0.05")])
-    assert keep(sessions, [said(kind, 3, "0.02")], Source.AGENT).set_aside == 1
+    assert keep(sessions, [said(kind, 3, "0.02")], PriceSource.AGENT).set_aside == 1
     keep(sessions, [said(kind, 4, "0.05")])
     assert head(sessions, kind).tail_usd == Decimal("0.05")
 
@@ -271,7 +278,7 @@ def test_an_agents_newer_word_that_came_first_is_not_followed_by_another(session
 
 
 def test_impossible_prices_are_counted_and_can_be_read_as_they_came(sessions: SessionFactory) -> None:
-    kind, known = a_type(), Known(now=NOW, on_demand={(REGION, "m5.huge"): Decimal("0.1")})
+    kind, known = a_type(), PriceBounds(now=NOW, on_demand={(REGION, "m5.huge"): Decimal("0.1")})
     bad = [
         said(kind, 0, "0"),
         said(kind, 0, "-1"),
@@ -289,15 +296,19 @@ def test_impossible_prices_are_counted_and_can_be_read_as_they_came(sessions: Se
         assert session.scalar(select(func.count()).where(PriceObservation.instance_type == kind)) == 0
         counted = rejected_prices.count_set_aside(session, since)
         listed = [one for one in rejected_prices.list_set_aside(session, since, 1000) if one.instance_type == kind]
-    assert counted.keys() >= set(Reason) - {Reason.BAD_TIME, Reason.TOO_OLD, Reason.BETTER_KNOWN}
+    assert counted.keys() >= set(SetAsideReason) - {
+        SetAsideReason.BAD_TIME,
+        SetAsideReason.TOO_OLD,
+        SetAsideReason.BETTER_KNOWN,
+    }
     assert sorted(one.price for one in listed) == ["-1", "0", "0.1", "0.1", "0.1", "NaN"]
-    assert counted[Reason.CURRENCY] == counted[Reason.NOT_A_NUMBER] == 1
+    assert counted[SetAsideReason.CURRENCY] == counted[SetAsideReason.NOT_A_NUMBER] == 1
 
 
 def test_a_price_that_is_no_longer_in_the_future_is_kept(sessions: SessionFactory) -> None:
     kind = a_type()
-    assert keep(sessions, [said(kind, 1, "0.1")], known=Known(NOW)).set_aside == 1
-    assert keep(sessions, [said(kind, 1, "0.1")], known=Known(at(2))).observed == 1
+    assert keep(sessions, [said(kind, 1, "0.1")], known=PriceBounds(NOW)).set_aside == 1
+    assert keep(sessions, [said(kind, 1, "0.1")], known=PriceBounds(at(2))).observed == 1
     assert prices(series(sessions, kind)) == [(1, "0.1")]
 
 
@@ -307,7 +318,7 @@ def test_a_price_that_is_no_longer_in_the_future_is_kept(sessions: SessionFactor
 @pytest.fixture
 def own(db_server: Database) -> Iterator[Engine]:
     """A migrated schema of the test's own."""
-    with fresh_schema(db_server) as url:
+    with temporary_schema(db_server) as url:
         schema.upgrade(url)
         engine = make_engine(url)
         yield engine
@@ -364,7 +375,7 @@ def test_thinned_runs_leave_a_series_that_goes_on_without_a_gap(own: Engine) -> 
 
     assert late.set_aside == 1
     with sessions() as session:
-        assert rejected_prices.count_set_aside(session, NOW) == {Reason.TOO_OLD: 1}
+        assert rejected_prices.count_set_aside(session, NOW) == {SetAsideReason.TOO_OLD: 1}
     assert prices(before)[:6] == prices(series(sessions, kind))[:6]
     assert (150, "8") in prices(series(sessions, kind))
     for found in (series(sessions, kind), series(sessions, still)):
@@ -415,7 +426,13 @@ def test_the_migration_keeps_prices_up_and_down(empty_schema: str) -> None:
     sessions = make_session_factory(engine)
     with sessions.begin() as session:
         assert session.scalars(select(PriceObservation.seen_at)).all() == [datetime(2026, 1, 1, tzinfo=UTC)]
-        keep_prices(session, [Said(REGION, ZONE, kind, datetime(2026, 1, 1, tzinfo=UTC), "0.06")], EC2, Known(), NOW)
+        store_in_tiers(
+            session,
+            [ReportedPrice(REGION, ZONE, kind, datetime(2026, 1, 1, tzinfo=UTC), "0.06")],
+            EC2,
+            PriceBounds(),
+            NOW,
+        )
         assert session.scalar(select(func.count()).select_from(PriceObservation)) == 2
     schema.downgrade(empty_schema, "0002")
     with engine.connect() as connection:
@@ -447,19 +464,19 @@ def test_a_regions_day_holds_every_pools_price_from_its_first_moment(own: Engine
     keep(
         sessions,
         [
-            Said(REGION, ZONE, "a.large", midnight - timedelta(days=9), "1"),
-            Said(REGION, ZONE, "b.large", midnight, "2"),
-            Said(REGION, ZONE, "b.large", midnight + timedelta(hours=3), "3"),
-            Said(REGION, ZONE, "c.large", midnight + timedelta(hours=23), "4"),
-            Said(REGION, ZONE, "d.large", midnight + timedelta(hours=24), "5"),
-            Said("eu-west-1", "eu-west-1a", "a.large", midnight, "6"),
+            ReportedPrice(REGION, ZONE, "a.large", midnight - timedelta(days=9), "1"),
+            ReportedPrice(REGION, ZONE, "b.large", midnight, "2"),
+            ReportedPrice(REGION, ZONE, "b.large", midnight + timedelta(hours=3), "3"),
+            ReportedPrice(REGION, ZONE, "c.large", midnight + timedelta(hours=23), "4"),
+            ReportedPrice(REGION, ZONE, "d.large", midnight + timedelta(hours=24), "5"),
+            ReportedPrice("eu-west-1", "eu-west-1a", "a.large", midnight, "6"),
         ],
     )
     with sessions() as session:
         day = canonical.day_of_prices(session, REGION, midnight + timedelta(hours=5))
     found = {kind: [str(step.usd)[0] for step in day[ZONE, kind]] for _, kind in day}
     assert found == {"a.large": ["1"], "b.large": ["2", "3"], "c.large": ["4"]}
-    assert day[ZONE, "a.large"][0].kind is Kind.FILLED
+    assert day[ZONE, "a.large"][0].kind is PriceStepKind.FILLED
 
 
 def a_history(sessions: SessionFactory, pools: int, changes: int) -> None:
@@ -518,7 +535,7 @@ def _a_score(n: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def history(db_server: Database) -> Iterator[SessionFactory]:
-    with fresh_schema(db_server) as url:
+    with temporary_schema(db_server) as url:
         schema.upgrade(url)
         engine = make_engine(url)
         sessions = make_session_factory(engine)
@@ -532,8 +549,8 @@ READS: dict[str, Callable[[Session], Any]] = {
     "a region's day": lambda s: canonical.day_of_prices(s, "eu-west-3", YESTERDAY),
     "a pool's price": lambda s: canonical.price_at(s, "eu-west-3a", "t7.large", YESTERDAY),
     "a pool's hours": lambda s: canonical.cost_by_hour(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
-    "a region's market": lambda s: heat(s, "eu-west-3", YESTERDAY, NOW),
-    "a region's pools": lambda s: known_of(s, "eu-west-3", NOW).lived,
+    "a region's market": lambda s: region_heatmap(s, "eu-west-3", YESTERDAY, NOW),
+    "a region's pools": lambda s: read_supply_facts(s, "eu-west-3", NOW).lived,
     "a pool's steps": lambda s: canonical.series_between(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
 }
 
@@ -638,7 +655,8 @@ def test_a_band_is_that_of_the_newest_snapshot_by_then(sessions: SessionFactory)
     with sessions.begin() as session:
         for _ in range(2):
             scores_and_bands.keep_bands(
-                session, [Band(REGION, "m5.large", 0, at(0)), Band(REGION, "m5.large", 4, at(9))]
+                session,
+                [InterruptionBand(REGION, "m5.large", 0, at(0)), InterruptionBand(REGION, "m5.large", 4, at(9))],
             )
         assert scores_and_bands.bands_of(session, REGION, at(5)) == {"m5.large": 0}
         assert scores_and_bands.bands_of(session, REGION, at(9)) == {"m5.large": 4}
@@ -648,9 +666,9 @@ def test_a_band_is_that_of_the_newest_snapshot_by_then(sessions: SessionFactory)
 def test_what_happened_in_a_pool_is_written_once_and_read_by_region(sessions: SessionFactory) -> None:
     pool = Pool.parse(f"{ZONE}/m5.large/spot")
     facts = [
-        PoolFact("notice-1", REGION, pool, FactKind.NOTICE, at(3)),
-        PoolFact("launch-1", REGION, pool, FactKind.LAUNCHED, at(1), 41.5),
-        PoolFact("launch-2", "eu-west-1", Pool.parse("eu-west-1a/m5.large/spot"), FactKind.NO_CAPACITY, at(1)),
+        PoolFact("notice-1", REGION, pool, PoolFactKind.NOTICE, at(3)),
+        PoolFact("launch-1", REGION, pool, PoolFactKind.LAUNCHED, at(1), 41.5),
+        PoolFact("launch-2", "eu-west-1", Pool.parse("eu-west-1a/m5.large/spot"), PoolFactKind.NO_CAPACITY, at(1)),
     ]
     with sessions.begin() as session:
         pool_facts.append_pool_facts(session, facts)
@@ -661,7 +679,7 @@ def test_what_happened_in_a_pool_is_written_once_and_read_by_region(sessions: Se
 
 
 def test_a_collection_only_goes_forward(sessions: SessionFactory) -> None:
-    name = fresh("spot")
+    name = unique("spot")
     with sessions.begin() as session:
         assert collection_progress.collected_until(session, name) is None
         collection_progress.mark_collected(session, name, at(5))
@@ -690,7 +708,7 @@ def test_files_are_loaded_plain_or_compressed_and_twice_is_once(sessions: Sessio
 def test_the_newest_price_stands_beside_its_pool(sessions: SessionFactory) -> None:
     kind = a_type()
     with sessions.begin() as session:
-        record_said(session, [said(kind, 5, "0.5"), said(kind, 3, "0.3")], EC2, Known(), NOW)
-        record_said(session, [said(kind, 4, "0.4"), said(kind, 6, "0")], EC2, Known(), NOW)
+        store_spot_prices(session, [said(kind, 5, "0.5"), said(kind, 3, "0.3")], EC2, PriceBounds(), NOW)
+        store_spot_prices(session, [said(kind, 4, "0.4"), said(kind, 6, "0")], EC2, PriceBounds(), NOW)
         query = text("SELECT usd_per_hour FROM pools WHERE id = :id")
         assert str(session.scalar(query, {"id": f"{ZONE}/{kind}/spot"})) == "0.500000"

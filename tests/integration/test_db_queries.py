@@ -20,7 +20,7 @@ from db.fleet import fleet_page as fleet_rows
 from db.fleet import instances, ledger, notices, operations, servers, timeline
 from db.market import pools
 from db.status import summary
-from db.status.overview import needs_attention, overview
+from db.status.overview import count_needing_attention, overview
 from db.tables import (
     Agent,
     Audit,
@@ -190,11 +190,11 @@ LATE = NOW + timedelta(minutes=3700)
 LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "servers": lambda s, c: servers.list_servers(s, c, limit=5).items,
     "servers, ended too": lambda s, c: servers.list_servers(s, c, state=None, limit=5).items,
-    "fleet": lambda s, c: fleet_rows.fleet(s, c, limit=5).servers,
+    "fleet": lambda s, c: fleet_rows.read_fleet_page(s, c, limit=5).servers,
     "fleet, the next page": lambda s, c: (
-        fleet_rows.fleet(s, c, cursor=fleet_rows.fleet(s, c, limit=5).next_cursor, limit=5).servers
+        fleet_rows.read_fleet_page(s, c, cursor=fleet_rows.read_fleet_page(s, c, limit=5).next_cursor, limit=5).servers
     ),
-    "fleet, some of it": lambda s, c: fleet_rows.fleet(s, c, server_ids=["srv-993", "srv-13"]).steps,
+    "fleet, some of it": lambda s, c: fleet_rows.read_fleet_page(s, c, server_ids=["srv-993", "srv-13"]).steps,
     "server": lambda s, c: servers.get_server(s, c, "srv-3"),
     "instances": lambda s, c: instances.list_instances(s, c).items,
     "instances that live": lambda s, c: instances.list_instances(s, c, states=STATES[:5]).items,
@@ -213,9 +213,11 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "overview": overview,
     "servers by state": summary._servers,
     "agents online": lambda s, c: summary._agents(s, c, NOW),
-    "what became of operations": lambda s, c: summary.record_between(s, c, LATE, LATE + timedelta(days=30)).switches,
+    "what became of operations": lambda s, c: (
+        summary.track_record_between(s, c, LATE, LATE + timedelta(days=30)).switches
+    ),
     "operations in progress": summary._in_progress,
-    "needs attention": lambda s, c: needs_attention(s, c) or c == MINE,
+    "needs attention": lambda s, c: count_needing_attention(s, c) or c == MINE,
     "events": lambda s, c: reading.events_after(s, c or "cli-4", 700, 100).events,
     "events of an operation": lambda s, c: reading.events_after(s, c or MINE, 0, 100, "op-7").events,
     "newest events of a server": lambda s, c: reading.search_events(
@@ -224,8 +226,8 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "events of a time": lambda s, c: reading.search_events(
         s, c or MINE, reading.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
     ),
-    "a server's life": lambda s, c: timeline.lived(s, c or MINE, "srv-3").events,
-    "foreseen": lambda s, c: decision_queries.foreseen(s, MINE, "srv-3"),
+    "a server's life": lambda s, c: timeline.server_history(s, c or MINE, "srv-3").events,
+    "foreseen": lambda s, c: decision_queries.pool_forecasts(s, MINE, "srv-3"),
     "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
     "whose events went on": lambda s, c: reading.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
     "token": lambda s, c: queries.find_token(s, "tok-3"),

@@ -15,7 +15,7 @@ from db.engine import schema
 from db.engine.session import database_url, make_engine
 from db.tables import Base
 from lab.stack.database import Database
-from tests.database_schemas import fresh_schema
+from tests.database_schemas import temporary_schema
 
 pytest_plugins = ["tests.database_fixtures"]
 
@@ -45,7 +45,7 @@ def test_several_upgrades_at_once_make_one_schema(empty_schema: str) -> None:
 
 
 def test_a_missing_schema_is_created(db_server: Database) -> None:
-    with fresh_schema(db_server) as url:
+    with temporary_schema(db_server) as url:
         name = database_url(url).database
         assert name is not None
         db_server.drop_schema(name)

@@ -16,7 +16,7 @@ from activities.ec2 import inspection, notice_queue
 from activities.ec2.clients import Clients
 from domain import ec2 as contract
 from domain.blueprint import Blueprint, Target
-from domain.blueprint_comparison import compare, unexplained
+from domain.blueprint_comparison import compare_blueprints, unexplained
 from lab.stack.ports import Leases
 from tests.integration.lab_cloud import REGION, TAGS, UNKNOWN, A, B, Cloud, clean, cloud, named_activities
 
@@ -52,19 +52,19 @@ def test_a_replacement_is_like_the_original_and_takes_over_its_state(cloud: Clou
     move = contract.AddressesInput(REGION, new_id, new_nic, old.elastic_ips, old.secondary_private_ips, old.private_ip)
     cloud.run(contract.MOVE_ADDRESSES, move)
     cloud.run(contract.MOVE_ADDRESSES, move)
-    cloud.run(contract.MATCH_ATTRIBUTES, contract.MatchInput(REGION, new_id, old))
-    assert unexplained(compare(old, cloud.blueprint(new_id), moved=True, protection_pending=True)) == []
-    cloud.run(contract.MATCH_ATTRIBUTES, contract.MatchInput(REGION, new_id, old, protection=True))
+    cloud.run(contract.MATCH_ATTRIBUTES, contract.MatchAttributesInput(REGION, new_id, old))
+    assert unexplained(compare_blueprints(old, cloud.blueprint(new_id), moved=True, protection_pending=True)) == []
+    cloud.run(contract.MATCH_ATTRIBUTES, contract.MatchAttributesInput(REGION, new_id, old, protection=True))
 
     # Then: nothing differs without a reason, and the old one can go
-    assert unexplained(compare(old, cloud.blueprint(new_id), moved=True)) == []
+    assert unexplained(compare_blueprints(old, cloud.blueprint(new_id), moved=True)) == []
     cloud.end(old_id)
 
     # And back on demand the protection is EC2's own again, though spot could not have it
     spot = cloud.blueprint(new_id)
     third_id = cloud.run(contract.LAUNCH, cloud.launch_input(spot, f"{A}/m5.large/on-demand")).instance_id
     cloud.confirmed(third_id)
-    cloud.run(contract.MATCH_ATTRIBUTES, contract.MatchInput(REGION, third_id, spot, protection=True))
+    cloud.run(contract.MATCH_ATTRIBUTES, contract.MatchAttributesInput(REGION, third_id, spot, protection=True))
     answer = cloud.ec2.describe_instance_attribute(InstanceId=third_id, Attribute="disableApiTermination")
     assert answer["DisableApiTermination"]["Value"]
     cloud.end(new_id, third_id)
@@ -104,13 +104,16 @@ def test_credits_follow_a_burstable_server(cloud: Cloud) -> None:
 
 def test_a_launch_is_made_once_and_found_by_its_token(cloud: Cloud) -> None:
     given = cloud.launch_input(cloud.plain())
-    assert cloud.run(contract.FIND_BY_TOKEN, contract.TokenInput(REGION, given.token)).instance_id == ""
+    assert cloud.run(contract.FIND_BY_TOKEN, contract.FindByTokenInput(REGION, given.token)).instance_id == ""
     first = cloud.run(contract.LAUNCH, given)
     assert first.calls[-1:] == ["RunInstances"]
     assert first.spot_request_id
     assert cloud.run(contract.LAUNCH, given).instance_id == first.instance_id
     cloud.confirmed(first.instance_id)
-    assert cloud.run(contract.FIND_BY_TOKEN, contract.TokenInput(REGION, given.token)).instance_id == first.instance_id
+    assert (
+        cloud.run(contract.FIND_BY_TOKEN, contract.FindByTokenInput(REGION, given.token)).instance_id
+        == first.instance_id
+    )
     cloud.fails("BadState", contract.LAUNCH, replace(given, pool=f"{A}/c5.large/spot"))
     cloud.end(first.instance_id)
     assert "next attempt" in cloud.fails("BadState", contract.LAUNCH, given)
@@ -314,5 +317,5 @@ def test_an_endpoint_that_is_not_there_is_unavailable(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{leases.port()}")
     lost = replace(cloud, activities=named_activities(Clients()))
-    words = lost.fails("Unavailable", contract.FIND_BY_TOKEN, contract.TokenInput(REGION, "t"))
+    words = lost.fails("Unavailable", contract.FIND_BY_TOKEN, contract.FindByTokenInput(REGION, "t"))
     assert "cannot be reached" in words

@@ -7,7 +7,7 @@ import threading
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from activities.ec2.activity import note_call, parallel, recorded
+from activities.ec2.activity import note_call, parallel, recorded_calls
 from activities.ec2.errors import Ec2Failure, application_error, denied_action, doing, failure_of
 from domain.errors import FINAL, Failure
 
@@ -103,7 +103,7 @@ def test_calls_of_all_threads_of_an_attempt_are_noted_and_no_others() -> None:
         name = "DescribeInstances"
 
     note_call(Model())
-    with recorded() as calls:
+    with recorded_calls() as calls:
         parallel([lambda: note_call(Model())] * 5)
         stranger = threading.Thread(target=note_call, args=(Model(),))
         stranger.start()

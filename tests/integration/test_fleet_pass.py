@@ -18,13 +18,13 @@ from temporalio.testing import ActivityEnvironment
 from activities.autopilot import fleet_pass
 from activities.autopilot.activity import AutopilotActivities
 from api.requests.policies import _WISH
-from db.autopilot.decisions import expire_decisions, settle
-from db.autopilot.fleet import fleet, under_way
+from db.autopilot.decisions import change_decision_state, expire_decisions
+from db.autopilot.fleet import count_under_way, read_fleet
 from db.clients.commands import change_client
 from db.engine.session import SessionFactory, in_transaction
 from db.market.collection_progress import mark_collected
 from db.market.pool_facts import append_pool_facts
-from db.market.pool_prices import record_said
+from db.market.pool_prices import store_spot_prices
 from db.tables import (
     DecisionRow,
     Event,
@@ -39,25 +39,25 @@ from db.tables import (
 )
 from domain.autopilot import contract
 from domain.autopilot.move_cost import SNAPSHOT_USD_PER_GIB_H
-from domain.autopilot.policy import AutoSwitch, ReplicaWish, Wish
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish
 from domain.autopilot.policy_gates import DecisionState
-from domain.ec2 import SURVEY, Surveyed, SurveyInput
+from domain.ec2 import SURVEY, SurveyInput, SurveyResult
 from domain.market.contract import spot_collection
-from domain.market.observed_prices import Known as Checked
-from domain.market.observed_prices import Said, Source
-from domain.market.pool_facts import FactKind, PoolFact
-from domain.operations import Accepted, OperationKind, OperationRequest
-from domain.planning import compose
+from domain.market.observed_prices import PriceBounds as Checked
+from domain.market.observed_prices import PriceSource, ReportedPrice
+from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.operations import AcceptedRequest, OperationKind, OperationRequest
+from domain.planning import compose_plan
 from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
-from tests.database_schemas import fresh
+from tests.database_schemas import unique
 from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
 
 __all__ = ["clean", "cloud"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 HOME = f"{A}/m5.large/on-demand"
-ON = Wish(auto_switch=AutoSwitch.ON, minimum_stay_h=0)
+ON = AutopilotPreferences(auto_switch=AutoSwitch.ON, minimum_stay_h=0)
 PROPOSE = replace(ON, auto_switch=AutoSwitch.PROPOSE)
 
 
@@ -71,11 +71,11 @@ class FakeWorkflows:
     def get_workflow_handle(self, workflow_id: str) -> Any:
         return self
 
-    async def execute_update(self, name: str, request: OperationRequest, **_: Any) -> Accepted:
+    async def execute_update(self, name: str, request: OperationRequest, **_: Any) -> AcceptedRequest:
         if self.error:
             raise self.error
         self.asked.append(request)
-        return Accepted(f"op-{request.request_id}")
+        return AcceptedRequest(f"op-{request.request_id}")
 
 
 @dataclass
@@ -90,10 +90,10 @@ class Site:
     def __post_init__(self) -> None:
         self.autopilot = AutopilotActivities(self.sessions, self.cloud.clients, self.workflows)
 
-    def server(self, wish: Wish, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
+    def server(self, wish: AutopilotPreferences, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
         """With a data volume of 10 GiB, unless it is stateless: adoption lets nobody have that with one."""
         bare: dict[str, Any] = {"BlockDeviceMappings": None} if handoff is Handoff.STATELESS else {}
-        server_id, instance_id, now = fresh("srv"), self.cloud.original(**bare), datetime.now(UTC)
+        server_id, instance_id, now = unique("srv"), self.cloud.original(**bare), datetime.now(UTC)
         kept = asdict(ServerPolicy(handoff=handoff, autopilot=wish, **policy))
         with self.sessions.begin() as session:
             session.add(
@@ -128,16 +128,16 @@ class Site:
     def run(self, activity: Callable[..., Any], given: object) -> Any:
         return ActivityEnvironment().run(activity, given)
 
-    def round(self, most_moves: int = 20) -> contract.Evaluated:
-        found: contract.Evaluated = self.run(self.autopilot.evaluate, contract.Round(most_moves))
+    def round(self, most_moves: int = 20) -> contract.EvaluateResult:
+        found: contract.EvaluateResult = self.run(self.autopilot.evaluate, contract.EvaluateInput(most_moves))
         return found
 
-    def ask(self, one: contract.Ask) -> str:
+    def ask(self, one: contract.AskServerInput) -> str:
         found: str = asyncio.run(self.run(self.autopilot.ask, one))
         return found
 
-    def reconsider(self, decision_id: str) -> contract.Reconsidered:
-        found: contract.Reconsidered = self.run(self.autopilot.reconsider, contract.Reconsider(decision_id))
+    def reconsider(self, decision_id: str) -> contract.ReconsiderResult:
+        found: contract.ReconsiderResult = self.run(self.autopilot.reconsider, contract.ReconsiderInput(decision_id))
         return found
 
     def decisions(self, server_id: str) -> list[DecisionRow]:
@@ -149,13 +149,15 @@ class Site:
         with self.sessions.begin() as session:
             session.execute(statement)
 
-    def policy(self, server_id: str, wish: Wish) -> None:
+    def policy(self, server_id: str, wish: AutopilotPreferences) -> None:
         kept = asdict(ServerPolicy(autopilot=wish))
         self.change(update(Server).where(Server.id == server_id).values(policy=kept, version=Server.version + 1))
 
     def settle(self, decision_id: str, state: DecisionState, *expected: DecisionState, by: str = "autopilot") -> None:
         now = datetime.now(UTC)
-        done = in_transaction(self.sessions, lambda s: settle(s, decision_id, state, now, by=by, expected=expected))
+        done = in_transaction(
+            self.sessions, lambda s: change_decision_state(s, decision_id, state, now, by=by, expected=expected)
+        )
         assert done is not None
 
 
@@ -169,7 +171,7 @@ def site(sessions: SessionFactory, client_id: str, clean: Cloud) -> Iterator[Sit
 
 
 def test_a_server_that_nobody_released_is_decided_for_and_not_touched(site: Site) -> None:
-    server = site.server(Wish(minimum_stay_h=0))
+    server = site.server(AutopilotPreferences(minimum_stay_h=0))
     done = site.round()
     assert (done.servers, done.asks, done.proposals) == (1, [], [])
     [decision] = site.decisions(server)
@@ -177,7 +179,7 @@ def test_a_server_that_nobody_released_is_decided_for_and_not_touched(site: Site
 
 
 def test_the_same_decision_is_counted_and_not_written_again(site: Site) -> None:
-    server = site.server(Wish(minimum_stay_h=0))
+    server = site.server(AutopilotPreferences(minimum_stay_h=0))
     for _ in range(3):
         site.round()
     [decision] = site.decisions(server)
@@ -225,7 +227,7 @@ def test_in_propose_the_decision_waits_with_its_plan(site: Site) -> None:
     [proposal] = done.proposals
     assert done.asks == []
     assert proposal.plan.pool == site.decisions(server)[0].to_pool
-    site.run(site.autopilot.keep_plan, contract.PlanKept(proposal.decision_id, problem="no subnet"))
+    site.run(site.autopilot.keep_plan, contract.KeepPlanInput(proposal.decision_id, problem="no subnet"))
     assert site.decisions(server)[0].figures["plan_problem"] == "no subnet"
     assert site.round().proposals == [], "it waits already"
     assert site.decisions(server)[0].times == 2
@@ -236,12 +238,12 @@ def test_a_pass_makes_a_few_plans_and_the_next_ones_the_rest(site: Site, monkeyp
     servers = {site.server(PROPOSE) for _ in range(3)}
     first = site.round().proposals
     assert len(first) == 2
-    site.run(site.autopilot.keep_plan, contract.PlanKept(first[0].decision_id, problem="no subnet"))
+    site.run(site.autopilot.keep_plan, contract.KeepPlanInput(first[0].decision_id, problem="no subnet"))
     again = site.round().proposals
     assert first[1] in again, "a plan that was not kept is made again"
     assert {one.plan.server.server_id for one in (*first, *again)} == servers
     for one in again:
-        site.run(site.autopilot.keep_plan, contract.PlanKept(one.decision_id, problem="no subnet"))
+        site.run(site.autopilot.keep_plan, contract.KeepPlanInput(one.decision_id, problem="no subnet"))
     assert site.round().proposals == []
 
 
@@ -295,7 +297,7 @@ def test_a_decision_that_no_longer_holds_is_dropped_and_says_why(site: Site) -> 
     server = site.server(ON)
     [ask] = site.round().asks
     site.ask(ask)
-    assert site.reconsider(ask.decision_id) == contract.Reconsidered(True)
+    assert site.reconsider(ask.decision_id) == contract.ReconsiderResult(True)
     _rest(site, ask.pool)
     found = site.reconsider(ask.decision_id)
     assert not found.holds
@@ -318,7 +320,7 @@ def test_an_approval_that_is_needed_by_now_drops_what_the_policy_had_let_pass(si
     [ask] = site.round().asks
     site.ask(ask)
     site.policy(server, replace(ON, approval_needed=True))
-    assert site.reconsider(ask.decision_id) == contract.Reconsidered(False, "it waits for approval now")
+    assert site.reconsider(ask.decision_id) == contract.ReconsiderResult(False, "it waits for approval now")
 
 
 def test_what_a_person_approved_is_carried_out_as_theirs(site: Site) -> None:
@@ -365,7 +367,7 @@ def test_temporal_away_leaves_the_decision_for_the_next_round(site: Site) -> Non
 
 
 def test_the_clients_wish_holds_for_servers_that_say_nothing(site: Site) -> None:
-    server = site.server(Wish())
+    server = site.server(AutopilotPreferences())
     wish = _WISH.dump_python(ON, mode="json", exclude_none=True)
     now = datetime.now(UTC)
     in_transaction(
@@ -381,7 +383,7 @@ def test_a_busy_server_is_left_alone(site: Site) -> None:
     with site.sessions.begin() as session:
         session.add(
             Operation(
-                id=fresh("op"),
+                id=unique("op"),
                 server_id=server,
                 client_id=site.client_id,
                 kind="switch",
@@ -404,7 +406,9 @@ def test_only_pools_the_server_can_run_in_are_looked_at(site: Site) -> None:
 def test_a_price_comes_from_the_records_and_from_ec2_only_where_they_have_none(site: Site) -> None:
     server, now, pool = site.server(ON, instance_types=["m5.large"]), datetime.now(UTC), f"{A}/m5.large/spot"
     with site.sessions.begin() as session:
-        record_said(session, [Said(REGION, A, "m5.large", now, "0.000123")], Source.EC2, Checked(now), now)
+        store_spot_prices(
+            session, [ReportedPrice(REGION, A, "m5.large", now, "0.000123")], PriceSource.EC2, Checked(now), now
+        )
         mark_collected(session, spot_collection(REGION), now)
     site.cloud.post("/faults", action="DescribeSpotPriceHistory", kind="fail", code="UnauthorizedOperation", times=10)
     [ask] = site.round().asks
@@ -414,8 +418,8 @@ def test_a_price_comes_from_the_records_and_from_ec2_only_where_they_have_none(s
 
 def test_a_price_of_a_clock_ahead_of_ours_does_not_stop_the_round(site: Site) -> None:
     server, now = site.server(ON, instance_types=["m5.large"]), datetime.now(UTC)
-    ahead = Said(REGION, A, "m5.large", now + timedelta(seconds=50), "0.000123")
-    in_transaction(site.sessions, lambda s: record_said(s, [ahead], Source.EC2, Checked(now), now))
+    ahead = ReportedPrice(REGION, A, "m5.large", now + timedelta(seconds=50), "0.000123")
+    in_transaction(site.sessions, lambda s: store_spot_prices(s, [ahead], PriceSource.EC2, Checked(now), now))
     assert [one.server_id for one in site.round().asks] == [server], "the region is not collected, so EC2 was asked"
 
 
@@ -423,7 +427,7 @@ def test_what_was_lived_through_in_a_pool_sends_servers_elsewhere(site: Site) ->
     first = site.server(ON, instance_types=["m5.large"])
     [ask] = site.round().asks
     losses = [
-        PoolFact(fresh("f"), REGION, Pool.parse(ask.pool), FactKind.LOST, datetime.now(UTC) - timedelta(hours=h))
+        PoolFact(unique("f"), REGION, Pool.parse(ask.pool), PoolFactKind.LOST, datetime.now(UTC) - timedelta(hours=h))
         for h in (2, 4, 6)
     ]
     in_transaction(site.sessions, lambda s: append_pool_facts(s, losses))
@@ -451,12 +455,12 @@ def test_what_is_learnt_is_kept_for_the_next_round(site: Site) -> None:
 
 
 def test_a_replica_is_asked_for_and_dropped_by_the_wish_alone(site: Site) -> None:
-    always = Wish(replica=ReplicaWish.ALWAYS)
+    always = AutopilotPreferences(replica=ReplicaWish.ALWAYS)
     server = site.server(always)
     [ask] = site.round().asks
     assert (ask.kind, ask.priority, ask.keep_old_s) == (OperationKind.REPLICA_CREATE, 25, 0.0)
     assert site.reconsider(ask.decision_id).holds
-    operation, replica, now = site.ask(ask), fresh("i"), datetime.now(UTC)
+    operation, replica, now = site.ask(ask), unique("i"), datetime.now(UTC)
     with site.sessions.begin() as session:
         session.add(_operation(operation, server, site.client_id, "replica_create", "autopilot"))
         session.add(
@@ -464,20 +468,20 @@ def test_a_replica_is_asked_for_and_dropped_by_the_wish_alone(site: Site) -> Non
                      pool=ask.pool, region=REGION, zone=A, operation_id=operation, created_at=now, updated_at=now)
         )  # fmt: skip
     assert site.round().asks == [], "it has its replica"
-    site.policy(server, Wish())
+    site.policy(server, AutopilotPreferences())
     [drop] = site.round().asks
     assert (drop.kind, drop.pool) == (OperationKind.REPLICA_DROP, "")
     assert site.reconsider(drop.decision_id).holds
 
 
 def test_a_look_shows_what_would_be_decided_and_keeps_nothing(site: Site) -> None:
-    server = site.server(Wish(minimum_stay_h=0))
-    found: contract.Looked = site.run(site.autopilot.look, contract.Look(server, candidates=3))
+    server = site.server(AutopilotPreferences(minimum_stay_h=0))
+    found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(server, candidates=3))
     assert (found.kind, found.held_by, found.problem) == ("move", "off", "")
     assert found.to_pool == found.figures["candidates"][0]["pool"]
     assert len(found.figures["candidates"]) == 3
     assert site.decisions(server) == []
-    assert site.run(site.autopilot.look, contract.Look("srv-none")).problem
+    assert site.run(site.autopilot.look, contract.PreviewInput("srv-none")).problem
 
 
 @pytest.mark.parametrize("how_far", ["approved", "asked", "running"])
@@ -496,7 +500,7 @@ def test_who_is_on_its_way_has_its_place_there_already(site: Site, how_far: str)
     [other] = [ask for ask in site.round().asks if ask.server_id == second]
     assert other.pool != first.pool
     assert site.reconsider(other.decision_id).holds
-    found: contract.Looked = site.run(site.autopilot.look, contract.Look(second))
+    found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(second))
     assert found.to_pool == other.pool, "so it is where a decision is looked at once more"
 
 
@@ -513,7 +517,7 @@ def test_who_is_on_its_way_to_spot_is_no_longer_of_the_share_on_demand(site: Sit
 def test_a_decision_that_has_no_operation_yet_takes_its_room(site: Site) -> None:
     site.round()  # what other tests have left under way is settled by a pass
     with site.sessions() as session:
-        room_for_one = sum(under_way(session).values()) + 1
+        room_for_one = sum(count_under_way(session).values()) + 1
     site.server(ON)
     [first] = site.round(room_for_one).asks
     second = site.server(ON)
@@ -528,17 +532,17 @@ def test_a_switch_that_only_keeps_the_old_instance_holds_up_nobody_else_and_noth
     [ask] = site.round().asks
     operation, now = site.ask(ask), datetime.now(UTC)
     with site.sessions.begin() as session:
-        before = sum(under_way(session).values()) - 1
+        before = sum(count_under_way(session).values()) - 1
         session.add(_running(operation, moved, site.client_id, ask.pool, to_pool=ask.pool))
         session.execute(update(Instance).where(Instance.server_id == moved).values(pool=ask.pool))
     with site.sessions.begin() as session:
-        assert sum(under_way(session).values()) == before + 1
+        assert sum(count_under_way(session).values()) == before + 1
         session.add(OperationStep(operation_id=operation, position=9, name="retire", started_at=now))
     site.round()
     assert site.decisions(moved)[0].state == "done", "it has committed"
     with site.sessions() as session:
-        assert sum(under_way(session).values()) == before
-        [row] = [one for one in fleet(session) if one.server_id == moved]
+        assert sum(count_under_way(session).values()) == before
+        [row] = [one for one in read_fleet(session) if one.server_id == moved]
     assert (row.busy, row.lingers) == (False, True)
     site.policy(moved, replace(ON, replica=ReplicaWish.ALWAYS))
     [replica] = [one for one in site.round().asks if one.server_id == moved]
@@ -559,12 +563,12 @@ def test_the_stay_of_a_promoted_server_begins_with_its_promotion(site: Site) -> 
 
 def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
     """An hour of outage costs 36 USD: a second of it a cent."""
-    wish = Wish(outage_usd_per_hour=36.0)
+    wish = AutopilotPreferences(outage_usd_per_hour=36.0)
     cost: dict[Handoff, float] = {}
     for handoff in Handoff:
         denied = [A] if handoff is Handoff.SNAPSHOT else []
         server = site.server(wish, handoff, denied_zones=denied)
-        found: contract.Looked = site.run(site.autopilot.look, contract.Look(server))
+        found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(server))
         cost[handoff] = found.figures["move_outage_usd"]
     assert cost[Handoff.STATELESS] == 0.0
     assert 0.0 < cost[Handoff.VOLUMES] < cost[Handoff.SNAPSHOT] == pytest.approx(0.745)
@@ -619,8 +623,8 @@ def test_the_plan_of_a_decision_has_the_same_cost_to_the_last_part(site: Site, w
     given, [decision] = proposal.plan, site.decisions(server)
     assert given.terms is not None
     survey = SurveyInput(REGION, given.primary.instance_id, given.policy, given.pool, home_type=given.terms.home_type)
-    seen: Surveyed = site.cloud.run(SURVEY, survey)
-    plan = compose(seen.blueprint, given.policy, seen.candidates, [], seen.hourly_now, given.terms, seen.home_usd)
+    seen: SurveyResult = site.cloud.run(SURVEY, survey)
+    plan = compose_plan(seen.blueprint, given.policy, seen.candidates, [], seen.hourly_now, given.terms, seen.home_usd)
     assert plan.move is not None
     assert str(plan.candidates[0].pool) == decision.to_pool
     told = [plan.move.overlap_usd, plan.move.snapshot_usd, plan.move.outage_usd]
@@ -629,7 +633,7 @@ def test_the_plan_of_a_decision_has_the_same_cost_to_the_last_part(site: Site, w
 
 def test_denied_types_and_zones_are_not_candidates(site: Site) -> None:
     server = site.server(ON, denied_types=["c5", "m5.large"], denied_zones=[A])
-    found: contract.Looked = site.run(site.autopilot.look, contract.Look(server, candidates=100))
+    found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(server, candidates=100))
     pools = [one["pool"] for one in found.figures["candidates"]]
     assert pools
     assert not [pool for pool in pools if pool.startswith(f"{A}/") or "/c5." in pool or "/m5.large/" in pool]

@@ -11,17 +11,17 @@ from sqlalchemy import delete, select
 from db.engine.session import SessionFactory, in_transaction
 from db.forecast_models.registry import activate, retire
 from db.tables import ModelRow, ModelShadow, ModelUse
-from domain.autopilot.policy import Wish
-from tests.database_schemas import fresh
+from domain.autopilot.policy import AutopilotPreferences
+from tests.database_schemas import unique
 from tests.integration.lab_cloud import clean, cloud
 from tests.integration.test_fleet_pass import Site, site
-from tests.onnx_models import FEATURES, model, packed, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
 
 __all__ = ["clean", "cloud", "site"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 NOW = datetime.now(UTC)
-OFF = Wish(minimum_stay_h=0)
+OFF = AutopilotPreferences(minimum_stay_h=0)
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +33,11 @@ def no_models_after(sessions: SessionFactory) -> Iterator[None]:
 
 
 def registered(site: Site, losses: float, *, content: bytes | None = None) -> str:
-    content = content or packed(model(losses))
+    content = content or onnx_bytes(model(losses))
     row = ModelRow(
-        id=fresh("mdl"),
+        id=unique("mdl"),
         name="small",
-        sha256=sha256(packed(model(losses))),
+        sha256=sha256(onnx_bytes(model(losses))),
         size=len(content),
         content=content,
         features=FEATURES,
@@ -87,7 +87,7 @@ def test_a_model_that_decides_is_in_the_decision(site: Site) -> None:
 def test_a_model_that_fails_leaves_the_decision_to_the_policy_which_says_so(site: Site) -> None:
     """The file was changed behind our back: it is not what was registered."""
     server = site.server(OFF)
-    model_id = registered(site, 0.01, content=packed(model(0.02)))
+    model_id = registered(site, 0.01, content=onnx_bytes(model(0.02)))
     activated(site, model_id)
     site.round()
     [decision] = site.decisions(server)

@@ -21,7 +21,7 @@ import pytest
 
 from lab.contracts import AgentImage, BootSpec, DeviceBusy, HealthCheck, LabSettings
 from lab.hosts import journal, processes
-from lab.hosts.process_hosts import MachineRoom
+from lab.hosts.process_hosts import ProcessHosts
 
 NETWORK = f"127.61.{os.getpid() % 200 + 1}"
 VOLUME_IMAGE = json.dumps({"workload": "volume", "mount": "/data"})
@@ -41,7 +41,7 @@ class Lab:
 
     def __init__(self, state_dir: Path, service_port: int, imds_port: int) -> None:
         self.settings = LabSettings(state_dir, 0, imds_port, service_port, network="127.61")
-        self.room = MachineRoom(self.settings, SomeCloud())
+        self.room = ProcessHosts(self.settings, SomeCloud())
 
     def boot(self, instance: str, ip: str, user_data: str = "") -> None:
         self.room.boot(
@@ -402,7 +402,7 @@ def test_the_agent_is_hung_let_go_and_started_again_when_killed(lab: Lab) -> Non
     assert lab.room.hang_agent("i-1", True)
     first = agent()
     assert first is not None
-    until(lambda: (seen := processes.look(first)) is not None and seen.state == "T", "it is stopped")
+    until(lambda: (seen := processes.read_process(first)) is not None and seen.state == "T", "it is stopped")
     assert lab.room.hang_agent("i-1", False)
     lab.room.kill_agent("i-1")
     until(lambda: agent() not in (None, first), "another runs")

@@ -10,16 +10,16 @@ from db.autopilot.experiences import experiences, forget_experiences, keep_exper
 from db.engine.session import SessionFactory
 from db.market.collection_progress import mark_collected
 from db.market.pool_facts import pool_facts_since
-from db.market.pool_prices import record_said
+from db.market.pool_prices import store_spot_prices
 from db.market.price_records import PriceRecords
-from db.market.supply_facts import known_of
+from db.market.supply_facts import read_supply_facts
 from domain.autopilot.experience import Experience
 from domain.market.contract import spot_collection
-from domain.market.observed_prices import Known as Checked
-from domain.market.observed_prices import Said, Source
-from domain.market.pool_facts import FactKind
-from tests.database_schemas import NOW, fresh
-from tests.fleet_records import POOL, Fleet, K, a_switch, instance
+from domain.market.observed_prices import PriceBounds as Checked
+from domain.market.observed_prices import PriceSource, ReportedPrice
+from domain.market.pool_facts import PoolFactKind
+from tests.database_schemas import NOW, unique
+from tests.fleet_records import POOL, K, RecordedServer, instance, switch_records
 
 pytest_plugins = ["tests.database_fixtures"]
 REGION = "us-east-1"
@@ -27,13 +27,13 @@ LATER = NOW + timedelta(minutes=5)
 
 
 @pytest.fixture
-def fleet(sessions: SessionFactory, client_id: str) -> Fleet:
-    made = Fleet(sessions, client_id)
+def fleet(sessions: SessionFactory, client_id: str) -> RecordedServer:
+    made = RecordedServer(sessions, client_id)
     made.adopt()
     return made
 
 
-def facts(sessions: SessionFactory, about: str) -> list[tuple[str, FactKind, float | None]]:
+def facts(sessions: SessionFactory, about: str) -> list[tuple[str, PoolFactKind, float | None]]:
     with sessions() as session:
         found = pool_facts_since(session, REGION, NOW - timedelta(days=1), LATER)
     return [(str(one.pool), one.kind, one.seconds) for one in found if about in one.fact_id]
@@ -43,32 +43,32 @@ def cool_down(reason: str) -> tuple[K, dict[str, str]]:
     return K.POOL_COOL_DOWN, {"pool": POOL, "until": (NOW + timedelta(hours=1)).isoformat(), "reason": reason}
 
 
-def test_a_launch_is_a_fact_with_its_time(fleet: Fleet, sessions: SessionFactory) -> None:
-    old, new, op = fresh("i"), fresh("i"), fresh("op")
-    batch = fleet.batch(op, *a_switch(old, new))
+def test_a_launch_is_a_fact_with_its_time(fleet: RecordedServer, sessions: SessionFactory) -> None:
+    old, new, op = unique("i"), unique("i"), unique("op")
+    batch = fleet.batch(op, *switch_records(old, new))
     fleet.activities.record(batch)
     fleet.activities.record(batch)
-    assert facts(sessions, new) == [(POOL, FactKind.LAUNCHED, 2.5)]
+    assert facts(sessions, new) == [(POOL, PoolFactKind.LAUNCHED, 2.5)]
 
 
-def test_a_refused_launch_is_a_fact_and_a_quota_is_none(fleet: Fleet, sessions: SessionFactory) -> None:
-    op = fresh("op")
+def test_a_refused_launch_is_a_fact_and_a_quota_is_none(fleet: RecordedServer, sessions: SessionFactory) -> None:
+    op = unique("op")
     fleet.write(op, cool_down("NoCapacity"), cool_down("LimitReached"), cool_down("launch was not confirmed"))
-    assert facts(sessions, op) == [(POOL, FactKind.NO_CAPACITY, None)] * 2
+    assert facts(sessions, op) == [(POOL, PoolFactKind.NO_CAPACITY, None)] * 2
 
 
 @pytest.mark.parametrize(
     ("kind", "source", "becomes"),
     [
-        ("interruption", "imds", FactKind.NOTICE),
-        ("interruption", "lost", FactKind.LOST),
-        ("rebalance", "imds", FactKind.REBALANCE),
+        ("interruption", "imds", PoolFactKind.NOTICE),
+        ("interruption", "lost", PoolFactKind.LOST),
+        ("rebalance", "imds", PoolFactKind.REBALANCE),
     ],
 )
 def test_a_notice_is_a_fact_of_its_pool_once(
-    fleet: Fleet, sessions: SessionFactory, kind: str, source: str, becomes: FactKind
+    fleet: RecordedServer, sessions: SessionFactory, kind: str, source: str, becomes: PoolFactKind
 ) -> None:
-    spot = fresh("i")
+    spot = unique("i")
     fleet.write("", instance(spot, "running_primary", role="primary", pool=POOL))
     for heard in (source, "eventbridge"):
         told = {"notice_id": f"{spot}/{kind}", "instance_id": spot, "kind": kind, "source": heard}
@@ -76,16 +76,18 @@ def test_a_notice_is_a_fact_of_its_pool_once(
     assert facts(sessions, spot) == [(POOL, becomes, None)]
 
 
-def test_what_was_lived_through_is_read_with_who_is_still_there(fleet: Fleet, sessions: SessionFactory) -> None:
-    spot = fresh("i")
+def test_what_was_lived_through_is_read_with_who_is_still_there(
+    fleet: RecordedServer, sessions: SessionFactory
+) -> None:
+    spot = unique("i")
     fleet.write("", instance(spot, "running_primary", role="primary", pool=POOL))
     fleet.write(
         "", (K.NOTICE, {"instance_id": spot, "kind": "rebalance", "source": "imds", "seen_at": NOW.isoformat()})
     )
-    fleet.write(fresh("op"), cool_down("NoCapacity"))
+    fleet.write(unique("op"), cool_down("NoCapacity"))
     with sessions() as session:
-        found = known_of(session, REGION, LATER)
-        before = known_of(session, REGION, NOW - timedelta(days=1))
+        found = read_supply_facts(session, REGION, LATER)
+        before = read_supply_facts(session, REGION, NOW - timedelta(days=1))
     assert POOL in found.watched
     assert POOL in found.resting
     assert found.lived[POOL].losses > 0.9
@@ -98,11 +100,14 @@ def test_what_was_lived_through_is_read_with_who_is_still_there(fleet: Fleet, se
 
 def test_prices_come_from_the_records_as_long_as_they_are_collected(sessions: SessionFactory) -> None:
     zone, now = "us-west-2a", datetime.now(UTC)
-    said = [Said("us-west-2", zone, "m5.large", now - timedelta(hours=h), usd) for h, usd in ((30, 0.02), (6, 0.03))]
-    said.append(Said("us-west-2", zone, "c5.large", now - timedelta(hours=40), 0.04))
+    said = [
+        ReportedPrice("us-west-2", zone, "m5.large", now - timedelta(hours=h), usd)
+        for h, usd in ((30, 0.02), (6, 0.03))
+    ]
+    said.append(ReportedPrice("us-west-2", zone, "c5.large", now - timedelta(hours=40), 0.04))
     records = PriceRecords()
     with sessions.begin() as session:
-        record_said(session, said, Source.EC2, Checked(now), now)
+        store_spot_prices(session, said, PriceSource.EC2, Checked(now), now)
     with sessions() as session:
         assert not records.of(session, "us-west-2", now).collected
     with sessions.begin() as session:
@@ -117,7 +122,9 @@ def test_prices_come_from_the_records_as_long_as_they_are_collected(sessions: Se
     assert (price.usd, price.changes) == (0.03, 1.0)
     assert price.moved == pytest.approx(0.5)
     with sessions.begin() as session:
-        record_said(session, [Said("us-west-2", zone, "m5.large", now, 0.06)], Source.EC2, Checked(now), now)
+        store_spot_prices(
+            session, [ReportedPrice("us-west-2", zone, "m5.large", now, 0.06)], PriceSource.EC2, Checked(now), now
+        )
     with sessions() as session:
         assert records.of(session, "us-west-2", now).prices[zone, "m5.large"].usd == 0.06
 

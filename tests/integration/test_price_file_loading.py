@@ -12,12 +12,12 @@ import pytest
 
 from db.__main__ import main
 from db.engine.session import SessionFactory
-from db.market.canonical import checksum, price_at
+from db.market.canonical import canonical_checksum, price_at
 from db.market.on_demand import on_demand_prices
 from db.market.rejected_prices import count_set_aside
 from db.market.scores_and_bands import bands_of
-from domain.market.contract import ThinOut
-from domain.market.observed_prices import Reason
+from domain.market.contract import ThinOutInput
+from domain.market.observed_prices import SetAsideReason
 
 pytest_plugins = ["tests.database_fixtures"]
 REGION, ZONE = "us-east-1", "us-east-1a"
@@ -39,13 +39,13 @@ def test_spot_prices_go_through_the_tiers_and_what_cannot_be_true_is_set_aside(
     tmp_path: Path, sessions: SessionFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = {
-        Reason.ZERO: row(usd="0"),
-        Reason.NEGATIVE: row(usd="-0.03"),
-        Reason.IN_THE_FUTURE: row(ago_h=-2),
-        Reason.UNKNOWN_TYPE: row(kind="large"),
-        Reason.UNKNOWN_ZONE: row(zone="nowhere-1"),
-        Reason.CURRENCY: row(currency="CNY"),
-        Reason.NOT_A_NUMBER: row(usd="cheap"),
+        SetAsideReason.ZERO: row(usd="0"),
+        SetAsideReason.NEGATIVE: row(usd="-0.03"),
+        SetAsideReason.IN_THE_FUTURE: row(ago_h=-2),
+        SetAsideReason.UNKNOWN_TYPE: row(kind="large"),
+        SetAsideReason.UNKNOWN_ZONE: row(zone="nowhere-1"),
+        SetAsideReason.CURRENCY: row(currency="CNY"),
+        SetAsideReason.NOT_A_NUMBER: row(usd="cheap"),
     }
     path = tmp_path / "prices.csv.gz"
     path.write_bytes(gzip.compress((HEADER + row(ago_h=3, usd="0.030") + row() + "".join(bad.values())).encode()))
@@ -57,10 +57,10 @@ def test_spot_prices_go_through_the_tiers_and_what_cannot_be_true_is_set_aside(
     assert price is not None
     assert (price.usd_per_hour, price.confidence) == (Decimal("0.031"), 0.8)
     with sessions() as session:
-        before = checksum(session, REGION)
+        before = canonical_checksum(session, REGION)
     assert main(["load", "spot-prices", str(path)]) == 0
     with sessions() as session:
-        assert checksum(session, REGION) == before, "the same file again changes nothing"
+        assert canonical_checksum(session, REGION) == before, "the same file again changes nothing"
 
 
 def test_on_demand_prices_and_the_spot_advisor(tmp_path: Path, sessions: SessionFactory) -> None:
@@ -108,7 +108,7 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_by_its_line(
 
 
 def test_how_long_tiers_are_kept_is_said_in_days() -> None:
-    assert ThinOut.read("7/30/100") == ThinOut(7, 30, 100)
+    assert ThinOutInput.read("7/30/100") == ThinOutInput(7, 30, 100)
     for wrong in ("14", "14/90", "a/b/c", "90/14/400", "0/1/2", ""):
         with pytest.raises(ValueError, match="14/90/400"):
-            ThinOut.read(wrong)
+            ThinOutInput.read(wrong)

@@ -16,8 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.resource_listing import Listing
-from activities.reconciliation.activity import Reconciliation
+from activities.ec2.resource_listing import ResourceListing
+from activities.reconciliation.activity import ReconciliationActivities
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.tables import Agent, DriftRow, Event, Instance, Operation, Resource, Server
 from domain.errors import Failure
@@ -25,10 +25,10 @@ from domain.host import Notice, NoticeSource
 from domain.names import ownership_tags
 from domain.operations import OperationKind, OperationStatus, OperationView, ServerView
 from domain.reconciliation import contract
-from domain.reconciliation.drift import Finding
-from domain.reconciliation.facts import Found, Patience, ResourceKind
+from domain.reconciliation.drift import DriftFinding
+from domain.reconciliation.facts import FoundResource, GracePeriods, ResourceKind
 from domain.servers import Placement, ServerShape
-from tests.database_schemas import fresh
+from tests.database_schemas import unique
 from tests.integration.fake_temporal import FakeTemporal
 from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
 
@@ -79,12 +79,12 @@ class Site:
     sessions: SessionFactory
     client_id: str
     cloud: Cloud
-    patience: Patience = Patience(ours_s=100, unexplained_s=1000, gone_s=50, silent_s=10_000)  # noqa: RUF009
+    patience: GracePeriods = GracePeriods(ours_s=100, unexplained_s=1000, gone_s=50, silent_s=10_000)  # noqa: RUF009
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
     later: timedelta = timedelta()
 
     def __post_init__(self) -> None:
-        self.server_id = fresh("srv")
+        self.server_id = unique("srv")
         self.instance_id = self.cloud.original()
         tags = ownership_tags(self.client_id, self.server_id, f"adopt-{self.server_id}")
         self.volumes = self._volumes_of(self.instance_id)
@@ -150,7 +150,7 @@ class Site:
         self.add(Resource(**fixed, resource_id=resource_id, state=state, **more))
 
     def operation(self, status: str) -> str:
-        name = fresh("op")
+        name = unique("op")
         self.add(
             Operation(
                 id=name, server_id=self.server_id, client_id=self.client_id, kind="switch", status=status,
@@ -180,33 +180,39 @@ class Site:
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.later
 
-    def reconciliation(self) -> Reconciliation:
-        return Reconciliation(self.sessions, self.cloud.clients, self.workflows, [REGION], self.patience, self.clock)
+    def reconciliation(self) -> ReconciliationActivities:
+        return ReconciliationActivities(
+            self.sessions, self.cloud.clients, self.workflows, [REGION], self.patience, self.clock
+        )
 
     def run(self, activity: Any, given: object) -> Any:
         return ActivityEnvironment().run(activity, given)
 
-    def survey(self) -> contract.Surveyed:
-        found: contract.Surveyed = self.run(self.reconciliation().survey, contract.Look())
+    def survey(self) -> contract.DriftSurvey:
+        found: contract.DriftSurvey = self.run(self.reconciliation().survey, contract.ReconcileInput())
         return found
 
-    def one_pass(self, later: float = 0.0, meanwhile: Any = None) -> contract.Settled:
+    def one_pass(self, later: float = 0.0, meanwhile: Any = None) -> contract.SettleResult:
         """As the workflow makes it; `meanwhile` happens between the look and what follows."""
         self.later += timedelta(seconds=later)
         work = self.reconciliation()
         surveyed = self.survey()
         resting = self._at_rest(surveyed.findings)
-        reported = self.run(work.report, contract.Report(surveyed, resting))
+        reported = self.run(work.report, contract.ReportInput(surveyed, resting))
         if meanwhile:
             meanwhile()
-        settled: contract.Settled = self.run(work.settle, contract.Settle(reported.due, self._at_rest(reported.due)))
+        settled: contract.SettleResult = self.run(
+            work.settle, contract.SettleInput(reported.due, self._at_rest(reported.due))
+        )
         for lost in settled.lost:
             asyncio.run(self.run(work.ask, lost))
         return settled
 
-    def _at_rest(self, findings: list[Finding]) -> contract.Resting:
+    def _at_rest(self, findings: list[DriftFinding]) -> contract.AtRestResult:
         servers = sorted({one.server_id for one in findings if one.server_id})
-        found: contract.Resting = asyncio.run(self.run(self.reconciliation().at_rest, contract.Servers(servers)))
+        found: contract.AtRestResult = asyncio.run(
+            self.run(self.reconciliation().at_rest, contract.AtRestInput(servers))
+        )
         return found
 
 
@@ -281,7 +287,7 @@ def test_a_snapshot_that_is_due_waits_for_the_copy_that_only_it_explains(site: S
     snapshot, copy = site.copy_of_data(site.operation("rolled_back"))
     now = site.survey()
     alone = [one for one in now.findings if one.resource_id == snapshot]
-    site.run(site.reconciliation().report, contract.Report(replace(now, findings=alone), site._at_rest(alone)))
+    site.run(site.reconciliation().report, contract.ReportInput(replace(now, findings=alone), site._at_rest(alone)))
     settled = site.one_pass(later=1001)
     assert f"{copy} was made of it" in next(iter(settled.left.values()))
     assert (site.state_of("snapshots", snapshot), site.drift()[copy].state) == ("completed", "open")
@@ -359,7 +365,7 @@ def test_a_throttled_question_about_a_lost_primary_is_put_again_and_its_server_i
         session.execute(update(Instance).values(id="i-0123456789abcdef0"))
     site.one_pass()
     with monkeypatch.context() as now:
-        now.setattr(Listing, "knows", throttled)
+        now.setattr(ResourceListing, "knows", throttled)
         settled = site.one_pass(later=60)
     assert settled.left == {site.drift()["i-0123456789abcdef0"].finding_key: "EC2 asks to slow down"}
     assert site.workflows.told == []
@@ -392,10 +398,10 @@ def test_where_not_all_can_be_told_a_server_that_is_down_is_told_first(
 def test_what_went_away_is_resolved_though_findings_of_another_kind_were_left_out(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.patience = Patience(silent_s=-1)
+    site.patience = GracePeriods(silent_s=-1)
     first, other = site.orphan("op-strange"), site.orphan("op-strange")
     site.one_pass()
-    site.patience = Patience(silent_s=10_000)
+    site.patience = GracePeriods(silent_s=10_000)
     monkeypatch.setattr(contract, "MOST_FINDINGS", 1)
     assert site.survey().cut == [f"{REGION}/unknown_resource"]
     site.one_pass()
@@ -404,20 +410,20 @@ def test_what_went_away_is_resolved_though_findings_of_another_kind_were_left_ou
 
 
 def test_a_silent_agent_is_told_and_resolved_when_it_speaks_again(site: Site) -> None:
-    site.patience = Patience(silent_s=-1)
+    site.patience = GracePeriods(silent_s=-1)
     site.one_pass()
     row = site.drift()[site.instance_id]
     assert (row.kind, row.action, row.reason) == ("silent_agent", "report", "still_runs")
-    site.patience = Patience(silent_s=10_000)
+    site.patience = GracePeriods(silent_s=10_000)
     site.one_pass()
     assert site.drift()[site.instance_id].state == "resolved"
     assert [kind for kind, _ in site.told()] == ["drift.found", "drift.resolved"]
 
 
 def test_what_was_settled_is_forgotten_in_the_end_and_what_is_open_is_not(site: Site) -> None:
-    site.patience = Patience(silent_s=-1)
+    site.patience = GracePeriods(silent_s=-1)
     site.one_pass()
-    site.patience = Patience(silent_s=10**9)
+    site.patience = GracePeriods(silent_s=10**9)
     site.one_pass()
     site.record("volume", "vol-0123456789abcdef0")
     site.workflows.mute.add(site.server_id)
@@ -428,7 +434,7 @@ def test_what_was_settled_is_forgotten_in_the_end_and_what_is_open_is_not(site: 
 
 
 def test_a_silent_agent_on_an_impaired_host_is_a_rescue(site: Site) -> None:
-    site.patience = Patience(silent_s=-1, gone_s=0)
+    site.patience = GracePeriods(silent_s=-1, gone_s=0)
     site.cloud.post(f"/instances/{site.instance_id}/kill", outcome="impaired")
     site.one_pass()
     site.one_pass()
@@ -464,14 +470,14 @@ def test_an_operation_that_ends_while_ec2_is_looked_at_is_in_progress(
     """What EC2 tells may be from before its end."""
     site.orphan(site.operation("rolled_back"))
     running = site.operation("running")
-    tagged = Listing.tagged
+    tagged = ResourceListing.tagged
 
-    def ends(listing: Listing, region: str, kind: ResourceKind) -> list[Found]:
+    def ends(listing: ResourceListing, region: str, kind: ResourceKind) -> list[FoundResource]:
         with site.sessions.begin() as session:
             session.execute(update(Operation).where(Operation.id == running).values(status="committed"))
         return tagged(listing, region, kind)
 
-    monkeypatch.setattr(Listing, "tagged", ends)
+    monkeypatch.setattr(ResourceListing, "tagged", ends)
     assert [one for one in site.survey().findings if one.server_id == site.server_id] == []
 
 
@@ -479,15 +485,15 @@ def test_an_operation_that_begins_while_ec2_is_looked_at_is_in_progress(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orphan = site.orphan(site.operation("rolled_back"))
-    tagged = Listing.tagged
+    tagged = ResourceListing.tagged
 
-    def begins(listing: Listing, region: str, kind: ResourceKind) -> list[Found]:
+    def begins(listing: ResourceListing, region: str, kind: ResourceKind) -> list[FoundResource]:
         found = tagged(listing, region, kind)
         if kind is ResourceKind.SPOT_REQUEST:  # the last
             site.operation("running")
         return found
 
-    monkeypatch.setattr(Listing, "tagged", begins)
+    monkeypatch.setattr(ResourceListing, "tagged", begins)
     assert orphan not in {one.resource_id for one in site.survey().findings}
 
 
@@ -555,11 +561,11 @@ def test_two_reconciliations_at_once_make_one_finding_and_one_removal(site: Site
     resting = site._at_rest(surveyed.findings)
     work = site.reconciliation()
     for _ in range(2):
-        site.run(work.report, contract.Report(surveyed, resting))
+        site.run(work.report, contract.ReportInput(surveyed, resting))
     site.later = timedelta(seconds=1001)
-    due = site.run(work.report, contract.Report(surveyed, resting)).due
+    due = site.run(work.report, contract.ReportInput(surveyed, resting)).due
     for _ in range(2):
-        site.run(work.settle, contract.Settle(due, resting))
+        site.run(work.settle, contract.SettleInput(due, resting))
     assert site.told() == [("drift.found", orphan), ("drift.removed", orphan)]
 
 
@@ -587,7 +593,7 @@ def test_without_the_permission_to_remove_it_stays_open_and_says_why(site: Site)
 def test_an_instance_that_reconciliation_ends_is_ended_in_the_records(site: Site, how: str) -> None:
     operation = site.operation("committed")
     retired = site.orphan(operation)
-    site.record("instance", retired, token=fresh("t"), operation_id=operation)
+    site.record("instance", retired, token=unique("t"), operation_id=operation)
     now = datetime.now(UTC)
     named: dict[str, Any] = {"client_id": site.client_id, "created_at": now, "updated_at": now}
     site.add(Instance(id=retired, server_id=site.server_id, state="running_primary", pool=POOL, roles=[], **named))
@@ -632,14 +638,14 @@ def test_ec2_that_is_away_changes_nothing(site: Site) -> None:
 def test_a_large_account_is_listed_page_by_page(clean: Cloud) -> None:
     """EC2 may throttle what asks for everything at once."""
     for kind in ResourceKind:
-        Listing(clean.clients).tagged(REGION, kind)
+        ResourceListing(clean.clients).tagged(REGION, kind)
     for action in ("Instances", "Volumes", "Snapshots", "Images", "SpotInstanceRequests"):
         assert clean.calls(f"Describe{action}")[-1]["params"]["MaxResults"] == "500", action
 
 
 def test_records_that_are_away_are_worth_another_try(clean: Cloud) -> None:
     engine = make_engine("mysql+pymysql://nobody@127.0.0.1:1/none")
-    away = Reconciliation(make_session_factory(engine), clean.clients, FakeWorkflows(), [REGION])
+    away = ReconciliationActivities(make_session_factory(engine), clean.clients, FakeWorkflows(), [REGION])
     with pytest.raises(ApplicationError) as caught:
-        ActivityEnvironment().run(away.survey, contract.Look())
+        ActivityEnvironment().run(away.survey, contract.ReconcileInput())
     assert caught.value.type == "Unavailable"

@@ -14,12 +14,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.records import FleetActivities, fleet_activities
+from activities.records import RecordActivities, record_activities
 from db.engine.session import SessionFactory, in_transaction, make_engine, make_session_factory
 from db.status.invariants import clients_with_missing_events
 from db.tables import Event, Operation, OperationStep
 from domain.records import COOL_DOWNS, RECORD, CoolDowns, CoolDownsInput, Record, RecordBatch, RecordKind
-from tests.database_schemas import NOW, fresh
+from tests.database_schemas import NOW, unique
 
 pytest_plugins = ["tests.database_fixtures"]
 
@@ -30,31 +30,31 @@ def batch(client_id: str, stream: str, server_id: str, operation_id: str, *steps
 
 
 def test_a_worker_registers_them_under_their_names(sessions: SessionFactory) -> None:
-    named = [activity._Definition.must_from_callable(function).name for function in fleet_activities(sessions)]
+    named = [activity._Definition.must_from_callable(function).name for function in record_activities(sessions)]
     assert named == [RECORD, COOL_DOWNS]
 
 
 def test_they_run_where_activities_run(sessions: SessionFactory) -> None:
-    found = ActivityEnvironment().run(FleetActivities(sessions).cool_downs, CoolDownsInput("c", "sa-east-1"))
+    found = ActivityEnvironment().run(RecordActivities(sessions).cool_downs, CoolDownsInput("c", "sa-east-1"))
     assert found == CoolDowns({})
 
 
 def test_records_of_a_client_without_a_row_wait_for_it(sessions: SessionFactory) -> None:
-    lost = batch("cli-none", fresh("server/"), "srv", "", ("server_policy", {"policy": {}}))
+    lost = batch("cli-none", unique("server/"), "srv", "", ("server_policy", {"policy": {}}))
     with pytest.raises(ApplicationError, match="cli-none") as raised:
-        FleetActivities(sessions).record(lost)
+        RecordActivities(sessions).record(lost)
     assert (raised.value.type, raised.value.non_retryable) == ("NotYet", False)
 
 
 def test_a_database_that_is_away_is_worth_another_try() -> None:
     engine = make_engine("mysql://spot@127.0.0.1:1/spot")
     with pytest.raises(ApplicationError, match="cool-downs of us-east-1") as raised:
-        FleetActivities(make_session_factory(engine)).cool_downs(CoolDownsInput("c", "us-east-1"))
+        RecordActivities(make_session_factory(engine)).cool_downs(CoolDownsInput("c", "us-east-1"))
     assert (raised.value.type, raised.value.non_retryable) == ("Unavailable", False)
 
 
 def test_a_connection_lost_in_the_middle_leaves_nothing(sessions: SessionFactory, client_id: str) -> None:
-    operation_id = fresh("op")
+    operation_id = unique("op")
 
     def write(session: Session) -> None:
         plain = {"server_id": "s", "client_id": client_id, "kind": "switch", "status": "queued", "requested_at": NOW}
@@ -65,7 +65,7 @@ def test_a_connection_lost_in_the_middle_leaves_nothing(sessions: SessionFactory
             session.execute(text("SELECT 1"))
 
     with pytest.raises(ApplicationError) as raised:
-        FleetActivities(sessions)._done(write, "a test")
+        RecordActivities(sessions)._done(write, "a test")
     assert raised.value.type == "Unavailable"
     with sessions() as session:
         assert session.get(Operation, operation_id) is None
@@ -79,7 +79,7 @@ def _kill_connection(sessions: SessionFactory, session: Session) -> None:
 
 def test_two_that_lock_each_other_out_both_pass(sessions: SessionFactory, client_id: str) -> None:
     """A real deadlock, inside savepoints as records are applied: the victim is done again."""
-    ids = [fresh("op"), fresh("op")]
+    ids = [unique("op"), unique("op")]
     plain = {"server_id": "s", "client_id": client_id, "kind": "switch", "status": "queued", "requested_at": NOW}
     with sessions.begin() as session:
         session.add_all([Operation(id=one, **plain) for one in ids])
@@ -122,19 +122,19 @@ def test_a_lock_held_too_long_is_worth_another_try(sessions: SessionFactory) -> 
         raise OperationalError("UPDATE", None, Exception(1205, "Lock wait timeout exceeded"))
 
     with pytest.raises(ApplicationError, match="1205") as raised:
-        FleetActivities(sessions)._done(locked_out, "records")
+        RecordActivities(sessions)._done(locked_out, "records")
     assert raised.value.type == "Unavailable"
 
 
 def test_many_streams_of_one_client_at_once(sessions: SessionFactory, client_id: str) -> None:
     """Each operation's two streams, each batch sent twice at the same time, as a retry might be."""
-    fleet = FleetActivities(sessions)
-    server_id, operations = fresh("srv"), [fresh("op") for _ in range(12)]
+    fleet = RecordActivities(sessions)
+    server_id, operations = unique("srv"), [unique("op") for _ in range(12)]
     steps = [(kind, {"step": "launch"}) for kind in ("step_started", "step_ended")]
     batches = []
     for op in operations:
         asked = {"operation_id": op, "kind": "switch", "request_id": op}
-        batches += [batch(client_id, fresh("server/"), server_id, "", ("operation_accepted", asked))] * 2
+        batches += [batch(client_id, unique("server/"), server_id, "", ("operation_accepted", asked))] * 2
         run = [("operation_started", {"kind": "switch"}), *steps, ("operation_finished", {"outcome": "committed"})]
         batches += [batch(client_id, f"operation/{op}", server_id, op, *run)] * 2
     with ThreadPoolExecutor(8) as pool:

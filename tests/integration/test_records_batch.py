@@ -12,23 +12,23 @@ from temporalio.exceptions import ApplicationError
 from db.engine.session import SessionFactory
 from db.status.invariants import clients_with_missing_events, servers_with_several_primaries
 from db.tables import Server
-from tests.database_schemas import fresh
-from tests.fleet_records import POOL, Fleet, K, a_switch, accepted, finished, instance, started
+from tests.database_schemas import unique
+from tests.fleet_records import POOL, K, RecordedServer, accepted, finished, instance, started, switch_records
 
 pytest_plugins = ["tests.database_fixtures"]
 
 
 @pytest.fixture
-def fleet(sessions: SessionFactory, client_id: str) -> Fleet:
-    return Fleet(sessions, client_id)
+def fleet(sessions: SessionFactory, client_id: str) -> RecordedServer:
+    return RecordedServer(sessions, client_id)
 
 
-def test_a_switch_from_its_acceptance_to_its_receipt(fleet: Fleet) -> None:
-    old, new, op = fresh("i"), fresh("i"), fresh("op")
+def test_a_switch_from_its_acceptance_to_its_receipt(fleet: RecordedServer) -> None:
+    old, new, op = unique("i"), unique("i"), unique("op")
     fleet.adopt()
     fleet.write("", instance(old, "running_primary", role="primary", pool="us-east-1a/m5.large/on-demand"))
     fleet.write("", (K.RESOURCE_ADOPTED, {"type": "instance", "resource_id": old}), accepted(op))
-    fleet.write(op, *a_switch(old, new))
+    fleet.write(op, *switch_records(old, new))
 
     operation, steps = fleet.operation(op)
     assert (operation.status, operation.to_pool) == ("committed", "us-east-1b/m5.large/spot")
@@ -69,17 +69,17 @@ def test_a_switch_from_its_acceptance_to_its_receipt(fleet: Fleet) -> None:
     assert confirmed.payload["launch_duration_seconds"] == 2.5
 
 
-def test_a_batch_sent_again_changes_nothing(fleet: Fleet) -> None:
-    op = fresh("op")
-    batch = fleet.batch(op, *a_switch(fresh("i"), fresh("i")))
+def test_a_batch_sent_again_changes_nothing(fleet: RecordedServer) -> None:
+    op = unique("op")
+    batch = fleet.batch(op, *switch_records(unique("i"), unique("i")))
     assert fleet.activities.record(batch) == 13
     told = fleet.told()
     assert fleet.activities.record(batch) == 13
     assert fleet.told() == told
 
 
-def test_of_overlapping_batches_each_record_is_applied_once(fleet: Fleet) -> None:
-    op, steps = fresh("op"), a_switch(fresh("i"), fresh("i"))
+def test_of_overlapping_batches_each_record_is_applied_once(fleet: RecordedServer) -> None:
+    op, steps = unique("op"), switch_records(unique("i"), unique("i"))
     assert fleet.activities.record(fleet.batch(op, *steps[:6], first=1)) == 6
     assert fleet.activities.record(fleet.batch(op, *steps[3:10], first=4)) == 10
     assert fleet.activities.record(fleet.batch(op, *steps, first=1)) == 13
@@ -87,8 +87,8 @@ def test_of_overlapping_batches_each_record_is_applied_once(fleet: Fleet) -> Non
     assert len(fleet.told("resource.made")) == 2
 
 
-def test_records_after_a_missing_one_wait_for_it(fleet: Fleet) -> None:
-    op, steps = fresh("op"), a_switch(fresh("i"), fresh("i"))
+def test_records_after_a_missing_one_wait_for_it(fleet: RecordedServer) -> None:
+    op, steps = unique("op"), switch_records(unique("i"), unique("i"))
     late = fleet.batch(op, *steps[2:], first=3)
     with pytest.raises(ApplicationError, match="record 1 has not arrived") as raised:
         fleet.activities.record(late)
@@ -99,8 +99,8 @@ def test_records_after_a_missing_one_wait_for_it(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("operation_first", [True, False])
-def test_the_two_streams_may_arrive_in_either_order(fleet: Fleet, operation_first: bool) -> None:
-    op = fresh("op")
+def test_the_two_streams_may_arrive_in_either_order(fleet: RecordedServer, operation_first: bool) -> None:
+    op = unique("op")
     writes: list[Callable[[], Any]] = [
         lambda: fleet.write("", accepted(op, "req-1")),
         lambda: fleet.write(op, started(), finished()),
@@ -113,8 +113,8 @@ def test_the_two_streams_may_arrive_in_either_order(fleet: Fleet, operation_firs
     assert sorted(fleet.told()) == ["operation.committed", "operation.queued", "operation.running"]
 
 
-def test_an_operations_records_wait_for_those_of_the_one_before(fleet: Fleet) -> None:
-    first, second = fresh("op"), fresh("op")
+def test_an_operations_records_wait_for_those_of_the_one_before(fleet: RecordedServer) -> None:
+    first, second = unique("op"), unique("op")
     waiting = fleet.batch(second, started(), after=first)
     for _ in range(2):
         with pytest.raises(ApplicationError, match=first) as raised:
@@ -125,8 +125,8 @@ def test_an_operations_records_wait_for_those_of_the_one_before(fleet: Fleet) ->
     assert fleet.activities.record(waiting) == 1
 
 
-def test_a_queued_operation_that_was_cancelled_lets_the_next_pass(fleet: Fleet) -> None:
-    cancelled, following = fresh("op"), fresh("op")
+def test_a_queued_operation_that_was_cancelled_lets_the_next_pass(fleet: RecordedServer) -> None:
+    cancelled, following = unique("op"), unique("op")
     ended = {"operation_id": cancelled, "outcome": "cancelled", "reason": "asked to"}
     fleet.write("", accepted(cancelled), (K.OPERATION_ENDED, ended))
     fleet.write(following, started(), after=cancelled)
@@ -134,20 +134,20 @@ def test_a_queued_operation_that_was_cancelled_lets_the_next_pass(fleet: Fleet) 
     assert fleet.events("operation.cancelled")[0].operation_id == cancelled
 
 
-def test_an_instance_remembers_when_it_was_what(fleet: Fleet) -> None:
+def test_an_instance_remembers_when_it_was_what(fleet: RecordedServer) -> None:
     """Money depends on it: the ledger of savings tells a primary's time from a replica's and from overlap."""
-    old, new, op = fresh("i"), fresh("i"), fresh("op")
+    old, new, op = unique("i"), unique("i"), unique("op")
     fleet.adopt()
     fleet.write("", instance(old, "running_primary", role="primary", pool="us-east-1a/m5.large/on-demand"))
-    fleet.write(op, *a_switch(old, new))
+    fleet.write(op, *switch_records(old, new))
     kept = {one: [role for _, role in fleet.instance(one).roles or []] for one in (old, new)}
     assert kept == {old: ["primary", None], new: ["primary"]}
     [[ended_at, _], [started_at, _]] = (fleet.instance(old).roles or [])[-1], (fleet.instance(new).roles or [])[0]
     assert ended_at == started_at
 
 
-def test_invariant_1_the_commit_changes_the_primary_at_once(fleet: Fleet) -> None:
-    old, replica = fresh("i"), fresh("i")
+def test_invariant_1_the_commit_changes_the_primary_at_once(fleet: RecordedServer) -> None:
+    old, replica = unique("i"), unique("i")
     fleet.adopt()
     fleet.write("", instance(old, "running_primary", role="primary"), instance(replica, "launching"))
     fleet.write("", instance(replica, "running_replica"))
@@ -166,18 +166,18 @@ def test_invariant_1_the_commit_changes_the_primary_at_once(fleet: Fleet) -> Non
         assert servers_with_several_primaries(session) == {}
 
 
-def test_invariant_1_a_record_of_a_second_primary_is_rejected_and_told(fleet: Fleet) -> None:
-    old, second = fresh("i"), fresh("i")
+def test_invariant_1_a_record_of_a_second_primary_is_rejected_and_told(fleet: RecordedServer) -> None:
+    old, second = unique("i"), unique("i")
     fleet.adopt()
     fleet.write("", instance(old, "running_primary"), instance(second, "running_primary"), instance(old, "failed"))
     assert fleet.told() == ["server.adopted", "instance.running_primary", "record_rejected", "instance.failed"]
     assert "uq_instances_primary_of" in fleet.events("record_rejected")[0].payload["reason"]
 
 
-def test_an_illegal_move_is_told_and_does_not_stop_the_stream(fleet: Fleet) -> None:
-    one = fresh("i")
+def test_an_illegal_move_is_told_and_does_not_stop_the_stream(fleet: RecordedServer) -> None:
+    one = unique("i")
     fleet.write("", instance(one, "running_primary"), instance(one, "terminated"), instance(one, "launching"))
-    assert fleet.write("", (K.SERVER_POLICY, {"policy": {}}), instance(fresh("i"), "launching")) == 5
+    assert fleet.write("", (K.SERVER_POLICY, {"policy": {}}), instance(unique("i"), "launching")) == 5
     rejected = fleet.events("record_rejected")
     assert [event.payload["seq"] for event in rejected] == [3, 4]
     assert rejected[0].payload["reason"] == "an instance cannot go from terminated to launching"
@@ -201,13 +201,13 @@ def test_an_illegal_move_is_told_and_does_not_stop_the_stream(fleet: Fleet) -> N
         (K.POOL_COOL_DOWN, {"pool": POOL}),
     ],
 )
-def test_a_malformed_record_is_told_and_does_not_stop_the_stream(fleet: Fleet, kind: K, payload: Any) -> None:
-    assert fleet.write("", (kind, payload), instance(fresh("i"), "launching")) == 2
+def test_a_malformed_record_is_told_and_does_not_stop_the_stream(fleet: RecordedServer, kind: K, payload: Any) -> None:
+    assert fleet.write("", (kind, payload), instance(unique("i"), "launching")) == 2
     assert fleet.told() == ["record_rejected", "instance.launching"]
 
 
-def test_a_former_primary_that_is_gone_does_not_hold_up_the_commit(fleet: Fleet) -> None:
-    old, new = fresh("i"), fresh("i")
+def test_a_former_primary_that_is_gone_does_not_hold_up_the_commit(fleet: RecordedServer) -> None:
+    old, new = unique("i"), unique("i")
     fleet.write("", instance(old, "running_primary"), instance(new, "launching"))
     commit = {"instance_id": new, "former_instance_id": old}
     fleet.write("", (K.PRIMARY, {**commit, "former_state": "terminated"}))
@@ -215,10 +215,10 @@ def test_a_former_primary_that_is_gone_does_not_hold_up_the_commit(fleet: Fleet)
     assert fleet.instance(new).role == "primary"
 
 
-def test_invariant_7_records_never_touch_another_servers_rows(fleet: Fleet, sessions: SessionFactory) -> None:
-    stranger = Fleet(sessions, fleet.client_id)
-    mine, op = fresh("i"), fresh("op")
-    token = {"token": fresh("t"), "type": "volume"}
+def test_invariant_7_records_never_touch_another_servers_rows(fleet: RecordedServer, sessions: SessionFactory) -> None:
+    stranger = RecordedServer(sessions, fleet.client_id)
+    mine, op = unique("i"), unique("op")
+    token = {"token": unique("t"), "type": "volume"}
     fleet.write("", instance(mine, "running_primary"), accepted(op), (K.RESOURCE_INTENDED, token))
     stranger.write("", instance(mine, "terminated"), instance(mine, "launching"))
     stranger.write("", accepted(op), (K.RESOURCE_MADE, {**token, "resource_id": "vol-1"}))
@@ -227,23 +227,23 @@ def test_invariant_7_records_never_touch_another_servers_rows(fleet: Fleet, sess
     assert len(fleet.told("record_rejected")) == 3  # `terminated` alone is a life of its own, and over
 
 
-def test_a_released_instance_can_be_adopted_again(fleet: Fleet, sessions: SessionFactory) -> None:
-    one, again = fresh("i"), Fleet(sessions, fleet.client_id)
+def test_a_released_instance_can_be_adopted_again(fleet: RecordedServer, sessions: SessionFactory) -> None:
+    one, again = unique("i"), RecordedServer(sessions, fleet.client_id)
     fleet.write("", instance(one, "running_primary"), instance(one, "released"))
     again.write("", instance(one, "running_primary"))
     assert fleet.instance(one).state == "released"
     assert again.instance(one).role == "primary"
 
 
-def test_a_server_whose_name_was_taken_meanwhile_is_kept(fleet: Fleet, sessions: SessionFactory) -> None:
-    later, name = Fleet(sessions, fleet.client_id), fresh("orders-db")
+def test_a_server_whose_name_was_taken_meanwhile_is_kept(fleet: RecordedServer, sessions: SessionFactory) -> None:
+    later, name = RecordedServer(sessions, fleet.client_id), unique("orders-db")
     fleet.adopt(name)
     later.adopt(name)
     assert fleet.server().server.name == name
     assert later.server().server.name == f"{name} ({later.server_id})"
 
 
-def test_a_policy_change_raises_the_version(fleet: Fleet) -> None:
+def test_a_policy_change_raises_the_version(fleet: RecordedServer) -> None:
     fleet.adopt()
     fleet.write("", (K.SERVER_POLICY, {"policy": {"handoff": "snapshot", "drain_s": 5}}))
     server = fleet.server().server
@@ -253,8 +253,8 @@ def test_a_policy_change_raises_the_version(fleet: Fleet) -> None:
     assert (server.state, server.ended_how) == ("ended", "released")
 
 
-def test_an_end_said_twice_is_told_once(fleet: Fleet) -> None:
-    op = fresh("op")
+def test_an_end_said_twice_is_told_once(fleet: RecordedServer) -> None:
+    op = unique("op")
     ended = (K.OPERATION_ENDED, {"operation_id": op, "outcome": "rolled_back", "reason": "broken off"})
     fleet.write("", ended)
     fleet.write(op, finished("rolled_back", calls=3), finished("committed"))
@@ -262,8 +262,8 @@ def test_an_end_said_twice_is_told_once(fleet: Fleet) -> None:
     assert fleet.told() == ["operation.rolled_back", "record_rejected"]
 
 
-def test_a_step_tried_again_is_another_step(fleet: Fleet) -> None:
-    op = fresh("op")
+def test_a_step_tried_again_is_another_step(fleet: RecordedServer) -> None:
+    op = unique("op")
     begin, end = (K.STEP_STARTED, {"step": "launch"}), {"step": "launch", "ms": 5, "calls": [], "hooks": []}
     fleet.write(op, started(), begin, (K.STEP_ENDED, {**end, "ok": False, "note": "NoCapacity"}), begin)
     fleet.write(op, (K.STEP_ENDED, {**end, "ok": True}), (K.OPERATION_ATTENTION, {"reason": "slow"}))
@@ -275,8 +275,8 @@ def test_a_step_tried_again_is_another_step(fleet: Fleet) -> None:
     assert fleet.operation(op)[0].receipt == {"calls": 3}
 
 
-def test_what_was_in_the_way_and_is_over_needs_nobody_any_more(fleet: Fleet) -> None:
-    op = fresh("op")
+def test_what_was_in_the_way_and_is_over_needs_nobody_any_more(fleet: RecordedServer) -> None:
+    op = unique("op")
     fleet.write(op, started(), (K.OPERATION_ATTENTION, {"reason": "round 1 failed"}))
     fleet.write(op, finished("committed"))
     operation = fleet.operation(op)[0]
@@ -284,8 +284,8 @@ def test_what_was_in_the_way_and_is_over_needs_nobody_any_more(fleet: Fleet) -> 
     assert "operation.attention" in fleet.told("operation")
 
 
-def test_invariant_8_every_number_is_there_after_all_of_it(fleet: Fleet) -> None:
-    fleet.write("", instance(fresh("i"), "launching"), instance("", "launching"))
+def test_invariant_8_every_number_is_there_after_all_of_it(fleet: RecordedServer) -> None:
+    fleet.write("", instance(unique("i"), "launching"), instance("", "launching"))
     with fleet.sessions() as session:
         assert clients_with_missing_events(session) == []
         assert session.scalar(select(Server.id).where(Server.id == fleet.server_id)) is None

@@ -9,19 +9,19 @@ import pytest
 from db.engine.session import SessionFactory
 from db.tables import Notice, PoolRow
 from domain.records import CoolDownsInput
-from tests.database_schemas import NOW, fresh
-from tests.fleet_records import POOL, Fleet, K
+from tests.database_schemas import NOW, unique
+from tests.fleet_records import POOL, K, RecordedServer
 
 pytest_plugins = ["tests.database_fixtures"]
 
 
 @pytest.fixture
-def fleet(sessions: SessionFactory, client_id: str) -> Fleet:
-    return Fleet(sessions, client_id)
+def fleet(sessions: SessionFactory, client_id: str) -> RecordedServer:
+    return RecordedServer(sessions, client_id)
 
 
-def test_a_notice_heard_twice_is_one(fleet: Fleet) -> None:
-    heard = {"notice_id": f"{fresh('i')}/interruption", "instance_id": "i-1", "kind": "interruption"}
+def test_a_notice_heard_twice_is_one(fleet: RecordedServer) -> None:
+    heard = {"notice_id": f"{unique('i')}/interruption", "instance_id": "i-1", "kind": "interruption"}
     imds = {**heard, "source": "imds", "action": "terminate", "deadline": "2026-03-01T12:02:00Z"}
     fleet.write("", (K.NOTICE, {**imds, "seen_at": NOW.isoformat()}))
     fleet.write("", (K.NOTICE, {**heard, "source": "eventbridge", "operation_id": "op-1", "handled": "failover"}))
@@ -33,8 +33,8 @@ def test_a_notice_heard_twice_is_one(fleet: Fleet) -> None:
     assert fleet.told() == ["notice.interruption", "notice.handled"]
 
 
-def test_invariant_10_cool_downs_are_shared_and_never_cut_short(fleet: Fleet) -> None:
-    pool = f"eu-north-1a/m5.{fresh('x')}/spot"
+def test_invariant_10_cool_downs_are_shared_and_never_cut_short(fleet: RecordedServer) -> None:
+    pool = f"eu-north-1a/m5.{unique('x')}/spot"
     ends = ["2099-01-01T00:00:00Z", "2098-01-01T00:00:00Z", "2020-01-01T00:00:00+00:00"]
     reasons = ["NoCapacity", "interruption notice", "NoCapacity"]
     for until, reason in zip(ends, reasons, strict=True):
@@ -48,8 +48,8 @@ def test_invariant_10_cool_downs_are_shared_and_never_cut_short(fleet: Fleet) ->
     assert (row.capacity_failures, row.notices) == (2, 1)
 
 
-def test_the_ledger_follows_what_is_intended_made_and_gone(fleet: Fleet) -> None:
-    lost, made = fresh("t"), fresh("t")
+def test_the_ledger_follows_what_is_intended_made_and_gone(fleet: RecordedServer) -> None:
+    lost, made = unique("t"), unique("t")
     never = {"token": lost, "how": "never_made"}
     fleet.write("", (K.RESOURCE_INTENDED, {"token": lost, "type": "volume", "step": "copy", "details": {"n": 1}}))
     fleet.write("", (K.RESOURCE_GONE, never), (K.RESOURCE_GONE, never))
@@ -63,8 +63,8 @@ def test_the_ledger_follows_what_is_intended_made_and_gone(fleet: Fleet) -> None
     assert fleet.events()[-1].payload == {"how": "deleted", "in_ledger": False, "resource_id": "vol-root"}
 
 
-def test_an_answer_that_came_after_all_opens_the_ledger_again(fleet: Fleet) -> None:
-    token = fresh("t")
+def test_an_answer_that_came_after_all_opens_the_ledger_again(fleet: RecordedServer) -> None:
+    token = unique("t")
     fleet.write("", (K.RESOURCE_INTENDED, {"token": token, "type": "instance"}))
     fleet.write("", (K.RESOURCE_GONE, {"token": token, "how": "never_made"}))
     fleet.write("", (K.RESOURCE_MADE, {"token": token, "type": "instance", "resource_id": "i-late"}))

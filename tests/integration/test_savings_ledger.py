@@ -18,29 +18,29 @@ from sqlalchemy.exc import DBAPIError
 from temporalio.exceptions import ApplicationError
 
 from activities.savings.activity import SavingsActivities
-from api.screens.savings_csv import written
+from api.screens.savings_csv import to_csv
 from db.clients import commands
 from db.engine.session import SessionFactory, in_transaction
 from db.market.corrections import open_corrections
 from db.market.on_demand import keep_on_demand
-from db.market.tiers import keep_prices
+from db.market.tiers import store_in_tiers
 from db.savings import accrual
 from db.savings import accrual_lock as alone_
-from db.savings.accrual import Accrued, accrue
-from db.savings.accrual_lock import LOCK, AnotherAccrues
+from db.savings.accrual import AccrualResult, accrue
+from db.savings.accrual_lock import LOCK, AccrualBusy
 from db.savings.accrual_prices import prices_between
 from db.savings.booking import SUMS, _booked, accrued_until
 from db.savings.running import fleet_between
-from db.savings.totals import Unit, floor, periods, servers
-from db.savings.weekly_summary import monday, tell_week
+from db.savings.totals import Unit, period_totals, server_totals, unit_start
+from db.savings.weekly_summary import week_start, write_weekly_summaries
 from db.status.summary import summary
 from db.tables import Event, Instance, Operation, Resource, SavingsDay, SavingsEntry, SavingsHour, Server
 from domain.errors import Failure
-from domain.market.observed_prices import Known, Said, Source
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
 from domain.savings import contract
 from domain.savings.amounts import NOTHING, Amounts, total
-from tests.database_schemas import fresh
+from tests.database_schemas import unique
 from tests.integration.test_db_queries import explained
 
 pytest_plugins = ["tests.database_fixtures"]
@@ -73,8 +73,10 @@ def _empty(sessions: SessionFactory) -> None:
 
 
 def price(sessions: SessionFactory, hours: float, usd: str, kind: str = SPOT) -> None:
-    said = [Said(REGION, ZONE, kind, at(hours), usd)]
-    in_transaction(sessions, lambda session: keep_prices(session, said, Source.EC2, Known(None), at(hours)))
+    said = [ReportedPrice(REGION, ZONE, kind, at(hours), usd)]
+    in_transaction(
+        sessions, lambda session: store_in_tiers(session, said, PriceSource.EC2, PriceBounds(None), at(hours))
+    )
 
 
 def on_demand(sessions: SessionFactory, usd: str = "0.096", kind: str = HOME) -> None:
@@ -84,7 +86,7 @@ def on_demand(sessions: SessionFactory, usd: str = "0.096", kind: str = HOME) ->
 
 def a_server(sessions: SessionFactory, client_id: str, since: float = -1, *, spot_at: float | None = None) -> str:
     """On-demand from `since` on; switched to spot at `spot_at`, the old one ends six minutes later."""
-    server_id = fresh("srv")
+    server_id = unique("srv")
     base = {"client_id": client_id, "region": REGION, "updated_at": at(since), "created_at": at(since)}
     with sessions.begin() as session:
         session.execute(
@@ -120,7 +122,7 @@ def instance(
     kind: str = HOME,
     roles: list[tuple[float, str | None]],
 ) -> str:
-    instance_id, spot = fresh("i"), kind == SPOT
+    instance_id, spot = unique("i"), kind == SPOT
     pool = f"{ZONE}/{kind}/{'spot' if spot else 'on-demand'}"
     with sessions.begin() as session:
         session.add(
@@ -145,14 +147,14 @@ def instance(
     return instance_id
 
 
-def run(sessions: SessionFactory, hours: float, again: timedelta = AGAIN) -> Accrued:
+def run(sessions: SessionFactory, hours: float, again: timedelta = AGAIN) -> AccrualResult:
     return accrue(sessions, at(hours), again)
 
 
 def booked(sessions: SessionFactory, server_id: str) -> dict[float, Amounts]:
     """By hour after T0."""
     with sessions() as session:
-        found = periods(session, None, Unit.HOUR, at(-1000), at(1000), server_id)
+        found = period_totals(session, None, Unit.HOUR, at(-1000), at(1000), server_id)
     return {(one.start - T0) / timedelta(hours=1): one.amounts for one in found}
 
 
@@ -223,7 +225,7 @@ def test_two_accruals_at_once_book_once(sessions: SessionFactory, client_id: str
 
     def attempt(_: int) -> str:
         try:
-            SavingsActivities(sessions, lambda: at(1)).accrue(contract.Accrue())
+            SavingsActivities(sessions, lambda: at(1)).accrue(contract.AccrueInput())
         except Exception as error:
             return type(error).__name__
         return "done"
@@ -263,7 +265,7 @@ def test_what_an_older_accrual_read_undoes_nothing_that_a_newer_one_booked(
         instance(sessions, server_id, client_id, 0, roles=[(0, "replica")])
         try:
             run(sessions, 2)
-        except AnotherAccrues:
+        except AccrualBusy:
             newer.append("comes again")
             return
         newer.append("done")
@@ -288,7 +290,7 @@ def test_an_accrual_that_lost_its_lock_books_nothing_more(
             session.execute(text(f"KILL CONNECTION {holder:d}"))
 
     _in_the_midst(monkeypatch, meanwhile)
-    with pytest.raises((AnotherAccrues, DBAPIError)):
+    with pytest.raises((AccrualBusy, DBAPIError)):
         run(sessions, 2)
     assert entries(sessions, server_id) == []
     run(sessions, 2)
@@ -299,8 +301,8 @@ def test_an_accrual_that_meets_another_comes_again(
     sessions: SessionFactory, client_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alone_, "WAIT_S", 0)
-    with alone_.alone(sessions), pytest.raises(ApplicationError, match="another accrual") as caught:
-        SavingsActivities(sessions, lambda: at(1)).accrue(contract.Accrue())
+    with alone_.hold_accrual_lock(sessions), pytest.raises(ApplicationError, match="another accrual") as caught:
+        SavingsActivities(sessions, lambda: at(1)).accrue(contract.AccrueInput())
     assert caught.value.type == Failure.UNAVAILABLE.value
     run(sessions, 1)
 
@@ -317,9 +319,9 @@ def test_the_ledger_begins_when_it_is_first_kept(sessions: SessionFactory, clien
 def test_what_has_no_on_demand_price_is_named_to_be_asked_for(sessions: SessionFactory, client_id: str) -> None:
     a_server(sessions, client_id, spot_at=0)
     work = SavingsActivities(sessions, lambda: at(1))
-    assert work.accrue(contract.Accrue()).lacking == {REGION: [HOME]}
+    assert work.accrue(contract.AccrueInput()).lacking == {REGION: [HOME]}
     on_demand(sessions)
-    assert work.accrue(contract.Accrue()).lacking == {}
+    assert work.accrue(contract.AccrueInput()).lacking == {}
 
 
 # --- corrections
@@ -495,12 +497,12 @@ def _sums_agree(sessions: SessionFactory, client_id: str) -> None:
         ).one()
         everything = Amounts(*(int(one) for one in raw))
         for unit in Unit:
-            assert total(one.amounts for one in periods(session, client_id, unit, *ever)) == everything
-        of_servers = servers(session, client_id, *ever, limit=1000)
+            assert total(one.amounts for one in period_totals(session, client_id, unit, *ever)) == everything
+        of_servers = server_totals(session, client_id, *ever, limit=1000)
         assert total(one.amounts for one in of_servers) == everything
         for one in of_servers:
             for unit in Unit:
-                found = periods(session, client_id, unit, *ever, one.server_id)
+                found = period_totals(session, client_id, unit, *ever, one.server_id)
                 assert total(each.amounts for each in found) == one.amounts
 
 
@@ -517,24 +519,24 @@ def test_hours_days_months_servers_and_clients_agree_to_the_last_digit(
         run(sessions, hours)
     _sums_agree(sessions, client_id)
     with sessions() as session:
-        assert len(periods(session, client_id, Unit.MONTH, at(-2000), at(2000))) == 1
-        assert next(one.start for one in periods(session, client_id, Unit.DAY, at(0), at(48))) == floor(
+        assert len(period_totals(session, client_id, Unit.MONTH, at(-2000), at(2000))) == 1
+        assert next(one.start for one in period_totals(session, client_id, Unit.DAY, at(0), at(48))) == unit_start(
             Unit.DAY, at(24)
         )
 
 
 def test_another_clients_money_is_not_in_it(sessions: SessionFactory, client_id: str) -> None:
     on_demand(sessions)
-    other = fresh("cli")
+    other = unique("cli")
     in_transaction(sessions, lambda session: commands.create_client(session, other, other, at(-100)))
     theirs = a_server(sessions, other, since=0)
     run(sessions, 2)
     with sessions() as session:
         for unit in Unit:
-            assert periods(session, client_id, unit, at(-100), at(100)) == []
-            assert periods(session, client_id, unit, at(-100), at(100), theirs) == []
-            assert periods(session, None, unit, at(-100), at(100)) != []
-        assert servers(session, client_id, at(-100), at(100), 10) == []
+            assert period_totals(session, client_id, unit, at(-100), at(100)) == []
+            assert period_totals(session, client_id, unit, at(-100), at(100), theirs) == []
+            assert period_totals(session, None, unit, at(-100), at(100)) != []
+        assert server_totals(session, client_id, at(-100), at(100), 10) == []
         assert summary(session, client_id, at(2)).this_month == NOTHING
 
 
@@ -591,7 +593,7 @@ def test_the_summary_counts_what_there_is(sessions: SessionFactory, client_id: s
         ):
             session.add(
                 Operation(
-                    id=fresh("op"),
+                    id=unique("op"),
                     server_id=server_id,
                     client_id=client_id,
                     kind=kind,
@@ -624,10 +626,12 @@ def test_the_summarys_money_is_that_of_its_hour_its_day_and_its_month(sessions: 
     with sessions() as session:
         found = summary(session, client_id, now)
         by_hours = [
-            total(one.amounts for one in periods(session, client_id, Unit.HOUR, floor(unit, now), now))
+            total(one.amounts for one in period_totals(session, client_id, Unit.HOUR, unit_start(unit, now), now))
             for unit in (Unit.HOUR, Unit.DAY, Unit.MONTH)
         ]
-        of_servers = total(one.amounts for one in servers(session, client_id, floor(Unit.MONTH, now), now, 10))
+        of_servers = total(
+            one.amounts for one in server_totals(session, client_id, unit_start(Unit.MONTH, now), now, 10)
+        )
     assert [found.this_hour, found.this_day, found.this_month] == by_hours
     assert found.this_month == of_servers
     assert len({NOTHING, *by_hours}) == 4, "the three differ, or nothing is compared"
@@ -642,12 +646,12 @@ def test_a_week_is_told_once_and_when_it_is_complete(sessions: SessionFactory, c
     on_demand(sessions)
     a_server(sessions, client_id, since=0)
     run(sessions, 0)
-    over = monday(T0) + timedelta(days=7)
-    assert tell_week(sessions, over + timedelta(minutes=5))[1] == 0, "its last hours are not booked yet"
+    over = week_start(T0) + timedelta(days=7)
+    assert write_weekly_summaries(sessions, over + timedelta(minutes=5))[1] == 0, "its last hours are not booked yet"
     accrue(sessions, over + timedelta(minutes=6), AGAIN)
-    week, told = tell_week(sessions, over + timedelta(minutes=7))
-    assert (week, told >= 1) == (monday(T0), True)
-    assert tell_week(sessions, over + timedelta(days=1))[1] == 0
+    week, told = write_weekly_summaries(sessions, over + timedelta(minutes=7))
+    assert (week, told >= 1) == (week_start(T0), True)
+    assert write_weekly_summaries(sessions, over + timedelta(days=1))[1] == 0
     with sessions() as session:
         of_week = Event.client_id == client_id, Event.type == "summary.weekly"
         [event] = session.scalars(select(Event).where(*of_week)).all()
@@ -657,7 +661,7 @@ def test_a_week_is_told_once_and_when_it_is_complete(sessions: SessionFactory, c
 
 
 def test_csv_is_escaped_and_no_name_is_a_formula() -> None:
-    text_ = written(
+    text_ = to_csv(
         ("name",), [(('=HYPERLINK("x")',), Amounts(primary=1)), (('a,"b"\nc',), NOTHING), (("ok",), NOTHING)]
     )
     rows = list(csv.reader(text_.splitlines(keepends=True)))
@@ -670,12 +674,12 @@ def test_csv_is_escaped_and_no_name_is_a_formula() -> None:
 
 
 _LISTS: dict[str, Any] = {
-    "hours": lambda s, c: periods(s, c, Unit.HOUR, at(100), at(110)),
-    "hours of a server": lambda s, c: periods(s, c, Unit.HOUR, at(100), at(400), "srv-3"),
-    "days": lambda s, c: periods(s, c, Unit.DAY, at(100), at(148)),
-    "days of a server": lambda s, c: periods(s, c, Unit.DAY, at(100), at(900), "srv-3"),
-    "months": lambda s, c: periods(s, c, Unit.MONTH, at(100), at(148)),
-    "servers": lambda s, c: servers(s, c, at(100), at(148), 10),
+    "hours": lambda s, c: period_totals(s, c, Unit.HOUR, at(100), at(110)),
+    "hours of a server": lambda s, c: period_totals(s, c, Unit.HOUR, at(100), at(400), "srv-3"),
+    "days": lambda s, c: period_totals(s, c, Unit.DAY, at(100), at(148)),
+    "days of a server": lambda s, c: period_totals(s, c, Unit.DAY, at(100), at(900), "srv-3"),
+    "months": lambda s, c: period_totals(s, c, Unit.MONTH, at(100), at(148)),
+    "servers": lambda s, c: server_totals(s, c, at(100), at(148), 10),
 }
 
 
@@ -691,7 +695,7 @@ def many(sessions: SessionFactory) -> None:
                 for n in range(0, 1000, 2)
             ]
             session.execute(insert(SavingsEntry), hours)
-            session.execute(insert(SavingsDay), [{**whose, "day": floor(Unit.DAY, at(24 * n))} for n in range(40)])
+            session.execute(insert(SavingsDay), [{**whose, "day": unit_start(Unit.DAY, at(24 * n))} for n in range(40)])
             session.execute(
                 insert(Server),
                 [

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine.session import make_engine
 from lab.stack.ports import Leases
-from proof.crash_matrix.sql_proxy import SqlGate
+from proof.crash_matrix.sql_proxy import SqlProxy
 from proof.harness.loop_thread import LoopThread
 from proof.harness.waiting import until
 
@@ -28,9 +28,9 @@ def direct(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def gate(database_url: str, leases: Leases) -> Iterator[SqlGate]:
+def gate(database_url: str, leases: Leases) -> Iterator[SqlProxy]:
     with LoopThread("gate") as loop:
-        made = SqlGate(loop, database_url, leases.port())
+        made = SqlProxy(loop, database_url, leases.port())
         yield made
         made.close()
 
@@ -49,7 +49,7 @@ def _there(direct: Engine, n: int) -> bool:
         return bool(connection.execute(text("SELECT COUNT(*) FROM notes WHERE n = :n"), {"n": n}).scalar())
 
 
-def test_what_is_not_held_passes_and_is_counted(gate: SqlGate, direct: Engine) -> None:
+def test_what_is_not_held_passes_and_is_counted(gate: SqlProxy, direct: Engine) -> None:
     gate.count()
     _write(gate.url, 1)
     _write(gate.url, 2)
@@ -58,7 +58,7 @@ def test_what_is_not_held_passes_and_is_counted(gate: SqlGate, direct: Engine) -
 
 
 @pytest.mark.parametrize(("when", "kept", "n"), [("before", False, 10), ("after", True, 20)])
-def test_the_nth_commit_is_held_and_then_dropped(gate: SqlGate, direct: Engine, when: str, kept: bool, n: int) -> None:
+def test_the_nth_commit_is_held_and_then_dropped(gate: SqlProxy, direct: Engine, when: str, kept: bool, n: int) -> None:
     gate.arm(2, when)
     _write(gate.url, n)
     with ThreadPoolExecutor(1) as pool:

@@ -16,21 +16,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from activities.ec2.clients import Clients
-from activities.records import FleetActivities
+from activities.records import RecordActivities
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.fleet.agent_silence import due_after
+from db.fleet.agent_silence import silent_after
 from db.savings.booking import mark_accrued
-from db.status.control_plane import vitals
+from db.status.control_plane import read_control_plane_status
 from db.tables import Agent, DriftRow, PriceCollection, SavingsHour
 from domain.heartbeats import HEARTBEAT_S
 from domain.records import RecordKind
-from telemetry.metrics.fleet import Fleet as FleetState
+from telemetry.metrics.fleet import FleetCollector as FleetState
 from telemetry.metrics.registries import measure_process
 from telemetry.metrics.serving import UnsafeAddress, check_address, serve
-from telemetry.metrics.worker import MOST_POOLS, Work
+from telemetry.metrics.worker import MOST_POOLS, WorkerMetrics
 from tests.api_world import World
-from tests.database_schemas import NOW, fresh
-from tests.fleet_records import POOL, Fleet, a_switch, accepted, finished, instance, started
+from tests.database_schemas import NOW, unique
+from tests.fleet_records import POOL, RecordedServer, accepted, finished, instance, started, switch_records
 from tests.integration.lab_cloud import REGION, Cloud, clean, cloud
 
 __all__ = ["clean", "cloud"]  # fixtures
@@ -68,9 +68,9 @@ def scraped(registry: CollectorRegistry) -> dict[str, float]:
 
 
 @pytest.fixture
-def work() -> tuple[Work, CollectorRegistry]:
+def work() -> tuple[WorkerMetrics, CollectorRegistry]:
     registry = CollectorRegistry()
-    return Work(registry), registry
+    return WorkerMetrics(registry), registry
 
 
 # --- the API
@@ -119,7 +119,7 @@ async def test_without_its_database_an_api_process_still_tells_its_metrics(
 # --- a worker
 
 
-def test_a_workers_metrics_need_its_token(work: tuple[Work, CollectorRegistry]) -> None:
+def test_a_workers_metrics_need_its_token(work: tuple[WorkerMetrics, CollectorRegistry]) -> None:
     with served(work[1], TOKEN) as url:
         assert httpx.get(f"{url}/metrics").status_code == 401
         assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
@@ -134,13 +134,13 @@ def test_metrics_are_not_offered_to_a_network_without_a_token() -> None:
 
 
 def test_what_a_switch_records_is_measured_once(
-    sessions: SessionFactory, client_id: str, work: tuple[Work, CollectorRegistry]
+    sessions: SessionFactory, client_id: str, work: tuple[WorkerMetrics, CollectorRegistry]
 ) -> None:
-    fleet = Fleet(sessions, client_id)
-    fleet.activities = FleetActivities(sessions, work[0].heard)
+    fleet = RecordedServer(sessions, client_id)
+    fleet.activities = RecordActivities(sessions, work[0].heard)
     fleet.adopt()
-    fleet.write("", instance("i-old", "running_primary", role="primary", pool=POOL), accepted("op-1", fresh("r")))
-    batch = fleet.batch("op-1", *a_switch("i-old", "i-new"))
+    fleet.write("", instance("i-old", "running_primary", role="primary", pool=POOL), accepted("op-1", unique("r")))
+    batch = fleet.batch("op-1", *switch_records("i-old", "i-new"))
     for _ in range(2):  # sent again after its answer was lost
         fleet.activities.record(batch)
     found = scraped(work[1])
@@ -154,19 +154,19 @@ def test_what_a_switch_records_is_measured_once(
 
 
 def test_what_was_left_of_a_notice_is_measured_at_the_commit(
-    sessions: SessionFactory, client_id: str, work: tuple[Work, CollectorRegistry]
+    sessions: SessionFactory, client_id: str, work: tuple[WorkerMetrics, CollectorRegistry]
 ) -> None:
-    fleet = Fleet(sessions, client_id)
-    fleet.activities = FleetActivities(sessions, work[0].heard)
+    fleet = RecordedServer(sessions, client_id)
+    fleet.activities = RecordActivities(sessions, work[0].heard)
     fleet.adopt()
-    old, new = fresh("i"), fresh("i")
+    old, new = unique("i"), unique("i")
     notice = {
         "notice_id": f"{old}/interruption", "instance_id": old, "kind": "interruption", "source": "imds",
         "deadline": (NOW + timedelta(seconds=93)).isoformat(), "seen_at": NOW.isoformat(),
     }  # fmt: skip
     fleet.write("", instance(old, "running_primary", role="primary", pool=POOL), (K.NOTICE, notice))
     kind = {"kind": "failover"}
-    op = fresh("op")
+    op = unique("op")
     fleet.write(op, started(**kind), (K.PRIMARY, {"instance_id": new, "former_instance_id": old}), finished())
     found = scraped(work[1])
     assert found["spot_optimizer_notices_total{kind=interruption,source=imds}"] == 1
@@ -174,18 +174,20 @@ def test_what_was_left_of_a_notice_is_measured_at_the_commit(
     assert found["spot_optimizer_failover_duration_seconds_count{handoff=volumes}"] == 1
 
 
-def test_capacity_failures_are_counted_by_pool_up_to_a_bound(work: tuple[Work, CollectorRegistry]) -> None:
-    from domain.measurements import Measure, Measured
+def test_capacity_failures_are_counted_by_pool_up_to_a_bound(work: tuple[WorkerMetrics, CollectorRegistry]) -> None:
+    from domain.measurements import MeasureKind, Measurement
 
     pools = [f"us-east-1a/type-{n}/spot" for n in range(MOST_POOLS + 50)]
     labels = [{"pool": pool, "reason": "NoCapacity"} for pool in pools]
-    work[0].heard([Measured(Measure.CAPACITY, labels=one) for one in labels])
+    work[0].heard([Measurement(MeasureKind.CAPACITY, labels=one) for one in labels])
     found = {k: v for k, v in scraped(work[1]).items() if k.startswith("spot_optimizer_capacity_failures_total")}
     assert len(found) == MOST_POOLS + 1
     assert found["spot_optimizer_capacity_failures_total{pool=other,reason=NoCapacity}"] == 50
 
 
-def test_calls_to_ec2_are_counted_by_action_and_code(clean: Cloud, work: tuple[Work, CollectorRegistry]) -> None:
+def test_calls_to_ec2_are_counted_by_action_and_code(
+    clean: Cloud, work: tuple[WorkerMetrics, CollectorRegistry]
+) -> None:
     clients = Clients(called=work[0].called)
     clients.ec2(REGION).describe_volumes()
     clean.post("/permissions", deny=["ec2:DescribeVolumes"])
@@ -204,10 +206,10 @@ def test_calls_to_ec2_are_counted_by_action_and_code(clean: Cloud, work: tuple[W
 
 def test_the_state_of_the_fleet_is_told_in_counts(sessions: SessionFactory, client_id: str) -> None:
     now = datetime.now(UTC)
-    fleet = Fleet(sessions, client_id)
+    fleet = RecordedServer(sessions, client_id)
     fleet.adopt()
-    op = fresh("op")
-    fleet.write("", instance("i-1", "running_primary", role="primary"), accepted(op, fresh("r")))
+    op = unique("op")
+    fleet.write("", instance("i-1", "running_primary", role="primary"), accepted(op, unique("r")))
     fleet.write(op, started(kind="failover"), (K.OPERATION_ATTENTION, {"reason": "look"}))
     row: dict[str, Any] = {"region": REGION, "first_seen_at": now, "last_seen_at": now, "state": "open"}
     with sessions.begin() as session:
@@ -217,13 +219,13 @@ def test_the_state_of_the_fleet_is_told_in_counts(sessions: SessionFactory, clie
                 instance_id="i-1",
                 registered_at=now,
                 seen_at=now,
-                due_at=due_after(now, HEARTBEAT_S),
+                due_at=silent_after(now, HEARTBEAT_S),
             )
         )
         session.add(PriceCollection(name="spot/test", until_at=now - timedelta(minutes=7)))
-        session.add(DriftRow(id=fresh("d"), kind="silent_agent", action="report", reason="r", finding_key="k", **row))
+        session.add(DriftRow(id=unique("d"), kind="silent_agent", action="report", reason="r", finding_key="k", **row))
     with sessions() as session:
-        told = vitals(session, now)
+        told = read_control_plane_status(session, now)
     assert told.overview.attention >= 1
     assert told.stuck["failover"] == 1, "it began in March"
     assert told.uncommitted_s["failover"] > 600
@@ -231,7 +233,7 @@ def test_the_state_of_the_fleet_is_told_in_counts(sessions: SessionFactory, clie
     assert told.price_age_s["spot/test"] == pytest.approx(420, abs=1)
     assert told.drift[("silent_agent", "report")] == 1
     with sessions() as session:
-        later = vitals(session, now + timedelta(minutes=3))
+        later = read_control_plane_status(session, now + timedelta(minutes=3))
     assert (later.agents_online, later.agents_silent) == (0, told.agents_silent + 1)
 
 
@@ -246,7 +248,7 @@ def test_what_was_saved_is_told_by_part(sessions: SessionFactory, client_id: str
             session.add(SavingsHour(hour=hour, **booked))
         mark_accrued(session, now - timedelta(minutes=20))
         session.flush()
-        FleetState(lambda: vitals(session, now)).register(registry)
+        FleetState(lambda: read_control_plane_status(session, now)).register(registry)
         told = samples(generate_latest(registry).decode())
     parts = {"primary": 0.6, "replica": 0.1, "overlap": 0.08, "snapshot": 0.02, "on_demand": 1.8}
     for part, usd in parts.items():
@@ -259,4 +261,4 @@ def test_a_second_primary_would_be_counted(monkeypatch: pytest.MonkeyPatch, sess
     """The database refuses it, so the count is asked of rows that it would refuse."""
     monkeypatch.setattr("db.status.control_plane.servers_with_several_primaries", lambda _: {"srv-1": 2})
     with sessions() as session:
-        assert vitals(session, datetime.now(UTC)).several_primaries == 1
+        assert read_control_plane_status(session, datetime.now(UTC)).several_primaries == 1

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from temporalio.client import Client
 
 from activities.webhooks.activity import WebhookActivities
-from activities.webhooks.sender import Sender
+from activities.webhooks.sender import WebhookSender
 from db.engine.session import SessionFactory, in_transaction
 from db.event_log.writing import NewEvent, append_events
 from db.tables import WebhookDelivery
@@ -22,9 +22,9 @@ from db.webhooks.registration import create_webhook
 from db.webhooks.secret_sealing import Sealer
 from domain.names import CONTROL_QUEUE, WEBHOOK_QUEUE
 from domain.webhooks import contract, deliveries
-from domain.webhooks.event_kinds import Kind
+from domain.webhooks.event_kinds import WebhookKind
 from domain.webhooks.signing import new_secret, signature
-from tests.database_schemas import fresh
+from tests.database_schemas import unique
 from worker import make_worker
 
 pytest_plugins = ["tests.database_fixtures"]
@@ -66,25 +66,25 @@ async def test_an_event_reaches_its_receiver_signed_and_again_after_a_failure(
     sessions: SessionFactory, client_id: str, temporal_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliveries, "DELAYS_S", (0.2, 0.2))
-    sealer, secret, webhook_id, now = Sealer("k" * 32), new_secret(), fresh("whk"), datetime.now(UTC)
+    sealer, secret, webhook_id, now = Sealer("k" * 32), new_secret(), unique("whk"), datetime.now(UTC)
     client = await Client.connect(temporal_server)
-    work = WebhookActivities(sessions, sealer, Sender(private=True))
+    work = WebhookActivities(sessions, sealer, WebhookSender(private=True))
     async with (
         receiving() as receiver,
         make_worker(client, CONTROL_QUEUE, [], 2),
         make_worker(client, WEBHOOK_QUEUE, work.all, 4),
     ):
         url, sealed = f"http://127.0.0.1:{receiver.port}/hook", sealer.seal(secret, webhook_id)
-        kinds = [Kind.NOTICE, Kind.DECISION]
+        kinds = [WebhookKind.NOTICE, WebhookKind.DECISION]
         in_transaction(
             sessions, lambda session: create_webhook(session, webhook_id, client_id, url, kinds, "", sealed, now)
         )
         events = [NewEvent(f"notice.{kind}", now, payload={"kind": kind}) for kind in ("rebalance", "interruption")]
         in_transaction(sessions, lambda session: append_events(session, client_id, events))
-        passes = [f"dispatch-{fresh('pass')}" for _ in range(2)]
+        passes = [f"dispatch-{unique('pass')}" for _ in range(2)]
         for workflow_id in passes:
             await client.execute_workflow(
-                contract.DISPATCH_WORKFLOW, contract.Collect(), id=workflow_id, task_queue=CONTROL_QUEUE
+                contract.DISPATCH_WORKFLOW, contract.CollectEventsInput(), id=workflow_id, task_queue=CONTROL_QUEUE
             )
         with sessions() as session:
             mine = select(WebhookDelivery.id).where(WebhookDelivery.webhook_id == webhook_id)

@@ -9,9 +9,9 @@ from temporalio import workflow
 
 from domain.operations import OperationInput, OperationResult
 from workflows.handoffs.base import HandoffWork
-from workflows.operations.capacity import ready
-from workflows.operations.outcome import carry_out
-from workflows.operations.planning import Looked
+from workflows.operations.capacity import await_ready
+from workflows.operations.outcome import run_to_outcome
+from workflows.operations.planning import PlanningResult
 from workflows.operations.replacement import Replacement
 from workflows.operations.switch import SwitchWorkflow
 
@@ -24,10 +24,10 @@ class HastySwitchWorkflow(SwitchWorkflow):
 
     @workflow.run
     async def run(self, start: OperationInput) -> OperationResult:
-        return await carry_out(self.op, self.switch)
+        return await run_to_outcome(self.op, self.switch)
 
-    async def prepare(self, looked: Looked, replacement: Replacement) -> HandoffWork:
-        await ready(self.op, replacement, check_health=False)
+    async def prepare(self, looked: PlanningResult, replacement: Replacement) -> HandoffWork:
+        await await_ready(self.op, replacement, check_health=False)
         return await super().prepare(looked, replacement)
 
 

@@ -21,39 +21,39 @@ from domain.operations import (
     ADOPT_WORKFLOW,
     PLAN_WORKFLOW,
     SERVER_WORKFLOW,
-    SIGNAL_SETTLED,
+    SIGNAL_COMMITTED,
     OperationKind,
     Priority,
     ServerInput,
 )
 from domain.reconciliation import contract as reconciliation
-from domain.reconciliation.drift import Action, Finding, FindingKind, Reason
-from domain.reconciliation.unattended_servers import finding as found_unattended
+from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind, DriftReason
+from domain.reconciliation.unattended_servers import workflow_missing as found_unattended
 from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
 from tests.workflows import server_without_agent
 from tests.workflows.ec2_state import OLD, OTHER_ZONE, REGION, REPLICA, SPOT, SPOT_2
-from tests.workflows.fake_cloud import Cloud, Stage
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import failing, while_in
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, adopted
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, adopted_shape
 from tests.workflows.signal_first import SignalFirst
 
 
 @dataclass(frozen=True)
-class Play:
+class PathRun:
     """One path: `name` is that of its recording."""
 
     client: Client
-    stage: Stage
+    stage: FakeActivities
     name: str
 
     async def server(self, handoff: Handoff, *, replica: bool = False, **policy: Any) -> ServerUnderTest:
-        self.stage.cloud = Cloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
+        self.stage.cloud = FakeCloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
         allowed = ServerPolicy(handoff=handoff, accepted_findings=["no_address_moves"], **policy)
         clock = Clock(self.client, skips=False)
         return await ServerUnderTest.start(
-            self.client, clock, self.stage.cloud, Broken(), self.name, allowed, replica=replica
+            self.client, clock, self.stage.cloud, TaskFailureLog(), self.name, allowed, replica=replica
         )
 
     @property
@@ -70,7 +70,7 @@ class Play:
         return await _both(server, result.receipt.operation_id)
 
 
-Path = Callable[[Play], Awaitable[list[str]]]
+HistoryPath = Callable[[PathRun], Awaitable[list[str]]]
 
 
 async def _both(server: ServerUnderTest, operation: str) -> list[str]:
@@ -78,7 +78,7 @@ async def _both(server: ServerUnderTest, operation: str) -> list[str]:
     return [operation_workflow_id(operation), server.handle.id]
 
 
-async def _noticed_meanwhile(play: Play, instance_id: str) -> list[str]:
+async def _noticed_meanwhile(play: PathRun, instance_id: str) -> list[str]:
     server = await play.server(Handoff.VOLUMES)
 
     async def notice() -> None:
@@ -89,7 +89,7 @@ async def _noticed_meanwhile(play: Play, instance_id: str) -> list[str]:
     return await _both(server, (await server.switch()).receipt.operation_id)
 
 
-async def _cancelled(play: Play) -> list[str]:
+async def _cancelled(play: PathRun) -> list[str]:
     server = await play.server(Handoff.VOLUMES)
 
     async def cancel() -> None:
@@ -100,7 +100,7 @@ async def _cancelled(play: Play) -> list[str]:
     return await _both(server, (await server.switch()).receipt.operation_id)
 
 
-async def _failover(play: Play, handoff: Handoff, **how: Any) -> list[str]:
+async def _failover(play: PathRun, handoff: Handoff, **how: Any) -> list[str]:
     faults = how.pop("faults", [])
     server = await play.server(handoff, **how)
     server.cloud.faults += faults
@@ -109,7 +109,7 @@ async def _failover(play: Play, handoff: Handoff, **how: Any) -> list[str]:
     return await _both(server, rescue)
 
 
-async def _lost(play: Play) -> list[str]:
+async def _lost(play: PathRun) -> list[str]:
     server = await play.server(Handoff.VOLUMES)
     server.cloud.world.end(OLD)
     await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
@@ -117,30 +117,30 @@ async def _lost(play: Play) -> list[str]:
     return await _both(server, server.cloud.records.accepted[0])
 
 
-async def _unwatched(play: Play) -> list[str]:
+async def _unwatched(play: PathRun) -> list[str]:
     """The replica's agent takes no watch, then holds one; and goes."""
     with pytest.MonkeyPatch.context() as patch:
-        server_without_agent.soon(patch)
+        server_without_agent.shorten_timeouts(patch)
         server = await server_without_agent.start(play.client, play.stage, play.name)
-        await server_without_agent.until_told(server, [server_without_agent.HOST])
+        await server_without_agent.until_memo_is(server, [server_without_agent.HOST])
         async with server_without_agent.with_agent(server, play.stage):
-            await server_without_agent.until_told(server, [])
+            await server_without_agent.until_memo_is(server, [])
         await server.do(OperationKind.REPLICA_DROP)
         await server.at_rest()
     return [server.handle.id]
 
 
-async def _settled_at_once(play: Play) -> list[str]:
+async def _settled_at_once(play: PathRun) -> list[str]:
     """The commit is told before the start of the operation is heard."""
     server = await play.server(Handoff.VOLUMES, replica=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SignalFirst, "awaited", SIGNAL_SETTLED)
+        patch.setattr(SignalFirst, "awaited", SIGNAL_COMMITTED)
         await server.do(OperationKind.REPLICA_DROP)
         await server.at_rest()
     return [server.handle.id]
 
 
-async def _queued(play: Play) -> list[str]:
+async def _queued(play: PathRun) -> list[str]:
     """Two wait, one of them is dropped; the server's own history is the one of interest."""
     server = await play.server(Handoff.STATELESS)
 
@@ -155,7 +155,7 @@ async def _queued(play: Play) -> list[str]:
     return [server.handle.id]
 
 
-async def _what_waited_first(play: Play) -> list[str]:
+async def _what_waited_first(play: PathRun) -> list[str]:
     """A drop waits, and with it what only keeps its old instance: the replica is lost meanwhile, and not replaced;
     and the keeping ends at once, for something waits for it."""
     server = await play.server(Handoff.STATELESS, replica=True)
@@ -171,8 +171,8 @@ async def _what_waited_first(play: Play) -> list[str]:
     return [server.handle.id]
 
 
-async def _launch(play: Play) -> list[str]:
-    play.stage.cloud = cloud = Cloud(Handoff.STATELESS)
+async def _launch(play: PathRun) -> list[str]:
+    play.stage.cloud = cloud = FakeCloud(Handoff.STATELESS)
     cloud.world.instances.clear()
     cloud.world.volumes.clear()
     handle = await play.client.start_workflow(
@@ -181,14 +181,14 @@ async def _launch(play: Play) -> list[str]:
         id=server_workflow_id(play.ref.server_id),
         task_queue=CONTROL_QUEUE,
     )
-    server = ServerUnderTest(play.client, Clock(play.client, skips=False), cloud, Broken(), play.ref, handle)
+    server = ServerUnderTest(play.client, Clock(play.client, skips=False), cloud, TaskFailureLog(), play.ref, handle)
     spec = LaunchSpec("ami-1", SPOT, subnet_id="subnet-us-east-1a", data_volumes_gib=[20])
     result = await server.do(OperationKind.LAUNCH, launch=spec)
     return await _both(server, result.receipt.operation_id)
 
 
-async def _adopt(play: Play) -> list[str]:
-    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES, elastic=True)
+async def _adopt(play: PathRun) -> list[str]:
+    cloud = play.stage.cloud = FakeCloud(Handoff.VOLUMES, elastic=True)
     for volume in cloud.world.attached(OLD, data=True):
         volume.dies_with_instance = True
     given = AdoptInput(play.ref, OLD, ServerPolicy(handoff=Handoff.VOLUMES), mend=True)
@@ -197,26 +197,26 @@ async def _adopt(play: Play) -> list[str]:
     return [workflow_id]
 
 
-async def _plan(play: Play) -> list[str]:
-    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES, elastic=True)
+async def _plan(play: PathRun) -> list[str]:
+    cloud = play.stage.cloud = FakeCloud(Handoff.VOLUMES, elastic=True)
     given = PlanInput(play.ref, ServerPolicy(handoff=Handoff.VOLUMES), cloud.world.placement(OLD))
     workflow_id = f"plan/{play.ref.server_id}"
     await play.client.execute_workflow(PLAN_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
     return [workflow_id]
 
 
-async def _autopilot(play: Play) -> list[str]:
-    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES, elastic=True)
+async def _autopilot(play: PathRun) -> list[str]:
+    cloud = play.stage.cloud = FakeCloud(Handoff.VOLUMES, elastic=True)
     plan = PlanInput(play.ref, ServerPolicy(handoff=Handoff.VOLUMES), cloud.world.placement(OLD))
-    ask = autopilot.Ask("dec-1", play.ref.server_id, OperationKind.SWITCH, int(Priority.ORDINARY), SPOT)
-    cloud.evaluated = autopilot.Evaluated(2, asks=[ask], proposals=[autopilot.Proposal("dec-2", plan)])
+    ask = autopilot.AskServerInput("dec-1", play.ref.server_id, OperationKind.SWITCH, int(Priority.ORDINARY), SPOT)
+    cloud.evaluated = autopilot.EvaluateResult(2, asks=[ask], proposals=[autopilot.Proposal("dec-2", plan)])
     workflow_id = f"autopilot/{play.ref.server_id}"
-    given = autopilot.Round()
+    given = autopilot.EvaluateInput()
     await play.client.execute_workflow(autopilot.AUTOPILOT_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
     return [workflow_id]
 
 
-async def _decided(play: Play, *, kept: bool) -> list[str]:
+async def _decided(play: PathRun, *, kept: bool) -> list[str]:
     """A decision is carried out, and its old instance kept until the next one, which no longer holds."""
     server = await play.server(Handoff.STATELESS)
     decided: dict[str, Any] = {"priority": Priority.ORDINARY, "requested_by": autopilot.REQUESTED_BY}
@@ -228,7 +228,7 @@ async def _decided(play: Play, *, kept: bool) -> list[str]:
     return await _both(server, (first if kept else second).operation_id)
 
 
-async def _decided_rescue(play: Play) -> list[str]:
+async def _decided_rescue(play: PathRun) -> list[str]:
     """The notice comes while a decision is looked at once more: the switch goes on as the rescue."""
     server = await play.server(Handoff.STATELESS)
 
@@ -242,7 +242,7 @@ async def _decided_rescue(play: Play) -> list[str]:
     return await _both(server, result.receipt.operation_id)
 
 
-async def _replica_dropped(play: Play) -> list[str]:
+async def _replica_dropped(play: PathRun) -> list[str]:
     """By the autopilot, which looks once more before it does."""
     server = await play.server(Handoff.VOLUMES, replica=True)
     decided: dict[str, Any] = {"priority": Priority.ORDINARY, "requested_by": autopilot.REQUESTED_BY}
@@ -251,61 +251,61 @@ async def _replica_dropped(play: Play) -> list[str]:
     return await _both(server, asked.operation_id)
 
 
-async def _upkeep(play: Play, workflow: str, given: object) -> list[str]:
+async def _upkeep(play: PathRun, workflow: str, given: object) -> list[str]:
     """A workflow that a schedule starts and that depends on nothing but its input."""
-    play.stage.cloud = Cloud(Handoff.STATELESS)
+    play.stage.cloud = FakeCloud(Handoff.STATELESS)
     workflow_id = f"upkeep/{play.name}"
     await play.client.execute_workflow(workflow, given, id=workflow_id, task_queue=CONTROL_QUEUE)
     return [workflow_id]
 
 
-async def _reconcile(play: Play, *, drift: bool = False, unattended: bool = False) -> list[str]:
-    cloud = play.stage.cloud = Cloud(Handoff.STATELESS)
+async def _reconcile(play: PathRun, *, drift: bool = False, unattended: bool = False) -> list[str]:
+    cloud = play.stage.cloud = FakeCloud(Handoff.STATELESS)
     if unattended:
         cloud.drift.unattended = [found_unattended(f"srv-{play.name}", "cli-1", REGION)]
     if drift:
         server = f"srv-{play.name}"
-        what = (FindingKind.VANISHED_PRIMARY, Action.ASK, Reason.EC2_SAYS_SO, "instance", OLD, "cli-1", server)
-        gone = Finding(REGION, *what)
+        what = (DriftKind.VANISHED_PRIMARY, DriftAction.ASK, DriftReason.EC2_SAYS_SO, "instance", OLD, "cli-1", server)
+        gone = DriftFinding(REGION, *what)
         cloud.drift.findings = cloud.drift.due = [gone]
-        cloud.drift.lost = [reconciliation.Lost(gone.key, server, OLD)]
+        cloud.drift.lost = [reconciliation.LostInstance(gone.key, server, OLD)]
     workflow_id = f"reconcile/{play.name}"
-    given = reconciliation.Look()
+    given = reconciliation.ReconcileInput()
     await play.client.execute_workflow(
         reconciliation.RECONCILE_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE
     )
     return [workflow_id]
 
 
-async def _dispatched(play: Play) -> list[str]:
+async def _dispatched(play: PathRun) -> list[str]:
     """Two deliveries are handed to their workflows, of which one is there already."""
-    cloud = play.stage.cloud = Cloud(Handoff.STATELESS)
+    cloud = play.stage.cloud = FakeCloud(Handoff.STATELESS)
     cloud.waiting_deliveries = [f"msg_{play.name}_{n}" for n in range(2)]
     deliveries = [webhooks.delivery_workflow_id(one) for one in cloud.waiting_deliveries]
     await play.client.execute_workflow(
         webhooks.DELIVER_WORKFLOW,
-        webhooks.Deliver(cloud.waiting_deliveries[0]),
+        webhooks.DeliverInput(cloud.waiting_deliveries[0]),
         id=deliveries[0],
         task_queue=CONTROL_QUEUE,
     )
     workflow_id = f"upkeep/{play.name}"
     await play.client.execute_workflow(
-        webhooks.DISPATCH_WORKFLOW, webhooks.Collect(), id=workflow_id, task_queue=CONTROL_QUEUE
+        webhooks.DISPATCH_WORKFLOW, webhooks.CollectEventsInput(), id=workflow_id, task_queue=CONTROL_QUEUE
     )
     await play.client.get_workflow_handle(deliveries[1]).result()
     return [workflow_id, deliveries[0]]
 
 
-async def _backtest_failed(play: Play) -> list[str]:
-    play.stage.cloud = cloud = Cloud(Handoff.STATELESS)
+async def _backtest_failed(play: PathRun) -> list[str]:
+    play.stage.cloud = cloud = FakeCloud(Handoff.STATELESS)
     cloud.fault(failing(backtesting.BACKTEST_RUN, backtesting.NO_DATA))
     workflow_id = backtesting.backtest_workflow_id(play.name)
-    given = backtesting.RunBacktest(play.name)
+    given = backtesting.RunBacktestInput(play.name)
     await play.client.execute_workflow(backtesting.BACKTEST_WORKFLOW, given, id=workflow_id, task_queue=CONTROL_QUEUE)
     return [workflow_id]
 
 
-async def _resumed(play: Play) -> list[str]:
+async def _resumed(play: PathRun) -> list[str]:
     """A rescue is lost with its server's workflow; the resumed one hears of the notice again, and begins another."""
     server = await play.server(Handoff.VOLUMES)
     begun, go_on = asyncio.Event(), asyncio.Event()
@@ -330,10 +330,10 @@ async def _resumed(play: Play) -> list[str]:
     return [workflow_id, server.handle.id]
 
 
-async def _resume_refused(play: Play, *, gone: bool) -> list[str]:
+async def _resume_refused(play: PathRun, *, gone: bool) -> list[str]:
     """Its primary is gone, or its agent silent."""
-    cloud = play.stage.cloud = Cloud(Handoff.VOLUMES)
-    adopted(cloud, play.ref, replica=False)
+    cloud = play.stage.cloud = FakeCloud(Handoff.VOLUMES)
+    adopted_shape(cloud, play.ref, replica=False)
     cloud.mute = set() if gone else {OLD}
     cloud.faults += [failing(ec2.INSPECT, Failure.GONE)] if gone else []
     workflow_id = resumption.resume_workflow_id(play.ref.server_id)
@@ -343,7 +343,7 @@ async def _resume_refused(play: Play, *, gone: bool) -> list[str]:
 
 
 _K, _H = OperationKind, Handoff
-PATHS: dict[str, Path] = {
+PATHS: dict[str, HistoryPath] = {
     "switch-stateless": lambda play: play.operation(_K.SWITCH, _H.STATELESS),
     "switch-volumes": lambda play: play.operation(_K.SWITCH, _H.VOLUMES),
     "switch-snapshot": lambda play: play.operation(_K.SWITCH, _H.SNAPSHOT, pool=OTHER_ZONE),
@@ -351,7 +351,7 @@ PATHS: dict[str, Path] = {
         _K.SWITCH, _H.STATELESS, faults=[failing(ec2.LAUNCH, "NoCapacity", times=1)]
     ),
     "switch-rolled-back": lambda play: play.operation(
-        _K.SWITCH, _H.VOLUMES, faults=[failing(host.HOST_RESUME, times=1)]
+        _K.SWITCH, _H.VOLUMES, faults=[failing(host.HOST_SERVE, times=1)]
     ),
     "switch-snapshot-rolled-back": lambda play: play.operation(
         _K.SWITCH, _H.SNAPSHOT, pool=OTHER_ZONE, faults=[failing(ec2.ATTACH_VOLUMES, times=1)]
@@ -363,7 +363,7 @@ PATHS: dict[str, Path] = {
     "failover-replica": lambda play: _failover(play, _H.VOLUMES, replica=True),
     "failover-race": lambda play: _failover(play, _H.VOLUMES),
     "failover-second-round": lambda play: _failover(
-        play, _H.VOLUMES, failover_pools=1, faults=[failing(host.HOST_RESUME, times=1)]
+        play, _H.VOLUMES, failover_pools=1, faults=[failing(host.HOST_SERVE, times=1)]
     ),
     "failover-not-fenced": lambda play: _failover(play, _H.VOLUMES, faults=[failing(host.HOST_QUIESCE)]),
     "failover-lost": _lost,
@@ -383,7 +383,7 @@ PATHS: dict[str, Path] = {
     "resume-refused": lambda play: _resume_refused(play, gone=True),
     "resume-silent": lambda play: _resume_refused(play, gone=False),
     "autopilot": _autopilot,
-    "candidates": lambda play: _upkeep(play, autopilot.CANDIDATES_WORKFLOW, autopilot.Look(play.ref.server_id)),
+    "candidates": lambda play: _upkeep(play, autopilot.CANDIDATES_WORKFLOW, autopilot.PreviewInput(play.ref.server_id)),
     "replica-drop-decided": _replica_dropped,
     "decision-carried-out": lambda play: _decided(play, kept=True),
     "decision-becomes-the-rescue": _decided_rescue,
@@ -391,14 +391,18 @@ PATHS: dict[str, Path] = {
     "reconcile": _reconcile,
     "reconcile-unattended": lambda play: _reconcile(play, unattended=True),
     "reconcile-drift": lambda play: _reconcile(play, drift=True),
-    "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpot(REGION)),
-    "collect-on-demand": lambda play: _upkeep(play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemand(REGION)),
-    "collect-scores": lambda play: _upkeep(play, market.COLLECT_SCORES_WORKFLOW, market.CollectScores(REGION, [[]])),
-    "backtest": lambda play: _upkeep(play, backtesting.BACKTEST_WORKFLOW, backtesting.RunBacktest("bkt-1")),
+    "collect-spot": lambda play: _upkeep(play, market.COLLECT_SPOT_WORKFLOW, market.CollectSpotInput(REGION)),
+    "collect-on-demand": lambda play: _upkeep(
+        play, market.COLLECT_ON_DEMAND_WORKFLOW, market.CollectOnDemandInput(REGION)
+    ),
+    "collect-scores": lambda play: _upkeep(
+        play, market.COLLECT_SCORES_WORKFLOW, market.CollectScoresInput(REGION, [[]])
+    ),
+    "backtest": lambda play: _upkeep(play, backtesting.BACKTEST_WORKFLOW, backtesting.RunBacktestInput("bkt-1")),
     "backtest-failed": _backtest_failed,
-    "thin-out": lambda play: _upkeep(play, market.THIN_OUT_WORKFLOW, market.ThinOut()),
-    "accrue-savings": lambda play: _upkeep(play, savings.ACCRUE_WORKFLOW, savings.Accrue()),
-    "weekly-summary": lambda play: _upkeep(play, savings.WEEKLY_SUMMARY_WORKFLOW, savings.TellWeek()),
-    "expire-events": lambda play: _upkeep(play, savings.EXPIRE_WORKFLOW, savings.Expire()),
+    "thin-out": lambda play: _upkeep(play, market.THIN_OUT_WORKFLOW, market.ThinOutInput()),
+    "accrue-savings": lambda play: _upkeep(play, savings.ACCRUE_WORKFLOW, savings.AccrueInput()),
+    "weekly-summary": lambda play: _upkeep(play, savings.WEEKLY_SUMMARY_WORKFLOW, savings.WeeklySummaryInput()),
+    "expire-events": lambda play: _upkeep(play, savings.EXPIRE_WORKFLOW, savings.ExpireInput()),
     "webhooks": _dispatched,
 }

@@ -21,8 +21,8 @@ from temporalio.service import RPCError
 from domain.names import operation_workflow_id, server_workflow_id
 from lab.stack.ports import Leases
 from lab.stack.temporal import TemporalServer
-from tests.replay.paths import PATHS, Play
-from tests.workflows.fake_cloud import Stage
+from tests.replay.paths import PATHS, PathRun
+from tests.workflows.fake_cloud import FakeActivities
 from tests.workflows.signal_first import hearing_signals_first
 from tests.workflows.workers import with_workers
 
@@ -39,10 +39,10 @@ _SENT = {
 
 
 async def record(names: list[str], address: str) -> None:
-    stage = Stage()
+    stage = FakeActivities()
     async with with_workers(address, stage, identity="recorder", make=hearing_signals_first) as client:
         for name in names:
-            played = await PATHS[name](Play(client, stage, name))
+            played = await PATHS[name](PathRun(client, stage, name))
             for workflow_id in played:
                 await _save(client, name, workflow_id)
             await _end(client, stage, name)
@@ -59,7 +59,7 @@ async def _save(client: Client, name: str, workflow_id: str) -> None:
     target.write_text(json.dumps({"workflow_id": workflow_id, **events}, separators=(",", ":")) + "\n")
 
 
-async def _end(client: Client, stage: Stage, name: str) -> None:
+async def _end(client: Client, stage: FakeActivities, name: str) -> None:
     """Nothing of one path runs on into the next."""
     operations = [operation_workflow_id(one) for one in stage.cloud.records.accepted]
     for workflow_id in (server_workflow_id(f"srv-{name}"), *operations):

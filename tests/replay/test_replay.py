@@ -20,15 +20,15 @@ from workflows.operations.switch import SwitchWorkflow
 from workflows.operations.undo import UndoStack
 from workflows.recorder import Recorder
 from workflows.registry import WORKFLOWS
-from workflows.replay_guard import NeverAhead
-from workflows.server.operation_queue import Running
+from workflows.replay_guard import ReplayGuardRunner
+from workflows.server.operation_queue import RunningOperation
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 
 def _replayer(workflows: list[type]) -> Replayer:
     restrictions = SandboxRestrictions.default.with_passthrough_modules("domain")
-    return Replayer(workflows=workflows, workflow_runner=SandboxedWorkflowRunner(restrictions, NeverAhead))
+    return Replayer(workflows=workflows, workflow_runner=SandboxedWorkflowRunner(restrictions, ReplayGuardRunner))
 
 
 def _history(recording: Path) -> WorkflowHistory:
@@ -74,7 +74,7 @@ _UNDONE = (*_NOT_COMMITTED, "failover-second-round")
         (Operation, "commit", "operation", lambda path: path not in _NOT_COMMITTED),
         (UndoStack, "unwind", "operation", lambda path: path in _UNDONE),
         (Recorder, "written", "operation", lambda path: True),
-        (Running, "start", "server", lambda path: True),
+        (RunningOperation, "start", "server", lambda path: True),
     ],
     ids=["commit", "undo", "records", "start"],
 )
@@ -97,7 +97,7 @@ async def test_each_recording_notices_a_change_in_what_it_has_recorded(
     passed = SandboxRestrictions.default.with_passthrough_modules(
         "domain", "workflows", "tests.replay.incompatible_changes"
     )
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(passed, NeverAhead))
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SandboxedWorkflowRunner(passed, ReplayGuardRunner))
     results = await replayer.replay_workflows(histories(), raise_on_replay_failure=False)
     noticed = {names[run] for run in results.replay_failures}
     assert noticed == {path for path in names.values() if broken(path)}

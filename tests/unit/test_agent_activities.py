@@ -27,7 +27,7 @@ from domain.host import (
     NoticeSource,
     QuiesceRequest,
     ReadyRequest,
-    ResumeRequest,
+    ServeRequest,
     WatchRequest,
 )
 from tests.unit.test_agent_fakes import INSTANCE, FakeMachine, eventually
@@ -69,13 +69,13 @@ async def test_every_verb_answers(rig: Rig) -> None:
     assert (await run(rig.activities.host_ready, ReadyRequest("op"))).instance_id == INSTANCE
     assert (await run(rig.activities.host_inventory, InventoryRequest("op"))).filesystems == []
     assert (await run(rig.activities.host_quiesce, QuiesceRequest("op"))).instance_id == INSTANCE
-    assert (await run(rig.activities.host_resume, ResumeRequest("op"))).instance_id == INSTANCE
+    assert (await run(rig.activities.host_resume, ServeRequest("op"))).instance_id == INSTANCE
 
 
 async def test_a_failure_of_the_host_is_final_and_brings_its_hooks(rig: Rig) -> None:
     rig.machine.hook("start", "echo broken; exit 7")
     with pytest.raises(ApplicationError) as failed:
-        await rig.environment.run(rig.activities.host_resume, ResumeRequest("op"))
+        await rig.environment.run(rig.activities.host_resume, ServeRequest("op"))
     assert (failed.value.type, failed.value.non_retryable) == (Failure.HOST_FAILED, True)
     assert failed.value.details[0][0].exit_code == 7
 
@@ -83,7 +83,7 @@ async def test_a_failure_of_the_host_is_final_and_brings_its_hooks(rig: Rig) -> 
 async def test_it_heartbeats_while_a_hook_runs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.activities.BEAT_S", 0.02)
     rig.machine.hook("start", 'while [ ! -f "$FAKE/go" ]; do sleep 0.02; done')
-    running = rig.start(rig.activities.host_resume, ResumeRequest("op"))
+    running = rig.start(rig.activities.host_resume, ServeRequest("op"))
     await asyncio.to_thread(eventually, lambda: rig.beats > 5)
     (rig.machine.folder / "go").touch()
     await running
@@ -100,7 +100,7 @@ async def test_the_activitys_own_deadline_cuts_what_was_asked_for(rig: Rig) -> N
 
 async def test_a_cancelled_request_kills_its_hook(rig: Rig) -> None:
     rig.machine.hook("start", 'echo $$ > "$FAKE/pid"; sleep 60')
-    running = rig.start(rig.activities.host_resume, ResumeRequest("op"))
+    running = rig.start(rig.activities.host_resume, ServeRequest("op"))
     await asyncio.to_thread(eventually, (rig.machine.folder / "pid").exists)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -111,7 +111,7 @@ async def test_a_cancelled_request_kills_its_hook(rig: Rig) -> None:
 
 async def test_an_agent_that_ends_gives_its_work_back_at_once(rig: Rig) -> None:
     rig.machine.hook("start", "sleep 60")
-    running = rig.start(rig.activities.host_resume, ResumeRequest("op"))
+    running = rig.start(rig.activities.host_resume, ServeRequest("op"))
     await rig.hook_runs("start")
     rig.environment.worker_shutdown()
     running.cancel()
@@ -122,7 +122,7 @@ async def test_an_agent_that_ends_gives_its_work_back_at_once(rig: Rig) -> None:
 
 async def test_a_fence_takes_the_place_of_a_resume_that_still_runs(rig: Rig) -> None:
     rig.machine.hook("start", "sleep 60")
-    resuming = rig.start(rig.activities.host_resume, ResumeRequest("op-1"))
+    resuming = rig.start(rig.activities.host_resume, ServeRequest("op-1"))
     await rig.hook_runs("start")
     report = await rig.environment.run(rig.activities.host_quiesce, QuiesceRequest("op-2"))
     assert report.instance_id == INSTANCE

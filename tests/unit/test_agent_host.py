@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from agent.commands import KEPT_CHARACTERS, TIMED_OUT, run
-from agent.deadline import Exclusive, LetGo, Turn
+from agent.deadline import Deadline, HostLock, StopRequested
 from agent.hooks import Hooks
 from agent.host import Host
 from agent.host_error import HostError
 from agent.state_dir import QUIESCED, StateDir
-from domain.host import Filesystem, InventoryRequest, QuiesceRequest, ReadyRequest, ResumeRequest
+from domain.host import Filesystem, InventoryRequest, QuiesceRequest, ReadyRequest, ServeRequest
 from tests.unit.test_agent_fakes import INSTANCE, FakeMachine, eventually
 
 DATA = Filesystem("uuid-data", "/data", "xfs", "rw,noatime,attr2,stripe=8")
@@ -39,8 +39,8 @@ def host_of(machine: FakeMachine) -> Host:
     return Host(INSTANCE, Hooks(machine.hooks), StateDir(machine.state))
 
 
-def turn(seconds: float = 5.0) -> Turn:
-    return Turn.lasting(seconds)
+def turn(seconds: float = 5.0) -> Deadline:
+    return Deadline.lasting(seconds)
 
 
 # --- ready ---
@@ -179,7 +179,7 @@ def test_resume_mounts_starts_and_waits_for_health(machine: FakeMachine, host: H
     machine.attach("uuid-data")
     machine.hook("start", "")
     machine.hook("health", '[ "$(grep -c health "$FAKE/calls")" -ge 2 ]')
-    report = host.resume(ResumeRequest(OP, [DATA]), turn())
+    report = host.resume(ServeRequest(OP, [DATA]), turn())
     assert [call for call in machine.calls() if not call.startswith("findmnt")] == [
         "mount -o rw,noatime,X-mount.mkdir UUID=uuid-data /data",
         "start hook",
@@ -191,7 +191,7 @@ def test_resume_mounts_starts_and_waits_for_health(machine: FakeMachine, host: H
 
 
 def test_resume_waits_for_the_volume_to_appear(machine: FakeMachine, host: Host) -> None:
-    working = threading.Thread(target=host.resume, args=(ResumeRequest(OP, [DATA]), turn()))
+    working = threading.Thread(target=host.resume, args=(ServeRequest(OP, [DATA]), turn()))
     working.start()
     eventually(lambda: sum(call.startswith("mount") for call in machine.calls()) >= 2)
     machine.attach("uuid-data")
@@ -201,14 +201,14 @@ def test_resume_waits_for_the_volume_to_appear(machine: FakeMachine, host: Host)
 
 def test_resume_again_finds_its_filesystem_mounted(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-data", "/data")
-    host.resume(ResumeRequest(OP, [DATA]), turn())
+    host.resume(ServeRequest(OP, [DATA]), turn())
     assert not any(call.startswith("mount ") for call in machine.calls())
 
 
 def test_a_volume_that_never_appears_is_named_and_nothing_is_started(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "")
     with pytest.raises(HostError, match=r"cannot mount UUID=uuid-data at /data: .*can't find"):
-        host.resume(ResumeRequest(OP, [DATA], timeout_s=0.3), turn())
+        host.resume(ServeRequest(OP, [DATA], timeout_s=0.3), turn())
     assert "start hook" not in machine.calls()
 
 
@@ -216,7 +216,7 @@ def test_a_foreign_filesystem_is_never_covered(machine: FakeMachine, host: Host)
     machine.mount("uuid-foreign", "/data")
     machine.attach("uuid-data")
     with pytest.raises(HostError, match="already carries"):
-        host.resume(ResumeRequest(OP, [DATA]), turn())
+        host.resume(ServeRequest(OP, [DATA]), turn())
 
 
 # --- hooks and turns ---
@@ -225,19 +225,19 @@ def test_a_foreign_filesystem_is_never_covered(machine: FakeMachine, host: Host)
 def test_a_hook_that_is_not_executable_says_how_to_mend_it(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "").chmod(0o644)
     with pytest.raises(HostError, match="chmod"):
-        host.resume(ResumeRequest(OP), turn())
+        host.resume(ServeRequest(OP), turn())
 
 
 def test_a_hook_without_an_interpreter_fails_clearly(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "").write_text("#!/nowhere/sh\n")
     with pytest.raises(HostError, match="cannot run"):
-        host.resume(ResumeRequest(OP), turn())
+        host.resume(ServeRequest(OP), turn())
 
 
 def test_a_hook_may_leave_a_daemon_behind(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "sleep 60 & echo started")
     started = time.monotonic()
-    report = host.resume(ResumeRequest(OP), turn())
+    report = host.resume(ServeRequest(OP), turn())
     assert report.hooks[0].output == "started\n"
     assert time.monotonic() - started < 30  # and not the daemon's sixty
 
@@ -259,13 +259,13 @@ def test_work_that_is_told_to_let_go_does_so_at_once(machine: FakeMachine) -> No
     work = turn(60)
     threading.Timer(0.1, work.stop.set).start()
     started = time.monotonic()
-    with pytest.raises(LetGo):
+    with pytest.raises(StopRequested):
         run(["sleep", "60"], work)
     assert time.monotonic() - started < 30
 
 
 def test_the_newest_request_takes_the_place_of_the_one_before() -> None:
-    changes, old, new = Exclusive(), turn(), turn()
+    changes, old, new = HostLock(), turn(), turn()
     entered = threading.Event()
 
     def hold_until_told() -> None:

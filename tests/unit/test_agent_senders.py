@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 
 from agent.backoff import Backoff
-from agent.control_plane import ControlPlane, ControlPlaneError, Refused, Registration, Unreachable
+from agent.control_plane import (
+    ControlPlane,
+    ControlPlaneError,
+    ControlPlaneRefusal,
+    ControlPlaneUnreachable,
+    Registration,
+)
 from agent.hooks import Hooks
 from agent.imds import Identity
 from agent.notices import NoticeBoard
-from agent.prices import PriceSender, read
+from agent.prices import PriceSender, read_spot_prices
 from agent.registrar import Registrar
 from agent.senders import HeartbeatSender, NoticeSender
 from agent.state_dir import StateDir
@@ -77,10 +83,10 @@ def test_a_registration_is_renewed_before_its_token_ends(rig: Rig, monkeypatch: 
 @pytest.mark.parametrize(
     ("status", "error", "advice"),
     [
-        (401, Refused, "SPOT_TOKEN"),
-        (403, Refused, "client that owns"),
-        (404, Refused, "adopt"),
-        (503, Unreachable, "503"),
+        (401, ControlPlaneRefusal, "SPOT_TOKEN"),
+        (403, ControlPlaneRefusal, "client that owns"),
+        (404, ControlPlaneRefusal, "adopt"),
+        (503, ControlPlaneUnreachable, "503"),
     ],
 )
 def test_a_refusal_says_what_to_do_and_is_tried_again(
@@ -96,7 +102,7 @@ def test_a_refusal_says_what_to_do_and_is_tried_again(
 
 
 def test_nobody_there_is_unreachable() -> None:
-    with pytest.raises(Unreachable):
+    with pytest.raises(ControlPlaneUnreachable):
         ControlPlane("http://127.0.0.1:1").heartbeat(INSTANCE, "token", NOW)
 
 
@@ -276,4 +282,4 @@ def test_without_the_hook_no_price_is_sent(rig: Rig, tmp_path: Path, monkeypatch
 )
 def test_what_is_no_price_history_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="describe-spot-price-history"):
-        list(read(text))
+        list(read_spot_prices(text))

@@ -86,7 +86,7 @@ def test_a_log_line_is_one_json_object_with_the_instance() -> None:
 
 def test_a_thread_that_dies_of_a_defect_ends_the_agent_to_be_started_again() -> None:
     script = (
-        "import threading; from agent.__main__ import _give_up; threading.excepthook = _give_up\n"
+        "import threading; from agent.__main__ import _exit_on_defect; threading.excepthook = _exit_on_defect\n"
         "thread = threading.Thread(target=lambda: 1 / 0, name='watch'); thread.start(); threading.Event().wait()"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=10)

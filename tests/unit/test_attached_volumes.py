@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from activities.ec2.attached_volumes import AGAIN_S, KEPT_S, Attached
+from activities.ec2.attached_volumes import CACHE_TTL_S, RETRY_AFTER_S, AttachedVolumes
 from activities.ec2.clients import Clients
 
 REGION = "us-east-1"
@@ -61,20 +61,20 @@ def time() -> Time:
 
 
 @pytest.fixture
-def attached(ec2: FakeEc2, time: Time) -> Attached:
-    return Attached(Clients(), time)
+def attached(ec2: FakeEc2, time: Time) -> AttachedVolumes:
+    return AttachedVolumes(Clients(), time)
 
 
 def roots(count: int) -> dict[str, str]:
     return {f"i-{number:05d}": "/dev/xvda" for number in range(count)}
 
 
-def test_ten_thousand_servers_are_fifty_calls_an_hour(attached: Attached, ec2: FakeEc2, time: Time) -> None:
+def test_ten_thousand_servers_are_fifty_calls_an_hour(attached: AttachedVolumes, ec2: FakeEc2, time: Time) -> None:
     found = attached.of(REGION, roots(10_000))
     assert (len(ec2.asked), max(map(len, ec2.asked))) == (50, 200)
     assert len(found.volumes) == 10_000
     assert [(one.size_gib, one.root) for one in found.volumes["i-00007"]] == [(10, True), (10, False)]
-    time.now += KEPT_S - 1
+    time.now += CACHE_TTL_S - 1
     attached.of(REGION, roots(10_000))
     assert len(ec2.asked) == 50
     ec2.size, time.now = 20, time.now + 1
@@ -82,14 +82,14 @@ def test_ten_thousand_servers_are_fifty_calls_an_hour(attached: Attached, ec2: F
     assert len(ec2.asked) == 100
 
 
-def test_a_new_instance_is_asked_for_alone(attached: Attached, ec2: FakeEc2) -> None:
+def test_a_new_instance_is_asked_for_alone(attached: AttachedVolumes, ec2: FakeEc2) -> None:
     attached.of(REGION, roots(3))
     attached.of(REGION, roots(4))
     assert ec2.asked[1:] == [["i-00003"]]
 
 
 def test_a_failure_says_why_costs_only_its_own_servers_and_is_not_repeated_at_once(
-    attached: Attached, ec2: FakeEc2, time: Time
+    attached: AttachedVolumes, ec2: FakeEc2, time: Time
 ) -> None:
     ec2.failing = {1}
     found = attached.of(REGION, roots(400))
@@ -97,14 +97,16 @@ def test_a_failure_says_why_costs_only_its_own_servers_and_is_not_repeated_at_on
     assert "UnauthorizedOperation" in found.problem
     assert attached.of(REGION, roots(400)).problem == found.problem
     assert len(ec2.asked) == 2
-    time.now += AGAIN_S
+    time.now += RETRY_AFTER_S
     again = attached.of(REGION, roots(400))
     assert (len(again.volumes), again.problem) == (400, "")
     assert len(ec2.asked) == 3
 
 
-def test_a_size_that_cannot_be_read_again_is_taken_as_it_was(attached: Attached, ec2: FakeEc2, time: Time) -> None:
+def test_a_size_that_cannot_be_read_again_is_taken_as_it_was(
+    attached: AttachedVolumes, ec2: FakeEc2, time: Time
+) -> None:
     attached.of(REGION, roots(1))
-    time.now += KEPT_S
+    time.now += CACHE_TTL_S
     ec2.failing = {1}
     assert attached.of(REGION, roots(1)).volumes["i-00000"][1].size_gib == 10

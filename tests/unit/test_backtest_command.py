@@ -14,14 +14,14 @@ from lab.stack.settings import REPOSITORY
 from research.backtest import deadline_jobs
 from research.backtest.__main__ import main
 from research.backtest.traces import Trace, load_traces
-from tests.market_histories import folder
+from tests.market_histories import write_history_folder
 
 DATA = os.environ.get("SPOT_BACKTEST_DATA", "")
 
 
 def test_a_folder_is_replayed_into_tables_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "var" / "report.json"
-    assert main([str(folder(tmp_path / "data")), "--quick", "--out", str(out)]) == 0
+    assert main([str(write_history_folder(tmp_path / "data")), "--quick", "--out", str(out)]) == 0
     said = capsys.readouterr().out
     for table in ("A, availability", "B, prices", "C, deadline jobs", "D, ordinary types", "What was asked"):
         assert table in said
@@ -37,7 +37,7 @@ def test_a_folder_is_replayed_into_tables_and_a_report(tmp_path: Path, capsys: p
 
 @pytest.mark.parametrize("name", ["traces_runs.csv", "ondemand.csv", "pool_groups.csv"])
 def test_a_file_that_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    data = folder(tmp_path)
+    data = write_history_folder(tmp_path)
     (data / name).unlink()
     assert main([str(data), "--quick", "--out", str(tmp_path / "r.json")]) == 1
     assert f"has no {name}" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from research.backtest.price_histories import hourly, load_history
 from research.backtest.spot_advisor import load_hazards
 from research.backtest.traces import load_traces
 from research.backtest.type_catalog import load_groups, load_on_demand
-from tests.market_histories import folder, write
+from tests.market_histories import write, write_history_folder
 
 PRICE_HEAD = "instance_type,az,timestamp,price_usd_h"
 NAME = "prices_us-east-1_2021.csv"
@@ -22,7 +22,7 @@ SERIES_HEAD = "series_id,kind,instance_type,zone,nodes,gap_seconds,n_ticks"
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return folder(tmp_path / "data")
+    return write_history_folder(tmp_path / "data")
 
 
 def test_a_good_folder_is_read_whole(data: Path) -> None:

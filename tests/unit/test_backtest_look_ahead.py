@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.autopilot.appraisal import rate
+from domain.autopilot.appraisal import rate_offers
 from domain.autopilot.decision import Decision
-from domain.autopilot.tuning import DEFAULT
-from domain.backtest.market_history import ON_DEMAND, Market, Window
-from domain.backtest.offers_by_tick import observe
-from domain.backtest.policy_run import run
-from domain.backtest.product_policy import Ours, rated
-from research.backtest.availability import Observed
+from domain.autopilot.tuning import DEFAULT_TUNING
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
+from domain.backtest.offers_by_tick import observe_market
+from domain.backtest.policy_run import run_policy
+from domain.backtest.product_policy import ProductPolicy, rate_by_tick
+from research.backtest.availability import ObservedMarket
 from tests.market_histories import long_market
 
 ABSURD = (-1e9, -0.01, 1e-300, 1e308, math.inf, -math.inf, math.nan)
@@ -43,11 +43,11 @@ class Closed(Sequence[Any]):
         return self._rows[at]
 
 
-def ours(market: Market, weight: float) -> Ours:
-    return Ours(market, rated(Observed.of(market).offers, DEFAULT), weight, DEFAULT)
+def ours(market: MarketHistory, weight: float) -> ProductPolicy:
+    return ProductPolicy(market, rate_by_tick(ObservedMarket.of(market).offers, DEFAULT_TUNING), weight, DEFAULT_TUNING)
 
 
-def decisions(of: Ours, market: Market, until: int) -> list[Decision]:
+def decisions(of: ProductPolicy, market: MarketHistory, until: int) -> list[Decision]:
     """Of every tick and place up to and with `until`, also of a server that is nowhere yet."""
     places = [None, ON_DEMAND, *range(len(market.pools))]
     return [of.decide(tick, place) for tick in range(until + 1) for place in places]
@@ -75,11 +75,11 @@ def test_a_poisoned_future_changes_no_decision_before_it(
 def test_nothing_after_the_tick_is_even_looked_at(now: int) -> None:
     market = long_market(3)
     closed = replace(market, up=Closed(market.up, now), prices=Closed(market.prices, now))
-    forward = observe(closed)
-    seen = [rate(next(forward), DEFAULT) for _ in range(now + 1)]
-    policy = Ours(closed, Closed([*seen, *[None] * (market.ticks - now - 1)], now), 10.0, DEFAULT)
-    choices = run(closed, Window(0, now + 1), policy)
-    assert choices == run(market, Window(0, now + 1), ours(market, 10.0))
+    forward = observe_market(closed)
+    seen = [rate_offers(next(forward), DEFAULT_TUNING) for _ in range(now + 1)]
+    policy = ProductPolicy(closed, Closed([*seen, *[None] * (market.ticks - now - 1)], now), 10.0, DEFAULT_TUNING)
+    choices = run_policy(closed, TickWindow(0, now + 1), policy)
+    assert choices == run_policy(market, TickWindow(0, now + 1), ours(market, 10.0))
 
 
 def test_who_looks_ahead_is_caught() -> None:
@@ -87,7 +87,7 @@ def test_who_looks_ahead_is_caught() -> None:
     market = long_market(3)
     closed = replace(market, up=Closed(market.up, 5))
     with pytest.raises(AssertionError, match="tick 6 was looked at"):
-        _walk(observe(closed), 7)
+        _walk(observe_market(closed), 7)
 
 
 def _walk(forward: Iterator[object], ticks: int) -> None:

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.autopilot.tuning import DEFAULT
+from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.backtest.errors import NoData
-from domain.backtest.market_history import Window
+from domain.backtest.market_history import TickWindow
 from research.backtest.availability import (
     CLAIRVOYANT,
     FIRST,
     ON_DEMAND,
-    OURS,
+    PRODUCT_POLICY,
     SECOND,
     WHOLE,
-    Observed,
-    compare,
+    ObservedMarket,
+    compare_policies,
     prepare,
 )
 from research.backtest.confidence_intervals import ratio
@@ -38,16 +38,16 @@ def test_windows_are_of_seven_days_and_the_same_in_every_run() -> None:
 
 
 def test_a_series_shorter_than_a_week_is_one_window() -> None:
-    assert windows(market([[1]] * 10), 100) == [Window(0, 10)]
+    assert windows(market([[1]] * 10), 100) == [TickWindow(0, 10)]
 
 
 def test_halves_hold_a_week_each_or_there_are_none() -> None:
-    assert halves(market([[1]] * 336)) == (Window(0, 168), Window(168, 336))
+    assert halves(market([[1]] * 336)) == (TickWindow(0, 168), TickWindow(168, 336))
     assert halves(market([[1]] * 335)) is None
 
 
-@pytest.mark.parametrize("window", [Window(0, 11), Window(-1, 5), Window(5, 5), Window(20, 30)])
-def test_a_period_that_was_not_observed_is_refused_with_the_one_that_was(window: Window) -> None:
+@pytest.mark.parametrize("window", [TickWindow(0, 11), TickWindow(-1, 5), TickWindow(5, 5), TickWindow(20, 30)])
+def test_a_period_that_was_not_observed_is_refused_with_the_one_that_was(window: TickWindow) -> None:
     with pytest.raises(NoData, match=r"covers hours 0 to 10\.0 .* Ask for a period within"):
         window.checked(market([[1]] * 10))
     with pytest.raises(NoData, match="Ask for a period within"):
@@ -76,13 +76,13 @@ def test_an_interval_holds_its_value_and_is_the_same_again(parts: list[float]) -
 
 
 def test_a_comparison_has_every_policy_with_its_interval_and_a_regret_between() -> None:
-    parts = prepare(Observed.of(long_market(2, ticks=800)), 6)
+    parts = prepare(ObservedMarket.of(long_market(2, ticks=800)), 6)
     assert [part.part for part in parts] == [WHOLE, FIRST, SECOND]
-    found = {one.policy: one for one in compare(parts[:1], DEFAULT, [10.0])}
-    assert {OURS, CLAIRVOYANT, ON_DEMAND, "stay put", "any that is up"} <= found.keys()
+    found = {one.policy: one for one in compare_policies(parts[:1], DEFAULT_TUNING, [10.0])}
+    assert {PRODUCT_POLICY, CLAIRVOYANT, ON_DEMAND, "stay put", "any that is up"} <= found.keys()
     assert found[CLAIRVOYANT].regret.value == pytest.approx(0.0)
     assert found[ON_DEMAND].regret.value == pytest.approx(1.0)
     for one in found.values():
         assert one.regret.value >= -1e-9
         assert one.j.low <= one.j.value <= one.j.high
-    assert found[OURS].best_simple in found
+    assert found[PRODUCT_POLICY].best_simple in found

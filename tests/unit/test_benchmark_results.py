@@ -12,7 +12,7 @@ from rich.console import Console
 from proof.benchmarks import __main__ as benchmarks
 from proof.benchmarks import results_table
 from proof.benchmarks.figure import Figure, Machine, percentile, summary
-from proof.benchmarks.setup import Terms
+from proof.benchmarks.setup import MeasureSetup
 
 
 def a_figure(measure: str, met: bool | None = True) -> Figure:
@@ -39,8 +39,8 @@ def test_a_summary_says_of_how_many() -> None:
 
 
 def test_a_quick_run_chooses_less(tmp_path: Path) -> None:
-    assert Terms(tmp_path, quick=True).choose(20, 1) == 1
-    assert Terms(tmp_path).choose(20, 1) == 20
+    assert MeasureSetup(tmp_path, quick=True).choose(20, 1) == 1
+    assert MeasureSetup(tmp_path).choose(20, 1) == 20
 
 
 def test_one_measure_again_leaves_the_others_results(
@@ -66,7 +66,7 @@ def test_a_measure_that_breaks_off_does_not_take_the_others_with_it(
     given = ["--var", str(tmp_path / "var"), "--results", str(results)]
     assert benchmarks.main(given) == 0
 
-    def broken(terms: Terms) -> list[Figure]:
+    def broken(terms: MeasureSetup) -> list[Figure]:
         raise RuntimeError("the lab has no room")
 
     monkeypatch.setattr(benchmarks, "MEASURES", {"one": broken, "other": benchmarks.MEASURES["other"]})

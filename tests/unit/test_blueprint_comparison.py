@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.blueprint import BlockDevice, Blueprint, ElasticIp, Target
-from domain.blueprint_comparison import compare, unexplained
+from domain.blueprint_comparison import compare_blueprints, unexplained
 
 ROOT = BlockDevice("/dev/xvda", "vol-root", 8, "gp3", root=True, iops=3000, throughput_mib_s=125, tags={"team": "a"})
 DATA = BlockDevice("/dev/sdf", "vol-data", 100, "gp3", iops=4000, throughput_mib_s=250)
@@ -61,12 +61,12 @@ _KEPT = [f.name for f in fields(Blueprint) if f.name not in _FREE]
 
 
 def lost(new: Blueprint, old: Blueprint = OLD, **how: Any) -> list[str]:
-    return [change.attribute for change in unexplained(compare(old, new, **{"moved": True, **how}))]
+    return [change.attribute for change in unexplained(compare_blueprints(old, new, **{"moved": True, **how}))]
 
 
 def test_a_faithful_replacement_has_only_explained_differences() -> None:
     assert lost(NEW) == []
-    assert all(change.reason for change in compare(OLD, NEW, moved=True))
+    assert all(change.reason for change in compare_blueprints(OLD, NEW, moved=True))
 
 
 @pytest.mark.parametrize("name", _KEPT)
@@ -125,5 +125,5 @@ def test_an_automatic_public_address_is_neither_lost_nor_gained() -> None:
 
 
 def test_user_data_is_never_shown() -> None:
-    changes = compare(OLD, replace(NEW, user_data_base64="b3RoZXI="), moved=True)
+    changes = compare_blueprints(OLD, replace(NEW, user_data_base64="b3RoZXI="), moved=True)
     assert not [c for c in changes if "c2VjcmV0" in c.before or "b3RoZXI" in c.after]

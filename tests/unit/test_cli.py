@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import main
-from cli.api_client import Api, ApiProblem, in_words
-from cli.event_stream import Event, follow, parse
-from tests.market_histories import folder
+from cli.api_client import ApiClient, ApiProblem, problem_text
+from cli.event_stream import StreamedEvent, follow, parse
+from tests.market_histories import write_history_folder
 
 Answer = Callable[[httpx.Request], httpx.Response]
 PROBLEM = {
@@ -33,7 +33,7 @@ def spot(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     """Runs a command against an API that is one function; returns exit code and all output."""
 
     def run(answer: Answer, *arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(main, "Api", partial(Api, transport=httpx.MockTransport(answer)))
+        monkeypatch.setattr(main, "ApiClient", partial(ApiClient, transport=httpx.MockTransport(answer)))
         result = CliRunner().invoke(main.app, ["--url", "http://api.test", "--token", "t", *arguments])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -81,7 +81,7 @@ def test_a_problem_ends_in_words_and_exit_code_1(spot: Callable[..., tuple[int, 
 
 
 def test_an_answer_that_is_no_problem_document_still_has_words() -> None:
-    assert in_words(502, {"title": "HTTP 502", "detail": "<html>"}) == "HTTP 502.\n<html>"
+    assert problem_text(502, {"title": "HTTP 502", "detail": "<html>"}) == "HTTP 502.\n<html>"
 
 
 @pytest.mark.parametrize("arguments", [("--json", "servers"), ("servers", "--json")])
@@ -148,7 +148,7 @@ def test_an_event_stream_is_read_as_its_standard_says() -> None:
         "data: {",
         "no end",
     ]
-    assert list(parse(lines)) == [Event("5", "a", {"n": 1})]
+    assert list(parse(lines)) == [StreamedEvent("5", "a", {"n": 1})]
 
 
 def test_following_goes_on_where_it_broke_off() -> None:
@@ -172,7 +172,7 @@ def test_following_goes_on_where_it_broke_off() -> None:
         response: httpx.Response = script.pop(0)()
         return response
 
-    api = Api("http://api.test", "t", transport=httpx.MockTransport(answer))
+    api = ApiClient("http://api.test", "t", transport=httpx.MockTransport(answer))
     got = follow(api, "/api/events/stream", over=lambda event: event.id == "4", sleep=lambda _: None)
 
     assert [event.id for event in got] == ["1", "2", "3", "4"]
@@ -182,7 +182,7 @@ def test_following_goes_on_where_it_broke_off() -> None:
 def test_following_stops_when_it_is_refused() -> None:
     refuse = httpx.MockTransport(lambda _: httpx.Response(401, json={"title": "A valid token is needed"}))
     with pytest.raises(ApiProblem, match="SPOT_TOKEN"):
-        next(follow(Api("http://api.test", "", transport=refuse), "/x", sleep=lambda _: None))
+        next(follow(ApiClient("http://api.test", "", transport=refuse), "/x", sleep=lambda _: None))
 
 
 def test_the_autopilots_policy_changes_in_what_is_named(spot: Callable[..., tuple[int, str]]) -> None:
@@ -386,6 +386,6 @@ def test_a_folder_is_replayed_here_and_what_is_wrong_with_it_is_said(
     assert code == 1
     assert "has neither traces_series.csv nor prices_*.csv" in said
     out = tmp_path / "report.json"
-    code, said = spot(nobody, "backtest", str(folder(tmp_path / "data")), "--quick", "--out", str(out))
+    code, said = spot(nobody, "backtest", str(write_history_folder(tmp_path / "data")), "--quick", "--out", str(out))
     assert code == 0
     assert json.loads(out.read_text())["targets"]

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import main
-from cli.api_client import Api
+from cli.api_client import ApiClient
 
 Answer = Callable[[httpx.Request], httpx.Response]
 MONEY = {
@@ -40,7 +40,7 @@ HOOK = {
 @pytest.fixture
 def spot(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     def run(answer: Answer, *arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(main, "Api", partial(Api, transport=httpx.MockTransport(answer)))
+        monkeypatch.setattr(main, "ApiClient", partial(ApiClient, transport=httpx.MockTransport(answer)))
         result = CliRunner().invoke(main.app, ["--url", "http://api.test", "--token", "t", *arguments])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception

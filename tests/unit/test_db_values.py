@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from db.engine.paging import BadCursor, decode_cursor, encode_cursor
 from db.engine.session import database_url, is_deadlock, is_unreachable
-from db.engine.wait import DatabaseNotThere, place, wait_for_database
+from db.engine.wait import DatabaseNotReachable, address_of, wait_for_database
 from db.tables.types import Ascii, UtcDateTime
 
 DIALECT = mysql.dialect()
@@ -50,7 +50,7 @@ def test_a_database_url_may_be_written_as_people_do() -> None:
 
 
 def test_where_a_database_is_names_no_password() -> None:
-    assert place(database_url("mysql://user:secret@db.example/spot")) == "db.example:3306/spot"
+    assert address_of(database_url("mysql://user:secret@db.example/spot")) == "db.example:3306/spot"
 
 
 def test_a_deadlock_is_known_also_behind_the_savepoint_it_took_along() -> None:
@@ -68,5 +68,5 @@ def test_a_deadlock_is_known_also_behind_the_savepoint_it_took_along() -> None:
 
 def test_waiting_for_a_database_says_which_and_where() -> None:
     waits: list[float] = []
-    with pytest.raises(DatabaseNotThere, match=r"127\.0\.0\.1:1/spot .*DATABASE_URL"):
+    with pytest.raises(DatabaseNotReachable, match=r"127\.0\.0\.1:1/spot .*DATABASE_URL"):
         wait_for_database("mysql://u:secret@127.0.0.1:1/spot", timeout_s=0.05, every_s=0.1, sleep=waits.append)

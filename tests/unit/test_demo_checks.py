@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from proof.demo.checks import Delays, Evidence, check_all
-from proof.demo.context import Act
-from proof.demo.report import Check, Invariants, Report, reported
+from proof.demo.checks import CheckInput, LabDelays, check_all
+from proof.demo.context import ScenarioOperation
+from proof.demo.report import Check, Invariants, Report, operation_report
 from proof.harness.api_client import Operation, Step
 from proof.harness.outage import Sample
 
 HOME, AWAY = "us-east-1a/m5.large/on-demand", "us-east-1b/m5.large/spot"
 SPOT, OTHER = "us-east-1a/m5.large/spot", "us-east-1a/m5a.large/spot"
-DELAYS = Delays(launch_s=1.5, boot_s=0.2, attach_s=0.3, detach_s=0.3)
+DELAYS = LabDelays(launch_s=1.5, boot_s=0.2, attach_s=0.3, detach_s=0.3)
 
 # act: (server, requested at, handoff, from, to)
 PLAYED: dict[str, tuple[str, float, str, str, str]] = {
@@ -84,17 +84,20 @@ def served() -> dict[str, list[list[Sample]]]:
 
 
 @pytest.fixture
-def went_well() -> Evidence:
+def went_well() -> CheckInput:
     operations = {act: operation(act) for act in PLAYED}
-    acts = {act: Act(one.id, one.status, {"again": one.id, **NOTES.get(act, {})}) for act, one in operations.items()}
+    acts = {
+        act: ScenarioOperation(one.id, one.status, {"again": one.id, **NOTES.get(act, {})})
+        for act, one in operations.items()
+    }
     samples = served()
     from proof.harness.observer import Writes
 
     rows = [
-        reported(one, one.server_id, samples[one.server_id], Writes([one.requested_at + 1]))
+        operation_report(one, one.server_id, samples[one.server_id], Writes([one.requested_at + 1]))
         for one in operations.values()
     ]
-    return Evidence(
+    return CheckInput(
         acts=acts,
         operations={one.id: one for one in operations.values()},
         report=Report(rows, Invariants(one_primary=True)),
@@ -105,49 +108,49 @@ def went_well() -> Evidence:
     )
 
 
-def broken(evidence: Evidence) -> list[str]:
+def broken(evidence: CheckInput) -> list[str]:
     return [check.name for check in check_all(evidence) if not check.held]
 
 
-def test_a_demo_that_went_well_holds_every_check(went_well: Evidence) -> None:
+def test_a_demo_that_went_well_holds_every_check(went_well: CheckInput) -> None:
     assert broken(went_well) == []
     assert len(check_all(went_well)) > 20
 
 
-def test_figures_are_told(went_well: Evidence) -> None:
+def test_figures_are_told(went_well: CheckInput) -> None:
     found: dict[str, Check] = {check.name: check for check in check_all(went_well)}
     assert found["switch orders: outage within detach + attach + 1 s"].figures == "1200 of 1600 ms"
     assert found["rescue with replica: it serves within 5 s of the notice"].figures == "2.01 s"
 
 
-def row(evidence: Evidence, act: str, **change: Any) -> Evidence:
+def row(evidence: CheckInput, act: str, **change: Any) -> CheckInput:
     """The evidence with an operation's receipt changed."""
     wanted = evidence.acts[act].operation_id
     rows = [replace(one, **change) if one.id == wanted else one for one in evidence.report.operations]
     return replace(evidence, report=replace(evidence.report, operations=rows))
 
 
-def invariant(evidence: Evidence, **change: Any) -> Evidence:
+def invariant(evidence: CheckInput, **change: Any) -> CheckInput:
     invariants = replace(evidence.report.invariants, **change)
     return replace(evidence, report=replace(evidence.report, invariants=invariants))
 
 
-def without(evidence: Evidence, act: str) -> Evidence:
+def without(evidence: CheckInput, act: str) -> CheckInput:
     return replace(evidence, acts={name: one for name, one in evidence.acts.items() if name != act})
 
 
-def noted(evidence: Evidence, act: str, **notes: Any) -> Evidence:
+def noted(evidence: CheckInput, act: str, **notes: Any) -> CheckInput:
     changed = replace(evidence.acts[act], notes={**evidence.acts[act].notes, **notes})
     return replace(evidence, acts={**evidence.acts, act: changed})
 
 
-def one_bad_request(evidence: Evidence) -> Evidence:
+def one_bad_request(evidence: CheckInput) -> CheckInput:
     samples = [replace(one, ok=False) if 101.95 < one.started < 102.05 else one for one in evidence.samples["web"][0]]
     changed = {**evidence.samples, "web": [samples]}
     return replace(evidence, samples=changed)
 
 
-BREAKS: list[tuple[str, Callable[[Evidence], Evidence]]] = [
+BREAKS: list[tuple[str, Callable[[CheckInput], CheckInput]]] = [
     ("replica: committed", lambda e: row(e, "replica", outcome="needs_attention")),
     ("killed worker: took place", lambda e: without(e, "killed worker")),
     ("no acknowledged write is lost", lambda e: invariant(e, writes_lost=1)),
@@ -187,12 +190,12 @@ BREAKS: list[tuple[str, Callable[[Evidence], Evidence]]] = [
 
 @pytest.mark.parametrize(("name", "harm"), BREAKS)
 def test_each_check_fails_for_what_it_is_about(
-    went_well: Evidence, name: str, harm: Callable[[Evidence], Evidence]
+    went_well: CheckInput, name: str, harm: Callable[[CheckInput], CheckInput]
 ) -> None:
     assert broken(harm(went_well)) == [name]
 
 
 def test_a_demo_that_did_nothing_holds_nothing_of_note() -> None:
-    nothing = Evidence({}, {}, Report([], Invariants()), {}, DELAYS)
+    nothing = CheckInput({}, {}, Report([], Invariants()), {}, DELAYS)
     held = {check.name for check in check_all(nothing) if check.held}
     assert held == {"EC2 and the ledger agree: no orphan", "no duplicate", "all of it in under three minutes"}

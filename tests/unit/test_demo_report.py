@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from proof.demo.report import Invariants, Report, reported
+from proof.demo.report import Invariants, Report, operation_report
 from proof.harness.api_client import as_operation, epoch
-from proof.harness.errors import DemoFailed
-from proof.harness.market import choose
+from proof.harness.errors import ScenarioFailed
+from proof.harness.market import choose_market
 from proof.harness.observer import Writes
 from proof.harness.outage import Sample
 
@@ -42,7 +42,7 @@ START = epoch("2026-01-01T00:00:10Z")
 
 
 def test_the_report_has_the_agreed_shape(tmp_path: Path) -> None:
-    row = reported(as_operation(ROW), "orders", [], Writes())
+    row = operation_report(as_operation(ROW), "orders", [], Writes())
     Report([row], Invariants(one_primary=True)).write(tmp_path / "demo" / "report.json")
     found = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert set(found) == {"operations", "invariants", "aws"}
@@ -87,12 +87,12 @@ def test_writes_and_outage_are_those_of_the_operations_window() -> None:
         Sample(START + 6, START + 6, True),
     ]
     writes = Writes([START - 1, START, START + 10.9, START + 11.1], [START + 10.9, START + 50])
-    row = reported(as_operation(ROW), "orders", [samples], writes)
+    row = operation_report(as_operation(ROW), "orders", [samples], writes)
     assert (row.outage_ms, row.writes_acknowledged, row.writes_lost) == (2000, 2, 1)
 
 
 def test_an_operation_that_never_finished_has_no_outcome() -> None:
-    row = reported(
+    row = operation_report(
         as_operation({**ROW, "status": "running", "finished_at": None, "receipt": None}), "orders", [], Writes()
     )
     assert (row.outcome, row.finished_at, row.calls, row.handoff) == ("", None, 0, "snapshot")
@@ -111,7 +111,7 @@ def test_the_demo_plays_where_most_types_are_sold_below_the_first_ones_price() -
     kinds = ("m5.large", "m5a.large", "c5.xlarge")
     market = [pool(zone, kind, 0.03) for zone in ("z-b", "z-c") for kind in kinds]
     market += [pool("z-a", "m5.large", 0.03), pool("z-b", "r5.large", 0.2), pool("z-b", "x1.32xlarge", 0.01)]
-    stalls = choose(market)
+    stalls = choose_market(market)
     assert (stalls.home, stalls.kind) == ("z-b", "m5.large")
     assert set(stalls.types) == set(kinds)
     assert (stalls.zones, stalls.away) == (["z-b", "z-c"], ["z-c"])
@@ -119,5 +119,5 @@ def test_the_demo_plays_where_most_types_are_sold_below_the_first_ones_price() -
 
 @pytest.mark.parametrize("market", [[], [pool("z-a", kind, 0.03) for kind in ("m5.large", "m5a.large", "c5.xlarge")]])
 def test_a_market_with_too_little_in_it_is_refused_in_words(market: list[dict[str, object]]) -> None:
-    with pytest.raises(DemoFailed, match="ive another PRICES file"):
-        choose(market)
+    with pytest.raises(ScenarioFailed, match="ive another PRICES file"):
+        choose_market(market)

@@ -24,7 +24,7 @@ from api.settings import Settings
 from api.views.autopilot import AutopilotChange
 from api.views.servers import PolicyChange
 from cli.main import app as spot
-from domain.autopilot.policy import AutopilotPolicy, Wish
+from domain.autopilot.policy import AutopilotPolicy, AutopilotPreferences
 from domain.servers import ServerPolicy
 from lab.stack.settings import REPOSITORY
 
@@ -291,7 +291,11 @@ def _defaults(section: str) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     """A wish that leaves everything open is empty."""
-    return {name: one for name, one in asdict(value).items() if one is not None} if isinstance(value, Wish) else value
+    return (
+        {name: one for name, one in asdict(value).items() if one is not None}
+        if isinstance(value, AutopilotPreferences)
+        else value
+    )
 
 
 def test_the_findings_are_those_that_there_are() -> None:

@@ -7,25 +7,25 @@ from dataclasses import replace
 
 import pytest
 
-from activities.forecasters import LEFT_ALONE_S, Guarded
-from domain.autopilot.decision_figures import figures
-from domain.autopilot.decision_inputs import Needs, Offer, Placement
-from domain.autopilot.fleet_evaluation import Case, Judged, Room, evaluate
-from domain.autopilot.forecast_ratings import Informing, Where, inform
+from activities.forecasters import RETRY_AFTER_S, GuardedForecaster
+from domain.autopilot.decision_figures import decision_figures
+from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
+from domain.autopilot.fleet_evaluation import JudgedCase, OperationBudget, ServerCase, evaluate_fleet
+from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform, rate_by_forecast
 from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
-from domain.autopilot.policy_gates import Standing
+from domain.autopilot.policy_gates import ServerConditions
 from domain.autopilot.pool_supply import Supply
-from domain.autopilot.shadow_comparison import shadowed
+from domain.autopilot.shadow_comparison import compare_shadow
 from domain.forecasting.forecaster import Forecast, Forecaster, ForecastFailed
 from domain.market.on_demand_prices import LINUX
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster
-from tests.onnx_models import FEATURES, model, packed, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
 from tests.unit.test_fleet_evaluation import AT_H, HOME, MARKET, NOW, A, B
 
 ON = AutopilotPolicy(auto_switch=AutoSwitch.ON)
 NEEDS = Needs(on_demand_pool=HOME, on_demand_usd=0.1, outage_usd_per_h=1.0)
-SUPPLIES: dict[Where, Supply] = {("", LINUX): Supply(MARKET)}
+SUPPLIES: dict[RegionPlatform, Supply] = {("", LINUX): Supply(MARKET)}
 
 
 class Fearful(Forecaster):
@@ -45,20 +45,22 @@ class Fearful(Forecaster):
         return [Forecast(0.3 if one.pool == self.of else 0.0001, 1.0) for one in offers]
 
 
-def case(number: int, client: str) -> Case:
-    return Case(f"srv-{number}", client, Placement(HOME, AT_H - 100), NEEDS, frozenset(MARKET), Standing(ON))
+def case(number: int, client: str) -> ServerCase:
+    return ServerCase(
+        f"srv-{number}", client, ServerPosition(HOME, AT_H - 100), NEEDS, frozenset(MARKET), ServerConditions(ON)
+    )
 
 
-def decided(informed: dict[str, Informing], *clients: str) -> list[Judged]:
+def decided(informed: dict[str, ForecastRatings], *clients: str) -> list[JudgedCase]:
     cases = [case(number, client) for number, client in enumerate(clients)]
-    return evaluate(cases, SUPPLIES, AT_H, NOW, Room(100), informed=informed).judged
+    return evaluate_fleet(cases, SUPPLIES, AT_H, NOW, OperationBudget(100), informed=informed).judged
 
 
 def test_a_model_informs_the_decisions_of_its_client_alone() -> None:
-    mine, other = decided({"mine": inform(SUPPLIES, Fearful())}, "mine", "other")
+    mine, other = decided({"mine": rate_by_forecast(SUPPLIES, Fearful())}, "mine", "other")
     assert (mine.verdict.decision.pool, other.verdict.decision.pool) == (B, A)
-    assert figures(mine)["model"] == {"id": "mdl-1", "used": True, "fell_back": ""}
-    assert figures(other)["model"] is None
+    assert decision_figures(mine)["model"] == {"id": "mdl-1", "used": True, "fell_back": ""}
+    assert decision_figures(other)["model"] is None
 
 
 def test_two_models_inform_two_clients() -> None:
@@ -67,7 +69,7 @@ def test_two_models_inform_two_clients() -> None:
         def name(self) -> str:
             return "mdl-2"
 
-    informed = {"one": inform(SUPPLIES, Fearful(A)), "two": inform(SUPPLIES, Second(B))}
+    informed = {"one": rate_by_forecast(SUPPLIES, Fearful(A)), "two": rate_by_forecast(SUPPLIES, Second(B))}
     one, two, three = decided(informed, "one", "two", "three")
     assert [judged.verdict.decision.pool for judged in (one, two, three)] == [B, A, A]
     assert two.informed is not None
@@ -77,17 +79,17 @@ def test_two_models_inform_two_clients() -> None:
 @pytest.mark.parametrize("error", ["no answer within 2 s", "its process ended"])
 def test_a_model_that_fails_leaves_the_same_decision_to_the_built_in_reckoning(error: str) -> None:
     [plain] = decided({}, "mine")
-    [fallen] = decided({"mine": inform(SUPPLIES, Fearful(error=error))}, "mine")
+    [fallen] = decided({"mine": rate_by_forecast(SUPPLIES, Fearful(error=error))}, "mine")
     assert fallen.verdict == plain.verdict
-    assert figures(fallen)["model"] == {"id": "mdl-1", "used": False, "fell_back": error}
+    assert decision_figures(fallen)["model"] == {"id": "mdl-1", "used": False, "fell_back": error}
     assert fallen.informed is not None
     assert fallen.informed.said == "mdl-1:fell_back"
 
 
 def test_a_model_is_asked_once_for_all_pools_of_all_regions() -> None:
     forecaster = Fearful()
-    more: dict[Where, Supply] = SUPPLIES | {("other", LINUX): Supply(MARKET)}
-    informing = inform(more, forecaster)
+    more: dict[RegionPlatform, Supply] = SUPPLIES | {("other", LINUX): Supply(MARKET)}
+    informing = rate_by_forecast(more, forecaster)
     assert forecaster.asked == 1
     assert {where: set(rated) for where, rated in informing.rated.items()} == {where: set(MARKET) for where in more}
 
@@ -95,26 +97,26 @@ def test_a_model_is_asked_once_for_all_pools_of_all_regions() -> None:
 # --- in shadow
 
 
-def shadows(informing: Informing, *clients: str) -> dict[str, tuple[int, int, int]]:
+def shadows(informing: ForecastRatings, *clients: str) -> dict[str, tuple[int, int, int]]:
     cases = [case(number, client) for number, client in enumerate(clients)]
-    learnt = evaluate(cases, SUPPLIES, AT_H, NOW, Room(100)).learnt
-    found = shadowed(cases, SUPPLIES, informing, learnt, AT_H)
+    learnt = evaluate_fleet(cases, SUPPLIES, AT_H, NOW, OperationBudget(100)).learnt
+    found = compare_shadow(cases, SUPPLIES, informing, learnt, AT_H)
     return {one.client_id: (one.decisions, one.agreed, one.fell_back) for one in found}
 
 
 def test_what_a_model_would_have_decided_is_counted_beside() -> None:
-    assert shadows(inform(SUPPLIES, Fearful()), "one", "one", "two") == {"one": (2, 0, 0), "two": (1, 0, 0)}
-    assert shadows(inform(SUPPLIES, Fearful("nowhere")), "one") == {"one": (1, 1, 0)}
+    assert shadows(rate_by_forecast(SUPPLIES, Fearful()), "one", "one", "two") == {"one": (2, 0, 0), "two": (1, 0, 0)}
+    assert shadows(rate_by_forecast(SUPPLIES, Fearful("nowhere")), "one") == {"one": (1, 1, 0)}
 
 
 def test_a_shadow_that_fails_is_counted_as_that() -> None:
-    assert shadows(inform(SUPPLIES, Fearful(error="late")), "one", "one") == {"one": (0, 0, 2)}
+    assert shadows(rate_by_forecast(SUPPLIES, Fearful(error="late")), "one", "one") == {"one": (0, 0, 2)}
 
 
 def test_what_each_would_cost_is_reckoned_by_the_same_figures() -> None:
     cases = [case(1, "one")]
-    learnt = evaluate(cases, SUPPLIES, AT_H, NOW, Room(100)).learnt
-    [found] = shadowed(cases, SUPPLIES, inform(SUPPLIES, Fearful()), learnt, AT_H)
+    learnt = evaluate_fleet(cases, SUPPLIES, AT_H, NOW, OperationBudget(100)).learnt
+    [found] = compare_shadow(cases, SUPPLIES, rate_by_forecast(SUPPLIES, Fearful()), learnt, AT_H)
     assert found.cost_usd - found.built_in_cost_usd == pytest.approx(0.02), "B is two cents dearer than A"
 
 
@@ -128,13 +130,13 @@ def test_a_model_that_failed_is_not_asked_again_at_once() -> None:
         opened.append(1)
         raise ModelRefused("it is another file")
 
-    guarded = Guarded("mdl-1", broken, lambda: clock[0])
+    guarded = GuardedForecaster("mdl-1", broken, lambda: clock[0])
     for expected in (1, 1):
         with pytest.raises(ForecastFailed, match="it is another file"):
             guarded.forecast([MARKET[A]])
         assert len(opened) == expected
-    clock[0] = LEFT_ALONE_S + 1
-    content = packed(model(0.01))
+    clock[0] = RETRY_AFTER_S + 1
+    content = onnx_bytes(model(0.01))
     guarded._opened = lambda: OnnxForecaster("mdl-1", content, FEATURES, sha256(content))
     assert len(guarded.forecast([MARKET[A], replace(MARKET[B], zone="")])) == 2
     guarded.close()

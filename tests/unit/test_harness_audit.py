@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proof.harness.api_client import Operation
-from proof.harness.audit import LedgerRow, Run, duplicates, orphans, overlaps, primaries, runs, unasked
+from proof.harness.audit import LedgerRow, WorkloadRun, duplicates, orphans, overlaps, primaries, runs, unrequested
 
 OURS = {"spot-optimizer:server": "srv-1", "spot-optimizer:operation": "op-1"}
 
@@ -82,8 +82,8 @@ def test_an_instance_that_no_token_of_the_ledger_made_is_one_too_many_also_when_
 
 def test_an_operation_nobody_asked_for_is_found() -> None:
     operation = Operation("op-2", "operation/op-2", "srv-1", "switch", "committed", "", "", "", "", 1.0, 2.0)
-    assert unasked([operation], {"op-1"}) == ["nobody asked for switch op-2"]
-    assert unasked([operation], {"op-2"}) == []
+    assert unrequested([operation], {"op-1"}) == ["nobody asked for switch op-2"]
+    assert unrequested([operation], {"op-2"}) == []
 
 
 def line(event: str, who: str, pid: int, at: float, volume: str = "vol-1") -> dict[str, Any]:
@@ -97,20 +97,20 @@ def test_a_journal_is_read_as_runs_and_those_of_no_volume_are_left_out() -> None
         line("stop", "i-1", 10, 2.0),
         line("start", "i-2", 12, 3.0),
     ]
-    assert runs(journal, now=9.0) == [Run("i-1", 1.0, 2.0), Run("i-2", 3.0, 9.0)]
+    assert runs(journal, now=9.0) == [WorkloadRun("i-1", 1.0, 2.0), WorkloadRun("i-2", 3.0, 9.0)]
 
 
 def test_one_server_on_two_instances_at_once_is_found_also_on_two_volumes() -> None:
     owners = {"i-1": "orders", "i-2": "orders", "i-3": "ledger"}
-    apart = [Run("i-1", 1.0, 2.0), Run("i-3", 1.5, 9.0), Run("i-2", 2.0, 9.0)]
+    apart = [WorkloadRun("i-1", 1.0, 2.0), WorkloadRun("i-3", 1.5, 9.0), WorkloadRun("i-2", 2.0, 9.0)]
     assert overlaps(apart, owners) == []
-    both = [Run("i-1", 1.0, 2.5), Run("i-2", 2.0, 9.0)]
+    both = [WorkloadRun("i-1", 1.0, 2.5), WorkloadRun("i-2", 2.0, 9.0)]
     assert overlaps(both, owners) == ["orders ran on i-1 and i-2 at once"]
 
 
 def test_a_long_run_is_compared_with_every_later_one() -> None:
     owners = {"i-1": "orders", "i-2": "orders"}
-    found = overlaps([Run("i-1", 1.0, 9.0), Run("i-2", 2.0, 3.0), Run("i-2", 4.0, 5.0)], owners)
+    found = overlaps([WorkloadRun("i-1", 1.0, 9.0), WorkloadRun("i-2", 2.0, 3.0), WorkloadRun("i-2", 4.0, 5.0)], owners)
     assert len(found) == 2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-from proof.harness.follower import Event, Tally, parse
+from proof.harness.follower import Event, EventTally, parse_events
 
 
 async def lines(text: str) -> AsyncIterator[str]:
@@ -19,7 +19,7 @@ def frame(seq: int, **more: object) -> str:
 
 
 async def read(text: str) -> list[Event]:
-    return [event async for event in parse(lines(text))]
+    return [event async for event in parse_events(lines(text))]
 
 
 async def test_events_are_read_and_comments_passed_over() -> None:
@@ -31,19 +31,19 @@ async def test_events_are_read_and_comments_passed_over() -> None:
 
 async def test_a_reset_is_no_event_and_what_it_skips_is_missed() -> None:
     events = await read(frame(1) + 'event: reset\ndata: {"oldest": 5}\nid: 4\n\n' + frame(5))
-    tally = Tally()
+    tally = EventTally()
     assert [tally.count(event.seq) for event in events] == [True, True]
     assert tally.missed == 3
 
 
 def test_numbers_without_a_gap_miss_nothing() -> None:
-    tally = Tally()
+    tally = EventTally()
     assert all(tally.count(seq) for seq in (1, 2, 3))
     assert tally.missed_by(3) == 0
 
 
 def test_a_gap_and_an_unread_end_are_missed() -> None:
-    tally = Tally()
+    tally = EventTally()
     for seq in (1, 2, 5):
         tally.count(seq)
     assert tally.missed == 2
@@ -51,6 +51,6 @@ def test_a_gap_and_an_unread_end_are_missed() -> None:
 
 
 def test_what_comes_twice_is_counted_once() -> None:
-    tally = Tally()
+    tally = EventTally()
     assert [tally.count(seq) for seq in (1, 2, 2, 3)] == [True, True, False, True]
     assert (tally.repeated, tally.missed) == (1, 0)

@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from proof.harness.errors import DemoFailed
+from proof.harness.errors import ScenarioFailed
 from proof.harness.loop_thread import LoopThread
-from proof.harness.observer import Endpoint, Observer, ask, parse
+from proof.harness.observer import Endpoint, Observer, parse_response, request_once
 from proof.harness.waiting import until
 
 
@@ -131,7 +131,7 @@ def test_nothing_is_asked_after_stop(service: Service, observer: Observer) -> No
 async def test_a_refused_connection_is_a_failed_request() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    sample = await ask(Endpoint("web", "127.0.0.1", port, False), "web-1", 0)
+    sample = await request_once(Endpoint("web", "127.0.0.1", port, False), "web-1", 0)
     assert not sample.ok
     assert "Refused" in sample.error
 
@@ -141,7 +141,7 @@ async def test_a_service_that_does_not_answer_in_time_is_a_failed_request(monkey
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        sample = await ask(Endpoint("web", "127.0.0.1", port, False), "web-1", 0)
+        sample = await request_once(Endpoint("web", "127.0.0.1", port, False), "web-1", 0)
     assert not sample.ok
     assert sample.ended - sample.started >= 0.05
 
@@ -151,10 +151,10 @@ async def test_a_service_that_does_not_answer_in_time_is_a_failed_request(monkey
 )
 def test_an_answer_that_was_cut_short_is_none(answer: bytes) -> None:
     with pytest.raises(ValueError, match=r"no answer|cut short"):
-        parse(answer)
+        parse_response(answer)
 
 
 def test_an_endpoint_that_never_answers_stops_the_demo(monkeypatch: pytest.MonkeyPatch, observer: Observer) -> None:
     monkeypatch.setattr("proof.harness.observer._ANSWERS_S", 0.2)
-    with pytest.raises(DemoFailed, match=r"orders answers at http://127\.0\.0\.1:9: not within 0\.2 s"):
+    with pytest.raises(ScenarioFailed, match=r"orders answers at http://127\.0\.0\.1:9: not within 0\.2 s"):
         observer.watch(Endpoint("orders", "127.0.0.1", 9, True))

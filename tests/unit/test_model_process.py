@@ -14,22 +14,22 @@ from onnx import ModelProto, TensorProto, helper
 import forecasting.model_process
 from domain.forecasting.features import FEATURES as KNOWN
 from domain.forecasting.forecaster import Forecast, ForecastFailed
-from forecasting.model_check import BadModel, check
+from forecasting.model_check import BadModel, check_model_file
 from forecasting.model_process import MAX_BYTES, ModelProcess, ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster
 from lab.stack.settings import REPOSITORY
-from tests.onnx_models import FEATURES, model, offer, packed, sha256, with_tensor
+from tests.onnx_models import FEATURES, model, offer, onnx_bytes, sha256, with_tensor
 
 
 def refused(made: ModelProto | bytes, why: str, features: list[str] | None = None) -> None:
-    content = made if isinstance(made, bytes) else packed(made)
+    content = made if isinstance(made, bytes) else onnx_bytes(made)
     with pytest.raises(BadModel, match=why):
-        check(content, features or FEATURES)
+        check_model_file(content, features or FEATURES)
 
 
 @pytest.fixture
 def forecaster() -> Iterator[OnnxForecaster]:
-    content = packed(model(0.02, 1.1))
+    content = onnx_bytes(model(0.02, 1.1))
     made = OnnxForecaster("mdl-1", content, FEATURES, sha256(content))
     yield made
     made.close()
@@ -68,8 +68,8 @@ def test_the_model_that_comes_with_us_is_what_its_record_says() -> None:
 
 
 def test_a_good_model_is_let_through() -> None:
-    check(packed(model()), FEATURES)
-    check(packed(model(props={"features": ",".join(FEATURES)})), FEATURES)
+    check_model_file(onnx_bytes(model()), FEATURES)
+    check_model_file(onnx_bytes(model(props={"features": ",".join(FEATURES)})), FEATURES)
 
 
 def test_wrong_shapes_types_and_names_are_refused() -> None:
@@ -89,7 +89,7 @@ def test_features_of_other_names_than_its_own_metadata_are_refused() -> None:
 
 
 def test_what_is_no_onnx_is_refused() -> None:
-    for content in (b"", b"\x80\x04\x95pickle", b"not a model", packed(model())[: len(packed(model())) // 2]):
+    for content in (b"", b"\x80\x04\x95pickle", b"not a model", onnx_bytes(model())[: len(onnx_bytes(model())) // 2]):
         refused(content, "not an ONNX file|not a valid graph|its (in|out)puts are|one without a graph")
 
 
@@ -117,7 +117,7 @@ def test_a_graph_that_hangs_together_wrongly_is_refused() -> None:
 
 
 def started(made: ModelProto | bytes, **options: float) -> None:
-    process = ModelProcess(made if isinstance(made, bytes) else packed(made), FEATURES, **options)
+    process = ModelProcess(made if isinstance(made, bytes) else onnx_bytes(made), FEATURES, **options)
     try:
         process.start()
     finally:
@@ -154,14 +154,14 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read() -> None:
 
 
 def test_another_file_than_was_registered_is_refused() -> None:
-    content = packed(model())
+    content = onnx_bytes(model())
     with pytest.raises(ModelRefused, match="it is another file, or was changed on its way"):
         OnnxForecaster("mdl-1", content + b"\0", FEATURES, sha256(content))
 
 
 @pytest.mark.parametrize("features", [["moon_phase"], [], ["absence", "absence"]])
 def test_features_that_there_are_not_are_refused(features: list[str]) -> None:
-    content = packed(model())
+    content = onnx_bytes(model())
     with pytest.raises(ModelRefused, match=r"there is no feature moon_phase|name each feature"):
         OnnxForecaster("mdl-1", content, features, sha256(content))
 

@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from sqlalchemy import create_engine
 
-from db.status.control_plane import Vitals
+from db.status.control_plane import ControlPlaneStatus
 from db.status.overview import Overview
 from lab.stack import promtool
 from lab.stack.settings import REPOSITORY
-from telemetry.metrics.fleet import Fleet
+from telemetry.metrics.fleet import FleetCollector
 from telemetry.metrics.registries import ApiMetrics, measure_process
-from telemetry.metrics.worker import Work
+from telemetry.metrics.worker import WorkerMetrics
 
 RULES = REPOSITORY / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARDS = sorted((REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"))
@@ -55,14 +55,14 @@ def names_in(query: str) -> set[str]:
 def measured() -> set[str]:
     """Every sample name that an API process and a worker tell, from their own registries."""
     engine = create_engine("mysql+pymysql://nobody@127.0.0.1:1/none")
-    whole = Vitals(Overview(), accrual_age_s=0.0)
+    whole = ControlPlaneStatus(Overview(), accrual_age_s=0.0)
     found: set[str] = set()
     api = ApiMetrics(engine, None, lambda: 0)  # type: ignore[arg-type]  # the records are not read here
     worker = CollectorRegistry()
-    Work(worker)
+    WorkerMetrics(worker)
     measure_process(worker, engine, None)  # type: ignore[arg-type]
     records = CollectorRegistry()
-    Fleet(lambda: whole).register(records)
+    FleetCollector(lambda: whole).register(records)
     for registry in (api.registry, worker, records):
         found |= _sample_names(registry)
     return found

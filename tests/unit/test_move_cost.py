@@ -7,27 +7,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.adoption import Terms
+from domain.adoption import MoveTerms
 from domain.autopilot.appraisal import appraise
-from domain.autopilot.decision import Decision, Kind, Reason
-from domain.autopilot.decision_inputs import Needs, Offer, Placement
-from domain.autopilot.move_cost import FREE, KEPT_H, Manner, payback_h
+from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
+from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
+from domain.autopilot.move_cost import FREE_MOVE, SNAPSHOTS_KEPT_H, MoveProfile, payback_h
 from domain.autopilot.policy import AutopilotPolicy
 from domain.autopilot.price_record import PriceRecord
 from domain.autopilot.reliability import Reliability
-from domain.autopilot.server_decision import decide
-from domain.autopilot.tuning import DEFAULT
+from domain.autopilot.server_decision import decide_server
+from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.blueprint import BlockDevice, Blueprint
-from domain.planning import compose, manner_to, outage_s
+from domain.planning import compose_plan, move_profile_to, outage_s
 from domain.pools import Candidate, Pool
 from domain.savings.accrual import Accrual
-from domain.savings.price_periods import Prices
-from domain.savings.server_usage import ServerRan, Stored
+from domain.savings.price_periods import RegionPrices
+from domain.savings.server_usage import KeptSnapshot, ServerUsage
 from domain.servers import Handoff, ServerPolicy
 
 HERE, NEAR, FAR = "us-east-1a/m5.large/spot", "us-east-1a/c5.xlarge/spot", "us-east-1b/m5.large/spot"
 ON_DEMAND = "us-east-1a/m5.large/on-demand"
-WITHIN, BEYOND = Manner(0.1, 18 / 3600), Manner(0.5, 74.5 / 3600, copies=True)
+WITHIN, BEYOND = MoveProfile(0.1, 18 / 3600), MoveProfile(0.5, 74.5 / 3600, copies=True)
 NEEDS = Needs(ON_DEMAND, 0.1, outage_usd_per_h=1.0, within=WITHIN, beyond=BEYOND)
 ROOT = BlockDevice("/dev/xvda", "vol-root", 20, "gp3", root=True)
 DATA = [BlockDevice("/dev/sdf", "vol-1", 60, "gp3"), BlockDevice("/dev/sdg", "vol-2", 40, "gp3")]
@@ -61,9 +61,11 @@ def test_a_move_costs_the_overlap_its_snapshots_and_its_outage() -> None:
 def test_snapshots_are_priced_as_the_ledger_books_them() -> None:
     """One set while the move lasts, one for as long as its gain is believed."""
     start = datetime(2026, 6, 1, tzinfo=UTC)
-    lasting = [timedelta(hours=hours) for hours in (BEYOND.overlap_h, KEPT_H)]
-    ran = ServerRan("s", "c", "r", "m5.large", (), tuple(Stored(100, start, start + one) for one in lasting))
-    hours = [Accrual(Prices()).amounts(ran, at, at + timedelta(hours=1)) for at in _hours(start, int(KEPT_H))]
+    lasting = [timedelta(hours=hours) for hours in (BEYOND.overlap_h, SNAPSHOTS_KEPT_H)]
+    ran = ServerUsage("s", "c", "r", "m5.large", (), tuple(KeptSnapshot(100, start, start + one) for one in lasting))
+    hours = [
+        Accrual(RegionPrices()).amounts(ran, at, at + timedelta(hours=1)) for at in _hours(start, int(SNAPSHOTS_KEPT_H))
+    ]
     booked = sum(one.snapshot for one in hours) / 1e6
     assert BEYOND.snapshot_usd(100) == pytest.approx(booked, abs=1e-4)
 
@@ -73,7 +75,7 @@ def _hours(start: datetime, count: int) -> list[datetime]:
 
 
 def test_of_a_price_that_is_not_known_no_overlap_is_reckoned() -> None:
-    assert BEYOND.cost(float("inf"), 0.0, 0) == FREE
+    assert BEYOND.cost(float("inf"), 0.0, 0) == FREE_MOVE
 
 
 def test_a_move_without_a_gain_is_never_paid_back() -> None:
@@ -95,7 +97,7 @@ def test_a_move_without_a_gain_is_never_paid_back() -> None:
 def test_what_a_server_carries_and_where_it_goes_say_how(
     volumes: list[BlockDevice], zone: str, handoff: Handoff, overlap_h: float
 ) -> None:
-    manner = manner_to(blueprint(*volumes), zone, keep_old_s=360.0)
+    manner = move_profile_to(blueprint(*volumes), zone, keep_old_s=360.0)
     assert manner.overlap_h == pytest.approx(overlap_h + 0.1)
     assert manner.outage_h * 3600 == pytest.approx(outage_s(blueprint(*volumes), handoff))
     assert manner.copies is (handoff is Handoff.SNAPSHOT)
@@ -105,14 +107,16 @@ def decided(*usd: float, data_gib: int = 0, pool: str = HERE, needs: Needs = NEE
     """Prices of HERE, NEAR and FAR: pools that have been up for long."""
     record = Reliability(at_h=0.0, up=True, since_h=-200.0, up_share=1.0, seen_share=1.0)
     offers = [Offer(name, PriceRecord(0.0, one), record) for name, one in zip((HERE, NEAR, FAR), usd, strict=False)]
-    return decide(Placement(pool, -100.0, data_gib=data_gib), appraise(offers, needs, 0.0, DEFAULT), DEFAULT)
+    return decide_server(
+        ServerPosition(pool, -100.0, data_gib=data_gib), appraise(offers, needs, 0.0, DEFAULT_TUNING), DEFAULT_TUNING
+    )
 
 
 def test_a_server_with_little_data_goes_to_another_zone_and_one_with_much_does_not() -> None:
     small, large = (decided(0.06, 0.07, 0.04, data_gib=gib) for gib in (10, 1000))
-    assert (small.kind, small.pool) == (Kind.MOVE, FAR)
+    assert (small.kind, small.pool) == (DecisionKind.MOVE, FAR)
     assert small.move == BEYOND.cost(0.06, 1.0, 10)
-    assert (large.kind, large.reason) == (Kind.STAY, Reason.NOT_PAID_BACK)
+    assert (large.kind, large.reason) == (DecisionKind.STAY, DecisionReason.NOT_PAID_BACK)
     assert large.move.snapshot_usd == pytest.approx(100 * small.move.snapshot_usd)
 
 
@@ -121,12 +125,12 @@ def test_a_dearer_pool_of_its_own_zone_is_chosen_where_snapshots_cost_more_than_
     usd = (0.06, 0.045, 0.04)
     assert decided(*usd, data_gib=0, pool=pool, needs=replace(NEEDS, beyond=WITHIN)).pool == FAR
     found = decided(*usd, data_gib=1000, pool=pool)
-    assert (found.kind, found.pool) == (Kind.MOVE, NEAR)
+    assert (found.kind, found.pool) == (DecisionKind.MOVE, NEAR)
     assert found.move == WITHIN.cost(price, 1.0, 1000)
 
 
 def test_a_pool_of_its_own_zone_that_costs_more_than_where_it_is_is_no_way_out() -> None:
-    assert decided(0.06, 0.08, 0.04, data_gib=1000).reason is Reason.NOT_PAID_BACK
+    assert decided(0.06, 0.08, 0.04, data_gib=1000).reason is DecisionReason.NOT_PAID_BACK
 
 
 # --- in a plan
@@ -136,17 +140,17 @@ def test_a_pool_of_its_own_zone_that_costs_more_than_where_it_is_is_no_way_out()
 @pytest.mark.parametrize("volumes", [[], DATA])
 def test_a_plan_reckons_as_a_decision_does(volumes: list[BlockDevice], pool: str) -> None:
     old, wish = blueprint(*volumes), AutopilotPolicy(keep_old_s=600.0)
-    plan = compose(old, ServerPolicy(), [candidate(pool)], [], 0.04, Terms("m5.large", wish), home_usd=0.1)
+    plan = compose_plan(old, ServerPolicy(), [candidate(pool)], [], 0.04, MoveTerms("m5.large", wish), home_usd=0.1)
     needs = replace(
         NEEDS,
         outage_usd_per_h=wish.outage_usd(0.1),
-        within=manner_to(old, old.zone, 600.0),
-        beyond=manner_to(old, "us-east-1b", 600.0),
+        within=move_profile_to(old, old.zone, 600.0),
+        beyond=move_profile_to(old, "us-east-1b", 600.0),
     )
-    assert plan.move == needs.move(Placement(HERE, 0.0, data_gib=old.data_gib), pool, 0.04)
+    assert plan.move == needs.move(ServerPosition(HERE, 0.0, data_gib=old.data_gib), pool, 0.04)
 
 
 def test_a_plan_without_a_pool_or_without_terms_has_no_cost() -> None:
-    terms = Terms("m5.large", AutopilotPolicy())
-    assert compose(blueprint(), ServerPolicy(), [], [], 0.04, terms).move is None
-    assert compose(blueprint(), ServerPolicy(), [candidate(FAR)], [], 0.04).move is None
+    terms = MoveTerms("m5.large", AutopilotPolicy())
+    assert compose_plan(blueprint(), ServerPolicy(), [], [], 0.04, terms).move is None
+    assert compose_plan(blueprint(), ServerPolicy(), [candidate(FAR)], [], 0.04).move is None

@@ -7,79 +7,88 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.autopilot.decision import Decision, Kind, Reason
-from domain.autopilot.maintenance_windows import Window
+from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
+from domain.autopilot.maintenance_windows import MaintenanceWindow
 from domain.autopilot.move_cost import MoveCost
 from domain.autopilot.policy import AutopilotPolicy, AutoSwitch, ReplicaWish
-from domain.autopilot.policy_gates import Gate, Standing, judge
+from domain.autopilot.policy_gates import Gate, ServerConditions, apply_gates
 from domain.operations import Priority
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 POOL = "us-east-1b/m5.large/spot"
-CHEAPER = Decision(Kind.MOVE, POOL, Reason.CHEAPER, cost_now_usd=0.10, cost_then_usd=0.05, move=MoveCost(0.02))
-RISKY = Decision(Kind.ON_DEMAND, "on-demand", Reason.SPOT_TOO_RISKY, cost_now_usd=0.10, cost_then_usd=0.12)
-REPLICA = Decision(Kind.REPLICA, POOL, Reason.RISK_AVERTED)
+CHEAPER = Decision(
+    DecisionKind.MOVE, POOL, DecisionReason.CHEAPER, cost_now_usd=0.10, cost_then_usd=0.05, move=MoveCost(0.02)
+)
+RISKY = Decision(
+    DecisionKind.ON_DEMAND, "on-demand", DecisionReason.SPOT_TOO_RISKY, cost_now_usd=0.10, cost_then_usd=0.12
+)
+REPLICA = Decision(DecisionKind.REPLICA, POOL, DecisionReason.RISK_AVERTED)
 ON = AutopilotPolicy(auto_switch=AutoSwitch.ON)
 
 
 def test_a_move_that_pays_is_asked_for_at_ordinary_priority() -> None:
-    verdict = judge(CHEAPER, Standing(ON), NOW)
+    verdict = apply_gates(CHEAPER, ServerConditions(ON), NOW)
     assert (verdict.acts, verdict.ask_first, verdict.priority) == (True, False, Priority.ORDINARY)
 
 
 def test_what_is_urgent_waits_for_no_window_no_limit_and_no_minimum() -> None:
-    policy = replace(ON, windows=[Window("01:00", "02:00")], max_moves_per_week=1, min_saving=0.9)
-    verdict = judge(RISKY, Standing(policy, moved_at=(NOW,)), NOW)
+    policy = replace(ON, windows=[MaintenanceWindow("01:00", "02:00")], max_moves_per_week=1, min_saving=0.9)
+    verdict = apply_gates(RISKY, ServerConditions(policy, moved_at=(NOW,)), NOW)
     assert (verdict.acts, verdict.priority) == (True, Priority.URGENT)
 
 
 @pytest.mark.parametrize(
     ("standing", "gate"),
     [
-        (Standing(AutopilotPolicy()), Gate.OFF),
-        (Standing(replace(ON, frozen=True)), Gate.FROZEN),
-        (Standing(replace(ON, frozen_until=NOW + timedelta(hours=1))), Gate.FROZEN),
-        (Standing(ON, busy=True), Gate.BUSY),
-        (Standing(ON, lingers=True), Gate.BUSY),
-        (Standing(ON, tried=frozenset({("move", POOL)})), Gate.TRIED),
-        (Standing(replace(ON, min_saving=0.6)), Gate.SAVES_TOO_LITTLE),
-        (Standing(replace(ON, windows=[Window("13:00", "14:00")])), Gate.WINDOW),
-        (Standing(replace(ON, max_moves_per_week=2), moved_at=(NOW, NOW - timedelta(days=6))), Gate.MOVES_USED_UP),
+        (ServerConditions(AutopilotPolicy()), Gate.OFF),
+        (ServerConditions(replace(ON, frozen=True)), Gate.FROZEN),
+        (ServerConditions(replace(ON, frozen_until=NOW + timedelta(hours=1))), Gate.FROZEN),
+        (ServerConditions(ON, busy=True), Gate.BUSY),
+        (ServerConditions(ON, lingers=True), Gate.BUSY),
+        (ServerConditions(ON, tried=frozenset({("move", POOL)})), Gate.TRIED),
+        (ServerConditions(replace(ON, min_saving=0.6)), Gate.SAVES_TOO_LITTLE),
+        (ServerConditions(replace(ON, windows=[MaintenanceWindow("13:00", "14:00")])), Gate.WINDOW),
+        (
+            ServerConditions(replace(ON, max_moves_per_week=2), moved_at=(NOW, NOW - timedelta(days=6))),
+            Gate.MOVES_USED_UP,
+        ),
     ],
 )
-def test_an_ordinary_move_is_held_by_the_policy(standing: Standing, gate: Gate) -> None:
-    verdict = judge(CHEAPER, standing, NOW)
+def test_an_ordinary_move_is_held_by_the_policy(standing: ServerConditions, gate: Gate) -> None:
+    verdict = apply_gates(CHEAPER, standing, NOW)
     assert (verdict.gate, verdict.acts) == (gate, False)
 
 
 def test_moves_of_more_than_a_week_ago_do_not_count() -> None:
-    standing = Standing(replace(ON, max_moves_per_week=1), moved_at=(NOW - timedelta(days=7),))
-    assert judge(CHEAPER, standing, NOW).acts
+    standing = ServerConditions(replace(ON, max_moves_per_week=1), moved_at=(NOW - timedelta(days=7),))
+    assert apply_gates(CHEAPER, standing, NOW).acts
 
 
 def test_a_freeze_and_a_running_operation_stop_urgent_decisions_too() -> None:
-    assert judge(RISKY, Standing(replace(ON, frozen=True)), NOW).gate is Gate.FROZEN
-    assert judge(RISKY, Standing(ON, busy=True), NOW).gate is Gate.BUSY
+    assert apply_gates(RISKY, ServerConditions(replace(ON, frozen=True)), NOW).gate is Gate.FROZEN
+    assert apply_gates(RISKY, ServerConditions(ON, busy=True), NOW).gate is Gate.BUSY
 
 
 def test_an_old_instance_that_is_kept_holds_up_nothing_urgent_and_no_replica() -> None:
-    assert judge(RISKY, Standing(ON, lingers=True), NOW).acts
-    assert judge(REPLICA, Standing(ON, lingers=True), NOW).acts
-    assert not Standing(ON, lingers=True).may_move(NOW)
+    assert apply_gates(RISKY, ServerConditions(ON, lingers=True), NOW).acts
+    assert apply_gates(REPLICA, ServerConditions(ON, lingers=True), NOW).acts
+    assert not ServerConditions(ON, lingers=True).may_move(NOW)
 
 
 def test_in_propose_everything_waits_and_with_approval_only_what_is_not_urgent() -> None:
     propose, approve = AutopilotPolicy(auto_switch=AutoSwitch.PROPOSE), replace(ON, approval_needed=True)
-    assert [judge(one, Standing(propose), NOW).ask_first for one in (CHEAPER, RISKY)] == [True, True]
-    assert [judge(one, Standing(approve), NOW).ask_first for one in (CHEAPER, RISKY)] == [True, False]
+    assert [apply_gates(one, ServerConditions(propose), NOW).ask_first for one in (CHEAPER, RISKY)] == [True, True]
+    assert [apply_gates(one, ServerConditions(approve), NOW).ask_first for one in (CHEAPER, RISKY)] == [True, False]
 
 
 def test_a_replica_is_kept_also_where_nothing_is_moved() -> None:
     off = AutopilotPolicy(replica=ReplicaWish.ON_RISK)
-    assert judge(REPLICA, Standing(off), NOW).acts
-    assert judge(REPLICA, Standing(replace(off, frozen=True)), NOW).gate is Gate.FROZEN
+    assert apply_gates(REPLICA, ServerConditions(off), NOW).acts
+    assert apply_gates(REPLICA, ServerConditions(replace(off, frozen=True)), NOW).gate is Gate.FROZEN
 
 
 def test_staying_asks_for_nothing() -> None:
-    verdict = judge(Decision(Kind.STAY, POOL, Reason.BEST_ALREADY), Standing(AutopilotPolicy()), NOW)
+    verdict = apply_gates(
+        Decision(DecisionKind.STAY, POOL, DecisionReason.BEST_ALREADY), ServerConditions(AutopilotPolicy()), NOW
+    )
     assert (verdict.acts, verdict.gate) == (False, Gate.NONE)

@@ -13,34 +13,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.market import on_demand_prices, spot_advisor, spot_price_file
-from domain.market.canonical_prices import Kind, Span, Step, changed, confidence_at, differing, in_force, steps
-from domain.market.consolidated_prices import HOLD, Run, consolidate, mend, minute_of
-from domain.market.instance_cost import spent, spent_by_hour
-from domain.market.observed_prices import Known, Point, Reason, Said, Source, sift
-from domain.market.on_demand_prices import BadFile
+from domain.market.canonical_prices import (
+    PriceStep,
+    PriceStepKind,
+    TimeSpan,
+    changed_spans,
+    confidence_at,
+    differing_slices,
+    price_steps,
+    step_at,
+)
+from domain.market.consolidated_prices import HOLD, UnchangedPrice, consolidate, merge_points, minute_of
+from domain.market.instance_cost import instance_cost, instance_cost_by_hour
+from domain.market.observed_prices import (
+    PriceBounds,
+    PricePoint,
+    PriceSource,
+    ReportedPrice,
+    SetAsideReason,
+    sift_prices,
+)
+from domain.market.on_demand_prices import BadMarketFile
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-EC2, AGENT, FILE = Source.EC2, Source.AGENT, Source.FILE
+EC2, AGENT, FILE = PriceSource.EC2, PriceSource.AGENT, PriceSource.FILE
 
 
 def at(hours: float) -> datetime:
     return T0 + timedelta(hours=hours)
 
 
-def point(hours: float, usd: str, source: Source = EC2) -> Point:
-    return Point(at(hours), Decimal(usd), source)
+def point(hours: float, usd: str, source: PriceSource = EC2) -> PricePoint:
+    return PricePoint(at(hours), Decimal(usd), source)
 
 
 # --- what was said
 
 
-def said(**changes: Any) -> Said:
-    return Said("us-east-1", "us-east-1a", "m5.large", T0, "0.035")._replace(**changes)
+def said(**changes: Any) -> ReportedPrice:
+    return ReportedPrice("us-east-1", "us-east-1a", "m5.large", T0, "0.035")._replace(**changes)
 
 
-def reason(one: Said, known: Known | None = None) -> Reason | None:
-    sifted = sift([one], EC2, known or Known(now=T0))
+def reason(one: ReportedPrice, known: PriceBounds | None = None) -> SetAsideReason | None:
+    sifted = sift_prices([one], EC2, known or PriceBounds(now=T0))
     assert len(sifted.points) + len(sifted.set_aside) == 1, "a price is kept or set aside, never dropped"
     return sifted.set_aside[0].reason if sifted.set_aside else None
 
@@ -48,42 +64,42 @@ def reason(one: Said, known: Known | None = None) -> Reason | None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"usd_per_hour": "0"}, Reason.ZERO),
-        ({"usd_per_hour": 0.0}, Reason.ZERO),
-        ({"usd_per_hour": "0.0000001"}, Reason.ZERO),
-        ({"usd_per_hour": "-0.03"}, Reason.NEGATIVE),
-        ({"usd_per_hour": "NaN"}, Reason.NOT_A_NUMBER),
-        ({"usd_per_hour": float("nan")}, Reason.NOT_A_NUMBER),
-        ({"usd_per_hour": "sNaN"}, Reason.NOT_A_NUMBER),
-        ({"usd_per_hour": "Infinity"}, Reason.NOT_A_NUMBER),
-        ({"usd_per_hour": "cheap"}, Reason.NOT_A_NUMBER),
-        ({"usd_per_hour": ""}, Reason.NOT_A_NUMBER),
-        ({"usd_per_hour": "1e400"}, Reason.TOO_HIGH),
-        ({"usd_per_hour": "0.97"}, Reason.TOO_HIGH),
-        ({"currency": "CNY"}, Reason.CURRENCY),
-        ({"at": T0 + timedelta(seconds=61)}, Reason.IN_THE_FUTURE),
-        ({"at": T0.replace(tzinfo=None)}, Reason.BAD_TIME),
-        ({"at": "yesterday"}, Reason.BAD_TIME),
-        ({"at": "1970-01-01T00:00:00Z"}, Reason.BAD_TIME),
-        ({"at": "0001-01-01T00:00:00+14:00"}, Reason.BAD_TIME),
-        ({"zone": "us-east-1x"}, Reason.UNKNOWN_ZONE),
-        ({"zone": "eu-west-1a"}, Reason.UNKNOWN_ZONE),
-        ({"instance_type": "m99.large"}, Reason.UNKNOWN_TYPE),
+        ({"usd_per_hour": "0"}, SetAsideReason.ZERO),
+        ({"usd_per_hour": 0.0}, SetAsideReason.ZERO),
+        ({"usd_per_hour": "0.0000001"}, SetAsideReason.ZERO),
+        ({"usd_per_hour": "-0.03"}, SetAsideReason.NEGATIVE),
+        ({"usd_per_hour": "NaN"}, SetAsideReason.NOT_A_NUMBER),
+        ({"usd_per_hour": float("nan")}, SetAsideReason.NOT_A_NUMBER),
+        ({"usd_per_hour": "sNaN"}, SetAsideReason.NOT_A_NUMBER),
+        ({"usd_per_hour": "Infinity"}, SetAsideReason.NOT_A_NUMBER),
+        ({"usd_per_hour": "cheap"}, SetAsideReason.NOT_A_NUMBER),
+        ({"usd_per_hour": ""}, SetAsideReason.NOT_A_NUMBER),
+        ({"usd_per_hour": "1e400"}, SetAsideReason.TOO_HIGH),
+        ({"usd_per_hour": "0.97"}, SetAsideReason.TOO_HIGH),
+        ({"currency": "CNY"}, SetAsideReason.CURRENCY),
+        ({"at": T0 + timedelta(seconds=61)}, SetAsideReason.IN_THE_FUTURE),
+        ({"at": T0.replace(tzinfo=None)}, SetAsideReason.BAD_TIME),
+        ({"at": "yesterday"}, SetAsideReason.BAD_TIME),
+        ({"at": "1970-01-01T00:00:00Z"}, SetAsideReason.BAD_TIME),
+        ({"at": "0001-01-01T00:00:00+14:00"}, SetAsideReason.BAD_TIME),
+        ({"zone": "us-east-1x"}, SetAsideReason.UNKNOWN_ZONE),
+        ({"zone": "eu-west-1a"}, SetAsideReason.UNKNOWN_ZONE),
+        ({"instance_type": "m99.large"}, SetAsideReason.UNKNOWN_TYPE),
     ],
 )
-def test_what_cannot_be_true_is_set_aside_with_its_reason(change: dict[str, Any], why: Reason) -> None:
+def test_what_cannot_be_true_is_set_aside_with_its_reason(change: dict[str, Any], why: SetAsideReason) -> None:
     zones, types = frozenset({"us-east-1a", "eu-west-1a"}), frozenset({"m5.large"})
-    known = Known(T0, zones, types, {("us-east-1", "m5.large"): Decimal("0.096")})
+    known = PriceBounds(T0, zones, types, {("us-east-1", "m5.large"): Decimal("0.096")})
     assert reason(said(**change), known) is why
     assert reason(said(), known) is None
 
 
 def test_what_is_not_known_is_not_held_against_a_price() -> None:
     assert reason(said(usd_per_hour="50", instance_type="m99.large", zone="us-east-1x")) is None
-    assert reason(said(at=T0 + 9 * HOUR), Known()) is None
-    assert reason(said(zone="nowhere")) is Reason.UNKNOWN_ZONE
-    assert reason(said(instance_type="large")) is Reason.UNKNOWN_TYPE
-    assert reason(said(usd_per_hour="100001")) is Reason.TOO_HIGH
+    assert reason(said(at=T0 + 9 * HOUR), PriceBounds()) is None
+    assert reason(said(zone="nowhere")) is SetAsideReason.UNKNOWN_ZONE
+    assert reason(said(instance_type="large")) is SetAsideReason.UNKNOWN_TYPE
+    assert reason(said(usd_per_hour="100001")) is SetAsideReason.TOO_HIGH
 
 
 def test_a_minute_of_clock_error_is_forgiven() -> None:
@@ -92,16 +108,16 @@ def test_a_minute_of_clock_error_is_forgiven() -> None:
 
 def test_a_price_is_taken_exactly_and_its_time_in_utc() -> None:
     east = T0.astimezone(timezone(timedelta(hours=-5)))
-    points = sift([said(usd_per_hour=0.1, at=east), said(at=east.isoformat())], AGENT, Known())
+    points = sift_prices([said(usd_per_hour=0.1, at=east), said(at=east.isoformat())], AGENT, PriceBounds())
     assert points.points["us-east-1a", "m5.large"] == [
-        Point(T0, Decimal("0.100000"), AGENT),
-        Point(T0, Decimal("0.035000"), AGENT),
+        PricePoint(T0, Decimal("0.100000"), AGENT),
+        PricePoint(T0, Decimal("0.035000"), AGENT),
     ]
 
 
 def test_the_same_words_set_aside_are_one() -> None:
-    first, again = sift([said(usd_per_hour="0")] * 2, EC2, Known()).set_aside
-    other = sift([said(usd_per_hour="0")], FILE, Known()).set_aside[0]
+    first, again = sift_prices([said(usd_per_hour="0")] * 2, EC2, PriceBounds()).set_aside
+    other = sift_prices([said(usd_per_hour="0")], FILE, PriceBounds()).set_aside[0]
     assert first.digest == again.digest != other.digest
 
 
@@ -125,14 +141,14 @@ def test_the_same_price_after_a_long_silence_is_news() -> None:
 @pytest.mark.parametrize(
     ("weaker", "stronger"),
     [
-        (Point(at(0) + timedelta(seconds=30), Decimal(9), AGENT), point(0, "1")),
-        (Point(at(0) + timedelta(seconds=30), Decimal(9), FILE), point(0, "1", AGENT)),
-        (point(0, "9"), Point(at(0) + timedelta(seconds=30), Decimal(1), EC2)),
+        (PricePoint(at(0) + timedelta(seconds=30), Decimal(9), AGENT), point(0, "1")),
+        (PricePoint(at(0) + timedelta(seconds=30), Decimal(9), FILE), point(0, "1", AGENT)),
+        (point(0, "9"), PricePoint(at(0) + timedelta(seconds=30), Decimal(1), EC2)),
         (point(0, "1"), point(0, "9")),
     ],
     ids=["EC2 before an agent", "an agent before a file", "the latest in the minute", "the dearer of one instant"],
 )
-def test_of_one_minute_one_word_counts(weaker: Point, stronger: Point) -> None:
+def test_of_one_minute_one_word_counts(weaker: PricePoint, stronger: PricePoint) -> None:
     for order in ([weaker, stronger], [stronger, weaker]):
         assert [(run.usd, run.source) for run in consolidate(order)] == [(stronger.usd, stronger.source)]
 
@@ -141,18 +157,18 @@ class Shelf:
     """One pool's tiers as a database holds them: only what is near new points is read and replaced."""
 
     def __init__(self) -> None:
-        self.observed: set[Point] = set()
-        self.runs: list[Run] = []
+        self.observed: set[PricePoint] = set()
+        self.runs: list[UnchangedPrice] = []
 
-    def keep(self, new: list[Point]) -> None:
+    def keep(self, new: list[PricePoint]) -> None:
         low, high = min(minute_of(p.at) for p in new), max(minute_of(p.at) for p in new)
         first = max((i for i, run in enumerate(self.runs) if minute_of(run.at) < low), default=0)
         last = min((i for i, run in enumerate(self.runs) if minute_of(run.at) > high), default=len(self.runs))
         near = self.runs[first : last + 1]
-        self.runs[first : last + 1] = mend(near, self._observed(near, low, high), new)
+        self.runs[first : last + 1] = merge_points(near, self._observed(near, low, high), new)
         self.observed |= set(new)
 
-    def _observed(self, near: list[Run], low: datetime, high: datetime) -> list[Point]:
+    def _observed(self, near: list[UnchangedPrice], low: datetime, high: datetime) -> list[PricePoint]:
         if all(minute_of(run.last_at) < low for run in near):
             return []
         after = [run.at for run in near if minute_of(run.at) > high]
@@ -166,12 +182,14 @@ instants = st.builds(
     st.integers(0, 40),
     st.sampled_from([0, 20, 60, 3600]),
 )
-points = st.builds(Point, instants, st.sampled_from([Decimal(1), Decimal(2)]), st.sampled_from(Source))
+points = st.builds(PricePoint, instants, st.sampled_from([Decimal(1), Decimal(2)]), st.sampled_from(PriceSource))
 batches = st.lists(st.lists(points, min_size=1, max_size=8), min_size=1, max_size=8)
 
 
 @given(batches, st.randoms(use_true_random=False))
-def test_any_order_and_any_repetition_end_as_one_sorted_batch(given_batches: list[list[Point]], random: Any) -> None:
+def test_any_order_and_any_repetition_end_as_one_sorted_batch(
+    given_batches: list[list[PricePoint]], random: Any
+) -> None:
     together = consolidate(sorted(p for batch in given_batches for p in batch))
     shuffled = [*given_batches, *given_batches[::2]]
     random.shuffle(shuffled)
@@ -182,28 +200,28 @@ def test_any_order_and_any_repetition_end_as_one_sorted_batch(given_batches: lis
 
 
 @given(st.lists(points, min_size=1, max_size=40))
-def test_a_series_has_no_gap_and_says_what_the_last_word_said(some: list[Point]) -> None:
+def test_a_series_has_no_gap_and_says_what_the_last_word_said(some: list[PricePoint]) -> None:
     runs = consolidate(some)
-    series = steps(runs)
+    series = price_steps(runs)
     assert series[0].from_at == runs[0].at
     assert series[-1].until_at is None
     assert all(step.until_at == following.from_at for step, following in pairwise(series))
     for moment in {p.at for p in some} | {step.from_at for step in series}:
-        step = in_force(series, moment)
+        step = step_at(series, moment)
         latest = max((run for run in runs if run.at <= moment), key=lambda run: run.at, default=None)
         assert (step and step.usd) == (latest and latest.usd)
 
 
 @given(batches)
-def test_what_changed_is_all_that_changed(given_batches: list[list[Point]]) -> None:
-    before: list[Step] = []
-    known: list[Point] = []
+def test_what_changed_is_all_that_changed(given_batches: list[list[PricePoint]]) -> None:
+    before: list[PriceStep] = []
+    known: list[PricePoint] = []
     for batch in given_batches:
         known += batch
-        after = steps(consolidate(known))
-        spans = changed(before, after)
+        after = price_steps(consolidate(known))
+        spans = changed_spans(before, after)
         for moment in {step.from_at + d for step in (*before, *after) for d in (timedelta(0), timedelta(seconds=-1))}:
-            was, now = in_force(before, moment), in_force(after, moment)
+            was, now = step_at(before, moment), step_at(after, moment)
             inside = any(s.from_at <= moment and (s.until_at is None or moment < s.until_at) for s in spans)
             assert inside == ((was and was.usd) != (now and now.usd))
         assert all(one.until_at is not None and one.until_at < other.from_at for one, other in pairwise(spans))
@@ -211,9 +229,9 @@ def test_what_changed_is_all_that_changed(given_batches: list[list[Point]]) -> N
 
 
 @given(batches)
-def test_taking_out_and_putting_in_what_differs_makes_the_new_series(given_batches: list[list[Point]]) -> None:
-    old, new = (steps(consolidate(batch)) for batch in (given_batches[0], given_batches[-1]))
-    out, put = differing(old, new)
+def test_taking_out_and_putting_in_what_differs_makes_the_new_series(given_batches: list[list[PricePoint]]) -> None:
+    old, new = (price_steps(consolidate(batch)) for batch in (given_batches[0], given_batches[-1]))
+    out, put = differing_slices(old, new)
     assert [*old[: out.start], *new[put], *old[out.stop :]] == new
 
 
@@ -221,48 +239,48 @@ def test_taking_out_and_putting_in_what_differs_makes_the_new_series(given_batch
 
 
 def test_silence_turns_an_observed_price_into_a_filled_one() -> None:
-    series = steps(consolidate([point(0, "1"), point(60, "2")]))
+    series = price_steps(consolidate([point(0, "1"), point(60, "2")]))
     assert [(s.from_at, s.until_at, s.kind) for s in series] == [
-        (at(0), at(0) + HOLD, Kind.OBSERVED),
-        (at(0) + HOLD, at(60), Kind.FILLED),
-        (at(60), at(60) + HOLD, Kind.OBSERVED),
-        (at(60) + HOLD, None, Kind.FILLED),
+        (at(0), at(0) + HOLD, PriceStepKind.OBSERVED),
+        (at(0) + HOLD, at(60), PriceStepKind.FILLED),
+        (at(60), at(60) + HOLD, PriceStepKind.OBSERVED),
+        (at(60) + HOLD, None, PriceStepKind.FILLED),
     ]
 
 
 def test_confidence_is_the_sources_while_observed_and_halves_with_each_day_of_silence() -> None:
-    observed, filled = steps(consolidate([point(0, "1")]))
+    observed, filled = price_steps(consolidate([point(0, "1")]))
     assert [confidence_at(observed, at(hour)) for hour in (0, 12, 25.9)] == [1.0, 1.0, 1.0]
     assert [confidence_at(filled, at(hour)) for hour in (48, 72, 96)] == [0.25, 0.125, 0.0625]
     assert filled.confidence == confidence_at(filled, filled.from_at) < 0.5
-    assert steps(consolidate([point(0, "1", AGENT)]))[0].confidence == 0.9
-    assert steps(consolidate([point(0, "1", FILE), point(1, "1")]))[0].confidence == 1.0, "EC2 confirmed it"
+    assert price_steps(consolidate([point(0, "1", AGENT)]))[0].confidence == 0.9
+    assert price_steps(consolidate([point(0, "1", FILE), point(1, "1")]))[0].confidence == 1.0, "EC2 confirmed it"
 
 
 def test_a_late_price_changes_the_past_it_speaks_of_and_no_more() -> None:
-    before = steps(consolidate([point(0, "1"), point(10, "3")]))
-    after = steps(consolidate([point(0, "1"), point(10, "3"), point(4, "2")]))
-    assert changed(before, after) == [Span(at(4), at(10))]
+    before = price_steps(consolidate([point(0, "1"), point(10, "3")]))
+    after = price_steps(consolidate([point(0, "1"), point(10, "3"), point(4, "2")]))
+    assert changed_spans(before, after) == [TimeSpan(at(4), at(10))]
 
 
 def test_a_repeat_is_no_change_of_the_past() -> None:
-    before, after = steps(consolidate([point(0, "1")])), steps(consolidate([point(0, "1"), point(24, "1")]))
+    before, after = price_steps(consolidate([point(0, "1")])), price_steps(consolidate([point(0, "1"), point(24, "1")]))
     assert before != after
-    assert changed(before, after) == []
+    assert changed_spans(before, after) == []
 
 
 def test_there_is_no_price_before_the_first() -> None:
-    series = steps(consolidate([point(0, "1")]))
-    assert in_force(series, at(-1)) is None
-    assert changed([], series) == [Span(at(0), None)]
+    series = price_steps(consolidate([point(0, "1")]))
+    assert step_at(series, at(-1)) is None
+    assert changed_spans([], series) == [TimeSpan(at(0), None)]
 
 
 # --- what it cost
 
 
 def test_the_mean_of_an_hour_is_the_integral_of_its_steps() -> None:
-    series = steps(consolidate([point(0, "0.03"), point(0.25, "0.07"), point(2, "0.01")]))
-    first, second, third = spent_by_hour(series, at(0), at(2.5))
+    series = price_steps(consolidate([point(0, "0.03"), point(0.25, "0.07"), point(2, "0.01")]))
+    first, second, third = instance_cost_by_hour(series, at(0), at(2.5))
     assert first.mean_usd_per_hour == Decimal("0.06")
     assert second.mean_usd_per_hour == Decimal("0.07")
     assert third.usd_seconds == Decimal("36")
@@ -270,23 +288,23 @@ def test_the_mean_of_an_hour_is_the_integral_of_its_steps() -> None:
 
 
 def test_an_hour_that_starts_without_a_price_says_so() -> None:
-    hour = spent(steps(consolidate([point(0.5, "0.06")])), at(0), at(1))
+    hour = instance_cost(price_steps(consolidate([point(0.5, "0.06")])), at(0), at(1))
     assert (hour.known, hour.mean_usd_per_hour, hour.usd) == (0.5, Decimal("0.06"), Decimal("0.03"))
-    nothing = spent([], at(0), at(1))
+    nothing = instance_cost([], at(0), at(1))
     assert (nothing.known, nothing.mean_usd_per_hour) == (0, None)
 
 
 def test_an_interval_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(ValueError, match="is not before"):
-        spent([], at(1), at(1))
+        instance_cost([], at(1), at(1))
 
 
 @given(st.lists(points, min_size=1, max_size=20), st.lists(st.integers(1, 10**12), min_size=1, max_size=5))
-def test_parts_of_a_time_cost_what_the_whole_does(some: list[Point], cuts: list[int]) -> None:
-    series = steps(consolidate(some))
+def test_parts_of_a_time_cost_what_the_whole_does(some: list[PricePoint], cuts: list[int]) -> None:
+    series = price_steps(consolidate(some))
     edges = sorted({T0, *(T0 + timedelta(microseconds=cut) for cut in cuts)})
-    whole = spent(series, edges[0], edges[-1]).usd_seconds
-    assert sum(spent(series, a, b).usd_seconds for a, b in pairwise(edges)) == whole
+    whole = instance_cost(series, edges[0], edges[-1]).usd_seconds
+    assert sum(instance_cost(series, a, b).usd_seconds for a, b in pairwise(edges)) == whole
     exact = sum(
         Fraction(step.usd) * Fraction((min(step.until_at or edges[-1], edges[-1]) - max(step.from_at, T0)) // us, 10**6)
         for step in series
@@ -308,7 +326,7 @@ def test_prices_are_read_from_csv_and_from_json() -> None:
         ' "Timestamp": "2026-03-01T12:00:00Z", "ProductDescription": "Windows"}]}'
     )
     wanted = said(at="2026-03-01T12:00:00Z")
-    assert spot_price_file.read(rows) == spot_price_file.read(answer) == [wanted]
+    assert spot_price_file.read_price_file(rows) == spot_price_file.read_price_file(answer) == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -323,18 +341,18 @@ def test_prices_are_read_from_csv_and_from_json() -> None:
     ],
 )
 def test_a_file_that_is_no_price_file_is_refused_with_its_line(text: str, words: str) -> None:
-    with pytest.raises(BadFile, match=words):
-        spot_price_file.read(text)
+    with pytest.raises(BadMarketFile, match=words):
+        spot_price_file.read_price_file(text)
 
 
 def test_a_row_in_another_currency_is_read_and_then_set_aside() -> None:
     header = "instance_type,az,timestamp,price_usd_h,currency"
-    (one,) = spot_price_file.read(f"{header}\nm5.large,us-east-1a,2026-03-01T12:00:00Z,0.25,CNY\n")
-    assert reason(one) is Reason.CURRENCY
+    (one,) = spot_price_file.read_price_file(f"{header}\nm5.large,us-east-1a,2026-03-01T12:00:00Z,0.25,CNY\n")
+    assert reason(one) is SetAsideReason.CURRENCY
 
 
 def test_on_demand_prices_are_read_from_csv() -> None:
-    (one,) = on_demand_prices.read(
+    (one,) = on_demand_prices.read_on_demand_prices(
         "region,instance_type,vcpu,ondemand_usd_h,price_as_of,source\nus-east-1,m5.large,2,0.096,2019-04,scaled:m5\n"
     )
     assert (one.usd, one.valid_from, one.source) == (Decimal("0.096"), datetime(2019, 4, 1, tzinfo=UTC), "scaled")
@@ -352,7 +370,7 @@ def test_on_demand_prices_are_read_from_the_pricing_apis_list() -> None:
     products = f'"A": {{"attributes": {{{place}, {ordinary}}}}}, "B": {{"attributes": {{{place}, {dedicated}}}}}'
     terms = f'"A": {{"A.1": {offer("0.096")}}}, "B": {{"B.1": {offer("0.2")}}}'
     listed = f'{{"products": {{{products}}}, "terms": {{"OnDemand": {{{terms}}}}}}}'
-    (one,) = on_demand_prices.read(listed)
+    (one,) = on_demand_prices.read_on_demand_prices(listed)
     assert (one.region, one.platform, one.usd) == ("us-east-1", "Linux/UNIX", Decimal("0.096"))
     assert one.valid_from == datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -360,26 +378,26 @@ def test_on_demand_prices_are_read_from_the_pricing_apis_list() -> None:
 def test_the_pricing_apis_answer_for_a_type_is_its_cheapest_offer_in_usd() -> None:
     entries = [f'{{"terms": {{"OnDemand": {{"o": {text}}}}}}}' for text in (offer("0.1"), offer("0.096"), offer("0"))]
     entries.append(f'{{"terms": {{"OnDemand": {{"o": {offer("0.05", currency="CNY")}}}}}}}')
-    found = on_demand_prices.from_api("us-east-1", "m5.large", "Linux/UNIX", entries)
+    found = on_demand_prices.price_from_api("us-east-1", "m5.large", "Linux/UNIX", entries)
     assert found is not None
     assert (found.usd, found.source) == (Decimal("0.096"), "api")
-    assert on_demand_prices.from_api("us-east-1", "m5.large", "Linux/UNIX", []) is None
+    assert on_demand_prices.price_from_api("us-east-1", "m5.large", "Linux/UNIX", []) is None
 
 
 @pytest.mark.parametrize(
     "text", ["", "{}", "region,instance_type\n", "region,instance_type,ondemand_usd_h\nr,m.l,-1\n"]
 )
 def test_a_file_that_is_no_price_list_is_refused(text: str) -> None:
-    with pytest.raises(BadFile):
-        on_demand_prices.read(text)
+    with pytest.raises(BadMarketFile):
+        on_demand_prices.read_on_demand_prices(text)
 
 
 def test_bands_are_read_from_the_advisors_data_and_from_csv() -> None:
     data = '{"spot_advisor": {"us-east-1": {"Linux": {"m5.large": {"s": 70, "r": 3}}, "Windows": {}}}}'
-    (one,) = spot_advisor.read(data, T0)
+    (one,) = spot_advisor.read_bands(data, T0)
     assert (one.instance_type, one.band, one.as_of) == ("m5.large", 3, T0)
     header = "snapshot_date,region,instance_type,interruption_band,savings_pct"
-    (other,) = spot_advisor.read(f"{header}\n2021-02-10,us-east-1,m5.large,2,70\n", T0)
+    (other,) = spot_advisor.read_bands(f"{header}\n2021-02-10,us-east-1,m5.large,2,70\n", T0)
     assert (other.band, other.as_of) == (2, datetime(2021, 2, 10, tzinfo=UTC))
-    with pytest.raises(BadFile, match="line 2: bad band '7'"):
-        spot_advisor.read(f"{header}\n2021-02-10,us-east-1,m5.large,7,70\n", T0)
+    with pytest.raises(BadMarketFile, match="line 2: bad band '7'"):
+        spot_advisor.read_bands(f"{header}\n2021-02-10,us-east-1,m5.large,7,70\n", T0)

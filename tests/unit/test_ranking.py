@@ -8,7 +8,15 @@ import pytest
 
 from domain.blueprint import Blueprint
 from domain.pools import Candidate
-from domain.ranking import Impossible, Market, TypeFacts, Wanted, choose, explain, weighed_price
+from domain.ranking import (
+    CurrentMarket,
+    PoolImpossible,
+    PoolRequirements,
+    TypeFacts,
+    explain_ranking,
+    rank_pools,
+    weighed_price,
+)
 from domain.servers import ServerPolicy
 
 A, B, C = "us-east-1a", "us-east-1b", "us-east-1c"
@@ -31,7 +39,7 @@ TYPES = {
         kind("t3.large", burstable=True),
     )
 }
-MARKET = Market(
+MARKET = CurrentMarket(
     types=TYPES,
     spot={
         (A, "m5.large"): 0.040,
@@ -73,16 +81,16 @@ def blueprint(pool: str = f"{A}/m5.large/on-demand") -> Blueprint:
     )
 
 
-def wanted(**changed: object) -> Wanted:
-    return replace(Wanted(blueprint(), ServerPolicy()), **changed)  # type: ignore[arg-type]
+def wanted(**changed: object) -> PoolRequirements:
+    return replace(PoolRequirements(blueprint(), ServerPolicy()), **changed)  # type: ignore[arg-type]
 
 
-def pools(wish: Wanted, market: Market = MARKET) -> list[str]:
-    return [str(pool) for pool in choose(wish, market)]
+def pools(wish: PoolRequirements, market: CurrentMarket = MARKET) -> list[str]:
+    return [str(pool) for pool in rank_pools(wish, market)]
 
 
-def ranked(wish: Wanted, market: Market = MARKET) -> list[Candidate]:
-    return explain(choose(wish, market), wish, market)
+def ranked(wish: PoolRequirements, market: CurrentMarket = MARKET) -> list[Candidate]:
+    return explain_ranking(rank_pools(wish, market), wish, market)
 
 
 def test_spot_goes_by_price_and_the_list_ends_in_the_types_own_on_demand_nearest_first() -> None:
@@ -175,9 +183,9 @@ def test_the_asked_pool_goes_first_once_and_says_so() -> None:
         (f"{B}/m5.large/spot", wanted(avoid=frozenset({f"{B}/m5.large/spot"})), "gave a notice or had no capacity"),
     ],
 )
-def test_an_impossible_wish_is_refused_with_what_is_possible(asked: str, wish: Wanted, says: str) -> None:
-    with pytest.raises(Impossible, match=says):
-        choose(replace(wish, asked=asked), MARKET)
+def test_an_impossible_wish_is_refused_with_what_is_possible(asked: str, wish: PoolRequirements, says: str) -> None:
+    with pytest.raises(PoolImpossible, match=says):
+        rank_pools(replace(wish, asked=asked), MARKET)
 
 
 def test_without_prices_on_demand_is_still_there() -> None:
@@ -197,8 +205,8 @@ def test_figures_stand_beside_the_reason() -> None:
 # --- what its owner denies, and what it needs
 
 
-def allowed_by(policy: ServerPolicy, market: Market = MARKET, asked: str = "") -> list[str]:
-    return [str(pool) for pool in choose(Wanted(blueprint(), policy, asked=asked), market)]
+def allowed_by(policy: ServerPolicy, market: CurrentMarket = MARKET, asked: str = "") -> list[str]:
+    return [str(pool) for pool in rank_pools(PoolRequirements(blueprint(), policy, asked=asked), market)]
 
 
 def test_denied_types_families_and_zones_are_never_chosen_not_even_on_demand() -> None:
@@ -225,7 +233,7 @@ def test_a_type_has_the_network_and_the_way_to_ebs_that_its_owner_asks_for() -> 
     ],
 )
 def test_a_pool_that_the_policy_denies_is_refused_with_the_reason(policy: ServerPolicy, asked: str, words: str) -> None:
-    with pytest.raises(Impossible, match=words):
+    with pytest.raises(PoolImpossible, match=words):
         allowed_by(policy, asked=asked)
 
 

@@ -11,67 +11,73 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.reconciliation import contract, unattended_servers
-from domain.reconciliation.drift import GO_FIRST, Action, Finding, FindingKind, Reason
-from domain.reconciliation.explanations import explain
+from domain.reconciliation.drift import REMOVED_FIRST, DriftAction, DriftFinding, DriftKind, DriftReason
+from domain.reconciliation.explanations import explain_drift
 from domain.reconciliation.facts import (
-    Facts,
-    Found,
+    FoundResource,
+    GracePeriods,
     OperationFacts,
-    Patience,
+    RegionFacts,
     ResourceKind,
+    ResourceRow,
     Retention,
-    Row,
     ServerFacts,
 )
-from domain.reconciliation.rules import judge
+from domain.reconciliation.rules import drift_findings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-K, F, A, R = ResourceKind, FindingKind, Action, Reason
+K, F, A, R = ResourceKind, DriftKind, DriftAction, DriftReason
 SERVER = ServerFacts(
     "srv-1", "cli-1", "orders", True, "i-primary", agent_seen_at=NOW, created_at=NOW - timedelta(days=1)
 )
 UNDONE = OperationFacts("op-undone", "srv-1", "rolled_back")
 COMMITTED = OperationFacts("op-done", "srv-1", "committed")
-PRIMARY = Found(K.INSTANCE, "i-primary", "running", "cli-1", "srv-1", "op-done", data_volumes=("vol-data",))
-DATA = Found(K.VOLUME, "vol-data", "in-use", "cli-1", "srv-1", "op-done", attached_to="i-primary")
+PRIMARY = FoundResource(K.INSTANCE, "i-primary", "running", "cli-1", "srv-1", "op-done", data_volumes=("vol-data",))
+DATA = FoundResource(K.VOLUME, "vol-data", "in-use", "cli-1", "srv-1", "op-done", attached_to="i-primary")
 
 
-def found(kind: ResourceKind, name: str, state: str = "available", operation: str = "op-undone", **more: Any) -> Found:
-    return Found(kind, name, state, "cli-1", "srv-1", operation, **more)
+def found(
+    kind: ResourceKind, name: str, state: str = "available", operation: str = "op-undone", **more: Any
+) -> FoundResource:
+    return FoundResource(kind, name, state, "cli-1", "srv-1", operation, **more)
 
 
-def row(kind: ResourceKind, name: str, state: str = "live", number: int = 0, **more: Any) -> Row:
+def row(kind: ResourceKind, name: str, state: str = "live", number: int = 0, **more: Any) -> ResourceRow:
     more = {"operation_id": "op-done", **more}
-    return Row(number or abs(hash(name)) % 10_000 + 1, kind.value, state, "cli-1", "srv-1", resource_id=name, **more)
+    return ResourceRow(
+        number or abs(hash(name)) % 10_000 + 1, kind.value, state, "cli-1", "srv-1", resource_id=name, **more
+    )
 
 
-def facts(*more: Found, rows: tuple[Row, ...] = (), server: ServerFacts = SERVER, **changed: Any) -> Facts:
+def facts(
+    *more: FoundResource, rows: tuple[ResourceRow, ...] = (), server: ServerFacts = SERVER, **changed: Any
+) -> RegionFacts:
     """A server at rest: a primary with a data volume, both in the ledger; and what a test adds."""
     told = {one.resource_id: one for one in (PRIMARY, DATA, *more)}
     ledger = (row(K.INSTANCE, "i-primary"), row(K.VOLUME, "vol-data"), *rows)
     operations = {one.operation_id: one for one in (UNDONE, COMMITTED)}
-    whole = Facts("us-east-1", NOW, told, ledger, {server.server_id: server}, operations)
+    whole = RegionFacts("us-east-1", NOW, told, ledger, {server.server_id: server}, operations)
     return replace(whole, **changed)
 
 
-def only(given: Facts) -> Finding:
-    [finding] = judge(given, Patience())
+def only(given: RegionFacts) -> DriftFinding:
+    [finding] = drift_findings(given, GracePeriods())
     return finding
 
 
-def verdict(given: Facts) -> tuple[FindingKind, Action, Reason]:
+def verdict(given: RegionFacts) -> tuple[DriftKind, DriftAction, DriftReason]:
     finding = only(given)
     return finding.kind, finding.action, finding.reason
 
 
 def test_a_server_at_rest_has_no_finding() -> None:
-    assert judge(facts(), Patience()) == []
+    assert drift_findings(facts(), GracePeriods()) == []
 
 
 def test_a_server_with_an_operation_in_progress_is_left_alone() -> None:
     orphan = found(K.INSTANCE, "i-orphan", "running")
-    assert judge(facts(orphan), Patience()) != []
-    assert judge(facts(orphan, server=replace(SERVER, busy=True)), Patience()) == []
+    assert drift_findings(facts(orphan), GracePeriods()) != []
+    assert drift_findings(facts(orphan, server=replace(SERVER, busy=True)), GracePeriods()) == []
 
 
 def test_an_instance_of_an_operation_that_has_ended_is_removed() -> None:
@@ -86,8 +92,8 @@ def test_what_our_own_call_made_has_a_shorter_grace_than_what_only_carries_our_t
     orphan = found(K.INSTANCE, "i-orphan", "running", token="t-1")
     intended = replace(row(K.INSTANCE, "", "intended", 7), token="t-1", operation_id="op-undone")
     ours = only(facts(orphan, rows=(intended,)))
-    assert (ours.action, ours.grace_s, ours.row_id) == (A.REMOVE, Patience().ours_s, 7)
-    assert only(facts(orphan)).grace_s == Patience().unexplained_s
+    assert (ours.action, ours.grace_s, ours.row_id) == (A.REMOVE, GracePeriods().ours_s, 7)
+    assert only(facts(orphan)).grace_s == GracePeriods().unexplained_s
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_what_our_own_call_made_has_a_shorter_grace_than_what_only_carries_our_t
         (found(K.IMAGE, "ami-1", made_at=NOW), R.RECENT),
     ],
 )
-def test_what_is_only_told(orphan: Found, reason: Reason) -> None:
+def test_what_is_only_told(orphan: FoundResource, reason: DriftReason) -> None:
     finding = only(facts(orphan))
     assert (finding.kind, finding.action, finding.reason) == (F.UNKNOWN_RESOURCE, A.REPORT, reason)
 
@@ -115,9 +121,12 @@ def test_what_is_only_told(orphan: Found, reason: Reason) -> None:
 def test_a_copy_that_an_undone_operation_made_is_removed_when_its_lineage_leads_to_what_serves() -> None:
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of="vol-data")
     copy = found(K.VOLUME, "vol-copy", made_of="snap-1")
-    judged = judge(facts(snapshot, copy), Patience())
+    judged = drift_findings(facts(snapshot, copy), GracePeriods())
     told = {one.resource_id: (one.action, one.reason) for one in judged}
-    assert {one.resource_id: one.details.get(GO_FIRST) for one in judged} == {"vol-copy": None, "snap-1": "vol-copy"}
+    assert {one.resource_id: one.details.get(REMOVED_FIRST) for one in judged} == {
+        "vol-copy": None,
+        "snap-1": "vol-copy",
+    }
     removed = (A.REMOVE, R.OPERATION_UNDONE)
     assert told == {"vol-copy": removed, "snap-1": removed}
 
@@ -133,7 +142,7 @@ def test_a_copy_that_an_undone_operation_made_is_removed_when_its_lineage_leads_
 def test_a_copy_that_may_hold_the_only_data_stays(changed: dict[str, Any]) -> None:
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of="vol-data")
     copy = replace(found(K.VOLUME, "vol-copy", made_of="snap-1"), **changed)
-    told = {one.resource_id: one.action for one in judge(facts(snapshot, copy), Patience())}
+    told = {one.resource_id: one.action for one in drift_findings(facts(snapshot, copy), GracePeriods())}
     assert told["vol-copy"] is A.REPORT
 
 
@@ -141,7 +150,7 @@ def test_without_a_primary_that_runs_nothing_proves_that_data_is_elsewhere() -> 
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of="vol-data")
     given = facts(snapshot)
     stopped = replace(given, found={**given.found, "i-primary": replace(PRIMARY, state="stopped")})
-    told = {one.resource_id: one.action for one in judge(stopped, Patience())}
+    told = {one.resource_id: one.action for one in drift_findings(stopped, GracePeriods())}
     assert told["snap-1"] is A.REPORT
 
 
@@ -153,18 +162,18 @@ def test_without_a_primary_that_runs_nothing_proves_that_data_is_elsewhere() -> 
         replace(DATA, resource_id="vol-not-in-ledger"),
     ],
 )
-def test_only_a_volume_of_the_ledger_at_the_primary_proves_that_data_is_elsewhere(witness: Found) -> None:
+def test_only_a_volume_of_the_ledger_at_the_primary_proves_that_data_is_elsewhere(witness: FoundResource) -> None:
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of=witness.resource_id)
     copy = found(K.VOLUME, "vol-copy", made_of="snap-1")
     told = {one.resource_id: one for one in (PRIMARY, witness, snapshot, copy)}
-    actions = {one.resource_id: one.action for one in judge(replace(facts(), found=told), Patience())}
+    actions = {one.resource_id: one.action for one in drift_findings(replace(facts(), found=told), GracePeriods())}
     assert (actions["snap-1"], actions["vol-copy"]) == (A.REPORT, A.REPORT)
 
 
 def test_what_the_server_uses_is_taken_into_the_ledger() -> None:
     extra = found(K.VOLUME, "vol-extra", "in-use", attached_to="i-primary")
     address = found(K.ADDRESS, "eipalloc-1", "allocated", attached_to="i-primary")
-    told = {one.resource_id: (one.action, one.reason) for one in judge(facts(extra, address), Patience())}
+    told = {one.resource_id: (one.action, one.reason) for one in drift_findings(facts(extra, address), GracePeriods())}
     assert set(told.values()) == {(A.ADOPT, R.IN_USE)}
     assert len(told) == 2
 
@@ -191,10 +200,10 @@ def test_while_a_servers_primary_does_not_run_no_instance_of_it_is_removed() -> 
     orphan, made = found(K.INSTANCE, "i-orphan", "running"), replace(row(K.INSTANCE, "i-retired"), token="t-9")
     retired = found(K.INSTANCE, "i-retired", "running", "op-done")
     stopped = facts(replace(PRIMARY, state="stopped"), orphan, retired, rows=(made,))
-    told = {one.resource_id: (one.action, one.reason) for one in judge(stopped, Patience())}
+    told = {one.resource_id: (one.action, one.reason) for one in drift_findings(stopped, GracePeriods())}
     assert told["i-orphan"] == told["i-retired"] == (A.REPORT, R.MAY_SERVE)
     ended = facts(orphan, server=replace(SERVER, active=False, primary=""))
-    assert {one.resource_id: one.action for one in judge(ended, Patience())}["i-orphan"] is A.REMOVE
+    assert {one.resource_id: one.action for one in drift_findings(ended, GracePeriods())}["i-orphan"] is A.REMOVE
 
 
 def test_snapshots_go_by_count_and_age_and_only_when_their_data_serves() -> None:
@@ -205,17 +214,19 @@ def test_snapshots_go_by_count_and_age_and_only_when_their_data_serves() -> None
         found(K.SNAPSHOT, "snap-a", "completed", "op-a", made_of="vol-gone", made_at=older - timedelta(days=1)),
     ]
     rows = tuple(replace(row(K.SNAPSHOT, one.resource_id), operation_id=one.operation_id) for one in kept)
-    told = {one.resource_id: (one.action, one.reason) for one in judge(facts(*kept, rows=rows), Patience())}
+    told = {
+        one.resource_id: (one.action, one.reason) for one in drift_findings(facts(*kept, rows=rows), GracePeriods())
+    }
     assert told == {"snap-b": (A.REMOVE, R.SUPERSEDED), "snap-a": (A.REPORT, R.ONLY_COPY)}
     patient = replace(SERVER, retention=Retention(keep_snapshots_days=60))
-    assert judge(facts(*kept, rows=rows, server=patient), Patience()) == []
+    assert drift_findings(facts(*kept, rows=rows, server=patient), GracePeriods()) == []
 
 
 def test_images_go_by_count_and_age_but_for_one_that_an_instance_was_launched_from() -> None:
     images = [found(K.IMAGE, f"ami-{n}", operation="op-done", made_at=NOW - timedelta(days=100 + n)) for n in range(5)]
     used = replace(PRIMARY, image_id="ami-4")
     given = facts(used, *images)
-    told = {one.resource_id: (one.action, one.reason) for one in judge(given, Patience())}
+    told = {one.resource_id: (one.action, one.reason) for one in drift_findings(given, GracePeriods())}
     assert told["ami-3"] == (A.REMOVE, R.SUPERSEDED)
     assert told["ami-4"] == (A.REPORT, R.IN_USE)
     assert {told[f"ami-{n}"][0] for n in range(3)} == {A.REPORT}
@@ -227,14 +238,14 @@ def test_a_record_whose_resource_is_gone_is_closed_with_what_happened() -> None:
     assert (finding.kind, finding.action, finding.grace_s) == (F.RECORD_GONE, A.CLOSE, 0.0)
     assert finding.details["what_happened"] == "Client.UserInitiatedShutdown"
     unlisted = only(facts(rows=(row(K.VOLUME, "vol-old"),)))
-    assert (unlisted.reason, unlisted.grace_s) == (R.NOT_LISTED, Patience().gone_s)
+    assert (unlisted.reason, unlisted.grace_s) == (R.NOT_LISTED, GracePeriods().gone_s)
 
 
 def test_an_intention_is_closed_once_its_operation_has_ended_and_not_before() -> None:
     intended = replace(row(K.INSTANCE, "", "intended", 7), token="t-1", operation_id="op-undone")
     assert verdict(facts(rows=(intended,))) == (F.NEVER_MADE, A.CLOSE, R.OPERATION_ENDED)
     running = {"op-undone": replace(UNDONE, status="running")}
-    assert judge(facts(rows=(intended,), operations=running), Patience()) == []
+    assert drift_findings(facts(rows=(intended,), operations=running), GracePeriods()) == []
 
 
 @pytest.mark.parametrize("state", ["terminated", "shutting-down", "stopped"])
@@ -249,7 +260,7 @@ def test_a_primary_that_is_not_listed_may_be_a_stale_answer() -> None:
     given = facts()
     finding = only(replace(given, found={"vol-data": DATA}))
     assert (finding.kind, finding.action, finding.certain) == (F.VANISHED_PRIMARY, A.ASK, False)
-    assert finding.grace_s == Patience().gone_s
+    assert finding.grace_s == GracePeriods().gone_s
 
 
 def test_a_replica_that_is_gone_is_asked_for() -> None:
@@ -266,15 +277,15 @@ def test_a_silent_agent_is_told_and_an_impaired_host_is_replaced() -> None:
 
 def test_an_agent_that_is_to_be_heard_of_seldom_is_not_silent_before_it_is_due() -> None:
     seldom = replace(SERVER, agent_seen_at=NOW - timedelta(seconds=590), agent_due_at=NOW + timedelta(seconds=10))
-    assert judge(facts(server=seldom), Patience()) == []
+    assert drift_findings(facts(server=seldom), GracePeriods()) == []
     late = replace(seldom, agent_due_at=NOW - timedelta(seconds=1))
     assert verdict(facts(server=late)) == (F.SILENT_AGENT, A.REPORT, R.STILL_RUNS)
 
 
 def test_a_kind_that_ec2_did_not_tell_is_not_judged() -> None:
     given = facts(found(K.VOLUME, "vol-1"), rows=(row(K.VOLUME, "vol-gone"),))
-    assert len(judge(given, Patience())) == 2
-    assert judge(replace(given, looked=given.looked - {K.VOLUME}), Patience()) == []
+    assert len(drift_findings(given, GracePeriods())) == 2
+    assert drift_findings(replace(given, looked=given.looked - {K.VOLUME}), GracePeriods()) == []
 
 
 def test_a_server_that_is_down_comes_first_and_what_a_person_settles_last() -> None:
@@ -283,27 +294,31 @@ def test_a_server_that_is_down_comes_first_and_what_a_person_settles_last() -> N
         found(K.ADDRESS, "eipalloc-1", "allocated"),
         server=replace(SERVER, replica="i-replica"),
     )
-    assert [one.action for one in judge(given, Patience())] == [A.ASK, A.REMOVE, A.REPORT]
+    assert [one.action for one in drift_findings(given, GracePeriods())] == [A.ASK, A.REMOVE, A.REPORT]
 
 
 def test_a_server_without_an_instance_is_told() -> None:
     nothing = replace(SERVER, primary="")
-    assert F.NO_PRIMARY in {one.kind for one in judge(facts(server=nothing), Patience())}
+    assert F.NO_PRIMARY in {one.kind for one in drift_findings(facts(server=nothing), GracePeriods())}
 
 
 def test_a_server_without_a_workflow_is_told_with_what_to_look_at_first() -> None:
-    one = unattended_servers.finding("srv-1", "cli-1", "us-east-1")
+    one = unattended_servers.workflow_missing("srv-1", "cli-1", "us-east-1")
     assert (one.kind, one.action, one.key) == (F.NO_WORKFLOW, A.REPORT, "us-east-1/no_workflow/server/srv-1")
-    words = explain(one.kind, one.action, one.reason, one.resource_type)
+    words = explain_drift(one.kind, one.action, one.reason, one.resource_type)
     assert words.what == "the server is active, and Temporal runs no workflow for it"
     assert words.then.startswith("nothing by itself")
     assert words.todo.index("TEMPORAL_NAMESPACE") < words.todo.index("spot resume SERVER")
 
 
 def test_two_looks_are_told_as_one_and_what_is_beyond_a_pass_is_named() -> None:
-    lost = [unattended_servers.finding(f"srv-{n}", "cli-1", "us-east-1") for n in range(contract.MOST_FINDINGS)]
-    of_ec2 = contract.Surveyed(judge(facts(found(K.VOLUME, "vol-1")), Patience()), ["us-east-1/volume"], ["slow"])
-    both = of_ec2.after(contract.Surveyed(lost, ["us-east-1/workflow"], ["late"]))
+    lost = [
+        unattended_servers.workflow_missing(f"srv-{n}", "cli-1", "us-east-1") for n in range(contract.MOST_FINDINGS)
+    ]
+    of_ec2 = contract.DriftSurvey(
+        drift_findings(facts(found(K.VOLUME, "vol-1")), GracePeriods()), ["us-east-1/volume"], ["slow"]
+    )
+    both = of_ec2.after(contract.DriftSurvey(lost, ["us-east-1/workflow"], ["late"]))
     assert both.findings == lost
     assert (both.left_out, both.cut) == (1, ["us-east-1/unknown_resource"])
     assert (both.looked, both.problems) == (["us-east-1/workflow", "us-east-1/volume"], ["late", "slow"])
@@ -320,16 +335,16 @@ OPERATIONS = st.sampled_from(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> Facts:
+def worlds(draw: st.DrawFn) -> RegionFacts:
     """Two servers, and resources with any tags, any attachment, any lineage, in the ledger or not."""
-    things: dict[str, Found] = {}
-    rows: list[Row] = []
+    things: dict[str, FoundResource] = {}
+    rows: list[ResourceRow] = []
     for kind, prefix in ((K.INSTANCE, "i"), (K.VOLUME, "vol"), (K.SNAPSHOT, "snap"), (K.IMAGE, "ami")):
         for name in draw(st.sets(NAMES)):
             resource_id = f"{prefix}-{name}"
             server = draw(SERVERS)
             states = {"i": ["running", "stopped", "terminated"], "vol": ["available", "in-use", "deleting"]}
-            things[resource_id] = Found(
+            things[resource_id] = FoundResource(
                 kind,
                 resource_id,
                 draw(st.sampled_from(states.get(prefix, ["completed"]))),
@@ -344,7 +359,9 @@ def worlds(draw: st.DrawFn) -> Facts:
             if draw(st.booleans()):
                 state = draw(st.sampled_from(["live", "intended", "gone"]))
                 owner = draw(st.sampled_from(["srv-1", "srv-2"]))
-                made = Row(len(rows) + 1, kind.value, state, "cli-1", owner, "op-done", resource_id, f"t-{len(rows)}")
+                made = ResourceRow(
+                    len(rows) + 1, kind.value, state, "cli-1", owner, "op-done", resource_id, f"t-{len(rows)}"
+                )
                 rows.append(made)
     servers = {
         name: ServerFacts(
@@ -363,10 +380,10 @@ def worlds(draw: st.DrawFn) -> Facts:
         name: OperationFacts(name, "srv-1", status)
         for name, status in (("op-undone", "rolled_back"), ("op-done", "committed"), ("op-running", "running"))
     }
-    return Facts("us-east-1", NOW, things, tuple(rows), servers, operations)
+    return RegionFacts("us-east-1", NOW, things, tuple(rows), servers, operations)
 
 
-def serving_by_hand(world: Facts, server_id: str) -> set[str]:
+def serving_by_hand(world: RegionFacts, server_id: str) -> set[str]:
     """Not the rules' own word for it: volumes that the server's running primary holds, and the ledger too."""
     server = world.servers.get(server_id)
     if server is None or server.primary not in world.found or world.found[server.primary].state != "running":
@@ -377,9 +394,9 @@ def serving_by_hand(world: Facts, server_id: str) -> set[str]:
 
 @settings(max_examples=250, deadline=None)
 @given(worlds())
-def test_never_is_the_only_copy_removed(world: Facts) -> None:
+def test_never_is_the_only_copy_removed(world: RegionFacts) -> None:
     """After every removal of a pass, each volume and snapshot that went has a relative that serves and stays."""
-    removed = {one.resource_id for one in judge(world, Patience()) if one.action is A.REMOVE}
+    removed = {one.resource_id for one in drift_findings(world, GracePeriods()) if one.action is A.REMOVE}
     for name in removed:
         one = world.found[name]
         if one.kind not in (K.VOLUME, K.SNAPSHOT):
@@ -393,9 +410,9 @@ def test_never_is_the_only_copy_removed(world: Facts) -> None:
 
 @settings(max_examples=250, deadline=None)
 @given(worlds())
-def test_never_is_anything_removed_that_a_server_runs_on_or_that_holds_data(world: Facts) -> None:
+def test_never_is_anything_removed_that_a_server_runs_on_or_that_holds_data(world: RegionFacts) -> None:
     used = {name for server in world.servers.values() for name in server.instances}
-    for one in judge(world, Patience()):
+    for one in drift_findings(world, GracePeriods()):
         if one.action is not A.REMOVE:
             continue
         thing = world.found[one.resource_id]
@@ -407,11 +424,11 @@ def test_never_is_anything_removed_that_a_server_runs_on_or_that_holds_data(worl
 
 @settings(max_examples=100, deadline=None)
 @given(worlds())
-def test_each_difference_is_one_finding_with_words_for_people(world: Facts) -> None:
-    findings = judge(world, Patience())
+def test_each_difference_is_one_finding_with_words_for_people(world: RegionFacts) -> None:
+    findings = drift_findings(world, GracePeriods())
     assert len({one.key for one in findings}) == len(findings)
     for one in findings:
-        words = explain(one.kind, one.action, one.reason, one.resource_type)
+        words = explain_drift(one.kind, one.action, one.reason, one.resource_type)
         assert "{" not in "".join((words.what, words.matters, words.then, words.todo))
         assert words.matters
         assert words.todo

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.autopilot.move_cost import Manner
+from domain.autopilot.move_cost import MoveProfile
 from domain.backtest.billing import Bill, bill, by_day, total
 from domain.backtest.clairvoyant import Clairvoyant
 from domain.backtest.errors import BacktestError
-from domain.backtest.market_history import ON_DEMAND, Market, Window
-from domain.backtest.move_rules import PLANNED, RULES, Rules
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
+from domain.backtest.move_rules import PLANNED_MOVE, USUAL_RULES, MoveRules
 from tests.market_histories import long_market, market, markets
 
 A, B = 0, 1
 
 
-def paid(of: Market, *choices: int, came_from: int | None = None) -> Bill:
-    return bill(of, Window(0, len(choices)), choices, came_from)
+def paid(of: MarketHistory, *choices: int, came_from: int | None = None) -> Bill:
+    return bill(of, TickWindow(0, len(choices)), choices, came_from)
 
 
 def test_the_first_launch_is_free_and_every_hour_is_paid() -> None:
@@ -71,11 +71,11 @@ def test_j_adds_outage_at_so_many_hours_of_on_demand() -> None:
 
 # --- where moves have an outage, and zones make a difference
 
-WITHIN, BEYOND = Manner(0.1, outage_h=0.02), Manner(0.5, outage_h=0.1, copies=True)
-OWN = Rules(WITHIN, BEYOND, data_gib=1000)
+WITHIN, BEYOND = MoveProfile(0.1, outage_h=0.02), MoveProfile(0.5, outage_h=0.1, copies=True)
+OWN = MoveRules(WITHIN, BEYOND, data_gib=1000)
 
 
-def in_zones(of: Market, *zones: str, rules: Rules = OWN) -> Market:
+def in_zones(of: MarketHistory, *zones: str, rules: MoveRules = OWN) -> MarketHistory:
     """`zones`: of on-demand, then of the pools."""
     return replace(of, zones=zones[: 1 + len(of.pools)], rules=rules)
 
@@ -104,13 +104,13 @@ def test_without_zones_every_move_is_alike_and_by_the_harness_has_no_outage() ->
 
 def test_a_move_beyond_the_zone_that_costs_less_than_one_within_it_is_no_rule() -> None:
     with pytest.raises(ValueError, match="costs less than one within it"):
-        Rules(within=BEYOND, beyond=WITHIN)
+        MoveRules(within=BEYOND, beyond=WITHIN)
 
 
 @given(st.integers(0, 20), st.sampled_from((0.5, 1.0, 7.0)))
 def test_days_add_up_to_the_whole(seed: int, gap_h: float) -> None:
     of = long_market(seed, ticks=60, gap_h=gap_h)
-    window = Window(3, 60)
+    window = TickWindow(3, 60)
     choices = Clairvoyant(of, window, 10.0).path()
     whole, parts = bill(of, window, choices), total(by_day(of, window, choices).values())
     for name, value in vars(whole).items():
@@ -120,7 +120,7 @@ def test_days_add_up_to_the_whole(seed: int, gap_h: float) -> None:
 # --- the clairvoyant
 
 
-def every_way(of: Market, window: Window) -> list[list[int]]:
+def every_way(of: MarketHistory, window: TickWindow) -> list[list[int]]:
     """Each choice of a place per tick that is up, or on-demand."""
     places = [
         [ON_DEMAND, *(pool for pool in range(len(of.pools)) if of.up[tick][pool])]
@@ -131,8 +131,8 @@ def every_way(of: Market, window: Window) -> list[list[int]]:
 
 @given(markets(), st.sampled_from((0.0, 1.0, 10.0, 50.0)))
 @settings(deadline=None)
-def test_no_way_is_cheaper_than_the_clairvoyants(of: Market, weight: float) -> None:
-    window = Window(0, of.ticks)
+def test_no_way_is_cheaper_than_the_clairvoyants(of: MarketHistory, weight: float) -> None:
+    window = TickWindow(0, of.ticks)
     least = min(bill(of, window, way).j(weight) for way in every_way(of, window))
     known = Clairvoyant(of, window, weight)
     assert known.least() == pytest.approx(least)
@@ -141,17 +141,17 @@ def test_no_way_is_cheaper_than_the_clairvoyants(of: Market, weight: float) -> N
 
 @given(markets(), st.sampled_from((0.0, 10.0)), st.data())
 @settings(deadline=None)
-def test_nor_from_any_place_to_begin_at(of: Market, weight: float, data: st.DataObject) -> None:
+def test_nor_from_any_place_to_begin_at(of: MarketHistory, weight: float, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(of.pools) - 1))
-    window = Window(0, of.ticks)
+    window = TickWindow(0, of.ticks)
     least = min(bill(of, window, way, start).j(weight) for way in every_way(of, window))
     path = Clairvoyant(of, window, weight).path(start)
     assert bill(of, window, path, start).j(weight) == pytest.approx(least)
 
 
 RULES_DRAWN = st.builds(
-    lambda near, more, copies, gib: Rules(
-        Manner(near[0], near[1]), Manner(near[0] + more[0], near[1] + more[1], copies), data_gib=gib
+    lambda near, more, copies, gib: MoveRules(
+        MoveProfile(near[0], near[1]), MoveProfile(near[0] + more[0], near[1] + more[1], copies), data_gib=gib
     ),
     st.tuples(st.sampled_from((0.0, 0.1, 1.0)), st.sampled_from((0.0, 0.02, 0.3))),
     st.tuples(st.sampled_from((0.0, 0.4)), st.sampled_from((0.0, 0.1))),
@@ -166,9 +166,9 @@ ZONES_DRAWN = st.lists(st.sampled_from("ab"), min_size=4, max_size=4)
 )
 @settings(deadline=None, max_examples=300)
 def test_nor_where_moves_have_an_outage_and_snapshots(
-    plain: Market, rules: Rules, zones: list[str], weight: float, start: int
+    plain: MarketHistory, rules: MoveRules, zones: list[str], weight: float, start: int
 ) -> None:
-    of, window = in_zones(plain, *zones, rules=rules), Window(0, plain.ticks)
+    of, window = in_zones(plain, *zones, rules=rules), TickWindow(0, plain.ticks)
     begin = start % (1 + len(of.pools)) + ON_DEMAND
     ways = every_way(of, window)
     known = Clairvoyant(of, window, weight)
@@ -181,7 +181,7 @@ def test_nor_where_moves_have_an_outage_and_snapshots(
 
 
 def test_the_rules_are_those_of_the_task() -> None:
-    assert Rules(PLANNED, PLANNED) == RULES
-    assert (PLANNED.outage_h, PLANNED.copies) == (0.0, False)
-    assert RULES.overlap_h == 0.2
-    assert RULES.outage_h == pytest.approx(1 / 6)
+    assert MoveRules(PLANNED_MOVE, PLANNED_MOVE) == USUAL_RULES
+    assert (PLANNED_MOVE.outage_h, PLANNED_MOVE.copies) == (0.0, False)
+    assert USUAL_RULES.overlap_h == 0.2
+    assert USUAL_RULES.outage_h == pytest.approx(1 / 6)

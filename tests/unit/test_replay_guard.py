@@ -9,7 +9,7 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivation, Work
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance
 
-from workflows.replay_guard import NeverAhead
+from workflows.replay_guard import ReplayGuardRunner
 
 REPLAYED, TOLD, TOLD_MORE = (3, True), (9, False), (14, False)  # when the task began, and whether it is replayed
 
@@ -27,7 +27,7 @@ class Takes:
 def workflow(monkeypatch: pytest.MonkeyPatch) -> WorkflowInstance:
     monkeypatch.setattr(UnsandboxedWorkflowRunner, "create_instance", lambda self, det: Takes())
     nothing: Any = None
-    return NeverAhead().create_instance(nothing)
+    return ReplayGuardRunner().create_instance(nothing)
 
 
 def heard(workflow: WorkflowInstance, task: tuple[int, bool], events: int = 0, **job: Any) -> bool:

@@ -10,41 +10,41 @@ from domain import resumption
 from domain.blueprint import Blueprint
 from domain.names import ownership_tags
 from domain.operations import OperationStatus
-from domain.resumption import Looked, Recorded
+from domain.resumption import ResumeSurvey, ServerRecords
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef
-from tests.workflows.ec2_state import ACCOUNT, HOME, OLD, World
+from tests.workflows.ec2_state import ACCOUNT, HOME, OLD, FakeEc2State
 
 REF = ServerRef("srv-1", "cli-1", "orders", "us-east-1")
-RECORDED = Recorded(active=True, account_id=ACCOUNT, primary=Placement(OLD, HOME))
+RECORDED = ServerRecords(active=True, account_id=ACCOUNT, primary=Placement(OLD, HOME))
 
 
 def blueprint(*, volumes: bool = False) -> Blueprint:
-    seen = World(volumes=volumes, targets=False, elastic=False).blueprint(OLD)
+    seen = FakeEc2State(volumes=volumes, targets=False, elastic=False).blueprint(OLD)
     return replace(seen, own_tags=ownership_tags("cli-1", "srv-1", "op-1"))
 
 
-def by_records(looked: Looked) -> list[str]:
-    return [one.code for one in resumption.by_records(REF, looked)]
+def by_records(looked: ResumeSurvey) -> list[str]:
+    return [one.code for one in resumption.findings_from_records(REF, looked)]
 
 
-def by_ec2(recorded: Recorded, seen: Blueprint, account: str = ACCOUNT) -> list[str]:
-    return [one.code for one in resumption.by_ec2(REF, recorded, seen, account)]
+def by_ec2(recorded: ServerRecords, seen: Blueprint, account: str = ACCOUNT) -> list[str]:
+    return [one.code for one in resumption.findings_from_ec2(REF, recorded, seen, account)]
 
 
 def test_a_server_that_nobody_holds_is_refused_by_nothing() -> None:
-    assert by_records(Looked(RECORDED)) == []
+    assert by_records(ResumeSurvey(RECORDED)) == []
     assert by_ec2(RECORDED, blueprint()) == []
 
 
 def test_each_thing_in_the_way_is_named() -> None:
     running = ["operation/op-1", "operation/op-2", "server/srv-1"]
-    assert by_records(Looked(Recorded(), running)) == [
+    assert by_records(ResumeSurvey(ServerRecords(), running)) == [
         "server_ended",
         "workflow_runs",
         "operation_runs",
         "operation_runs",
     ]
-    assert by_records(Looked(replace(RECORDED, primary=None))) == ["no_primary"]
+    assert by_records(ResumeSurvey(replace(RECORDED, primary=None))) == ["no_primary"]
 
 
 @pytest.mark.parametrize("tags", [{}, ownership_tags("cli-2", "srv-1", ""), ownership_tags("cli-1", "srv-2", "")])
@@ -78,11 +78,11 @@ def test_only_a_silent_agent_and_missing_volumes_can_be_accepted() -> None:
     found = [
         resumption.agent_silent("i-1"),
         resumption.no_data_volume("i-1", []),
-        *resumption.by_records(REF, Looked(Recorded())),
+        *resumption.findings_from_records(REF, ResumeSurvey(ServerRecords())),
     ]
     accepted = [one.code for one in found]
-    assert [one.code for one in resumption.blocking(found, accepted)] == ["server_ended"]
-    assert resumption.blocking(found, []) == found
+    assert [one.code for one in resumption.blocking_resumption(found, accepted)] == ["server_ended"]
+    assert resumption.blocking_resumption(found, []) == found
 
 
 def test_a_notice_is_known_when_every_rescue_for_it_came_to_an_end() -> None:
@@ -95,4 +95,4 @@ def test_a_notice_is_known_when_every_rescue_for_it_came_to_an_end() -> None:
         "notice/i-4/interruption/replica_drop": OperationStatus.ROLLED_BACK,
         "my-own-key": over,
     }
-    assert resumption.known_notices(asked) == ["i-1/interruption", "i-4/interruption"]
+    assert resumption.finished_notices(asked) == ["i-1/interruption", "i-4/interruption"]

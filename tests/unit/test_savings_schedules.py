@@ -24,16 +24,16 @@ def test_the_ledger_is_kept_every_quarter_of_an_hour_and_looked_at_again_every_d
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = schedules(monkeypatch)
-    assert found["savings/accrue"] == (timedelta(minutes=15), contract.Accrue())
-    assert found["savings/recheck"] == (timedelta(days=1), contract.Accrue(again_h=168.0))
-    assert found["events/expire"] == (timedelta(days=1), contract.Expire(90.0))
+    assert found["savings/accrue"] == (timedelta(minutes=15), contract.AccrueInput())
+    assert found["savings/recheck"] == (timedelta(days=1), contract.AccrueInput(again_h=168.0))
+    assert found["events/expire"] == (timedelta(days=1), contract.ExpireInput(90.0))
     assert "savings/week" in found
 
 
 def test_settings_change_or_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
     found = schedules(monkeypatch, SPOT_SAVINGS_EVERY_S="60", SPOT_EVENTS_DAYS="7")
     assert found["savings/accrue"][0] == timedelta(minutes=1)
-    assert found["events/expire"][1] == contract.Expire(7.0)
+    assert found["events/expire"][1] == contract.ExpireInput(7.0)
     assert not {"savings/accrue", "savings/week"} & schedules(monkeypatch, SPOT_SAVINGS_EVERY_S="0").keys()
 
 
@@ -57,4 +57,4 @@ def test_a_pass_of_the_autopilot_that_does_not_end_is_ended(monkeypatch: pytest.
     ]
     action = autopilot.schedule().action
     assert isinstance(action, ScheduleActionStartWorkflow)
-    assert action.execution_timeout == contract_of_autopilot.LONGEST
+    assert action.execution_timeout == contract_of_autopilot.PASS_LIMIT

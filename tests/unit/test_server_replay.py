@@ -19,11 +19,11 @@ from pydantic import TypeAdapter
 
 from activities.backtests.replay_process import answer
 from domain.autopilot.decision_inputs import Needs
-from domain.autopilot.maintenance_windows import Weekday, Window
-from domain.autopilot.move_cost import Manner
+from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
+from domain.autopilot.move_cost import MoveProfile
 from domain.autopilot.policy import AutopilotPolicy, Tolerance
 from domain.backtest.errors import NoData
-from domain.backtest.history import KindPast, Model, Past, PoolPast, RegionPast, ServerPast
+from domain.backtest.history import ForecastModel, KindHistory, PoolHistory, RegionHistory, ReplayHistory, ServerHistory
 from domain.backtest.server_replay import (
     CHEAPEST,
     CLAIRVOYANT,
@@ -32,17 +32,17 @@ from domain.backtest.server_replay import (
     POLICY,
     STAY,
     market_of,
-    replay,
+    replay_history,
 )
-from domain.backtest.supply_by_tick import supplies
+from domain.backtest.supply_by_tick import supply_by_tick
 from lab.stack.settings import REPOSITORY
-from tests.onnx_models import FEATURES, model, packed, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
 
 HOME = "us-east-1a/m5.large/on-demand"
 A, B = "us-east-1a/m5.large/spot", "us-east-1b/m5.large/spot"
 MONDAY_H = datetime(2026, 6, 1, tzinfo=UTC).timestamp() / 3600  # when the week begins that is judged
 WEEK_H = 7 * 24.0
-WAY = Manner(overlap_h=0.5)
+WAY = MoveProfile(overlap_h=0.5)
 NEEDS = Needs(on_demand_pool=HOME, on_demand_usd=0.1, outage_usd_per_h=1.0, within=WAY, beyond=WAY)
 EARLIER_H = -200.0
 Steps = list[tuple[float, float]]
@@ -58,7 +58,7 @@ def past(
     needs: Needs = NEEDS,
     data_gib: int = 0,
     **changes: Any,
-) -> Past:
+) -> ReplayHistory:
     """Two pools and one server, from a Monday on; hours count from then. An instance of ours runs in A."""
 
     def at(steps: Steps) -> Steps:
@@ -66,16 +66,16 @@ def past(
 
     facts = [("lost", MONDAY_H + hour) for hour in lost]
     pools = [
-        PoolPast(A, at(a or [(EARLIER_H, 0.04)]), facts, at([(EARLIER_H, WEEK_H + MONDAY_H)])),
-        PoolPast(B, at(b or [(EARLIER_H, 0.05)])),
+        PoolHistory(A, at(a or [(EARLIER_H, 0.04)]), facts, at([(EARLIER_H, WEEK_H + MONDAY_H)])),
+        PoolHistory(B, at(b or [(EARLIER_H, 0.05)])),
     ]
-    kind = KindPast(needs, policy or AutopilotPolicy(), [A, B], [ServerPast("srv-1", "orders", start, data_gib)])
-    region = RegionPast("us-east-1", "Linux/UNIX", pools, [kind], {"m5.large": 0})
-    return replace(Past(MONDAY_H, MONDAY_H + WEEK_H, 0.25, [region]), **changes)
+    kind = KindHistory(needs, policy or AutopilotPolicy(), [A, B], [ServerHistory("srv-1", "orders", start, data_gib)])
+    region = RegionHistory("us-east-1", "Linux/UNIX", pools, [kind], {"m5.large": 0})
+    return replace(ReplayHistory(MONDAY_H, MONDAY_H + WEEK_H, 0.25, [region]), **changes)
 
 
-def outcomes(of: Past, **how: Any) -> dict[str, dict[str, Any]]:
-    return {one["policy"]: one for one in replay(of, **how)["policies"]}
+def outcomes(of: ReplayHistory, **how: Any) -> dict[str, dict[str, Any]]:
+    return {one["policy"]: one for one in replay_history(of, **how)["policies"]}
 
 
 def test_a_server_on_demand_goes_to_the_cheapest_pool_and_stays_there() -> None:
@@ -97,7 +97,7 @@ def test_a_loss_is_an_interruption_with_its_outage_and_its_cost() -> None:
 
 def test_a_planned_move_is_billed_with_its_outage_and_its_snapshots() -> None:
     """B is in another zone: who begins there goes to A, and stays."""
-    way = Manner(0.5, outage_h=0.02, copies=True)
+    way = MoveProfile(0.5, outage_h=0.02, copies=True)
     needs = replace(NEEDS, within=WAY, beyond=way)
     small, large = (outcomes(past(b=[(EARLIER_H, 0.07)], start=B, needs=needs, data_gib=gib)) for gib in (10, 10_000))
     moved = small[POLICY]
@@ -111,7 +111,7 @@ def test_a_planned_move_is_billed_with_its_outage_and_its_snapshots() -> None:
 
 
 def test_outage_of_moves_stands_beside_that_of_interruptions() -> None:
-    needs = replace(NEEDS, within=Manner(0.5, outage_h=0.02), beyond=Manner(0.5, outage_h=0.02))
+    needs = replace(NEEDS, within=MoveProfile(0.5, outage_h=0.02), beyond=MoveProfile(0.5, outage_h=0.02))
     found = outcomes(past(start=HOME, lost=[50.0], needs=needs))[POLICY]
     assert (found["interruptions"], found["moves"]) == (1, 2)
     assert found["move_outage_minutes"] == pytest.approx(found["moves"] * 1.2)
@@ -119,13 +119,13 @@ def test_outage_of_moves_stands_beside_that_of_interruptions() -> None:
 
 
 def test_servers_of_one_kind_with_different_volumes_are_each_billed_for_their_own() -> None:
-    way = Manner(0.5, copies=True)
+    way = MoveProfile(0.5, copies=True)
     needs = replace(NEEDS, beyond=way)
     both = past(b=[(EARLIER_H, 0.07)], start=B, needs=needs, data_gib=10)
-    both.regions[0].kinds[0].servers.append(ServerPast("srv-2", "payments", B, 20))
-    billed = [server["outcomes"][0]["snapshot_usd"] for server in replay(both)["servers"]]
+    both.regions[0].kinds[0].servers.append(ServerHistory("srv-2", "payments", B, 20))
+    billed = [server["outcomes"][0]["snapshot_usd"] for server in replay_history(both)["servers"]]
     assert billed == pytest.approx([way.snapshot_usd(10), way.snapshot_usd(20)], abs=1e-6)
-    assert replay(replace(both, left_out={"srv-2": "its snapshots"}))["left_out"] == {"srv-2": "its snapshots"}
+    assert replay_history(replace(both, left_out={"srv-2": "its snapshots"}))["left_out"] == {"srv-2": "its snapshots"}
 
 
 def test_a_freeze_moves_nothing_but_a_server_that_is_lost() -> None:
@@ -136,7 +136,7 @@ def test_a_freeze_moves_nothing_but_a_server_that_is_lost() -> None:
 
 
 def test_ordinary_moves_wait_for_their_window() -> None:
-    sunday = AutopilotPolicy(windows=[Window("00:00", "23:59", [Weekday.SUNDAY])])
+    sunday = AutopilotPolicy(windows=[MaintenanceWindow("00:00", "23:59", [Weekday.SUNDAY])])
     found = outcomes(past(policy=sunday))[POLICY]
     assert found["moves"] == 1
     assert found["money_usd"] == pytest.approx(6 * 24 * 0.1 + 24 * 0.04 + 0.5 * 0.1)
@@ -161,15 +161,15 @@ def test_where_nothing_has_a_price_there_is_no_data() -> None:
     nothing = past()
     nothing.regions[0].pools[:] = [replace(one, steps=[]) for one in nothing.regions[0].pools]
     with pytest.raises(NoData, match="none of the pools it could run in has a price in this time"):
-        replay(nothing)
+        replay_history(nothing)
     assert answer(nothing)["type"] == "NoData"
     with pytest.raises(NoData, match="the on-demand price of x is not known"):
-        replay(past(regions=[], skipped={"srv-1": "the on-demand price of x is not known"}))
+        replay_history(past(regions=[], skipped={"srv-1": "the on-demand price of x is not known"}))
 
 
 def test_a_period_that_is_too_short_is_no_data() -> None:
     with pytest.raises(NoData, match="too short to decide in even once"):
-        replay(past(until_h=MONDAY_H))
+        replay_history(past(until_h=MONDAY_H))
 
 
 ABSURD = st.sampled_from([1e-9, 1e9, 1e-300, 1e308])
@@ -190,22 +190,22 @@ def test_a_poisoned_future_changes_nothing_before_it(hours: int, usd: float, los
         needs=needs,
     )
     until = round(hours / 0.25)
-    one, other = (list(islice(supplies(of, of.regions[0]), until)) for of in (plain, poisoned))
+    one, other = (list(islice(supply_by_tick(of, of.regions[0]), until)) for of in (plain, poisoned))
     assert one == other
     cut = [replace(of, until_h=MONDAY_H + hours) for of in (plain, poisoned)]
-    assert replay(cut[0])["policies"][0] == replay(cut[1])["policies"][0]
+    assert replay_history(cut[0])["policies"][0] == replay_history(cut[1])["policies"][0]
 
 
 def test_a_model_is_replayed_beside_the_policy() -> None:
-    content = packed(model(0.0001, 1.0))
-    given_model = Model("mdl-1", base64.b64encode(content).decode(), FEATURES, sha256(content))
+    content = onnx_bytes(model(0.0001, 1.0))
+    given_model = ForecastModel("mdl-1", base64.b64encode(content).decode(), FEATURES, sha256(content))
     found = answer(past(model=given_model))["result"]["policies"]
     assert {one["policy"] for one in found} >= {POLICY, MODEL}
 
 
 def test_a_model_that_cannot_be_run_ends_the_backtest_with_its_reason() -> None:
-    content = packed(model(float("nan")))
-    broken = Model("mdl-1", base64.b64encode(content).decode(), FEATURES, sha256(content))
+    content = onnx_bytes(model(float("nan")))
+    broken = ForecastModel("mdl-1", base64.b64encode(content).decode(), FEATURES, sha256(content))
     found = answer(past(model=broken))
     assert found["type"] == "BacktestFailed"
     assert "losses_per_h is nan" in found["problem"]
@@ -214,7 +214,7 @@ def test_a_model_that_cannot_be_run_ends_the_backtest_with_its_reason() -> None:
 
 
 def test_it_runs_in_a_process_of_its_own() -> None:
-    given_past = TypeAdapter(Past).dump_json(past())
+    given_past = TypeAdapter(ReplayHistory).dump_json(past())
     command = [sys.executable, "-m", "activities.backtests.replay_process"]
     done = subprocess.run(command, input=given_past, capture_output=True, cwd=REPOSITORY, env={}, check=True)
-    assert json.loads(done.stdout)["result"] == replay(past())
+    assert json.loads(done.stdout)["result"] == replay_history(past())

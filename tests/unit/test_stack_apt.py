@@ -48,7 +48,7 @@ def test_of_two_that_miss_a_package_one_installs_it(machine: Path) -> None:
 
     def ask() -> list[str] | None:
         both.wait(10)
-        return apt.found_or_installed(lambda: _installed(machine), "test", "some-package")
+        return apt.find_or_install(lambda: _installed(machine), "test", "some-package")
 
     with ThreadPoolExecutor(2) as pool:
         found = [one.result(30) for one in [pool.submit(ask), pool.submit(ask)]]
@@ -60,7 +60,7 @@ def test_of_two_that_miss_a_package_one_installs_it(machine: Path) -> None:
 
 def test_somebody_elses_lock_is_waited_for(machine: Path) -> None:
     (machine / "locked" / "once").touch()
-    assert apt.found_or_installed(lambda: _installed(machine), "test", "some-package")
+    assert apt.find_or_install(lambda: _installed(machine), "test", "some-package")
     assert not list((machine / "locked").iterdir())
 
 
@@ -68,8 +68,8 @@ def test_a_lock_that_stays_is_named(machine: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(apt, "_LOCKED_S", 0.0)
     (machine / "locked" / "once").touch()
     with pytest.raises(apt.CannotInstall, match="lists/lock"):
-        apt.found_or_installed(lambda: _installed(machine), "test", "some-package")
+        apt.find_or_install(lambda: _installed(machine), "test", "some-package")
 
 
 def test_a_package_that_does_not_bring_it_is_none(machine: Path) -> None:
-    assert apt.found_or_installed(lambda: None, "test", "some-package") is None
+    assert apt.find_or_install(lambda: None, "test", "some-package") is None

@@ -10,7 +10,7 @@ import pytest
 
 from lab.stack import credentials, settings, state
 from lab.stack.settings import InvalidSetting
-from lab.stack.state import Hold, Phase, State
+from lab.stack.state import Phase, StackLock, StackState
 
 
 def test_without_variables_everything_has_its_default(tmp_path: Path) -> None:
@@ -48,11 +48,11 @@ def test_a_saved_client_is_found_again(tmp_path: Path) -> None:
 
 
 def test_one_supervisor_holds_a_folder(tmp_path: Path) -> None:
-    first, second = Hold(tmp_path), Hold(tmp_path)
-    assert not state.is_held(tmp_path)
+    first, second = StackLock(tmp_path), StackLock(tmp_path)
+    assert not state.is_locked(tmp_path)
     assert first.take()
     assert not second.take()
-    assert state.is_held(tmp_path)
+    assert state.is_locked(tmp_path)
     first.close()
     assert second.take()
     second.close()
@@ -60,6 +60,6 @@ def test_one_supervisor_holds_a_folder(tmp_path: Path) -> None:
 
 def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert state.read(tmp_path) is None
-    written = State(Phase.READY, os.getpid(), {"api": "http://127.0.0.1:1"}, {"api": 1}, {"api": 2})
+    written = StackState(Phase.READY, os.getpid(), {"api": "http://127.0.0.1:1"}, {"api": 1}, {"api": 2})
     state.write(tmp_path, written)
     assert state.read(tmp_path) == written

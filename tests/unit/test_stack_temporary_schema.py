@@ -11,15 +11,15 @@ from sqlalchemy.exc import OperationalError
 
 from db.engine.session import database_url as parsed
 from db.engine.session import make_engine
-from lab.stack.database import PrivateDatabase, missing, probe, url_text
+from lab.stack.database import PrivateDatabase, check_connection, query_value, url_text
 from lab.stack.ports import Leases
 from lab.stack.processes import StartFailed
-from lab.stack.temporary_schema import PREFIX, Guest, admitted
+from lab.stack.temporary_schema import SCHEMA_PREFIX, TemporarySchema, check_server
 
 
 @pytest.fixture
-def guest(database_server: PrivateDatabase, leases: Leases, tmp_path: Path) -> Iterator[Guest]:
-    made = Guest(database_server.url, leases.port(), tmp_path / "way.log")
+def guest(database_server: PrivateDatabase, leases: Leases, tmp_path: Path) -> Iterator[TemporarySchema]:
+    made = TemporarySchema(database_server.url, leases.port(), tmp_path / "way.log")
     made.create()
     made.process.start()
     made.process.wait_ready()
@@ -39,15 +39,17 @@ def stranger(database_server: PrivateDatabase) -> Iterator[str]:
     engine.dispose()
 
 
-def test_a_guest_has_a_schema_of_its_own_that_ends_with_it(guest: Guest, database_server: PrivateDatabase) -> None:
-    assert probe(guest.url, "SELECT DATABASE()") == guest.schema
-    assert guest.schema.startswith(PREFIX)
+def test_a_guest_has_a_schema_of_its_own_that_ends_with_it(
+    guest: TemporarySchema, database_server: PrivateDatabase
+) -> None:
+    assert query_value(guest.url, "SELECT DATABASE()") == guest.schema
+    assert guest.schema.startswith(SCHEMA_PREFIX)
     guest.drop()
     schemas = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name"
-    assert probe(database_server.url, f"{schemas} = '{guest.schema}'") == 0
+    assert query_value(database_server.url, f"{schemas} = '{guest.schema}'") == 0
 
 
-def test_a_guests_database_can_be_killed_and_comes_back_with_its_rows(guest: Guest) -> None:
+def test_a_guests_database_can_be_killed_and_comes_back_with_its_rows(guest: TemporarySchema) -> None:
     engine = make_engine(guest.url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE kept (n INT)"))
@@ -58,15 +60,15 @@ def test_a_guests_database_can_be_killed_and_comes_back_with_its_rows(guest: Gue
         with pytest.raises(OperationalError):
             connection.execute(text("SELECT 1"))
     with pytest.raises(OperationalError):
-        missing(guest.url)
+        check_connection(guest.url)
     guest.process.restart()
-    assert probe(guest.url, "SELECT n FROM kept") == 7
+    assert query_value(guest.url, "SELECT n FROM kept") == 7
     engine.dispose()
 
 
 def test_an_account_that_may_not_create_schemas_is_told_what_it_needs(stranger: str) -> None:
     with pytest.raises(StartFailed, match=r"'stranger' may not create schemas .*GRANT ALL ON `test\\_%`") as failed:
-        admitted(stranger)
+        check_server(stranger)
     assert "secret" not in str(failed.value)
 
 
@@ -80,9 +82,9 @@ def test_an_account_that_may_not_create_schemas_is_told_what_it_needs(stranger: 
 )
 def test_a_server_that_cannot_be_used_is_named(url: str, said: str) -> None:
     with pytest.raises(StartFailed, match=said) as failed:
-        admitted(url)
+        check_server(url)
     assert "secret" not in str(failed.value)
 
 
 def test_a_server_that_can_be_used_says_what_it_is(database_server: PrivateDatabase) -> None:
-    assert admitted(database_server.url)[0].isdigit()
+    assert check_server(database_server.url)[0].isdigit()

@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from activities.webhooks import sender as sending
-from activities.webhooks.sender import Sender
+from activities.webhooks.sender import WebhookSender
 from db.webhooks.delivery_slots import AT_ONCE_OF_CLIENT
-from db.webhooks.secret_sealing import CannotOpen, Sealer
-from domain.webhooks.allowed_urls import is_public, refusal
-from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, delivered, next_delay
-from domain.webhooks.event_kinds import Kind, kinds_of
+from db.webhooks.secret_sealing import Sealer, SecretUnreadable
+from domain.webhooks.allowed_urls import is_public, why_url_refused
+from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, is_delivered, next_delay
+from domain.webhooks.event_kinds import WebhookKind, kinds_of
 from domain.webhooks.signing import body_of, headers, message_id, new_secret, signature
 from worker import WEBHOOK_SLOTS
 
@@ -39,23 +39,25 @@ KEY = "k" * 32
 @pytest.mark.parametrize(
     ("event_type", "payload", "kinds"),
     [
-        ("notice.interruption", {}, (Kind.NOTICE,)),
-        ("notice.rebalance", {}, (Kind.NOTICE,)),
-        ("operation.queued", {"kind": "failover"}, (Kind.FAILOVER,)),
+        ("notice.interruption", {}, (WebhookKind.NOTICE,)),
+        ("notice.rebalance", {}, (WebhookKind.NOTICE,)),
+        ("operation.queued", {"kind": "failover"}, (WebhookKind.FAILOVER,)),
         ("operation.queued", {"kind": "switch"}, ()),
-        ("operation.committed", {"kind": "failover"}, (Kind.FAILOVER,)),
+        ("operation.committed", {"kind": "failover"}, (WebhookKind.FAILOVER,)),
         ("operation.committed", {"kind": "switch"}, ()),
         ("operation.step", {"kind": "failover"}, ()),
-        ("operation.attention", {"kind": "switch"}, (Kind.ATTENTION,)),
-        ("operation.needs_attention", {"kind": "failover"}, (Kind.ATTENTION, Kind.FAILOVER)),
-        ("decision.proposed", {}, (Kind.DECISION,)),
+        ("operation.attention", {"kind": "switch"}, (WebhookKind.ATTENTION,)),
+        ("operation.needs_attention", {"kind": "failover"}, (WebhookKind.ATTENTION, WebhookKind.FAILOVER)),
+        ("decision.proposed", {}, (WebhookKind.DECISION,)),
         ("decision.asked", {}, ()),
-        ("summary.weekly", {}, (Kind.SUMMARY,)),
+        ("summary.weekly", {}, (WebhookKind.SUMMARY,)),
         ("token.created", {}, ()),
         ("webhook.disabled", {}, ()),
     ],
 )
-def test_an_event_is_told_as_what_it_is(event_type: str, payload: dict[str, str], kinds: tuple[Kind, ...]) -> None:
+def test_an_event_is_told_as_what_it_is(
+    event_type: str, payload: dict[str, str], kinds: tuple[WebhookKind, ...]
+) -> None:
     assert kinds_of(event_type, payload) == kinds
 
 
@@ -104,7 +106,7 @@ def test_a_sealed_secret_opens_for_its_owner_and_key_alone() -> None:
         (sealer, "not base64!", "whk-1"),
         (sealer, "", "whk-1"),
     ]:
-        with pytest.raises(CannotOpen) as caught:
+        with pytest.raises(SecretUnreadable) as caught:
             other.open(text, owner)
         assert "whsec" not in str(caught.value)
 
@@ -150,20 +152,20 @@ def test_a_sealed_secret_opens_for_its_owner_and_key_alone() -> None:
     ],
 )
 def test_a_url_that_leads_inwards_or_is_none_is_refused(url: str) -> None:
-    assert refusal(url, private=False)
+    assert why_url_refused(url, private=False)
 
 
 @pytest.mark.parametrize(
     "url", ["https://hooks.example.com/a?b=c", "https://8.8.8.8/", "https://hooks.example.com:8443/"]
 )
 def test_a_public_url_is_taken(url: str) -> None:
-    assert refusal(url, private=False) == ""
+    assert why_url_refused(url, private=False) == ""
 
 
 def test_a_setting_opens_private_addresses_and_http_and_nothing_else() -> None:
-    assert refusal("http://127.0.0.1:9000/hook", private=True) == ""
-    assert refusal("ftp://127.0.0.1/", private=True)
-    assert refusal("http://a:b@127.0.0.1/", private=True)
+    assert why_url_refused("http://127.0.0.1:9000/hook", private=True) == ""
+    assert why_url_refused("ftp://127.0.0.1/", private=True)
+    assert why_url_refused("http://a:b@127.0.0.1/", private=True)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def answering(status: str, seen: list[bytes], more: bytes = b"") -> Answer:
 async def test_a_message_is_posted_with_its_headers() -> None:
     seen: list[bytes] = []
     async with receiver(answering("204 No Content", seen)) as port:
-        result = await Sender(private=True).send(
+        result = await WebhookSender(private=True).send(
             f"http://127.0.0.1:{port}/hook?a=b", {"webhook-id": "msg_1"}, b'{"x":1}'
         )
     assert (result.code, result.error) == (204, "")
@@ -235,9 +237,9 @@ async def test_no_redirect_is_followed() -> None:
     seen: list[bytes] = []
     there = b"location: http://169.254.169.254/latest/meta-data/\r\n"
     async with receiver(answering("302 Found", seen, there)) as port:
-        result = await Sender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
+        result = await WebhookSender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
     assert (result.code, len(seen)) == (302, 1)
-    assert not delivered(result.code)
+    assert not is_delivered(result.code)
 
 
 async def test_what_a_name_leads_to_is_looked_at_when_a_message_is_sent(caplog: pytest.LogCaptureFixture) -> None:
@@ -251,7 +253,7 @@ async def test_what_a_name_leads_to_is_looked_at_when_a_message_is_sent(caplog: 
         asked.append((host, port))
         return ["93.184.216.34", "169.254.169.254"]
 
-    result = await Sender(private=False, resolve=lead).send("https://hooks.example.com/x", {}, b"{}")
+    result = await WebhookSender(private=False, resolve=lead).send("https://hooks.example.com/x", {}, b"{}")
     assert result.code is None
     assert result.error == "refused: hooks.example.com leads to no public address"
     assert "hooks.example.com leads to 169.254.169.254" in caplog.text
@@ -259,7 +261,7 @@ async def test_what_a_name_leads_to_is_looked_at_when_a_message_is_sent(caplog: 
 
 
 async def test_a_number_that_stands_for_an_address_is_found_out() -> None:
-    result = await Sender(private=False).send("https://2130706433/", {}, b"{}")
+    result = await WebhookSender(private=False).send("https://2130706433/", {}, b"{}")
     assert result.code is None
     assert "no public address" in result.error or "gaierror" in result.error
 
@@ -301,7 +303,7 @@ async def test_the_certificate_is_checked_against_the_name_and_the_connection_go
     seen: list[bytes] = []
     trust = ssl.create_default_context(cafile=trusted)
     async with receiver(answering("200 OK", seen), tls) as port:
-        sender = Sender(private=True, resolve=here, verify=trust)
+        sender = WebhookSender(private=True, resolve=here, verify=trust)
         good = await sender.send(f"https://hooks.example.com:{port}/", {}, b"{}")
         bad = await sender.send(f"https://other.example.com:{port}/", {}, b"{}")
     assert good.code == 200, good.error
@@ -312,7 +314,7 @@ async def test_the_certificate_is_checked_against_the_name_and_the_connection_go
 
 
 async def test_an_answer_that_never_ends_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "WHOLE_S", 0.5)
+    monkeypatch.setattr(sending, "TOTAL_S", 0.5)
     stop = asyncio.Event()
 
     async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -323,7 +325,7 @@ async def test_an_answer_that_never_ends_does_not_hold_us(monkeypatch: pytest.Mo
         writer.close()
 
     async with receiver(trickle) as port:
-        result = await Sender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
+        result = await WebhookSender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
         stop.set()
     assert result.code is None
     assert result.error.startswith("no answer within")
@@ -341,14 +343,14 @@ async def test_a_large_answer_is_not_read() -> None:
             writer.close()
 
     async with receiver(flood) as port:
-        result = await Sender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
+        result = await WebhookSender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
     assert result.code == 200
 
 
 async def test_nobody_there_is_an_error_in_words() -> None:
     async with receiver(answering("200 OK", [])) as port:
         pass
-    result = await Sender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
+    result = await WebhookSender(private=True).send(f"http://127.0.0.1:{port}/", {}, b"{}")
     assert (result.code, result.error.split(":")[0]) == (None, "ConnectError")
 
 
@@ -370,4 +372,4 @@ def test_attempts_lie_further_and_further_apart_and_end_after_days() -> None:
     ("code", "good"), [(200, True), (204, True), (301, False), (404, False), (500, False), (None, False)]
 )
 def test_only_a_success_is_one(code: int | None, good: bool) -> None:
-    assert delivered(code) is good
+    assert is_delivered(code) is good

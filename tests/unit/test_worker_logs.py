@@ -10,9 +10,9 @@ import temporalio.activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.webhooks.sender import Sender
+from activities.webhooks.sender import WebhookSender
 from domain.errors import Failure
-from telemetry.logs import ACTIVITY_LOG, KnownFailures, configure
+from telemetry.logs import ACTIVITY_LOG, ExpectedFailures, configure_logs
 from tests.unit.test_webhooks import answering, receiver
 
 FORMATTER = logging.Formatter("%(levelname)s %(message)s")
@@ -36,7 +36,7 @@ def test_only_a_failure_that_we_do_not_know_comes_with_its_stack(
         except Exception:
             temporalio.activity.logger.warning("Completing activity as failed", exc_info=True)
 
-    shortened = KnownFailures()
+    shortened = ExpectedFailures()
     logger = logging.getLogger(ACTIVITY_LOG)
     logger.addFilter(shortened)
     try:
@@ -65,9 +65,11 @@ def _as_before() -> Iterator[None]:
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 async def test_the_address_of_a_webhook_is_in_no_log(caplog: pytest.LogCaptureFixture, level: str) -> None:
     caplog.set_level(level)
-    configure(level)
+    configure_logs(level)
     seen: list[bytes] = []
     async with receiver(answering("200 OK", seen)) as port:
-        await Sender(private=True).send(f"http://127.0.0.1:{port}/T0/very-secret", {"webhook-id": "msg_1"}, b"{}")
+        await WebhookSender(private=True).send(
+            f"http://127.0.0.1:{port}/T0/very-secret", {"webhook-id": "msg_1"}, b"{}"
+        )
     assert b"very-secret" in seen[0]
     assert "very-secret" not in caplog.text

@@ -21,8 +21,8 @@ from domain.servers import Handoff, ServerPolicy
 from lab.stack.ports import Leases, accepts
 from lab.stack.processes import Process
 from lab.stack.temporal import DYNAMIC_CONFIG, TemporalServer
-from tests.workflows.fake_cloud import Cloud, Stage
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog
 from tests.workflows.workers import with_workers
 
 Given = Callable[..., Awaitable[ServerUnderTest]]
@@ -66,8 +66,8 @@ def _running(process: Process, port: int) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def stage() -> Stage:
-    return Stage()
+def stage() -> FakeActivities:
+    return FakeActivities()
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +81,8 @@ def quiet_activities() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def broken() -> Iterator[Broken]:
-    handler = Broken()
+def broken() -> Iterator[TaskFailureLog]:
+    handler = TaskFailureLog()
     loggers = [logging.getLogger(name) for name in ("temporalio", "asyncio")]
     for logger in loggers:
         logger.addHandler(handler)
@@ -92,19 +92,21 @@ def broken() -> Iterator[Broken]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def skipping(skipping_address: str, stage: Stage) -> AsyncIterator[Client]:
+async def skipping(skipping_address: str, stage: FakeActivities) -> AsyncIterator[Client]:
     async with with_workers(skipping_address, stage) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def dev(dev_address: str, stage: Stage) -> AsyncIterator[Client]:
+async def dev(dev_address: str, stage: FakeActivities) -> AsyncIterator[Client]:
     async with with_workers(dev_address, stage) as client:
         yield client
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def given(dev: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest) -> AsyncIterator[Given]:
+async def given(
+    dev: Client, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
+) -> AsyncIterator[Given]:
     """Makes the server under test; what must always hold is looked at when the test has ended."""
     async for make in _given(dev, False, stage, broken, request):
         yield make
@@ -112,7 +114,7 @@ async def given(dev: Client, stage: Stage, broken: Broken, request: pytest.Fixtu
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def given_skipping(
-    skipping: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest
+    skipping: Client, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
 ) -> AsyncIterator[Given]:
     """The same, with time that is skipped while a workflow sleeps."""
     async for make in _given(skipping, True, stage, broken, request):
@@ -120,7 +122,7 @@ async def given_skipping(
 
 
 async def _given(
-    client: Client, skips: bool, stage: Stage, broken: Broken, request: pytest.FixtureRequest
+    client: Client, skips: bool, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
 ) -> AsyncIterator[Given]:
     made: list[ServerUnderTest] = []
     broken.why.clear()
@@ -133,7 +135,7 @@ async def _given(
         replica: bool = False,
         **policy: Any,
     ) -> ServerUnderTest:
-        stage.cloud = Cloud(handoff, targets=targets, elastic=elastic)
+        stage.cloud = FakeCloud(handoff, targets=targets, elastic=elastic)
         accepted = {"accepted_findings": ["no_address_moves"], **policy}
         server = await ServerUnderTest.start(
             client,

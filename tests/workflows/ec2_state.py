@@ -69,7 +69,7 @@ def candidate(pool: str) -> Candidate:
     return Candidate(parsed, f"subnet-{parsed.zone}", PRICES[pool], 0.096, "cheapest for its risk", 9)
 
 
-class World:
+class FakeEc2State:
     """One test's cloud. `violations` gathers what must never happen, at the moment it does."""
 
     def __init__(self, *, volumes: bool, targets: bool, elastic: bool) -> None:

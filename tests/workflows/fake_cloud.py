@@ -25,12 +25,12 @@ from domain.market import contract as market
 from domain.names import server_workflow_id
 from domain.operations import OperationStatus
 from domain.reconciliation import contract as reconciliation
-from domain.reconciliation.drift import Finding
+from domain.reconciliation.drift import DriftFinding
 from domain.savings import contract as savings
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from domain.webhooks import contract as webhooks
-from tests.workflows.ec2_state import ACCOUNT, HOME, PRICES, Volume, World, candidate
-from tests.workflows.fake_records import Records
+from tests.workflows.ec2_state import ACCOUNT, HOME, PRICES, FakeEc2State, Volume, candidate
+from tests.workflows.fake_records import FakeRecords
 from tests.workflows.faults import Fault
 
 
@@ -46,21 +46,21 @@ class Call:
 
 
 @dataclass
-class Drift:
+class DriftAnswers:
     """What reconciliation finds, what of it is due, and what it asks the servers for."""
 
-    findings: list[Finding] = field(default_factory=list)
-    unattended: list[Finding] = field(default_factory=list)
-    due: list[Finding] = field(default_factory=list)
-    lost: list[reconciliation.Lost] = field(default_factory=list)
+    findings: list[DriftFinding] = field(default_factory=list)
+    unattended: list[DriftFinding] = field(default_factory=list)
+    due: list[DriftFinding] = field(default_factory=list)
+    lost: list[reconciliation.LostInstance] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
 
 
-class Cloud:
+class FakeCloud:
     def __init__(self, handoff: Handoff, *, targets: bool = False, elastic: bool = False) -> None:
         self.handoff = handoff
-        self.world = World(volumes=handoff is not Handoff.STATELESS, targets=targets, elastic=elastic)
-        self.records = Records()
+        self.world = FakeEc2State(volumes=handoff is not Handoff.STATELESS, targets=targets, elastic=elastic)
+        self.records = FakeRecords()
         self.server_id = ""  # whose cloud it is; empty: anybody's
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
@@ -69,15 +69,15 @@ class Cloud:
         self.denied: list[str] = []
         self.cool_downs: dict[str, float] = {}
         self.broken_decision = ""  # why a decision no longer holds
-        self.evaluated = autopilot.Evaluated()
-        self.plans: list[autopilot.PlanKept] = []
-        self.drift = Drift()
+        self.evaluated = autopilot.EvaluateResult()
+        self.plans: list[autopilot.KeepPlanInput] = []
+        self.drift = DriftAnswers()
         self.running: list[str] = []  # workflows that a resumption finds at work
         self.resumed_by = ("", "")  # request and digest, of the one that runs
         self.waiting_deliveries: list[str] = []
         self.handed_over: list[str] = []
         self.delivered: list[str] = []
-        self.backtests_settled: list[backtesting.Settled] = []
+        self.backtests_settled: list[backtesting.BacktestEnd] = []
         self.altered: dict[str, Any] = {}  # attributes that a launch gets wrong
         self.mute: set[str] = set()  # hosts whose agent does not answer
         self.heard: dict[str, asyncio.Queue[host.Notice]] = {}  # what IMDS says there; absent: no watch
@@ -138,34 +138,34 @@ class Cloud:
 
     # --- looking and choosing
 
-    def inspect(self, given: ec2.InspectInput) -> ec2.Inspected:
+    def inspect(self, given: ec2.InspectInput) -> ec2.InspectResult:
         if given.instance_id not in self.world.instances:
             raise _failed(Failure.GONE, f"no instance {given.instance_id}")
-        return ec2.Inspected(self.world.blueprint(given.instance_id), ACCOUNT, ["DescribeInstances"])
+        return ec2.InspectResult(self.world.blueprint(given.instance_id), ACCOUNT, ["DescribeInstances"])
 
-    def rank(self, given: ec2.RankInput) -> ec2.Ranked:
+    def rank(self, given: ec2.RankInput) -> ec2.RankResult:
         pools = [p for p in self.world.market if p not in given.avoid]
         pools = [p for p in pools if not given.same_zone or p.startswith(given.same_zone)]
         if given.asked and given.asked not in PRICES:
             raise _failed(Failure.REFUSED, f"{given.asked} cannot be used")
         pools.sort(key=lambda p: p != given.asked)
-        return ec2.Ranked([candidate(p) for p in pools[: given.limit]], PRICES[HOME], 0.096)
+        return ec2.RankResult([candidate(p) for p in pools[: given.limit]], PRICES[HOME], 0.096)
 
-    def survey(self, given: ec2.SurveyInput) -> ec2.Surveyed:
+    def survey(self, given: ec2.SurveyInput) -> ec2.SurveyResult:
         seen = self.inspect(ec2.InspectInput(given.region, given.instance_id))
         old = seen.blueprint
-        zone = planning.bound_to_zone(old, given.policy)
+        zone = planning.only_zone(old, given.policy)
         ranked = self.rank(ec2.RankInput(given.region, old, given.policy, given.asked, given.avoid, zone))
         candidates = [one for one in ranked.candidates if str(one.pool) != old.pool]
         checked = self.check(ec2.CheckInput(given.region, old, candidates))
-        return ec2.Surveyed(old, seen.account_id, candidates, ranked.hourly_now, checked, seen.calls)
+        return ec2.SurveyResult(old, seen.account_id, candidates, ranked.hourly_now, checked, seen.calls)
 
-    def check(self, given: ec2.CheckInput) -> ec2.Checked:
-        return ec2.Checked(problems=self.problems, missing_permissions=self.denied)
+    def check(self, given: ec2.CheckInput) -> ec2.CheckResult:
+        return ec2.CheckResult(problems=self.problems, missing_permissions=self.denied)
 
     # --- instances
 
-    def launch(self, given: ec2.LaunchInput) -> ec2.Launched:
+    def launch(self, given: ec2.LaunchInput) -> ec2.LaunchResult:
         if given.pool in self.empty:
             raise _failed(Failure.NO_CAPACITY, f"no capacity in {given.pool}")
         made = self._by_token(given.token)
@@ -179,22 +179,22 @@ class Cloud:
                 made_with.tags = dict(given.tags)
             made = instance.instance_id
         one = self.world.instances[made]
-        return ec2.Launched(made, one.spot_request_id, one.state, f"eni-{made}", ["RunInstances"])
+        return ec2.LaunchResult(made, one.spot_request_id, one.state, f"eni-{made}", ["RunInstances"])
 
-    def find(self, given: ec2.TokenInput) -> ec2.Found:
+    def find(self, given: ec2.FindByTokenInput) -> ec2.FindByTokenResult:
         made = self._by_token(given.token)
         if made is None:
-            return ec2.Found()
-        return ec2.Found(made, self.world.instances[made].state, self.world.instances[made].spot_request_id)
+            return ec2.FindByTokenResult()
+        return ec2.FindByTokenResult(made, self.world.instances[made].state, self.world.instances[made].spot_request_id)
 
-    def confirm_running(self, given: ec2.InstanceInput) -> ec2.Confirmed:
+    def confirm_running(self, given: ec2.InstanceInput) -> ec2.ConfirmResult:
         one = self.world.instances[given.instance_id]
         if one.state == "pending":
             one.state = "running"
             one.serving = not self.world.stateful
         if not one.alive:
             raise _failed(Failure.BAD_STATE, f"{given.instance_id} is {one.state}")
-        return ec2.Confirmed(
+        return ec2.ConfirmResult(
             one.state,
             _now(),
             one.zone,
@@ -205,25 +205,25 @@ class Cloud:
             [v.volume_id for v in sorted(self.world.attached(one.instance_id), key=lambda v: not v.root)],
         )
 
-    def terminate(self, given: ec2.TerminateInput) -> ec2.Done:
+    def terminate(self, given: ec2.TerminateInput) -> ec2.ActionResult:
         self.world.end(given.instance_id)
-        return ec2.Done(["TerminateInstances"])
+        return ec2.ActionResult(["TerminateInstances"])
 
-    def confirm_terminated(self, given: ec2.InstanceInput) -> ec2.Confirmed:
+    def confirm_terminated(self, given: ec2.InstanceInput) -> ec2.ConfirmResult:
         one = self.world.instances[given.instance_id]
         if one.state != "terminated":
             raise _failed(Failure.NOT_YET, f"{given.instance_id} is {one.state}")
-        return ec2.Confirmed("terminated", _now())
+        return ec2.ConfirmResult("terminated", _now())
 
-    def volumes_of(self, given: ec2.InstanceInput) -> ec2.Made:
-        return ec2.Made([v.volume_id for v in self.world.attached(given.instance_id) if v.dies_with_instance])
+    def volumes_of(self, given: ec2.InstanceInput) -> ec2.CreateResult:
+        return ec2.CreateResult([v.volume_id for v in self.world.attached(given.instance_id) if v.dies_with_instance])
 
-    def keep_volumes(self, given: ec2.VolumesInput) -> ec2.Done:
+    def keep_volumes(self, given: ec2.VolumesInput) -> ec2.ActionResult:
         for volume_id in given.volume_ids:
             self.world.volumes[volume_id].dies_with_instance = False
-        return ec2.Done(["ModifyInstanceAttribute"])
+        return ec2.ActionResult(["ModifyInstanceAttribute"])
 
-    def tag(self, given: ec2.TagInput) -> ec2.Done:
+    def tag(self, given: ec2.TagInput) -> ec2.ActionResult:
         for resource in given.resource_ids:
             tags = self._tags_of(resource)
             for key, value in given.tags.items():
@@ -231,22 +231,22 @@ class Cloud:
                     tags.pop(key, None)
                 else:
                     tags[key] = value
-        return ec2.Done(["DeleteTags" if given.remove else "CreateTags"])
+        return ec2.ActionResult(["DeleteTags" if given.remove else "CreateTags"])
 
-    def match(self, given: ec2.MatchInput) -> ec2.Done:
-        return ec2.Done(["ModifyInstanceAttribute"])
+    def match(self, given: ec2.MatchAttributesInput) -> ec2.ActionResult:
+        return ec2.ActionResult(["ModifyInstanceAttribute"])
 
     # --- volumes and snapshots
 
-    def detach(self, given: ec2.AttachInput) -> ec2.Done:
+    def detach(self, given: ec2.AttachInput) -> ec2.ActionResult:
         for volume in self._volumes(given):
             if volume.attached_to == given.instance_id and not self.world.instances[given.instance_id].mounted:
                 volume.attached_to = ""
         if any(volume.attached_to == given.instance_id for volume in self._volumes(given)):
             raise _failed(Failure.NOT_YET, f"a volume is busy on {given.instance_id}")
-        return ec2.Done(["DetachVolume", "DescribeVolumes"])
+        return ec2.ActionResult(["DetachVolume", "DescribeVolumes"])
 
-    def attach(self, given: ec2.AttachInput) -> ec2.Done:
+    def attach(self, given: ec2.AttachInput) -> ec2.ActionResult:
         one = self.world.instances[given.instance_id]
         for volume in self._volumes(given):
             if volume.attached_to == given.instance_id:
@@ -254,21 +254,21 @@ class Cloud:
             if volume.attached_to or volume.zone != one.zone or not one.alive:
                 raise _failed(Failure.BAD_STATE, f"{volume.volume_id} cannot be attached to {given.instance_id}")
             volume.attached_to = given.instance_id
-        return ec2.Done(["AttachVolume", "DescribeVolumes"])
+        return ec2.ActionResult(["AttachVolume", "DescribeVolumes"])
 
-    def create_snapshots(self, given: ec2.SnapshotInput) -> ec2.Made:
+    def create_snapshots(self, given: ec2.SnapshotInput) -> ec2.CreateResult:
         made = [key for key, (token, _, _) in self.world.snapshots.items() if token == given.token]
         if not made and not given.find_only:
             for volume_id in given.volume_ids:
                 key = f"snap-{len(self.world.snapshots) + 1}-{given.token[:4]}"
                 self.world.snapshots[key] = (given.token, self._volume(volume_id).writes, dict(given.tags))
                 made.append(key)
-        return ec2.Made(made, ["CreateSnapshot"])
+        return ec2.CreateResult(made, ["CreateSnapshot"])
 
-    def confirm_ids(self, given: ec2.IdsInput) -> ec2.Done:
-        return ec2.Done(["Describe"])
+    def confirm_ids(self, given: ec2.IdsInput) -> ec2.ActionResult:
+        return ec2.ActionResult(["Describe"])
 
-    def create_volumes(self, given: ec2.CreateVolumesInput) -> ec2.Made:
+    def create_volumes(self, given: ec2.CreateVolumesInput) -> ec2.CreateResult:
         made = [v.volume_id for v in self.world.volumes.values() if v.token == given.token]
         if not made and not given.find_only:
             for copy in given.copies:
@@ -276,43 +276,43 @@ class Cloud:
                 volume.writes = self.world.snapshots[copy.snapshot_id][1]
                 volume.tags, volume.token = {**copy.tags, **given.tags}, given.token
                 made.append(volume.volume_id)
-        return ec2.Made(made, ["CreateVolume"])
+        return ec2.CreateResult(made, ["CreateVolume"])
 
-    def delete_volumes(self, given: ec2.IdsInput) -> ec2.Done:
+    def delete_volumes(self, given: ec2.IdsInput) -> ec2.ActionResult:
         for volume_id in given.ids:
             volume = self.world.volumes.get(volume_id)
             if volume and volume.attached_to:
                 raise _failed(Failure.BAD_STATE, f"{volume_id} is in use by {volume.attached_to}")
             self.world.volumes.pop(volume_id, None)
-        return ec2.Done(["DeleteVolume"])
+        return ec2.ActionResult(["DeleteVolume"])
 
-    def delete_snapshots(self, given: ec2.IdsInput) -> ec2.Done:
+    def delete_snapshots(self, given: ec2.IdsInput) -> ec2.ActionResult:
         for key in given.ids:
             self.world.snapshots.pop(key, None)
-        return ec2.Done(["DeleteSnapshot"])
+        return ec2.ActionResult(["DeleteSnapshot"])
 
     # --- traffic
 
-    def move_addresses(self, given: ec2.AddressesInput) -> ec2.Done:
+    def move_addresses(self, given: ec2.AddressesInput) -> ec2.ActionResult:
         if given.elastic_ips:
             self.world.elastic_on = given.instance_id
-        return ec2.Done(["AssociateAddress"])
+        return ec2.ActionResult(["AssociateAddress"])
 
-    def register(self, given: ec2.TargetsInput) -> ec2.Done:
+    def register(self, given: ec2.TargetsInput) -> ec2.ActionResult:
         self.world.registered.add(given.instance_id)
-        return ec2.Done(["RegisterTargets"])
+        return ec2.ActionResult(["RegisterTargets"])
 
-    def confirm_targets(self, given: ec2.TargetsInput) -> ec2.Done:
+    def confirm_targets(self, given: ec2.TargetsInput) -> ec2.ActionResult:
         if not self.world.instances[given.instance_id].serving:
             raise _failed(Failure.NOT_YET, f"{given.instance_id} is unhealthy")
-        return ec2.Done(["DescribeTargetHealth"])
+        return ec2.ActionResult(["DescribeTargetHealth"])
 
-    def deregister(self, given: ec2.TargetsInput) -> ec2.Done:
+    def deregister(self, given: ec2.TargetsInput) -> ec2.ActionResult:
         self.world.registered.discard(given.instance_id)
-        return ec2.Done(["DeregisterTargets"])
+        return ec2.ActionResult(["DeregisterTargets"])
 
-    def confirm_drained(self, given: ec2.TargetsInput) -> ec2.Done:
-        return ec2.Done(["DescribeTargetHealth"])
+    def confirm_drained(self, given: ec2.TargetsInput) -> ec2.ActionResult:
+        return ec2.ActionResult(["DescribeTargetHealth"])
 
     # --- hosts
 
@@ -331,12 +331,12 @@ class Cloud:
         one.serving = one.mounted = False
         return host.QuiesceReport(one.instance_id, _now(), given.filesystems)
 
-    def host_resume(self, given: host.ResumeRequest) -> host.ResumeReport:
+    def host_resume(self, given: host.ServeRequest) -> host.ServeReport:
         one = self._here()
         if given.filesystems and not self.world.attached(one.instance_id, data=True):
             raise _failed(Failure.HOST_FAILED, "its filesystem is not there")
         self.world.start_workload(one)
-        return host.ResumeReport(one.instance_id, _now(), given.filesystems)
+        return host.ServeReport(one.instance_id, _now(), given.filesystems)
 
     async def host_watch(self, given: host.WatchRequest) -> host.Notice:
         """As an agent's board: whoever asks is told, also when a watch that nobody waits for was told first."""
@@ -362,33 +362,35 @@ class Cloud:
 
     # --- reconciliation
 
-    def look_around(self, given: reconciliation.Look) -> reconciliation.Surveyed:
-        return reconciliation.Surveyed(self.drift.findings, resources=len(self.world.instances))
+    def look_around(self, given: reconciliation.ReconcileInput) -> reconciliation.DriftSurvey:
+        return reconciliation.DriftSurvey(self.drift.findings, resources=len(self.world.instances))
 
-    def look_for_workflows(self, given: reconciliation.Look) -> reconciliation.Surveyed:
-        return reconciliation.Surveyed(self.drift.unattended)
+    def look_for_workflows(self, given: reconciliation.ReconcileInput) -> reconciliation.DriftSurvey:
+        return reconciliation.DriftSurvey(self.drift.unattended)
 
-    def at_rest(self, given: reconciliation.Servers) -> reconciliation.Resting:
-        return reconciliation.Resting([one for one in given.server_ids if one not in self.drift.busy])
+    def at_rest(self, given: reconciliation.AtRestInput) -> reconciliation.AtRestResult:
+        return reconciliation.AtRestResult([one for one in given.server_ids if one not in self.drift.busy])
 
-    def report_drift(self, given: reconciliation.Report) -> reconciliation.Reported:
-        return reconciliation.Reported(len(given.surveyed.findings), len(given.surveyed.findings), due=self.drift.due)
+    def report_drift(self, given: reconciliation.ReportInput) -> reconciliation.ReportResult:
+        return reconciliation.ReportResult(
+            len(given.surveyed.findings), len(given.surveyed.findings), due=self.drift.due
+        )
 
-    def settle_drift(self, given: reconciliation.Settle) -> reconciliation.Settled:
+    def settle_drift(self, given: reconciliation.SettleInput) -> reconciliation.SettleResult:
         rest = [one for one in given.due if one.server_id in given.resting.at_rest]
-        return reconciliation.Settled([one.key for one in rest], lost=self.drift.lost)
+        return reconciliation.SettleResult([one.key for one in rest], lost=self.drift.lost)
 
-    def ask_for_lost(self, given: reconciliation.Lost) -> bool:
+    def ask_for_lost(self, given: reconciliation.LostInstance) -> bool:
         return True
 
     # --- resuming
 
-    def resume_look(self, given: resumption.ResumeInput) -> resumption.Looked:
+    def resume_look(self, given: resumption.ResumeInput) -> resumption.ResumeSurvey:
         kept, policy = self.records, ServerPolicy(handoff=self.handoff, accepted_findings=["no_address_moves"])
         asked = {one["request_id"]: one for one in kept.of(records.RecordKind.OPERATION_ACCEPTED)}
         ended = {one: OperationStatus(kept.finished.get(one, "needs_attention")) for one in kept.accepted}
         statuses = {key: ended[one["operation_id"]] for key, one in asked.items()}
-        recorded = resumption.Recorded(
+        recorded = resumption.ServerRecords(
             active=True,
             account_id=ACCOUNT,
             policy=policy,
@@ -396,81 +398,81 @@ class Cloud:
             primary=self.world.placement(kept.primary),
             requests={key: one["digest"] for key, one in asked.items()},
             outcomes=ended,
-            notices=resumption.known_notices(statuses),
+            notices=resumption.finished_notices(statuses),
             unfinished=[one for one in kept.accepted if one not in kept.finished],
         )
-        return resumption.Looked(recorded, self.running, *self.resumed_by)
+        return resumption.ResumeSurvey(recorded, self.running, *self.resumed_by)
 
-    def resume_remains(self, given: ServerRef) -> resumption.Remains:
+    def resume_remains(self, given: ServerRef) -> resumption.RemainingResources:
         owned = sorted(self.world.owned())
         volumes = [f"volume {one}" for one in owned if one.startswith("vol-")]
-        return resumption.Remains(volumes, [one for one in owned if one.startswith("i-")])
+        return resumption.RemainingResources(volumes, [one for one in owned if one.startswith("i-")])
 
-    def resume_fence(self, given: resumption.FenceInput) -> resumption.Fenced:
+    def resume_fence(self, given: resumption.ResumeFenceInput) -> resumption.ResumeFenceResult:
         self.records.finished |= dict.fromkeys(given.unfinished, "needs_attention")
-        return resumption.Fenced(given.record_seq)
+        return resumption.ResumeFenceResult(given.record_seq)
 
     # --- the autopilot
 
-    def evaluate(self, given: autopilot.Round) -> autopilot.Evaluated:
+    def evaluate(self, given: autopilot.EvaluateInput) -> autopilot.EvaluateResult:
         return self.evaluated
 
-    def ask(self, given: autopilot.Ask) -> str:
+    def ask(self, given: autopilot.AskServerInput) -> str:
         return f"op-{given.decision_id}"
 
-    def keep_plan(self, given: autopilot.PlanKept) -> None:
+    def keep_plan(self, given: autopilot.KeepPlanInput) -> None:
         self.plans.append(given)
 
-    def reconsider(self, given: autopilot.Reconsider) -> autopilot.Reconsidered:
-        return autopilot.Reconsidered(not self.broken_decision, self.broken_decision)
+    def reconsider(self, given: autopilot.ReconsiderInput) -> autopilot.ReconsiderResult:
+        return autopilot.ReconsiderResult(not self.broken_decision, self.broken_decision)
 
-    def look(self, given: autopilot.Look) -> autopilot.Looked:
-        return autopilot.Looked("stay", "best_already", figures={"server": given.server_id})
+    def look(self, given: autopilot.PreviewInput) -> autopilot.PreviewResult:
+        return autopilot.PreviewResult("stay", "best_already", figures={"server": given.server_id})
 
     # --- the market
 
-    def collect_spot(self, given: market.CollectSpot) -> market.Collected:
-        return market.Collected(observed=1)
+    def collect_spot(self, given: market.CollectSpotInput) -> market.CollectSpotResult:
+        return market.CollectSpotResult(observed=1)
 
-    def collect_on_demand(self, given: market.CollectOnDemand) -> market.Priced:
-        return market.Priced(asked=1, priced=1)
+    def collect_on_demand(self, given: market.CollectOnDemandInput) -> market.CollectOnDemandResult:
+        return market.CollectOnDemandResult(asked=1, priced=1)
 
-    def collect_scores(self, given: market.CollectScores) -> market.Scored:
-        return market.Scored(len(given.groups))
+    def collect_scores(self, given: market.CollectScoresInput) -> market.CollectScoresResult:
+        return market.CollectScoresResult(len(given.groups))
 
-    def thin_out(self, given: market.ThinOut) -> market.Thinned:
-        return market.Thinned()
+    def thin_out(self, given: market.ThinOutInput) -> market.ThinOutResult:
+        return market.ThinOutResult()
 
     # --- the ledger of savings
 
-    def accrue(self, given: savings.Accrue) -> savings.Accrued:
-        return savings.Accrued(servers=1, accruals=1, lacking={"us-east-1": ["m5.large"]})
+    def accrue(self, given: savings.AccrueInput) -> savings.AccrueResult:
+        return savings.AccrueResult(servers=1, accruals=1, lacking={"us-east-1": ["m5.large"]})
 
-    def tell_week(self, given: savings.TellWeek) -> savings.Told:
-        return savings.Told("2026-02-23", 1)
+    def tell_week(self, given: savings.WeeklySummaryInput) -> savings.WeeklySummaryResult:
+        return savings.WeeklySummaryResult("2026-02-23", 1)
 
-    def expire(self, given: savings.Expire) -> savings.Expired:
-        return savings.Expired(events=1)
+    def expire(self, given: savings.ExpireInput) -> savings.ExpireResult:
+        return savings.ExpireResult(events=1)
 
     # --- webhooks
 
-    def collect_events(self, given: webhooks.Collect) -> webhooks.Collected:
-        waiting = [webhooks.Deliver(one, f"client of {one}") for one in self.waiting_deliveries]
-        return webhooks.Collected(len(waiting), waiting)
+    def collect_events(self, given: webhooks.CollectEventsInput) -> webhooks.CollectEventsResult:
+        waiting = [webhooks.DeliverInput(one, f"client of {one}") for one in self.waiting_deliveries]
+        return webhooks.CollectEventsResult(len(waiting), waiting)
 
-    def handed(self, given: webhooks.Handed) -> None:
+    def handed(self, given: webhooks.MarkHandedOverInput) -> None:
         self.handed_over += given.ids
 
-    def deliver(self, given: webhooks.Deliver) -> webhooks.Delivered:
+    def deliver(self, given: webhooks.DeliverInput) -> webhooks.DeliverResult:
         self.delivered.append(given.delivery_id)
-        return webhooks.Delivered("delivered", 1)
+        return webhooks.DeliverResult("delivered", 1)
 
     # --- backtests
 
-    def backtest_run(self, given: backtesting.RunBacktest) -> None:
+    def backtest_run(self, given: backtesting.RunBacktestInput) -> None:
         pass
 
-    def backtest_settle(self, given: backtesting.Settled) -> None:
+    def backtest_settle(self, given: backtesting.BacktestEnd) -> None:
         self.backtests_settled.append(given)
 
     # --- inside
@@ -521,67 +523,67 @@ def _now() -> datetime:
     return activity.info().started_time.astimezone(UTC)
 
 
-_PLAYED: dict[str, Callable[[Cloud, Any], Any]] = {
-    ec2.INSPECT: Cloud.inspect,
-    ec2.SURVEY: Cloud.survey,
-    ec2.RANK_POOLS: Cloud.rank,
-    ec2.CHECK_LAUNCH: Cloud.check,
-    ec2.LAUNCH: Cloud.launch,
-    ec2.FIND_BY_TOKEN: Cloud.find,
-    ec2.CONFIRM_RUNNING: Cloud.confirm_running,
-    ec2.TERMINATE: Cloud.terminate,
-    ec2.CONFIRM_TERMINATED: Cloud.confirm_terminated,
-    ec2.VOLUMES_OF: Cloud.volumes_of,
-    ec2.KEEP_VOLUMES: Cloud.keep_volumes,
-    ec2.TAG: Cloud.tag,
-    ec2.MATCH_ATTRIBUTES: Cloud.match,
-    ec2.DETACH_VOLUMES: Cloud.detach,
-    ec2.ATTACH_VOLUMES: Cloud.attach,
-    ec2.CREATE_SNAPSHOTS: Cloud.create_snapshots,
-    ec2.CONFIRM_SNAPSHOTS: Cloud.confirm_ids,
-    ec2.CREATE_VOLUMES: Cloud.create_volumes,
-    ec2.CONFIRM_VOLUMES: Cloud.confirm_ids,
-    ec2.DELETE_VOLUMES: Cloud.delete_volumes,
-    ec2.DELETE_SNAPSHOTS: Cloud.delete_snapshots,
-    ec2.MOVE_ADDRESSES: Cloud.move_addresses,
-    ec2.REGISTER_TARGETS: Cloud.register,
-    ec2.CONFIRM_TARGETS: Cloud.confirm_targets,
-    ec2.DEREGISTER_TARGETS: Cloud.deregister,
-    ec2.CONFIRM_DRAINED: Cloud.confirm_drained,
-    host.HOST_READY: Cloud.host_ready,
-    host.HOST_INVENTORY: Cloud.host_inventory,
-    host.HOST_QUIESCE: Cloud.host_quiesce,
-    host.HOST_RESUME: Cloud.host_resume,
-    records.RECORD: Cloud.record,
-    records.COOL_DOWNS: Cloud.resting,
-    reconciliation.SURVEY: Cloud.look_around,
-    reconciliation.UNATTENDED: Cloud.look_for_workflows,
-    reconciliation.AT_REST: Cloud.at_rest,
-    reconciliation.REPORT: Cloud.report_drift,
-    reconciliation.SETTLE: Cloud.settle_drift,
-    reconciliation.ASK: Cloud.ask_for_lost,
-    resumption.LOOK: Cloud.resume_look,
-    resumption.REMAINS: Cloud.resume_remains,
-    resumption.FENCE: Cloud.resume_fence,
-    autopilot.EVALUATE: Cloud.evaluate,
-    autopilot.ASK: Cloud.ask,
-    autopilot.KEEP_PLAN: Cloud.keep_plan,
-    autopilot.RECONSIDER: Cloud.reconsider,
-    autopilot.LOOK: Cloud.look,
-    market.COLLECT_SPOT: Cloud.collect_spot,
-    market.COLLECT_ON_DEMAND: Cloud.collect_on_demand,
-    market.COLLECT_SCORES: Cloud.collect_scores,
-    market.THIN_OUT: Cloud.thin_out,
-    savings.ACCRUE: Cloud.accrue,
-    savings.TELL_WEEK: Cloud.tell_week,
-    savings.EXPIRE: Cloud.expire,
-    webhooks.COLLECT: Cloud.collect_events,
-    webhooks.HANDED: Cloud.handed,
-    webhooks.DELIVER: Cloud.deliver,
-    backtesting.BACKTEST_RUN: Cloud.backtest_run,
-    backtesting.BACKTEST_SETTLE: Cloud.backtest_settle,
+_PLAYED: dict[str, Callable[[FakeCloud, Any], Any]] = {
+    ec2.INSPECT: FakeCloud.inspect,
+    ec2.SURVEY: FakeCloud.survey,
+    ec2.RANK_POOLS: FakeCloud.rank,
+    ec2.CHECK_LAUNCH: FakeCloud.check,
+    ec2.LAUNCH: FakeCloud.launch,
+    ec2.FIND_BY_TOKEN: FakeCloud.find,
+    ec2.CONFIRM_RUNNING: FakeCloud.confirm_running,
+    ec2.TERMINATE: FakeCloud.terminate,
+    ec2.CONFIRM_TERMINATED: FakeCloud.confirm_terminated,
+    ec2.VOLUMES_OF: FakeCloud.volumes_of,
+    ec2.KEEP_VOLUMES: FakeCloud.keep_volumes,
+    ec2.TAG: FakeCloud.tag,
+    ec2.MATCH_ATTRIBUTES: FakeCloud.match,
+    ec2.DETACH_VOLUMES: FakeCloud.detach,
+    ec2.ATTACH_VOLUMES: FakeCloud.attach,
+    ec2.CREATE_SNAPSHOTS: FakeCloud.create_snapshots,
+    ec2.CONFIRM_SNAPSHOTS: FakeCloud.confirm_ids,
+    ec2.CREATE_VOLUMES: FakeCloud.create_volumes,
+    ec2.CONFIRM_VOLUMES: FakeCloud.confirm_ids,
+    ec2.DELETE_VOLUMES: FakeCloud.delete_volumes,
+    ec2.DELETE_SNAPSHOTS: FakeCloud.delete_snapshots,
+    ec2.MOVE_ADDRESSES: FakeCloud.move_addresses,
+    ec2.REGISTER_TARGETS: FakeCloud.register,
+    ec2.CONFIRM_TARGETS: FakeCloud.confirm_targets,
+    ec2.DEREGISTER_TARGETS: FakeCloud.deregister,
+    ec2.CONFIRM_DRAINED: FakeCloud.confirm_drained,
+    host.HOST_READY: FakeCloud.host_ready,
+    host.HOST_INVENTORY: FakeCloud.host_inventory,
+    host.HOST_QUIESCE: FakeCloud.host_quiesce,
+    host.HOST_SERVE: FakeCloud.host_resume,
+    records.RECORD: FakeCloud.record,
+    records.COOL_DOWNS: FakeCloud.resting,
+    reconciliation.RECONCILE_SURVEY: FakeCloud.look_around,
+    reconciliation.UNATTENDED: FakeCloud.look_for_workflows,
+    reconciliation.AT_REST: FakeCloud.at_rest,
+    reconciliation.REPORT: FakeCloud.report_drift,
+    reconciliation.SETTLE: FakeCloud.settle_drift,
+    reconciliation.REPLACE_LOST: FakeCloud.ask_for_lost,
+    resumption.RESUME_SURVEY: FakeCloud.resume_look,
+    resumption.RESUME_REMAINS: FakeCloud.resume_remains,
+    resumption.RESUME_FENCE: FakeCloud.resume_fence,
+    autopilot.EVALUATE: FakeCloud.evaluate,
+    autopilot.ASK_SERVER: FakeCloud.ask,
+    autopilot.KEEP_PLAN: FakeCloud.keep_plan,
+    autopilot.RECONSIDER: FakeCloud.reconsider,
+    autopilot.PREVIEW: FakeCloud.look,
+    market.COLLECT_SPOT: FakeCloud.collect_spot,
+    market.COLLECT_ON_DEMAND: FakeCloud.collect_on_demand,
+    market.COLLECT_SCORES: FakeCloud.collect_scores,
+    market.THIN_OUT: FakeCloud.thin_out,
+    savings.ACCRUE: FakeCloud.accrue,
+    savings.SEND_WEEKLY_SUMMARY: FakeCloud.tell_week,
+    savings.EXPIRE_EVENTS: FakeCloud.expire,
+    webhooks.COLLECT_EVENTS: FakeCloud.collect_events,
+    webhooks.MARK_HANDED_OVER: FakeCloud.handed,
+    webhooks.DELIVER: FakeCloud.deliver,
+    backtesting.BACKTEST_RUN: FakeCloud.backtest_run,
+    backtesting.BACKTEST_SETTLE: FakeCloud.backtest_settle,
 }
-_EXCLUSIVE = frozenset({host.HOST_QUIESCE, host.HOST_RESUME})
+_EXCLUSIVE = frozenset({host.HOST_QUIESCE, host.HOST_SERVE})
 _CHANGES = frozenset(
     {
         ec2.LAUNCH,
@@ -597,16 +599,16 @@ _CHANGES = frozenset(
         ec2.DEREGISTER_TARGETS,
         host.HOST_READY,
         host.HOST_QUIESCE,
-        host.HOST_RESUME,
+        host.HOST_SERVE,
     }
 )
 
 
-class Stage:
+class FakeActivities:
     """Which cloud the session's workers play just now."""
 
     def __init__(self) -> None:
-        self.cloud = Cloud(ServerPolicy().handoff)
+        self.cloud = FakeCloud(ServerPolicy().handoff)
 
     def control(self) -> Sequence[Callable[..., Awaitable[Any]]]:
         return [self._activity(name) for name in _PLAYED if not name.startswith(("host_", "webhooks_"))]

@@ -8,14 +8,14 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from domain.errors import Failure
-from domain.instance_states import ENDED, IllegalMove, InstanceState, move
+from domain.instance_states import ENDED, IllegalMove, InstanceState, change_state
 from domain.records import Record, RecordBatch, RecordKind
 
 _BETWEEN = {InstanceState.RUNNING_PRIMARY: InstanceState.PROMOTING, InstanceState.TERMINATED: InstanceState.TERMINATING}
 
 
 @dataclass
-class Records:
+class FakeRecords:
     applied: dict[str, list[Record]] = field(default_factory=dict)  # stream -> its records
     order: list[tuple[str, Record]] = field(default_factory=list)
     states: dict[str, InstanceState] = field(default_factory=dict)
@@ -75,8 +75,8 @@ class Records:
         now = self.states.get(instance_id, then)
         try:
             if then in _BETWEEN and now is not then:
-                now = move(now, _BETWEEN[then])
-            self.states[instance_id] = move(now, then)
+                now = change_state(now, _BETWEEN[then])
+            self.states[instance_id] = change_state(now, then)
         except IllegalMove as error:
             self.violations.append(f"{instance_id}: {error}")
 

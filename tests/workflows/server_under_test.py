@@ -24,7 +24,7 @@ from domain.operations import (
     SIGNAL_CANCEL,
     SIGNAL_NOTICE,
     UPDATE_REQUEST,
-    Accepted,
+    AcceptedRequest,
     OperationKind,
     OperationRequest,
     OperationResult,
@@ -35,14 +35,14 @@ from domain.operations import (
 )
 from domain.servers import ServerPolicy, ServerRef, ServerShape
 from tests.workflows.ec2_state import OLD, REGION, REPLICA, SPOT_2
-from tests.workflows.fake_cloud import Cloud
+from tests.workflows.fake_cloud import FakeCloud
 
 T = TypeVar("T")
 
 PATIENCE_S = 60.0  # of the clock on the wall; nothing here takes long, unless it is broken or the machine is busy
 
 
-class Broken(logging.Handler):
+class TaskFailureLog(logging.Handler):
     """Workflow code that raised what is no failure: Temporal would try that task for ever."""
 
     def __init__(self) -> None:
@@ -83,8 +83,8 @@ class Clock:
 class ServerUnderTest:
     client: Client
     clock: Clock
-    cloud: Cloud
-    broken: Broken
+    cloud: FakeCloud
+    broken: TaskFailureLog
     ref: ServerRef
     handle: WorkflowHandle[Any, Any]
     asked: int = field(default=0, init=False)
@@ -94,8 +94,8 @@ class ServerUnderTest:
         cls,
         client: Client,
         clock: Clock,
-        cloud: Cloud,
-        broken: Broken,
+        cloud: FakeCloud,
+        broken: TaskFailureLog,
         name: str,
         policy: ServerPolicy,
         *,
@@ -104,7 +104,7 @@ class ServerUnderTest:
     ) -> ServerUnderTest:
         """A server as adoption leaves it, with its workflow."""
         ref = ServerRef(f"srv-{name}", "cli-1", "orders", REGION)
-        shape = adopted(cloud, ref, replica=replica, replica_id=replica_id)
+        shape = adopted_shape(cloud, ref, replica=replica, replica_id=replica_id)
         handle = await client.start_workflow(
             SERVER_WORKFLOW,
             ServerInput(ref, policy, shape),
@@ -115,11 +115,11 @@ class ServerUnderTest:
 
     # --- asking
 
-    async def ask(self, kind: OperationKind, **how: Any) -> Accepted:
+    async def ask(self, kind: OperationKind, **how: Any) -> AcceptedRequest:
         """The update `request`; a request ID of its own unless one is given."""
         self.asked += 1
         request = OperationRequest(**{"request_id": f"r{self.asked}", "kind": kind, **how})
-        return await self._unbroken(self.handle.execute_update(UPDATE_REQUEST, request, result_type=Accepted))
+        return await self._unbroken(self.handle.execute_update(UPDATE_REQUEST, request, result_type=AcceptedRequest))
 
     async def do(self, kind: OperationKind, **how: Any) -> OperationResult:
         return await self.result((await self.ask(kind, **how)).operation_id)
@@ -230,7 +230,7 @@ class ServerUnderTest:
                 await self.client.get_workflow_handle(workflow_id).terminate()
 
 
-def adopted(cloud: Cloud, ref: ServerRef, *, replica: bool, replica_id: str = REPLICA) -> ServerShape:
+def adopted_shape(cloud: FakeCloud, ref: ServerRef, *, replica: bool, replica_id: str = REPLICA) -> ServerShape:
     """As AdoptWorkflow leaves a server: tagged, recorded, with a primary; and a replica if asked for."""
     world, kept = cloud.world, cloud.records
     cloud.server_id = ref.server_id

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from activities.reconciliation.workflow_liveness import Attendance
-from domain.reconciliation.facts import Patience
+from activities.reconciliation.workflow_liveness import WorkflowLiveness
+from domain.reconciliation.facts import GracePeriods
 from domain.servers import Handoff, ServerPolicy
 from tests.workflows.ec2_state import OLD
-from tests.workflows.fake_cloud import Cloud, Stage
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog
 from tests.workflows.workers import agent_of
 from workflows import timeouts
 from workflows.server import host_watch
@@ -24,33 +24,33 @@ from workflows.server import host_watch
 HOST = "i-without-an-agent"
 
 
-def soon(patch: pytest.MonkeyPatch) -> None:
+def shorten_timeouts(patch: pytest.MonkeyPatch) -> None:
     """What takes minutes takes a second."""
     patch.setattr(timeouts, "WATCH_TAKEN_S", 1.0)
     patch.setattr(timeouts, "WATCH_TRIAL_S", 1.0)
     patch.setattr(host_watch, "_PAUSE_S", (0.05,))
 
 
-async def start(client: Client, stage: Stage, name: str) -> ServerUnderTest:
-    stage.cloud = Cloud(Handoff.STATELESS)
+async def start(client: Client, stage: FakeActivities, name: str) -> ServerUnderTest:
+    stage.cloud = FakeCloud(Handoff.STATELESS)
     stage.cloud.heard = {OLD: asyncio.Queue()}
     clock, policy = Clock(client, skips=False), ServerPolicy(handoff=Handoff.STATELESS)
     return await ServerUnderTest.start(
-        client, clock, stage.cloud, Broken(), name, policy, replica=True, replica_id=HOST
+        client, clock, stage.cloud, TaskFailureLog(), name, policy, replica=True, replica_id=HOST
     )
 
 
 @asynccontextmanager
-async def with_agent(server: ServerUnderTest, stage: Stage) -> AsyncIterator[None]:
+async def with_agent(server: ServerUnderTest, stage: FakeActivities) -> AsyncIterator[None]:
     stage.cloud.heard[HOST] = asyncio.Queue()
     async with agent_of(server.client, HOST, stage):
         yield
 
 
-async def until_told(server: ServerUnderTest, wanted: list[str]) -> None:
+async def until_memo_is(server: ServerUnderTest, wanted: list[str]) -> None:
     """As reconciliation reads it from Temporal's list, which lags."""
     nothing: Any = None
-    attendance = Attendance(nothing, server.client, Patience(), lambda: datetime.now(UTC))
+    attendance = WorkflowLiveness(nothing, server.client, GracePeriods(), lambda: datetime.now(UTC))
     async with asyncio.timeout(60):
         while (await attendance.without_watch()).get(server.handle.id) != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.1)

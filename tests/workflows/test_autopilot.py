@@ -9,7 +9,7 @@ from typing import Any
 from domain import ec2
 from domain.adoption import PlanInput
 from domain.autopilot import contract
-from domain.autopilot.contract import Ask, Evaluated, PlanKept, Proposal, Round
+from domain.autopilot.contract import AskServerInput, EvaluateInput, EvaluateResult, KeepPlanInput, Proposal
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE
 from domain.operations import OperationKind, Outcome, Priority
@@ -22,13 +22,13 @@ from tests.workflows.server_under_test import ServerUnderTest, committed, rolled
 DECIDED: dict[str, Any] = {"decision_id": "dec-1", "requested_by": "autopilot", "priority": Priority.ORDINARY}
 
 
-async def one_pass(server: ServerUnderTest) -> Evaluated:
-    done: Evaluated = await server.client.execute_workflow(
+async def one_pass(server: ServerUnderTest) -> EvaluateResult:
+    done: EvaluateResult = await server.client.execute_workflow(
         contract.AUTOPILOT_WORKFLOW,
-        Round(),
+        EvaluateInput(),
         id=f"autopilot-{server.ref.server_id}",
         task_queue=CONTROL_QUEUE,
-        result_type=Evaluated,
+        result_type=EvaluateResult,
     )
     return done
 
@@ -40,10 +40,14 @@ def plan_of(server: ServerUnderTest, instance_id: str = OLD) -> PlanInput:
 
 async def test_what_was_decided_is_asked_for_and_what_waits_gets_its_plan(given: Given) -> None:
     server = await given()
-    asks = [Ask(f"dec-{n}", f"srv-{n}", OperationKind.SWITCH, 25, SPOT) for n in range(3)]
-    server.cloud.evaluated = Evaluated(3, asks=asks, proposals=[Proposal("dec-9", plan_of(server))])
+    asks = [AskServerInput(f"dec-{n}", f"srv-{n}", OperationKind.SWITCH, 25, SPOT) for n in range(3)]
+    server.cloud.evaluated = EvaluateResult(3, asks=asks, proposals=[Proposal("dec-9", plan_of(server))])
     await one_pass(server)
-    assert {call.argument.decision_id for call in server.cloud.called(contract.ASK)} == {"dec-0", "dec-1", "dec-2"}
+    assert {call.argument.decision_id for call in server.cloud.called(contract.ASK_SERVER)} == {
+        "dec-0",
+        "dec-1",
+        "dec-2",
+    }
     [kept] = server.cloud.plans
     assert (kept.decision_id, kept.problem) == ("dec-9", "")
     assert kept.plan is not None
@@ -52,9 +56,9 @@ async def test_what_was_decided_is_asked_for_and_what_waits_gets_its_plan(given:
 
 async def test_a_plan_that_cannot_be_made_says_why(given: Given) -> None:
     server = await given()
-    server.cloud.evaluated = Evaluated(1, proposals=[Proposal("dec-9", plan_of(server, "i-gone"))])
+    server.cloud.evaluated = EvaluateResult(1, proposals=[Proposal("dec-9", plan_of(server, "i-gone"))])
     await one_pass(server)
-    assert server.cloud.plans == [PlanKept("dec-9", None, "Gone: no instance i-gone")]
+    assert server.cloud.plans == [KeepPlanInput("dec-9", None, "Gone: no instance i-gone")]
 
 
 async def test_a_decision_that_holds_is_carried_out(given: Given) -> None:
@@ -119,12 +123,12 @@ async def test_a_look_at_a_servers_candidates_is_one_activity(given: Given) -> N
     server = await given()
     found = await server.client.execute_workflow(
         contract.CANDIDATES_WORKFLOW,
-        contract.Look("srv-1"),
+        contract.PreviewInput("srv-1"),
         id=f"candidates-{server.ref.server_id}",
         task_queue=CONTROL_QUEUE,
-        result_type=contract.Looked,
+        result_type=contract.PreviewResult,
     )
-    assert found == contract.Looked("stay", "best_already", figures={"server": "srv-1"})
+    assert found == contract.PreviewResult("stay", "best_already", figures={"server": "srv-1"})
 
 
 async def test_the_old_instance_is_kept_for_as_long_as_its_owner_wants(given_skipping: Given) -> None:
@@ -171,15 +175,15 @@ async def test_what_was_asked_before_it_began_ends_the_keeping_too(given: Given)
 
 async def test_a_failed_ask_is_left_to_the_next_pass(given_skipping: Given) -> None:
     server = await given_skipping()
-    server.cloud.evaluated = Evaluated(1, asks=[Ask("dec-1", "srv-1", OperationKind.SWITCH, 25, SPOT)])
-    server.cloud.fault(failing(contract.ASK))
+    server.cloud.evaluated = EvaluateResult(1, asks=[AskServerInput("dec-1", "srv-1", OperationKind.SWITCH, 25, SPOT)])
+    server.cloud.fault(failing(contract.ASK_SERVER))
     async with server.clock.skipping():
         assert (await one_pass(server)).servers == 1
 
 
 async def test_a_plan_that_cannot_be_kept_does_not_fail_the_pass(given: Given) -> None:
     server = await given()
-    server.cloud.evaluated = Evaluated(1, proposals=[Proposal("dec-9", plan_of(server))])
+    server.cloud.evaluated = EvaluateResult(1, proposals=[Proposal("dec-9", plan_of(server))])
     server.cloud.fault(failing(contract.KEEP_PLAN))
     assert (await one_pass(server)).servers == 1
 
@@ -187,17 +191,17 @@ async def test_a_plan_that_cannot_be_kept_does_not_fail_the_pass(given: Given) -
 async def test_nothing_in_a_pass_is_waited_for_without_limit(given: Given) -> None:
     """One server that does not answer would stop the passes of all others, since they never overlap."""
     server = await given()
-    ask = Ask("dec-1", "srv-1", OperationKind.SWITCH, 25, SPOT)
-    server.cloud.evaluated = Evaluated(2, asks=[ask], proposals=[Proposal("dec-9", plan_of(server))])
+    ask = AskServerInput("dec-1", "srv-1", OperationKind.SWITCH, 25, SPOT)
+    server.cloud.evaluated = EvaluateResult(2, asks=[ask], proposals=[Proposal("dec-9", plan_of(server))])
     await one_pass(server)
     history = await server.client.get_workflow_handle(f"autopilot-{server.ref.server_id}").fetch_history()
     asked = [one.activity_task_scheduled_event_attributes for one in history.events]
     limits = {
         one.activity_type.name: one.schedule_to_close_timeout.ToTimedelta() for one in asked if one.activity_type.name
     }
-    assert {contract.EVALUATE, contract.ASK, contract.KEEP_PLAN} == limits.keys()
-    assert all(timedelta(0) < limit < contract.LONGEST for limit in limits.values()), limits
-    assert limits[contract.ASK] <= timedelta(minutes=1)
+    assert {contract.EVALUATE, contract.ASK_SERVER, contract.KEEP_PLAN} == limits.keys()
+    assert all(timedelta(0) < limit < contract.PASS_LIMIT for limit in limits.values()), limits
+    assert limits[contract.ASK_SERVER] <= timedelta(minutes=1)
 
 
 async def test_a_notice_does_not_wait_for_the_second_look_at_a_decision(given: Given) -> None:

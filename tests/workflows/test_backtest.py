@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from domain.backtest import contract
-from domain.backtest.contract import BacktestState, RunBacktest
+from domain.backtest.contract import BacktestState, RunBacktestInput
 from domain.names import CONTROL_QUEUE
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault, failing, while_in
@@ -20,7 +20,7 @@ from tests.workflows.server_under_test import ServerUnderTest
 async def replayed(server: ServerUnderTest) -> None:
     await server.client.execute_workflow(
         contract.BACKTEST_WORKFLOW,
-        RunBacktest("bkt-1"),
+        RunBacktestInput("bkt-1"),
         id=f"backtest-{server.ref.server_id}",
         task_queue=CONTROL_QUEUE,
     )

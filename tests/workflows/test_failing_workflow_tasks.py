@@ -13,9 +13,9 @@ from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.reconciliation.workflow_liveness import Attendance
+from activities.reconciliation.workflow_liveness import WorkflowLiveness
 from domain.operations import SERVER_WORKFLOW
-from domain.reconciliation.facts import Patience
+from domain.reconciliation.facts import GracePeriods
 from lab.stack.ports import Leases
 from lab.stack.temporal import DYNAMIC_CONFIG, TemporalServer
 
@@ -54,7 +54,7 @@ def _worker(client: Client, code: type) -> Worker:
     return Worker(client, task_queue="still", workflows=[code], workflow_runner=UnsandboxedWorkflowRunner())
 
 
-async def _until(attendance: Attendance, wanted: set[str]) -> None:
+async def _until(attendance: WorkflowLiveness, wanted: set[str]) -> None:
     async with asyncio.timeout(80):
         while await attendance.failing() != wanted:  # noqa: ASYNC110  Temporal's list lags
             await asyncio.sleep(0.1)
@@ -62,7 +62,7 @@ async def _until(attendance: Attendance, wanted: set[str]) -> None:
 
 async def test_a_workflow_whose_tasks_fail_is_listed_until_a_worker_has_the_right_code(client: Client) -> None:
     nothing: Any = None
-    attendance = Attendance(nothing, client, Patience(), lambda: datetime.now(UTC))
+    attendance = WorkflowLiveness(nothing, client, GracePeriods(), lambda: datetime.now(UTC))
     assert await attendance.failing() == set()
     async with _worker(client, Broken):
         await client.start_workflow(SERVER_WORKFLOW, id="server/srv-1", task_queue="still")

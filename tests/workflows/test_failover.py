@@ -46,7 +46,7 @@ async def test_what_a_broken_switch_took_off_a_doomed_instance_is_rescued_with_i
 async def test_while_something_of_a_server_is_off_its_primary_no_move_leaves_it_behind(given: Given) -> None:
     server = await given(Handoff.VOLUMES, elastic=True)
     server.cloud.fault(failing(ec2.ATTACH_VOLUMES, Failure.BAD_STATE, times=2))  # to the new one, and back to the old
-    server.cloud.fault(failing(host.HOST_RESUME, times=1))  # which finds no volume to mount
+    server.cloud.fault(failing(host.HOST_SERVE, times=1))  # which finds no volume to mount
     broken = await server.switch()
     assert broken.outcome is Outcome.NEEDS_ATTENTION
     refused = rolled_back(await server.switch())
@@ -170,7 +170,7 @@ async def test_a_new_primary_that_is_doomed_is_rescued_before_the_old_one_has_en
 
     async def notice() -> None:
         await server.notice("i-1")
-        await server.cloud.until(lambda: len(server.cloud.called(host.HOST_RESUME)) > 1)
+        await server.cloud.until(lambda: len(server.cloud.called(host.HOST_SERVE)) > 1)
 
     server.cloud.fault(while_in(ec2.TERMINATE, notice))
     committed(await server.switch())
@@ -327,7 +327,7 @@ async def test_with_no_replacement_healthy_the_writing_stops_before_the_deadline
 
 async def test_a_round_that_fails_is_followed_by_another(given: Given) -> None:
     server = await given(Handoff.VOLUMES, failover_pools=1)
-    server.cloud.fault(failing(host.HOST_RESUME, times=1))
+    server.cloud.fault(failing(host.HOST_SERVE, times=1))
     result = await server.result(await server.notice())
     assert result.outcome is Outcome.COMMITTED, result.receipt.reason
     assert steps(result.receipt).count("launch") == 2

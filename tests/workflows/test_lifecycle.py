@@ -11,8 +11,8 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from domain import ec2, host
-from domain.adoption import AdoptInput, AdoptResult, LaunchSpec, Plan, PlanInput, Terms
-from domain.autopilot.maintenance_windows import Weekday, Window
+from domain.adoption import AdoptInput, AdoptResult, LaunchSpec, MoveTerms, Plan, PlanInput
+from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
 from domain.autopilot.policy import AutopilotPolicy
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, server_workflow_id
@@ -30,9 +30,9 @@ from domain.records import RecordKind
 from domain.servers import Handoff, ServerPolicy, ServerRef
 from tests.workflows.conftest import Given
 from tests.workflows.ec2_state import HOME, OLD, REGION, REPLICA, SPOT, SPOT_2
-from tests.workflows.fake_cloud import Cloud, Stage
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import Fault, failing, while_in
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, committed, rolled_back
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed, rolled_back
 
 # --- a replica
 
@@ -55,7 +55,7 @@ async def test_a_replica_is_made_in_another_pool_promoted_and_dropped(given: Giv
 
 async def test_a_promotion_that_fails_leaves_the_replica_a_replica(given: Given) -> None:
     server = await given(Handoff.VOLUMES, replica=True)
-    server.cloud.fault(failing(host.HOST_RESUME, times=1))
+    server.cloud.fault(failing(host.HOST_SERVE, times=1))
     rolled_back(await server.do(OperationKind.PROMOTE))
     shape = (await server.at_rest()).shape
     assert shape.replica is not None
@@ -146,10 +146,10 @@ async def test_what_waits_when_the_server_ends_is_cancelled(given: Given) -> Non
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def unborn(
-    dev: Client, stage: Stage, broken: Broken, request: pytest.FixtureRequest
+    dev: Client, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
 ) -> AsyncIterator[ServerUnderTest]:
     """A server that is described and has no instance yet."""
-    stage.cloud = Cloud(Handoff.STATELESS)
+    stage.cloud = FakeCloud(Handoff.STATELESS)
     stage.cloud.world.instances.clear()
     stage.cloud.world.volumes.clear()
     ref = ServerRef(f"srv-{abs(hash(request.node.nodeid)):x}", "cli-1", "orders", REGION)
@@ -192,12 +192,12 @@ async def test_a_launch_that_gets_nothing_leaves_nothing(unborn: ServerUnderTest
 
 
 class Adopter:
-    def __init__(self, client: Client, stage: Stage, name: str) -> None:
+    def __init__(self, client: Client, stage: FakeActivities, name: str) -> None:
         self.client, self.stage = client, stage
         self.ref = ServerRef(f"srv-{name}", "cli-1", "orders", REGION)
 
-    def cloud(self, handoff: Handoff) -> Cloud:
-        self.stage.cloud = Cloud(handoff, elastic=True)
+    def cloud(self, handoff: Handoff) -> FakeCloud:
+        self.stage.cloud = FakeCloud(handoff, elastic=True)
         return self.stage.cloud
 
     async def adopt(self, handoff: Handoff, **how: object) -> AdoptResult:
@@ -215,7 +215,7 @@ class Adopter:
 
 
 @pytest.fixture
-def adopter(dev: Client, stage: Stage, request: pytest.FixtureRequest) -> Adopter:
+def adopter(dev: Client, stage: FakeActivities, request: pytest.FixtureRequest) -> Adopter:
     return Adopter(dev, stage, f"{abs(hash(request.node.nodeid)):x}")
 
 
@@ -279,10 +279,10 @@ async def test_a_plan_with_its_terms_tells_what_the_move_costs(adopter: Adopter)
     wish = AutopilotPolicy(
         outage_usd_per_hour=36.0,
         keep_old_s=3600.0,
-        windows=[Window("22:00", "06:00", [Weekday.SUNDAY])],
+        windows=[MaintenanceWindow("22:00", "06:00", [Weekday.SUNDAY])],
         frozen_until=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    policy, terms = ServerPolicy(handoff=Handoff.VOLUMES), Terms("m5.large", wish)
+    policy, terms = ServerPolicy(handoff=Handoff.VOLUMES), MoveTerms("m5.large", wish)
     given = PlanInput(adopter.ref, policy, cloud.world.placement(OLD), terms=terms)
     plan: Plan = await adopter.client.execute_workflow(
         PLAN_WORKFLOW, given, id=f"plan/{adopter.ref.server_id}", task_queue=CONTROL_QUEUE, result_type=Plan
@@ -295,6 +295,6 @@ async def test_a_plan_with_its_terms_tells_what_the_move_costs(adopter: Adopter)
     assert asked.home_type == "m5.large"
 
 
-def _dying(cloud: Cloud) -> None:
+def _dying(cloud: FakeCloud) -> None:
     for volume in cloud.world.attached(OLD, data=True):
         volume.dies_with_instance = True

@@ -28,9 +28,9 @@ from domain.servers import Handoff, ServerPolicy
 from lab.stack.ports import Leases
 from lab.stack.settings import REPOSITORY
 from tests.workflows.ec2_state import LAUNCHED, OLD
-from tests.workflows.fake_cloud import Cloud, Stage
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, committed
-from tests.workflows.workers import on_a_server_of_its_own, replays
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed
+from tests.workflows.workers import on_own_temporal, replays
 from worker import make_worker
 
 pytestmark = pytest.mark.timeout(120)
@@ -44,8 +44,10 @@ def activities_only(client: Client, task_queue: str, activities: object, slots: 
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def alone(leases: Leases, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
-    async with on_a_server_of_its_own(leases, stage, tmp_path_factory.mktemp("alone"), activities_only) as client:
+async def alone(
+    leases: Leases, stage: FakeActivities, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Client]:
+    async with on_own_temporal(leases, stage, tmp_path_factory.mktemp("alone"), activities_only) as client:
         yield client
 
 
@@ -81,12 +83,14 @@ async def _until(server: ServerUnderTest, *, watched: bool, told: bool) -> None:
 
 
 async def test_what_a_query_had_it_hear_before_its_task_is_taken_up_as_it_is_replayed(
-    alone: Client, stage: Stage, tmp_path: Path
+    alone: Client, stage: FakeActivities, tmp_path: Path
 ) -> None:
-    stage.cloud = Cloud(Handoff.STATELESS, targets=True)
+    stage.cloud = FakeCloud(Handoff.STATELESS, targets=True)
     stage.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}
     policy = ServerPolicy(handoff=Handoff.STATELESS)
-    server = await ServerUnderTest.start(alone, Clock(alone, skips=False), stage.cloud, Broken(), "beside", policy)
+    server = await ServerUnderTest.start(
+        alone, Clock(alone, skips=False), stage.cloud, TaskFailureLog(), "beside", policy
+    )
     log = tmp_path / "worker.log"
     async with at_work(server, log):
         first = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)

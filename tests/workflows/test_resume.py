@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
-from activities.resuming.activity import at_work
+from activities.resuming.activity import running_workflows_of
 from domain import ec2, host, resumption
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
@@ -55,7 +55,7 @@ async def refused(server: ServerUnderTest, code: str, **how: Any) -> str:
     """In words; and nothing was changed."""
     result = await resume(server, **how)
     assert (result.resumed, codes(result)) == (False, [code])
-    assert server.cloud.called(resumption.FENCE) == []
+    assert server.cloud.called(resumption.RESUME_FENCE) == []
     return result.findings[0].what
 
 
@@ -142,7 +142,7 @@ async def test_a_dry_run_changes_nothing(given: Given) -> None:
     result = await resume(server, dry_run=True)
     assert (result.resumed, codes(result)) == (False, [])
     assert result.placement is not None
-    assert server.cloud.called(resumption.FENCE) == []
+    assert server.cloud.called(resumption.RESUME_FENCE) == []
     assert (await resume(server)).resumed
 
 
@@ -167,11 +167,11 @@ async def test_temporal_itself_names_the_operations_of_a_server(given: Given) ->
     await server.cloud.until(lambda: bool(server.cloud.called(host.HOST_READY)))
     both = {server.handle.id, operation_workflow_id(asked.operation_id)}
     async with asyncio.timeout(10):
-        while await at_work(server.client, server.ref.server_id, []) != both:  # noqa: ASYNC110  the list lags
+        while await running_workflows_of(server.client, server.ref.server_id, []) != both:  # noqa: ASYNC110  the list lags
             await asyncio.sleep(0.05)
     go_on.set()
     await server.result(asked.operation_id)
-    assert await at_work(server.client, server.ref.server_id, [asked.operation_id]) == {server.handle.id}
+    assert await running_workflows_of(server.client, server.ref.server_id, [asked.operation_id]) == {server.handle.id}
 
 
 async def test_a_primary_that_is_stopped_is_to_be_started_first(given: Given) -> None:
@@ -225,7 +225,7 @@ async def test_ec2_that_does_not_answer_is_told_and_changes_nothing(given: Given
     server.cloud.fault(stuck(ec2.INSPECT, times=1))
     with pytest.raises(WorkflowFailureError):
         await resume(server)
-    assert server.cloud.called(resumption.FENCE) == []
+    assert server.cloud.called(resumption.RESUME_FENCE) == []
     await resume(server)
 
 
@@ -244,7 +244,7 @@ async def test_the_same_request_again_is_the_same_answer_and_another_is_refused(
         await resume(server, body_digest="another")
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == Refusal.REQUEST_ID_REUSED
-    assert len(server.cloud.called(resumption.FENCE)) == 1
+    assert len(server.cloud.called(resumption.RESUME_FENCE)) == 1
 
 
 async def test_two_at_once_are_one(given: Given) -> None:
@@ -269,10 +269,10 @@ async def test_a_stale_answer_that_no_workflow_runs_does_not_make_a_second(given
 
 async def test_an_answer_that_is_lost_is_asked_for_again(given: Given) -> None:
     server = await lost(await given())
-    server.cloud.fault(unanswered(resumption.FENCE, final=False, times=1))
-    server.cloud.fault(Fault(resumption.LOOK, LOST, times=1))
+    server.cloud.fault(unanswered(resumption.RESUME_FENCE, final=False, times=1))
+    server.cloud.fault(Fault(resumption.RESUME_SURVEY, LOST, times=1))
     assert (await resume(server)).resumed
-    assert len(server.cloud.called(resumption.FENCE)) == 2
+    assert len(server.cloud.called(resumption.RESUME_FENCE)) == 2
 
 
 # --- nothing is left to resume it with
@@ -288,10 +288,10 @@ async def test_a_server_without_an_instance_is_let_go_and_no_workflow_begins(giv
     server = await lost(await given(Handoff.VOLUMES))
     await instance_gone(server)
     looked = await resume(server, let_go=True, dry_run=True)
-    assert (looked.let_go, codes(looked), server.cloud.called(resumption.FENCE)) == (False, [], [])
+    assert (looked.let_go, codes(looked), server.cloud.called(resumption.RESUME_FENCE)) == (False, [], [])
     result = await resume(server, let_go=True)
     assert (result.let_go, result.resumed, codes(result)) == (True, False, [])
-    assert len(server.cloud.called(resumption.FENCE)) == 1
+    assert len(server.cloud.called(resumption.RESUME_FENCE)) == 1
     assert (await server.handle.describe()).status is WorkflowExecutionStatus.TERMINATED
 
 
@@ -317,4 +317,4 @@ async def test_let_go_twice_by_one_request_is_one(given: Given) -> None:
     server.cloud.resumed_by = ("resume-1", "d")
     again = await resume(server, let_go=True)
     assert (again.let_go, again.repeated, again.resumed) == (True, True, False)
-    assert (first.repeated, len(server.cloud.called(resumption.FENCE))) == (False, 1)
+    assert (first.repeated, len(server.cloud.called(resumption.RESUME_FENCE))) == (False, 1)

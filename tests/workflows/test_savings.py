@@ -5,19 +5,19 @@ from __future__ import annotations
 from domain.market import contract as market
 from domain.names import CONTROL_QUEUE
 from domain.savings import contract
-from tests.database_schemas import fresh
+from tests.database_schemas import unique
 from tests.workflows.conftest import Given
 from tests.workflows.faults import failing
 from tests.workflows.server_under_test import ServerUnderTest
 
 
-async def one_accrual(server: ServerUnderTest) -> contract.Accrued:
-    done: contract.Accrued = await server.client.execute_workflow(
+async def one_accrual(server: ServerUnderTest) -> contract.AccrueResult:
+    done: contract.AccrueResult = await server.client.execute_workflow(
         contract.ACCRUE_WORKFLOW,
-        contract.Accrue(),
-        id=fresh("accrue"),
+        contract.AccrueInput(),
+        id=unique("accrue"),
         task_queue=CONTROL_QUEUE,
-        result_type=contract.Accrued,
+        result_type=contract.AccrueResult,
     )
     return done
 

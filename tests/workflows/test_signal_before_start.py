@@ -14,32 +14,34 @@ from temporalio.service import RPCError
 
 from domain import ec2
 from domain.names import operation_id
-from domain.operations import SIGNAL_CANCEL, SIGNAL_SETTLED, OperationKind, Outcome
+from domain.operations import SIGNAL_CANCEL, SIGNAL_COMMITTED, OperationKind, Outcome
 from domain.servers import Handoff, ServerPolicy
 from lab.stack.ports import Leases
 from tests.workflows.ec2_state import OLD, REPLICA
-from tests.workflows.fake_cloud import Cloud, Stage
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import while_in
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, committed
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed
 from tests.workflows.signal_first import SignalFirst, hearing_signals_first
-from tests.workflows.workers import on_a_server_of_its_own, replays
+from tests.workflows.workers import on_own_temporal, replays
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def late(leases: Leases, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+async def late(
+    leases: Leases, stage: FakeActivities, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Client]:
     directory = tmp_path_factory.mktemp("late")
-    async with on_a_server_of_its_own(leases, stage, directory, hearing_signals_first) as client:
+    async with on_own_temporal(leases, stage, directory, hearing_signals_first) as client:
         yield client
 
 
-async def _server(late: Client, stage: Stage, name: str) -> ServerUnderTest:
-    stage.cloud = Cloud(Handoff.STATELESS)
+async def _server(late: Client, stage: FakeActivities, name: str) -> ServerUnderTest:
+    stage.cloud = FakeCloud(Handoff.STATELESS)
     stage.cloud.heard = {one: asyncio.Queue() for one in (OLD, REPLICA)}
     policy = ServerPolicy(handoff=Handoff.STATELESS, accepted_findings=["no_address_moves"])
     return await ServerUnderTest.start(
-        late, Clock(late, skips=False), stage.cloud, Broken(), name, policy, replica=True
+        late, Clock(late, skips=False), stage.cloud, TaskFailureLog(), name, policy, replica=True
     )
 
 
@@ -64,13 +66,13 @@ async def _was_told(server: ServerUnderTest, operation: str, signal: str) -> Non
 
 @pytest.mark.parametrize("kind", [OperationKind.REPLICA_DROP, OperationKind.TERMINATE])
 async def test_a_commit_that_is_told_before_the_start_is_heard(
-    late: Client, stage: Stage, kind: OperationKind, monkeypatch: pytest.MonkeyPatch
+    late: Client, stage: FakeActivities, kind: OperationKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the server would watch what is being ended, and take its end for a loss."""
     server = await _server(late, stage, f"commit-{kind.value}")
     ended = asyncio.Event()
     server.cloud.fault(while_in(ec2.TERMINATE, ended.wait, times=10**6))
-    monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_SETTLED)
+    monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_COMMITTED)
     accepted = await server.ask(kind)
     async with asyncio.timeout(20):
         while (view := await server.view()).shape.replica is not None:  # noqa: ASYNC110  a query has no event
@@ -85,7 +87,7 @@ async def test_a_commit_that_is_told_before_the_start_is_heard(
 
 
 async def test_a_cancellation_that_is_heard_before_the_start_cancels(
-    late: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    late: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = await _server(late, stage, "cancelled")
     launched = asyncio.Event()

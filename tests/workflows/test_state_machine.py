@@ -40,9 +40,9 @@ from lab.stack.ports import Leases
 from lab.stack.temporal import TemporalServer
 from proof.harness.loop_thread import LoopThread
 from tests.workflows.ec2_state import LAUNCHED, OLD, REPLICA
-from tests.workflows.fake_cloud import Cloud, Stage
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import LOST, Fault, failing, stuck, unanswered, while_in
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog
 from worker import make_worker
 
 pytestmark = pytest.mark.timeout(240)
@@ -65,8 +65,8 @@ FAILURES: dict[str, Callable[[], Fault]] = {
     "detach unanswered": lambda: unanswered(ec2.DETACH_VOLUMES, times=1),
     "cannot attach": lambda: failing(ec2.ATTACH_VOLUMES, Failure.BAD_STATE, times=1),
     "address unanswered": lambda: unanswered(ec2.MOVE_ADDRESSES, times=1),
-    "cannot start": lambda: failing(host.HOST_RESUME, times=1),
-    "start unanswered": lambda: unanswered(host.HOST_RESUME, times=1),
+    "cannot start": lambda: failing(host.HOST_SERVE, times=1),
+    "start unanswered": lambda: unanswered(host.HOST_SERVE, times=1),
     "record lost": lambda: Fault(RECORD, LOST, times=2, did_it=True, final=False),
     "end lost": lambda: Fault(ec2.TERMINATE, LOST, times=2, did_it=True, final=False),
 }
@@ -76,7 +76,7 @@ PLACES = (
     host.HOST_READY,
     host.HOST_QUIESCE,
     ec2.ATTACH_VOLUMES,
-    host.HOST_RESUME,
+    host.HOST_SERVE,
     ec2.TERMINATE,
 )
 
@@ -118,8 +118,8 @@ class Site:
     gone, which many of these steps would meet.
     """
 
-    def __init__(self, address: str, loop: LoopThread, broken: Broken) -> None:
-        self.stage = Stage()
+    def __init__(self, address: str, loop: LoopThread, broken: TaskFailureLog) -> None:
+        self.stage = FakeActivities()
         self.broken = broken
         self.address = address
         self.number = 0  # of examples
@@ -183,7 +183,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(handoff=strategies.sampled_from([Handoff.VOLUMES, Handoff.STATELESS]), replica=strategies.booleans())
     def adopted(self, handoff: Handoff, replica: bool) -> None:
         self.site.broken.why.clear()
-        self.cloud = self.site.stage.cloud = Cloud(handoff, targets=handoff is Handoff.STATELESS, elastic=True)
+        self.cloud = self.site.stage.cloud = FakeCloud(handoff, targets=handoff is Handoff.STATELESS, elastic=True)
         self.site.number += 1
         policy = ServerPolicy(handoff=handoff, cool_down_s=1.0)
         clock = Clock(self.site.client, skips=False)
@@ -351,7 +351,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine_site(leases: Leases, tmp_path: Path, broken: Broken) -> Iterator[Site]:
+def machine_site(leases: Leases, tmp_path: Path, broken: TaskFailureLog) -> Iterator[Site]:
     """A server of its own: others would poll the same queues."""
     server = TemporalServer(port=leases.port(), http=leases.port(), log=tmp_path / "temporal.log")
     process = server.process()

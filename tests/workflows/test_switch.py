@@ -204,7 +204,7 @@ async def test_a_replacement_that_never_becomes_healthy_is_ended(given: Given, h
 
 async def test_a_workload_that_does_not_start_on_the_new_host_goes_on_on_the_old_one(given: Given) -> None:
     server = await given(Handoff.VOLUMES, elastic=True)
-    server.cloud.fault(failing(host.HOST_RESUME, times=1))
+    server.cloud.fault(failing(host.HOST_SERVE, times=1))
     rolled_back(await server.switch())
     assert [v.attached_to for v in server.cloud.world.volumes.values()] == [OLD, OLD]
     assert server.cloud.world.elastic_on == OLD
@@ -230,8 +230,8 @@ async def test_a_workload_that_does_not_start_on_the_new_host_goes_on_on_the_old
         (Handoff.VOLUMES, failing(ec2.ATTACH_VOLUMES, Failure.BAD_STATE, times=1)),
         (Handoff.VOLUMES, unanswered(ec2.ATTACH_VOLUMES, times=1)),
         (Handoff.VOLUMES, unanswered(ec2.MOVE_ADDRESSES, times=1)),
-        (Handoff.VOLUMES, failing(host.HOST_RESUME, times=1)),
-        (Handoff.VOLUMES, unanswered(host.HOST_RESUME, times=1)),
+        (Handoff.VOLUMES, failing(host.HOST_SERVE, times=1)),
+        (Handoff.VOLUMES, unanswered(host.HOST_SERVE, times=1)),
         (Handoff.VOLUMES, failing(ec2.MATCH_ATTRIBUTES, Failure.PERMISSION_MISSING)),
         (Handoff.SNAPSHOT, unanswered(ec2.CREATE_SNAPSHOTS, times=1)),
         (Handoff.SNAPSHOT, unanswered(ec2.CREATE_SNAPSHOTS, times=1, skip=1)),
@@ -259,7 +259,7 @@ async def test_a_step_that_fails_leaves_the_server_as_it_was(given: Given, hando
     assert not world.has_targets or world.registered == {OLD}
 
 
-@pytest.mark.parametrize("fault", [unanswered(host.HOST_RESUME, times=1), failing(ec2.MATCH_ATTRIBUTES)])
+@pytest.mark.parametrize("fault", [unanswered(host.HOST_SERVE, times=1), failing(ec2.MATCH_ATTRIBUTES)])
 async def test_a_copy_that_is_given_up_has_acknowledged_nothing(given: Given, fault: Fault) -> None:
     """What the new host wrote stays on its copy: so clients reach it only past the commit."""
     server = await given(Handoff.SNAPSHOT, elastic=True)
@@ -284,7 +284,7 @@ async def test_an_unexplained_change_fails_the_switch_before_its_commit(given: G
 
 async def test_what_cannot_be_undone_needs_attention(given: Given) -> None:
     server = await given(Handoff.VOLUMES)
-    server.cloud.fault(failing(host.HOST_RESUME, times=2))  # neither the new host nor the old one
+    server.cloud.fault(failing(host.HOST_SERVE, times=2))  # neither the new host nor the old one
     result = await server.switch()
     assert result.outcome is Outcome.NEEDS_ATTENTION
     assert "old workload" in result.receipt.reason
@@ -305,7 +305,7 @@ async def test_an_old_instance_that_does_not_end_in_time_needs_attention_and_is_
 # --- it is cancelled
 
 
-@pytest.mark.parametrize("moment", [host.HOST_READY, host.HOST_QUIESCE, ec2.ATTACH_VOLUMES, host.HOST_RESUME])
+@pytest.mark.parametrize("moment", [host.HOST_READY, host.HOST_QUIESCE, ec2.ATTACH_VOLUMES, host.HOST_SERVE])
 async def test_cancelled_before_its_commit_it_is_undone(given: Given, moment: str) -> None:
     server = await given(Handoff.VOLUMES)
     accepted: list[str] = []

@@ -24,10 +24,10 @@ from domain.records import RECORD
 from domain.servers import Handoff, ServerPolicy
 from lab.stack.ports import Leases
 from tests.workflows.ec2_state import LAUNCHED, OLD
-from tests.workflows.fake_cloud import Cloud, Stage
+from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import while_in
-from tests.workflows.server_under_test import Broken, Clock, ServerUnderTest, committed
-from tests.workflows.workers import on_a_server_of_its_own, replays, sandboxed, worker_of
+from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed
+from tests.workflows.workers import on_own_temporal, replays, sandboxed, worker_of
 from workflows.registry import WORKFLOWS
 
 pytestmark = pytest.mark.timeout(120)
@@ -38,21 +38,23 @@ def forgetful(client: Client, task_queue: str, activities: Any, slots: int) -> W
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def away(leases: Leases, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
-    async with on_a_server_of_its_own(leases, stage, tmp_path_factory.mktemp("forgetful"), forgetful) as client:
+async def away(
+    leases: Leases, stage: FakeActivities, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Client]:
+    async with on_own_temporal(leases, stage, tmp_path_factory.mktemp("forgetful"), forgetful) as client:
         yield client
 
 
-async def _server(away: Client, stage: Stage, name: str, handoff: Handoff) -> ServerUnderTest:
-    stage.cloud = Cloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
+async def _server(away: Client, stage: FakeActivities, name: str, handoff: Handoff) -> ServerUnderTest:
+    stage.cloud = FakeCloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
     stage.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}  # agents listen, and hear nothing
     policy = ServerPolicy(handoff=handoff, accepted_findings=["no_address_moves"])
-    return await ServerUnderTest.start(away, Clock(away, skips=False), stage.cloud, Broken(), name, policy)
+    return await ServerUnderTest.start(away, Clock(away, skips=False), stage.cloud, TaskFailureLog(), name, policy)
 
 
 @pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
 async def test_a_request_right_after_a_record_is_taken_up_as_it_is_replayed(
-    away: Client, stage: Stage, handoff: Handoff
+    away: Client, stage: FakeActivities, handoff: Handoff
 ) -> None:
     """That the record is written is all that the task before the request tells: it has no command."""
     server = await _server(away, stage, f"row-{handoff.value}", handoff)
@@ -65,7 +67,7 @@ async def test_a_request_right_after_a_record_is_taken_up_as_it_is_replayed(
 
 
 async def test_a_policy_that_is_changed_right_after_a_record_is_replayed_in_the_same_order(
-    away: Client, stage: Stage
+    away: Client, stage: FakeActivities
 ) -> None:
     server = await _server(away, stage, "policy", Handoff.VOLUMES)
     for number in range(2):
@@ -110,7 +112,7 @@ async def _still(server: ServerUnderTest) -> None:
 
 
 async def test_a_run_is_begun_anew_before_it_takes_long_to_replay(
-    away: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    away: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Long before Temporal suggests it: a worker that takes the server up has to replay the run within one task."""
     monkeypatch.setattr(workflows.server.workflow, "LONGEST_HISTORY", 90)

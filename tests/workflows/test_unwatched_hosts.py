@@ -16,9 +16,9 @@ from domain import host
 from domain.names import instance_queue
 from domain.operations import OperationKind
 from tests.workflows.ec2_state import LAUNCHED
-from tests.workflows.fake_cloud import Stage
+from tests.workflows.fake_cloud import FakeActivities
 from tests.workflows.server_under_test import ServerUnderTest, committed
-from tests.workflows.server_without_agent import HOST, soon, start, until_told, with_agent
+from tests.workflows.server_without_agent import HOST, shorten_timeouts, start, until_memo_is, with_agent
 from tests.workflows.workers import replays
 from workflows import timeouts
 
@@ -28,8 +28,8 @@ GONE_S = 40.0  # far below the time after which a host is told as not watched
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def server(dev: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerUnderTest]:
-    soon(monkeypatch)
+async def server(dev: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerUnderTest]:
+    shorten_timeouts(monkeypatch)
     started = await start(dev, stage, uuid4().hex[:12])
     yield started
     await started.assert_true()
@@ -55,32 +55,34 @@ async def _run(server: ServerUnderTest) -> str | None:
     return (await server.client.get_workflow_handle(server.handle.id).describe()).run_id
 
 
-async def test_a_host_that_takes_no_watch_is_told_until_it_holds_one(server: ServerUnderTest, stage: Stage) -> None:
-    await until_told(server, [HOST])
+async def test_a_host_that_takes_no_watch_is_told_until_it_holds_one(
+    server: ServerUnderTest, stage: FakeActivities
+) -> None:
+    await until_memo_is(server, [HOST])
     async with with_agent(server, stage):
-        await until_told(server, [])
+        await until_memo_is(server, [])
         assert (await _longest(server))[-2:] == [timedelta(seconds=1), timedelta(days=1)]
 
 
-async def test_it_is_told_across_continue_as_new(server: ServerUnderTest, stage: Stage) -> None:
-    await until_told(server, [HOST])
+async def test_it_is_told_across_continue_as_new(server: ServerUnderTest, stage: FakeActivities) -> None:
+    await until_memo_is(server, [HOST])
     first = await _run(server)
     async with asyncio.timeout(60):
         while await _run(server) == first:  # noqa: ASYNC110  nobody tells of it
             await asyncio.sleep(0.1)
-    await until_told(server, [HOST])
+    await until_memo_is(server, [HOST])
     async with with_agent(server, stage):
-        await until_told(server, [])
+        await until_memo_is(server, [])
 
 
 async def test_an_instance_that_is_the_servers_no_longer_is_not_told(server: ServerUnderTest) -> None:
-    await until_told(server, [HOST])
+    await until_memo_is(server, [HOST])
     committed(await server.do(OperationKind.REPLICA_DROP))
-    await until_told(server, [])
+    await until_memo_is(server, [])
 
 
 async def test_who_ended_before_its_watch_was_taken_is_missed_as_soon_as_by_its_heartbeat(
-    dev: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    dev: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after continue-as-new: the watch of the run before was the one whose heartbeat would have been missed."""
     monkeypatch.setattr(timeouts.WATCH_PACE, "shortest_s", 0.4)
@@ -94,13 +96,13 @@ async def test_who_ended_before_its_watch_was_taken_is_missed_as_soon_as_by_its_
 
 
 async def test_the_pace_at_which_it_is_replayed_decides_nothing(
-    dev: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    dev: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fleet that has grown since: not taken at once is then as long as not taken at all."""
-    soon(monkeypatch)
+    shorten_timeouts(monkeypatch)
     monkeypatch.setattr(timeouts.WATCH_PACE, "shortest_s", 0.2)
     server = await start(dev, stage, uuid4().hex[:12])
-    await until_told(server, [HOST])
+    await until_memo_is(server, [HOST])
     monkeypatch.setattr(timeouts.WATCH_PACE, "hosts", 10**6)
     await replays(server)
     await server.end()

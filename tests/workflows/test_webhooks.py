@@ -11,31 +11,31 @@ from temporalio.exceptions import ApplicationError
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE, WEBHOOK_QUEUE
 from domain.webhooks import contract
-from tests.database_schemas import fresh
+from tests.database_schemas import unique
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault, failing
 from tests.workflows.server_under_test import ServerUnderTest
 
 
-async def one_pass(server: ServerUnderTest, workflow_id: str = "") -> contract.Collected:
-    done: contract.Collected = await server.client.execute_workflow(
+async def one_pass(server: ServerUnderTest, workflow_id: str = "") -> contract.CollectEventsResult:
+    done: contract.CollectEventsResult = await server.client.execute_workflow(
         contract.DISPATCH_WORKFLOW,
-        contract.Collect(),
-        id=workflow_id or fresh("dispatch"),
+        contract.CollectEventsInput(),
+        id=workflow_id or unique("dispatch"),
         task_queue=CONTROL_QUEUE,
-        result_type=contract.Collected,
+        result_type=contract.CollectEventsResult,
     )
     return done
 
 
 def result_of(server: ServerUnderTest, delivery_id: str) -> object:
     workflow_id = contract.delivery_workflow_id(delivery_id)
-    return server.client.get_workflow_handle(workflow_id, result_type=contract.Delivered).result()
+    return server.client.get_workflow_handle(workflow_id, result_type=contract.DeliverResult).result()
 
 
 async def test_what_waits_is_handed_over_and_delivered_beside(given: Given) -> None:
     server = await given()
-    server.cloud.waiting_deliveries = waiting = [fresh("msg") for _ in range(3)]
+    server.cloud.waiting_deliveries = waiting = [unique("msg") for _ in range(3)]
     assert [one.delivery_id for one in (await one_pass(server)).waiting] == waiting
     assert server.cloud.handed_over == waiting
     for one in waiting:
@@ -57,18 +57,18 @@ async def priorities(server: ServerUnderTest, workflow_id: str) -> dict[str, tup
 
 async def test_the_dispatch_goes_first_and_clients_take_turns(given: Given) -> None:
     server = await given()
-    server.cloud.waiting_deliveries = [one] = [fresh("msg")]
-    dispatch = fresh("dispatch")
+    server.cloud.waiting_deliveries = [one] = [unique("msg")]
+    dispatch = unique("dispatch")
     await one_pass(server, dispatch)
     await result_of(server, one)  # type: ignore[misc]
-    assert await priorities(server, dispatch) == {contract.COLLECT: (1, ""), contract.HANDED: (1, "")}
+    assert await priorities(server, dispatch) == {contract.COLLECT_EVENTS: (1, ""), contract.MARK_HANDED_OVER: (1, "")}
     delivery = await priorities(server, contract.delivery_workflow_id(one))
     assert delivery == {contract.DELIVER: (0, f"client of {one}")}
 
 
 async def test_a_delivery_that_has_its_workflow_gets_no_second_one(given: Given) -> None:
     server = await given()
-    server.cloud.waiting_deliveries = [one] = [fresh("msg")]
+    server.cloud.waiting_deliveries = [one] = [unique("msg")]
     for _ in range(2):
         await one_pass(server)
         await result_of(server, one)  # type: ignore[misc]
@@ -78,8 +78,8 @@ async def test_a_delivery_that_has_its_workflow_gets_no_second_one(given: Given)
 
 async def test_a_dispatch_that_is_cut_off_is_made_good_by_the_next(given: Given) -> None:
     server = await given()
-    server.cloud.waiting_deliveries = [one] = [fresh("msg")]
-    server.cloud.fault(failing(contract.HANDED, times=1))
+    server.cloud.waiting_deliveries = [one] = [unique("msg")]
+    server.cloud.fault(failing(contract.MARK_HANDED_OVER, times=1))
     with pytest.raises(WorkflowFailureError):
         await one_pass(server)
     await one_pass(server)
@@ -96,13 +96,13 @@ class Later(Fault):
 
 async def test_an_attempt_comes_when_the_last_one_said(given_skipping: Given) -> None:
     server = await given_skipping()
-    one = fresh("msg")
+    one = unique("msg")
     server.cloud.fault(Later(contract.DELIVER, Failure.UNAVAILABLE, times=3))
     async with server.clock.skipping():
         before = await server.clock.now()
         handle = await server.client.start_workflow(
             contract.DELIVER_WORKFLOW,
-            contract.Deliver(one),
+            contract.DeliverInput(one),
             id=contract.delivery_workflow_id(one),
             task_queue=CONTROL_QUEUE,
         )

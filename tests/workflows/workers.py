@@ -16,16 +16,16 @@ from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE, instance
 from lab.stack.ports import Leases
 from lab.stack.temporal import TemporalServer
 from tests.workflows.ec2_state import LAUNCHED, OLD, REPLICA
-from tests.workflows.fake_cloud import Stage
+from tests.workflows.fake_cloud import FakeActivities
 from tests.workflows.server_under_test import ServerUnderTest
 from worker import make_worker
 from workflows.registry import WORKFLOWS
-from workflows.replay_guard import NeverAhead
+from workflows.replay_guard import ReplayGuardRunner
 
 
 @asynccontextmanager
 async def with_workers(
-    address: str, stage: Stage, identity: str = "tests", make: Callable[..., Worker] = make_worker
+    address: str, stage: FakeActivities, identity: str = "tests", make: Callable[..., Worker] = make_worker
 ) -> AsyncIterator[Client]:
     """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
     client = await Client.connect(address, identity=identity)
@@ -40,7 +40,7 @@ async def with_workers(
 
 def sandboxed() -> SandboxedWorkflowRunner:
     restrictions = SandboxRestrictions.default.with_passthrough_modules("domain", "workflows")
-    return SandboxedWorkflowRunner(restrictions=restrictions, runner_class=NeverAhead)
+    return SandboxedWorkflowRunner(restrictions=restrictions, runner_class=ReplayGuardRunner)
 
 
 def worker_of(client: Client, task_queue: str, activities: Any, slots: int, **how: Any) -> Worker:
@@ -65,8 +65,8 @@ async def replays(server: ServerUnderTest) -> None:
 
 
 @asynccontextmanager
-async def on_a_server_of_its_own(
-    leases: Leases, stage: Stage, directory: Path, make: Callable[..., Worker]
+async def on_own_temporal(
+    leases: Leases, stage: FakeActivities, directory: Path, make: Callable[..., Worker]
 ) -> AsyncIterator[Client]:
     """Workers of another make, beside nobody else's."""
     server = TemporalServer(leases.port(), leases.port(), directory / "server.log")
@@ -81,13 +81,13 @@ async def on_a_server_of_its_own(
 
 
 @asynccontextmanager
-async def agent_of(client: Client, instance_id: str, stage: Stage) -> AsyncIterator[None]:
+async def agent_of(client: Client, instance_id: str, stage: FakeActivities) -> AsyncIterator[None]:
     """The agent's worker of one more host."""
     async with _agent(client, instance_id, stage):
         yield
 
 
-def _agent(client: Client, instance_id: str, stage: Stage) -> Worker:
+def _agent(client: Client, instance_id: str, stage: FakeActivities) -> Worker:
     return Worker(
         client,
         task_queue=instance_queue(instance_id),

@@ -13,15 +13,7 @@ from temporalio.exceptions import ActivityError
 
 from domain import ec2
 from domain.blueprint import BlockDevice, Blueprint
-from domain.host import (
-    HOST_QUIESCE,
-    HOST_RESUME,
-    Filesystem,
-    QuiesceReport,
-    QuiesceRequest,
-    ResumeReport,
-    ResumeRequest,
-)
+from domain.host import HOST_QUIESCE, HOST_SERVE, Filesystem, QuiesceReport, QuiesceRequest, ServeReport, ServeRequest
 from domain.servers import Handoff, Placement
 from workflows.operations.base import Operation, explain
 from workflows.operations.capacity import discard, end_instance
@@ -30,7 +22,7 @@ from workflows.timeouts import CALL, FENCE_RESERVE_S, FOREVER, UNDO, Limits, pol
 
 
 @dataclass
-class Move:
+class HandoffState:
     """From whom to whom, and what there is to carry."""
 
     before: Blueprint
@@ -48,7 +40,7 @@ class HandoffWork(ABC):
     order: tuple[str, ...] = ("fence", "move", "serve")
     traffic_follows_commit = False
 
-    def __init__(self, op: Operation, move: Move) -> None:
+    def __init__(self, op: Operation, move: HandoffState) -> None:
         self.op = op
         self.m = move
         self.region = op.server.region
@@ -151,13 +143,13 @@ class HandoffWork(ABC):
         except ActivityError:
             await discard(self.op, self.m.new)
 
-    async def _resume(self, instance_id: str) -> ResumeReport:
+    async def _resume(self, instance_id: str) -> ServeReport:
         policy = self.op.policy
-        request = ResumeRequest(
+        request = ServeRequest(
             self.op.start.operation_id, self.m.filesystems, policy.resume_timeout_s, policy.hook_timeout_s
         )
         seconds = policy.resume_timeout_s + policy.hook_timeout_s
-        return await self.op.host(instance_id, HOST_RESUME, request, ResumeReport, seconds)
+        return await self.op.host(instance_id, HOST_SERVE, request, ServeReport, seconds)
 
     async def start_new(self) -> None:
         await self._resume(self.m.new.instance_id)
@@ -172,12 +164,12 @@ class HandoffWork(ABC):
         if not self._addresses():
             return
         self.op.undo.register("addresses back to the old instance", self.return_addresses)
-        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=True), ec2.Done, self._onward())
+        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=True), ec2.ActionResult, self._onward())
 
     async def return_addresses(self) -> None:
         if self.op.doomed or self.m.old_gone:
             return
-        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=False), ec2.Done, UNDO)
+        await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=False), ec2.ActionResult, UNDO)
 
     def _onward(self) -> Limits:
         """Past the commit there is only forward, for as long as it takes."""
@@ -215,19 +207,19 @@ class HandoffWork(ABC):
         if not self.m.before.targets:
             return
         self.op.undo.register("new instance out of the target groups", self.withdraw_new)
-        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_new(), ec2.Done, self._onward())
+        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_new(), ec2.ActionResult, self._onward())
         patience = None if self.op.committed else self.op.policy.resume_timeout_s
-        await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_new(), ec2.Done, poll(patience))
+        await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_new(), ec2.ActionResult, poll(patience))
 
     async def withdraw_new(self) -> None:
-        await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_new(), ec2.Done, UNDO)
+        await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_new(), ec2.ActionResult, UNDO)
 
     async def leave_targets(self) -> None:
         """The old instance drains: no new requests, those open may finish."""
         if not self.m.before.targets:
             return
         self.op.undo.register("old instance back into the target groups", self.readmit_old)
-        await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_old(), ec2.Done, CALL)
+        await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_old(), ec2.ActionResult, CALL)
 
     async def drained(self) -> None:
         if self.m.before.targets and not self.m.old_gone:
@@ -235,7 +227,7 @@ class HandoffWork(ABC):
             left = self.op.seconds_left(FENCE_RESERVE_S / 2)
             limit = seconds if left is None else min(seconds, left)
             try:
-                await self.op.ec2(ec2.CONFIRM_DRAINED, self.targets_of_old(), ec2.Done, poll(max(1.0, limit)))
+                await self.op.ec2(ec2.CONFIRM_DRAINED, self.targets_of_old(), ec2.ActionResult, poll(max(1.0, limit)))
             except ActivityError as error:
                 # Requests that outlast the drain are the load balancer's to close, as its own delay says.
                 self.op.note(f"still draining after {limit:.0f} s: {explain(error)}")
@@ -243,10 +235,10 @@ class HandoffWork(ABC):
     async def readmit_old(self) -> None:
         if self.op.doomed or self.m.old_gone:
             return
-        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_old(), ec2.Done, UNDO)
+        await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_old(), ec2.ActionResult, UNDO)
 
 
-async def together(*works: Awaitable[None]) -> None:
+async def run_concurrently(*works: Awaitable[None]) -> None:
     """Run several at once; when one fails, let the others end, then raise the first failure."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

@@ -18,7 +18,7 @@ from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
 from domain.instance_states import InstanceState
 from domain.records import RecordKind
 from domain.servers import Handoff, Placement, Retire, ServerShape
-from workflows.handoffs.base import HandoffWork, Move, together
+from workflows.handoffs.base import HandoffState, HandoffWork, run_concurrently
 from workflows.handoffs.snapshot import SnapshotHandoff
 from workflows.handoffs.stateless import StatelessHandoff
 from workflows.handoffs.volumes import VolumesHandoff
@@ -33,7 +33,7 @@ _WORK: dict[Handoff, type[HandoffWork]] = {
 }
 
 
-def handoff_for(op: Operation, move: Move) -> HandoffWork:
+def handoff_for(op: Operation, move: HandoffState) -> HandoffWork:
     """Which handoff it is depends on where capacity was found."""
     kind = planning.handoff_to(move.before, op.policy, move.new.candidate)
     op.describe(
@@ -71,11 +71,11 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
     return found.filesystems
 
 
-async def hand_over(op: Operation, work: HandoffWork) -> None:
+async def run_handoff(op: Operation, work: HandoffWork) -> None:
     """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
     op.handing_over = work.m.before
     await op.step("copy", work.copy)
-    _promoting(op, work)
+    _record_promoting(op, work)
     *first, last = work.order
     for name in first:
         await op.step(name, getattr(work, name))
@@ -86,7 +86,7 @@ async def hand_over(op: Operation, work: HandoffWork) -> None:
         op.describe(control_outage_ms=work.outage_ms)
 
 
-def _promoting(op: Operation, work: HandoffWork) -> None:
+def _record_promoting(op: Operation, work: HandoffWork) -> None:
     """From here the new instance is on its way to be the primary; a replica that does not make it is one again."""
     instance_id = work.m.new.instance_id
     if op.shape.replica and op.shape.replica.instance_id == instance_id:
@@ -105,7 +105,7 @@ async def _last_step(op: Operation, work: HandoffWork, step: Callable[[], Awaita
     if op.doomed or not work.compared_in_last_step:
         await step()
         return False
-    await together(step(), compare(op, work))
+    await run_concurrently(step(), compare(op, work))
     return True
 
 
@@ -158,8 +158,8 @@ def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
 
 async def compare(op: Operation, work: HandoffWork) -> None:
     """Every attribute before and after; `Unexplained` when one differs without a reason."""
-    after = await _look_again(op, work, protection_pending=True)
-    changes = blueprint_comparison.compare(
+    after = await _inspect_new(op, work, protection_pending=True)
+    changes = blueprint_comparison.compare_blueprints(
         work.m.before, after, moved=True, addresses=not work.traffic_follows_commit, protection_pending=True
     )
     op.describe(changes=changes)
@@ -168,14 +168,16 @@ async def compare(op: Operation, work: HandoffWork) -> None:
         raise ApplicationError(f"unexplained difference: {words}", type=Failure.UNEXPLAINED, non_retryable=True)
 
 
-async def _look_again(op: Operation, work: HandoffWork, *, protection_pending: bool) -> Blueprint:
-    match = ec2.MatchInput(op.server.region, work.m.new.instance_id, work.m.before, protection=not protection_pending)
-    await op.ec2(ec2.MATCH_ATTRIBUTES, match, ec2.Done, FOREVER if op.committed else CALL)
+async def _inspect_new(op: Operation, work: HandoffWork, *, protection_pending: bool) -> Blueprint:
+    match = ec2.MatchAttributesInput(
+        op.server.region, work.m.new.instance_id, work.m.before, protection=not protection_pending
+    )
+    await op.ec2(ec2.MATCH_ATTRIBUTES, match, ec2.ActionResult, FOREVER if op.committed else CALL)
     look = ec2.InspectInput(op.server.region, work.m.new.instance_id)
-    return (await op.ec2(ec2.INSPECT, look, ec2.Inspected, FOREVER if op.committed else CALL)).blueprint
+    return (await op.ec2(ec2.INSPECT, look, ec2.InspectResult, FOREVER if op.committed else CALL)).blueprint
 
 
-async def wind_up(op: Operation, work: HandoffWork) -> None:
+async def finish_handoff(op: Operation, work: HandoffWork) -> None:
     """After the commit: retire the old instance, tidy up, and write the receipt's comparison."""
     after = await op.step("retire", lambda: _retire_and_look(op, work))
     await op.step("receipt", lambda: _receipt(op, work, after))
@@ -186,7 +188,7 @@ async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None
 
     None: it has ended itself by now. Its rescue is another operation's work, and no person's.
     """
-    looking = asyncio.ensure_future(_look_again(op, work, protection_pending=False))
+    looking = asyncio.ensure_future(_inspect_new(op, work, protection_pending=False))
     try:
         await _retire(op, work)
         try:
@@ -204,14 +206,14 @@ async def _retire(op: Operation, work: HandoffWork) -> None:
     if keeps_old(op) and not work.m.old_gone:
         await work.restart_as_replica()
     elif work.m.old.instance_id not in op.gone:
-        await _linger(op, work)
+        await _keep_old_for_a_while(op, work)
         # Also when it was found gone: its spot request and its place in the ledger are still open.
         await end_instance(op, work.m.old, work.m.before.dying_root)
     kept = await work.tidy()
     op.shape = replace(op.shape, kept_snapshots=kept)
 
 
-async def _linger(op: Operation, work: HandoffWork) -> None:
+async def _keep_old_for_a_while(op: Operation, work: HandoffWork) -> None:
     """Its owner wants the old instance, stopped and detached, for a while. What is asked next does not wait for it."""
     keep_s = op.start.request.keep_old_s
     if keep_s and not work.m.old_gone:
@@ -221,7 +223,7 @@ async def _linger(op: Operation, work: HandoffWork) -> None:
 
 async def _receipt(op: Operation, work: HandoffWork, after: Blueprint | None) -> None:
     if after is not None:
-        op.describe(changes=blueprint_comparison.compare(work.m.before, after, moved=True))
+        op.describe(changes=blueprint_comparison.compare_blueprints(work.m.before, after, moved=True))
         if after.state not in ("shutting-down", "terminated"):  # what it has left is not what the server has
             op.shape = replace(op.shape, blueprint=after)
     workflow.logger.info("%s is served by %s", op.server.name, work.m.new.instance_id)

@@ -15,7 +15,7 @@ from domain.blueprint import BlockDevice
 from domain.names import client_token
 from domain.records import RecordKind
 from domain.servers import Handoff
-from workflows.handoffs.base import HandoffWork, together
+from workflows.handoffs.base import HandoffWork, run_concurrently
 from workflows.timeouts import FOREVER, UNDO, poll
 
 _SNAPSHOT_S = 6 * 3600.0  # the early one, of a large volume
@@ -34,7 +34,7 @@ class SnapshotHandoff(HandoffWork):
     async def copy(self) -> None:
         """Full while serving, so that the one within the outage holds the difference alone."""
         self.early = await self._snapshots("early")
-        await self.op.ec2(ec2.CONFIRM_SNAPSHOTS, self._ids(self.early), ec2.Done, poll(_SNAPSHOT_S))
+        await self.op.ec2(ec2.CONFIRM_SNAPSHOTS, self._ids(self.early), ec2.ActionResult, poll(_SNAPSHOT_S))
 
     async def fence(self) -> None:
         self.op.undo.register("old workload started again", self.restart_old)
@@ -50,7 +50,7 @@ class SnapshotHandoff(HandoffWork):
         await self.start_new()
 
     async def open_traffic(self) -> None:
-        await together(self.move_addresses(), self.enter_targets())
+        await run_concurrently(self.move_addresses(), self.enter_targets())
         self.served()
 
     def devices_after(self) -> list[BlockDevice]:
@@ -66,18 +66,18 @@ class SnapshotHandoff(HandoffWork):
         if self.m.old.instance_id not in self.op.gone:  # kept as the replica
             pairs = [ec2.Attachment(volume.volume_id, volume.device) for volume in self.m.before.data_volumes]
             on_old = ec2.AttachInput(self.region, self.m.old.instance_id, pairs)
-            await self.op.ec2(ec2.DETACH_VOLUMES, on_old, ec2.Done, FOREVER)
+            await self.op.ec2(ec2.DETACH_VOLUMES, on_old, ec2.ActionResult, FOREVER)
         await self._delete(ec2.DELETE_VOLUMES, volumes)
         await self._delete(ec2.DELETE_SNAPSHOTS, [*self.early, *self.op.shape.kept_snapshots])
         return self.final
 
     async def _move_volumes(self) -> None:
         self.final = await self._snapshots("final")
-        await self.op.ec2(ec2.CONFIRM_SNAPSHOTS, self._ids(self.final), ec2.Done, poll(_FINAL_S))
+        await self.op.ec2(ec2.CONFIRM_SNAPSHOTS, self._ids(self.final), ec2.ActionResult, poll(_FINAL_S))
         self.copies = await self._volumes()
-        await self.op.ec2(ec2.CONFIRM_VOLUMES, self._ids(self.copies), ec2.Done, poll(_VOLUME_S))
+        await self.op.ec2(ec2.CONFIRM_VOLUMES, self._ids(self.copies), ec2.ActionResult, poll(_VOLUME_S))
         on_new = self._on_new()
-        await self.op.ec2(ec2.ATTACH_VOLUMES, on_new, ec2.Done, poll(_DEVICE_S))
+        await self.op.ec2(ec2.ATTACH_VOLUMES, on_new, ec2.ActionResult, poll(_DEVICE_S))
 
     async def _snapshots(self, which: str) -> list[str]:
         volumes = [volume.volume_id for volume in self.m.before.data_volumes]
@@ -93,7 +93,7 @@ class SnapshotHandoff(HandoffWork):
         made: list[str] = []
         self.op.undo.register(f"{which} snapshots deleted", lambda: self._unmake_snapshots(request, made))
         await self.op.ledger()
-        made += (await self.op.ec2(ec2.CREATE_SNAPSHOTS, request, ec2.Made)).ids
+        made += (await self.op.ec2(ec2.CREATE_SNAPSHOTS, request, ec2.CreateResult)).ids
         self._made(token, "snapshot", made)
         return made
 
@@ -101,7 +101,7 @@ class SnapshotHandoff(HandoffWork):
         """Also when the answer was lost: what the token made is found by it."""
         search = replace(request, find_only=True)
         if not (found := made):
-            found = (await self.op.ec2(ec2.CREATE_SNAPSHOTS, search, ec2.Made, UNDO)).ids
+            found = (await self.op.ec2(ec2.CREATE_SNAPSHOTS, search, ec2.CreateResult, UNDO)).ids
             self._found(request.token, "snapshot", found, len(request.volume_ids))
         await self._delete(ec2.DELETE_SNAPSHOTS, found)
 
@@ -119,25 +119,25 @@ class SnapshotHandoff(HandoffWork):
         made: list[str] = []
         self.op.undo.register("copied volumes deleted", lambda: self._unmake_volumes(request, made))
         await self.op.ledger()
-        made += (await self.op.ec2(ec2.CREATE_VOLUMES, request, ec2.Made)).ids
+        made += (await self.op.ec2(ec2.CREATE_VOLUMES, request, ec2.CreateResult)).ids
         self._made(token, "volume", made)
         return made
 
     async def _unmake_volumes(self, request: ec2.CreateVolumesInput, made: list[str]) -> None:
         search = replace(request, find_only=True)
         if not (found := made):
-            found = (await self.op.ec2(ec2.CREATE_VOLUMES, search, ec2.Made, UNDO)).ids
+            found = (await self.op.ec2(ec2.CREATE_VOLUMES, search, ec2.CreateResult, UNDO)).ids
             self._found(request.token, "volume", found, len(request.copies))
         if not self.m.new.discarded:
             attached = [ec2.Attachment(volume_id, "") for volume_id in found]
             on_new = ec2.AttachInput(self.region, self.m.new.instance_id, attached)
-            await self.op.ec2(ec2.DETACH_VOLUMES, on_new, ec2.Done, UNDO)
+            await self.op.ec2(ec2.DETACH_VOLUMES, on_new, ec2.ActionResult, UNDO)
         await self._delete(ec2.DELETE_VOLUMES, found)
 
     async def _delete(self, activity: str, ids: list[str]) -> None:
         if not ids:
             return
-        await self.op.ec2(activity, self._ids(ids), ec2.Done, FOREVER if self.op.committed else UNDO)
+        await self.op.ec2(activity, self._ids(ids), ec2.ActionResult, FOREVER if self.op.committed else UNDO)
         for resource_id in ids:
             self.op.recorder.add(RecordKind.RESOURCE_GONE, resource_id=resource_id, how="deleted")
 

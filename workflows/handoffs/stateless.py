@@ -38,7 +38,7 @@ class StatelessHandoff(HandoffWork):
         await super().readmit_old()
         if not (self.op.doomed or self.m.old_gone):
             patience = poll(self.op.policy.resume_timeout_s)
-            await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_old(), ec2.Done, patience)
+            await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_old(), ec2.ActionResult, patience)
 
     async def restart_as_replica(self) -> None:
         """It runs beside the primary, out of the target groups, so that it can take over at once."""

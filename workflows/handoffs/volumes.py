@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain import ec2
 from domain.servers import Handoff
-from workflows.handoffs.base import HandoffWork, together
+from workflows.handoffs.base import HandoffWork, run_concurrently
 from workflows.operations.capacity import discard
 from workflows.timeouts import UNDO, poll
 
@@ -21,7 +21,7 @@ class VolumesHandoff(HandoffWork):
 
     async def move(self) -> None:
         self.op.undo.register("volumes back to the old instance", self.return_volumes)
-        await together(self._move_volumes(), self.move_addresses())
+        await run_concurrently(self._move_volumes(), self.move_addresses())
 
     async def serve(self) -> None:
         self.op.undo.register("new workload stopped", self.stop_new)
@@ -34,18 +34,18 @@ class VolumesHandoff(HandoffWork):
 
     async def _move_volumes(self) -> None:
         old, new = self._on(self.m.old.instance_id), self._on(self.m.new.instance_id)
-        await self.op.ec2(ec2.DETACH_VOLUMES, old, ec2.Done, poll(_DEVICE_S))
-        await self.op.ec2(ec2.ATTACH_VOLUMES, new, ec2.Done, poll(_DEVICE_S))
+        await self.op.ec2(ec2.DETACH_VOLUMES, old, ec2.ActionResult, poll(_DEVICE_S))
+        await self.op.ec2(ec2.ATTACH_VOLUMES, new, ec2.ActionResult, poll(_DEVICE_S))
 
     async def return_volumes(self) -> None:
         """Take the volumes from the replacement, and give them back to the old one if it lives on."""
         old, new = self._on(self.m.old.instance_id), self._on(self.m.new.instance_id)
         if not self.m.new.discarded:
-            await self.op.ec2(ec2.DETACH_VOLUMES, new, ec2.Done, UNDO)
+            await self.op.ec2(ec2.DETACH_VOLUMES, new, ec2.ActionResult, UNDO)
         if self.op.doomed or self.m.old_gone:
             await discard(self.op, self.m.new)
             return
-        await self.op.ec2(ec2.ATTACH_VOLUMES, old, ec2.Done, UNDO)
+        await self.op.ec2(ec2.ATTACH_VOLUMES, old, ec2.ActionResult, UNDO)
 
     def _on(self, instance_id: str) -> ec2.AttachInput:
         return ec2.AttachInput(

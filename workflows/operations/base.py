@@ -21,13 +21,13 @@ from domain.errors import Failure
 from domain.host import HookRun, Notice
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue, ownership_tags, server_workflow_id
 from domain.operations import (
-    SIGNAL_SETTLED,
+    SIGNAL_COMMITTED,
     AttributeChange,
+    CommitReport,
     OperationInput,
     OperationResult,
     Outcome,
     Receipt,
-    Settled,
     StepReport,
 )
 from domain.records import RecordKind
@@ -50,7 +50,7 @@ class Ec2Result(Protocol):
 R = TypeVar("R", bound=Ec2Result)
 
 
-class Aborted(Exception):
+class OperationAborted(Exception):
     """The operation was asked to stop before its commit. `by_notice`: its replacement is doomed."""
 
     def __init__(self, reason: str, by_notice: bool = False) -> None:
@@ -59,7 +59,7 @@ class Aborted(Exception):
 
 
 @dataclass
-class _Notes:
+class _StepNotes:
     """What one step gathers for its report."""
 
     calls: Counter[str] = field(default_factory=Counter)
@@ -71,7 +71,7 @@ class _Notes:
         return [name if times == 1 else f"{name} x{times}" for name, times in self.calls.items()]
 
 
-_notes: ContextVar[_Notes | None] = ContextVar("notes", default=None)
+_notes: ContextVar[_StepNotes | None] = ContextVar("notes", default=None)
 
 
 class Operation:
@@ -101,20 +101,22 @@ class Operation:
         self.cool_downs: dict[str, float] = dict(start.shape.cool_downs)
         self.receipt = Receipt(start.operation_id, start.request.kind, Outcome.ROLLED_BACK)
         self.steps: list[StepReport] = []
-        self._abort: Aborted | None = None
+        self._abort: OperationAborted | None = None
 
     # --- what it is told while it runs
 
     def abort(self, reason: str) -> None:
         """Stop before the commit; past it this changes nothing."""
         if not self.committed:
-            self._abort = self._abort or Aborted(reason)
+            self._abort = self._abort or OperationAborted(reason)
 
     def take_notice(self, notice: Notice) -> None:
         if self.committed:
             return  # the server looks at what serves now
         if notice.instance_id in self.replacements:
-            self._abort = self._abort or Aborted(f"replacement {notice.instance_id} got an interruption notice", True)
+            self._abort = self._abort or OperationAborted(
+                f"replacement {notice.instance_id} got an interruption notice", True
+            )
         elif self.shape.primary and self.shape.primary.instance_id == notice.instance_id:
             self.emergency = self.doomed = True
             self.deadline = notice.deadline
@@ -127,12 +129,12 @@ class Operation:
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Run one named step: recorded when it starts and ends, given up when the operation is aborted."""
-        started, notes, outer = workflow.now(), _Notes(), _notes.get()
+        started, notes, outer = workflow.now(), _StepNotes(), _notes.get()
         _notes.set(notes)
         self.recorder.add(RecordKind.STEP_STARTED, step=name)
         try:
             result = await self._unless_aborted(work())
-        except (FailureError, Aborted, asyncio.CancelledError) as error:
+        except (FailureError, OperationAborted, asyncio.CancelledError) as error:
             if not isinstance(error, asyncio.CancelledError):
                 notes.note = explain(error)
             _notes.set(outer)
@@ -142,7 +144,7 @@ class Operation:
         self._end_step(name, started, notes, True)
         return result
 
-    def _end_step(self, name: str, started: datetime, notes: _Notes, ok: bool) -> None:
+    def _end_step(self, name: str, started: datetime, notes: _StepNotes, ok: bool) -> None:
         ms = round((workflow.now() - started) / timedelta(milliseconds=1))
         calls = notes.calls_made()
         self.steps.append(StepReport(name, started, ms, calls, notes.hooks, notes.note))
@@ -187,8 +189,8 @@ class Operation:
         then is it known what there is to undo, and none takes effect after its undo.
         """
         self.still_wanted()
-        changes = name not in _LOOKING
-        result: R = await _uncancelled(
+        changes = name not in _READ_ONLY
+        result: R = await _execute_activity(
             name,
             argument,
             result_type=answer,
@@ -215,7 +217,7 @@ class Operation:
         """One host activity on the agent's own queue: `seconds` to do it, `pickup_s` to be taken up."""
         self.still_wanted()
         limits = host(seconds, pickup_s=pickup_s)
-        result: T = await _uncancelled(
+        result: T = await _execute_activity(
             name,
             argument,
             result_type=answer,
@@ -256,7 +258,7 @@ class Operation:
         self.undo.clear()
         self.shape = replace(shape, cool_downs=self.cool_downs)
         server = workflow.get_external_workflow_handle(server_workflow_id(self.server.server_id))
-        await server.signal(SIGNAL_SETTLED, Settled(self.start.operation_id, self.shape))
+        await server.signal(SIGNAL_COMMITTED, CommitReport(self.start.operation_id, self.shape))
 
     def needs_attention(self, reason: str) -> None:
         """Say that a person should look; the operation itself goes on where it can."""
@@ -317,7 +319,7 @@ class Operation:
             )
 
 
-async def _uncancelled(name: str, argument: object, **options: Any) -> Any:
+async def _execute_activity(name: str, argument: object, **options: Any) -> Any:
     """`execute_activity`, with a cancellation told as asyncio does: no `except ActivityError` sees it."""
     try:
         return await workflow.execute_activity(name, argument, **options)
@@ -327,7 +329,7 @@ async def _uncancelled(name: str, argument: object, **options: Any) -> Any:
         raise
 
 
-_LOOKING = frozenset(
+_READ_ONLY = frozenset(
     {
         ec2.INSPECT,
         ec2.SURVEY,

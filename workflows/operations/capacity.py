@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain import ec2
 from domain.blueprint import Blueprint
-from domain.errors import NEXT_POOL, Failure
+from domain.errors import TRY_NEXT_POOL, Failure
 from domain.host import HOST_READY, ReadyReport, ReadyRequest
 from domain.instance_states import InstanceState
 from domain.names import client_token
@@ -32,7 +32,7 @@ async def obtain(op: Operation, blueprint: Blueprint, candidates: list[Candidate
     """The first of these pools that gives a running instance; each refusal is kept for the receipt."""
     for number, candidate in enumerate(candidates):
         try:
-            return await obtain_in(op, blueprint, candidate, number)
+            return await obtain_in_pool(op, blueprint, candidate, number)
         except PoolUnavailable as error:
             op.tried.append(f"{candidate.pool}: {error}")
     raise ApplicationError(
@@ -42,14 +42,14 @@ async def obtain(op: Operation, blueprint: Blueprint, candidates: list[Candidate
     )
 
 
-async def obtain_in(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement:
+async def obtain_in_pool(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement:
     """Launch in one pool and wait until EC2 says it runs."""
     replacement = await _launch(op, blueprint, candidate, number)
     await _confirm(op, replacement)
     return replacement
 
 
-async def ready(
+async def await_ready(
     op: Operation, replacement: Replacement, *, check_health: bool, pickup_s: float | None = None
 ) -> ReadyReport:
     """The new agent answers on its queue; the warm-up hook ran; a stateless service is healthy."""
@@ -73,9 +73,9 @@ async def _launch(op: Operation, blueprint: Blueprint, candidate: Candidate, num
     await op.ledger()
     requested = workflow.now()
     try:
-        launched = await op.ec2(ec2.LAUNCH, _launch_input(op, blueprint, candidate, token), ec2.Launched)
+        launched = await op.ec2(ec2.LAUNCH, _launch_input(op, blueprint, candidate, token), ec2.LaunchResult)
     except ActivityError as error:
-        if (kind := failure_of(error)) not in NEXT_POOL:
+        if (kind := failure_of(error)) not in TRY_NEXT_POOL:
             raise
         op.undo.forget(undo)
         replacement.discarded = True
@@ -132,7 +132,7 @@ async def _confirm(op: Operation, replacement: Replacement) -> None:
     """Running within the launch limit; else it is discarded and the next pool is asked."""
     where = ec2.InstanceInput(op.server.region, replacement.instance_id)
     try:
-        confirmed = await op.ec2(ec2.CONFIRM_RUNNING, where, ec2.Confirmed, poll(op.policy.launch_timeout_s))
+        confirmed = await op.ec2(ec2.CONFIRM_RUNNING, where, ec2.ConfirmResult, poll(op.policy.launch_timeout_s))
     except ActivityError as error:
         cool_down(op, str(replacement.candidate.pool), "launch was not confirmed")
         await discard(op, replacement)
@@ -171,14 +171,14 @@ async def discard(op: Operation, replacement: Replacement) -> None:
     if replacement.volume_ids:
         # Its own volumes as it was launched, never one that moved to it since.
         own = ec2.IdsInput(op.server.region, replacement.volume_ids)
-        await op.ec2(ec2.DELETE_VOLUMES, own, ec2.Done, UNDO)
+        await op.ec2(ec2.DELETE_VOLUMES, own, ec2.ActionResult, UNDO)
     replacement.discarded = True
 
 
 async def _found_by_token(op: Operation, replacement: Replacement) -> bool:
     for _ in range(_TOKEN_SEARCHES):
-        search = ec2.TokenInput(op.server.region, replacement.token)
-        found = await op.ec2(ec2.FIND_BY_TOKEN, search, ec2.Found, UNDO)
+        search = ec2.FindByTokenInput(op.server.region, replacement.token)
+        found = await op.ec2(ec2.FIND_BY_TOKEN, search, ec2.FindByTokenResult, UNDO)
         if found.instance_id:
             replacement.instance_id = found.instance_id
             replacement.spot_request_id = found.spot_request_id
@@ -188,19 +188,19 @@ async def _found_by_token(op: Operation, replacement: Replacement) -> bool:
     return False
 
 
-async def dying_volumes(op: Operation, placement: Placement) -> list[str]:
+async def volumes_deleted_with(op: Operation, placement: Placement) -> list[str]:
     """Those that end with the instance, also with one that is gone: of that EC2 tells none any more."""
     last_seen = op.start.shape.blueprint
     known = placement.dies_with
     if last_seen and last_seen.instance_id == placement.instance_id:
         known = last_seen.dying_root
-    return [*dict.fromkeys([*await volumes_of(op, placement), *known])]
+    return [*dict.fromkeys([*await ec2_volumes_deleted_with(op, placement), *known])]
 
 
-async def volumes_of(op: Operation, placement: Placement) -> list[str]:
+async def ec2_volumes_deleted_with(op: Operation, placement: Placement) -> list[str]:
     """Those that EC2 will delete with the instance: its root."""
     where = ec2.InstanceInput(op.server.region, placement.instance_id)
-    return (await op.ec2(ec2.VOLUMES_OF, where, ec2.Made, FOREVER)).ids
+    return (await op.ec2(ec2.VOLUMES_OF, where, ec2.CreateResult, FOREVER)).ids
 
 
 async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[str] = (), reason: str = "") -> None:
@@ -211,14 +211,14 @@ async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[
     target = ec2.InstanceInput(op.server.region, placement.instance_id)
     _record_ending(op, placement.instance_id, InstanceState.TERMINATING, reason, "terminate_requested_at")
     ending = ec2.TerminateInput(op.server.region, placement.instance_id, placement.spot_request_id)
-    await op.ec2(ec2.TERMINATE, ending, ec2.Done, FOREVER if op.committed else UNDO)
+    await op.ec2(ec2.TERMINATE, ending, ec2.ActionResult, FOREVER if op.committed else UNDO)
     try:
-        await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.Confirmed, poll(op.policy.terminate_timeout_s))
+        await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.ConfirmResult, poll(op.policy.terminate_timeout_s))
     except ActivityError:
         op.needs_attention(
             f"{placement.instance_id} is not terminated {op.policy.terminate_timeout_s:.0f} s after it was asked to"
         )
-        await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.Confirmed, FOREVER if op.committed else poll(3600.0))
+        await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.ConfirmResult, FOREVER if op.committed else poll(3600.0))
     op.gone.add(placement.instance_id)
     _record_ending(op, placement.instance_id, InstanceState.TERMINATED, reason, "terminate_confirmed_at")
     for resource_id in (placement.instance_id, *dies_with):

@@ -22,15 +22,15 @@ from domain.host import Filesystem
 from domain.operations import OperationInput, OperationResult
 from domain.pools import Candidate, Pool
 from domain.servers import Placement
-from workflows.handoffs.base import HandoffWork, Move
-from workflows.handoffs.execution import filesystems_of, hand_over, handoff_for, wind_up
-from workflows.operations.base import Aborted, Operation, explain, failure_of
+from workflows.handoffs.base import HandoffState, HandoffWork
+from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
+from workflows.operations.base import Operation, OperationAborted, explain, failure_of
 from workflows.operations.capacity import discard
-from workflows.operations.hedged_launch import first_ready
-from workflows.operations.outcome import carry_out, wired
+from workflows.operations.hedged_launch import launch_hedged
+from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.planning import pools_to_avoid
 from workflows.operations.replacement import Replacement
-from workflows.operations.replica import standing_replica
+from workflows.operations.replica import existing_replica
 from workflows.timeouts import CALL, FENCE_RESERVE_S, REPLICA_PING_S
 
 _ROUNDS = 8
@@ -47,11 +47,11 @@ class FailoverWorkflow:
             self.op.take_notice(notice)
         self.losers: asyncio.Future[None] | None = None  # being ended since a round has its winner
         self.old_gone = False  # EC2's word, not the notice's: an impaired instance may still write
-        wired(self.op)
+        connect_signals(self.op)
 
     @workflow.run
     async def run(self, start: OperationInput) -> OperationResult:
-        return await carry_out(self.op, self.failover)
+        return await run_to_outcome(self.op, self.failover)
 
     async def failover(self) -> None:
         op = self.op
@@ -60,12 +60,12 @@ class FailoverWorkflow:
             try:
                 work = await self.rescue(blueprint, number)
                 break
-            except (FailureError, Aborted) as error:
+            except (FailureError, OperationAborted) as error:
                 await self.after_failed_round(number, error)
         else:
             raise ApplicationError(f"not rescued in {_ROUNDS} rounds", type=Failure.NO_CAPACITY, non_retryable=True)
         op.attention = ""
-        await asyncio.gather(wind_up(op, work), op.step("losers", self.losers_ended))
+        await asyncio.gather(finish_handoff(op, work), op.step("losers", self.losers_ended))
 
     async def rescue(self, blueprint: Blueprint, number: int) -> HandoffWork:
         op = self.op
@@ -75,11 +75,11 @@ class FailoverWorkflow:
             winner = await op.step("launch", lambda: self.replacement(blueprint, number))
             filesystems = op.shape.filesystems if self.old_gone else await asked
         finally:
-            await _ended(asked)
-        self.losers = asyncio.ensure_future(end_losers(op, winner))
-        move = Move(blueprint, old, winner, filesystems, old_gone=self.old_gone)
+            await _cancel_and_wait(asked)
+        self.losers = asyncio.ensure_future(end_surplus_launches(op, winner))
+        move = HandoffState(blueprint, old, winner, filesystems, old_gone=self.old_gone)
         work = handoff_for(op, move)
-        await hand_over(op, work)
+        await run_handoff(op, work)
         return work
 
     async def filesystems(self, blueprint: Blueprint) -> list[Filesystem]:
@@ -92,13 +92,13 @@ class FailoverWorkflow:
         await self.losers
         self.op.note(f"{len(self.op.launches) - 1} other launches ended")
 
-    async def after_failed_round(self, number: int, error: FailureError | Aborted) -> None:
+    async def after_failed_round(self, number: int, error: FailureError | OperationAborted) -> None:
         """Undo the round, say so, and go on: a rescue that stops has lost the server."""
         op = self.op
-        if op.committed or (isinstance(error, Aborted) and not error.by_notice):
+        if op.committed or (isinstance(error, OperationAborted) and not error.by_notice):
             raise error
         op.forgive_abort()
-        await _ended(self.losers)
+        await _cancel_and_wait(self.losers)
         failed = await op.undo.unwind()
         op.needs_attention("; ".join([f"round {number + 1} failed: {explain(error)}", *failed]))
         await workflow.sleep(_PAUSE_S * min(number, 6))
@@ -116,7 +116,7 @@ class FailoverWorkflow:
         request = ec2.InspectInput(self.op.server.region, self.primary.instance_id)
         limits = CALL.cut(15.0) if known else CALL
         try:
-            blueprint = (await self.op.ec2(ec2.INSPECT, request, ec2.Inspected, limits)).blueprint
+            blueprint = (await self.op.ec2(ec2.INSPECT, request, ec2.InspectResult, limits)).blueprint
         except ActivityError as error:
             if known is None:
                 raise
@@ -140,7 +140,7 @@ class FailoverWorkflow:
         candidates = await self.candidates(blueprint)
         fence = asyncio.ensure_future(self.fence_in_time(blueprint))
         try:
-            return await first_ready(self.op, blueprint, candidates, number)
+            return await launch_hedged(self.op, blueprint, candidates, number)
         finally:
             fence.cancel()
 
@@ -150,7 +150,7 @@ class FailoverWorkflow:
         if replica is None:
             return None
         try:
-            return await standing_replica(self.op, blueprint, REPLICA_PING_S)
+            return await existing_replica(self.op, blueprint, REPLICA_PING_S)
         except ActivityError as error:
             self.op.tried.append(f"replica {replica.instance_id}: {explain(error)}")
             return None
@@ -161,7 +161,7 @@ class FailoverWorkflow:
         ranked = await self.op.ec2(
             ec2.RANK_POOLS,
             ec2.RankInput(self.op.server.region, blueprint, self.op.policy, avoid=avoid, limit=10),
-            ec2.Ranked,
+            ec2.RankResult,
         )
         if not blueprint.data_volumes:
             return list(ranked.candidates)
@@ -180,18 +180,18 @@ class FailoverWorkflow:
         await workflow.sleep(left)
         stop = await filesystems_of(self.op, self.primary.instance_id, blueprint)
         nobody = Replacement(Candidate(Pool.parse(self.primary.pool), "", 0.0, 0.0, ""), "")
-        work = handoff_for(self.op, Move(blueprint, self.primary, nobody, stop))
+        work = handoff_for(self.op, HandoffState(blueprint, self.primary, nobody, stop))
         await work.stop_old()
         self.old_gone = self.old_gone or work.m.old_gone
 
 
-async def end_losers(op: Operation, winner: Replacement) -> None:
+async def end_surplus_launches(op: Operation, winner: Replacement) -> None:
     """The replacements that came second are terminated, each confirmed."""
     losers = [one for one in op.launches if one is not winner and not one.discarded]
     await asyncio.gather(*(discard(op, loser) for loser in losers))
 
 
-async def _ended(work: asyncio.Future[Any] | None) -> None:
+async def _cancel_and_wait(work: asyncio.Future[Any] | None) -> None:
     """Broken off if it still runs; what it came to has no reader any more."""
     if work is not None:
         work.cancel()

@@ -11,11 +11,11 @@ from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.pools import Candidate
 from workflows.operations.base import Operation, explain
-from workflows.operations.capacity import PoolUnavailable, discard, obtain_in, ready
+from workflows.operations.capacity import PoolUnavailable, await_ready, discard, obtain_in_pool
 from workflows.operations.replacement import Replacement
 
 
-async def first_ready(op: Operation, blueprint: Blueprint, candidates: list[Candidate], number: int) -> Replacement:
+async def launch_hedged(op: Operation, blueprint: Blueprint, candidates: list[Candidate], number: int) -> Replacement:
     """As many lanes as the policy allows, each trying pool after pool from one list.
 
     Those that lose are left to the caller: what was launched stands in `op.launches`.
@@ -25,7 +25,7 @@ async def first_ready(op: Operation, blueprint: Blueprint, candidates: list[Cand
     async def lane() -> Replacement | None:
         while waiting:
             position, candidate = waiting.pop(0)
-            if found := await _try(op, blueprint, candidate, number * 100 + position):
+            if found := await _launch_in_pool(op, blueprint, candidate, number * 100 + position):
                 return found
         return None
 
@@ -53,14 +53,14 @@ async def _winner(op: Operation, lanes: list[asyncio.Task[Replacement | None]], 
     )
 
 
-async def _try(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement | None:
+async def _launch_in_pool(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement | None:
     try:
-        replacement = await obtain_in(op, blueprint, candidate, number)
+        replacement = await obtain_in_pool(op, blueprint, candidate, number)
     except (PoolUnavailable, ActivityError) as error:
         op.tried.append(f"{candidate.pool}: {explain(error)}")
         return None
     try:
-        await ready(op, replacement, check_health=not blueprint.data_volumes)
+        await await_ready(op, replacement, check_health=not blueprint.data_volumes)
     except ActivityError as error:
         op.tried.append(f"{candidate.pool}: {explain(error)}")
         await discard(op, replacement)

@@ -17,8 +17,8 @@ from domain.pools import Candidate, Pool
 from domain.records import RecordKind
 from domain.servers import ServerShape
 from workflows.operations.base import Operation
-from workflows.operations.capacity import obtain, ready
-from workflows.operations.outcome import carry_out, wired
+from workflows.operations.capacity import await_ready, obtain
+from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.replacement import Replacement
 
 
@@ -27,11 +27,11 @@ class LaunchWorkflow:
     @workflow.init
     def __init__(self, start: OperationInput) -> None:
         self.op = Operation(start)
-        wired(self.op)
+        connect_signals(self.op)
 
     @workflow.run
     async def run(self, start: OperationInput) -> OperationResult:
-        return await carry_out(self.op, self.launch)
+        return await run_to_outcome(self.op, self.launch)
 
     async def launch(self) -> None:
         op, spec = self.op, self.op.start.request.launch
@@ -39,7 +39,7 @@ class LaunchWorkflow:
         candidate = self.candidate(spec)
         blueprint = _blueprint(spec, op.server.region)
         instance = await op.step("launch", lambda: obtain(op, blueprint, [candidate]))
-        await op.step("ready", lambda: ready(op, instance, check_health=False))
+        await op.step("ready", lambda: await_ready(op, instance, check_health=False))
         await op.step("commit", lambda: self.commit(instance))
 
     def candidate(self, spec: LaunchSpec) -> Candidate:
@@ -56,7 +56,7 @@ class LaunchWorkflow:
     async def commit(self, instance: Replacement) -> None:
         op = self.op
         look = ec2.InspectInput(op.server.region, instance.instance_id)
-        blueprint = (await op.ec2(ec2.INSPECT, look, ec2.Inspected)).blueprint
+        blueprint = (await op.ec2(ec2.INSPECT, look, ec2.InspectResult)).blueprint
         op.recorder.add(RecordKind.PRIMARY, instance_id=instance.instance_id)
         op.recorder.add(
             RecordKind.INSTANCE,

@@ -13,18 +13,18 @@ from temporalio.exceptions import FailureError
 
 from domain.operations import OperationResult, Outcome
 from domain.records import RecordKind
-from workflows.operations.base import Aborted, Operation, explain
+from workflows.operations.base import Operation, OperationAborted, explain
 
 Body = Callable[[], Awaitable[bool | None]]
 
 
-async def carry_out(op: Operation, body: Body) -> OperationResult:
+async def run_to_outcome(op: Operation, body: Body) -> OperationResult:
     """Run `body`; it returns True when the server has ended on purpose.
 
     A cancellation from Temporal is an abort like any other: it is honoured up to the commit, and
     what was done is undone. So the work runs shielded from it.
     """
-    work = asyncio.ensure_future(_to_its_end(op, body))
+    work = asyncio.ensure_future(_run_recorded(op, body))
     while True:
         try:
             return await asyncio.shield(work)
@@ -34,7 +34,7 @@ async def carry_out(op: Operation, body: Body) -> OperationResult:
             op.abort("cancelled in Temporal")
 
 
-async def _to_its_end(op: Operation, body: Body) -> OperationResult:
+async def _run_recorded(op: Operation, body: Body) -> OperationResult:
     op.recorder.add(
         RecordKind.OPERATION_STARTED,
         kind=op.start.request.kind.value,
@@ -46,7 +46,7 @@ async def _to_its_end(op: Operation, body: Body) -> OperationResult:
         RecordKind.OPERATION_FINISHED,
         outcome=result.outcome.value,
         reason=result.receipt.reason,
-        receipt=plain(asdict(result.receipt)),
+        receipt=as_json(asdict(result.receipt)),
     )
     await op.recorder.written()
     return result
@@ -55,14 +55,14 @@ async def _to_its_end(op: Operation, body: Body) -> OperationResult:
 async def _outcome(op: Operation, body: Body) -> OperationResult:
     try:
         ended = bool(await body())
-    except (FailureError, Aborted) as error:
-        return await _undone(op, error)
+    except (FailureError, OperationAborted) as error:
+        return await _roll_back(op, error)
     if op.attention:
         return op.finish(Outcome.NEEDS_ATTENTION, op.attention, ended=ended)
     return op.finish(Outcome.COMMITTED, "", ended=ended)
 
 
-async def _undone(op: Operation, error: FailureError | Aborted) -> OperationResult:
+async def _roll_back(op: Operation, error: FailureError | OperationAborted) -> OperationResult:
     reason = explain(error)
     if op.committed:
         # Nothing is undone past the commit; what could not be finished is said, with its reason.
@@ -74,20 +74,20 @@ async def _undone(op: Operation, error: FailureError | Aborted) -> OperationResu
         return op.finish(Outcome.NEEDS_ATTENTION, op.attention)
     if op.attention:
         return op.finish(Outcome.NEEDS_ATTENTION, op.attention)
-    cancelled = isinstance(error, Aborted) and not error.by_notice
+    cancelled = isinstance(error, OperationAborted) and not error.by_notice
     return op.finish(Outcome.CANCELLED if cancelled else Outcome.ROLLED_BACK, reason)
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """JSON of a dataclass's dict: instants as ISO 8601, enumerations as their values."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [as_json(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def wired(op: Operation) -> None:
+def connect_signals(op: Operation) -> None:
     """Let a workflow's operation hear notices, aborts, and that something else waits."""
     workflow.set_signal_handler("hurry", op.hurry)
     workflow.set_signal_handler("notice", op.take_notice)

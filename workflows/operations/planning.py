@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain import adoption_rules, ec2, planning
-from domain.adoption import Finding, Plan, Terms
+from domain.adoption import Finding, MoveTerms, Plan
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.names import CONTROL_QUEUE
@@ -30,7 +30,7 @@ class Ec2Caller(Protocol):
 
 
 @dataclass(frozen=True)
-class Looked:
+class PlanningResult:
     """What planning saw, and the plan it made of it."""
 
     plan: Plan
@@ -38,7 +38,7 @@ class Looked:
     candidates: list[Candidate]
 
 
-async def direct(name: str, argument: object, answer: type[R], limits: Limits = CALL) -> R:
+async def execute_ec2(name: str, argument: object, answer: type[R], limits: Limits = CALL) -> R:
     """EC2 activities for workflows that are no operation (adopt, plan)."""
     result: R = await workflow.execute_activity(
         name,
@@ -53,7 +53,7 @@ async def direct(name: str, argument: object, answer: type[R], limits: Limits = 
     return result
 
 
-async def look(
+async def survey_and_plan(
     call: Callable[..., Any],
     server: ServerRef,
     policy: ServerPolicy,
@@ -62,17 +62,17 @@ async def look(
     pool: str = "",
     cool_downs: dict[str, float],
     avoid: list[str] | None = None,
-    terms: Terms | None = None,
-) -> Looked:
+    terms: MoveTerms | None = None,
+) -> PlanningResult:
     """Inspect, rank, check; raise Refused when the asked-for pool cannot be. `terms`: to reckon its cost by."""
-    avoided = [*(p for p in _resting(cool_downs) if p != pool), *(avoid or [])]
-    seen: ec2.Surveyed
+    avoided = [*(p for p in _in_cool_down(cool_downs) if p != pool), *(avoid or [])]
+    seen: ec2.SurveyResult
     fleets: list[str]
     seen, fleets = await asyncio.gather(
         call(
             ec2.SURVEY,
             ec2.SurveyInput(server.region, instance_id, policy, pool, avoided, terms.home_type if terms else ""),
-            ec2.Surveyed,
+            ec2.SurveyResult,
             timeouts.SURVEY,
         ),
         pools_to_avoid(server, {}),
@@ -82,9 +82,9 @@ async def look(
     if candidates and candidates[0] != seen.candidates[0]:
         checked = await _check(call, server, policy, seen.blueprint, candidates)
     found = adoption_rules.findings(seen.blueprint, policy, seen.account_id)
-    found, candidates = _judged(checked, candidates, found)
-    plan = planning.compose(seen.blueprint, policy, candidates, found, seen.hourly_now, terms, seen.home_usd)
-    return Looked(plan, seen.blueprint, candidates)
+    found, candidates = _with_check_findings(checked, candidates, found)
+    plan = planning.compose_plan(seen.blueprint, policy, candidates, found, seen.hourly_now, terms, seen.home_usd)
+    return PlanningResult(plan, seen.blueprint, candidates)
 
 
 async def pools_to_avoid(server: ServerRef, own: dict[str, float], patience_s: float = 3.0) -> list[str]:
@@ -103,10 +103,10 @@ async def pools_to_avoid(server: ServerRef, own: dict[str, float], patience_s: f
         until.update(fleet.until)
     except ActivityError as error:
         workflow.logger.warning("the fleet's cool-downs are not readable now: %s", error.cause)
-    return _resting(until)
+    return _in_cool_down(until)
 
 
-def _resting(until: dict[str, float]) -> list[str]:
+def _in_cool_down(until: dict[str, float]) -> list[str]:
     now = workflow.now().timestamp()
     return sorted(pool for pool, end in until.items() if end > now)
 
@@ -117,17 +117,17 @@ async def _check(
     policy: ServerPolicy,
     blueprint: Blueprint,
     candidates: list[Candidate],
-) -> ec2.Checked:
+) -> ec2.CheckResult:
     """Once more: the survey tried the pool that the fleet's cool-downs have taken out since."""
     actions = planning.actions_for(blueprint, planning.handoff_to(blueprint, policy, candidates[0]))
-    checked: ec2.Checked = await call(
-        ec2.CHECK_LAUNCH, ec2.CheckInput(server.region, blueprint, candidates, actions), ec2.Checked
+    checked: ec2.CheckResult = await call(
+        ec2.CHECK_LAUNCH, ec2.CheckInput(server.region, blueprint, candidates, actions), ec2.CheckResult
     )
     return checked
 
 
-def _judged(
-    checked: ec2.Checked, candidates: list[Candidate], found: list[Finding]
+def _with_check_findings(
+    checked: ec2.CheckResult, candidates: list[Candidate], found: list[Finding]
 ) -> tuple[list[Finding], list[Candidate]]:
     if not candidates:
         nothing = Finding("no_pool", "no other pool fits this server", "allow more instance types or zones")
@@ -145,7 +145,7 @@ def _judged(
 
 def refuse_if_blocked(plan: Plan, accepted: list[str]) -> None:
     """A handoff that would lose something is refused before anything is launched."""
-    stops = adoption_rules.blocking(plan.findings, accepted)
+    stops = adoption_rules.blocking_findings(plan.findings, accepted)
     if not stops:
         return
     missing = any(finding.code == "permission_missing" for finding in stops)

@@ -9,11 +9,11 @@ from domain import ec2
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.operations import OperationInput, OperationResult
-from workflows.handoffs.base import HandoffWork, Move
-from workflows.handoffs.execution import filesystems_of, hand_over, handoff_for, wind_up
+from workflows.handoffs.base import HandoffState, HandoffWork
+from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
 from workflows.operations.base import Operation, explain
-from workflows.operations.outcome import carry_out, wired
-from workflows.operations.replica import standing_replica
+from workflows.operations.outcome import connect_signals, run_to_outcome
+from workflows.operations.replica import existing_replica
 from workflows.timeouts import CALL
 
 
@@ -22,24 +22,24 @@ class PromoteWorkflow:
     @workflow.init
     def __init__(self, start: OperationInput) -> None:
         self.op = Operation(start)
-        wired(self.op)
+        connect_signals(self.op)
 
     @workflow.run
     async def run(self, start: OperationInput) -> OperationResult:
-        return await carry_out(self.op, self.promote)
+        return await run_to_outcome(self.op, self.promote)
 
     async def promote(self) -> None:
         op = self.op
         blueprint = await op.step("plan", self.look)
         work = await op.step("ready", lambda: self.prepare(blueprint))
-        await hand_over(op, work)
-        await wind_up(op, work)
+        await run_handoff(op, work)
+        await finish_handoff(op, work)
 
     async def look(self) -> Blueprint:
         primary = self.op.start.shape.primary
         assert primary is not None, "ServerWorkflow promotes only where there is a primary"
         request = ec2.InspectInput(self.op.server.region, primary.instance_id)
-        blueprint = (await self.op.ec2(ec2.INSPECT, request, ec2.Inspected, CALL)).blueprint
+        blueprint = (await self.op.ec2(ec2.INSPECT, request, ec2.InspectResult, CALL)).blueprint
         self.op.refuse_if_broken_off(blueprint)
         return blueprint
 
@@ -48,11 +48,11 @@ class PromoteWorkflow:
         assert old is not None
         filesystems = await filesystems_of(op, old.instance_id, blueprint)
         try:
-            replica = await standing_replica(op, blueprint, patience_s=20.0)
+            replica = await existing_replica(op, blueprint, patience_s=20.0)
         except ActivityError as error:
             raise ApplicationError(
                 f"the replica is not ready: {explain(error)}; drop it and make another",
                 type=Failure.REFUSED,
                 non_retryable=True,
             ) from error
-        return handoff_for(op, Move(blueprint, old, replica, filesystems))
+        return handoff_for(op, HandoffState(blueprint, old, replica, filesystems))

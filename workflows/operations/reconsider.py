@@ -14,11 +14,11 @@ from domain.errors import Failure
 from domain.names import CONTROL_QUEUE
 from domain.operations import Priority
 from workflows.operations.base import Operation
-from workflows.operations.planning import Looked
+from workflows.operations.planning import PlanningResult
 from workflows.timeouts import RECONSIDER
 
 
-async def still_holds(op: Operation) -> None:
+async def reconsider_decision(op: Operation) -> None:
     """Raise Refused, with what has changed, when the decision behind the operation no longer holds."""
     if not (decision := op.start.request.decision_id):
         return
@@ -27,19 +27,19 @@ async def still_holds(op: Operation) -> None:
     try:
         looking = workflow.start_activity(
             contract.RECONSIDER,
-            contract.Reconsider(decision),
-            result_type=contract.Reconsidered,
+            contract.ReconsiderInput(decision),
+            result_type=contract.ReconsiderResult,
             task_queue=CONTROL_QUEUE,
             start_to_close_timeout=timedelta(seconds=RECONSIDER.attempt_s),
             schedule_to_close_timeout=timedelta(seconds=RECONSIDER.overall_s or RECONSIDER.attempt_s),
             heartbeat_timeout=timedelta(seconds=RECONSIDER.heartbeat_s or RECONSIDER.attempt_s),
             retry_policy=RECONSIDER.retry,
         )
-        if _a_notice_goes_first() and await _noticed(op, looking):
+        if _a_notice_goes_first() and await _notice_came_first(op, looking):
             return
         found = await looking
     except ActivityError as error:
-        found = contract.Reconsidered(False, f"its facts cannot be read now: {error.cause}")
+        found = contract.ReconsiderResult(False, f"its facts cannot be read now: {error.cause}")
     if not found.holds:
         raise ApplicationError(f"the decision was dropped: {found.why}", type=Failure.REFUSED, non_retryable=True)
 
@@ -49,7 +49,7 @@ def _a_notice_goes_first() -> bool:
     return workflow.patched("a-notice-does-not-wait-for-a-second-look")
 
 
-async def _noticed(op: Operation, looking: asyncio.Future[contract.Reconsidered]) -> bool:
+async def _notice_came_first(op: Operation, looking: asyncio.Future[contract.ReconsiderResult]) -> bool:
     """Wait for the answer, or for the notice that makes it pointless: the rescue has no time for it (invariant 6)."""
     try:
         await workflow.wait_condition(lambda: looking.done() or op.emergency)
@@ -60,7 +60,7 @@ async def _noticed(op: Operation, looking: asyncio.Future[contract.Reconsidered]
     return op.emergency
 
 
-def only_decided(op: Operation, looked: Looked) -> Looked:
+def decided_pool_only(op: Operation, looked: PlanningResult) -> PlanningResult:
     """An ordinary move is made for its price: another pool, or on-demand, is another decision. A rescue takes any."""
     request = op.start.request
     if not request.decision_id or request.priority > Priority.ORDINARY or not request.pool:

@@ -15,10 +15,10 @@ from domain.pools import Candidate, Pool
 from domain.records import RecordKind
 from domain.servers import Placement
 from workflows.operations.base import Operation
-from workflows.operations.capacity import dying_volumes, end_instance, obtain, ready
-from workflows.operations.outcome import carry_out, wired
-from workflows.operations.planning import Looked, look, refuse_if_blocked
-from workflows.operations.reconsider import still_holds
+from workflows.operations.capacity import await_ready, end_instance, obtain, volumes_deleted_with
+from workflows.operations.outcome import connect_signals, run_to_outcome
+from workflows.operations.planning import PlanningResult, refuse_if_blocked, survey_and_plan
+from workflows.operations.reconsider import reconsider_decision
 from workflows.operations.replacement import Replacement
 from workflows.timeouts import poll
 
@@ -30,26 +30,26 @@ class ReplicaWorkflow:
     @workflow.init
     def __init__(self, start: OperationInput) -> None:
         self.op = Operation(start)
-        wired(self.op)
+        connect_signals(self.op)
 
     @workflow.run
     async def run(self, start: OperationInput) -> OperationResult:
         drop = start.request.kind is OperationKind.REPLICA_DROP
-        return await carry_out(self.op, self.drop if drop else self.create)
+        return await run_to_outcome(self.op, self.drop if drop else self.create)
 
     async def create(self) -> None:
         op = self.op
         looked = await op.step("plan", self.plan)
         replica = await op.step("launch", lambda: obtain(op, looked.blueprint, looked.candidates))
-        await op.step("ready", lambda: ready(op, replica, check_health=not looked.blueprint.data_volumes))
+        await op.step("ready", lambda: await_ready(op, replica, check_health=not looked.blueprint.data_volumes))
         await op.step("commit", lambda: self.commit(replica, looked.blueprint))
 
-    async def plan(self) -> Looked:
+    async def plan(self) -> PlanningResult:
         """Another pool than the primary's: one notice must not take both."""
         op, primary = self.op, self.op.start.shape.primary
         assert primary is not None, "ServerWorkflow makes a replica only beside a primary"
-        await still_holds(op)
-        looked = await look(
+        await reconsider_decision(op)
+        looked = await survey_and_plan(
             op.ec2, op.server, op.policy, primary.instance_id, pool=op.start.request.pool, cool_downs=op.cool_downs
         )
         refuse_if_blocked(looked.plan, op.policy.accepted_findings)
@@ -73,22 +73,22 @@ class ReplicaWorkflow:
     async def drop(self) -> None:
         op, replica = self.op, self.op.start.shape.replica
         assert replica is not None, "ServerWorkflow drops only a replica that exists"
-        await still_holds(op)
+        await reconsider_decision(op)
         op.describe(from_pool=replica.pool)
         await op.step("commit", lambda: op.commit(replace(op.shape, replica=None)))
         await op.step("retire", lambda: self.end(replica))
 
     async def end(self, replica: Placement) -> None:
-        volumes = await dying_volumes(self.op, replica)
+        volumes = await volumes_deleted_with(self.op, replica)
         await end_instance(self.op, replica, volumes, "replica dropped")
 
 
-async def standing_replica(op: Operation, blueprint: Blueprint, patience_s: float) -> Replacement:
+async def existing_replica(op: Operation, blueprint: Blueprint, patience_s: float) -> Replacement:
     """The server's replica, if it answers within `patience_s`. No rollback ends it: it was there before."""
     replica = op.start.shape.replica
     assert replica is not None, "asked for only where there is one"
     where = ec2.InstanceInput(op.server.region, replica.instance_id)
-    confirmed = await op.ec2(ec2.CONFIRM_RUNNING, where, ec2.Confirmed, poll(patience_s))
+    confirmed = await op.ec2(ec2.CONFIRM_RUNNING, where, ec2.ConfirmResult, poll(patience_s))
     found = Replacement(
         Candidate(Pool.parse(replica.pool), confirmed.subnet_id, replica.usd_per_hour, 0.0, "its replica"),
         token="",
@@ -99,5 +99,5 @@ async def standing_replica(op: Operation, blueprint: Blueprint, patience_s: floa
     )
     op.replacements.add(replica.instance_id)
     found.volume_ids = list(confirmed.volume_ids[:1])  # its root: nothing else is attached to it yet
-    await ready(op, found, check_health=not blueprint.data_volumes, pickup_s=patience_s)
+    await await_ready(op, found, check_health=not blueprint.data_volumes, pickup_s=patience_s)
     return found

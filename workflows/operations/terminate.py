@@ -13,8 +13,8 @@ from domain.operations import OperationInput, OperationKind, OperationResult
 from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
 from workflows.operations.base import Operation
-from workflows.operations.capacity import dying_volumes, end_instance, volumes_of
-from workflows.operations.outcome import carry_out, wired
+from workflows.operations.capacity import ec2_volumes_deleted_with, end_instance, volumes_deleted_with
+from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.timeouts import FOREVER
 
 
@@ -26,12 +26,12 @@ class TerminateWorkflow:
     def __init__(self, start: OperationInput) -> None:
         self.op = Operation(start)
         self.roots: list[str] = []  # of the instances that are released
-        wired(self.op)
+        connect_signals(self.op)
 
     @workflow.run
     async def run(self, start: OperationInput) -> OperationResult:
         release = start.request.kind is OperationKind.RELEASE
-        return await carry_out(self.op, self.release if release else self.terminate)
+        return await run_to_outcome(self.op, self.release if release else self.terminate)
 
     @property
     def instances(self) -> list[Placement]:
@@ -47,13 +47,13 @@ class TerminateWorkflow:
         return True
 
     async def end(self, placement: Placement) -> None:
-        await end_instance(self.op, placement, await dying_volumes(self.op, placement))
+        await end_instance(self.op, placement, await volumes_deleted_with(self.op, placement))
 
     async def release(self) -> bool:
         op = self.op
         await op.step("commit", lambda: op.commit(ServerShape()))
         for placement in self.instances:
-            self.roots += await volumes_of(op, placement)
+            self.roots += await ec2_volumes_deleted_with(op, placement)
             op.recorder.add(
                 RecordKind.INSTANCE, instance_id=placement.instance_id, state=InstanceState.RELEASED.value, role=None
             )
@@ -66,7 +66,7 @@ class TerminateWorkflow:
         if kept:
             tags = dict.fromkeys(OWN_TAGS, "")
             untag = ec2.TagInput(self.op.server.region, kept, tags, remove=True)
-            await self.op.ec2(ec2.TAG, untag, ec2.Done, FOREVER)
+            await self.op.ec2(ec2.TAG, untag, ec2.ActionResult, FOREVER)
         for resource_id in kept:
             self.op.recorder.add(RecordKind.RESOURCE_GONE, resource_id=resource_id, how="released")
         self.op.note(f"{', '.join(kept) or 'nothing'} stays, without our tags")

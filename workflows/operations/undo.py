@@ -12,25 +12,25 @@ from dataclasses import dataclass
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-Action = Callable[[], Awaitable[None]]
+UndoAction = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Entry:
+class UndoEntry:
     what: str
-    action: Action
+    action: UndoAction
 
 
 class UndoStack:
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[UndoEntry] = []
 
-    def register(self, what: str, action: Action) -> Entry:
-        entry = Entry(what, action)
+    def register(self, what: str, action: UndoAction) -> UndoEntry:
+        entry = UndoEntry(what, action)
         self._entries.append(entry)
         return entry
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: UndoEntry) -> None:
         """Its step was undone otherwise, for good."""
         self._entries.remove(entry)
 

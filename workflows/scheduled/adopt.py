@@ -20,8 +20,8 @@ from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_
 from domain.operations import ServerInput
 from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
-from workflows.operations.outcome import plain
-from workflows.operations.planning import direct
+from workflows.operations.outcome import as_json
+from workflows.operations.planning import execute_ec2
 from workflows.recorder import Recorder
 
 
@@ -29,11 +29,13 @@ from workflows.recorder import Recorder
 class AdoptWorkflow:
     @workflow.run
     async def run(self, start: AdoptInput) -> AdoptResult:
-        inspected = await direct(ec2.INSPECT, ec2.InspectInput(start.server.region, start.instance_id), ec2.Inspected)
+        inspected = await execute_ec2(
+            ec2.INSPECT, ec2.InspectInput(start.server.region, start.instance_id), ec2.InspectResult
+        )
         blueprint = inspected.blueprint
         found = adoption_rules.findings(blueprint, start.policy, inspected.account_id, mend=start.mend)
         result = AdoptResult(findings=found, moves=planning.moves(blueprint), handoff=start.policy.handoff)
-        if start.dry_run or adoption_rules.blocking(found, start.accept):
+        if start.dry_run or adoption_rules.blocking_findings(found, start.accept):
             return result
         placement = await self._place(start, blueprint)
         await self._take(start, blueprint)
@@ -55,11 +57,11 @@ class AdoptWorkflow:
         dying = [volume.volume_id for volume in blueprint.data_volumes if volume.delete_on_termination]
         if start.mend and dying:
             keep = ec2.VolumesInput(start.server.region, start.instance_id, dying)
-            await direct(ec2.KEEP_VOLUMES, keep, ec2.Done)
+            await execute_ec2(ec2.KEEP_VOLUMES, keep, ec2.ActionResult)
 
     async def _place(self, start: AdoptInput, blueprint: Blueprint) -> Placement:
         price = ec2.RankInput(start.server.region, blueprint, start.policy, limit=1)
-        ranked = await direct(ec2.RANK_POOLS, price, ec2.Ranked)
+        ranked = await execute_ec2(ec2.RANK_POOLS, price, ec2.RankResult)
         return Placement(start.instance_id, blueprint.pool, blueprint.spot_request_id, ranked.hourly_now)
 
     def _record(self, start: AdoptInput, blueprint: Blueprint, placement: Placement) -> Recorder:
@@ -70,7 +72,7 @@ class AdoptWorkflow:
             name=start.server.name,
             region=start.server.region,
             account_id=blueprint.account_id,
-            policy=plain(asdict(policy)),
+            policy=as_json(asdict(policy)),
             handoff=policy.handoff.value,
             moves=planning.moves(blueprint),
         )
@@ -92,7 +94,7 @@ class AdoptWorkflow:
     async def _tag(self, start: AdoptInput, blueprint: Blueprint, *, remove: bool = False) -> None:
         tags = ownership_tags(start.server.client_id, start.server.server_id, f"adopt-{start.server.server_id}")
         ids = [resource_id for _, resource_id in _resources(blueprint)]
-        await direct(ec2.TAG, ec2.TagInput(start.server.region, ids, tags, remove), ec2.Done)
+        await execute_ec2(ec2.TAG, ec2.TagInput(start.server.region, ids, tags, remove), ec2.ActionResult)
 
     async def _begin(self, start: AdoptInput, blueprint: Blueprint, placement: Placement, seq: int) -> None:
         policy = replace(start.policy, accepted_findings=list(start.accept))

@@ -16,7 +16,7 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError
 from domain.adoption import Plan
 from domain.autopilot import contract
 from domain.operations import PLAN_WORKFLOW
-from workflows.scheduled.upkeep import upkeep
+from workflows.scheduled.upkeep import execute_upkeep
 from workflows.timeouts import ASK, EVALUATE, RECONSIDER
 
 _PLANS_AT_ONCE = 5
@@ -26,8 +26,8 @@ _PLAN_S = 60.0
 @workflow.defn
 class AutopilotWorkflow:
     @workflow.run
-    async def run(self, given: contract.Round) -> contract.Evaluated:
-        evaluated = await upkeep(contract.EVALUATE, given, contract.Evaluated, EVALUATE)
+    async def run(self, given: contract.EvaluateInput) -> contract.EvaluateResult:
+        evaluated = await execute_upkeep(contract.EVALUATE, given, contract.EvaluateResult, EVALUATE)
         turns = asyncio.Semaphore(_PLANS_AT_ONCE)
         await asyncio.gather(
             *(_ask(one) for one in evaluated.asks),
@@ -41,14 +41,14 @@ class CandidatesWorkflow:
     """What the autopilot sees for one server, for whoever wants to know. It changes nothing."""
 
     @workflow.run
-    async def run(self, given: contract.Look) -> contract.Looked:
-        return await upkeep(contract.LOOK, given, contract.Looked, RECONSIDER)
+    async def run(self, given: contract.PreviewInput) -> contract.PreviewResult:
+        return await execute_upkeep(contract.PREVIEW, given, contract.PreviewResult, RECONSIDER)
 
 
-async def _ask(one: contract.Ask) -> None:
+async def _ask(one: contract.AskServerInput) -> None:
     """What fails here is asked again by the next pass: the decision stays approved."""
     try:
-        await upkeep(contract.ASK, one, str, ASK)
+        await execute_upkeep(contract.ASK_SERVER, one, str, ASK)
     except ActivityError as error:
         workflow.logger.warning("decision %s could not be asked for: %s", one.decision_id, error.cause)
 
@@ -68,6 +68,8 @@ async def _plan(one: contract.Proposal, turns: asyncio.Semaphore) -> None:
             cause = error.cause
             problem = str(cause.cause if isinstance(cause, ActivityError) and cause.cause else cause)
     try:
-        await upkeep(contract.KEEP_PLAN, contract.PlanKept(one.decision_id, plan, problem), type(None), ASK)
+        await execute_upkeep(
+            contract.KEEP_PLAN, contract.KeepPlanInput(one.decision_id, plan, problem), type(None), ASK
+        )
     except ActivityError as error:
         workflow.logger.warning("the plan of decision %s could not be kept: %s", one.decision_id, error.cause)

@@ -11,7 +11,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from domain.backtest import contract
-from domain.backtest.contract import BacktestState, RunBacktest, Settled
+from domain.backtest.contract import BacktestEnd, BacktestState, RunBacktestInput
 from domain.names import CONTROL_QUEUE
 from domain.operations import Priority
 from workflows.timeouts import RECORD
@@ -24,7 +24,7 @@ _RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=tim
 @workflow.defn(name=contract.BACKTEST_WORKFLOW)
 class BacktestWorkflow:
     @workflow.run
-    async def run(self, given: RunBacktest) -> None:
+    async def run(self, given: RunBacktestInput) -> None:
         try:
             await workflow.execute_activity(
                 contract.BACKTEST_RUN,
@@ -39,11 +39,11 @@ class BacktestWorkflow:
             )
         except BaseException as error:
             if is_cancelled_exception(error):
-                await asyncio.shield(_settle(Settled(given.backtest_id, BacktestState.CANCELLED)))
+                await asyncio.shield(_settle(BacktestEnd(given.backtest_id, BacktestState.CANCELLED)))
                 raise
             if not isinstance(error, ActivityError):
                 raise
-            await _settle(Settled(given.backtest_id, BacktestState.FAILED, _in_words(error)))
+            await _settle(BacktestEnd(given.backtest_id, BacktestState.FAILED, _in_words(error)))
 
 
 def _in_words(error: ActivityError) -> str:
@@ -51,7 +51,7 @@ def _in_words(error: ActivityError) -> str:
     return cause.message if isinstance(cause, ApplicationError) else str(cause or error)
 
 
-async def _settle(end: Settled) -> None:
+async def _settle(end: BacktestEnd) -> None:
     await workflow.execute_activity(
         contract.BACKTEST_SETTLE,
         end,

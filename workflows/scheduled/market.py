@@ -30,29 +30,29 @@ _RETRY = RetryPolicy(
 @workflow.defn(name=contract.COLLECT_SPOT_WORKFLOW)
 class CollectSpotWorkflow:
     @workflow.run
-    async def run(self, given: contract.CollectSpot) -> contract.Collected:
-        return await _upkeep(contract.COLLECT_SPOT, given, contract.Collected)
+    async def run(self, given: contract.CollectSpotInput) -> contract.CollectSpotResult:
+        return await _upkeep(contract.COLLECT_SPOT, given, contract.CollectSpotResult)
 
 
 @workflow.defn(name=contract.COLLECT_ON_DEMAND_WORKFLOW)
 class CollectOnDemandWorkflow:
     @workflow.run
-    async def run(self, given: contract.CollectOnDemand) -> contract.Priced:
-        return await _upkeep(contract.COLLECT_ON_DEMAND, given, contract.Priced)
+    async def run(self, given: contract.CollectOnDemandInput) -> contract.CollectOnDemandResult:
+        return await _upkeep(contract.COLLECT_ON_DEMAND, given, contract.CollectOnDemandResult)
 
 
 @workflow.defn(name=contract.COLLECT_SCORES_WORKFLOW)
 class CollectScoresWorkflow:
     @workflow.run
-    async def run(self, given: contract.CollectScores) -> contract.Scored:
-        return await _upkeep(contract.COLLECT_SCORES, given, contract.Scored)
+    async def run(self, given: contract.CollectScoresInput) -> contract.CollectScoresResult:
+        return await _upkeep(contract.COLLECT_SCORES, given, contract.CollectScoresResult)
 
 
 @workflow.defn(name=contract.THIN_OUT_WORKFLOW)
 class ThinOutWorkflow:
     @workflow.run
-    async def run(self, given: contract.ThinOut) -> contract.Thinned:
-        return await _upkeep(contract.THIN_OUT, given, contract.Thinned)
+    async def run(self, given: contract.ThinOutInput) -> contract.ThinOutResult:
+        return await _upkeep(contract.THIN_OUT, given, contract.ThinOutResult)
 
 
 MARKET_WORKFLOWS: list[type] = [CollectSpotWorkflow, CollectOnDemandWorkflow, CollectScoresWorkflow, ThinOutWorkflow]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain.adoption import Plan, PlanInput
-from workflows.operations.planning import direct, look
+from workflows.operations.planning import execute_ec2, survey_and_plan
 
 
 @workflow.defn
 class PlanWorkflow:
     @workflow.run
     async def run(self, start: PlanInput) -> Plan:
-        looked = await look(
-            direct,
+        looked = await survey_and_plan(
+            execute_ec2,
             start.server,
             start.policy,
             start.primary.instance_id,

@@ -10,24 +10,24 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from domain.reconciliation import contract
-from domain.reconciliation.drift import Finding
-from workflows.scheduled.upkeep import upkeep
-from workflows.timeouts import LOOK_AROUND, RECONCILE, RECORD
+from domain.reconciliation.drift import DriftFinding
+from workflows.scheduled.upkeep import execute_upkeep
+from workflows.timeouts import ASK_ALL_SERVERS, RECONCILE, RECORD
 
 
 @workflow.defn
 class ReconcileWorkflow:
     @workflow.run
-    async def run(self, given: contract.Look) -> contract.Reconciled:
-        surveyed = await upkeep(contract.SURVEY, given, contract.Surveyed, RECONCILE)
+    async def run(self, given: contract.ReconcileInput) -> contract.ReconcileResult:
+        surveyed = await execute_upkeep(contract.RECONCILE_SURVEY, given, contract.DriftSurvey, RECONCILE)
         if workflow.patched("servers-without-a-workflow-are-told"):
-            unattended = await upkeep(contract.UNATTENDED, given, contract.Surveyed, LOOK_AROUND)
+            unattended = await execute_upkeep(contract.UNATTENDED, given, contract.DriftSurvey, ASK_ALL_SERVERS)
             surveyed = surveyed.after(unattended)
         resting = await _at_rest(surveyed.findings)
-        report = contract.Report(surveyed, resting)
-        reported = await upkeep(contract.REPORT, report, contract.Reported, RECORD)
+        report = contract.ReportInput(surveyed, resting)
+        reported = await execute_upkeep(contract.REPORT, report, contract.ReportResult, RECORD)
         settled = await _settle(reported.due)
-        return contract.Reconciled(
+        return contract.ReconcileResult(
             resources=surveyed.resources,
             found=reported.found,
             open=reported.open,
@@ -38,22 +38,22 @@ class ReconcileWorkflow:
         )
 
 
-async def _settle(due: list[Finding]) -> contract.Settled:
+async def _settle(due: list[DriftFinding]) -> contract.SettleResult:
     """Asked again whether the servers are at rest: an operation may have begun since the look."""
     if not due:
-        return contract.Settled()
-    given = contract.Settle(due, await _at_rest(due))
-    settled = await upkeep(contract.SETTLE, given, contract.Settled, RECONCILE)
+        return contract.SettleResult()
+    given = contract.SettleInput(due, await _at_rest(due))
+    settled = await execute_upkeep(contract.SETTLE, given, contract.SettleResult, RECONCILE)
     for lost in settled.lost:
         try:
-            await upkeep(contract.ASK, lost, bool, RECORD)
+            await execute_upkeep(contract.REPLACE_LOST, lost, bool, RECORD)
         except ActivityError as error:
             workflow.logger.warning("server %s could not be asked: %s", lost.server_id, error.cause)
     return settled
 
 
-async def _at_rest(findings: list[Finding]) -> contract.Resting:
+async def _at_rest(findings: list[DriftFinding]) -> contract.AtRestResult:
     servers = sorted({one.server_id for one in findings if one.server_id})
     if not servers:
-        return contract.Resting()
-    return await upkeep(contract.AT_REST, contract.Servers(servers), contract.Resting, LOOK_AROUND)
+        return contract.AtRestResult()
+    return await execute_upkeep(contract.AT_REST, contract.AtRestInput(servers), contract.AtRestResult, ASK_ALL_SERVERS)

@@ -22,10 +22,10 @@ from domain.errors import Failure
 from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, instance_queue, server_workflow_id
 from domain.operations import SERVER_WORKFLOW, Refusal, ServerInput
-from domain.resumption import Looked, ResumeInput, ResumeResult
+from domain.resumption import ResumeInput, ResumeResult, ResumeSurvey
 from domain.servers import Placement, ServerShape
 from workflows.operations.base import failure_of
-from workflows.operations.planning import direct
+from workflows.operations.planning import execute_ec2
 from workflows.timeouts import ASK, HOST_HEARTBEAT_S
 
 T = TypeVar("T")
@@ -37,24 +37,24 @@ _AGENT_S = 15.0  # to take up the question, and to answer it
 class ResumeWorkflow:
     @workflow.run
     async def run(self, start: ResumeInput) -> ResumeResult:
-        looked = await _records(resumption.LOOK, start, Looked)
+        looked = await _records(resumption.RESUME_SURVEY, start, ResumeSurvey)
         result = ResumeResult(placement=looked.recorded.primary)
         if _repeated(start, looked):
             return replace(result, resumed=not start.let_go, let_go=start.let_go, repeated=True)
         if start.let_go:
             return await self._let_go(start, looked, result)
-        if found := resumption.by_records(start.server, looked):
+        if found := resumption.findings_from_records(start.server, looked):
             return replace(result, findings=found)
         primary = looked.recorded.primary
         assert primary is not None
         blueprint, found = await self._primary(start, looked, primary)
-        if blueprint is None or resumption.blocking(found, start.accept):
+        if blueprint is None or resumption.blocking_resumption(found, start.accept):
             return replace(result, findings=found)
         filesystems = await self._agent(primary)
         if filesystems is None:
             found.append(resumption.agent_silent(primary.instance_id))
         ended = looked.recorded.unfinished
-        if start.dry_run or resumption.blocking(found, start.accept):
+        if start.dry_run or resumption.blocking_resumption(found, start.accept):
             return replace(result, findings=found, ended=ended)
         seq = await self._fence(start, looked)
         shape = ServerShape(
@@ -68,11 +68,13 @@ class ResumeWorkflow:
         lost = await self._begin(start, looked, shape, seq)
         return replace(result, resumed=not lost, findings=[*found, *lost], ended=ended)
 
-    async def _let_go(self, start: ResumeInput, looked: Looked, result: ResumeResult) -> ResumeResult:
+    async def _let_go(self, start: ResumeInput, looked: ResumeSurvey, result: ResumeResult) -> ResumeResult:
         """Only of what nothing runs on any more; volumes and snapshots stay as they are, in EC2 and in the ledger."""
-        found = [one for one in resumption.by_records(start.server, looked) if one.code != "no_primary"]
+        found = [one for one in resumption.findings_from_records(start.server, looked) if one.code != "no_primary"]
         if not found:
-            left = set((await direct(resumption.REMAINS, start.server, resumption.Remains)).instances)
+            left = set(
+                (await execute_ec2(resumption.RESUME_REMAINS, start.server, resumption.RemainingResources)).instances
+            )
             if looked.recorded.primary and await self._is_known(start, looked.recorded.primary):
                 left.add(looked.recorded.primary.instance_id)
             found = [resumption.instances_left(sorted(left))] if left else []
@@ -85,24 +87,26 @@ class ResumeWorkflow:
     async def _is_known(self, start: ResumeInput, primary: Placement) -> bool:
         """By its own ID: somebody may have taken its tags off."""
         try:
-            await direct(ec2.INSPECT, ec2.InspectInput(start.server.region, primary.instance_id), ec2.Inspected)
+            await execute_ec2(
+                ec2.INSPECT, ec2.InspectInput(start.server.region, primary.instance_id), ec2.InspectResult
+            )
         except ActivityError as error:
             if failure_of(error) is not Failure.GONE:
                 raise
             return False
         return True
 
-    async def _fence(self, start: ResumeInput, looked: Looked) -> int:
-        fence = resumption.FenceInput(start, looked.recorded.record_seq, looked.recorded.unfinished, _GONE)
-        return (await _records(resumption.FENCE, fence, resumption.Fenced)).record_seq
+    async def _fence(self, start: ResumeInput, looked: ResumeSurvey) -> int:
+        fence = resumption.ResumeFenceInput(start, looked.recorded.record_seq, looked.recorded.unfinished, _GONE)
+        return (await _records(resumption.RESUME_FENCE, fence, resumption.ResumeFenceResult)).record_seq
 
     async def _primary(
-        self, start: ResumeInput, looked: Looked, primary: Placement
+        self, start: ResumeInput, looked: ResumeSurvey, primary: Placement
     ) -> tuple[Blueprint | None, list[Finding]]:
         """What the server runs on, as adoption looks at it; and what is wrong with it."""
         where = ec2.InspectInput(start.server.region, primary.instance_id)
         try:
-            inspected = await direct(ec2.INSPECT, where, ec2.Inspected)
+            inspected = await execute_ec2(ec2.INSPECT, where, ec2.InspectResult)
         except ActivityError as error:
             if failure_of(error) is not Failure.GONE:
                 raise
@@ -110,13 +114,13 @@ class ResumeWorkflow:
         blueprint = inspected.blueprint
         if blueprint.state != "running":
             return None, [resumption.not_running(primary.instance_id, blueprint.state, await self._remains(start))]
-        found = resumption.by_ec2(start.server, looked.recorded, blueprint, inspected.account_id)
+        found = resumption.findings_from_ec2(start.server, looked.recorded, blueprint, inspected.account_id)
         if resumption.lacks_data(looked.recorded, blueprint):
             found.append(resumption.no_data_volume(primary.instance_id, await self._remains(start)))
         return blueprint, found
 
     async def _remains(self, start: ResumeInput) -> list[str]:
-        return (await direct(resumption.REMAINS, start.server, resumption.Remains)).found
+        return (await execute_ec2(resumption.RESUME_REMAINS, start.server, resumption.RemainingResources)).found
 
     async def _agent(self, primary: Placement) -> list[Filesystem] | None:
         """What is mounted there; None when no agent takes the question up in this Temporal."""
@@ -136,7 +140,7 @@ class ResumeWorkflow:
             return None
         return inventory.filesystems
 
-    async def _begin(self, start: ResumeInput, looked: Looked, shape: ServerShape, seq: int) -> list[Finding]:
+    async def _begin(self, start: ResumeInput, looked: ResumeSurvey, shape: ServerShape, seq: int) -> list[Finding]:
         """Temporal refuses a second one of the same ID: then somebody was quicker, and nothing was started."""
         recorded, own = looked.recorded, server_workflow_id(start.server.server_id)
         try:
@@ -158,11 +162,11 @@ class ResumeWorkflow:
                 memo={resumption.MEMO_REQUEST: start.request_id, resumption.MEMO_DIGEST: start.body_digest},
             )
         except WorkflowAlreadyStartedError:
-            return resumption.by_records(start.server, replace(looked, running=[own]))
+            return resumption.findings_from_records(start.server, replace(looked, running=[own]))
         return []
 
 
-def _repeated(start: ResumeInput, looked: Looked) -> bool:
+def _repeated(start: ResumeInput, looked: ResumeSurvey) -> bool:
     if looked.resumed_by != start.request_id:
         return False
     if looked.resumed_digest != start.body_digest:

@@ -7,7 +7,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from domain.market import contract as market
 from domain.savings import contract
-from workflows.scheduled.upkeep import upkeep
+from workflows.scheduled.upkeep import execute_upkeep
 from workflows.timeouts import LEDGER
 
 
@@ -16,8 +16,8 @@ class AccrueSavingsWorkflow:
     """What could not be priced is asked for at once: the next accrual, or the daily one, puts it right."""
 
     @workflow.run
-    async def run(self, given: contract.Accrue) -> contract.Accrued:
-        accrued = await upkeep(contract.ACCRUE, given, contract.Accrued, LEDGER)
+    async def run(self, given: contract.AccrueInput) -> contract.AccrueResult:
+        accrued = await execute_upkeep(contract.ACCRUE, given, contract.AccrueResult, LEDGER)
         for region, types in sorted(accrued.lacking.items()):
             await _price(region, types)
         return accrued
@@ -26,20 +26,25 @@ class AccrueSavingsWorkflow:
 @workflow.defn(name=contract.WEEKLY_SUMMARY_WORKFLOW)
 class WeeklySummaryWorkflow:
     @workflow.run
-    async def run(self, given: contract.TellWeek) -> contract.Told:
-        return await upkeep(contract.TELL_WEEK, given, contract.Told, LEDGER)
+    async def run(self, given: contract.WeeklySummaryInput) -> contract.WeeklySummaryResult:
+        return await execute_upkeep(contract.SEND_WEEKLY_SUMMARY, given, contract.WeeklySummaryResult, LEDGER)
 
 
 @workflow.defn(name=contract.EXPIRE_WORKFLOW)
 class ExpireEventsWorkflow:
     @workflow.run
-    async def run(self, given: contract.Expire) -> contract.Expired:
-        return await upkeep(contract.EXPIRE, given, contract.Expired, LEDGER)
+    async def run(self, given: contract.ExpireInput) -> contract.ExpireResult:
+        return await execute_upkeep(contract.EXPIRE_EVENTS, given, contract.ExpireResult, LEDGER)
 
 
 async def _price(region: str, types: list[str]) -> None:
     try:
-        await upkeep(market.COLLECT_ON_DEMAND, market.CollectOnDemand(region, types=types), market.Priced, LEDGER)
+        await execute_upkeep(
+            market.COLLECT_ON_DEMAND,
+            market.CollectOnDemandInput(region, types=types),
+            market.CollectOnDemandResult,
+            LEDGER,
+        )
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise

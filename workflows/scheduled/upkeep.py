@@ -15,7 +15,7 @@ from workflows.timeouts import Limits
 R = TypeVar("R")
 
 
-async def upkeep(name: str, given: object, answer: type[R], limits: Limits) -> R:
+async def execute_upkeep(name: str, given: object, answer: type[R], limits: Limits) -> R:
     result: R = await workflow.execute_activity(
         name,
         given,

@@ -28,12 +28,12 @@ class DispatchWebhooksWorkflow:
     """What happened becomes deliveries; each is handed to its workflow. Cut off anywhere, the next pass goes on."""
 
     @workflow.run
-    async def run(self, given: contract.Collect) -> contract.Collected:
-        found = await _activity(contract.COLLECT, given, contract.Collected, DISPATCH, _FIRST)
+    async def run(self, given: contract.CollectEventsInput) -> contract.CollectEventsResult:
+        found = await _activity(contract.COLLECT_EVENTS, given, contract.CollectEventsResult, DISPATCH, _FIRST)
         await asyncio.gather(*(_hand(one) for one in found.waiting))
         if found.waiting:
-            handed = contract.Handed([one.delivery_id for one in found.waiting])
-            await _activity(contract.HANDED, handed, type(None), DISPATCH, _FIRST)
+            handed = contract.MarkHandedOverInput([one.delivery_id for one in found.waiting])
+            await _activity(contract.MARK_HANDED_OVER, handed, type(None), DISPATCH, _FIRST)
         return found
 
 
@@ -42,15 +42,15 @@ class DeliverWebhookWorkflow:
     """Attempt after attempt, for days if it has to be: the activity says when the next one is due."""
 
     @workflow.run
-    async def run(self, given: contract.Deliver) -> contract.Delivered:
+    async def run(self, given: contract.DeliverInput) -> contract.DeliverResult:
         turn = Priority(fairness_key=given.client_id)
-        return await _activity(contract.DELIVER, given, contract.Delivered, DELIVER, turn)
+        return await _activity(contract.DELIVER, given, contract.DeliverResult, DELIVER, turn)
 
 
 WEBHOOK_WORKFLOWS: list[type] = [DispatchWebhooksWorkflow, DeliverWebhookWorkflow]
 
 
-async def _hand(given: contract.Deliver) -> None:
+async def _hand(given: contract.DeliverInput) -> None:
     try:
         await workflow.start_child_workflow(
             contract.DELIVER_WORKFLOW,

@@ -25,18 +25,18 @@ from domain.reconciliation.unattended_servers import MEMO_UNWATCHED
 from domain.servers import Placement, ServerShape
 from workflows import timeouts
 from workflows.operations.base import failure_of
-from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED, WATCH_PACE
+from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED_BEATS, WATCH_PACE
 
 if TYPE_CHECKING:
     from workflows.server.workflow import ServerWorkflow
 
 _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
-_AT_ONCE = "a-watch-that-is-not-taken-at-once-has-ec2-asked"
+_PATCH_ASK_EC2_AT_ONCE = "a-watch-that-is-not-taken-at-once-has-ec2-asked"
 # An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
 _NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
 
 
-class Unwatched:
+class UnwatchedHosts:
     """The hosts of a server whose agents take no watch, kept as the memo of its workflow, which any list shows."""
 
     def __contains__(self, instance_id: str) -> bool:
@@ -60,11 +60,11 @@ class Unwatched:
             workflow.upsert_memo({MEMO_UNWATCHED: sorted(wanted) or None})
 
 
-class Watches:
+class HostWatches:
     def __init__(self, server: ServerWorkflow) -> None:
         self._server = server
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._unwatched = Unwatched()
+        self._unwatched = UnwatchedHosts()
 
     def follow(self, shape: ServerShape) -> None:
         """Watch exactly the instances of this shape."""
@@ -90,7 +90,7 @@ class Watches:
         # run or of the last, when nobody missed its heartbeat any more: EC2 is asked as soon as if it had been missed.
         untaken = False  # by nobody, the last time: the pace may be another when this is replayed, and decides nothing
         while True:
-            at_once_s = min(WATCH_MISSED * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
+            at_once_s = min(WATCH_MISSED_BEATS * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
             taken_s = timeouts.WATCH_TAKEN_S if untaken else at_once_s
             trial = placement.instance_id in self._unwatched
             try:
@@ -101,7 +101,7 @@ class Watches:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     return
-                ran_out = _ran_out(error)
+                ran_out = _timeout_type(error)
                 if trial and ran_out is TimeoutType.START_TO_CLOSE:
                     self._unwatched.discard(placement.instance_id)
                     silent, untaken = 0, False
@@ -110,7 +110,7 @@ class Watches:
                     self._server.desk.lost(placement)
                     return
                 again, untaken = untaken, ran_out is TimeoutType.SCHEDULE_TO_START
-                if untaken and (again or not workflow.patched(_AT_ONCE)):
+                if untaken and (again or not workflow.patched(_PATCH_ASK_EC2_AT_ONCE)):
                     self._unwatched.add(placement.instance_id)
                 await workflow.sleep(_PAUSE_S[min(silent, len(_PAUSE_S) - 1)])
                 silent += 1
@@ -125,7 +125,7 @@ class Watches:
             task_queue=instance_queue(placement.instance_id),
             start_to_close_timeout=timedelta(seconds=longest_s),
             schedule_to_start_timeout=timedelta(seconds=taken_s),
-            heartbeat_timeout=timedelta(seconds=WATCH_MISSED * beat_s),
+            heartbeat_timeout=timedelta(seconds=WATCH_MISSED_BEATS * beat_s),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
         return notice
@@ -157,7 +157,7 @@ class Watches:
             await workflow.execute_activity(
                 ec2.CONFIRM_RUNNING,
                 ec2.InstanceInput(self._server.server.region, placement.instance_id),
-                result_type=ec2.Confirmed,
+                result_type=ec2.ConfirmResult,
                 task_queue=CONTROL_QUEUE,
                 start_to_close_timeout=timedelta(seconds=10),
                 schedule_to_close_timeout=timedelta(seconds=20),
@@ -169,5 +169,5 @@ class Watches:
         return False
 
 
-def _ran_out(error: ActivityError) -> TimeoutType | None:
+def _timeout_type(error: ActivityError) -> TimeoutType | None:
     return error.cause.type if isinstance(error.cause, TimeoutError) else None

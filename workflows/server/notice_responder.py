@@ -13,7 +13,7 @@ from domain.host import Notice, NoticeKind, NoticeSource
 from domain.operations import OperationKind, OperationRequest, OperationResult, Outcome, Priority
 from domain.records import RecordKind
 from domain.servers import Placement
-from workflows.server.operation_queue import Running
+from workflows.server.operation_queue import RunningOperation
 
 if TYPE_CHECKING:
     from workflows.server.workflow import ServerWorkflow
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _RESCUES = frozenset({OperationKind.SWITCH, OperationKind.PROMOTE, OperationKind.FAILOVER})
 
 
-class NoticeDesk:
+class NoticeResponder:
     def __init__(self, server: ServerWorkflow, known: list[str]) -> None:
         self._server = server
         self.known = list(known)
@@ -83,20 +83,20 @@ class NoticeDesk:
         if request.request_id not in self._server.requests:
             self._server.accept(request)
 
-    def started(self, running: Running) -> None:
+    def started(self, running: RunningOperation) -> None:
         """What was said while its workflow was being started, it has not heard."""
         primary = running.shape.primary
         notice = self._doomed.get(primary.instance_id) if primary else None
         if notice and running.kind in _RESCUES and running.request.notice is None:
             asyncio.create_task(running.tell(notice))  # noqa: RUF006
 
-    def settled(self, running: Running) -> None:
+    def settled(self, running: RunningOperation) -> None:
         """What serves from now on may be doomed already: its rescue does not wait for the tidying up."""
         primary = self._server.shape.primary
         if primary and primary != running.shape.primary and (notice := self._doomed.get(primary.instance_id)):
             self._rescue_again(notice, running)
 
-    def after(self, running: Running, result: OperationResult) -> None:
+    def after(self, running: RunningOperation, result: OperationResult) -> None:
         """When an operation has ended: is what now serves doomed? Then it is rescued."""
         primary = self._server.shape.primary
         if primary and (notice := self._doomed.get(primary.instance_id)):
@@ -108,7 +108,7 @@ class NoticeDesk:
         if replica and (notice := self._doomed.get(replica.instance_id)):
             self._replace_replica(notice)
 
-    def _rescue_again(self, notice: Notice, after: Running) -> None:
+    def _rescue_again(self, notice: Notice, after: RunningOperation) -> None:
         """A request ID of its own: the first try at this notice has ended, and the server still runs there."""
         if self._server.queue.has(OperationKind.FAILOVER):
             return

@@ -39,11 +39,11 @@ _WORKFLOWS: dict[OperationKind, str] = {
     OperationKind.PROMOTE: "PromoteWorkflow",
 }
 # These do not touch the primary: a rescue need not wait until they are undone.
-_BESIDE = frozenset({OperationKind.REPLICA_CREATE, OperationKind.REPLICA_DROP})
+_LEAVE_PRIMARY_ALONE = frozenset({OperationKind.REPLICA_CREATE, OperationKind.REPLICA_DROP})
 
 
 @dataclass(frozen=True)
-class Waiting:
+class QueuedOperation:
     operation_id: str
     request: OperationRequest
     accepted_at: datetime
@@ -57,7 +57,7 @@ class Waiting:
 
 
 @dataclass
-class Running:
+class RunningOperation:
     operation_id: str
     request: OperationRequest
     shape: ServerShape
@@ -69,8 +69,8 @@ class Running:
 
     @classmethod
     async def start(
-        cls, waiting: Waiting, server: ServerRef, policy: ServerPolicy, shape: ServerShape, after: str
-    ) -> Running:
+        cls, waiting: QueuedOperation, server: ServerRef, policy: ServerPolicy, shape: ServerShape, after: str
+    ) -> RunningOperation:
         emergency = waiting.request.priority is Priority.EMERGENCY
         start = OperationInput(
             waiting.operation_id, waiting.request, server, policy, shape, waiting.accepted_at, after_operation=after
@@ -96,7 +96,7 @@ class Running:
     @property
     def in_the_way(self) -> bool:
         """Whether a rescue has to wait for it."""
-        return not self.settled and not (self.aborting and self.kind in _BESIDE)
+        return not self.settled and not (self.aborting and self.kind in _LEAVE_PRIMARY_ALONE)
 
     async def result(self) -> OperationResult:
         """A child that ended by itself without a result (terminated in Temporal) needs a person."""
@@ -125,13 +125,13 @@ class Running:
         return OperationView(self.operation_id, self.kind, int(self.request.priority), OperationStatus.RUNNING)
 
 
-class Queue:
+class OperationQueue:
     def __init__(self, last_operation: str, done: Mapping[str, OperationStatus]) -> None:
         self.last_operation = last_operation
-        self.latest: Running | None = None
-        self._waiting: list[Waiting] = []
-        self._starting: Waiting | None = None  # its child workflow is being started
-        self._running: list[Running] = []
+        self.latest: RunningOperation | None = None
+        self._waiting: list[QueuedOperation] = []
+        self._starting: QueuedOperation | None = None  # its child workflow is being started
+        self._running: list[RunningOperation] = []
         self._done = dict(done)
 
     @property
@@ -143,12 +143,12 @@ class Queue:
         return not self.idle
 
     @property
-    def foreground(self) -> Running | None:
+    def foreground(self) -> RunningOperation | None:
         """The operation that has not committed yet, if there is one."""
         return next((running for running in self._running if not running.settled), None)
 
     def add(self, operation: str, request: OperationRequest) -> None:
-        self._waiting.append(Waiting(operation, request, workflow.now()))
+        self._waiting.append(QueuedOperation(operation, request, workflow.now()))
         self._waiting.sort(key=lambda one: -int(one.request.priority))  # stable: then by arrival
 
     def may_start(self) -> bool:
@@ -158,19 +158,19 @@ class Queue:
             return not any(running.in_the_way for running in self._running)
         return not self._running
 
-    def take(self) -> Waiting:
+    def take(self) -> QueuedOperation:
         self._starting = self._waiting.pop(0)
         return self._starting
 
-    def lingering(self) -> list[Running]:
+    def lingering(self) -> list[RunningOperation]:
         """Operations that would only keep an old instance for a while."""
         return [running for running in self._running if running.request.keep_old_s]
 
-    def not_started(self, waiting: Waiting) -> None:
+    def not_started(self, waiting: QueuedOperation) -> None:
         self._starting = None
         self._done[waiting.operation_id] = OperationStatus.CANCELLED
 
-    def drop(self, operation: str) -> Waiting | None:
+    def drop(self, operation: str) -> QueuedOperation | None:
         found = next((one for one in self._waiting if one.operation_id == operation), None)
         if found:
             self._waiting.remove(found)
@@ -188,24 +188,24 @@ class Queue:
         waits = [one.request for one in (*self._waiting, self._starting) if one]
         return any(one.kind is OperationKind.REPLICA_DROP and one.notice is None for one in (*waits, *runs))
 
-    def holds_up(self, running: Running) -> bool:
+    def holds_up(self, running: RunningOperation) -> bool:
         """Whether something waits that would wait for the old instance which it only keeps for a while."""
         return bool(self._waiting and running.request.keep_old_s)
 
-    def started(self, running: Running) -> None:
+    def started(self, running: RunningOperation) -> None:
         self._starting = None
         self._running.append(running)
         self.latest = running
         self.last_operation = running.operation_id
 
-    def finished(self, running: Running, outcome: Outcome) -> None:
+    def finished(self, running: RunningOperation, outcome: Outcome) -> None:
         self._running.remove(running)
         self._done[running.operation_id] = OperationStatus(outcome.value)
 
     def is_starting(self, operation: str) -> bool:
         return self._starting is not None and self._starting.operation_id == operation
 
-    def find_running(self, operation: str) -> Running | None:
+    def find_running(self, operation: str) -> RunningOperation | None:
         return next((one for one in self._running if one.operation_id == operation), None)
 
     def status_of(self, operation: str) -> OperationStatus:

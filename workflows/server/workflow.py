@@ -19,7 +19,8 @@ from domain import admission
 from domain.host import Filesystem, Notice
 from domain.names import operation_id
 from domain.operations import (
-    Accepted,
+    AcceptedRequest,
+    CommitReport,
     OperationKind,
     OperationRequest,
     OperationResult,
@@ -27,18 +28,17 @@ from domain.operations import (
     Refusal,
     ServerInput,
     ServerView,
-    Settled,
 )
 from domain.records import RecordKind
 from domain.servers import ServerPolicy, ServerShape
-from workflows.operations.outcome import plain
+from workflows.operations.outcome import as_json
 from workflows.recorder import Recorder
-from workflows.server.host_watch import Watches
-from workflows.server.notice_responder import NoticeDesk
-from workflows.server.operation_queue import Queue, Running
+from workflows.server.host_watch import HostWatches
+from workflows.server.notice_responder import NoticeResponder
+from workflows.server.operation_queue import OperationQueue, RunningOperation
 
 _READ_YOUR_WRITE_S = 2.0
-_REMEMBERED = 500  # requests, across continue-as-new
+_REQUESTS_KEPT = 500  # requests, across continue-as-new
 LONGEST_HISTORY = 400  # events of a run, some nine operations: a quarter of a second to replay
 
 
@@ -52,9 +52,9 @@ class ServerWorkflow:
         self.ended = start.ended
         self.requests = dict(start.requests)
         self.recorder = Recorder(f"server/{start.server.server_id}", start.server, seq=start.record_seq)
-        self.queue = Queue(start.last_operation, start.outcomes)
-        self.desk = NoticeDesk(self, start.notices)
-        self.watches = Watches(self)
+        self.queue = OperationQueue(start.last_operation, start.outcomes)
+        self.desk = NoticeResponder(self, start.notices)
+        self.watches = HostWatches(self)
 
     @workflow.run
     async def run(self, start: ServerInput) -> None:
@@ -74,26 +74,26 @@ class ServerWorkflow:
     # --- what may be asked
 
     @workflow.update
-    async def request(self, request: OperationRequest) -> Accepted:
+    async def request(self, request: OperationRequest) -> AcceptedRequest:
         """Accept or refuse at once. The same request ID again is the same operation (invariant 4)."""
-        await _alone()
+        await _begin_update_with_command()
         operation = operation_id(self.server.server_id, request.request_id)
         if (digest := self.requests.get(request.request_id)) is not None:
             if request.body_digest and digest and digest != request.body_digest:
                 raise _refused(Refusal.REQUEST_ID_REUSED, "this request ID was used for another request")
-            return Accepted(operation, self.queue.status_of(operation), repeated=True)
-        if refusal := admission.refusal(request, self.shape, self.ended, self.queue.busy):
+            return AcceptedRequest(operation, self.queue.status_of(operation), repeated=True)
+        if refusal := admission.why_refused(request, self.shape, self.ended, self.queue.busy):
             raise _refused(*refusal)
         self.accept(request)
         # So that who asked can read the operation at once; an emergency's records may be late.
         await self.recorder.written_within(_READ_YOUR_WRITE_S)
-        return Accepted(operation)
+        return AcceptedRequest(operation)
 
     @workflow.update
     async def change_policy(self, policy: ServerPolicy) -> None:
-        await _alone()
+        await _begin_update_with_command()
         self.policy = policy
-        self.recorder.add(RecordKind.SERVER_POLICY, policy=plain(admission.policy_json(policy)))
+        self.recorder.add(RecordKind.SERVER_POLICY, policy=as_json(admission.policy_json(policy)))
         await self.recorder.written_within(_READ_YOUR_WRITE_S)
 
     @workflow.signal
@@ -109,14 +109,14 @@ class ServerWorkflow:
             await running.abort("cancelled by request")
 
     @workflow.signal
-    async def operation_settled(self, settled: Settled) -> None:
+    async def operation_settled(self, settled: CommitReport) -> None:
         """An operation has committed: the server's shape is the new one, whatever it still tidies up."""
         if (running := await self._running(settled.operation_id)) and not running.settled:
             running.settled = True
             self._take_shape(running, settled.shape)
             self.desk.settled(running)
 
-    async def _running(self, operation: str) -> Running | None:
+    async def _running(self, operation: str) -> RunningOperation | None:
         """The running operation of this ID. A signal about one that is being started waits until it is: a workflow
         task that tells both that its child workflow has started and a signal hands over the signal first.
 
@@ -159,18 +159,18 @@ class ServerWorkflow:
             RecordKind.SERVER_ADOPTED,
             name=self.server.name,
             region=self.server.region,
-            policy=plain(admission.policy_json(self.policy)),
+            policy=as_json(admission.policy_json(self.policy)),
             handoff=self.policy.handoff.value,
         )
 
     async def _start_next(self) -> None:
         waiting = self.queue.take()
-        if refusal := admission.refusal(waiting.request, self.shape, self.ended, busy=False):
+        if refusal := admission.why_refused(waiting.request, self.shape, self.ended, busy=False):
             # What was true when it was accepted no longer is: the answer is old.
             self._never_starts(waiting.operation_id, refusal[1])
             self.queue.not_started(waiting)
             return
-        running = await Running.start(waiting, self.server, self.policy, self.shape, self.queue.last_operation)
+        running = await RunningOperation.start(waiting, self.server, self.policy, self.shape, self.queue.last_operation)
         self.queue.started(running)
         self.desk.started(running)
         running.follower = asyncio.create_task(self._follow(running))
@@ -182,7 +182,7 @@ class ServerWorkflow:
             RecordKind.OPERATION_ENDED, operation_id=operation, outcome=Outcome.CANCELLED.value, reason=reason
         )
 
-    async def _follow(self, running: Running) -> None:
+    async def _follow(self, running: RunningOperation) -> None:
         result = await running.result()
         if running.broken_off:
             # It wrote no end of its own, and the records of the next operation come after its end.
@@ -195,9 +195,9 @@ class ServerWorkflow:
         self._take_result(running, result)
         self.queue.finished(running, result.outcome)
         self.desk.after(running, result)
-        await _mark()
+        await _end_operation_with_command()
 
-    def _take_result(self, running: Running, result: OperationResult) -> None:
+    def _take_result(self, running: RunningOperation, result: OperationResult) -> None:
         if result.outcome is Outcome.COMMITTED or running.settled:
             if not running.settled or running is self.queue.latest:
                 self._take_shape(running, result.shape)
@@ -215,7 +215,7 @@ class ServerWorkflow:
         elif self._never_was(running, result) and workflow.patched("a-failed-launch-ends-the-server"):
             self._end("never launched")
 
-    def _never_was(self, running: Running, result: OperationResult) -> bool:
+    def _never_was(self, running: RunningOperation, result: OperationResult) -> bool:
         """Nothing is left of its launch: its name is free again, and who wants it describes it anew."""
         undone = result.outcome in (Outcome.ROLLED_BACK, Outcome.CANCELLED)
         return running.kind is OperationKind.LAUNCH and undone and self.shape.primary is None
@@ -228,7 +228,7 @@ class ServerWorkflow:
         if found:
             self.shape = replace(self.shape, filesystems=list(found))
 
-    def _take_shape(self, running: Running, shape: ServerShape) -> None:
+    def _take_shape(self, running: RunningOperation, shape: ServerShape) -> None:
         """What the operation changed; the rest stays, since another may have changed it meanwhile."""
         now, before, mine = workflow.now().timestamp(), running.shape, self.shape
         cool_downs = {**mine.cool_downs, **shape.cool_downs}
@@ -262,7 +262,7 @@ class ServerWorkflow:
         if not self._may_continue():  # something was asked meanwhile
             self.watches.follow(self.shape)
             return
-        latest = dict(list(self.requests.items())[-_REMEMBERED:])
+        latest = dict(list(self.requests.items())[-_REQUESTS_KEPT:])
         workflow.continue_as_new(
             ServerInput(
                 self.server,
@@ -273,7 +273,7 @@ class ServerWorkflow:
                 self.queue.last_operation,
                 self.recorder.seq,
                 self.ended,
-                self.queue.outcomes(_REMEMBERED),
+                self.queue.outcomes(_REQUESTS_KEPT),
             )
         )
 
@@ -289,13 +289,13 @@ def _is_long() -> bool:
     return info.get_current_history_length() > LONGEST_HISTORY and workflow.patched("a-long-history-is-begun-anew")
 
 
-async def _mark() -> None:
+async def _end_operation_with_command() -> None:
     """A command, so that no workflow task in which an operation ends is without one. See `_alone`."""
     if workflow.patched("an-operation-s-end-is-a-command"):
         await workflow.sleep(timedelta(milliseconds=1))
 
 
-async def _alone() -> None:
+async def _begin_update_with_command() -> None:
     """What an update does first: a command, and nothing that depends on what else the workflow has just heard.
 
     The SDK's core takes tasks without commands and the update's for one, but only while the update's is new: a worker

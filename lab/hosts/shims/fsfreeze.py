@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.hosts import paths
-from lab.hosts.disks import normal
+from lab.hosts.disks import normal_path
 from lab.hosts.shims.command import complain, disks, host, option, split
 from lab.hosts.shims.sync import sync_tree
 
@@ -14,7 +14,7 @@ def main(args: list[str]) -> int:
     if len(operands) != 1 or not (freeze or option(options, "-u", "--unfreeze") is not None):
         complain("fsfreeze: neither --freeze or --unfreeze specified")
         return 1
-    target = normal(operands[0])
+    target = normal_path(operands[0])
     if target not in (*disks().mounts(), "/"):
         complain(f"fsfreeze: {target}: not a mountpoint")
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.hosts import init_socket
-from lab.hosts.image import Image
+from lab.hosts.image import HostImage
 from lab.hosts.shims.command import complain, host, option, say, split
 
 UNITS = ("workload", "agent")
@@ -30,7 +30,7 @@ def _one(verb: str, unit: str, quiet: bool) -> int:
         complain(f"Failed to {verb} {unit}.service: Unit {unit}.service not found.")
         return NO_SUCH_UNIT
     if verb == "is-enabled":
-        enabled = unit != "workload" or Image(host()).autostart
+        enabled = unit != "workload" or HostImage(host()).autostart
         say("enabled" if enabled else "disabled")
         return 0 if enabled else 1
     if verb not in ("start", "stop", "restart"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.hosts.disks import MountError, normal
+from lab.hosts.disks import MountError, normal_path
 from lab.hosts.shims.command import complain, disks, init_pid, option, split
 
 
@@ -16,7 +16,7 @@ def main(args: list[str]) -> int:
         return 1
     status = 0
     for name in operands:
-        plain = name if "=" in name or name.startswith("/dev/") else normal(name)
+        plain = name if "=" in name or name.startswith("/dev/") else normal_path(name)
         try:
             disks().umount(plain, init_pid())
         except MountError as error:
