@@ -267,7 +267,7 @@ def queue_access(clients: Clients, settings: WorkerSettings) -> NoticeQueue:
 
 async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """Run both workers and the notice reader until `stop`."""
-    timeouts.WATCH_PACE.a_second = settings.watch_beats_per_second
+    timeouts.WATCH_PACE.per_second = settings.watch_beats_per_second
     registry = CollectorRegistry()
     work = WorkerMetrics(registry)
     clients = Clients(called=work.called)

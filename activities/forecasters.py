@@ -27,7 +27,7 @@ class Forecasters:
         self._known: dict[str, GuardedForecaster] = {}
         self._lock = threading.Lock()
 
-    def words(
+    def ratings(
         self, supplies: Mapping[RegionPlatform, Supply], clients: Collection[str] | None = None
     ) -> list[tuple[RunningModel, ForecastRatings]]:
         """What each model that runs says of what is offered. With clients: of those alone that decide for them."""

@@ -55,10 +55,10 @@ async def is_running(workflows: WorkflowListing, workflow_id: str) -> bool:
 
 async def find_running(workflows: WorkflowListing, workflow_ids: Iterable[str]) -> set[str]:
     """Those that run, each asked for by its ID, some at a time."""
-    turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+    slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def ask(workflow_id: str) -> tuple[str, bool]:
-        async with turns:
+        async with slots:
             return workflow_id, await is_running(workflows, workflow_id)
 
     return {one for one, it_runs in await asyncio.gather(*map(ask, workflow_ids)) if it_runs}

@@ -39,7 +39,7 @@ def main() -> None:
         from agent.agent import Agent
 
         agent = Agent(settings, lines)
-        agent.begin()
+        agent.start()
         import asyncio
 
         from agent.serve import serve

@@ -44,20 +44,20 @@ class HostActivities:
 
     @activity.defn(name=contract.HOST_READY)
     async def host_ready(self, request: contract.ReadyRequest) -> contract.ReadyReport:
-        return await self._carry_out(request.hook_timeout_s, lambda turn: self._host.ready(request, turn))
+        return await self._run_in_thread(request.hook_timeout_s, lambda deadline: self._host.ready(request, deadline))
 
     @activity.defn(name=contract.HOST_INVENTORY)
     async def host_inventory(self, request: contract.InventoryRequest) -> contract.Inventory:
-        return await self._carry_out(INVENTORY_S, lambda turn: self._host.inventory(request, turn))
+        return await self._run_in_thread(INVENTORY_S, lambda deadline: self._host.inventory(request, deadline))
 
     @activity.defn(name=contract.HOST_QUIESCE)
     async def host_quiesce(self, request: contract.QuiesceRequest) -> contract.QuiesceReport:
-        return await self._carry_out(request.timeout_s, lambda turn: self._host.quiesce(request, turn))
+        return await self._run_in_thread(request.timeout_s, lambda deadline: self._host.quiesce(request, deadline))
 
     @activity.defn(name=contract.HOST_SERVE)
     async def host_resume(self, request: contract.ServeRequest) -> contract.ServeReport:
         timeout_s = request.timeout_s + request.health_timeout_s
-        return await self._carry_out(timeout_s, lambda turn: self._host.resume(request, turn))
+        return await self._run_in_thread(timeout_s, lambda deadline: self._host.resume(request, deadline))
 
     @activity.defn(name=contract.HOST_WATCH)
     async def host_watch(self, request: contract.WatchRequest) -> contract.Notice:
@@ -69,7 +69,7 @@ class HostActivities:
 
         self._board.listen(wake)
         try:
-            while (notice := self._board.first_unknown(request.known)) is None:
+            while (notice := self._board.first_not_in(request.known)) is None:
                 activity.heartbeat()
                 await _wait_for(news, request.beat_s)
             return notice
@@ -79,16 +79,16 @@ class HostActivities:
         finally:
             self._board.unlisten(wake)
 
-    async def _carry_out(self, timeout_s: float, work: Callable[[Deadline], T]) -> T:
-        turn = Deadline.lasting(_allowed_s(timeout_s))
-        running = asyncio.get_running_loop().run_in_executor(self._pool, work, turn)
+    async def _run_in_thread(self, timeout_s: float, work: Callable[[Deadline], T]) -> T:
+        deadline = Deadline.after(_allowed_s(timeout_s))
+        running = asyncio.get_running_loop().run_in_executor(self._pool, work, deadline)
         try:
             while not running.done():
                 activity.heartbeat()
                 await asyncio.wait({running}, timeout=BEAT_S)
             return running.result()
         except asyncio.CancelledError:
-            turn.stop.set()
+            deadline.stop.set()
             await asyncio.wait({running}, timeout=STOP_WAIT_S)
             running.add_done_callback(_discard_result)
             _retry_on_successor()

@@ -46,14 +46,14 @@ class Agent:
             Address(configured, settings.temporal_namespace) if configured else None, self.state
         )
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Learn who we are in a thread of its own; the watch and the registration start from there."""
-        threading.Thread(target=self._begin, name="identity", daemon=True).start()
+        threading.Thread(target=self._start, name="identity", daemon=True).start()
 
     def host(self, instance_id: str) -> Host:
         return Host(instance_id, Hooks(self.settings.hooks_dir), self.state)
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         identity = learn_identity(self.settings.imds, self.stopped)
         if identity is None:
             return

@@ -36,7 +36,7 @@ class CommandResult:
 
 
 def run(
-    argv: Sequence[str], turn: Deadline, extra: Mapping[str, str] | None = None, limit: int | None = None
+    argv: Sequence[str], deadline: Deadline, extra: Mapping[str, str] | None = None, limit: int | None = None
 ) -> CommandResult:
     """Run to its end or the turn's, when its whole process group is killed. Raises LetGo when told to.
 
@@ -45,28 +45,28 @@ def run(
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
         try:
-            code = _run(argv, turn, _environment(extra or {}), output)
+            code = _run(argv, deadline, _environment(extra or {}), output)
         except OSError as error:
             return CommandResult(CANNOT_RUN, _since(started), f"cannot run {argv[0]}: {error.strerror}")
         return CommandResult(code, _since(started), _last(output, limit or KEPT_CHARACTERS))
 
 
-def _run(argv: Sequence[str], turn: Deadline, env: Mapping[str, str], output: BinaryIO) -> int:
+def _run(argv: Sequence[str], deadline: Deadline, env: Mapping[str, str], output: BinaryIO) -> int:
     process = subprocess.Popen(
         argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
     )
-    if _ended(process.pid, turn):
+    if _ended(process.pid, deadline):
         code = process.wait()
         return code if code >= 0 else 128 - code
     os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel dies when its disk answers
         process.wait(KILLED_WAIT_S)
-    if turn.stop.is_set():
+    if deadline.stop.is_set():
         raise StopRequested
     return TIMED_OUT
 
 
-def _ended(pid: int, turn: Deadline) -> bool:
+def _ended(pid: int, deadline: Deadline) -> bool:
     """True when the process has ended, False when the turn has.
 
     A process file descriptor wakes us at once, where `Popen.wait(timeout)` sleeps up to 50 ms,
@@ -77,9 +77,9 @@ def _ended(pid: int, turn: Deadline) -> bool:
         poller = select.poll()
         poller.register(fd, select.POLLIN)
         while True:
-            if poller.poll(min(SLICE_MS, turn.left * 1000)):
+            if poller.poll(min(SLICE_MS, deadline.left * 1000)):
                 return True
-            if turn.stop.is_set() or not turn.left:
+            if deadline.stop.is_set() or not deadline.left:
                 return False
     finally:
         os.close(fd)

@@ -23,7 +23,7 @@ class Deadline:
     stop: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def lasting(cls, seconds: float) -> Deadline:
+    def after(cls, seconds: float) -> Deadline:
         return cls(time.monotonic() + seconds)
 
     @property
@@ -54,15 +54,15 @@ class HostLock:
         self._newest: Deadline | None = None
 
     @contextmanager
-    def hold(self, turn: Deadline) -> Iterator[None]:
+    def hold(self, deadline: Deadline) -> Iterator[None]:
         with self._guard:
             if self._newest is not None:
                 self._newest.stop.set()
-            self._newest = turn
+            self._newest = deadline
         while not self._running.acquire(timeout=SLICE_S):
-            if turn.stop.is_set():
+            if deadline.stop.is_set():
                 raise StopRequested
-            if not turn.left:
+            if not deadline.left:
                 raise HostError("an earlier request on this host did not let go in time")
         try:
             yield

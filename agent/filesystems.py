@@ -26,9 +26,9 @@ _SYSTEM = ("/", "/boot", "/efi", "[SWAP]")
 _NOT_DATA = frozenset({"swap", "tmpfs", "overlay", "squashfs", "iso9660"})
 
 
-def mounted(turn: Deadline) -> list[Filesystem]:
+def mounted(deadline: Deadline) -> list[Filesystem]:
     """Every real filesystem that is mounted now, the system's own among them."""
-    outcome = run(FINDMNT, turn.within(FINDMNT_S), {"LC_ALL": "C"}, limit=1_000_000)
+    outcome = run(FINDMNT, deadline.within(FINDMNT_S), {"LC_ALL": "C"}, limit=1_000_000)
     if outcome.exit_code == 1 and not outcome.output.strip():
         return []  # findmnt(8): nothing found
     try:
@@ -40,27 +40,27 @@ def mounted(turn: Deadline) -> list[Filesystem]:
     return _flat(rows)
 
 
-def data_filesystems(turn: Deadline) -> list[Filesystem]:
+def data_filesystems(deadline: Deadline) -> list[Filesystem]:
     """Those that live on data volumes: on a block device, and not on the root volume."""
-    every = mounted(turn)
+    every = mounted(deadline)
     root = next((_disk(fs.device) for fs in every if fs.target == "/"), "")
-    return [_identified(fs, turn) for fs in every if _is_data(fs) and _disk(fs.device) != root]
+    return [_identified(fs, deadline) for fs in every if _is_data(fs) and _disk(fs.device) != root]
 
 
-def unmount(filesystems: list[Filesystem], turn: Deadline) -> None:
+def unmount(filesystems: list[Filesystem], deadline: Deadline) -> None:
     """Unmount each wherever it is mounted, again and again while it is busy; HostError at the turn's end.
 
     What is not mounted is done already. A foreign filesystem on the same target is left alone.
     """
     while True:
-        remaining = [fs for fs in mounted(turn) if any(_is_same(fs, asked) for asked in filesystems)]
+        remaining = [fs for fs in mounted(deadline) if any(_is_same(fs, asked) for asked in filesystems)]
         if not remaining:
             return
         for fs in sorted(remaining, key=lambda fs: -len(fs.target)):  # nested ones first
-            _unmount(fs.target, turn)
+            _unmount(fs.target, deadline)
 
 
-def mount(filesystem: Filesystem, now: list[Filesystem], turn: Deadline) -> None:
+def mount(filesystem: Filesystem, now: list[Filesystem], deadline: Deadline) -> None:
     """Mount by UUID, once its device is there. `now`: what is mounted; already in place is done."""
     target = filesystem.target
     if any(fs.uuid == filesystem.uuid and fs.target == target for fs in now):
@@ -71,20 +71,20 @@ def mount(filesystem: Filesystem, now: list[Filesystem], turn: Deadline) -> None
     options = [option for option in filesystem.options.split(",") if option in OPTIONS]
     # X-mount.mkdir: mount(8) makes the mount point where it is missing.
     argv = ["mount", "-o", ",".join([*options, "X-mount.mkdir"]), f"UUID={filesystem.uuid}", target]
-    while not (outcome := run(argv, turn, {"LC_ALL": "C"})).ok:
-        if not _device_missing(outcome) or turn.left <= PAUSE_S:
+    while not (outcome := run(argv, deadline, {"LC_ALL": "C"})).ok:
+        if not _device_missing(outcome) or deadline.left <= PAUSE_S:
             raise HostError(f"cannot mount UUID={filesystem.uuid} at {target}: {_said(outcome)}")
-        turn.pause(PAUSE_S)
+        deadline.pause(PAUSE_S)
 
 
-def _unmount(target: str, turn: Deadline) -> None:
+def _unmount(target: str, deadline: Deadline) -> None:
     while True:
-        outcome = run(["umount", target], turn, {"LC_ALL": "C"})
+        outcome = run(["umount", target], deadline, {"LC_ALL": "C"})
         if outcome.ok or "not mounted" in outcome.output:
             return
-        if "busy" not in outcome.output or turn.left <= PAUSE_S:
+        if "busy" not in outcome.output or deadline.left <= PAUSE_S:
             raise HostError(f"cannot unmount {target}: {_said(outcome)}")
-        turn.pause(PAUSE_S)
+        deadline.pause(PAUSE_S)
 
 
 def _device_missing(outcome: CommandResult) -> bool:
@@ -110,11 +110,11 @@ def _disk(device: str) -> str:
     return _PARTITION.sub("", device.partition("[")[0])
 
 
-def _identified(fs: Filesystem, turn: Deadline) -> Filesystem:
+def _identified(fs: Filesystem, deadline: Deadline) -> Filesystem:
     """findmnt knows the UUID from udev, which not every image has; blkid reads the device itself."""
     if fs.uuid:
         return fs
-    outcome = run(["blkid", "-s", "UUID", "-o", "value", fs.device], turn.within(FINDMNT_S))
+    outcome = run(["blkid", "-s", "UUID", "-o", "value", fs.device], deadline.within(FINDMNT_S))
     if not outcome.ok or not outcome.output.strip():
         raise HostError(f"{fs.device} at {fs.target} has no filesystem UUID to find it by: {_said(outcome)}")
     return replace(fs, uuid=outcome.output.strip())

@@ -40,33 +40,33 @@ class Hooks:
             raise HostError(f"the hook {path} is not executable: chmod +x {path}, or remove it")
         return path
 
-    def run(self, name: str, operation_id: str, turn: Deadline) -> HookRun | None:
+    def run(self, name: str, operation_id: str, deadline: Deadline) -> HookRun | None:
         """One run within the turn; None when there is no such hook."""
         path = self.path(name)
         if path is None:
             return None
-        outcome = run([str(path)], turn, {"SPOT_OPERATION_ID": operation_id})
+        outcome = run([str(path)], deadline, {"SPOT_OPERATION_ID": operation_id})
         _log(name, operation_id, outcome)
         return HookRun(name, outcome.exit_code, outcome.ms, outcome.output)
 
-    def run_or_fail(self, name: str, operation_id: str, turn: Deadline, before: list[HookRun]) -> list[HookRun]:
+    def run_or_fail(self, name: str, operation_id: str, deadline: Deadline, before: list[HookRun]) -> list[HookRun]:
         """The runs so far and this one; HostError when it did not end with 0 in time."""
-        hook = self.run(name, operation_id, turn)
+        hook = self.run(name, operation_id, deadline)
         hooks = before + ([hook] if hook else [])
         if hook is not None and hook.exit_code != 0:
             raise HostError(_complaint(hook), hooks)
         return hooks
 
-    def until_healthy(self, operation_id: str, turn: Deadline, before: list[HookRun]) -> list[HookRun]:
+    def until_healthy(self, operation_id: str, deadline: Deadline, before: list[HookRun]) -> list[HookRun]:
         """Repeat the health hook until it passes within the turn. Of its runs the last is kept."""
         pause = FIRST_PAUSE_S
         while True:
-            check = self.run(HEALTH, operation_id, turn.within(ONE_HEALTH_CHECK_S))
+            check = self.run(HEALTH, operation_id, deadline.within(ONE_HEALTH_CHECK_S))
             if check is None or check.exit_code == 0:
                 return before + ([check] if check else [])
-            if turn.left <= pause:
+            if deadline.left <= pause:
                 raise HostError(f"not healthy in time: {_complaint(check)}", [*before, check])
-            turn.pause(pause)
+            deadline.pause(pause)
             pause = min(pause * 1.5, LAST_PAUSE_S)
 
 

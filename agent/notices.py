@@ -30,7 +30,7 @@ class NoticeBoard:
             listener(notice)
         return True
 
-    def first_unknown(self, known: Collection[str]) -> Notice | None:
+    def first_not_in(self, known: Collection[str]) -> Notice | None:
         """An interruption before a rebalance recommendation: it is certain, and it has a deadline."""
         with self._lock:
             found = [self._notices.get(kind) for kind in (NoticeKind.INTERRUPTION, NoticeKind.REBALANCE)]

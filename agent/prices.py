@@ -45,17 +45,17 @@ class PriceSender(threading.Thread):
         while not self._stopped.wait(delay):
             delay = EVERY_S
             try:
-                self._tell()
+                self._send()
             except StopRequested:
                 return
             except (ValueError, ControlPlaneError, HostError) as error:
                 log.warning("prices were not sent: %s", error)
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         registration, path = self._registrar.current, self._hooks.path(PRICES)
         if registration is None or path is None:
             return
-        outcome = run([str(path)], Deadline.lasting(RUN_S), limit=MOST_CHARACTERS)
+        outcome = run([str(path)], Deadline.after(RUN_S), limit=MOST_CHARACTERS)
         if not outcome.ok:
             raise ValueError(f"the prices hook ended with {outcome.exit_code}: {outcome.output.strip()[-300:]}")
         prices = list(read_spot_prices(outcome.output))

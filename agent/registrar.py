@@ -39,7 +39,7 @@ class Registrar(threading.Thread):
         self._failed = failed
         self._again = threading.Event()
         self._current: Registration | None = None
-        self._patience = {404: Backoff(0.5, 5.0), 401: Backoff(2.0, 60.0), 0: Backoff(0.2, 5.0)}
+        self._backoffs = {404: Backoff(0.5, 5.0), 401: Backoff(2.0, 60.0), 0: Backoff(0.2, 5.0)}
 
     @property
     def current(self) -> Registration | None:
@@ -62,11 +62,11 @@ class Registrar(threading.Thread):
         try:
             registration = self._control.register(self._identity, self._client_token, booted_at())
         except ControlPlaneError as error:
-            delay = self._patience_for(error).next()
+            delay = self._backoff_for(error).next()
             log.warning("%s", error, extra={"fields": {"retry_in_s": round(delay, 2)}})
             self._failed(error)
             return delay
-        for backoff in self._patience.values():
+        for backoff in self._backoffs.values():
             backoff.reset()
         self._current = registration
         fields = {"server": registration.server_id, "expires_at": registration.expires_at}
@@ -75,8 +75,8 @@ class Registrar(threading.Thread):
         life_s = (registration.expires_at - datetime.now(UTC)).total_seconds()
         return max(SHORTEST_LIFE_S, life_s) * RENEW_AFTER
 
-    def _patience_for(self, error: ControlPlaneError) -> Backoff:
+    def _backoff_for(self, error: ControlPlaneError) -> Backoff:
         """A launch may be ahead of its record (404): ask again soon. A wrong token needs a person."""
         if not isinstance(error, ControlPlaneRefusal):
-            return self._patience[0]
-        return self._patience[404 if error.status == 404 else 401]
+            return self._backoffs[0]
+        return self._backoffs[404 if error.status == 404 else 401]

@@ -12,19 +12,21 @@ from dataclasses import dataclass
 
 @dataclass
 class HeartbeatRate:
-    """`shortest_s`: seconds between two beats of a host; `a_second`: beats of all hosts together; `hosts`: how many."""
+    """`shortest_s`: seconds between two beats of a host; `per_second`: beats of all hosts together; `hosts`: how
+    many.
+    """
 
     shortest_s: float
-    a_second: float
+    per_second: float
     hosts: int = 0
 
     def __post_init__(self) -> None:
-        if self.shortest_s <= 0 or self.a_second <= 0:
+        if self.shortest_s <= 0 or self.per_second <= 0:
             raise ValueError(f"a pace needs an interval and beats a second above 0, not {self}")
 
     @property
     def interval_s(self) -> float:
-        return max(self.shortest_s, self.hosts / self.a_second)
+        return max(self.shortest_s, self.hosts / self.per_second)
 
 
 HEARTBEAT_S, HEARTBEATS_A_SECOND = 15.0, 50.0  # the agents' over HTTP: a request and a row each

@@ -62,8 +62,8 @@ def move_profile_to(blueprint: Blueprint, zone: str, keep_old_s: float) -> MoveP
 
 def move_cost(blueprint: Blueprint, to: Candidate, hourly_now: float, terms: MoveTerms, home_usd: float) -> MoveCost:
     """As a decision reckons it. `home_usd`: on-demand price per hour of the type the server came with; 0: not known."""
-    manner = move_profile_to(blueprint, to.pool.zone, terms.autopilot.keep_old_s)
-    return manner.cost(hourly_now, terms.autopilot.outage_usd(home_usd), blueprint.data_gib)
+    move_profile = move_profile_to(blueprint, to.pool.zone, terms.autopilot.keep_old_s)
+    return move_profile.cost(hourly_now, terms.autopilot.outage_usd(home_usd), blueprint.data_gib)
 
 
 def compose_plan(

@@ -56,7 +56,7 @@ class App:
             return error_reply(Call("ec2", "", {}, "", ""), error)
         agent = str(environ.get("HTTP_USER_AGENT") or "")
         entry = self.calls.arrived(call.service, call.action, call.params, call.region, agent)
-        fault = self.faults.strike(call.action, call.params)
+        fault = self.faults.fault_for_call(call.action, call.params)
         if fault is not None:
             entry["fault"] = fault.kind
         held = fault if fault is not None and fault.kind == "hold" else None

@@ -118,7 +118,7 @@ class Hosts(Protocol):
 
     def mounted(self, volume_id: str) -> bool: ...
 
-    def point(self, address: str, instance_id: str | None) -> None:
+    def forward(self, address: str, instance_id: str | None) -> None:
         """Connections to `address` on the service port reach that instance; None: refused.
 
         Connections already open to the former instance are closed. The instance's own primary

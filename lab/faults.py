@@ -75,7 +75,7 @@ class Faults:
             fault.held += 1
             self._released.wait_for(lambda: fault not in self._faults, LONGEST_HOLD_S)
 
-    def strike(self, action: str, params: Mapping[str, Any]) -> Fault | None:
+    def fault_for_call(self, action: str, params: Mapping[str, Any]) -> Fault | None:
         """The fault that this call meets, if any. Every matching fault counts the call."""
         hit: Fault | None = None
         with self._lock:

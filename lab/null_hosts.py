@@ -67,7 +67,7 @@ class NullHosts:
     def mounted(self, volume_id: str) -> bool:
         return volume_id in self.busy
 
-    def point(self, address: str, instance_id: str | None) -> None:
+    def forward(self, address: str, instance_id: str | None) -> None:
         self.addresses[address] = instance_id
 
     def open_listener(self, target_group: str, address: str, port: int, check: HealthCheck) -> None:

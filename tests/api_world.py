@@ -192,15 +192,15 @@ def unique(prefix: str) -> str:
 
 
 def new_tenant(services: Services) -> Tenant:
-    client_id, minted, now = unique("cli"), issue_token(TokenKind.CLIENT), datetime.now(UTC)
+    client_id, issued, now = unique("cli"), issue_token(TokenKind.CLIENT), datetime.now(UTC)
 
     def make(session: Session) -> None:
         create_client(session, client_id, client_id, now)
-        create_token(session, minted.token_id, minted.digest, now, client_id=client_id)
+        create_token(session, issued.token_id, issued.digest, now, client_id=client_id)
 
     with services.database.sessions.begin() as session:
         make(session)
-    return Tenant(client_id, minted.text)
+    return Tenant(client_id, issued.text)
 
 
 def problem_type(answer: httpx.Response) -> str:

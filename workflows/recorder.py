@@ -49,12 +49,12 @@ class Recorder:
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
 
-    async def written(self, unless: Callable[[], bool] = lambda: False) -> None:
+    async def flush(self, unless: Callable[[], bool] = lambda: False) -> None:
         """Wait until everything added so far is in the database, or `unless` becomes true."""
         target = self._seq
         await workflow.wait_condition(lambda: self._applied >= target or unless())
 
-    async def written_within(self, seconds: float) -> bool:
+    async def flush_within(self, seconds: float) -> bool:
         target = self._seq
         try:
             await workflow.wait_condition(lambda: self._applied >= target, timeout=timedelta(seconds=seconds))

@@ -47,7 +47,7 @@ class Workflows(Protocol):
 class AutopilotActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients, workflows: Workflows) -> None:
         self._sessions = sessions
-        self._rounds = FleetPasses(sessions, FleetFacts.told_by(clients))
+        self._rounds = FleetPasses(sessions, FleetFacts.from_clients(clients))
         self._workflows = workflows
 
     @activity.defn(name=contract.EVALUATE, no_thread_cancel_exception=True)

@@ -68,7 +68,7 @@ class FleetFacts:
         self._attached = attached
 
     @classmethod
-    def told_by(cls, clients: Clients) -> FleetFacts:
+    def from_clients(cls, clients: Clients) -> FleetFacts:
         return cls(MarketFacts(clients), InstanceOutlines(clients), AttachedVolumes(clients))
 
     def known(self, region: str, rows: Sequence[FleetRow], clients: Mapping[str, ClientRow]) -> list[ServerContext]:
@@ -175,14 +175,14 @@ class FleetFacts:
                 policy=one.autopilot,
                 moved_at=tuple(moved.get(one.row.server_id, ())),
                 busy=one.row.busy,
-                lingers=one.row.lingers,
+                keeps_old_instance=one.row.keeps_old_instance,
                 tried=frozenset(tried.get(one.row.server_id, ())),
             )
             found.append(
                 ServerCase(
                     server_id=one.row.server_id,
                     client_id=one.row.client_id,
-                    placed=ServerPosition(
+                    position=ServerPosition(
                         one.row.pool, hours(one.row.since), one.row.replica_pool, one.outline.data_gib
                     ),
                     needs=_needs(one, dear),

@@ -122,13 +122,13 @@ class FleetPasses:
                 continue
             outcome.known |= {one.row.server_id: one for one in servers}
             supplies |= {(region, platform): supply_of(some, records.known, now) for platform, some in prices.items()}
-        words = self._models.words(supplies, {case.client_id for case in cases} if server_id else None)
-        informed = {client: one for model, one in words for client in model.active_for}
+        ratings = self._models.ratings(supplies, {case.client_id for case in cases} if server_id else None)
+        informed = {client: one for model, one in ratings for client in model.active_for}
         room = replace(seen.room, others=_with(seen.room.others or _left_out(seen.rows, cases), seen.arrivals))
         found = evaluate_fleet(cases, supplies, hours(now), now, room, seen.experience, informed=informed)
         outcome.judged, outcome.learnt = found.judged, found.learnt
         if server_id is None:
-            for _, one in words:
+            for _, one in ratings:
                 outcome.shadows += compare_shadow(cases, supplies, one, found.learnt, hours(now))
         return outcome
 
@@ -136,7 +136,7 @@ class FleetPasses:
         rows = reading.read_fleet(session, server_id)
         others, arrivals = dict[str, RestOfFleet](), in_flight.arrivals(session)
         if server_id is not None:
-            rows = [replace(row, busy=False, lingers=False) for row in rows]
+            rows = [replace(row, busy=False, keeps_old_instance=False) for row in rows]
             others = {row.client_id: _others(session, row) for row in rows}
             arrivals = {
                 row.client_id: [one for one in arrivals.get(row.client_id, []) if one.server_id != server_id]
@@ -165,11 +165,11 @@ class FleetPasses:
 def _left_out(rows: Sequence[reading.FleetRow], cases: Sequence[ServerCase]) -> dict[str, RestOfFleet]:
     """By client, servers for which nothing can be decided now: they have their places all the same."""
     decided = {case.server_id for case in cases}
-    placed: defaultdict[str, list[Placed]] = defaultdict(list)
+    position: defaultdict[str, list[Placed]] = defaultdict(list)
     for row in rows:
         if row.server_id not in decided:
-            placed[row.client_id].append(Placed(row.pool, hours(row.since), row.replica_pool))
-    return {client: with_positions(RestOfFleet(), some) for client, some in placed.items()}
+            position[row.client_id].append(Placed(row.pool, hours(row.since), row.replica_pool))
+    return {client: with_positions(RestOfFleet(), some) for client, some in position.items()}
 
 
 def _with(others: Mapping[str, RestOfFleet], arrivals: Mapping[str, Sequence[Arrival]]) -> dict[str, RestOfFleet]:
@@ -180,8 +180,8 @@ def _with(others: Mapping[str, RestOfFleet], arrivals: Mapping[str, Sequence[Arr
 
 def _others(session: Session, mine: reading.FleetRow) -> RestOfFleet:
     """The rest of the client's fleet, as it stands in the tables."""
-    placed = reading.placements_of(session, mine.client_id)
-    return with_positions(RestOfFleet(), [one for server, one in placed.items() if server != mine.server_id])
+    position = reading.placements_of(session, mine.client_id)
+    return with_positions(RestOfFleet(), [one for server, one in position.items() if server != mine.server_id])
 
 
 def _kept(session: Session, outcome: PassResult, now: datetime) -> EvaluateResult:
@@ -254,7 +254,7 @@ def _is_same(before: reading.OpenDecision, one: JudgedCase) -> bool:
 
 
 def _informed_by(one: JudgedCase) -> str:
-    return one.informed.said if one.informed else ""
+    return one.informed.label if one.informed else ""
 
 
 def _give_way(session: Session, decision_id: str, one: JudgedCase, now: datetime) -> None:
@@ -271,7 +271,7 @@ def _new(one: JudgedCase) -> NewDecision:
         kind=verdict.decision.kind.value,
         reason=verdict.decision.reason.value,
         held_by=verdict.gate.value,
-        from_pool=one.case.placed.pool,
+        from_pool=one.case.position.pool,
         to_pool=verdict.decision.pool,
         state=_state(one),
         priority=int(verdict.priority),

@@ -57,7 +57,7 @@ _PAST = TypeAdapter(ReplayHistory)
 class BacktestActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients) -> None:
         self._sessions = sessions
-        self._facts = FleetFacts.told_by(clients)
+        self._facts = FleetFacts.from_clients(clients)
         self._turns = threading.Semaphore(MOST_REPLAYS)
 
     @activity.defn(name=BACKTEST_RUN)

@@ -127,7 +127,7 @@ class _Gathering:
                 members[0].standing.policy,
                 self._cheapest(pools),
                 [
-                    ServerHistory(one.server_id, names[one.server_id], self._place(one), one.placed.data_gib)
+                    ServerHistory(one.server_id, names[one.server_id], self._place(one), one.position.data_gib)
                     for one in members
                 ],
             )
@@ -152,7 +152,7 @@ class _Gathering:
         return self.facts.cases(self.region, here, {LINUX: priced}, records, {}, {})
 
     def _place(self, case: ServerCase) -> str:
-        return self.places.get(case.server_id, case.placed.pool)
+        return self.places.get(case.server_id, case.position.pool)
 
     def _cheapest(self, pools: Iterable[str]) -> list[str]:
         """The cheapest at the start, as far as there is room; by name, so that the same facts are replayed the same."""

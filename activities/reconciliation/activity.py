@@ -63,9 +63,9 @@ class ReconciliationActivities:
         self._patience = patience
         self._clock = clock
         listing = ResourceListing(clients)
-        self._looking = FactReader(sessions, listing, clock)
-        self._attendance = WorkflowLiveness(sessions, workflows, patience, clock)
-        self._settling = Remediation(sessions, Removal(clients), listing, clock)
+        self._facts = FactReader(sessions, listing, clock)
+        self._liveness = WorkflowLiveness(sessions, workflows, patience, clock)
+        self._remediation = Remediation(sessions, Removal(clients), listing, clock)
 
     @ec2_activity(contract.RECONCILE_SURVEY)
     def survey(self, given: contract.ReconcileInput) -> contract.DriftSurvey:
@@ -85,15 +85,15 @@ class ReconciliationActivities:
 
     @activity.defn(name=contract.UNATTENDED)
     async def unattended(self, given: contract.ReconcileInput) -> contract.DriftSurvey:
-        return await self._attendance.look(given.regions or self._regions, asked=given.asked)
+        return await self._liveness.look(given.regions or self._regions, asked=given.asked)
 
     @activity.defn(name=contract.AT_REST)
     async def at_rest(self, given: contract.AtRestInput) -> contract.AtRestResult:
         """The records may lag behind while the database was away; a server's workflow knows what it is doing."""
-        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+        slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 
         async def ask(server_id: str) -> tuple[str, ServerView | None, bool]:
-            async with turns:
+            async with slots:
                 return (server_id, *await self._view(server_id))
 
         resting, without, instances = [], [], set[str]()
@@ -127,7 +127,7 @@ class ReconciliationActivities:
             resting = replace(given.resting, at_rest=[*given.resting.at_rest, *ended])
             for due in wanted[facts.region]:
                 with database_unavailable("settling what reconciliation found"):
-                    settled = self._settling.settle(settled, due, now.get(due.key), resting)
+                    settled = self._remediation.settle(settled, due, now.get(due.key), resting)
         return settled
 
     @activity.defn(name=contract.REPLACE_LOST)
@@ -142,7 +142,7 @@ class ReconciliationActivities:
                 raise
             return False
         with database_unavailable("noting that a server's workflow was asked"):
-            await asyncio.to_thread(self._settling.asked, given.key)
+            await asyncio.to_thread(self._remediation.asked, given.key)
         return True
 
     @property
@@ -151,7 +151,7 @@ class ReconciliationActivities:
 
     def _all_facts(self, regions: Sequence[str]) -> list[tuple[RegionFacts, list[str]]]:
         with database_unavailable("reading the records for reconciliation"):
-            return [self._looking.facts(region, self._patience) for region in regions]
+            return [self._facts.facts(region, self._patience) for region in regions]
 
     async def _view(self, server_id: str) -> tuple[ServerView | None, bool]:
         """What the workflow says, and whether there is none. No answer is none: the server is left alone."""

@@ -53,13 +53,13 @@ class WorkflowLiveness:
         self._grace = timedelta(seconds=patience.gone_s)
         self._silence = timedelta(seconds=patience.silent_s)
         self._clock = clock
-        self._rests_until = clock()
+        self._next_look_at = clock()
 
     async def look(self, regions: Sequence[str], *, asked: bool = False) -> contract.DriftSurvey:
         """Temporal that does not answer is a problem, and then nothing is told; nor is it before the next look is due,
         unless it is `asked` for. What was found earlier stays then as it was."""
         began = self._clock()
-        if began < self._rests_until and not asked:
+        if began < self._next_look_at and not asked:
             return contract.DriftSurvey()
         servers = await asyncio.to_thread(self._adopted, regions)
         try:
@@ -81,7 +81,7 @@ class WorkflowLiveness:
         looked = [f"{region}/{kind}" for region in regions for kind in (WORKFLOW, WATCH)]
         ended = self._clock()
         if not findings and not asked:  # one that was asked for may be of some regions only
-            self._rests_until = ended + _SHARE * (ended - began)
+            self._next_look_at = ended + _SHARE * (ended - began)
         return contract.DriftSurvey(findings, looked).bounded()
 
     async def without_watch(self) -> dict[str, list[str]]:

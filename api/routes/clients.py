@@ -83,13 +83,13 @@ async def add_token(
 ) -> NewTokenView:
     """A new token, shown once. To rotate: make a new one, use it, revoke the old one."""
     await _client(services, caller, client_id)
-    minted, now = issue_token(TokenKind.CLIENT), datetime.now(UTC)
+    issued, now = issue_token(TokenKind.CLIENT), datetime.now(UTC)
 
     def work(session: Session) -> Token:
-        _audit(session, request, caller, "token.create", minted.token_id, client_id)
-        return create_token(session, minted.token_id, minted.digest, now, client_id=client_id, label=body.label)
+        _audit(session, request, caller, "token.create", issued.token_id, client_id)
+        return create_token(session, issued.token_id, issued.digest, now, client_id=client_id, label=body.label)
 
-    return _shown_once(await services.database.write(work), minted)
+    return _shown_once(await services.database.write(work), issued)
 
 
 @router.get("/{client_id}/tokens")
@@ -125,9 +125,9 @@ async def _client(services: ServicesDep, caller: Caller, client_id: str) -> Clie
     return client
 
 
-def _shown_once(token: Token, minted: IssuedToken) -> NewTokenView:
+def _shown_once(token: Token, issued: IssuedToken) -> NewTokenView:
     view = TokenView.model_validate(token)
-    return NewTokenView(**view.model_dump(), token=minted.text)
+    return NewTokenView(**view.model_dump(), token=issued.text)
 
 
 def _audit(session: Session, request: Request, caller: Caller, action: str, subject: str, client_id: str) -> None:

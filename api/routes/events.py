@@ -86,5 +86,5 @@ async def stream(
     seconds. A reader that does not keep up is cut off, and comes back with the last ID it saw. It ends with its
     token or session.
     """
-    standing = stream_permission(services, caller)
-    return EventStream(services.hub, caller.client_id, last_seq(last_event_id, last), standing)
+    permission = stream_permission(services, caller)
+    return EventStream(services.hub, caller.client_id, last_seq(last_event_id, last), permission)

@@ -99,8 +99,8 @@ async def stream(
         return Snapshot(view.model_dump_json(), view.status in FINAL_STATUSES)
 
     subject = Subject(operation_id, snapshot)
-    standing = stream_permission(services, caller)
-    return EventStream(services.hub, operation.client_id, last_seq(last_event_id, last), standing, subject)
+    permission = stream_permission(services, caller)
+    return EventStream(services.hub, operation.client_id, last_seq(last_event_id, last), permission, subject)
 
 
 async def _find(services: ServicesDep, client_id: str | None, operation_id: str) -> OperationDetail:

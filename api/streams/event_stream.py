@@ -67,7 +67,7 @@ class EventStream(StreamingResponse):
         hub: Hub,
         client_id: str,
         last_seq: int | None,
-        standing: StreamPermission,
+        permission: StreamPermission,
         subject: Subject | None = None,
     ) -> None:
         super().__init__(_nothing(), headers=_HEADERS)
@@ -75,7 +75,7 @@ class EventStream(StreamingResponse):
         self._client_id = client_id
         self._last_seq = last_seq
         self._had = 0  # the last event that a reader ahead of the hub had already
-        self._standing = standing
+        self._permission = permission
         self._subject = subject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,10 +166,10 @@ class EventStream(StreamingResponse):
         while True:
             events = await reader.take(HEARTBEAT_S)
             yield self._frames([event for event in events if event.seq > self._had]) or _COMMENT
-            if self._standing.ended_by(events):
+            if self._permission.ended_by(events):
                 return
             if time.monotonic() - looked_at >= PERMISSION_CHECK_S:
-                if not await self._standing.holds():
+                if not await self._permission.holds():
                     return
                 looked_at = time.monotonic()
             if self._subject is not None and any(event.final for event in self._subject.part_of(events)):

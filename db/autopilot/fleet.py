@@ -38,7 +38,7 @@ class FleetRow:
     replica_pool: str
     replica_by: str  # who asked for the replica
     busy: bool
-    lingers: bool = False  # what runs is a switch that has committed and keeps the old instance for a while
+    keeps_old_instance: bool = False  # what runs is a switch that has committed and keeps the old instance for a while
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def read_fleet(session: Session, server_id: str | None = None) -> list[FleetRow]
             replica_pool=row[10],
             replica_by=row[11],
             busy=row[0] in busy,
-            lingers=row[0] in lingering,
+            keeps_old_instance=row[0] in lingering,
         )
         for row in found
     ]

@@ -34,11 +34,11 @@ def crowding_limits(limits: FleetLimits, servers: int) -> CrowdingLimits:
     )
 
 
-def with_positions(others: RestOfFleet, placed: Iterable[ServerPosition]) -> RestOfFleet:
+def with_positions(others: RestOfFleet, position: Iterable[ServerPosition]) -> RestOfFleet:
     """The others and these: who is not decided within limits still has its place."""
     pools, zones = Counter(others.pools), Counter(others.zones)
     servers, on_demand = others.servers, others.on_demand
-    for one in placed:
+    for one in position:
         servers += 1
         on_demand += not Pool.parse(one.pool).spot
         for pool in (Pool.parse(name) for name in (one.pool, one.replica) if name):

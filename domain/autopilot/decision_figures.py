@@ -14,7 +14,7 @@ CANDIDATES_KEPT = 5  # candidates whose figures are kept with a decision
 
 def decision_figures(one: JudgedCase, candidates: int = CANDIDATES_KEPT) -> dict[str, Any]:
     """`candidates`: how many of the best other pools are shown; the one that is decided for is among them."""
-    decision, needs, placed = one.verdict.decision, one.case.needs, one.case.placed
+    decision, needs, position = one.verdict.decision, one.case.needs, one.case.position
     return {
         "cost_now_usd_per_h": _number(decision.cost_now_usd),
         "cost_then_usd_per_h": _number(decision.cost_then_usd),
@@ -28,16 +28,16 @@ def decision_figures(one: JudgedCase, candidates: int = CANDIDATES_KEPT) -> dict
         "outage_usd_per_h": _number(needs.outage_usd_per_h),
         "loss_usd": _number(needs.loss_usd),
         "left_out": one.case.left_out or None,
-        "since_h": _number(one.market.at_h - placed.since_h),
-        "here": pool_figures(one, placed.pool),
-        "replica": pool_figures(one, placed.replica) if placed.replica else None,
+        "since_h": _number(one.market.at_h - position.since_h),
+        "here": pool_figures(one, position.pool),
+        "replica": pool_figures(one, position.replica) if position.replica else None,
         "candidates": [pool_figures(one, pool) for pool in _others(one, candidates)],
         "model": _model(one),
     }
 
 
 def _others(one: JudgedCase, count: int) -> list[str]:
-    here, chosen = one.case.placed.pool, one.verdict.decision.pool
+    here, chosen = one.case.position.pool, one.verdict.decision.pool
     best = [found.pool for found in one.market.ranked[: count + 1] if found.pool != here][:count]
     if chosen in one.market.by_pool and chosen not in (here, *best):
         best[count - 1 :] = [chosen]

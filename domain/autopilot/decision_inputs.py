@@ -32,10 +32,10 @@ class Needs:
     minimum_stay_h: float = 0.0
     replica: ReplicaMode = ReplicaMode.NONE
 
-    def move(self, placed: ServerPosition, to: str, price_usd: float) -> MoveCost:
+    def move(self, position: ServerPosition, to: str, price_usd: float) -> MoveCost:
         """Cost of a planned move to that pool, away from where it is at this price per hour."""
-        manner = self.within if zone_of(placed.pool) == zone_of(to) else self.beyond
-        return manner.cost(price_usd, self.outage_usd_per_h, placed.data_gib)
+        move_profile = self.within if zone_of(position.pool) == zone_of(to) else self.beyond
+        return move_profile.cost(price_usd, self.outage_usd_per_h, position.data_gib)
 
     @property
     def outage_usd(self) -> float:
@@ -43,14 +43,14 @@ class Needs:
         return self.outage_usd_per_h * self.loss_outage_h
 
     @property
-    def way_back_usd(self) -> float:
+    def back_to_spot_usd(self) -> float:
         """What the overlap costs that brings a server from on-demand back to spot."""
         return self.beyond.overlap_h * self.on_demand_usd if math.isfinite(self.on_demand_usd) else 0.0
 
     @property
     def loss_usd(self) -> float:
         """Cost of one loss: its outage, and the way back from on-demand where there is nothing else."""
-        return self.outage_usd + SHARE_BACK_TO_SPOT * self.way_back_usd
+        return self.outage_usd + SHARE_BACK_TO_SPOT * self.back_to_spot_usd
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class FleetMember:
     """A server of the fleet. `market`: which of the appraisals is for its needs."""
 
     server: str
-    placed: ServerPosition
+    position: ServerPosition
     market: str
 
 
@@ -96,7 +96,9 @@ def decide_replicas(
     others: RestOfFleet = NO_REST,
 ) -> dict[str, Decision]:
     """By server, for those that have a replica or may want one. `moves`: what was decided for the servers."""
-    asked = [one for one in members if one.placed.replica or markets[one.market].needs.replica is not ReplicaMode.NONE]
+    asked = [
+        one for one in members if one.position.replica or markets[one.market].needs.replica is not ReplicaMode.NONE
+    ]
     if not asked:
         return {}
     places = _Places(members, markets, limits, others)
@@ -105,7 +107,7 @@ def decide_replicas(
             places.take(decision.pool)
     found: dict[str, Decision] = {}
     for one in asked:
-        found[one.server] = decide_replica(one.placed, markets[one.market], tuning, places.full)
+        found[one.server] = decide_replica(one.position, markets[one.market], tuning, places.full)
         if found[one.server].kind is DecisionKind.REPLICA:
             places.take(found[one.server].pool)
     return found
@@ -132,8 +134,8 @@ class _Places:
         for pool, zone in self._zone.items():
             self._close(pool, zone)
         for one in members:
-            self.take(one.placed.pool)
-            self.take(one.placed.replica)
+            self.take(one.position.pool)
+            self.take(one.position.replica)
 
     def take(self, pool: str) -> None:
         zone = self._zone.get(pool)
@@ -151,15 +153,15 @@ class _Places:
 
 
 def _decide(one: FleetMember, market: Appraisal, tuning: Tuning, places: _Places) -> Decision:
-    decision = decide_server(one.placed, market, tuning, places.full)
+    decision = decide_server(one.position, market, tuning, places.full)
     if decision.kind is DecisionKind.MOVE or not places.full:
         return decision
-    freely = decide_server(one.placed, market, tuning)
+    freely = decide_server(one.position, market, tuning)
     return decision if freely.kind is not DecisionKind.MOVE else replace(decision, reason=DecisionReason.CROWDED)
 
 
 def _held(one: FleetMember, decision: Decision, reason: DecisionReason) -> Decision:
-    return replace(decision, kind=DecisionKind.WAIT, pool=one.placed.pool, reason=reason)
+    return replace(decision, kind=DecisionKind.WAIT, pool=one.position.pool, reason=reason)
 
 
 def _to_on_demand(
@@ -174,26 +176,26 @@ def _to_on_demand(
 
 
 def _leave(one: FleetMember, market: Appraisal) -> Decision:
-    now, needs = market.by_pool[one.placed.pool], market.needs
+    now, needs = market.by_pool[one.position.pool], market.needs
     pool, usd = needs.on_demand_pool, needs.on_demand_usd
-    move = needs.move(one.placed, pool, now.price_usd)
+    move = needs.move(one.position, pool, now.price_usd)
     return Decision(DecisionKind.ON_DEMAND, pool, DecisionReason.ON_DEMAND_SHARE, now.cost_usd, usd, move)
 
 
 def _saving_lost(one: FleetMember, markets: Mapping[str, Appraisal]) -> float:
     market = markets[one.market]
-    return market.by_pool[one.placed.pool].cost_usd - market.needs.on_demand_usd
+    return market.by_pool[one.position.pool].cost_usd - market.needs.on_demand_usd
 
 
 def _can_go(one: FleetMember, markets: Mapping[str, Appraisal]) -> bool:
     market = markets[one.market]
-    return math.isfinite(market.needs.on_demand_usd) and not within_minimum_stay(one.placed, market)
+    return math.isfinite(market.needs.on_demand_usd) and not within_minimum_stay(one.position, market)
 
 
 def _on_demand(one: FleetMember, markets: Mapping[str, Appraisal]) -> bool:
-    return one.placed.pool == markets[one.market].needs.on_demand_pool
+    return one.position.pool == markets[one.market].needs.on_demand_pool
 
 
 def _lost(one: FleetMember, markets: Mapping[str, Appraisal]) -> bool:
-    now = markets[one.market].by_pool.get(one.placed.pool)
+    now = markets[one.market].by_pool.get(one.position.pool)
     return not _on_demand(one, markets) and (now is None or not now.up)

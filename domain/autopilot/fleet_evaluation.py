@@ -39,7 +39,7 @@ class ServerCase:
 
     server_id: str
     client_id: str
-    placed: ServerPosition
+    position: ServerPosition
     needs: Needs
     pools: frozenset[str]
     standing: ServerConditions
@@ -157,7 +157,7 @@ def markets_of(
     by_client = {client: one.model for client, one in informed.items()}
     for case in cases:
         key = by_client.get(case.client_id, ""), case.where, case.needs, case.pools
-        members[key] |= {case.placed.pool, case.placed.replica}
+        members[key] |= {case.position.pool, case.position.replica}
     made: dict[tuple[str, RegionPlatform, Needs, frozenset[str]], AppraisedMarket] = {}
     for number, ((model, where, needs, pools), here) in enumerate(members.items()):
         caution = learnt[experience_key(*where, needs)][1].caution(tuning)
@@ -188,7 +188,7 @@ class _Deciding:
     def verdicts(self) -> list[Verdict]:
         """In the order of the cases: the server's own decision, or its replica's where that is what there is to do."""
         free = [
-            apply_gates(decide_server(case.placed, market.appraisal, self.tuning), case.standing, self.now)
+            apply_gates(decide_server(case.position, market.appraisal, self.tuning), case.standing, self.now)
             for case, market in zip(self.cases, self.markets, strict=True)
         ]
         found = list(free)
@@ -211,7 +211,7 @@ class _Deciding:
         known = {self.markets[n].key: self.markets[n].appraisal for n in numbers}
         moves = {self.cases[n].server_id: free[n] for n in numbers}
         if able := [n for n in numbers if limits is not NO_LIMITS and self._may_move(n, free[n])]:
-            rest = with_positions(others, [self.cases[n].placed for n in sorted(set(numbers) - set(able))])
+            rest = with_positions(others, [self.cases[n].position for n in sorted(set(numbers) - set(able))])
             within = decide_fleet(self._members(able), known, self.tuning, limits, rest)
             moves |= {
                 self.cases[n].server_id: apply_gates(within[self.cases[n].server_id], self.cases[n].standing, self.now)
@@ -223,7 +223,7 @@ class _Deciding:
             yield n, self._either(moves[self.cases[n].server_id], replicas.get(self.cases[n].server_id), self.cases[n])
 
     def _members(self, numbers: Iterable[int]) -> list[FleetMember]:
-        return [FleetMember(self.cases[n].server_id, self.cases[n].placed, self.markets[n].key) for n in numbers]
+        return [FleetMember(self.cases[n].server_id, self.cases[n].position, self.markets[n].key) for n in numbers]
 
     def _may_move(self, number: int, free: Verdict) -> bool:
         """Whether its policy would let it go now, if the limits asked for that."""

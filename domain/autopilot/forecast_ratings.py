@@ -23,7 +23,7 @@ class ForecastRatings:
     fell_back: str = ""
 
     @property
-    def said(self) -> str:
+    def label(self) -> str:
         """For the record of a decision, in short."""
         return f"{self.model}:fell_back" if self.fell_back else self.model
 

@@ -52,7 +52,9 @@ class ServerConditions:
     policy: AutopilotPolicy
     moved_at: tuple[datetime, ...] = ()  # ordinary moves of the last week
     busy: bool = False
-    lingers: bool = False  # its switch has committed and keeps the old instance for a while, unless more is asked
+    keeps_old_instance: bool = (
+        False  # its switch has committed and keeps the old instance for a while, unless more is asked
+    )
     tried: frozenset[tuple[str, str]] = frozenset()  # (kind, pool) that failed or was turned down of late
 
     def may_move(self, now: datetime) -> bool:
@@ -62,7 +64,7 @@ class ServerConditions:
             policy.auto_switch is AutoSwitch.OFF
             or policy.is_frozen(now)
             or self.busy
-            or self.lingers
+            or self.keeps_old_instance
             or not any_window_open(policy.windows, now)
             or self.moves_used_up(now)
         )
@@ -135,7 +137,7 @@ def _gate(decision: Decision, standing: ServerConditions, now: datetime, urgent:
 
 def _ordinary_gate(decision: Decision, standing: ServerConditions, now: datetime) -> Gate:
     policy = standing.policy
-    if standing.lingers:  # its owner wants the old instance for longer than a small gain is worth
+    if standing.keeps_old_instance:  # its owner wants the old instance for longer than a small gain is worth
         return Gate.BUSY
     spread = decision.reason is DecisionReason.ON_DEMAND_SHARE  # the client asks for it, and knows that it costs
     if not spread and decision.gain_usd < policy.min_saving * decision.cost_now_usd:

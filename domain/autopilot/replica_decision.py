@@ -16,24 +16,28 @@ from domain.autopilot.decision_inputs import ReplicaMode, ServerPosition
 from domain.autopilot.tuning import Tuning
 
 
-def decide_replica(placed: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()) -> Decision:
+def decide_replica(
+    position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()
+) -> Decision:
     """STAY: leave it as it is, with its replica or without one. Costs: per hour without a replica, and with."""
-    risk = outage_risk(placed.pool, market)
-    lost = bool(placed.replica) and not _runs(placed.replica, market)
+    risk = outage_risk(position.pool, market)
+    lost = bool(position.replica) and not _runs(position.replica, market)
     if market.needs.replica is ReplicaMode.NONE:
-        return _without(placed, DecisionReason.NOT_WANTED, risk)
-    place = placed.replica if placed.replica and not lost else _place(placed, market, tuning, barred, risk)
+        return _without(position, DecisionReason.NOT_WANTED, risk)
+    place = position.replica if position.replica and not lost else _place(position, market, tuning, barred, risk)
     if not place:
-        return _without(placed, DecisionReason.NO_SPOT, risk)
+        return _without(position, DecisionReason.NO_SPOT, risk)
     cost = _price(place, market) + risk * tuning.together * _is_spot(place, market)
     if market.needs.replica is ReplicaMode.ALWAYS:
-        return _with(placed, place, DecisionReason.REPLICA_LOST if lost else DecisionReason.ALWAYS_REPLICA, risk, cost)
+        return _with(
+            position, place, DecisionReason.REPLICA_LOST if lost else DecisionReason.ALWAYS_REPLICA, risk, cost
+        )
     # One that is there already is kept until it averts less than it costs: that is what keeps it from flapping.
-    asked = 1.0 if placed.replica and not lost else tuning.replica_margin
+    asked = 1.0 if position.replica and not lost else tuning.replica_margin
     averted = risk * (1 - tuning.together * _is_spot(place, market))
     if averted > asked * _price(place, market):
-        return _with(placed, place, DecisionReason.REPLICA_LOST if lost else DecisionReason.RISK_AVERTED, risk, cost)
-    return _without(placed, DecisionReason.RISK_PASSED, risk, cost)
+        return _with(position, place, DecisionReason.REPLICA_LOST if lost else DecisionReason.RISK_AVERTED, risk, cost)
+    return _without(position, DecisionReason.RISK_PASSED, risk, cost)
 
 
 def outage_risk(pool: str, market: Appraisal) -> float:
@@ -42,10 +46,10 @@ def outage_risk(pool: str, market: Appraisal) -> float:
     return figures.hazard_per_h * market.needs.outage_usd if figures else 0.0
 
 
-def _place(placed: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str], risk: float) -> str:
+def _place(position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str], risk: float) -> str:
     """Where price and the risk that stays are least: never the server's own pool; on-demand if that is less."""
     best: CandidateCost | None = min(
-        (one for one in market.open if one.pool != placed.pool and one.pool not in barred),
+        (one for one in market.open if one.pool != position.pool and one.pool not in barred),
         key=lambda one: (one.price_usd, one.pool),
         default=None,
     )
@@ -56,13 +60,13 @@ def _place(placed: ServerPosition, market: Appraisal, tuning: Tuning, barred: Co
     return market.needs.on_demand_pool if math.isfinite(on_demand) else (best.pool if best else "")
 
 
-def _with(placed: ServerPosition, place: str, reason: DecisionReason, risk: float, cost: float) -> Decision:
-    kind = DecisionKind.STAY if place == placed.replica else DecisionKind.REPLICA
+def _with(position: ServerPosition, place: str, reason: DecisionReason, risk: float, cost: float) -> Decision:
+    kind = DecisionKind.STAY if place == position.replica else DecisionKind.REPLICA
     return Decision(kind, place, reason, risk, cost)
 
 
-def _without(placed: ServerPosition, reason: DecisionReason, risk: float, cost: float = 0.0) -> Decision:
-    return Decision(DecisionKind.DROP_REPLICA if placed.replica else DecisionKind.STAY, "", reason, risk, cost)
+def _without(position: ServerPosition, reason: DecisionReason, risk: float, cost: float = 0.0) -> Decision:
+    return Decision(DecisionKind.DROP_REPLICA if position.replica else DecisionKind.STAY, "", reason, risk, cost)
 
 
 def _runs(pool: str, market: Appraisal) -> bool:

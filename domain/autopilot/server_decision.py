@@ -17,14 +17,16 @@ from domain.autopilot.decision_inputs import Needs, ServerPosition, zone_of
 from domain.autopilot.tuning import Tuning
 
 
-def decide_server(placed: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()) -> Decision:
+def decide_server(
+    position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()
+) -> Decision:
     """`barred`: pools that this server must not enter now, though others may; see fleet."""
-    if placed.pool == market.needs.on_demand_pool:
-        return _from_on_demand(placed, market, tuning, barred)
-    now = market.by_pool.get(placed.pool)
+    if position.pool == market.needs.on_demand_pool:
+        return _from_on_demand(position, market, tuning, barred)
+    now = market.by_pool.get(position.pool)
     if now is None or not now.up:
         return _after_loss(market, tuning, barred)
-    return _from_spot(placed, now, market, tuning, barred)
+    return _from_spot(position, now, market, tuning, barred)
 
 
 def _after_loss(market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
@@ -57,44 +59,44 @@ def _worth_a_try(one: CandidateCost, needs: Needs, tuning: Tuning) -> bool:
     lasts = age * math.pow(one.risk_usd / saving, 1 / shape.power) - age
     foreseen = one.hazard_per_h / shape.rate(one.rated.up_h) * shape.expected(one.rated.up_h, one.rated.up_h + lasts)
     lost = -math.expm1(-foreseen)
-    return (1 - lost) * needs.way_back_usd + saving * lasts * lost / foreseen > lost * needs.outage_usd
+    return (1 - lost) * needs.back_to_spot_usd + saving * lasts * lost / foreseen > lost * needs.outage_usd
 
 
-def _from_on_demand(placed: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
+def _from_on_demand(position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
     needs, now_usd = market.needs, market.needs.on_demand_usd
 
     # What a loss costs holds the way back to spot, so the stay is not cut short by the hazard once more.
     def brings(one: CandidateCost) -> float:
         return (now_usd - one.cost_usd) * tuning.horizon_h
 
-    best = _destination(placed, (now_usd, now_usd), market, tuning, barred, brings)
+    best = _destination(position, (now_usd, now_usd), market, tuning, barred, brings)
     if best is None:
-        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.NO_SPOT, now_usd)
-    move = needs.move(placed, best.pool, now_usd)
+        return Decision(DecisionKind.WAIT, position.pool, DecisionReason.NO_SPOT, now_usd)
+    move = needs.move(position, best.pool, now_usd)
     figures = (now_usd, best.cost_usd, move)
     if best.cost_usd >= now_usd:
-        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.SPOT_TOO_RISKY, *figures)
-    if within_minimum_stay(placed, market):
-        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.MINIMUM_STAY, *figures)
+        return Decision(DecisionKind.WAIT, position.pool, DecisionReason.SPOT_TOO_RISKY, *figures)
+    if within_minimum_stay(position, market):
+        return Decision(DecisionKind.WAIT, position.pool, DecisionReason.MINIMUM_STAY, *figures)
     if brings(best) <= tuning.margin * move.usd:
-        return Decision(DecisionKind.WAIT, placed.pool, DecisionReason.NOT_PAID_BACK, *figures)
+        return Decision(DecisionKind.WAIT, position.pool, DecisionReason.NOT_PAID_BACK, *figures)
     return Decision(DecisionKind.MOVE, best.pool, DecisionReason.CHEAPER, *figures)
 
 
 def _from_spot(
-    placed: ServerPosition, now: CandidateCost, market: Appraisal, tuning: Tuning, barred: Collection[str]
+    position: ServerPosition, now: CandidateCost, market: Appraisal, tuning: Tuning, barred: Collection[str]
 ) -> Decision:
     def brings(one: CandidateCost) -> float:
         return _gain(now, one, tuning) * _lasts(one, tuning)
 
-    best = _destination(placed, (now.cost_usd, now.price_usd), market, tuning, barred, brings)
+    best = _destination(position, (now.cost_usd, now.price_usd), market, tuning, barred, brings)
     if best is None or best.cost_usd >= now.cost_usd:
         return Decision(
             DecisionKind.STAY, now.pool, DecisionReason.BEST_ALREADY, now.cost_usd, best.cost_usd if best else 0.0
         )
-    move = market.needs.move(placed, best.pool, now.price_usd)
+    move = market.needs.move(position, best.pool, now.price_usd)
     figures = (now.cost_usd, best.cost_usd, move)
-    if within_minimum_stay(placed, market):
+    if within_minimum_stay(position, market):
         return Decision(DecisionKind.STAY, now.pool, DecisionReason.MINIMUM_STAY, *figures)
     if _gain(now, best, tuning) <= tuning.noise * _usual_change(now, best):
         return Decision(DecisionKind.STAY, now.pool, DecisionReason.GAIN_TOO_SMALL, *figures)
@@ -104,7 +106,7 @@ def _from_spot(
 
 
 def _destination(
-    placed: ServerPosition,
+    position: ServerPosition,
     now: tuple[float, float],
     market: Appraisal,
     tuning: Tuning,
@@ -115,18 +117,18 @@ def _destination(
 
     `now`: cost and price per hour where it is. `brings`: USD until the stay there is over.
     """
-    best, needs = market.best(barred, placed.pool), market.needs
+    best, needs = market.best(barred, position.pool), market.needs
     if best is None or needs.within == needs.beyond:
         return best
-    near = market.best(barred, placed.pool, zone_of(placed.pool))
+    near = market.best(barred, position.pool, zone_of(position.pool))
     if near is None or near.cost_usd >= now[0]:
         return best
-    return max(best, near, key=lambda one: brings(one) - tuning.margin * needs.move(placed, one.pool, now[1]).usd)
+    return max(best, near, key=lambda one: brings(one) - tuning.margin * needs.move(position, one.pool, now[1]).usd)
 
 
-def within_minimum_stay(placed: ServerPosition, market: Appraisal) -> bool:
+def within_minimum_stay(position: ServerPosition, market: Appraisal) -> bool:
     """Whether its minimum stay is not over."""
-    return market.at_h - placed.since_h < market.needs.minimum_stay_h
+    return market.at_h - position.since_h < market.needs.minimum_stay_h
 
 
 def _gain(now: CandidateCost, best: CandidateCost, tuning: Tuning) -> float:

@@ -54,8 +54,8 @@ def compare_shadow(
     found: dict[str, ShadowComparison] = {}
     for case, ours, theirs in zip(cases, built_in, model, strict=True):
         one, other = (
-            decide_server(case.placed, ours.appraisal, tuning),
-            decide_server(case.placed, theirs.appraisal, tuning),
+            decide_server(case.position, ours.appraisal, tuning),
+            decide_server(case.position, theirs.appraisal, tuning),
         )
         so_far = found.get(case.client_id) or ShadowComparison(informing.model, case.client_id)
         found[case.client_id] = ShadowComparison(
@@ -72,7 +72,7 @@ def compare_shadow(
 
 def _cost(case: ServerCase, decision: Decision, market: Appraisal) -> float:
     """Of the place it would be in; nothing where that is not known."""
-    pool = decision.pool if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND) else case.placed.pool
+    pool = decision.pool if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND) else case.position.pool
     if pool == market.needs.on_demand_pool:
         return market.needs.on_demand_usd if math.isfinite(market.needs.on_demand_usd) else 0.0
     known = market.by_pool.get(pool)

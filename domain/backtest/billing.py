@@ -55,10 +55,10 @@ def bill(market: MarketHistory, window: TickWindow, choices: Sequence[int], came
         if pool != before:
             if market.is_up(tick, before):
                 moves += 1
-                manner = market.manner(before, pool)
-                money += manner.overlap_h * market.price(tick, before)
-                out_h += manner.outage_h
-                snapshot_usd += manner.snapshot_usd(market.rules.data_gib)
+                move_profile = market.move_profile(before, pool)
+                money += move_profile.overlap_h * market.price(tick, before)
+                out_h += move_profile.outage_h
+                snapshot_usd += move_profile.snapshot_usd(market.rules.data_gib)
             else:
                 interruptions += 1
             before = pool

@@ -118,9 +118,9 @@ class _Costs:
             self._known[key] = found
         return found
 
-    def _left(self, manner: MoveProfile, places: Iterable[tuple[bool, float]]) -> Iterator[float]:
+    def _left(self, move_profile: MoveProfile, places: Iterable[tuple[bool, float]]) -> Iterator[float]:
         gib = self._market.rules.data_gib
-        return (manner.cost(usd, self._outage_usd_per_h, gib).usd if up else self._lost_usd for up, usd in places)
+        return (move_profile.cost(usd, self._outage_usd_per_h, gib).usd if up else self._lost_usd for up, usd in places)
 
 
 def _marks(market: MarketHistory, window: TickWindow) -> list[int]:

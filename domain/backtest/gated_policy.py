@@ -40,28 +40,28 @@ class GatedPolicy:
 
     def run(self, window: TickWindow, start: int, data_gib: int = 0) -> list[int]:
         """The place at each tick of a server that was at `start` for long before, with so much data."""
-        placed = ServerPosition(self._name(start), LONG_AGO_H, data_gib=data_gib)
+        position = ServerPosition(self._name(start), LONG_AGO_H, data_gib=data_gib)
         moved, found = list[datetime](), list[int]()
         for tick in range(window.start, window.stop):
             market = self._appraisal(tick)
-            there, ordinary = self._next(tick, placed, market, moved)
-            if there != placed.pool:
-                placed = replace(placed, pool=there, since_h=market.at_h)
+            there, ordinary = self._next(tick, position, market, moved)
+            if there != position.pool:
+                position = replace(position, pool=there, since_h=market.at_h)
                 if ordinary:
                     moved.append(_at(market))
             found.append(self._index[there])
         return found
 
-    def _next(self, tick: int, placed: ServerPosition, market: Appraisal, moved: list[datetime]) -> tuple[str, bool]:
+    def _next(self, tick: int, position: ServerPosition, market: Appraisal, moved: list[datetime]) -> tuple[str, bool]:
         """Where it is from this tick on, and whether it got there by an ordinary move."""
-        if not self._market.is_up(tick, self._index[placed.pool]):
+        if not self._market.is_up(tick, self._index[position.pool]):
             rescue = decide_server(ServerPosition("", market.at_h), market, self._tuning)
             return (rescue.pool or self._needs.on_demand_pool), False
-        decision, now = decide_server(placed, market, self._tuning), _at(market)
-        wanted = decision.pool if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND) else placed.pool
+        decision, now = decide_server(position, market, self._tuning), _at(market)
+        wanted = decision.pool if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND) else position.pool
         week = tuple(at for at in moved if at > now - WEEK)
         verdict = apply_gates(decision, ServerConditions(self._policy, moved_at=week), now)
-        return (wanted if verdict.acts else placed.pool), verdict.priority is Priority.ORDINARY
+        return (wanted if verdict.acts else position.pool), verdict.priority is Priority.ORDINARY
 
     def _name(self, place: int) -> str:
         return self._needs.on_demand_pool if place == ON_DEMAND else self._market.pools[place]

@@ -49,7 +49,7 @@ class MarketHistory:
     def is_up(self, tick: int, pool: int) -> bool:
         return pool == ON_DEMAND or self.up[tick][pool]
 
-    def manner(self, before: int, pool: int) -> MoveProfile:
+    def move_profile(self, before: int, pool: int) -> MoveProfile:
         """How one gets from one place to another by a planned move."""
         zones = self.zones
         same = bool(zones) and zones[before - ON_DEMAND] == zones[pool - ON_DEMAND]

@@ -65,8 +65,8 @@ class ProductPolicy:
 
     def decide(self, tick: int, current: int | None) -> Decision:
         """There is no minimum stay here, so it is all the same since when the server has been there."""
-        placed = ServerPosition(self._name(current), 0.0)
-        return decide_server(placed, self._appraisal(tick), self._tuning)
+        position = ServerPosition(self._name(current), 0.0)
+        return decide_server(position, self._appraisal(tick), self._tuning)
 
     def _choice(self, decision: Decision, current: int | None) -> int:
         if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND):

@@ -28,7 +28,7 @@ def owner(world: World, ip: str) -> str | None:
 
 
 def forward_now(world: World, ip: str) -> None:
-    world.hosts.point(ip, owner(world, ip))
+    world.hosts.forward(ip, owner(world, ip))
 
 
 def forward_later(world: World, ip: str) -> None:
@@ -57,7 +57,7 @@ def release_all(world: World, instance: Instance) -> None:
     """The instance has ended: its Elastic IPs are free, its addresses lead nowhere."""
     for interface in world.interfaces_of(instance.id):
         for ip in forwarded_ips(world, interface):
-            world.hosts.point(ip, None)
+            world.hosts.forward(ip, None)
         leave_interface(world, interface)
 
 
@@ -69,7 +69,7 @@ def leave_interface(world: World, interface: Interface) -> None:
 
 def _clear(world: World, address: Address) -> None:
     address.association_id = address.interface_id = address.private_ip = None
-    world.hosts.point(address.public_ip, None)
+    world.hosts.forward(address.public_ip, None)
 
 
 def move_elastic_ip(world: World, interface: Interface, ip: str) -> None:
@@ -164,7 +164,7 @@ def release_address(world: World, params: Params) -> ActionResponse:
     if address.association_id:
         raise Ec2Error("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")
     del world.addresses[address.allocation_id]
-    world.hosts.point(address.public_ip, None)
+    world.hosts.forward(address.public_ip, None)
     return {}
 
 

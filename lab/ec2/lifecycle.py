@@ -41,46 +41,46 @@ def change_state(world: World, instance: Instance, state: str) -> int:
         raise incorrect_state(instance.id)
     log.info("instance %s: %s -> %s", instance.id, instance.state, state, extra={"instance_id": instance.id})
     instance.state = state
-    instance.turn += 1
+    instance.state_version += 1
     if state != "running":
         instance.ok_at = None
-    return instance.turn
+    return instance.state_version
 
 
 def start_pending(world: World, instance: Instance) -> None:
     """A pending instance runs after a while. The volumes it is launched with are made meanwhile."""
-    turn = instance.turn
-    world.after(world.profile.launch_s, lambda: _prepare(world, instance, turn))
+    state_version = instance.state_version
+    world.after(world.profile.launch_s, lambda: _prepare(world, instance, state_version))
 
 
-def _prepare(world: World, instance: Instance, turn: int) -> None:
-    if instance.turn != turn:
+def _prepare(world: World, instance: Instance, state_version: int) -> None:
+    if instance.state_version != state_version:
         return
     volume_attachments.create_launch_volumes(world, instance)
-    world.then(lambda: world.transact(lambda: _run(world, instance, turn)))
+    world.then(lambda: world.transact(lambda: _run(world, instance, state_version)))
 
 
-def _run(world: World, instance: Instance, turn: int) -> None:
-    if instance.turn != turn:
+def _run(world: World, instance: Instance, state_version: int) -> None:
+    if instance.state_version != state_version:
         return
-    turn = change_state(world, instance, "running")
+    state_version = change_state(world, instance, "running")
     instance.state_reason, instance.transition_reason = None, ""
     instance.ok_at = time.time() + world.profile.boot_s
     volume_attachments.plug_in(world, instance)
     addresses.forward_all(world, instance)
-    world.after(world.profile.boot_s, lambda: _boot(world, instance, turn))
+    world.after(world.profile.boot_s, lambda: _boot(world, instance, state_version))
 
 
-def _boot(world: World, instance: Instance, turn: int) -> None:
-    if instance.turn == turn:
+def _boot(world: World, instance: Instance, state_version: int) -> None:
+    if instance.state_version == state_version:
         spec = boot_spec(world, instance)
         world.then(lambda: world.hosts.boot(spec))
-        world.then(lambda: _undo_late_boot(world, instance, turn))
+        world.then(lambda: _undo_late_boot(world, instance, state_version))
 
 
-def _undo_late_boot(world: World, instance: Instance, turn: int) -> None:
+def _undo_late_boot(world: World, instance: Instance, state_version: int) -> None:
     """The instance may have been ended while its host was starting."""
-    if instance.turn != turn and instance.state in ("terminated", "stopped"):
+    if instance.state_version != state_version and instance.state in ("terminated", "stopped"):
         world.hosts.power_off(instance.id)
 
 
@@ -112,29 +112,29 @@ def terminate(world: World, instance: Instance, reason: Reason, at_once: bool = 
     if not instance.alive:
         return
     had_power = instance.state in ("running", "stopping")
-    turn = change_state(world, instance, "shutting-down")
+    state_version = change_state(world, instance, "shutting-down")
     stamp = utc(time.time()).strftime("%Y-%m-%d %H:%M:%S GMT")
     instance.state_reason = reason
     instance.transition_reason = f"{'User initiated' if reason is USER_INITIATED else reason[0]} ({stamp})"
     instance.notice = None
     if at_once:
-        world.then(lambda: _power_off(world, instance, turn))
+        world.then(lambda: _power_off(world, instance, state_version))
         return
     if had_power:
         world.then(lambda: world.hosts.shutdown(instance.id))
-    world.clock.after(world.profile.terminate_s, lambda: _power_off(world, instance, turn))
+    world.clock.after(world.profile.terminate_s, lambda: _power_off(world, instance, state_version))
 
 
-def _power_off(world: World, instance: Instance, turn: int) -> None:
+def _power_off(world: World, instance: Instance, state_version: int) -> None:
     """Outside the lock: waits until the host is gone. Then whatever it held is released."""
     try:
         world.hosts.power_off(instance.id)
     finally:
-        world.transact(lambda: _end(world, instance, turn))
+        world.transact(lambda: _end(world, instance, state_version))
 
 
-def _end(world: World, instance: Instance, turn: int) -> None:
-    if instance.turn != turn or instance.state == "terminated":
+def _end(world: World, instance: Instance, state_version: int) -> None:
+    if instance.state_version != state_version or instance.state == "terminated":
         return
     addresses.release_all(world, instance)
     volume_attachments.release_all(world, instance)
@@ -148,20 +148,20 @@ def _end(world: World, instance: Instance, turn: int) -> None:
 
 
 def stop(world: World, instance: Instance, reason: Reason = USER_INITIATED) -> None:
-    turn = change_state(world, instance, "stopping")
+    state_version = change_state(world, instance, "stopping")
     stamp = utc(time.time()).strftime("%Y-%m-%d %H:%M:%S GMT")
     instance.state_reason, instance.transition_reason = reason, f"User initiated ({stamp})"
     world.then(lambda: world.hosts.shutdown(instance.id))
 
     def power_off() -> None:
         world.hosts.power_off(instance.id)
-        world.transact(lambda: _stopped(world, instance, turn))
+        world.transact(lambda: _stopped(world, instance, state_version))
 
     world.clock.after(world.profile.stop_s, power_off)
 
 
-def _stopped(world: World, instance: Instance, turn: int) -> None:
-    if instance.turn == turn:
+def _stopped(world: World, instance: Instance, state_version: int) -> None:
+    if instance.state_version == state_version:
         change_state(world, instance, "stopped")
         instance.notice = None
         spot.instance_stopped(world, instance)

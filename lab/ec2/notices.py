@@ -58,13 +58,13 @@ def interrupt(world: World, instance_id: str, seconds: float, action: str, via: 
             world.hosts.spot_notice(instance.id, action, utc(at))
         if "sqs" in via:
             _send(world, event(world, instance.id, WARNING, {"instance-action": action}))
-    turn = instance.turn
-    world.after(seconds, lambda: _take_back(world, instance, action, turn, at_once=seconds <= 0))
+    state_version = instance.state_version
+    world.after(seconds, lambda: _take_back(world, instance, action, state_version, at_once=seconds <= 0))
     return {"instance_id": instance.id, "action": action, "at": utc(at).isoformat()}
 
 
-def _take_back(world: World, instance: Instance, action: str, turn: int, at_once: bool) -> None:
-    if not instance.alive or (instance.turn != turn and instance.state != "running"):
+def _take_back(world: World, instance: Instance, action: str, state_version: int, at_once: bool) -> None:
+    if not instance.alive or (instance.state_version != state_version and instance.state != "running"):
         return
     if action == "terminate":
         lifecycle.terminate(world, instance, lifecycle.SPOT_INTERRUPTION, at_once)

@@ -18,7 +18,7 @@ class Addresses:
         self._fronts: dict[str, TcpForwarder] = {}
         self._pointed: dict[str, str] = {}
 
-    def point(self, address: str, instance: str | None) -> None:
+    def forward(self, address: str, instance: str | None) -> None:
         self._loop.call(self._point(address, instance))
 
     def truth(self) -> Mapping[str, str]:

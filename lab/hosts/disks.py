@@ -101,13 +101,13 @@ class Disks:
                 done.append(target)
         return done
 
-    def void(self) -> None:
+    def unmount_all(self) -> None:
         """The machine is off: nothing is mounted."""
         with self.locked():
             for target in list(self.mounts()):
                 self._drop(target, self.mounts())
 
-    def pull(self, volume: str) -> None:
+    def remove_volume(self, volume: str) -> None:
         """The volume is gone from the machine, mounted or not. The caller holds the lock."""
         mounts = self.mounts()
         for target in [t for t, row in mounts.items() if row["volume"] == volume]:

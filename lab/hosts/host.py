@@ -66,7 +66,7 @@ class Host:
                 return
             self._off = False
             self._lay_out(image)
-            Disks(self.directory).void()
+            Disks(self.directory).unmount_all()
             self._init = self._machine.spawner.submit(self._start_init).result()
             paths.write_json(paths.pid_file(self.directory, "init"), {"pid": self._init.pid})
 
@@ -98,7 +98,7 @@ class Host:
         with self._lock:
             self._kill_all()
             if os.path.isdir(os.path.join(self.directory, "run")):
-                Disks(self.directory).void()
+                Disks(self.directory).unmount_all()
 
     def pid_of(self, unit: str) -> int | None:
         """The pid of `agent` or `workload`, when it is this live host's own child."""

@@ -180,7 +180,7 @@ class Init:
                 break
             if pid == self.workload.pid:
                 self._bury(self.workload, pid, status)
-        self.disks.void()
+        self.disks.unmount_all()
 
 
 def _signals_to_pipe() -> int:

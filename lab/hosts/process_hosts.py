@@ -95,8 +95,8 @@ class ProcessHosts:
 
     # Addresses and listeners
 
-    def point(self, address: str, instance_id: str | None) -> None:
-        self._addresses.point(address, instance_id)
+    def forward(self, address: str, instance_id: str | None) -> None:
+        self._addresses.forward(address, instance_id)
 
     def open_listener(self, target_group: str, address: str, port: int, check: HealthCheck) -> None:
         self._groups.open_listener(target_group, address, port, check)

@@ -71,7 +71,7 @@ class VolumeStore:
                 if self._in_use(volume, *owner) and not force:
                     raise DeviceBusy(f"{volume} is mounted on {owner[0]}")
                 self._cut_off(volume, owner[0])
-                disks.pull(volume)
+                disks.remove_volume(volume)
             self._plugged.pop(volume)
 
     def mounted(self, volume: str) -> bool:

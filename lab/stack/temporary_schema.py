@@ -42,7 +42,7 @@ class TemporarySchema(Database):
         )
 
     @property
-    def past_the_way(self) -> str:
+    def direct_url(self) -> str:
         """The schema's URL on the server itself."""
         return url_text(database_url(self._server.url).set(database=self.schema))
 

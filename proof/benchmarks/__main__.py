@@ -59,9 +59,9 @@ def main(arguments: Sequence[str]) -> int:
     runs = _kept(given.results) if given.only else {}
     wanted, broken = given.only or list(MEASURES), list[str]()
     for name in wanted:
-        terms = MeasureSetup(given.var / name, given.quick, server, lambda line: console.print(line, highlight=False))
+        setup = MeasureSetup(given.var / name, given.quick, server, lambda line: console.print(line, highlight=False))
         try:
-            runs[name] = _run(name, terms, database).as_json()
+            runs[name] = _run(name, setup, database).as_json()
         except Exception:
             # The others are worth their hour all the same.
             console.print_exception()
@@ -84,13 +84,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _run(name: str, terms: MeasureSetup, database: str) -> MeasureRun:
-    run = MeasureRun(name, quick=terms.quick, database=database)
+def _run(name: str, setup: MeasureSetup, database: str) -> MeasureRun:
+    run = MeasureRun(name, quick=setup.quick, database=database)
     before, began = _load(), time.monotonic()
-    run.figures = MEASURES[name](terms)
+    run.figures = MEASURES[name](setup)
     run.took_s = round(time.monotonic() - began, 1)
     run.machine = replace(Machine.here(), load_before=before, load_after=_load())
-    run.details = terms.details
+    run.details = setup.details
     return run
 
 

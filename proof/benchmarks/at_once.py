@@ -39,9 +39,9 @@ HOW_RESCUES = f"{HOSTS}. Notices of {NOTICE_S:g} s, all in one moment; until the
 OPEN = (OperationStatus.QUEUED, OperationStatus.RUNNING)
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
-    counts = terms.choose(COUNTS, QUICK)
-    with terms.stack(hosts=False) as stack, simulated_fleet(stack) as at:
+def measure(setup: MeasureSetup) -> list[Figure]:
+    counts = setup.choose(COUNTS, QUICK)
+    with setup.stack(hosts=False) as stack, simulated_fleet(stack) as at:
         assert stack.database is not None
         engine = make_engine(stack.database.url)
         ends = time.monotonic() + LONGEST_S
@@ -54,12 +54,12 @@ def measure(terms: MeasureSetup) -> list[Figure]:
                 figures.append(_left_out(count, pace, figures))
                 continue
             servers += at.adopted(range(len(servers), count))
-            terms.say(f"{NAME}: {count} servers adopted after {time.monotonic() - began:.0f} s")
-            figures.append(_switches(terms, at, engine, servers[:count], turn, figures))
+            setup.say(f"{NAME}: {count} servers adopted after {time.monotonic() - began:.0f} s")
+            figures.append(_switches(setup, at, engine, servers[:count], turn, figures))
             pace = (time.monotonic() - began) / count
         # All of these are on spot capacity by now: one by itself, and then the others.
-        one = _rescues(terms, at, engine, servers[:1], {})
-        figures.append(_rescues(terms, at, engine, servers[: terms.choose(HIT, QUICK_HIT)], one.measured))
+        one = _rescues(setup, at, engine, servers[:1], {})
+        figures.append(_rescues(setup, at, engine, servers[: setup.choose(HIT, QUICK_HIT)], one.measured))
         engine.dispose()
     return figures
 
@@ -72,17 +72,17 @@ def _left_out(count: int, pace: float, before: Sequence[Figure]) -> Figure:
 
 
 def _switches(
-    terms: MeasureSetup,
+    setup: MeasureSetup,
     at: SimulatedFleet,
     engine: Engine,
     servers: Sequence[SimulatedServer],
     turn: int,
     before: Sequence[Figure],
 ) -> Figure:
-    kinds = at.stalls.types
+    kinds = at.market_choice.types
 
     def ask(server: SimulatedServer) -> str:
-        pool = f"{at.stalls.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
+        pool = f"{at.market_choice.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
         return until("a worker has answered", END_S, lambda: answered(server, pool), every_s=1.0)
 
     def answered(server: SimulatedServer, pool: str) -> str | None:
@@ -90,7 +90,7 @@ def _switches(
         try:
             return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
         except RequestFailed as refused:
-            if not refused.may_have_worked:
+            if not refused.outcome_unknown:
                 raise
             again.append(server.id)
             return None
@@ -112,8 +112,8 @@ def _switches(
         "asked again": len(again),
         "n": len(servers),
     }
-    terms.details[f"switches, {len(servers)}"] = {"cores busy": busy}
-    terms.say(f"{NAME}: {len(servers)} switches: {measured}, {busy}")
+    setup.details[f"switches, {len(servers)}"] = {"cores busy": busy}
+    setup.say(f"{NAME}: {len(servers)} switches: {measured}, {busy}")
     single = before[0].measured if before else measured
     full = measured["cores busy"] > FULL * (os.cpu_count() or 1)
     grown = not before or full or a_minute > before[-1].measured["switches a minute"]
@@ -123,7 +123,7 @@ def _switches(
 
 
 def _rescues(
-    terms: MeasureSetup,
+    setup: MeasureSetup,
     at: SimulatedFleet,
     engine: Engine,
     servers: Sequence[SimulatedServer],
@@ -155,8 +155,8 @@ def _rescues(
         "not committed": sum(one.status != "committed" for one in done),
         "n": len(servers),
     }
-    terms.details[f"failovers, {len(servers)}"] = {"cores busy": busy}
-    terms.say(f"{NAME}: {len(servers)} failovers: {measured}, {busy}")
+    setup.details[f"failovers, {len(servers)}"] = {"cores busy": busy}
+    setup.say(f"{NAME}: {len(servers)} failovers: {measured}, {busy}")
     met = len(late) == len(servers) and max(late) < NOTICE_S and not measured["not committed"]
     return Figure(NAME, f"failovers at once, {len(servers)}", "s", measured, single or measured,
                   "one failover, in the same run", f"the last within the notice, {NOTICE_S:g}", met,

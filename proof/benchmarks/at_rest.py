@@ -53,9 +53,9 @@ HOW = (
 )
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
+def measure(setup: MeasureSetup) -> list[Figure]:
     figures: list[Figure] = []
-    with terms.stack(hosts=False) as stack, stack.lab() as lab, stack.api(timeout=60) as http:
+    with setup.stack(hosts=False) as stack, stack.lab() as lab, stack.api(timeout=60) as http:
         assert stack.database is not None
         journal = stack.settings.var / "agents.jsonl"
         journal.touch()
@@ -64,15 +64,15 @@ def measure(terms: MeasureSetup) -> list[Figure]:
             at = GrowingFleet(stack, SimulatedFleet(stack, lab, http, process), engine, journal)
             at.fleet.give_way("lab")  # it stands for AWS, which takes no processor from anybody
             first: dict[str, float] = {}
-            for count in terms.choose(COUNTS, QUICK):
+            for count in setup.choose(COUNTS, QUICK):
                 began = time.monotonic()
                 with _records_ahead_of_workflows(stack):
-                    at.grow(count, terms.choose(BEGIN_S, 60.0))
-                terms.say(f"{NAME}: {at.begun} of {count} servers at rest after {time.monotonic() - began:.0f} s")
-                time.sleep(terms.choose(SETTLE_S, 1.0))
-                costs = _costs(terms, at.fleet, engine, at.begun)
+                    at.grow(count, setup.choose(BEGIN_S, 60.0))
+                setup.say(f"{NAME}: {at.begun} of {count} servers at rest after {time.monotonic() - began:.0f} s")
+                time.sleep(setup.choose(SETTLE_S, 1.0))
+                costs = _costs(setup, at.fleet, engine, at.begun)
                 first = first or costs
-                lists = _lists(http, terms.choose(100, 3))
+                lists = _lists(http, setup.choose(100, 3))
                 figures += [_cost_figure(count, costs, first), _list_figure(count, lists, figures)]
         engine.dispose()
     return figures
@@ -219,15 +219,15 @@ def _server_id(n: int) -> str:
     return f"srv-{n:06d}"
 
 
-def _costs(terms: MeasureSetup, at: SimulatedFleet, engine: Engine, count: int) -> dict[str, float]:
+def _costs(setup: MeasureSetup, at: SimulatedFleet, engine: Engine, count: int) -> dict[str, float]:
     asked, began = server_status.statements(engine), time.monotonic()
     with at.cores_busy() as busy:
-        time.sleep(terms.choose(WINDOW_S, 3.0))
+        time.sleep(setup.choose(WINDOW_S, 3.0))
     a_second = (server_status.statements(engine) - asked) / (time.monotonic() - began)
     memory = {name: processor_time.memory_mib(pid) for name, pid in at.pids().items()}
     watched = at.watched
-    terms.details[f"{count} servers"] = {"cores busy": busy, "memory, MiB": memory}
-    terms.say(f"{NAME}: {count} servers: cores {busy}, MiB {memory}, {a_second:.0f} queries/s, {watched} watched")
+    setup.details[f"{count} servers"] = {"cores busy": busy, "memory, MiB": memory}
+    setup.say(f"{NAME}: {count} servers: cores {busy}, MiB {memory}, {a_second:.0f} queries/s, {watched} watched")
     return {
         "cores busy": round(sum(ms for name, ms in busy.items() if name not in NOT_OURS), 2),
         "memory, MiB": round(sum(mib for name, mib in memory.items() if name not in NOT_OURS)),

@@ -18,23 +18,23 @@ class StopThenMove(MoveScript):
     """Stop, image, terminate, launch, attach: the service is out from the first call to the last."""
 
     def move(self, server: ScriptedServer, instance_type: str) -> tuple[ScriptedServer, ScriptTimes]:
-        ec2, timed, old = self._ec2, ScriptTimes(), self._look(server.instance_id)
+        ec2, times, old = self._ec2, ScriptTimes(), self._look(server.instance_id)
         filesystem = self._mounted(server.instance_id)
-        with timed.step("stop"):
+        with times.step("stop"):
             ec2.stop_instances(InstanceIds=[server.instance_id])
             wait_until(lambda: self._state(server.instance_id) == "stopped")
-        with timed.step("image"):
+        with times.step("image"):
             image = self._image_of(ec2, server.instance_id)
-        with timed.step("terminate"):
+        with times.step("terminate"):
             ec2.terminate_instances(InstanceIds=[server.instance_id])
             wait_until(lambda: self._state(server.instance_id) == "terminated")
-        with timed.step("launch"):
+        with times.step("launch"):
             new = self._launch({**old, "ImageId": image}, instance_type, spot=False)
             wait_until(lambda: self._state(new) == "running" and self.agent_is_up(new))
-        with timed.step("attach"):
-            self._take_over(server, new, filesystem, timed)
+        with times.step("attach"):
+            self._take_over(server, new, filesystem, times)
         ec2.deregister_image(ImageId=image)
-        return ScriptedServer(new, server.volume_id, server.allocation_id), timed
+        return ScriptedServer(new, server.volume_id, server.allocation_id), times
 
     def _image_of(self, ec2: EC2Client, instance_id: str) -> str:
         """Without the data volume, which is moved."""

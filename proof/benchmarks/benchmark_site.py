@@ -47,13 +47,13 @@ class BenchmarkSite:
         self.observer = Observer(loop)
         self.world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
         self.delays = LabDelaysMs.of(self.world)
-        self.stalls = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
-        self.owner = server_owner.Owner(stack.aws, self.world, self.stalls)
+        self.market_choice = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
+        self.owner = server_owner.Owner(stack.aws, self.world, self.market_choice)
         self.ec2 = ec2_client(stack)
 
-    def launch(self, *wishes: ServerSpec) -> list[LaunchedServer]:
+    def launch(self, *specs: ServerSpec) -> list[LaunchedServer]:
         """Each is running, reachable and under requests when this returns."""
-        made = self.owner.launch_all(wishes)
+        made = self.owner.launch_all(specs)
         for one in made:
             self.observer.watch(one.endpoint)
         return made
@@ -61,8 +61,8 @@ class BenchmarkSite:
     def adopt(self, original: LaunchedServer) -> BenchmarkServer:
         policy = {
             "handoff": original.handoff,
-            "instance_types": list(self.stalls.types),
-            "zones": list(self.stalls.zones) if original.handoff != "volumes" else [self.stalls.home],
+            "instance_types": list(self.market_choice.types),
+            "zones": list(self.market_choice.zones) if original.handoff != "volumes" else [self.market_choice.home],
             "cool_down_s": 1.0,
             "drain_s": 5.0,
         }
@@ -120,8 +120,8 @@ class BenchmarkSite:
 
     def _pools(self, handoff: str) -> list[str]:
         """Never the one before: for `snapshot` another zone each time, for others another type."""
-        zones = self.stalls.zones[:2] if handoff == "snapshot" else [self.stalls.home] * 2
-        return [f"{zone}/{kind}/spot" for kind in self.stalls.types for zone in zones][
+        zones = self.market_choice.zones[:2] if handoff == "snapshot" else [self.market_choice.home] * 2
+        return [f"{zone}/{kind}/spot" for kind in self.market_choice.types for zone in zones][
             :: 1 if zones[0] != zones[1] else 2
         ]
 

@@ -111,11 +111,11 @@ async def _asked(http: httpx.AsyncClient, path: str, times: int) -> tuple[httpx.
 
 
 def _fill(services: Services, count: int) -> str:
-    minted = issue_token(TokenKind.CLIENT)
+    issued = issue_token(TokenKind.CLIENT)
     policy = asdict(ServerPolicy())
     with services.database.sessions.begin() as session:
         create_client(session, "cli-1", "many", NOW)
-        create_token(session, minted.token_id, minted.digest, NOW, client_id="cli-1")
+        create_token(session, issued.token_id, issued.digest, NOW, client_id="cli-1")
         for start in range(0, count, 1000):
             numbers = range(start, min(count, start + 1000))
             session.execute(insert(Server), [_server(n, policy) for n in numbers])
@@ -128,7 +128,7 @@ def _fill(services: Services, count: int) -> str:
     with services.database.sessions() as session:
         session.execute(text("ANALYZE TABLE servers, instances, agents, operations, operation_steps, decisions, pools"))
     services.database.engine.dispose()
-    return minted.text
+    return issued.text
 
 
 def _server(n: int, policy: dict[str, Any]) -> dict[str, Any]:

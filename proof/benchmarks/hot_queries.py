@@ -38,16 +38,16 @@ BASELINE = "SELECT 1 through such a session, by turns with it"
 HotQuery = Callable[[Session, random.Random], object]
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
-    size, times = terms.choose(FULL, QUICK), terms.choose(1000, 20)
-    with terms.database() as server:
+def measure(setup: MeasureSetup) -> list[Figure]:
+    size, times = setup.choose(FULL, QUICK), setup.choose(1000, 20)
+    with setup.database() as server:
         schema.upgrade(server.url)
         engine = make_engine(server.url)
         began = time.monotonic()
         made = bulk_rows.fill(engine, size, bulk_rows.today())
-        terms.say(f"{NAME}: filled in {time.monotonic() - began:.0f} s")
+        setup.say(f"{NAME}: filled in {time.monotonic() - began:.0f} s")
         how = _how(engine, size)
-        figures = [_figure(terms, engine, what, ask, times, how) for what, ask in _asks(made).items()]
+        figures = [_figure(setup, engine, what, ask, times, how) for what, ask in _asks(made).items()]
         engine.dispose()
     return figures
 
@@ -88,10 +88,10 @@ def _asks(made: FilledDatabase) -> dict[str, HotQuery]:
     return dict(zip(AIMS_MS, (pending, instance, day, dashboard, whole), strict=True))
 
 
-def _figure(terms: MeasureSetup, engine: Engine, what: str, ask: HotQuery, times: int, how: str) -> Figure:
+def _figure(setup: MeasureSetup, engine: Engine, what: str, ask: HotQuery, times: int, how: str) -> Figure:
     measured, round_trip = _measured(engine, ask, times)
-    terms.details[what] = _plans(engine, ask)
-    terms.say(f"{NAME}: {what}: {measured}, meanwhile SELECT 1: {round_trip}")
+    setup.details[what] = _plans(engine, ask)
+    setup.say(f"{NAME}: {what}: {measured}, meanwhile SELECT 1: {round_trip}")
     aim = AIMS_MS[what]
     words, met = (f"p95 under {aim}", measured["p95"] < aim) if aim else ("none is set", None)
     because = f"SELECT 1 alone took p95 {round_trip['p95']:g} ms meanwhile" if met is False else ""

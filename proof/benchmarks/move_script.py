@@ -58,36 +58,36 @@ class MoveScript:
         self._user_data = user_data
 
     def move(self, server: ScriptedServer, instance_type: str) -> tuple[ScriptedServer, ScriptTimes]:
-        ec2, timed = self._ec2, ScriptTimes()
-        with timed.step("plan"):
+        ec2, times = self._ec2, ScriptTimes()
+        with times.step("plan"):
             old = self._look(server.instance_id)
-        with timed.step("launch"):
+        with times.step("launch"):
             new = self._launch(old, instance_type)
             wait_until(lambda: self._state(new) == "running")
-        with timed.step("ready"):
+        with times.step("ready"):
             wait_until(lambda: self.agent_is_up(new))
-        with timed.step("fence"):
+        with times.step("fence"):
             filesystem = self._mounted(server.instance_id)
-            timed.hooks["fence"] = self._hook(server.instance_id, "stop")
+            times.hooks["fence"] = self._hook(server.instance_id, "stop")
             self._run(server.instance_id, "sync")
             self._run(server.instance_id, "umount", MOUNT)
-        with timed.step("move"):
+        with times.step("move"):
             ec2.detach_volume(VolumeId=server.volume_id, InstanceId=server.instance_id)
             wait_until(lambda: self._volume(server.volume_id)["State"] == "available")
             ec2.attach_volume(VolumeId=server.volume_id, InstanceId=new, Device="/dev/sdf")
             wait_until(lambda: attached(self._volume(server.volume_id), new))
             ec2.associate_address(AllocationId=server.allocation_id, InstanceId=new, AllowReassociation=True)
-        with timed.step("serve"):
+        with times.step("serve"):
             self._run(new, "mount", "-o", "rw,X-mount.mkdir", f"UUID={filesystem}", MOUNT)
-            timed.hooks["serve"] = self._hook(new, "start") + self._until_healthy(new)
-        with timed.step("retire"):
+            times.hooks["serve"] = self._hook(new, "start") + self._until_healthy(new)
+        with times.step("retire"):
             if request := old.get("SpotInstanceRequestId"):
                 ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request])
             ec2.terminate_instances(InstanceIds=[server.instance_id])
             wait_until(lambda: self._state(server.instance_id) == "terminated")
-        with timed.step("receipt"):
+        with times.step("receipt"):
             self._look(new)
-        return ScriptedServer(new, server.volume_id, server.allocation_id), timed
+        return ScriptedServer(new, server.volume_id, server.allocation_id), times
 
     # --- EC2
 
@@ -121,14 +121,14 @@ class MoveScript:
 
     # --- the machines
 
-    def _take_over(self, server: ScriptedServer, new: str, filesystem: str, timed: ScriptTimes) -> None:
+    def _take_over(self, server: ScriptedServer, new: str, filesystem: str, times: ScriptTimes) -> None:
         """Volume and address to the new instance, and the service up on it."""
         wait_until(lambda: self._volume(server.volume_id)["State"] == "available")
         self._ec2.attach_volume(VolumeId=server.volume_id, InstanceId=new, Device="/dev/sdf")
         wait_until(lambda: attached(self._volume(server.volume_id), new))
         self._ec2.associate_address(AllocationId=server.allocation_id, InstanceId=new, AllowReassociation=True)
         self._run(new, "mount", "-o", "rw,X-mount.mkdir", f"UUID={filesystem}", MOUNT)
-        timed.hooks["serve"] = self._hook(new, "start") + self._until_healthy(new)
+        times.hooks["serve"] = self._hook(new, "start") + self._until_healthy(new)
 
     def agent_is_up(self, instance_id: str) -> bool:
         """Its process is done with starting: the same wait as the product's, though nobody asks this agent."""

@@ -23,21 +23,21 @@ HOW = (
 )
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
-    count = terms.choose(20, 1)
-    with terms.stack() as stack, benchmark_site(stack) as at:
+def measure(setup: MeasureSetup) -> list[Figure]:
+    count = setup.choose(20, 1)
+    with setup.stack() as stack, benchmark_site(stack) as at:
         *originals, scripted = at.launch(*OUTAGE_SERVERS, ServerSpec("scripted", "volumes", 8))
         servers = [at.adopt(one) for one in originals]
-        outages = {server.name: _switch(terms, at, server, count) for server in servers}
+        outages = {server.name: _switch(setup, at, server, count) for server in servers}
         script = StopThenMove(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
         plain, usual = at.plain(scripted), []
         for number in range(count):
             began = time.time()
-            plain, _ = script.move(plain, at.stalls.types[number % len(at.stalls.types)])
+            plain, _ = script.move(plain, at.market_choice.types[number % len(at.market_choice.types)])
             usual.append(at.outage_ms("scripted", began, time.time()))
-            terms.say(f"{NAME}: the usual script, {number + 1} of {count}: out for {usual[-1]:.0f} ms")
-    terms.details.update({**outages, "usual script": usual})
-    return [_figure(wish, outages[wish.name], usual) for wish in OUTAGE_SERVERS]
+            setup.say(f"{NAME}: the usual script, {number + 1} of {count}: out for {usual[-1]:.0f} ms")
+    setup.details.update({**outages, "usual script": usual})
+    return [_figure(spec, outages[spec.name], usual) for spec in OUTAGE_SERVERS]
 
 
 def switched(at: BenchmarkSite, server: BenchmarkServer, number: int) -> float:
@@ -46,22 +46,22 @@ def switched(at: BenchmarkSite, server: BenchmarkServer, number: int) -> float:
     return at.outage_ms(server.name, operation.requested_at, operation.finished_at or time.time())
 
 
-def _switch(terms: MeasureSetup, at: BenchmarkSite, server: BenchmarkServer, count: int) -> list[float]:
+def _switch(setup: MeasureSetup, at: BenchmarkSite, server: BenchmarkServer, count: int) -> list[float]:
     """The first switch is not counted: it leaves on-demand, and finds everything cold."""
     found = []
     for number in range(count + 1):
         out = switched(at, server, number)
-        terms.say(f"{NAME}: {server.name}, {number} of {count}: out for {out:.0f} ms")
+        setup.say(f"{NAME}: {server.name}, {number} of {count}: out for {out:.0f} ms")
         if number:
             found.append(out)
     return found
 
 
-def _figure(wish: ServerSpec, outages: Sequence[float], usual: Sequence[float]) -> Figure:
+def _figure(spec: ServerSpec, outages: Sequence[float], usual: Sequence[float]) -> Figure:
     ours, theirs = summary(outages), summary(usual)
     aim, met = {
         "stateless": ("0", ours["p95"] == 0),
         "volumes": ("a tenth of the baseline", ours["p95"] <= TENTH * theirs["p95"]),
         "snapshot": ("none is set", None),
-    }[wish.handoff]
-    return Figure(NAME, f"outage of a switch, {wish.handoff}", "ms", ours, theirs, BASELINE, aim, met, HOW)
+    }[spec.handoff]
+    return Figure(NAME, f"outage of a switch, {spec.handoff}", "ms", ours, theirs, BASELINE, aim, met, HOW)

@@ -18,13 +18,13 @@ NAME = "outage_realistic"
 SIDE_BY_SIDE, ROUNDS, APART_S = 5, 2, 5.0
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
+def measure(setup: MeasureSetup) -> list[Figure]:
     """Several at once, one after the other, since each takes minutes of which almost all is waiting."""
-    count, rounds = terms.choose((SIDE_BY_SIDE, ROUNDS), (1, 1))
-    profile = terms.choose("realistic", "fast")
-    with terms.stack(profile=profile) as stack, benchmark_site(stack) as at:
-        wishes = [ServerSpec(f"{who}-{n}", "volumes", 8) for who in ("ours", "scripted") for n in range(count)]
-        originals = at.launch(*wishes)
+    count, rounds = setup.choose((SIDE_BY_SIDE, ROUNDS), (1, 1))
+    profile = setup.choose("realistic", "fast")
+    with setup.stack(profile=profile) as stack, benchmark_site(stack) as at:
+        specs = [ServerSpec(f"{who}-{n}", "volumes", 8) for who in ("ours", "scripted") for n in range(count)]
+        originals = at.launch(*specs)
         servers = [at.adopt(one) for one in originals[:count]]
         hosts = stack.settings.var / "lab" / "hosts"
 
@@ -37,15 +37,15 @@ def measure(terms: MeasureSetup) -> list[Figure]:
             script, plain = StopThenMove(at.ec2, hosts, USER_DATA), at.plain(originals[count + number])
             until("its host is up", AGENT_S, lambda: True if script.agent_is_up(plain.instance_id) else None)
             began = time.time()
-            script.move(plain, at.stalls.types[number % len(at.stalls.types)])
+            script.move(plain, at.market_choice.types[number % len(at.market_choice.types)])
             return at.outage_ms(f"scripted-{number}", began, time.time())
 
         with ThreadPoolExecutor(2 * count) as threads:
             theirs = threads.map(scripted, range(count))
             ours = [one for each in threads.map(ours_of, range(count)) for one in each]
             usual = list(theirs)
-    terms.details.update({"realistic": ours, "realistic, usual script": usual})
-    terms.say(f"{NAME}: realistic delays: {summary(ours)}, the usual script {summary(usual)}")
+    setup.details.update({"realistic": ours, "realistic, usual script": usual})
+    setup.say(f"{NAME}: realistic delays: {summary(ours)}, the usual script {summary(usual)}")
     made, met = summary(ours), summary(ours)["p95"] <= TENTH * summary(usual)["p95"]
     how = HOW.replace("profile fast", f"profile {profile}: delays as at AWS").replace(
         "one switch after another", f"{count} servers begin {APART_S:g} s apart"

@@ -53,14 +53,14 @@ _DRAWN = """
 """
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
+def measure(setup: MeasureSetup) -> list[Figure]:
     subprocess.run(["bash", "lab/stack/dashboard.sh", "build"], cwd=REPOSITORY, check=True)
-    with terms.stack(parts=PARTS) as stack, chromium() as running:
+    with setup.stack(parts=PARTS) as stack, chromium() as running:
         site = PageSite(stack)
         few, crowd = site.client("few", 3), site.client("crowd", CROWD)
         try:
-            latencies = [_latency(terms, site, running, few, tabs) for tabs in terms.choose((1, 20), (1, 2))]
-            return [*latencies, _drawn(terms, site, running, crowd)]
+            latencies = [_latency(setup, site, running, few, tabs) for tabs in setup.choose((1, 20), (1, 2))]
+            return [*latencies, _drawn(setup, site, running, crowd)]
         finally:
             site.close()
 
@@ -107,7 +107,7 @@ class PageSite:
         return 1000 * time.time(), 1000 * (time.monotonic() - began)
 
 
-def _latency(terms: MeasureSetup, site: PageSite, running: Browser, fleet: PageClient, tabs: int) -> Figure:
+def _latency(setup: MeasureSetup, site: PageSite, running: Browser, fleet: PageClient, tabs: int) -> Figure:
     reader = open_session(running, site.url)
     pages = [reader.sign_in(fleet.token), *(reader.tab() for _ in range(tabs - 1))]
     for page in pages:
@@ -120,7 +120,7 @@ def _latency(terms: MeasureSetup, site: PageSite, running: Browser, fleet: PageC
         expect(server_row(page, fleet.servers[0])).to_contain_text("Switching", timeout=10_000)
         server_row(page, fleet.servers[0]).evaluate(_WATCH)
     draw, committed, commits = random.Random(1), {}, []
-    for number in range(terms.choose(60, 5)):
+    for number in range(setup.choose(60, 5)):
         time.sleep(draw.uniform(0.1, 0.4))
         name = f"mark-{number}"
         payload = {"step": name, "position": number + 1, "state": "started"}
@@ -133,7 +133,7 @@ def _latency(terms: MeasureSetup, site: PageSite, running: Browser, fleet: PageC
     late = [one[name] - at for one in seen for name, at in committed.items() if name in one]
     missed = len(committed) * tabs - len(late)
     measured = {**summary(late), "missed": missed}
-    terms.say(f"{NAME}: {tabs} tabs: {measured}")
+    setup.say(f"{NAME}: {tabs} tabs: {measured}")
     met = measured["p50"] <= AIM_MS and measured["p95"] <= LATE_MS and not missed
     aim = f"median {AIM_MS:.0f}, p95 {LATE_MS:.0f}, none missed"
     baseline_is = "the transaction that writes the event, from begin to commit, in the same run"
@@ -145,13 +145,13 @@ def _seen(page: Page) -> dict[str, float]:
     return found
 
 
-def _drawn(terms: MeasureSetup, site: PageSite, running: Browser, crowd: PageClient) -> Figure:
+def _drawn(setup: MeasureSetup, site: PageSite, running: Browser, crowd: PageClient) -> Figure:
     """A page that is loaded anew, signed in, with its files in the browser's cache."""
     reader = open_session(running, site.url)
     page = reader.sign_in(crowd.token)
     reader.context.add_init_script(_DRAWN)
     drawn, answered = [], []
-    for _ in range(terms.choose(7, 2)):
+    for _ in range(setup.choose(7, 2)):
         page.goto("/")
         expect(page.locator("html[data-drawn]")).to_have_count(1, timeout=30_000)
         expect(page.get_by_text(f"{CROWD} servers")).to_be_visible(timeout=10_000)
@@ -159,7 +159,7 @@ def _drawn(terms: MeasureSetup, site: PageSite, running: Browser, crowd: PageCli
         answered.append(float(page.evaluate(_ANSWERED)))
     reader.context.close()
     measured = summary(drawn)
-    terms.say(f"{NAME}: {CROWD} servers: {measured}")
+    setup.say(f"{NAME}: {CROWD} servers: {measured}")
     how = (
         f"the fleet of {CROWD} servers loaded anew by a signed-in browser, seven times; from the beginning of the"
         " navigation until the second frame after the first row"

@@ -24,9 +24,9 @@ HOW = (
 )
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
-    count = terms.choose(20, 1)
-    with terms.stack() as stack, benchmark_site(stack) as at:
+def measure(setup: MeasureSetup) -> list[Figure]:
+    count = setup.choose(20, 1)
+    with setup.stack() as stack, benchmark_site(stack) as at:
         ours, scripted = at.launch(ServerSpec("orders", "volumes", 8), ServerSpec("scripted", "volumes", 8))
         server = at.adopt(ours)
         at.done(server, "switch", "to-spot", {"pool": next(server.pools)})
@@ -36,18 +36,18 @@ def measure(terms: MeasureSetup) -> list[Figure]:
             with_replica.append(_rescued(at, server))
             without.append(_rescued(at, server))
             pair = f"with a replica {with_replica[-1]:.0f} ms, without {without[-1]:.0f} ms"
-            terms.say(f"{NAME}: {number + 1} of {count}: {pair}")
+            setup.say(f"{NAME}: {number + 1} of {count}: {pair}")
         script = ReplaceAfterEnd(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
-        plain, _ = script.move(at.plain(scripted), at.stalls.types[0])
+        plain, _ = script.move(at.plain(scripted), at.market_choice.types[0])
         usual = []
         for number in range(count):
             filesystem, doomed = script.filesystem(plain), plain.instance_id
             gone = at.interrupt(doomed, LATE_S) + LATE_S
-            plain = script.replace(plain, at.stalls.types[number % len(at.stalls.types)], filesystem)
+            plain = script.replace(plain, at.market_choice.types[number % len(at.market_choice.types)], filesystem)
             usual.append(at.serving_after("scripted", gone, doomed))
-            terms.say(f"{NAME}: the usual script, {number + 1} of {count}: {usual[-1]:.0f} ms")
+            setup.say(f"{NAME}: the usual script, {number + 1} of {count}: {usual[-1]:.0f} ms")
         launch_ms = at.delays.launch + at.delays.boot
-    terms.details.update({"with a replica": with_replica, "without": without, "usual script": usual})
+    setup.details.update({"with a replica": with_replica, "without": without, "usual script": usual})
     first, second, theirs = summary(with_replica), summary(without), summary(usual)
     limit = launch_ms + AIM_MS
     return [

@@ -50,7 +50,7 @@ class MeasureSetup:
                 guest.create()
                 try:
                     # Past the way that can be cut: nothing is cut here, and it would be measured.
-                    yield database.Database(guest.past_the_way)
+                    yield database.Database(guest.direct_url)
                 finally:
                     guest.drop()
             else:

@@ -20,9 +20,9 @@ HOW = (
 )
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
-    switches, scripts = _by_turns(terms, terms.choose(20, 1))
-    terms.details.update({"switches": [as_json(run) for run in switches], "scripts": [as_json(run) for run in scripts]})
+def measure(setup: MeasureSetup) -> list[Figure]:
+    switches, scripts = _by_turns(setup, setup.choose(20, 1))
+    setup.details.update({"switches": [as_json(run) for run in switches], "scripts": [as_json(run) for run in scripts]})
     ours, theirs = summary([run.share for run in switches]), summary([run.share for run in scripts])
     more = ours["p50"] - theirs["p50"]
     measured = {**ours, "more than the script (p50)": round(more, 2)}
@@ -32,15 +32,15 @@ def measure(terms: MeasureSetup) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _by_turns(terms: MeasureSetup, count: int) -> tuple[list[SwitchTimes], list[SwitchTimes]]:
+def _by_turns(setup: MeasureSetup, count: int) -> tuple[list[SwitchTimes], list[SwitchTimes]]:
     """So that both meet the same machine; the first of each is not counted."""
     switches, scripts = [], []
-    with terms.stack() as stack, stack.lab() as lab, stack.api() as http:
+    with setup.stack() as stack, stack.lab() as lab, stack.api() as http:
         rig = ServerPair(stack, lab, http)
         for number in range(count + 1):
             switches.append(rig.switch(number))
             scripts.append(rig.script(number))
-            terms.say(
+            setup.say(
                 f"{NAME}: {number} of {count}: own share {switches[-1].share:.0f} ms of {switches[-1].took:.0f};"
                 f" the script's {scripts[-1].share:.0f} ms of {scripts[-1].took:.0f}"
             )

@@ -34,10 +34,10 @@ class ServerPair:
         self._lab_folder = stack.settings.var / "lab"
         world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
         self.delays = LabDelaysMs.of(world)
-        stalls = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
-        self._types = list(stalls.types)
-        self._zone = stalls.home
-        orders, plain = server_owner.Owner(stack.aws, world, stalls).launch_all(
+        market_choice = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
+        self._types = list(market_choice.types)
+        self._zone = market_choice.home
+        orders, plain = server_owner.Owner(stack.aws, world, market_choice).launch_all(
             [ServerSpec("orders", "volumes", 8), ServerSpec("plain", "volumes", 8)]
         )
         self._script = MoveScript(self._ec2, self._hosts, USER_DATA)
@@ -63,8 +63,8 @@ class ServerPair:
 
     def script(self, number: int) -> SwitchTimes:
         """The same by the script, to a spot instance of another type each time."""
-        self._plain, timed = self._script.move(self._plain, self._types[number % len(self._types)])
-        return times_of_script(timed, self.delays, self._agent_start(self._plain.instance_id, "agent.registrar"))
+        self._plain, times = self._script.move(self._plain, self._types[number % len(self._types)])
+        return times_of_script(times, self.delays, self._agent_start(self._plain.instance_id, "agent.registrar"))
 
     # --- inside
 

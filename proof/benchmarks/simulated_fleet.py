@@ -46,7 +46,7 @@ class SimulatedFleet:
         self.lab = lab
         self.agents = agents
         self.world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
-        self.stalls = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
+        self.market_choice = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
         self._ec2 = ec2_client(stack)
         lab.post("/_lab/quotas", json={"spot": 1e6, "on_demand": 1e6}).raise_for_status()
 
@@ -73,7 +73,7 @@ class SimulatedFleet:
 
     def adopted(self, numbers: range) -> list[SimulatedServer]:
         """Launched on demand with a data volume and an Elastic IP each, adopted, and watched."""
-        instances = self.launched(len(numbers), [self.stalls.home], volume=True)
+        instances = self.launched(len(numbers), [self.market_choice.home], volume=True)
         self._await_running(instances)
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(self._give_address, instances))
@@ -123,7 +123,7 @@ class SimulatedFleet:
         }
         answer = self._ec2.run_instances(
             ImageId=self.world["images"]["x86_64"],
-            InstanceType=self.stalls.kind,  # type: ignore[arg-type]  # one of the market's
+            InstanceType=self.market_choice.kind,  # type: ignore[arg-type]  # one of the market's
             MinCount=count,
             MaxCount=count,
             SubnetId=self.world["subnets"][zone],
@@ -147,8 +147,8 @@ class SimulatedFleet:
     def _adopt(self, number: int, instance_id: str) -> SimulatedServer:
         policy: Mapping[str, Any] = {
             "handoff": "volumes",
-            "instance_types": list(self.stalls.types),
-            "zones": [self.stalls.home],
+            "instance_types": list(self.market_choice.types),
+            "zones": [self.market_choice.home],
             "cool_down_s": 0.0,
             "failover_pools": 2,
         }

@@ -45,14 +45,14 @@ HOW = (
 Arrivals = Sequence[Sequence[tuple[int, float]]]  # of each reader: number and arrival, epoch seconds, as they came
 
 
-def measure(terms: MeasureSetup) -> list[Figure]:
-    with terms.stack(parts=PARTS) as stack, Leases() as leases:
+def measure(setup: MeasureSetup) -> list[Figure]:
+    with setup.stack(parts=PARTS) as stack, Leases() as leases:
         second = _second_api(stack, leases.port())
         second.start()
         try:
             second.wait_ready()
-            counts = terms.choose([1, 10, 100, 1000], [1, 4])
-            return [_figure(terms, stack, second, count) for count in counts]
+            counts = setup.choose([1, 10, 100, 1000], [1, 4])
+            return [_figure(setup, stack, second, count) for count in counts]
         finally:
             second.stop()
 
@@ -64,7 +64,7 @@ def _second_api(stack: Stack, port: int) -> Process:
     return process
 
 
-def _figure(terms: MeasureSetup, stack: Stack, second: Process, count: int) -> Figure:
+def _figure(setup: MeasureSetup, stack: Stack, second: Process, count: int) -> Figure:
     urls = [stack.urls["api"], f"http://127.0.0.1:{second.environment['SPOT_API_PORT']}"]
     argv = [sys.executable, "-m", "proof.benchmarks.stream_readers", stack.credentials.client_token, str(count), *urls]
     with (
@@ -77,19 +77,19 @@ def _figure(terms: MeasureSetup, stack: Stack, second: Process, count: int) -> F
         time.sleep(0.5)
         pids = {"api": stack.processes["api"].pid or 0, "api-2": second.pid or 0, "readers": readers.pid}
         worked, began = processor_time.milliseconds(pids), time.monotonic()
-        single = writer.write(terms.choose(20, 1) * PER_SECOND, random.Random(count))
+        single = writer.write(setup.choose(20, 1) * PER_SECOND, random.Random(count))
         busy = processor_time.between(worked, processor_time.milliseconds(pids))
         lasted = 1000 * (time.monotonic() - began)
         burst = writer.write(BURST)
         time.sleep(SETTLE_S)
-        at_rest = writer.statements_at_rest(*terms.choose((CALM_S, REST_S), (0.0, 1.0)))
+        at_rest = writer.statements_at_rest(*setup.choose((CALM_S, REST_S), (0.0, 1.0)))
         said, _ = readers.communicate()
     measured = _judged([json.loads(line) for line in said.splitlines()], count, single, burst) | {
         "SQL/s at rest": at_rest
     }
     cores = {name: round(ms / lasted, 2) for name, ms in busy.items()}
-    terms.details[f"{count} readers"] = {"cores busy": cores}
-    terms.say(f"{NAME}: {count} readers: {measured}, cores busy {cores}")
+    setup.details[f"{count} readers"] = {"cores busy": cores}
+    setup.say(f"{NAME}: {count} readers: {measured}, cores busy {cores}")
     met = measured["p99"] < AIM_MS and not measured["missed"] and not measured["out of order or twice"]
     return Figure(NAME, f"event to reader, {count} readers", "ms", measured, _of(single.took), BASELINE,
                   f"p99 under {AIM_MS:.0f}, none missed", met, HOW)  # fmt: skip

@@ -91,11 +91,11 @@ def times_of_switch(
     return SwitchTimes(parts, took, outside, time_by_cause(history, took), processor)
 
 
-def times_of_script(timed: ScriptTimes, delays: LabDelaysMs, host_start: float) -> SwitchTimes:
+def times_of_script(times: ScriptTimes, delays: LabDelaysMs, host_start: float) -> SwitchTimes:
     lab = delays.by_step()
     parts = [
-        StepTime(name, ms, lab.get(name, 0.0), timed.hooks.get(name, 0.0) + (host_start if name == "ready" else 0.0))
-        for name, ms in timed.steps.items()
+        StepTime(name, ms, lab.get(name, 0.0), times.hooks.get(name, 0.0) + (host_start if name == "ready" else 0.0))
+        for name, ms in times.steps.items()
     ]
     took = sum(part.took for part in parts)
     return SwitchTimes(parts, took, took)

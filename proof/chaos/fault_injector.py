@@ -41,17 +41,19 @@ class PlannedFault:
 def draw_faults(seed: int, seconds: float) -> list[PlannedFault]:
     """Of the whole run, with one outage of the database of a minute, and one host cut off."""
     chance = random.Random(f"{seed}/chaos")
-    deeds, at = [], 2.0
+    faults, at = [], 2.0
     while at < seconds:
         what = chance.choices([*_WEIGHTS], [*_WEIGHTS.values()])[0]
-        deeds.append(PlannedFault(round(at, 2), what, chance.randrange(1_000_000), round(chance.uniform(2.0, 12.0), 2)))
+        faults.append(
+            PlannedFault(round(at, 2), what, chance.randrange(1_000_000), round(chance.uniform(2.0, 12.0), 2))
+        )
         at += chance.uniform(1.0, 4.5)
     whole = (("outage", min(60.0, seconds / 4)), ("partition", min(45.0, seconds / 5)))
     for what, lasts in whole:
-        deeds.append(
+        faults.append(
             PlannedFault(round(chance.uniform(0.1, 0.6) * seconds, 2), what, chance.randrange(1_000_000), lasts)
         )
-    return sorted(deeds, key=lambda deed: deed.at_s)
+    return sorted(faults, key=lambda fault: fault.at_s)
 
 
 class FaultInjector:
@@ -63,29 +65,29 @@ class FaultInjector:
         self.unanswered: list[tuple[str, str, str, str]] = []  # the same: it would be that operation, if it worked
         self.away: set[str] = set()  # processes that are down just now
 
-    def begin(self, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def begin(self, fault: PlannedFault) -> tuple[str, EndFault | None]:
         """What was done, in words, and how it ends; raises nothing that a fleet in trouble may answer."""
-        chance = random.Random(f"{deed.number}")
-        return _DOES[deed.what](self, chance, deed)
+        chance = random.Random(f"{fault.number}")
+        return _DOES[fault.what](self, chance, fault)
 
     # --- by its owner
 
-    def switch(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
-        return self._ask("switch", chance, deed)
+    def switch(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
+        return self._ask("switch", chance, fault)
 
-    def replica(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
-        return self._ask("replica", chance, deed)
+    def replica(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
+        return self._ask("replica", chance, fault)
 
-    def promote(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
-        return self._ask("promote", chance, deed)
+    def promote(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
+        return self._ask("promote", chance, fault)
 
-    def _ask(self, what: str, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def _ask(self, what: str, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         server = self._site.servers[chance.choice(self._servers)]
-        key = f"chaos-{deed.number}-{what}"
+        key = f"chaos-{fault.number}-{what}"
         try:
             operation_id = self._site.api.ask(server.id, what, {}, key)
         except RequestFailed as error:
-            if error.may_have_worked:
+            if error.outcome_unknown:
                 self.unanswered.append((server.id, what, key, operation_id_of(server.id, key)))
             return f"{server.name}: {what} refused: {str(error)[:120]}", None
         self.requests.append((server.id, what, key, operation_id))
@@ -93,7 +95,7 @@ class FaultInjector:
 
     # --- by AWS
 
-    def interrupt(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def interrupt(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         found = [one for one in self._instances() if one["lifecycle"] == "spot" and not one["notice"]]
         if not found:
             return "no spot instance to interrupt", None
@@ -101,12 +103,12 @@ class FaultInjector:
         self._lab("POST", f"/_lab/instances/{one['id']}/interrupt", {"notice_seconds": seconds})
         return f"{one['id']} of {self._owner(one)} gets {seconds:g} s of notice", None
 
-    def die(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def die(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         one = chance.choice(self._instances())
         self._lab("POST", f"/_lab/instances/{one['id']}/kill", {"outcome": "terminated"})
         return f"{one['id']} of {self._owner(one)} dies without notice", None
 
-    def capacity(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def capacity(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         pools = chance.sample(self._pools, min(3, len(self._pools)))
         for pool in pools:
             self._lab("POST", f"/_lab/pools/{pool}/capacity", {"capacity": 0})
@@ -117,27 +119,27 @@ class FaultInjector:
 
         return f"nothing is left in {', '.join(pools)}", back
 
-    def throttle(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def throttle(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         self._lab("POST", "/_lab/throttle", {"rate": 3, "burst": 3})
         return "calls are throttled", lambda: self._lab("POST", "/_lab/throttle", {"rate": None})
 
-    def lose(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def lose(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         """Lost once, the SDK asks again, and the call is made twice; lost four times, it is our turn."""
         action, times = chance.choice(LOST), chance.choice((1, 1, 4))
         self._lab("POST", "/_lab/faults", {"action": action, "kind": "lose", "times": times})
         return f"{times} answers to {action} are lost", None
 
-    def slow(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def slow(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         action = chance.choice(("CreateSnapshot", "DescribeSnapshots", "CreateVolume"))
         self._lab("POST", "/_lab/faults", {"action": action, "kind": "delay", "seconds": 3.0, "times": 2})
         return f"{action} is slow", None
 
     # --- on the machines
 
-    def hang(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def hang(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         return self._stopped("agent/hang", "hung", "hangs", chance)
 
-    def partition(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def partition(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         return self._stopped("partition", "cut", "is cut off", chance)
 
     def _stopped(self, path: str, field: str, words: str, chance: random.Random) -> tuple[str, EndFault | None]:
@@ -150,10 +152,10 @@ class FaultInjector:
 
     # --- our own
 
-    def restart(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def restart(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         return self._down(chance.choice(PROCESSES))
 
-    def outage(self, chance: random.Random, deed: PlannedFault) -> tuple[str, EndFault | None]:
+    def outage(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
         return self._down("database")
 
     def _down(self, process: str) -> tuple[str, EndFault | None]:

@@ -91,28 +91,28 @@ class InvariantChecker:
 
 
 class ChaosRun:
-    def __init__(self, site: Site, log: ActionLog, deeds: Sequence[PlannedFault]) -> None:
+    def __init__(self, site: Site, log: ActionLog, planned_faults: Sequence[PlannedFault]) -> None:
         self._site = site
         self._log = log
-        self._deeds = deeds
+        self._faults = planned_faults
         self._ends: list[tuple[float, str, EndFault]] = []
         self._began = 0.0
-        pools = [f"{zone}/{kind}/spot" for zone in site.stalls.zones for kind in site.stalls.types]
+        pools = [f"{zone}/{kind}/spot" for zone in site.market_choice.zones for kind in site.market_choice.types]
         self.trouble = FaultInjector(site, sorted(site.servers), pools)
         self.done: Counter[str] = Counter()
 
     def play(self) -> None:
         self._began = time.monotonic()
-        for deed in self._deeds:
-            self._wait_until(deed.at_s)
+        for fault in self._faults:
+            self._wait_until(fault.at_s)
             try:
-                words, end = self.trouble.begin(deed)
+                words, end = self.trouble.begin(fault)
             except (RequestFailed, AssertionError, IndexError) as error:
                 words, end = f"could not: {str(error)[:120]}", None
-            self.done[deed.what] += 1
-            self._log.write(deed.what, words)
+            self.done[fault.what] += 1
+            self._log.write(fault.what, words)
             if end is not None:
-                self._ends.append((deed.at_s + deed.lasts_s, words, end))
+                self._ends.append((fault.at_s + fault.lasts_s, words, end))
         self.calm()
 
     def calm(self) -> None:
@@ -192,30 +192,30 @@ def chaos(var: Path, seed: int, minutes: float, servers: int, *, say: Callable[[
     """One run; its report."""
     stack_var = var / "stack"
     shutil.rmtree(stack_var, ignore_errors=True)
-    deeds = draw_faults(seed, 60 * minutes)
+    planned_faults = draw_faults(seed, 60 * minutes)
     with (
         Stack(StackSettings(var=stack_var, workers=2), report=lambda line: None) as stack,
         LoopThread("observer") as loop,
     ):
         site = Site(stack, loop, seed, say)
         try:
-            return _chaos(site, deeds, ActionLog(var / "actions.jsonl"), servers)
+            return _chaos(site, planned_faults, ActionLog(var / "actions.jsonl"), servers)
         finally:
             site.close()
             database.clean(stack_var)
 
 
-def _chaos(site: Site, deeds: Sequence[PlannedFault], log: ActionLog, servers: int) -> dict[str, Any]:
+def _chaos(site: Site, planned_faults: Sequence[PlannedFault], log: ActionLog, servers: int) -> dict[str, Any]:
     for number, handoff in enumerate(HANDOFFS[:servers]):
         (made,) = site.adopted(ServerSpec(f"{handoff}-{number}", handoff, 0 if handoff == "stateless" else 8))
         if handoff == "snapshot":
-            site.api.change_policy(made.id, {"zones": list(site.stalls.zones)})
+            site.api.change_policy(made.id, {"zones": list(site.market_choice.zones)})
         site.api.change_policy(made.id, {"cool_down_s": 8.0, "failover_pools": 2})
     to_spot = [site.ask(server, "switch", f"to-spot-{server.name}") for server in site.servers.values()]
     for operation_id in to_spot:
         site.end_of(operation_id)  # whatever its end: a server that stays on demand is not interrupted
-    log.write("begin", f"{servers} servers, {len(deeds)} troubles, seed {site.seed}")
-    run, checker = ChaosRun(site, log, deeds), InvariantChecker(site, log)
+    log.write("begin", f"{servers} servers, {len(planned_faults)} troubles, seed {site.seed}")
+    run, checker = ChaosRun(site, log, planned_faults), InvariantChecker(site, log)
     checker.start()
     try:
         run.play()

@@ -38,10 +38,10 @@ _AGENT_S = 40.0
 class Rig:
     """One at a time is used: `arm` a place, bring the operation about, `strike` when it is `held`."""
 
-    def __init__(self, stack: Stack, site: Site, gate: SqlProxy, workers: Workers) -> None:
+    def __init__(self, stack: Stack, site: Site, sql_proxy: SqlProxy, workers: Workers) -> None:
         self.stack = stack
         self.site = site
-        self.gate = gate
+        self.sql_proxy = sql_proxy
         self.workers = workers
         self._cell: Cell | None = None
         self._made: dict[str, str] = {}  # the name of each server that was launched here
@@ -71,12 +71,12 @@ class Rig:
         self.done(ask_until_answered(self, lambda: self.site.ask(server, what, key)))
 
     def _server(self, kind: str) -> SiteServer:
-        wish = MATRIX_SERVERS[kind]
-        if wish.name not in self.site.servers:
-            (server,) = self.site.adopted(wish)
-            zones = {"zones": list(self.site.stalls.zones)} if kind == "snapshot" else {}
+        spec = MATRIX_SERVERS[kind]
+        if spec.name not in self.site.servers:
+            (server,) = self.site.adopted(spec)
+            zones = {"zones": list(self.site.market_choice.zones)} if kind == "snapshot" else {}
             self.site.api.change_policy(server.id, {"cool_down_s": _COOL_DOWN_S, **zones})
-        return self.site.servers[wish.name]
+        return self.site.servers[spec.name]
 
     def _primary(self, server: SiteServer) -> dict[str, Any]:
         return self.site.primary(server)
@@ -89,11 +89,11 @@ class Rig:
         return TargetServer(str(row["id"]), str(row["primary"]["id"]))
 
     def launch_body(self, name: str) -> dict[str, Any]:
-        stalls, world = self.site.stalls, self.site.world
+        market_choice, world = self.site.market_choice, self.site.world
         launch = {
             "image_id": world["images"]["x86_64"],
-            "pool": f"{stalls.home}/{stalls.kind}/spot",
-            "subnet_id": world["subnets"][stalls.home],
+            "pool": f"{market_choice.home}/{market_choice.kind}/spot",
+            "subnet_id": world["subnets"][market_choice.home],
             "security_group_ids": [world["security_group_id"]],
             "user_data": json.dumps({"workload": "stateless"}),
         }
@@ -107,7 +107,7 @@ class Rig:
         """A pool in another zone than that in which it began: the same when it is asked again, after the move."""
         (began,) = [row for row in self.site.api.instances() if row["id"] == target.before]
         zone, kind, _ = str(began["pool"]).split("/")
-        zones = self.site.stalls.zones
+        zones = self.site.market_choice.zones
         away = zones[(list(zones).index(zone) + 1) % len(zones)]
         return f"{away}/{kind}/spot"
 
@@ -184,7 +184,7 @@ class Rig:
             fault = {"action": place.name, "kind": "hold", "nth": place.nth, "when": when}
             self.site.ask_lab("POST", "/_lab/faults", fault)
         elif place.kind == "db":
-            self.gate.arm(place.nth, when)
+            self.sql_proxy.arm(place.nth, when)
         else:
             rule = {"next": 1, "sleep_s": _HOOK_S, "fail": False, "after": when == "after"}
             self.site.ask_lab("POST", "/_lab/hooks", {place.name: rule})
@@ -193,7 +193,7 @@ class Rig:
         assert self._cell is not None, "asked for only while a place is armed"
         place = self._cell.place
         if place.kind == "db":
-            return self.gate.held
+            return self.sql_proxy.held
         if place.kind == "ec2":
             return any(one["held"] for one in self.site.ask_lab("GET", "/_lab/faults")["faults"])
         return self._hook_met() != ""
@@ -222,12 +222,12 @@ class Rig:
         if self._cell.moment == GIVEN_UP:
             give_up()
         self.disarm()
-        return self.workers.follow()
+        return self.workers.start_next()
 
     def disarm(self) -> None:
         self.site.ask_lab("DELETE", "/_lab/faults")
         self.site.ask_lab("POST", "/_lab/hooks", {})
-        self.gate.release()
+        self.sql_proxy.release()
         self._cell = None
 
     def _hook_met(self) -> str:
@@ -250,14 +250,14 @@ def rig(settings: StackSettings, seed: int, say: Callable[[str], None], modules:
         Leases() as leases,
     ):
         assert stack.database is not None, "a stack with a database has one"
-        gate = SqlProxy(gates, stack.database.url, leases.port())
-        workers = Workers(settings.var, {**stack.environment, **_QUIET, "DATABASE_URL": gate.url}, modules)
+        sql_proxy = SqlProxy(gates, stack.database.url, leases.port())
+        workers = Workers(settings.var, {**stack.environment, **_QUIET, "DATABASE_URL": sql_proxy.url}, modules)
         site = Site(stack, loop, seed, say)
         try:
-            workers.follow()
-            yield Rig(stack, site, gate, workers)
+            workers.start_next()
+            yield Rig(stack, site, sql_proxy, workers)
         finally:
             workers.close()
             site.close()
-            gate.close()
+            sql_proxy.close()
     database.clean(settings.var)

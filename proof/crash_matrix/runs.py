@@ -42,9 +42,9 @@ class CellResult:
 def run_undisturbed(rig: Rig, scenario: Scenario) -> tuple[list[Cell], CellResult]:
     """A run in which nothing is killed, and the cells that follow from it."""
     began, target, last = _begin(rig, scenario)
-    rig.gate.count()
+    rig.sql_proxy.count()
     operation = rig.site.end_of(scenario.ask(rig, target, _key(rig))())
-    commits = rig.gate.commits
+    commits = rig.sql_proxy.commits
     places: list[KillPoint] = [*ec2_kill_points(rig.calls_since(last)), *db_kill_points(commits)]
     places += host_kill_points(operation.receipt)
     cells = cells_of_scenario(scenario.name, places, cancels=scenario.cancels)
@@ -80,7 +80,7 @@ def run_cell(rig: Rig, scenario: Scenario, cell: Cell) -> CellResult:
 def _begin(rig: Rig, scenario: Scenario) -> tuple[float, TargetServer, int]:
     rig.number += 1
     target = rig.target(scenario)
-    rig.workers.fresh()
+    rig.workers.replace_if_used()
     return time.monotonic(), target, rig.calls_so_far()
 
 

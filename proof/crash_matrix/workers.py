@@ -36,14 +36,14 @@ class Workers:
         self._nursery = self._opened(modules)
 
     def kill(self) -> None:
-        """SIGKILL to the one that works; nobody works until `follow`."""
+        """SIGKILL to the one that works; nobody works until `start_next`."""
         if self._pid:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             until("the worker has ended", _END_S, lambda: None if _lives(self._pid) else True, every_s=0.005)
             self._pid = 0
 
-    def follow(self) -> float:
+    def start_next(self) -> float:
         """Another begins; seconds until it polls."""
         began = time.monotonic()
         self._made += 1
@@ -58,19 +58,19 @@ class Workers:
         until("the worker is ready", _START_S, look, every_s=0.02)
         return time.monotonic() - began
 
-    def fresh(self) -> None:
+    def replace_if_used(self) -> None:
         """One works that has worked for nobody: what it asks of EC2 is not in its caches."""
         if self._worked:
             self.kill()
-            self.follow()
+            self.start_next()
         self._worked = True
 
-    def wear(self, *modules: str) -> None:
+    def load_build(self, *modules: str) -> None:
         """From now on another build works."""
         self.kill()
         self._nursery.stop()
         self._nursery = self._opened(modules)
-        self.follow()
+        self.start_next()
 
     def close(self) -> None:
         self.kill()

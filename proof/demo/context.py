@@ -51,7 +51,7 @@ class DemoContext:
     follower: EventFollower
     screen: Screen
     world: Mapping[str, Any]  # what a client has to know to launch in the lab
-    stalls: MarketChoice
+    market_choice: MarketChoice
     chance: random.Random
     servers: dict[str, DemoServer] = field(default_factory=dict)
     acts: dict[str, ScenarioOperation] = field(default_factory=dict)

@@ -66,7 +66,7 @@ def _play_on(stage: DemoContext, untimed: bool) -> bool:
 def _scenario(stage: DemoContext) -> Iterator[str]:
     """Play it act by act; yield what stopped it, if anything did."""
     try:
-        stage.follower.come_back()
+        stage.follower.connect()
         for title, act in SCENARIO:
             stage.screen.act(title)
             act(stage)
@@ -117,7 +117,7 @@ def _stage(
         follower=EventFollower(loop, stack.urls["api"], stack.credentials.client_token),
         screen=screen,
         world=lab.get("/_lab/world").raise_for_status().json(),
-        stalls=market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"]),
+        market_choice=market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"]),
         chance=random.Random(seed),
     )
 

@@ -31,7 +31,7 @@ POLICY: dict[str, Any] = {
 
 def three_servers(stage: DemoContext) -> None:
     """Launched on demand by their owner, adopted, and under requests from now on."""
-    owner = server_owner.Owner(stage.stack.aws, stage.world, stage.stalls)
+    owner = server_owner.Owner(stage.stack.aws, stage.world, stage.market_choice)
     for original in owner.launch_all():
         body = {
             "name": original.name,
@@ -96,10 +96,10 @@ def an_empty_pool(stage: DemoContext) -> None:
     first = stage.api.plan(stage.servers["web"].server_id)["candidates"][0]["pool"]
     stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
     stage.screen.say(f"nothing is left in {first}; the reader of the event stream goes away")
-    stage.follower.leave()
+    stage.follower.disconnect()
     last, place = stage.follower.tally.last, stage.follower.position
     stage.play("empty pool", "web", stage.ask("web", "switch", "empty-pool"), first=first)
-    stage.follower.come_back()
+    stage.follower.connect()
     head = stage.api.latest_event()
     until("the event stream is caught up", 10.0, lambda: True if stage.follower.tally.last >= head else None)
     caught_up = len(stage.follower.since(place))
@@ -160,8 +160,8 @@ def _rescue(stage: DemoContext, act: str, name: str, **notes: Any) -> Operation:
 
 def _policy(stage: DemoContext, handoff: str) -> dict[str, Any]:
     """The snapshot server may not come back to its first zone, so that its switch leaves it."""
-    zones = stage.stalls.away if handoff == "snapshot" else list(stage.stalls.zones)
-    return {**POLICY, "handoff": handoff, "instance_types": list(stage.stalls.types), "zones": zones}
+    zones = stage.market_choice.away if handoff == "snapshot" else list(stage.market_choice.zones)
+    return {**POLICY, "handoff": handoff, "instance_types": list(stage.market_choice.types), "zones": zones}
 
 
 def _other_type(stage: DemoContext, instance_type: str) -> str:

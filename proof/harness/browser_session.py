@@ -20,17 +20,19 @@ SCREENS = REPOSITORY / "var" / "screens"
 
 @dataclass
 class BrowserSession:
-    """`foreign`: requests that left the origin. `complaints`: of the browser, a broken security policy among them."""
+    """`foreign_requests`: requests that left the origin. `console_errors`: of the browser, a broken security policy
+    among them.
+    """
 
     context: BrowserContext
     url: str
-    foreign: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    foreign_requests: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
 
     def tab(self, path: str = "/") -> Page:
         page = self.context.new_page()
         page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         page.goto(path)
         return page
 
@@ -44,12 +46,12 @@ class BrowserSession:
 
     def note_request(self, request: Request) -> None:
         if not request.url.startswith((self.url, "blob:", "data:")):
-            self.foreign.append(request.url)
+            self.foreign_requests.append(request.url)
 
     def _heard(self, message: ConsoleMessage) -> None:
         # That an answer was no success is the browser's remark on what the tests bring about.
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
-            self.complaints.append(message.text)
+            self.console_errors.append(message.text)
 
 
 def open_session(

@@ -24,6 +24,6 @@ class RequestFailed(ScenarioFailed):
         self.status = status
 
     @property
-    def may_have_worked(self) -> bool:
+    def outcome_unknown(self) -> bool:
         """Whoever asked does not know, and may ask again with the same key."""
         return self.status == 0 or self.status >= 500

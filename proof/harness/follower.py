@@ -68,11 +68,11 @@ class EventFollower:
         self.tally = EventTally()
         self.connections = 0
 
-    def come_back(self) -> None:
-        """Connect, after the last event that was seen; again and again until `leave`."""
+    def connect(self) -> None:
+        """Connect, after the last event that was seen; again and again until `disconnect`."""
         self._reading = self._loop.start(self._read())
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         """Break the connection off, whatever comes meanwhile."""
         if self._reading is not None:
             self._reading.cancel()

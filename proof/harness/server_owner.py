@@ -50,7 +50,7 @@ DEMO_SERVERS = (ServerSpec("web", "stateless"), ServerSpec("orders", "volumes", 
 class Owner:
     """The owner's own AWS account, here the lab, through boto3."""
 
-    def __init__(self, aws: Mapping[str, str], world: Mapping[str, Any], stalls: MarketChoice) -> None:
+    def __init__(self, aws: Mapping[str, str], world: Mapping[str, Any], market_choice: MarketChoice) -> None:
         session = boto3.Session(
             aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
@@ -59,36 +59,36 @@ class Owner:
         self._ec2: EC2Client = session.client("ec2", endpoint_url=aws["AWS_ENDPOINT_URL"])
         self._elb: ElasticLoadBalancingv2Client = session.client("elbv2", endpoint_url=aws["AWS_ENDPOINT_URL"])
         self._world = world
-        self._stalls = stalls
+        self._market_choice = market_choice
 
-    def launch_all(self, wishes: Sequence[ServerSpec] = DEMO_SERVERS) -> list[LaunchedServer]:
+    def launch_all(self, specs: Sequence[ServerSpec] = DEMO_SERVERS) -> list[LaunchedServer]:
         """All at once; each is running and reachable when this returns."""
-        with ThreadPoolExecutor(len(wishes)) as pool:
-            return list(pool.map(self._launch, wishes))
+        with ThreadPoolExecutor(len(specs)) as pool:
+            return list(pool.map(self._launch, specs))
 
-    def _launch(self, wish: ServerSpec) -> LaunchedServer:
-        instance_id = self._run(wish)
-        until(f"{wish.name}'s first instance runs", _LAUNCH_S, lambda: self._running(instance_id))
-        reach = self._elastic_address if wish.volume_gib else self._target_group
-        address = reach(wish, instance_id)
-        endpoint = Endpoint(wish.name, address, int(self._world["service_port"]), writes=wish.volume_gib > 0)
-        return LaunchedServer(wish.name, wish.handoff, instance_id, endpoint)
+    def _launch(self, spec: ServerSpec) -> LaunchedServer:
+        instance_id = self._run(spec)
+        until(f"{spec.name}'s first instance runs", _LAUNCH_S, lambda: self._running(instance_id))
+        reach = self._elastic_address if spec.volume_gib else self._target_group
+        address = reach(spec, instance_id)
+        endpoint = Endpoint(spec.name, address, int(self._world["service_port"]), writes=spec.volume_gib > 0)
+        return LaunchedServer(spec.name, spec.handoff, instance_id, endpoint)
 
-    def _run(self, wish: ServerSpec) -> str:
-        user_data = {"workload": "volume", "mount": "/data"} if wish.volume_gib else {"workload": "stateless"}
+    def _run(self, spec: ServerSpec) -> str:
+        user_data = {"workload": "volume", "mount": "/data"} if spec.volume_gib else {"workload": "stateless"}
         answer = self._ec2.run_instances(
             ImageId=self._world["images"]["x86_64"],
-            InstanceType=self._stalls.kind,  # type: ignore[arg-type]  # one of the market's
+            InstanceType=self._market_choice.kind,  # type: ignore[arg-type]  # one of the market's
             MinCount=1,
             MaxCount=1,
-            SubnetId=self._world["subnets"][self._stalls.home],
+            SubnetId=self._world["subnets"][self._market_choice.home],
             SecurityGroupIds=[self._world["security_group_id"]],
             KeyName=self._world["key_name"],
             UserData=json.dumps(user_data),
-            BlockDeviceMappings=_data_volume(wish.volume_gib),  # type: ignore[arg-type]  # plain dicts
+            BlockDeviceMappings=_data_volume(spec.volume_gib),  # type: ignore[arg-type]  # plain dicts
             TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": wish.name}]},
-                {"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": wish.name}]},
+                {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": spec.name}]},
+                {"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": spec.name}]},
             ],
         )
         return answer["Instances"][0]["InstanceId"]
@@ -105,19 +105,19 @@ class Owner:
             raise WaitTimedOut(f"{instance_id} is {state} instead of running")
         return True if state == "running" else None
 
-    def _elastic_address(self, wish: ServerSpec, instance_id: str) -> str:
+    def _elastic_address(self, spec: ServerSpec, instance_id: str) -> str:
         made = self._ec2.allocate_address(
             Domain="vpc",
-            TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": [{"Key": "Name", "Value": wish.name}]}],
+            TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": [{"Key": "Name", "Value": spec.name}]}],
         )
         self._ec2.associate_address(AllocationId=made["AllocationId"], InstanceId=instance_id)
         return made["PublicIp"]
 
-    def _target_group(self, wish: ServerSpec, instance_id: str) -> str:
+    def _target_group(self, spec: ServerSpec, instance_id: str) -> str:
         """A network load balancer in front of the server; its address is where clients go."""
         port = int(self._world["service_port"])
         group = self._elb.create_target_group(
-            Name=wish.name,
+            Name=spec.name,
             Protocol="TCP",
             Port=port,
             VpcId=self._world["vpc_id"],
@@ -128,7 +128,7 @@ class Owner:
         delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(_DRAIN_S)}
         self._elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])  # type: ignore[list-item]
         balancer = self._elb.create_load_balancer(
-            Name=wish.name, Type="network", Subnets=list(self._world["subnets"].values())
+            Name=spec.name, Type="network", Subnets=list(self._world["subnets"].values())
         )["LoadBalancers"][0]
         self._elb.create_listener(
             LoadBalancerArn=balancer["LoadBalancerArn"],
@@ -137,7 +137,7 @@ class Owner:
             DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
         )
         self._elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance_id, "Port": port}])
-        until(f"{wish.name} is healthy behind its load balancer", _HEALTHY_S, lambda: self._healthy(group))
+        until(f"{spec.name} is healthy behind its load balancer", _HEALTHY_S, lambda: self._healthy(group))
         return balancer["DNSName"]
 
     def _healthy(self, group: str) -> bool | None:

@@ -86,9 +86,9 @@ class Site:
         self.observer = Observer(loop)
         self.servers: dict[str, SiteServer] = {}
         self.asked: set[str] = set()  # every operation that a test asked for or brought about
-        self.stalls = market.choose_market(self.ask_lab("GET", "/_lab/market")["pools"])
+        self.market_choice = market.choose_market(self.ask_lab("GET", "/_lab/market")["pools"])
         self.world = self.ask_lab("GET", "/_lab/world")
-        self._owner = server_owner.Owner(stack.aws, self.world, self.stalls)
+        self._owner = server_owner.Owner(stack.aws, self.world, self.market_choice)
         self.ec2 = _ec2(stack.aws)
 
     def close(self) -> None:
@@ -102,10 +102,10 @@ class Site:
 
     # --- servers
 
-    def adopted(self, *wishes: ServerSpec) -> list[SiteServer]:
+    def adopted(self, *specs: ServerSpec) -> list[SiteServer]:
         """Launched on demand, adopted, and under requests; each agent has reported."""
         made = []
-        for original in self._owner.launch_all(wishes):
+        for original in self._owner.launch_all(specs):
             body = {
                 "name": original.name,
                 "region": self.stack.region,
@@ -123,8 +123,8 @@ class Site:
 
     def _policy(self, handoff: str) -> dict[str, Any]:
         """The snapshot server may not stay in its first zone, so that its first switch leaves it."""
-        zones = self.stalls.away if handoff == "snapshot" else list(self.stalls.zones)
-        return {**POLICY, "handoff": handoff, "instance_types": list(self.stalls.types), "zones": zones}
+        zones = self.market_choice.away if handoff == "snapshot" else list(self.market_choice.zones)
+        return {**POLICY, "handoff": handoff, "instance_types": list(self.market_choice.types), "zones": zones}
 
     @contextmanager
     def policy(self, server: SiteServer, **change: Any) -> Iterator[None]:

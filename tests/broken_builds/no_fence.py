@@ -6,7 +6,7 @@ from workflows.handoffs.base import HandoffWork
 
 
 async def skipped(self: HandoffWork) -> None:
-    self.m.fenced = True
+    self.state.fenced = True
 
 
 HandoffWork.stop_old = skipped  # type: ignore[method-assign]

@@ -168,7 +168,7 @@ def test_a_policy_with_bad_values_stays_as_it_is(
     ],
 )
 def test_a_pool_that_cannot_be_says_why(site: Site, orders: SiteServer, what: str, pool: str, why: str) -> None:
-    places = {"home": site.stalls.home, "away": site.stalls.away[0]}
+    places = {"home": site.market_choice.home, "away": site.market_choice.away[0]}
     # The owner's list of types would be the first reason for every other type.
     with site.policy(orders, instance_types=[]), nothing_changes(site):
         answer = site.http.post(f"/api/servers/{orders.id}/{what}", json={"pool": pool.format(**places)})
@@ -178,7 +178,7 @@ def test_a_pool_that_cannot_be_says_why(site: Site, orders: SiteServer, what: st
 
 def test_a_zone_without_a_subnet_is_refused(site: Site, orders: SiteServer) -> None:
     """Whether the zone is none at all, or one with prices whose subnet was deleted."""
-    zone = site.stalls.away[-1]
+    zone = site.market_choice.away[-1]
     site.ec2.delete_subnet(SubnetId=site.world["subnets"][zone])
     with site.policy(orders, instance_types=[], handoff="snapshot", zones=[]), nothing_changes(site):
         for none in (f"{site.stack.region}z", zone):

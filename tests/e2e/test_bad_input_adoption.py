@@ -38,9 +38,9 @@ def adopted(site: Site) -> SiteServer:
 
 def launched(site: Site, *, data: dict[str, Any] | None = None, **how: Any) -> str:
     """An instance of the owner's, running."""
-    place = {"SubnetId": site.world["subnets"][site.stalls.home]}
+    place = {"SubnetId": site.world["subnets"][site.market_choice.home]}
     devices = [{"DeviceName": "/dev/sdf", "Ebs": data}] if data else []
-    kind: dict[str, Any] = {"ImageId": site.world["images"]["x86_64"], "InstanceType": site.stalls.kind}
+    kind: dict[str, Any] = {"ImageId": site.world["images"]["x86_64"], "InstanceType": site.market_choice.kind}
     user_data = json.dumps({"workload": "volume", "mount": "/data"} if data else {"workload": "stateless"})
     given = {**kind, **place, "BlockDeviceMappings": devices, "UserData": user_data, **how}
     if "NetworkInterfaces" in how:
@@ -140,7 +140,7 @@ def test_a_root_that_ends_with_the_instance_is_refused(site: Site) -> None:
 def test_a_primary_address_that_must_stay_is_refused(site: Site) -> None:
     interface = {
         "DeviceIndex": 0,
-        "SubnetId": site.world["subnets"][site.stalls.home],
+        "SubnetId": site.world["subnets"][site.market_choice.home],
         "DeleteOnTermination": False,
     }
     with own(site) as plain, own(site, NetworkInterfaces=[interface]) as kept, nothing_changes(site):
@@ -223,7 +223,7 @@ def test_a_missing_permission_is_named_before_anything_is_launched(
     site: Site, adopted: SiteServer, action: str
 ) -> None:
     """Asked for a pool, the API says so; asked for the best one, the operation does."""
-    pool = f"{site.stalls.home}/{site.stalls.types[-1]}/spot"
+    pool = f"{site.market_choice.home}/{site.market_choice.types[-1]}/spot"
     with denied(site, action):
         with nothing_changes(site):
             answer = site.http.post(f"/api/servers/{adopted.id}/switch", json={"pool": pool})

@@ -98,11 +98,11 @@ def _worn(matrix_rig: Rig, build: str, scenario: Scenario, cell: Cell, monkeypat
     matrix_rig.target(scenario)  # what it needs is made by the build that works
     monkeypatch.setattr(invariants, "_SETTLE_S", SETTLE_S)
     before = _wrong(matrix_rig.site)
-    matrix_rig.workers.wear(f"tests.broken_builds.{build}")
+    matrix_rig.workers.load_build(f"tests.broken_builds.{build}")
     try:
         row = run_cell(matrix_rig, scenario, cell)
     finally:
-        matrix_rig.workers.wear()
+        matrix_rig.workers.load_build()
     matrix_rig.site.say(f"{build}: {result_line(row)}")
     return CellResult(row.cell, row.outcome, row.reason, row.reached, [one for one in row.wrong if one not in before])
 

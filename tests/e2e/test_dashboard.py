@@ -58,8 +58,8 @@ def reader(site: Site, browser: Browser, page_built: None, servers: list[SiteSer
     found = open_session(browser, site.stack.urls["api"])
     yield found
     found.context.close()
-    assert found.foreign == []
-    assert found.complaints == []
+    assert found.foreign_requests == []
+    assert found.console_errors == []
 
 
 @pytest.fixture

@@ -105,8 +105,8 @@ def test_every_screen_is_drawn_and_axe_finds_nothing_serious(
         wrong += [f"{name}: {one}" for one in axe_violations(page)]
         assert horizontal_overflow(page) <= 0, f"{name} is wider than the screen"
     assert wrong == []
-    assert reader.foreign == []
-    assert reader.complaints == []
+    assert reader.foreign_requests == []
+    assert reader.console_errors == []
     reader.context.close()
 
 

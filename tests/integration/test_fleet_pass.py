@@ -543,7 +543,7 @@ def test_a_switch_that_only_keeps_the_old_instance_holds_up_nobody_else_and_noth
     with site.sessions() as session:
         assert sum(count_under_way(session).values()) == before
         [row] = [one for one in read_fleet(session) if one.server_id == moved]
-    assert (row.busy, row.lingers) == (False, True)
+    assert (row.busy, row.keeps_old_instance) == (False, True)
     site.policy(moved, replace(ON, replica=ReplicaWish.ALWAYS))
     [replica] = [one for one in site.round().asks if one.server_id == moved]
     assert replica.kind is OperationKind.REPLICA_CREATE

@@ -265,18 +265,18 @@ def test_a_re_pointed_address_reaches_the_new_host_and_cuts_the_old_connections(
     for name, last in (("i-1", 10), ("i-2", 11)):
         lab.boot(name, f"{NETWORK}.{last}")
         until(lambda n=name, ip=f"{NETWORK}.{last}": lab.serves(ip, n), "it serves")  # type: ignore[misc]
-    lab.room.point(address, "i-1")
+    lab.room.forward(address, "i-1")
     assert lab.get(address)["instance"] == "i-1"
     kept = socket.create_connection((address, lab.settings.service_port), timeout=5)
     kept.sendall(b"GET / HTTP/1.1\r\n\r\n")
     assert kept.recv(15) == b"HTTP/1.1 200 OK"
-    lab.room.point(address, "i-2")
+    lab.room.forward(address, "i-2")
     with suppress(ConnectionResetError):
         while kept.recv(4096):
             pass
     kept.close()
     assert lab.get(address)["instance"] == "i-2"
-    lab.room.point(address, None)
+    lab.room.forward(address, None)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address, lab.settings.service_port), timeout=5)
 

@@ -52,8 +52,8 @@ def changed(fleet: RecordedServer, **values: object) -> None:
 
 
 def look(fleet: RecordedServer, temporal: FakeTemporal, *regions: str) -> contract.DriftSurvey:
-    attendance = WorkflowLiveness(fleet.sessions, temporal, GracePeriods(gone_s=120), lambda: NOW)
-    return asyncio.run(attendance.look(regions or (REGION,)))
+    liveness = WorkflowLiveness(fleet.sessions, temporal, GracePeriods(gone_s=120), lambda: NOW)
+    return asyncio.run(liveness.look(regions or (REGION,)))
 
 
 def workflow(fleet: RecordedServer) -> str:
@@ -145,11 +145,11 @@ def test_a_look_that_took_long_rests_unless_it_is_asked_for_or_something_was_fou
     """Or a large fleet's Temporal would be busy with the question whether it is there."""
     now = [NOW]
     monkeypatch.setattr(temporal, "answer", lambda: now.__setitem__(0, now[0] + timedelta(seconds=5)))
-    attendance = WorkflowLiveness(fleet.sessions, temporal, GracePeriods(gone_s=120), lambda: now[0])
+    liveness = WorkflowLiveness(fleet.sessions, temporal, GracePeriods(gone_s=120), lambda: now[0])
 
     def looked(after_s: float, **how: bool) -> tuple[list[str], list[DriftKind]]:
         now[0] += timedelta(seconds=after_s)
-        surveyed = asyncio.run(attendance.look([REGION], **how))
+        surveyed = asyncio.run(liveness.look([REGION], **how))
         return surveyed.looked, [one.kind for one in surveyed.findings]
 
     temporal.runs = {workflow(fleet)}

@@ -26,9 +26,9 @@ class HastySwitchWorkflow(SwitchWorkflow):
     async def run(self, start: OperationInput) -> OperationResult:
         return await run_to_outcome(self.op, self.switch)
 
-    async def prepare(self, looked: PlanningResult, replacement: Replacement) -> HandoffWork:
+    async def prepare(self, planned: PlanningResult, replacement: Replacement) -> HandoffWork:
         await await_ready(self.op, replacement, check_health=False)
-        return await super().prepare(looked, replacement)
+        return await super().prepare(planned, replacement)
 
 
 def later(work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -39,13 +39,13 @@ _SENT = {
 
 
 async def record(names: list[str], address: str) -> None:
-    stage = FakeActivities()
-    async with with_workers(address, stage, identity="recorder", make=hearing_signals_first) as client:
+    fakes = FakeActivities()
+    async with with_workers(address, fakes, identity="recorder", make=hearing_signals_first) as client:
         for name in names:
-            played = await PATHS[name](PathRun(client, stage, name))
+            played = await PATHS[name](PathRun(client, fakes, name))
             for workflow_id in played:
                 await _save(client, name, workflow_id)
-            await _end(client, stage, name)
+            await _end(client, fakes, name)
 
 
 async def _save(client: Client, name: str, workflow_id: str) -> None:
@@ -59,9 +59,9 @@ async def _save(client: Client, name: str, workflow_id: str) -> None:
     target.write_text(json.dumps({"workflow_id": workflow_id, **events}, separators=(",", ":")) + "\n")
 
 
-async def _end(client: Client, stage: FakeActivities, name: str) -> None:
+async def _end(client: Client, fakes: FakeActivities, name: str) -> None:
     """Nothing of one path runs on into the next."""
-    operations = [operation_workflow_id(one) for one in stage.cloud.records.accepted]
+    operations = [operation_workflow_id(one) for one in fakes.cloud.records.accepted]
     for workflow_id in (server_workflow_id(f"srv-{name}"), *operations):
         with suppress(RPCError):
             await client.get_workflow_handle(workflow_id).terminate()

@@ -39,22 +39,22 @@ def host_of(machine: FakeMachine) -> Host:
     return Host(INSTANCE, Hooks(machine.hooks), StateDir(machine.state))
 
 
-def turn(seconds: float = 5.0) -> Deadline:
-    return Deadline.lasting(seconds)
+def deadline(seconds: float = 5.0) -> Deadline:
+    return Deadline.after(seconds)
 
 
 # --- ready ---
 
 
 def test_a_host_without_hooks_is_ready(host: Host) -> None:
-    report = host.ready(ReadyRequest(OP), turn())
+    report = host.ready(ReadyRequest(OP), deadline())
     assert (report.instance_id, report.hooks) == (INSTANCE, [])
 
 
 def test_the_warm_up_runs_once_a_boot_also_across_a_restart_of_the_agent(machine: FakeMachine) -> None:
     machine.hook("warm-up", "echo warm; echo $SPOT_OPERATION_ID; echo token=$SPOT_TOKEN")
-    first = host_of(machine).ready(ReadyRequest(OP), turn())
-    again = host_of(machine).ready(ReadyRequest("op-2"), turn())
+    first = host_of(machine).ready(ReadyRequest(OP), deadline())
+    again = host_of(machine).ready(ReadyRequest("op-2"), deadline())
     assert first.hooks == again.hooks
     assert first.hooks[0].output == "warm\nop-1\ntoken=\n"
     assert machine.calls() == ["warm-up hook"]
@@ -62,21 +62,21 @@ def test_the_warm_up_runs_once_a_boot_also_across_a_restart_of_the_agent(machine
 
 def test_a_state_that_came_in_an_image_of_another_instance_does_not_count(machine: FakeMachine) -> None:
     machine.hook("warm-up", "")
-    host_of(machine).ready(ReadyRequest(OP), turn())
-    Host("i-another", Hooks(machine.hooks), StateDir(machine.state)).ready(ReadyRequest(OP), turn())
+    host_of(machine).ready(ReadyRequest(OP), deadline())
+    Host("i-another", Hooks(machine.hooks), StateDir(machine.state)).ready(ReadyRequest(OP), deadline())
     assert machine.calls() == ["warm-up hook"] * 2
 
 
 def test_a_warm_up_that_fails_is_told_with_its_output(machine: FakeMachine, host: Host) -> None:
     machine.hook("warm-up", "echo no cache >&2; exit 3")
     with pytest.raises(HostError, match=r"warm-up hook ended with 3: no cache") as failed:
-        host.ready(ReadyRequest(OP), turn())
+        host.ready(ReadyRequest(OP), deadline())
     assert failed.value.hooks[0].exit_code == 3
 
 
 def test_ready_with_health_waits_until_the_service_answers(machine: FakeMachine, host: Host) -> None:
     machine.hook("health", '[ "$(grep -c health "$FAKE/calls")" -ge 3 ] || { echo not yet; exit 1; }')
-    report = host.ready(ReadyRequest(OP, check_health=True), turn())
+    report = host.ready(ReadyRequest(OP, check_health=True), deadline())
     assert [(hook.name, hook.exit_code) for hook in report.hooks] == [("health", 0)]
     assert machine.calls() == ["health hook"] * 3
 
@@ -84,7 +84,7 @@ def test_ready_with_health_waits_until_the_service_answers(machine: FakeMachine,
 def test_a_service_that_never_answers_fails_within_the_time(machine: FakeMachine, host: Host) -> None:
     machine.hook("health", "exit 1")
     with pytest.raises(HostError, match="not healthy in time"):
-        host.ready(ReadyRequest(OP, check_health=True), turn(0.4))
+        host.ready(ReadyRequest(OP, check_health=True), deadline(0.4))
 
 
 # --- inventory ---
@@ -93,14 +93,14 @@ def test_a_service_that_never_answers_fails_within_the_time(machine: FakeMachine
 def test_the_inventory_has_the_data_filesystems_and_the_hooks(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-data", "/data")
     machine.hook("start", "")
-    found = host.inventory(InventoryRequest(OP), turn())
+    found = host.inventory(InventoryRequest(OP), deadline())
     assert found.filesystems == [Filesystem("uuid-data", "/data", "xfs", "rw,noatime,attr2", "/dev/nvme1n1")]
     assert found.hooks == ["start"]
 
 
 def test_blkid_tells_the_uuid_that_findmnt_does_not_know(machine: FakeMachine, host: Host) -> None:
     machine.mount("-", "/data")
-    assert host.inventory(InventoryRequest(OP), turn()).filesystems[0].uuid == "by-blkid"
+    assert host.inventory(InventoryRequest(OP), deadline()).filesystems[0].uuid == "by-blkid"
 
 
 # --- quiesce ---
@@ -109,7 +109,7 @@ def test_blkid_tells_the_uuid_that_findmnt_does_not_know(machine: FakeMachine, h
 def test_quiesce_stops_flushes_and_unmounts_in_this_order(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-data", "/data")
     machine.hook("stop", "")
-    report = host.quiesce(QuiesceRequest(OP, [DATA]), turn())
+    report = host.quiesce(QuiesceRequest(OP, [DATA]), deadline())
     assert [call.split(" -")[0] for call in machine.calls()] == [
         "stop hook",
         "sync ",
@@ -124,27 +124,27 @@ def test_quiesce_stops_flushes_and_unmounts_in_this_order(machine: FakeMachine, 
 
 def test_quiesce_again_finds_its_work_done(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-data", "/data")
-    host.quiesce(QuiesceRequest(OP, [DATA]), turn())
-    assert host.quiesce(QuiesceRequest(OP, [DATA]), turn()).filesystems == [DATA]
+    host.quiesce(QuiesceRequest(OP, [DATA]), deadline())
+    assert host.quiesce(QuiesceRequest(OP, [DATA]), deadline()).filesystems == [DATA]
 
 
 def test_nested_filesystems_are_unmounted_from_the_inside(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-data", "/data")
     machine.mount("uuid-log", "/data/log", "/dev/nvme2n1")
-    host.quiesce(QuiesceRequest(OP, [DATA, Filesystem("uuid-log", "/data/log", "xfs")]), turn())
+    host.quiesce(QuiesceRequest(OP, [DATA, Filesystem("uuid-log", "/data/log", "xfs")]), deadline())
     assert [call for call in machine.calls() if call.startswith("umount")] == ["umount /data/log", "umount /data"]
 
 
 def test_a_foreign_filesystem_on_the_same_target_is_left_alone(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-foreign", "/data")
-    host.quiesce(QuiesceRequest(OP, [DATA]), turn())
+    host.quiesce(QuiesceRequest(OP, [DATA]), deadline())
     assert machine.mounts() == ["/data"]
 
 
 def test_a_busy_filesystem_is_unmounted_once_it_is_let_go(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-data", "/data")
     machine.busy()
-    working = threading.Thread(target=host.quiesce, args=(QuiesceRequest(OP, [DATA]), turn()))
+    working = threading.Thread(target=host.quiesce, args=(QuiesceRequest(OP, [DATA]), deadline()))
     working.start()
     eventually(lambda: machine.calls().count("umount /data") >= 2)
     machine.busy(False)
@@ -157,7 +157,7 @@ def test_a_filesystem_that_stays_busy_fails_the_fence_and_says_so(machine: FakeM
     machine.hook("stop", "echo stopped")
     machine.busy()
     with pytest.raises(HostError, match="target is busy") as failed:
-        host.quiesce(QuiesceRequest(OP, [DATA]), turn(0.4))
+        host.quiesce(QuiesceRequest(OP, [DATA]), deadline(0.4))
     assert failed.value.hooks[0].output == "stopped\n"
     assert StateDir(machine.state).read(QUIESCED) == {}
 
@@ -166,7 +166,7 @@ def test_a_stop_hook_that_fails_or_hangs_is_no_fence(machine: FakeMachine, host:
     machine.mount("uuid-data", "/data")
     machine.hook("stop", "sleep 60")
     with pytest.raises(HostError, match="stop hook was killed") as failed:
-        host.quiesce(QuiesceRequest(OP, [DATA]), turn(0.5))
+        host.quiesce(QuiesceRequest(OP, [DATA]), deadline(0.5))
     assert failed.value.hooks[0].exit_code == TIMED_OUT
     assert machine.mounts() == ["/data"]
 
@@ -179,7 +179,7 @@ def test_resume_mounts_starts_and_waits_for_health(machine: FakeMachine, host: H
     machine.attach("uuid-data")
     machine.hook("start", "")
     machine.hook("health", '[ "$(grep -c health "$FAKE/calls")" -ge 2 ]')
-    report = host.resume(ServeRequest(OP, [DATA]), turn())
+    report = host.resume(ServeRequest(OP, [DATA]), deadline())
     assert [call for call in machine.calls() if not call.startswith("findmnt")] == [
         "mount -o rw,noatime,X-mount.mkdir UUID=uuid-data /data",
         "start hook",
@@ -191,7 +191,7 @@ def test_resume_mounts_starts_and_waits_for_health(machine: FakeMachine, host: H
 
 
 def test_resume_waits_for_the_volume_to_appear(machine: FakeMachine, host: Host) -> None:
-    working = threading.Thread(target=host.resume, args=(ServeRequest(OP, [DATA]), turn()))
+    working = threading.Thread(target=host.resume, args=(ServeRequest(OP, [DATA]), deadline()))
     working.start()
     eventually(lambda: sum(call.startswith("mount") for call in machine.calls()) >= 2)
     machine.attach("uuid-data")
@@ -201,14 +201,14 @@ def test_resume_waits_for_the_volume_to_appear(machine: FakeMachine, host: Host)
 
 def test_resume_again_finds_its_filesystem_mounted(machine: FakeMachine, host: Host) -> None:
     machine.mount("uuid-data", "/data")
-    host.resume(ServeRequest(OP, [DATA]), turn())
+    host.resume(ServeRequest(OP, [DATA]), deadline())
     assert not any(call.startswith("mount ") for call in machine.calls())
 
 
 def test_a_volume_that_never_appears_is_named_and_nothing_is_started(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "")
     with pytest.raises(HostError, match=r"cannot mount UUID=uuid-data at /data: .*can't find"):
-        host.resume(ServeRequest(OP, [DATA], timeout_s=0.3), turn())
+        host.resume(ServeRequest(OP, [DATA], timeout_s=0.3), deadline())
     assert "start hook" not in machine.calls()
 
 
@@ -216,7 +216,7 @@ def test_a_foreign_filesystem_is_never_covered(machine: FakeMachine, host: Host)
     machine.mount("uuid-foreign", "/data")
     machine.attach("uuid-data")
     with pytest.raises(HostError, match="already carries"):
-        host.resume(ServeRequest(OP, [DATA]), turn())
+        host.resume(ServeRequest(OP, [DATA]), deadline())
 
 
 # --- hooks and turns ---
@@ -225,38 +225,38 @@ def test_a_foreign_filesystem_is_never_covered(machine: FakeMachine, host: Host)
 def test_a_hook_that_is_not_executable_says_how_to_mend_it(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "").chmod(0o644)
     with pytest.raises(HostError, match="chmod"):
-        host.resume(ServeRequest(OP), turn())
+        host.resume(ServeRequest(OP), deadline())
 
 
 def test_a_hook_without_an_interpreter_fails_clearly(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "").write_text("#!/nowhere/sh\n")
     with pytest.raises(HostError, match="cannot run"):
-        host.resume(ServeRequest(OP), turn())
+        host.resume(ServeRequest(OP), deadline())
 
 
 def test_a_hook_may_leave_a_daemon_behind(machine: FakeMachine, host: Host) -> None:
     machine.hook("start", "sleep 60 & echo started")
     started = time.monotonic()
-    report = host.resume(ServeRequest(OP), turn())
+    report = host.resume(ServeRequest(OP), deadline())
     assert report.hooks[0].output == "started\n"
     assert time.monotonic() - started < 30  # and not the daemon's sixty
 
 
 def test_of_a_long_output_the_end_is_kept(machine: FakeMachine) -> None:
-    outcome = run(["/bin/sh", "-c", "yes é | head -c 100000; echo last >&2"], turn())
+    outcome = run(["/bin/sh", "-c", "yes é | head -c 100000; echo last >&2"], deadline())
     assert len(outcome.output) == KEPT_CHARACTERS
     assert outcome.output.endswith("last\n")
 
 
 def test_a_killed_hook_takes_its_children_along(machine: FakeMachine) -> None:
-    outcome = run(["/bin/sh", "-c", 'sleep 60 & echo $! > "$FAKE/child"; wait'], turn(0.3))
+    outcome = run(["/bin/sh", "-c", 'sleep 60 & echo $! > "$FAKE/child"; wait'], deadline(0.3))
     child = Path("/proc") / (machine.folder / "child").read_text().strip() / "stat"
     assert outcome.exit_code == TIMED_OUT
     eventually(lambda: not child.exists() or child.read_text().split()[2] == "Z")
 
 
 def test_work_that_is_told_to_let_go_does_so_at_once(machine: FakeMachine) -> None:
-    work = turn(60)
+    work = deadline(60)
     threading.Timer(0.1, work.stop.set).start()
     started = time.monotonic()
     with pytest.raises(StopRequested):
@@ -265,7 +265,7 @@ def test_work_that_is_told_to_let_go_does_so_at_once(machine: FakeMachine) -> No
 
 
 def test_the_newest_request_takes_the_place_of_the_one_before() -> None:
-    changes, old, new = HostLock(), turn(), turn()
+    changes, old, new = HostLock(), deadline(), deadline()
     entered = threading.Event()
 
     def hold_until_told() -> None:

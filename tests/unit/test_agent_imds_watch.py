@@ -66,18 +66,18 @@ def test_the_identity_is_asked_for_until_imds_answers(imds: FakeImds) -> None:
 
 def test_an_interruption_is_heard_with_its_deadline(imds: FakeImds, board: NoticeBoard) -> None:
     imds.interrupt(DEADLINE, "stop")
-    eventually(lambda: board.first_unknown([]) is not None)
-    notice = board.first_unknown([])
+    eventually(lambda: board.first_not_in([]) is not None)
+    notice = board.first_not_in([])
     assert notice is not None
     assert (notice.kind, notice.action, notice.deadline) == (NoticeKind.INTERRUPTION, "stop", DEADLINE)
 
 
 def test_an_interruption_comes_before_a_rebalance(imds: FakeImds, board: NoticeBoard) -> None:
     imds.recommend_rebalance()
-    eventually(lambda: board.first_unknown([]) is not None)
+    eventually(lambda: board.first_not_in([]) is not None)
     imds.interrupt(DEADLINE)
-    eventually(lambda: board.first_unknown([f"{INSTANCE}/rebalance"]) is not None)
-    first = board.first_unknown([])
+    eventually(lambda: board.first_not_in([f"{INSTANCE}/rebalance"]) is not None)
+    first = board.first_not_in([])
     assert first is not None
     assert first.kind == NoticeKind.INTERRUPTION
 
@@ -105,7 +105,7 @@ def test_the_watch_survives_an_answer_that_makes_no_sense(imds: FakeImds, board:
     imds.said[INSTANCE_ACTION] = '{"action": "terminate"}'
     eventually(lambda: imds.paths().count(INSTANCE_ACTION) > 2)
     imds.interrupt(DEADLINE)
-    eventually(lambda: board.first_unknown([]) is not None)
+    eventually(lambda: board.first_not_in([]) is not None)
 
 
 def test_a_time_without_a_zone_is_utc() -> None:

@@ -23,7 +23,7 @@ def a_figure(measure: str, met: bool | None = True) -> Figure:
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two measures that take no time."""
-    made = {name: (lambda terms, name=name: [a_figure(name, met=terms.quick)]) for name in ("one", "other")}
+    made = {name: (lambda setup, name=name: [a_figure(name, met=setup.quick)]) for name in ("one", "other")}
     monkeypatch.setattr(benchmarks, "MEASURES", made)
     monkeypatch.setattr("lab.stack.database_server.version", lambda: "a database")
 
@@ -66,7 +66,7 @@ def test_a_measure_that_breaks_off_does_not_take_the_others_with_it(
     given = ["--var", str(tmp_path / "var"), "--results", str(results)]
     assert benchmarks.main(given) == 0
 
-    def broken(terms: MeasureSetup) -> list[Figure]:
+    def broken(setup: MeasureSetup) -> list[Figure]:
         raise RuntimeError("the lab has no room")
 
     monkeypatch.setattr(benchmarks, "MEASURES", {"one": broken, "other": benchmarks.MEASURES["other"]})

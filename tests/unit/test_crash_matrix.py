@@ -98,12 +98,12 @@ def test_a_sample_is_of_a_few_operations_and_all_is_of_all() -> None:
 
 
 def test_a_chaos_run_has_its_outage_and_its_partition_and_is_drawn_from_its_seed() -> None:
-    deeds = draw_faults(1, 600.0)
-    assert deeds == draw_faults(1, 600.0) != draw_faults(2, 600.0)
-    assert [deed.at_s for deed in deeds] == sorted(deed.at_s for deed in deeds)
-    assert {deed.what: deed.lasts_s for deed in deeds}["outage"] == 60.0
-    assert sum(deed.what == "partition" for deed in deeds) == 1
-    assert len(deeds) > 150
+    faults = draw_faults(1, 600.0)
+    assert faults == draw_faults(1, 600.0) != draw_faults(2, 600.0)
+    assert [fault.at_s for fault in faults] == sorted(fault.at_s for fault in faults)
+    assert {fault.what: fault.lasts_s for fault in faults}["outage"] == 60.0
+    assert sum(fault.what == "partition" for fault in faults) == 1
+    assert len(faults) > 150
 
 
 def test_a_history_that_a_worker_could_not_replay_is_found_in_its_log(tmp_path: Path) -> None:

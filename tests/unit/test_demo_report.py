@@ -111,10 +111,10 @@ def test_the_demo_plays_where_most_types_are_sold_below_the_first_ones_price() -
     kinds = ("m5.large", "m5a.large", "c5.xlarge")
     market = [pool(zone, kind, 0.03) for zone in ("z-b", "z-c") for kind in kinds]
     market += [pool("z-a", "m5.large", 0.03), pool("z-b", "r5.large", 0.2), pool("z-b", "x1.32xlarge", 0.01)]
-    stalls = choose_market(market)
-    assert (stalls.home, stalls.kind) == ("z-b", "m5.large")
-    assert set(stalls.types) == set(kinds)
-    assert (stalls.zones, stalls.away) == (["z-b", "z-c"], ["z-c"])
+    market_choice = choose_market(market)
+    assert (market_choice.home, market_choice.kind) == ("z-b", "m5.large")
+    assert set(market_choice.types) == set(kinds)
+    assert (market_choice.zones, market_choice.away) == (["z-b", "z-c"], ["z-c"])
 
 
 @pytest.mark.parametrize("market", [[], [pool("z-a", kind, 0.03) for kind in ("m5.large", "m5a.large", "c5.xlarge")]])

@@ -48,8 +48,8 @@ MARKET = {A: offer(A, 0.03), B: offer(B, 0.05), C: offer(C, 0.06)}
 
 
 def case(number: int, pool: str = HOME, client: str = "cli", policy: AutopilotPolicy = ON) -> ServerCase:
-    placed = ServerPosition(pool, AT_H - 100)
-    return ServerCase(f"srv-{number:05d}", client, placed, NEEDS, frozenset(MARKET), ServerConditions(policy))
+    position = ServerPosition(pool, AT_H - 100)
+    return ServerCase(f"srv-{number:05d}", client, position, NEEDS, frozenset(MARKET), ServerConditions(policy))
 
 
 def evaluated(
@@ -164,7 +164,9 @@ def test_a_share_that_is_missing_is_brought_back_although_it_costs() -> None:
 def test_who_has_not_stayed_its_minimum_is_not_taken_for_the_share() -> None:
     needs = replace(NEEDS, minimum_stay_h=5.0)
     young, old = (ServerPosition(A, AT_H - hours) for hours in (4, 5))
-    cases = [replace(case(number, A), needs=needs, placed=placed) for number, placed in enumerate((young, old, young))]
+    cases = [
+        replace(case(number, A), needs=needs, position=position) for number, position in enumerate((young, old, young))
+    ]
     judged = evaluate(cases, MARKET, OperationBudget(100, {"cli": FleetLimits(least_on_demand=1.0)}))
     assert [one.verdict.decision.kind for one in judged] == [
         DecisionKind.STAY,
@@ -187,8 +189,8 @@ def test_going_back_to_on_demand_has_its_outage_too() -> None:
 
 def replicated(number: int, mode: ReplicaMode, replica: str = "", **more: Any) -> ServerCase:
     one = case(number, A, **more)
-    placed, needs = replace(one.placed, replica=replica), replace(NEEDS, replica=mode)
-    return replace(one, placed=placed, needs=needs, replica_ours=True)
+    position, needs = replace(one.position, replica=replica), replace(NEEDS, replica=mode)
+    return replace(one, position=position, needs=needs, replica_ours=True)
 
 
 def test_a_replica_is_made_beside_a_server_that_is_not_moved_also_where_nothing_may_be() -> None:
@@ -200,7 +202,7 @@ def test_a_replica_is_made_beside_a_server_that_is_not_moved_also_where_nothing_
 
 
 def test_a_server_that_moves_does_that_before_it_gets_a_replica() -> None:
-    on_demand = replace(replicated(1, ReplicaMode.ALWAYS), placed=ServerPosition(HOME, AT_H - 100))
+    on_demand = replace(replicated(1, ReplicaMode.ALWAYS), position=ServerPosition(HOME, AT_H - 100))
     [one] = evaluate([on_demand], MARKET)
     assert one.verdict.decision.kind is DecisionKind.MOVE
 
@@ -306,7 +308,7 @@ def test_a_decision_is_a_function_of_its_facts_in_whatever_order_they_come(
     cases = [
         replace(
             case(number, pool, client, AutopilotPolicy(auto_switch=switch)),
-            placed=ServerPosition(pool, AT_H - 100, "" if replica == pool else replica),
+            position=ServerPosition(pool, AT_H - 100, "" if replica == pool else replica),
             needs=replace(NEEDS, replica=mode),
             replica_ours=True,
         )
@@ -354,8 +356,8 @@ def test_the_figures_show_what_the_decision_was_made_on() -> None:
 def test_the_pool_that_is_decided_for_is_among_those_shown_and_what_is_left_out_is_said() -> None:
     """A, in the server's zone, costs more than B, but a terabyte need not be copied to get there."""
     needs = replace(NEEDS, beyond=MoveProfile(0.5, copies=True))
-    placed, market = ServerPosition(HOME, AT_H - 100, data_gib=1000), {**MARKET, A: offer(A, 0.05), B: offer(B, 0.03)}
-    [one] = evaluate([replace(case(1), needs=needs, placed=placed, left_out="a part")], market)
+    position, market = ServerPosition(HOME, AT_H - 100, data_gib=1000), {**MARKET, A: offer(A, 0.05), B: offer(B, 0.03)}
+    [one] = evaluate([replace(case(1), needs=needs, position=position, left_out="a part")], market)
     shown = decision_figures(one, candidates=1)
     assert one.verdict.decision.pool == A
     assert [candidate["pool"] for candidate in shown["candidates"]] == [A]

@@ -68,11 +68,11 @@ def test_a_pool_that_is_down_needs_no_forecast() -> None:
 
 def test_forecasts_change_where_a_server_goes() -> None:
     offers = [offer(A, usd=0.3), offer(B, usd=0.31)]
-    placed = ServerPosition(ON_DEMAND, -100.0)
+    position = ServerPosition(ON_DEMAND, -100.0)
 
     def decided(forecaster: Fake | None) -> str:
         rated = rate_with_forecaster(offers, DEFAULT_TUNING, forecaster).rated
-        decision = decide_server(placed, appraise_rated(rated, NEEDS, 0.0, caution(DEFAULT_TUNING)), DEFAULT_TUNING)
+        decision = decide_server(position, appraise_rated(rated, NEEDS, 0.0, caution(DEFAULT_TUNING)), DEFAULT_TUNING)
         assert decision.kind is DecisionKind.MOVE
         return decision.pool
 

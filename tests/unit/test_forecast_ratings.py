@@ -73,7 +73,7 @@ def test_two_models_inform_two_clients() -> None:
     one, two, three = decided(informed, "one", "two", "three")
     assert [judged.verdict.decision.pool for judged in (one, two, three)] == [B, A, A]
     assert two.informed is not None
-    assert two.informed.said == "mdl-2"
+    assert two.informed.label == "mdl-2"
 
 
 @pytest.mark.parametrize("error", ["no answer within 2 s", "its process ended"])
@@ -83,7 +83,7 @@ def test_a_model_that_fails_leaves_the_same_decision_to_the_built_in_reckoning(e
     assert fallen.verdict == plain.verdict
     assert decision_figures(fallen)["model"] == {"id": "mdl-1", "used": False, "fell_back": error}
     assert fallen.informed is not None
-    assert fallen.informed.said == "mdl-1:fell_back"
+    assert fallen.informed.label == "mdl-1:fell_back"
 
 
 def test_a_model_is_asked_once_for_all_pools_of_all_regions() -> None:

@@ -16,7 +16,7 @@ def test_a_large_fleet_is_heard_of_less_often(hosts: int, interval_s: float) -> 
 @pytest.mark.parametrize("usual", [(HEARTBEAT_S, HEARTBEATS_A_SECOND), (WATCH_BEAT_S, WATCH_BEATS_A_SECOND)])
 def test_no_more_beats_than_are_carried(hosts: int, usual: tuple[float, float]) -> None:
     pace = HeartbeatRate(*usual, hosts)
-    assert hosts / pace.interval_s <= pace.a_second + 1e-9
+    assert hosts / pace.interval_s <= pace.per_second + 1e-9
     assert pace.interval_s >= pace.shortest_s
 
 

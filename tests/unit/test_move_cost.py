@@ -97,10 +97,10 @@ def test_a_move_without_a_gain_is_never_paid_back() -> None:
 def test_what_a_server_carries_and_where_it_goes_say_how(
     volumes: list[BlockDevice], zone: str, handoff: Handoff, overlap_h: float
 ) -> None:
-    manner = move_profile_to(blueprint(*volumes), zone, keep_old_s=360.0)
-    assert manner.overlap_h == pytest.approx(overlap_h + 0.1)
-    assert manner.outage_h * 3600 == pytest.approx(outage_s(blueprint(*volumes), handoff))
-    assert manner.copies is (handoff is Handoff.SNAPSHOT)
+    move_profile = move_profile_to(blueprint(*volumes), zone, keep_old_s=360.0)
+    assert move_profile.overlap_h == pytest.approx(overlap_h + 0.1)
+    assert move_profile.outage_h * 3600 == pytest.approx(outage_s(blueprint(*volumes), handoff))
+    assert move_profile.copies is (handoff is Handoff.SNAPSHOT)
 
 
 def decided(*usd: float, data_gib: int = 0, pool: str = HERE, needs: Needs = NEEDS) -> Decision:

@@ -44,7 +44,7 @@ def test_what_is_urgent_waits_for_no_window_no_limit_and_no_minimum() -> None:
         (ServerConditions(replace(ON, frozen=True)), Gate.FROZEN),
         (ServerConditions(replace(ON, frozen_until=NOW + timedelta(hours=1))), Gate.FROZEN),
         (ServerConditions(ON, busy=True), Gate.BUSY),
-        (ServerConditions(ON, lingers=True), Gate.BUSY),
+        (ServerConditions(ON, keeps_old_instance=True), Gate.BUSY),
         (ServerConditions(ON, tried=frozenset({("move", POOL)})), Gate.TRIED),
         (ServerConditions(replace(ON, min_saving=0.6)), Gate.SAVES_TOO_LITTLE),
         (ServerConditions(replace(ON, windows=[MaintenanceWindow("13:00", "14:00")])), Gate.WINDOW),
@@ -70,9 +70,9 @@ def test_a_freeze_and_a_running_operation_stop_urgent_decisions_too() -> None:
 
 
 def test_an_old_instance_that_is_kept_holds_up_nothing_urgent_and_no_replica() -> None:
-    assert apply_gates(RISKY, ServerConditions(ON, lingers=True), NOW).acts
-    assert apply_gates(REPLICA, ServerConditions(ON, lingers=True), NOW).acts
-    assert not ServerConditions(ON, lingers=True).may_move(NOW)
+    assert apply_gates(RISKY, ServerConditions(ON, keeps_old_instance=True), NOW).acts
+    assert apply_gates(REPLICA, ServerConditions(ON, keeps_old_instance=True), NOW).acts
+    assert not ServerConditions(ON, keeps_old_instance=True).may_move(NOW)
 
 
 def test_in_propose_everything_waits_and_with_approval_only_what_is_not_urgent() -> None:

@@ -34,8 +34,8 @@ NO_OUTAGE = replace(NEEDS, outage_usd_per_h=0.0, on_demand_usd=math.inf)
 
 def moving(needs: Needs, overlap_h: float = 0.2, outage_h: float = 0.0) -> Needs:
     """The same, with every move alike."""
-    manner = MoveProfile(overlap_h, outage_h)
-    return replace(needs, within=manner, beyond=manner)
+    move_profile = MoveProfile(overlap_h, outage_h)
+    return replace(needs, within=move_profile, beyond=move_profile)
 
 
 def offer(pool: str = A, *, up_h: float = 200.0, usd: float = 0.3, up: bool = True, blocked: str = "") -> Offer:

@@ -66,7 +66,7 @@ def _running(process: Process, port: int) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def stage() -> FakeActivities:
+def fakes() -> FakeActivities:
     return FakeActivities()
 
 
@@ -92,37 +92,37 @@ def broken() -> Iterator[TaskFailureLog]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def skipping(skipping_address: str, stage: FakeActivities) -> AsyncIterator[Client]:
-    async with with_workers(skipping_address, stage) as client:
+async def skipping(skipping_address: str, fakes: FakeActivities) -> AsyncIterator[Client]:
+    async with with_workers(skipping_address, fakes) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def dev(dev_address: str, stage: FakeActivities) -> AsyncIterator[Client]:
-    async with with_workers(dev_address, stage) as client:
+async def dev(dev_address: str, fakes: FakeActivities) -> AsyncIterator[Client]:
+    async with with_workers(dev_address, fakes) as client:
         yield client
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def given(
-    dev: Client, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
+    dev: Client, fakes: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
 ) -> AsyncIterator[Given]:
     """Makes the server under test; what must always hold is looked at when the test has ended."""
-    async for make in _given(dev, False, stage, broken, request):
+    async for make in _given(dev, False, fakes, broken, request):
         yield make
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def given_skipping(
-    skipping: Client, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
+    skipping: Client, fakes: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
 ) -> AsyncIterator[Given]:
     """The same, with time that is skipped while a workflow sleeps."""
-    async for make in _given(skipping, True, stage, broken, request):
+    async for make in _given(skipping, True, fakes, broken, request):
         yield make
 
 
 async def _given(
-    client: Client, skips: bool, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
+    client: Client, skips: bool, fakes: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
 ) -> AsyncIterator[Given]:
     made: list[ServerUnderTest] = []
     broken.why.clear()
@@ -135,12 +135,12 @@ async def _given(
         replica: bool = False,
         **policy: Any,
     ) -> ServerUnderTest:
-        stage.cloud = FakeCloud(handoff, targets=targets, elastic=elastic)
+        fakes.cloud = FakeCloud(handoff, targets=targets, elastic=elastic)
         accepted = {"accepted_findings": ["no_address_moves"], **policy}
         server = await ServerUnderTest.start(
             client,
             Clock(client, skips),
-            stage.cloud,
+            fakes.cloud,
             broken,
             f"{abs(hash(request.node.nodeid)):x}",
             ServerPolicy(handoff=handoff, **accepted),

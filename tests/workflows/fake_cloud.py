@@ -59,7 +59,7 @@ class DriftAnswers:
 class FakeCloud:
     def __init__(self, handoff: Handoff, *, targets: bool = False, elastic: bool = False) -> None:
         self.handoff = handoff
-        self.world = FakeEc2State(volumes=handoff is not Handoff.STATELESS, targets=targets, elastic=elastic)
+        self.ec2_state = FakeEc2State(volumes=handoff is not Handoff.STATELESS, targets=targets, elastic=elastic)
         self.records = FakeRecords()
         self.server_id = ""  # whose cloud it is; empty: anybody's
         self.faults: list[Fault] = []
@@ -112,7 +112,7 @@ class FakeCloud:
     # --- one activity
 
     async def play(self, name: str, argument: Any) -> Any:
-        self.world.tick()
+        self.ec2_state.tick()
         subject = _subject(argument)
         if name not in (records.RECORD, records.COOL_DOWNS):
             self.calls.append(Call(name, subject, activity.info().task_queue, argument))
@@ -132,19 +132,19 @@ class FakeCloud:
 
     def _act(self, name: str, argument: Any) -> Any:
         answer = _PLAYED[name](self, argument)
-        self.world.tick()
+        self.ec2_state.tick()
         self.changed.set()
         return answer
 
     # --- looking and choosing
 
     def inspect(self, given: ec2.InspectInput) -> ec2.InspectResult:
-        if given.instance_id not in self.world.instances:
+        if given.instance_id not in self.ec2_state.instances:
             raise _failed(Failure.GONE, f"no instance {given.instance_id}")
-        return ec2.InspectResult(self.world.blueprint(given.instance_id), ACCOUNT, ["DescribeInstances"])
+        return ec2.InspectResult(self.ec2_state.blueprint(given.instance_id), ACCOUNT, ["DescribeInstances"])
 
     def rank(self, given: ec2.RankInput) -> ec2.RankResult:
-        pools = [p for p in self.world.market if p not in given.avoid]
+        pools = [p for p in self.ec2_state.market if p not in given.avoid]
         pools = [p for p in pools if not given.same_zone or p.startswith(given.same_zone)]
         if given.asked and given.asked not in PRICES:
             raise _failed(Failure.REFUSED, f"{given.asked} cannot be used")
@@ -170,28 +170,30 @@ class FakeCloud:
             raise _failed(Failure.NO_CAPACITY, f"no capacity in {given.pool}")
         made = self._by_token(given.token)
         if made is None:
-            instance = self.world.add(self.world.next_instance_id(), given.pool, tags=given.tags)
+            instance = self.ec2_state.add(self.ec2_state.next_instance_id(), given.pool, tags=given.tags)
             instance.token, instance.state, instance.changed = given.token, "pending", dict(self.altered)
             for number in range(len(given.data_volumes_gib)):
-                made_with = self.world.add_volume(
+                made_with = self.ec2_state.add_volume(
                     instance.zone, f"/dev/sd{'fgh'[number]}", attached_to=instance.instance_id
                 )
                 made_with.tags = dict(given.tags)
             made = instance.instance_id
-        one = self.world.instances[made]
+        one = self.ec2_state.instances[made]
         return ec2.LaunchResult(made, one.spot_request_id, one.state, f"eni-{made}", ["RunInstances"])
 
     def find(self, given: ec2.FindByTokenInput) -> ec2.FindByTokenResult:
         made = self._by_token(given.token)
         if made is None:
             return ec2.FindByTokenResult()
-        return ec2.FindByTokenResult(made, self.world.instances[made].state, self.world.instances[made].spot_request_id)
+        return ec2.FindByTokenResult(
+            made, self.ec2_state.instances[made].state, self.ec2_state.instances[made].spot_request_id
+        )
 
     def confirm_running(self, given: ec2.InstanceInput) -> ec2.ConfirmResult:
-        one = self.world.instances[given.instance_id]
+        one = self.ec2_state.instances[given.instance_id]
         if one.state == "pending":
             one.state = "running"
-            one.serving = not self.world.stateful
+            one.serving = not self.ec2_state.stateful
         if not one.alive:
             raise _failed(Failure.BAD_STATE, f"{given.instance_id} is {one.state}")
         return ec2.ConfirmResult(
@@ -202,25 +204,27 @@ class FakeCloud:
             one.private_ip,
             one.spot_request_id,
             f"eni-{one.instance_id}",
-            [v.volume_id for v in sorted(self.world.attached(one.instance_id), key=lambda v: not v.root)],
+            [v.volume_id for v in sorted(self.ec2_state.attached(one.instance_id), key=lambda v: not v.root)],
         )
 
     def terminate(self, given: ec2.TerminateInput) -> ec2.ActionResult:
-        self.world.end(given.instance_id)
+        self.ec2_state.end(given.instance_id)
         return ec2.ActionResult(["TerminateInstances"])
 
     def confirm_terminated(self, given: ec2.InstanceInput) -> ec2.ConfirmResult:
-        one = self.world.instances[given.instance_id]
+        one = self.ec2_state.instances[given.instance_id]
         if one.state != "terminated":
             raise _failed(Failure.NOT_YET, f"{given.instance_id} is {one.state}")
         return ec2.ConfirmResult("terminated", _now())
 
     def volumes_of(self, given: ec2.InstanceInput) -> ec2.CreateResult:
-        return ec2.CreateResult([v.volume_id for v in self.world.attached(given.instance_id) if v.dies_with_instance])
+        return ec2.CreateResult(
+            [v.volume_id for v in self.ec2_state.attached(given.instance_id) if v.dies_with_instance]
+        )
 
     def keep_volumes(self, given: ec2.VolumesInput) -> ec2.ActionResult:
         for volume_id in given.volume_ids:
-            self.world.volumes[volume_id].dies_with_instance = False
+            self.ec2_state.volumes[volume_id].dies_with_instance = False
         return ec2.ActionResult(["ModifyInstanceAttribute"])
 
     def tag(self, given: ec2.TagInput) -> ec2.ActionResult:
@@ -240,14 +244,14 @@ class FakeCloud:
 
     def detach(self, given: ec2.AttachInput) -> ec2.ActionResult:
         for volume in self._volumes(given):
-            if volume.attached_to == given.instance_id and not self.world.instances[given.instance_id].mounted:
+            if volume.attached_to == given.instance_id and not self.ec2_state.instances[given.instance_id].mounted:
                 volume.attached_to = ""
         if any(volume.attached_to == given.instance_id for volume in self._volumes(given)):
             raise _failed(Failure.NOT_YET, f"a volume is busy on {given.instance_id}")
         return ec2.ActionResult(["DetachVolume", "DescribeVolumes"])
 
     def attach(self, given: ec2.AttachInput) -> ec2.ActionResult:
-        one = self.world.instances[given.instance_id]
+        one = self.ec2_state.instances[given.instance_id]
         for volume in self._volumes(given):
             if volume.attached_to == given.instance_id:
                 continue
@@ -257,11 +261,11 @@ class FakeCloud:
         return ec2.ActionResult(["AttachVolume", "DescribeVolumes"])
 
     def create_snapshots(self, given: ec2.SnapshotInput) -> ec2.CreateResult:
-        made = [key for key, (token, _, _) in self.world.snapshots.items() if token == given.token]
+        made = [key for key, (token, _, _) in self.ec2_state.snapshots.items() if token == given.token]
         if not made and not given.find_only:
             for volume_id in given.volume_ids:
-                key = f"snap-{len(self.world.snapshots) + 1}-{given.token[:4]}"
-                self.world.snapshots[key] = (given.token, self._volume(volume_id).writes, dict(given.tags))
+                key = f"snap-{len(self.ec2_state.snapshots) + 1}-{given.token[:4]}"
+                self.ec2_state.snapshots[key] = (given.token, self._volume(volume_id).writes, dict(given.tags))
                 made.append(key)
         return ec2.CreateResult(made, ["CreateSnapshot"])
 
@@ -269,46 +273,46 @@ class FakeCloud:
         return ec2.ActionResult(["Describe"])
 
     def create_volumes(self, given: ec2.CreateVolumesInput) -> ec2.CreateResult:
-        made = [v.volume_id for v in self.world.volumes.values() if v.token == given.token]
+        made = [v.volume_id for v in self.ec2_state.volumes.values() if v.token == given.token]
         if not made and not given.find_only:
             for copy in given.copies:
-                volume = self.world.add_volume(given.zone, copy.device)
-                volume.writes = self.world.snapshots[copy.snapshot_id][1]
+                volume = self.ec2_state.add_volume(given.zone, copy.device)
+                volume.writes = self.ec2_state.snapshots[copy.snapshot_id][1]
                 volume.tags, volume.token = {**copy.tags, **given.tags}, given.token
                 made.append(volume.volume_id)
         return ec2.CreateResult(made, ["CreateVolume"])
 
     def delete_volumes(self, given: ec2.IdsInput) -> ec2.ActionResult:
         for volume_id in given.ids:
-            volume = self.world.volumes.get(volume_id)
+            volume = self.ec2_state.volumes.get(volume_id)
             if volume and volume.attached_to:
                 raise _failed(Failure.BAD_STATE, f"{volume_id} is in use by {volume.attached_to}")
-            self.world.volumes.pop(volume_id, None)
+            self.ec2_state.volumes.pop(volume_id, None)
         return ec2.ActionResult(["DeleteVolume"])
 
     def delete_snapshots(self, given: ec2.IdsInput) -> ec2.ActionResult:
         for key in given.ids:
-            self.world.snapshots.pop(key, None)
+            self.ec2_state.snapshots.pop(key, None)
         return ec2.ActionResult(["DeleteSnapshot"])
 
     # --- traffic
 
     def move_addresses(self, given: ec2.AddressesInput) -> ec2.ActionResult:
         if given.elastic_ips:
-            self.world.elastic_on = given.instance_id
+            self.ec2_state.elastic_on = given.instance_id
         return ec2.ActionResult(["AssociateAddress"])
 
     def register(self, given: ec2.TargetsInput) -> ec2.ActionResult:
-        self.world.registered.add(given.instance_id)
+        self.ec2_state.registered.add(given.instance_id)
         return ec2.ActionResult(["RegisterTargets"])
 
     def confirm_targets(self, given: ec2.TargetsInput) -> ec2.ActionResult:
-        if not self.world.instances[given.instance_id].serving:
+        if not self.ec2_state.instances[given.instance_id].serving:
             raise _failed(Failure.NOT_YET, f"{given.instance_id} is unhealthy")
         return ec2.ActionResult(["DescribeTargetHealth"])
 
     def deregister(self, given: ec2.TargetsInput) -> ec2.ActionResult:
-        self.world.registered.discard(given.instance_id)
+        self.ec2_state.registered.discard(given.instance_id)
         return ec2.ActionResult(["DeregisterTargets"])
 
     def confirm_drained(self, given: ec2.TargetsInput) -> ec2.ActionResult:
@@ -324,7 +328,7 @@ class FakeCloud:
 
     def host_inventory(self, given: host.InventoryRequest) -> host.Inventory:
         one = self._here()
-        return host.Inventory(one.instance_id, self.world.filesystems if one.mounted else [])
+        return host.Inventory(one.instance_id, self.ec2_state.filesystems if one.mounted else [])
 
     def host_quiesce(self, given: host.QuiesceRequest) -> host.QuiesceReport:
         one = self._here()
@@ -333,9 +337,9 @@ class FakeCloud:
 
     def host_resume(self, given: host.ServeRequest) -> host.ServeReport:
         one = self._here()
-        if given.filesystems and not self.world.attached(one.instance_id, data=True):
+        if given.filesystems and not self.ec2_state.attached(one.instance_id, data=True):
             raise _failed(Failure.HOST_FAILED, "its filesystem is not there")
-        self.world.start_workload(one)
+        self.ec2_state.start_workload(one)
         return host.ServeReport(one.instance_id, _now(), given.filesystems)
 
     async def host_watch(self, given: host.WatchRequest) -> host.Notice:
@@ -363,7 +367,7 @@ class FakeCloud:
     # --- reconciliation
 
     def look_around(self, given: reconciliation.ReconcileInput) -> reconciliation.DriftSurvey:
-        return reconciliation.DriftSurvey(self.drift.findings, resources=len(self.world.instances))
+        return reconciliation.DriftSurvey(self.drift.findings, resources=len(self.ec2_state.instances))
 
     def look_for_workflows(self, given: reconciliation.ReconcileInput) -> reconciliation.DriftSurvey:
         return reconciliation.DriftSurvey(self.drift.unattended)
@@ -395,7 +399,7 @@ class FakeCloud:
             account_id=ACCOUNT,
             policy=policy,
             record_seq=len(kept.applied.get(server_workflow_id(given.server.server_id), [])),
-            primary=self.world.placement(kept.primary),
+            primary=self.ec2_state.placement(kept.primary),
             requests={key: one["digest"] for key, one in asked.items()},
             outcomes=ended,
             notices=resumption.finished_notices(statuses),
@@ -404,7 +408,7 @@ class FakeCloud:
         return resumption.ResumeSurvey(recorded, self.running, *self.resumed_by)
 
     def resume_remains(self, given: ServerRef) -> resumption.RemainingResources:
-        owned = sorted(self.world.owned())
+        owned = sorted(self.ec2_state.owned())
         volumes = [f"volume {one}" for one in owned if one.startswith("vol-")]
         return resumption.RemainingResources(volumes, [one for one in owned if one.startswith("i-")])
 
@@ -478,12 +482,12 @@ class FakeCloud:
     # --- inside
 
     def _by_token(self, token: str) -> str | None:
-        return next((one.instance_id for one in self.world.instances.values() if one.token == token), None)
+        return next((one.instance_id for one in self.ec2_state.instances.values() if one.token == token), None)
 
     def _volume(self, volume_id: str) -> Volume:
-        if volume_id not in self.world.volumes:
+        if volume_id not in self.ec2_state.volumes:
             raise _failed(Failure.GONE, f"no volume {volume_id}")
-        return self.world.volumes[volume_id]
+        return self.ec2_state.volumes[volume_id]
 
     def _volumes(self, given: ec2.AttachInput) -> list[Volume]:
         return [self._volume(attachment.volume_id) for attachment in given.attachments]
@@ -492,14 +496,14 @@ class FakeCloud:
         if resource.startswith("vol-"):
             return self._volume(resource).tags
         if resource.startswith("snap-"):
-            return self.world.snapshots[resource][2]
+            return self.ec2_state.snapshots[resource][2]
         if resource.startswith("i-"):
-            return self.world.instances[resource].tags
+            return self.ec2_state.instances[resource].tags
         return {}  # addresses and spot requests: followed by what they belong to
 
     def _here(self) -> Any:
         instance_id = activity.info().task_queue.removeprefix("instance.")
-        one = self.world.instances.get(instance_id)
+        one = self.ec2_state.instances.get(instance_id)
         if one is None or not one.alive or instance_id in self.mute:
             raise _failed("AgentSilent", f"no agent answers on {instance_id}")
         return one

@@ -208,18 +208,18 @@ class ServerUnderTest:
     async def assert_true(self) -> None:
         """Invariants 1 to 5, as far as this fake can see them."""
         view = await self.at_rest()
-        world, kept = self.cloud.world, self.cloud.records
-        assert world.violations == []
+        ec2_state, kept = self.cloud.ec2_state, self.cloud.records
+        assert ec2_state.violations == []
         assert kept.violations == []
         assert not kept.intended, "invariant 3: intended, and neither made nor given up"
-        assert world.owned() == _real(kept.holds), "invariant 3: the ledger is what exists"
+        assert ec2_state.owned() == _real(kept.holds), "invariant 3: the ledger is what exists"
         primary = view.shape.primary
         if not view.ended:
             assert primary is not None
             assert kept.primary == primary.instance_id, "invariant 1: records and shape agree"
-            assert primary.instance_id in world.serving, "the primary serves"
+            assert primary.instance_id in ec2_state.serving, "the primary serves"
         wanted = {p.instance_id for p in (view.shape.primary, view.shape.replica) if p}
-        assert world.made_by_operation() <= wanted, "nothing is left behind"
+        assert ec2_state.made_by_operation() <= wanted, "nothing is left behind"
         assert len(set(kept.accepted)) == len(kept.accepted), "invariant 4: accepted once"
 
     async def end(self) -> None:
@@ -232,26 +232,26 @@ class ServerUnderTest:
 
 def adopted_shape(cloud: FakeCloud, ref: ServerRef, *, replica: bool, replica_id: str = REPLICA) -> ServerShape:
     """As AdoptWorkflow leaves a server: tagged, recorded, with a primary; and a replica if asked for."""
-    world, kept = cloud.world, cloud.records
+    ec2_state, kept = cloud.ec2_state, cloud.records
     cloud.server_id = ref.server_id
     tags = ownership_tags(ref.client_id, ref.server_id, "")
     tags.popitem()  # adopted, so no operation made it
     if replica:
-        world.add(replica_id, SPOT_2, tags=tags, serving=not world.stateful)
+        ec2_state.add(replica_id, SPOT_2, tags=tags, serving=not ec2_state.stateful)
         kept.states[replica_id] = InstanceState.RUNNING_REPLICA
         kept.ledger[f"sir-{replica_id}"] = f"sir-{replica_id}"
-    for one in world.instances.values():
+    for one in ec2_state.instances.values():
         one.tags.update(tags)
         kept.ledger[one.instance_id] = one.instance_id
-    for volume in world.volumes.values():
+    for volume in ec2_state.volumes.values():
         volume.tags.update(tags)
         kept.ledger[volume.volume_id] = volume.volume_id
     kept.states[OLD], kept.primary = InstanceState.RUNNING_PRIMARY, OLD
     return ServerShape(
-        primary=world.placement(OLD),
-        replica=world.placement(replica_id) if replica else None,
-        filesystems=world.filesystems,
-        blueprint=world.blueprint(OLD),
+        primary=ec2_state.placement(OLD),
+        replica=ec2_state.placement(replica_id) if replica else None,
+        filesystems=ec2_state.filesystems,
+        blueprint=ec2_state.blueprint(OLD),
     )
 
 

@@ -31,26 +31,26 @@ def shorten_timeouts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(host_watch, "_PAUSE_S", (0.05,))
 
 
-async def start(client: Client, stage: FakeActivities, name: str) -> ServerUnderTest:
-    stage.cloud = FakeCloud(Handoff.STATELESS)
-    stage.cloud.heard = {OLD: asyncio.Queue()}
+async def start(client: Client, fakes: FakeActivities, name: str) -> ServerUnderTest:
+    fakes.cloud = FakeCloud(Handoff.STATELESS)
+    fakes.cloud.heard = {OLD: asyncio.Queue()}
     clock, policy = Clock(client, skips=False), ServerPolicy(handoff=Handoff.STATELESS)
     return await ServerUnderTest.start(
-        client, clock, stage.cloud, TaskFailureLog(), name, policy, replica=True, replica_id=HOST
+        client, clock, fakes.cloud, TaskFailureLog(), name, policy, replica=True, replica_id=HOST
     )
 
 
 @asynccontextmanager
-async def with_agent(server: ServerUnderTest, stage: FakeActivities) -> AsyncIterator[None]:
-    stage.cloud.heard[HOST] = asyncio.Queue()
-    async with agent_of(server.client, HOST, stage):
+async def with_agent(server: ServerUnderTest, fakes: FakeActivities) -> AsyncIterator[None]:
+    fakes.cloud.heard[HOST] = asyncio.Queue()
+    async with agent_of(server.client, HOST, fakes):
         yield
 
 
 async def until_memo_is(server: ServerUnderTest, wanted: list[str]) -> None:
     """As reconciliation reads it from Temporal's list, which lags."""
     nothing: Any = None
-    attendance = WorkflowLiveness(nothing, server.client, GracePeriods(), lambda: datetime.now(UTC))
+    liveness = WorkflowLiveness(nothing, server.client, GracePeriods(), lambda: datetime.now(UTC))
     async with asyncio.timeout(60):
-        while (await attendance.without_watch()).get(server.handle.id) != wanted:  # noqa: ASYNC110
+        while (await liveness.without_watch()).get(server.handle.id) != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.1)

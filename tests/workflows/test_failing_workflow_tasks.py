@@ -54,18 +54,18 @@ def _worker(client: Client, code: type) -> Worker:
     return Worker(client, task_queue="still", workflows=[code], workflow_runner=UnsandboxedWorkflowRunner())
 
 
-async def _until(attendance: WorkflowLiveness, wanted: set[str]) -> None:
+async def _until(liveness: WorkflowLiveness, wanted: set[str]) -> None:
     async with asyncio.timeout(80):
-        while await attendance.failing() != wanted:  # noqa: ASYNC110  Temporal's list lags
+        while await liveness.failing() != wanted:  # noqa: ASYNC110  Temporal's list lags
             await asyncio.sleep(0.1)
 
 
 async def test_a_workflow_whose_tasks_fail_is_listed_until_a_worker_has_the_right_code(client: Client) -> None:
     nothing: Any = None
-    attendance = WorkflowLiveness(nothing, client, GracePeriods(), lambda: datetime.now(UTC))
-    assert await attendance.failing() == set()
+    liveness = WorkflowLiveness(nothing, client, GracePeriods(), lambda: datetime.now(UTC))
+    assert await liveness.failing() == set()
     async with _worker(client, Broken):
         await client.start_workflow(SERVER_WORKFLOW, id="server/srv-1", task_queue="still")
-        await _until(attendance, {"server/srv-1"})
+        await _until(liveness, {"server/srv-1"})
     async with _worker(client, Mended):
-        await _until(attendance, set())
+        await _until(liveness, set())

@@ -26,7 +26,7 @@ async def test_what_a_broken_switch_took_off_a_doomed_instance_is_rescued_with_i
     """Found by a chaos run: volumes and addresses do not go back to an instance that AWS takes, so a look at it
     tells less than the server has, and its rescue made a server without its data."""
     server = await given(Handoff.VOLUMES, elastic=True)
-    world, rescue = server.cloud.world, list[str]()
+    ec2_state, rescue = server.cloud.ec2_state, list[str]()
 
     async def notice() -> None:
         rescue.append(await server.notice())
@@ -38,8 +38,8 @@ async def test_what_a_broken_switch_took_off_a_doomed_instance_is_rescued_with_i
     shape = (await server.at_rest()).shape
     assert shape.primary is not None
     new = shape.primary.instance_id
-    assert [volume.device for volume in world.attached(new, data=True)] == ["/dev/sdf"]
-    assert world.elastic_on == new
+    assert [volume.device for volume in ec2_state.attached(new, data=True)] == ["/dev/sdf"]
+    assert ec2_state.elastic_on == new
     assert not shape.broken_off
 
 
@@ -55,7 +55,7 @@ async def test_while_something_of_a_server_is_off_its_primary_no_move_leaves_it_
     committed(await server.do(OperationKind.FAILOVER))
     new = (await server.at_rest()).shape.primary
     assert new is not None
-    assert server.cloud.world.attached(new.instance_id, data=True)
+    assert server.cloud.ec2_state.attached(new.instance_id, data=True)
 
 
 # --- one notice
@@ -87,12 +87,12 @@ async def test_a_notice_for_an_instance_that_is_no_longer_the_servers_changes_no
     await server.at_rest()
     await server.notice(OLD)
     await server.at_rest()
-    assert server.cloud.world.alive == ["i-1"]
+    assert server.cloud.ec2_state.alive == ["i-1"]
 
 
 async def test_the_pool_that_gave_the_notice_is_not_chosen_again(given: Given) -> None:
     server = await given()
-    server.cloud.world.market = [HOME, SPOT]
+    server.cloud.ec2_state.market = [HOME, SPOT]
     result = committed(await server.result(await server.notice()))
     assert result.receipt.to_pool == SPOT
     assert HOME in (await server.at_rest()).shape.cool_downs
@@ -149,7 +149,7 @@ async def test_a_switch_whose_replacement_is_doomed_rolls_back(given: Given) -> 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = rolled_back(await server.switch())
     assert "i-1 got an interruption notice" in result.receipt.reason
-    assert server.cloud.world.alive == [OLD]
+    assert server.cloud.ec2_state.alive == [OLD]
 
 
 async def test_a_failover_whose_replacement_is_doomed_takes_another_pool(given: Given) -> None:
@@ -162,7 +162,7 @@ async def test_a_failover_whose_replacement_is_doomed_takes_another_pool(given: 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     committed(await server.result(await server.notice()))
     await server.at_rest()
-    assert "i-1" not in server.cloud.world.alive
+    assert "i-1" not in server.cloud.ec2_state.alive
 
 
 async def test_a_new_primary_that_is_doomed_is_rescued_before_the_old_one_has_ended(given: Given) -> None:
@@ -200,7 +200,7 @@ async def test_a_doomed_replica_is_replaced(given: Given) -> None:
     await server.at_rest()
     assert view.shape.primary is not None
     assert view.shape.primary.instance_id == OLD
-    assert REPLICA not in server.cloud.world.alive
+    assert REPLICA not in server.cloud.ec2_state.alive
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -222,7 +222,7 @@ async def test_a_replica_that_is_dropped_as_it_is_lost_is_not_replaced(given: Gi
     view = await server.at_rest()
     assert view.shape.replica is None
     assert server.cloud.records.accepted[-1] == drop.operation_id, "nothing else was asked for"
-    assert REPLICA not in server.cloud.world.alive
+    assert REPLICA not in server.cloud.ec2_state.alive
 
 
 # --- with a replica
@@ -263,12 +263,12 @@ async def test_several_pools_are_asked_and_the_first_healthy_one_wins(given: Giv
     await server.at_rest()
     assert len(server.cloud.called(ec2.LAUNCH)) == 3
     assert "losers" in steps(result.receipt)
-    assert len(server.cloud.world.alive) == 1, "the others are ended"
+    assert len(server.cloud.ec2_state.alive) == 1, "the others are ended"
 
 
 async def test_volumes_stay_in_their_zone_when_a_pool_there_has_capacity(given: Given) -> None:
     server = await given(Handoff.SNAPSHOT, failover_pools=1)
-    server.cloud.world.market = [OTHER_ZONE, SPOT]
+    server.cloud.ec2_state.market = [OTHER_ZONE, SPOT]
     result = committed(await server.result(await server.notice()))
     assert (result.receipt.to_pool, result.receipt.handoff) == (SPOT, "volumes")
 
@@ -293,7 +293,7 @@ async def test_a_host_that_cannot_be_fenced_is_gone_before_its_volumes_are_attac
 
 async def test_an_instance_that_is_lost_without_notice_is_found_gone_and_rescued(given: Given) -> None:
     server = await given(Handoff.VOLUMES)
-    server.cloud.world.end(OLD)
+    server.cloud.ec2_state.end(OLD)
     view = await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
     await server.at_rest()
     assert view.shape.primary is not None
@@ -307,7 +307,7 @@ async def test_after_a_move_to_another_zone_the_lost_instance_is_rescued_from_it
     view = await server.at_rest()
     assert view.shape.primary is not None
     lost = view.shape.primary.instance_id
-    server.cloud.world.end(lost)
+    server.cloud.ec2_state.end(lost)
     await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != lost)
     await server.at_rest()
 
@@ -335,10 +335,10 @@ async def test_a_round_that_fails_is_followed_by_another(given: Given) -> None:
 
 async def test_a_rescue_that_finds_no_capacity_anywhere_says_so_and_keeps_what_there_is(given_skipping: Given) -> None:
     server = await given_skipping(Handoff.VOLUMES)
-    server.cloud.empty = set(server.cloud.world.market)
+    server.cloud.empty = set(server.cloud.ec2_state.market)
     result = await server.result(await server.notice())
     assert result.outcome is Outcome.NEEDS_ATTENTION
-    assert server.cloud.world.alive == [OLD]
+    assert server.cloud.ec2_state.alive == [OLD]
 
 
 async def test_a_rescue_that_a_person_cancels_is_not_begun_again(given: Given) -> None:
@@ -369,7 +369,7 @@ async def test_an_instance_that_is_gone_after_its_rescue_came_to_nothing_is_resc
     rescues.append(await server.notice())
     assert (await server.result(rescues[0])).outcome is Outcome.CANCELLED
     await server.at_rest()
-    server.cloud.world.end(OLD)
+    server.cloud.ec2_state.end(OLD)
     for _ in range(3):
         await server.notice(source=NoticeSource.LOST)
     await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
@@ -403,7 +403,7 @@ async def test_a_rescue_does_not_wait_for_its_records_and_they_are_caught_up_in_
     view = await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
     assert view.shape.primary is not None
     assert server.cloud.records.order == [], "nothing could be written"
-    assert view.shape.primary.instance_id in server.cloud.world.serving
+    assert view.shape.primary.instance_id in server.cloud.ec2_state.serving
     down.times = 0
     committed(await server.result(rescue))
     await server.at_rest()

@@ -50,7 +50,7 @@ async def test_a_replica_is_made_in_another_pool_promoted_and_dropped(given: Giv
     assert (shape.primary.instance_id, shape.replica) == ("i-1", None)
     committed(await server.do(OperationKind.REPLICA_CREATE, pool=SPOT_2))
     committed(await server.do(OperationKind.REPLICA_DROP))
-    assert server.cloud.world.alive == ["i-1"]
+    assert server.cloud.ec2_state.alive == ["i-1"]
 
 
 async def test_a_promotion_that_fails_leaves_the_replica_a_replica(given: Given) -> None:
@@ -60,7 +60,7 @@ async def test_a_promotion_that_fails_leaves_the_replica_a_replica(given: Given)
     shape = (await server.at_rest()).shape
     assert shape.replica is not None
     assert server.cloud.records.states[REPLICA] == "running_replica"
-    assert sorted(server.cloud.world.alive) == [OLD, REPLICA]
+    assert sorted(server.cloud.ec2_state.alive) == [OLD, REPLICA]
 
 
 async def test_a_replica_that_does_not_get_ready_is_ended(given: Given) -> None:
@@ -68,7 +68,7 @@ async def test_a_replica_that_does_not_get_ready_is_ended(given: Given) -> None:
     server.cloud.fault(failing(host.HOST_READY))
     rolled_back(await server.do(OperationKind.REPLICA_CREATE))
     assert (await server.at_rest()).shape.replica is None
-    assert server.cloud.world.alive == [OLD]
+    assert server.cloud.ec2_state.alive == [OLD]
 
 
 @pytest.mark.parametrize("kind", [OperationKind.REPLICA_DROP, OperationKind.TERMINATE])
@@ -79,9 +79,9 @@ async def test_what_died_with_an_instance_leaves_the_ledger_with_it(given: Given
     cloud.heard |= {one: asyncio.Queue() for one in (OLD, "i-1")}  # watched: it is not noticed before it is asked for
     committed(await server.do(OperationKind.REPLICA_CREATE))
     ended = "i-1" if kind is OperationKind.REPLICA_DROP else OLD
-    (root,) = [one.volume_id for one in cloud.world.attached(ended) if one.root]
+    (root,) = [one.volume_id for one in cloud.ec2_state.attached(ended) if one.root]
     held = set(cloud.records.ledger.values())
-    cloud.world.end(ended)
+    cloud.ec2_state.end(ended)
     committed(await server.do(kind))
     assert root in held
     assert root not in set(cloud.records.ledger.values())
@@ -94,10 +94,10 @@ async def test_terminated_it_leaves_its_data_and_the_server_has_ended(given: Giv
     server = await given(Handoff.VOLUMES, replica=True)
     committed(await server.do(OperationKind.TERMINATE))
     await server.handle.result()
-    world = server.cloud.world
-    assert world.alive == []
-    assert [v.device for v in world.volumes.values()] == ["/dev/sdf"], "what holds data is always left"
-    assert world.owned() == set(), "and is no longer ours"
+    ec2_state = server.cloud.ec2_state
+    assert ec2_state.alive == []
+    assert [v.device for v in ec2_state.volumes.values()] == ["/dev/sdf"], "what holds data is always left"
+    assert ec2_state.owned() == set(), "and is no longer ours"
     assert server.cloud.records.of(RecordKind.SERVER_ENDED) == [{"how": "terminated"}]
 
 
@@ -106,7 +106,7 @@ async def test_terminated_after_a_switch_it_lets_go_of_the_volumes_it_has_now(gi
     committed(await server.switch(pool="us-east-1b/m5.large/spot"))
     committed(await server.do(OperationKind.TERMINATE))
     await server.handle.result()
-    assert server.cloud.world.owned() == set()
+    assert server.cloud.ec2_state.owned() == set()
 
 
 async def test_a_termination_that_is_not_confirmed_in_time_is_no_success(given: Given) -> None:
@@ -122,10 +122,10 @@ async def test_released_everything_runs_on_without_our_tags(given: Given) -> Non
     committed(await server.switch())
     committed(await server.do(OperationKind.RELEASE))
     await server.handle.result()
-    world = server.cloud.world
-    assert sorted(world.alive) == ["i-1", REPLICA]
-    assert [one for one in world.instances.values() if one.alive and TAG_SERVER in one.tags] == []
-    assert [one for one in world.volumes.values() if TAG_SERVER in one.tags] == []
+    ec2_state = server.cloud.ec2_state
+    assert sorted(ec2_state.alive) == ["i-1", REPLICA]
+    assert [one for one in ec2_state.instances.values() if one.alive and TAG_SERVER in one.tags] == []
+    assert [one for one in ec2_state.volumes.values() if TAG_SERVER in one.tags] == []
 
 
 async def test_what_waits_when_the_server_ends_is_cancelled(given: Given) -> None:
@@ -146,12 +146,12 @@ async def test_what_waits_when_the_server_ends_is_cancelled(given: Given) -> Non
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def unborn(
-    dev: Client, stage: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
+    dev: Client, fakes: FakeActivities, broken: TaskFailureLog, request: pytest.FixtureRequest
 ) -> AsyncIterator[ServerUnderTest]:
     """A server that is described and has no instance yet."""
-    stage.cloud = FakeCloud(Handoff.STATELESS)
-    stage.cloud.world.instances.clear()
-    stage.cloud.world.volumes.clear()
+    fakes.cloud = FakeCloud(Handoff.STATELESS)
+    fakes.cloud.ec2_state.instances.clear()
+    fakes.cloud.ec2_state.volumes.clear()
     ref = ServerRef(f"srv-{abs(hash(request.node.nodeid)):x}", "cli-1", "orders", REGION)
     handle = await dev.start_workflow(
         SERVER_WORKFLOW,
@@ -159,7 +159,7 @@ async def unborn(
         id=server_workflow_id(ref.server_id),
         task_queue=CONTROL_QUEUE,
     )
-    server = ServerUnderTest(dev, Clock(dev, skips=False), stage.cloud, broken, ref, handle)
+    server = ServerUnderTest(dev, Clock(dev, skips=False), fakes.cloud, broken, ref, handle)
     yield server
     await server.end()
 
@@ -173,7 +173,7 @@ async def test_a_new_server_is_launched_with_its_data_volumes(unborn: ServerUnde
     assert unborn.cloud.records.primary == "i-1"
     first, *_ = [record for _, record in unborn.cloud.records.order]
     assert (first.kind, first.payload["name"]) == (RecordKind.SERVER_ADOPTED, "orders")
-    assert unborn.cloud.world.owned() == unborn.cloud.records.holds
+    assert unborn.cloud.ec2_state.owned() == unborn.cloud.records.holds
 
 
 async def test_a_launch_that_gets_nothing_leaves_nothing(unborn: ServerUnderTest) -> None:
@@ -182,7 +182,7 @@ async def test_a_launch_that_gets_nothing_leaves_nothing(unborn: ServerUnderTest
     rolled_back(await unborn.do(OperationKind.LAUNCH, launch=spec))
     view = await unborn.at_rest()
     assert view.shape.primary is None
-    assert unborn.cloud.world.owned() == unborn.cloud.records.holds == set()
+    assert unborn.cloud.ec2_state.owned() == unborn.cloud.records.holds == set()
     assert not unborn.cloud.records.intended
     await unborn.handle.result()
     assert [one["how"] for one in unborn.cloud.records.of(RecordKind.SERVER_ENDED)] == ["never launched"]
@@ -192,13 +192,13 @@ async def test_a_launch_that_gets_nothing_leaves_nothing(unborn: ServerUnderTest
 
 
 class Adopter:
-    def __init__(self, client: Client, stage: FakeActivities, name: str) -> None:
-        self.client, self.stage = client, stage
+    def __init__(self, client: Client, fakes: FakeActivities, name: str) -> None:
+        self.client, self.fakes = client, fakes
         self.ref = ServerRef(f"srv-{name}", "cli-1", "orders", REGION)
 
     def cloud(self, handoff: Handoff) -> FakeCloud:
-        self.stage.cloud = FakeCloud(handoff, elastic=True)
-        return self.stage.cloud
+        self.fakes.cloud = FakeCloud(handoff, elastic=True)
+        return self.fakes.cloud
 
     async def adopt(self, handoff: Handoff, **how: object) -> AdoptResult:
         given = AdoptInput(self.ref, OLD, ServerPolicy(handoff=handoff), **how)  # type: ignore[arg-type]
@@ -209,14 +209,14 @@ class Adopter:
 
     async def leave(self) -> None:
         """End the server's workflow, once its look at the host is over: the next test's host has the same name."""
-        cloud = self.stage.cloud
+        cloud = self.fakes.cloud
         await cloud.until(lambda: any(call.name == host.HOST_INVENTORY for call in cloud.calls))
         await self.client.get_workflow_handle(server_workflow_id(self.ref.server_id)).terminate()
 
 
 @pytest.fixture
-def adopter(dev: Client, stage: FakeActivities, request: pytest.FixtureRequest) -> Adopter:
-    return Adopter(dev, stage, f"{abs(hash(request.node.nodeid)):x}")
+def adopter(dev: Client, fakes: FakeActivities, request: pytest.FixtureRequest) -> Adopter:
+    return Adopter(dev, fakes, f"{abs(hash(request.node.nodeid)):x}")
 
 
 async def test_an_adopted_instance_is_recorded_tagged_and_has_its_workflow(adopter: Adopter) -> None:
@@ -228,7 +228,7 @@ async def test_an_adopted_instance_is_recorded_tagged_and_has_its_workflow(adopt
     handle = adopter.client.get_workflow_handle(server_workflow_id(adopter.ref.server_id))
     view = await handle.query(QUERY_STATE, result_type=ServerView)
     assert view.shape.primary == result.placement
-    assert {one for one in cloud.records.holds if not one.startswith("eip")} == cloud.world.owned()
+    assert {one for one in cloud.records.holds if not one.startswith("eip")} == cloud.ec2_state.owned()
     await adopter.leave()
 
 
@@ -239,7 +239,7 @@ async def test_what_would_be_lost_refuses_the_adoption_and_changes_nothing(adopt
     assert result.server_id == ""
     finding = next(one for one in result.findings if one.code == "volume_dies_with_instance")
     assert "modify-instance-attribute" in finding.mend
-    assert cloud.world.owned() == set()
+    assert cloud.ec2_state.owned() == set()
     assert cloud.records.order == []
 
 
@@ -248,7 +248,7 @@ async def test_volumes_that_would_die_are_kept_when_the_owner_lets_us_mend(adopt
     _dying(cloud)
     result = await adopter.adopt(Handoff.VOLUMES, mend=True)
     assert result.server_id
-    assert not any(v.dies_with_instance for v in cloud.world.attached(OLD, data=True))
+    assert not any(v.dies_with_instance for v in cloud.ec2_state.attached(OLD, data=True))
     await adopter.leave()
 
 
@@ -262,7 +262,7 @@ async def test_a_dry_run_tells_what_moves_and_changes_nothing(adopter: Adopter) 
 
 async def test_a_plan_tells_the_steps_in_order_and_changes_nothing(adopter: Adopter) -> None:
     cloud = adopter.cloud(Handoff.VOLUMES)
-    given = PlanInput(adopter.ref, ServerPolicy(handoff=Handoff.VOLUMES), cloud.world.placement(OLD))
+    given = PlanInput(adopter.ref, ServerPolicy(handoff=Handoff.VOLUMES), cloud.ec2_state.placement(OLD))
     plan: Plan = await adopter.client.execute_workflow(
         PLAN_WORKFLOW, given, id=f"plan/{adopter.ref.server_id}", task_queue=CONTROL_QUEUE, result_type=Plan
     )
@@ -283,7 +283,7 @@ async def test_a_plan_with_its_terms_tells_what_the_move_costs(adopter: Adopter)
         frozen_until=datetime(2026, 1, 1, tzinfo=UTC),
     )
     policy, terms = ServerPolicy(handoff=Handoff.VOLUMES), MoveTerms("m5.large", wish)
-    given = PlanInput(adopter.ref, policy, cloud.world.placement(OLD), terms=terms)
+    given = PlanInput(adopter.ref, policy, cloud.ec2_state.placement(OLD), terms=terms)
     plan: Plan = await adopter.client.execute_workflow(
         PLAN_WORKFLOW, given, id=f"plan/{adopter.ref.server_id}", task_queue=CONTROL_QUEUE, result_type=Plan
     )
@@ -296,5 +296,5 @@ async def test_a_plan_with_its_terms_tells_what_the_move_costs(adopter: Adopter)
 
 
 def _dying(cloud: FakeCloud) -> None:
-    for volume in cloud.world.attached(OLD, data=True):
+    for volume in cloud.ec2_state.attached(OLD, data=True):
         volume.dies_with_instance = True

@@ -88,7 +88,7 @@ async def test_a_workflow_that_cannot_be_asked_does_not_keep_the_others_from_bei
 
 async def test_an_instance_told_lost_is_one_failover_however_often_it_is_told(given: Given) -> None:
     server = await given(Handoff.VOLUMES)
-    server.cloud.world.end(OLD)
+    server.cloud.ec2_state.end(OLD)
     now = await server.clock.now()
     for _ in range(3):
         notice = Notice(OLD, NoticeKind.INTERRUPTION, NoticeSource.LOST, now, deadline=now)

@@ -45,9 +45,9 @@ def activities_only(client: Client, task_queue: str, activities: object, slots: 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def alone(
-    leases: Leases, stage: FakeActivities, tmp_path_factory: pytest.TempPathFactory
+    leases: Leases, fakes: FakeActivities, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Client]:
-    async with on_own_temporal(leases, stage, tmp_path_factory.mktemp("alone"), activities_only) as client:
+    async with on_own_temporal(leases, fakes, tmp_path_factory.mktemp("alone"), activities_only) as client:
         yield client
 
 
@@ -83,20 +83,20 @@ async def _until(server: ServerUnderTest, *, watched: bool, told: bool) -> None:
 
 
 async def test_what_a_query_had_it_hear_before_its_task_is_taken_up_as_it_is_replayed(
-    alone: Client, stage: FakeActivities, tmp_path: Path
+    alone: Client, fakes: FakeActivities, tmp_path: Path
 ) -> None:
-    stage.cloud = FakeCloud(Handoff.STATELESS, targets=True)
-    stage.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}
+    fakes.cloud = FakeCloud(Handoff.STATELESS, targets=True)
+    fakes.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}
     policy = ServerPolicy(handoff=Handoff.STATELESS)
     server = await ServerUnderTest.start(
-        alone, Clock(alone, skips=False), stage.cloud, TaskFailureLog(), "beside", policy
+        alone, Clock(alone, skips=False), fakes.cloud, TaskFailureLog(), "beside", policy
     )
     log = tmp_path / "worker.log"
     async with at_work(server, log):
         first = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
         await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
         # Nobody wants its answer any more: a task in which there is nothing to do.
-        stage.cloud.heard[OLD].put_nowait(Notice(OLD, NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC)))
+        fakes.cloud.heard[OLD].put_nowait(Notice(OLD, NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC)))
         await _until(server, watched=False, told=False)
     looking = asyncio.create_task(server.view())
     await asyncio.sleep(3.0)  # until Temporal no longer waits for the killed worker to answer it; nothing tells

@@ -74,8 +74,8 @@ async def test_a_resumed_server_goes_on_with_its_records_and_can_be_switched(giv
     assert (result.resumed, codes(result), result.ended) == (True, [], [])
     view = await server.view()
     assert view.shape.primary == result.placement
-    assert view.shape.filesystems == server.cloud.world.filesystems
-    assert view.shape.blueprint == server.cloud.world.blueprint("i-1")
+    assert view.shape.filesystems == server.cloud.ec2_state.filesystems
+    assert view.shape.blueprint == server.cloud.ec2_state.blueprint("i-1")
     committed(await server.switch(request_id="after"))
 
 
@@ -176,10 +176,10 @@ async def test_temporal_itself_names_the_operations_of_a_server(given: Given) ->
 
 async def test_a_primary_that_is_stopped_is_to_be_started_first(given: Given) -> None:
     server = await lost(await given(Handoff.VOLUMES))
-    server.cloud.world.instances[OLD].state = "stopped"
+    server.cloud.ec2_state.instances[OLD].state = "stopped"
     words = await refused(server, "primary_not_running")
     assert f"{OLD} is stopped at EC2; with the server's tags EC2 has volume" in words
-    server.cloud.world.instances[OLD].state = "running"
+    server.cloud.ec2_state.instances[OLD].state = "running"
     assert (await resume(server)).resumed
 
 
@@ -188,14 +188,14 @@ async def test_a_primary_that_is_gone_says_what_holds_the_data(given: Given) -> 
     server.cloud.fault(failing(ec2.INSPECT, Failure.GONE, times=1))
     words = await refused(server, "primary_not_running")
     assert f"{OLD} is gone at EC2" in words
-    assert all(f"volume {one.volume_id}" in words for one in server.cloud.world.attached(OLD))
+    assert all(f"volume {one.volume_id}" in words for one in server.cloud.ec2_state.attached(OLD))
     await resume(server)
 
 
 async def test_a_primary_without_the_volumes_that_its_state_is_on_is_refused(given: Given) -> None:
     """A switch was broken off while they moved: what was launched for it may have them."""
     server = await lost(await given(Handoff.VOLUMES))
-    [data] = server.cloud.world.attached(OLD, data=True)
+    [data] = server.cloud.ec2_state.attached(OLD, data=True)
     data.attached_to = ""
     assert f"volume {data.volume_id}" in await refused(server, "no_data_volume")
     data.attached_to = OLD
@@ -204,7 +204,7 @@ async def test_a_primary_without_the_volumes_that_its_state_is_on_is_refused(giv
 
 async def test_a_primary_with_the_tags_of_another_server_is_refused(given: Given) -> None:
     server = await lost(await given())
-    tags = server.cloud.world.instances[OLD].tags
+    tags = server.cloud.ec2_state.instances[OLD].tags
     mine, tags[TAG_SERVER] = tags[TAG_SERVER], "srv-other"
     assert "server srv-other" in await refused(server, "strange_tags")
     tags[TAG_SERVER] = mine
@@ -279,7 +279,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again(given: Given) -> None:
 
 
 async def instance_gone(server: ServerUnderTest) -> None:
-    server.cloud.world.instances[OLD].state = "terminated"
+    server.cloud.ec2_state.instances[OLD].state = "terminated"
     server.cloud.records.ledger.pop(OLD, None)  # reconciliation has seen it
     server.cloud.fault(failing(ec2.INSPECT, Failure.GONE, times=2))
 
@@ -298,7 +298,7 @@ async def test_a_server_without_an_instance_is_let_go_and_no_workflow_begins(giv
 async def test_while_an_instance_of_it_is_left_nothing_is_let_go(given: Given) -> None:
     server = await lost(await given(Handoff.VOLUMES))
     assert OLD in await refused(server, "instances_left", let_go=True)
-    server.cloud.world.instances[OLD].tags.clear()
+    server.cloud.ec2_state.instances[OLD].tags.clear()
     assert OLD in await refused(server, "instances_left", let_go=True), "known by its own ID, without our tags"
     await instance_gone(server)
     assert (await resume(server, let_go=True)).let_go

@@ -29,19 +29,19 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def late(
-    leases: Leases, stage: FakeActivities, tmp_path_factory: pytest.TempPathFactory
+    leases: Leases, fakes: FakeActivities, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Client]:
     directory = tmp_path_factory.mktemp("late")
-    async with on_own_temporal(leases, stage, directory, hearing_signals_first) as client:
+    async with on_own_temporal(leases, fakes, directory, hearing_signals_first) as client:
         yield client
 
 
-async def _server(late: Client, stage: FakeActivities, name: str) -> ServerUnderTest:
-    stage.cloud = FakeCloud(Handoff.STATELESS)
-    stage.cloud.heard = {one: asyncio.Queue() for one in (OLD, REPLICA)}
+async def _server(late: Client, fakes: FakeActivities, name: str) -> ServerUnderTest:
+    fakes.cloud = FakeCloud(Handoff.STATELESS)
+    fakes.cloud.heard = {one: asyncio.Queue() for one in (OLD, REPLICA)}
     policy = ServerPolicy(handoff=Handoff.STATELESS, accepted_findings=["no_address_moves"])
     return await ServerUnderTest.start(
-        late, Clock(late, skips=False), stage.cloud, TaskFailureLog(), name, policy, replica=True
+        late, Clock(late, skips=False), fakes.cloud, TaskFailureLog(), name, policy, replica=True
     )
 
 
@@ -66,10 +66,10 @@ async def _was_told(server: ServerUnderTest, operation: str, signal: str) -> Non
 
 @pytest.mark.parametrize("kind", [OperationKind.REPLICA_DROP, OperationKind.TERMINATE])
 async def test_a_commit_that_is_told_before_the_start_is_heard(
-    late: Client, stage: FakeActivities, kind: OperationKind, monkeypatch: pytest.MonkeyPatch
+    late: Client, fakes: FakeActivities, kind: OperationKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the server would watch what is being ended, and take its end for a loss."""
-    server = await _server(late, stage, f"commit-{kind.value}")
+    server = await _server(late, fakes, f"commit-{kind.value}")
     ended = asyncio.Event()
     server.cloud.fault(while_in(ec2.TERMINATE, ended.wait, times=10**6))
     monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_COMMITTED)
@@ -87,9 +87,9 @@ async def test_a_commit_that_is_told_before_the_start_is_heard(
 
 
 async def test_a_cancellation_that_is_heard_before_the_start_cancels(
-    late: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
+    late: Client, fakes: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = await _server(late, stage, "cancelled")
+    server = await _server(late, fakes, "cancelled")
     launched = asyncio.Event()
     server.cloud.fault(while_in(ec2.LAUNCH, launched.wait))
     monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_CANCEL)

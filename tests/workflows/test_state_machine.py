@@ -119,7 +119,7 @@ class Site:
     """
 
     def __init__(self, address: str, loop: LoopThread, broken: TaskFailureLog) -> None:
-        self.stage = FakeActivities()
+        self.fakes = FakeActivities()
         self.broken = broken
         self.address = address
         self.number = 0  # of examples
@@ -136,7 +136,7 @@ class Site:
         return self._loop.start(work).result(ANSWER_S)
 
     async def _hosts(self) -> None:
-        agent = self.stage.agent()
+        agent = self.fakes.agent()
         for one in (OLD, REPLICA, *LAUNCHED):
             self._start(
                 Worker(
@@ -155,7 +155,7 @@ class Site:
         # A client of its own, as another process has: two workers of one queue on one client end together.
         client = await Client.connect(self.address, identity=f"crew-{len(self._ending)}")
         queues = (CONTROL_QUEUE, EMERGENCY_QUEUE)
-        self._crew = [make_worker(client, queue, self.stage.control(), 20) for queue in queues]
+        self._crew = [make_worker(client, queue, self.fakes.control(), 20) for queue in queues]
         for worker in self._crew:
             self._start(worker)
         # Not waited for: it may be one of their own activities that asks.
@@ -183,7 +183,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(handoff=strategies.sampled_from([Handoff.VOLUMES, Handoff.STATELESS]), replica=strategies.booleans())
     def adopted(self, handoff: Handoff, replica: bool) -> None:
         self.site.broken.why.clear()
-        self.cloud = self.site.stage.cloud = FakeCloud(handoff, targets=handoff is Handoff.STATELESS, elastic=True)
+        self.cloud = self.site.fakes.cloud = FakeCloud(handoff, targets=handoff is Handoff.STATELESS, elastic=True)
         self.site.number += 1
         policy = ServerPolicy(handoff=handoff, cool_down_s=1.0)
         clock = Clock(self.site.client, skips=False)
@@ -269,8 +269,8 @@ class Machine(RuleBasedStateMachine):
         assert view.ended == self.model.ended
         if view.ended:
             # Nobody serves behind its target group, and that was asked for.
-            world = self.cloud.world
-            world.violations = [one for one in world.violations if not one.startswith("outage")]
+            ec2_state = self.cloud.ec2_state
+            ec2_state.violations = [one for one in ec2_state.violations if not one.startswith("outage")]
         else:
             assert view.shape.primary is not None
             assert view.shape.primary.instance_id == self.model.primary

@@ -35,7 +35,7 @@ async def test_a_stateless_server_serves_from_the_new_instance_before_the_old_on
         f"host_quiesce {OLD}",
         f"terminate {OLD}",
     ]
-    assert server.cloud.world.alive == ["i-1"]
+    assert server.cloud.ec2_state.alive == ["i-1"]
     assert (result.receipt.from_pool, result.receipt.to_pool, result.receipt.control_outage_ms) == (HOME, SPOT, 0)
 
 
@@ -53,7 +53,7 @@ async def test_volumes_are_fenced_then_detached_then_attached_then_served(given:
         "host_resume i-1",
         f"terminate {OLD}",
     ]
-    assert server.cloud.world.elastic_on == "i-1"
+    assert server.cloud.ec2_state.elastic_on == "i-1"
     assert result.receipt.control_outage_ms is not None
 
 
@@ -74,9 +74,9 @@ async def test_a_snapshot_is_taken_while_it_serves_and_again_when_it_has_stopped
         "delete_volumes",
         "delete_snapshots",
     ]
-    assert len(server.cloud.world.snapshots) == 1, "the last one is kept until the next"
+    assert len(server.cloud.ec2_state.snapshots) == 1, "the last one is kept until the next"
     shape = (await server.view()).shape
-    assert shape.kept_snapshots == list(server.cloud.world.snapshots)
+    assert shape.kept_snapshots == list(server.cloud.ec2_state.snapshots)
 
 
 async def test_the_known_blueprint_is_that_of_the_new_instance(given: Given) -> None:
@@ -86,7 +86,7 @@ async def test_the_known_blueprint_is_that_of_the_new_instance(given: Given) -> 
     known = (await server.at_rest()).shape.blueprint
     assert known is not None
     assert known.zone == "us-east-1b"
-    assert {device.volume_id for device in known.block_devices} == set(server.cloud.world.volumes)
+    assert {device.volume_id for device in known.block_devices} == set(server.cloud.ec2_state.volumes)
 
 
 async def test_a_second_switch_follows_the_first(given: Given) -> None:
@@ -108,7 +108,7 @@ async def test_the_old_instance_stays_as_the_replica_when_its_owner_wants_that(g
 async def test_a_kept_replica_lets_go_of_volumes_that_were_copied(given: Given) -> None:
     server = await given(Handoff.SNAPSHOT, retire=Retire.KEEP_REPLICA)
     committed(await server.switch(pool=OTHER_ZONE))
-    assert server.cloud.world.attached(OLD, data=True) == []
+    assert server.cloud.ec2_state.attached(OLD, data=True) == []
 
 
 async def test_an_answer_that_was_lost_is_asked_for_again_and_makes_nothing_twice(given: Given) -> None:
@@ -116,7 +116,7 @@ async def test_an_answer_that_was_lost_is_asked_for_again_and_makes_nothing_twic
     for name in (ec2.LAUNCH, ec2.CREATE_SNAPSHOTS, ec2.CREATE_VOLUMES, ec2.ATTACH_VOLUMES, ec2.TERMINATE):
         server.cloud.fault(Fault(name, Failure.UNAVAILABLE, times=1, did_it=True))
     committed(await server.switch(pool=OTHER_ZONE))
-    assert len(server.cloud.world.alive) == 1
+    assert len(server.cloud.ec2_state.alive) == 1
 
 
 # --- capacity
@@ -133,10 +133,10 @@ async def test_an_empty_pool_is_followed_by_the_next(given: Given) -> None:
 
 async def test_when_every_pool_is_empty_nothing_has_changed(given: Given) -> None:
     server = await given(Handoff.VOLUMES)
-    server.cloud.empty = set(server.cloud.world.market)
+    server.cloud.empty = set(server.cloud.ec2_state.market)
     result = rolled_back(await server.switch())
     assert "no capacity" in result.receipt.reason
-    assert server.cloud.world.alive == [OLD]
+    assert server.cloud.ec2_state.alive == [OLD]
     assert not server.cloud.called(host.HOST_QUIESCE), "the old instance served all the time"
 
 
@@ -145,14 +145,14 @@ async def test_a_launch_that_is_confirmed_too_late_is_given_up_for_the_next_pool
     server.cloud.fault(Fault(ec2.CONFIRM_RUNNING, Failure.NOT_YET, where=lambda given: given.instance_id == "i-1"))
     result = committed(await server.switch())
     assert result.receipt.to_pool == SPOT_2
-    assert server.cloud.world.alive == ["i-2"]
+    assert server.cloud.ec2_state.alive == ["i-2"]
 
 
 async def test_a_launch_whose_answer_was_lost_for_good_is_found_and_ended(given: Given) -> None:
     server = await given()
     server.cloud.fault(unanswered(ec2.LAUNCH))
     rolled_back(await server.switch())
-    assert server.cloud.world.instances["i-1"].state == "terminated"
+    assert server.cloud.ec2_state.instances["i-1"].state == "terminated"
 
 
 async def test_a_launch_that_failed_for_good_is_searched_for_before_it_counts_as_never_made(
@@ -176,7 +176,7 @@ async def test_a_pool_that_rests_is_not_chosen(given: Given) -> None:
 
 async def test_what_would_lose_state_is_refused_before_anything_is_launched(given: Given) -> None:
     server = await given()
-    server.cloud.world.attributes = {"root_device_type": "instance-store"}
+    server.cloud.ec2_state.attributes = {"root_device_type": "instance-store"}
     result = rolled_back(await server.switch())
     assert "cannot be copied" in result.receipt.reason
     assert server.cloud.story == []
@@ -199,15 +199,15 @@ async def test_a_replacement_that_never_becomes_healthy_is_ended(given: Given, h
     server.cloud.fault(failing(host.HOST_READY))
     result = rolled_back(await server.switch())
     assert "HostFailed" in result.receipt.reason
-    assert server.cloud.world.alive == [OLD]
+    assert server.cloud.ec2_state.alive == [OLD]
 
 
 async def test_a_workload_that_does_not_start_on_the_new_host_goes_on_on_the_old_one(given: Given) -> None:
     server = await given(Handoff.VOLUMES, elastic=True)
     server.cloud.fault(failing(host.HOST_SERVE, times=1))
     rolled_back(await server.switch())
-    assert [v.attached_to for v in server.cloud.world.volumes.values()] == [OLD, OLD]
-    assert server.cloud.world.elastic_on == OLD
+    assert [v.attached_to for v in server.cloud.ec2_state.volumes.values()] == [OLD, OLD]
+    assert server.cloud.ec2_state.elastic_on == OLD
     story = server.cloud.story
     assert story.index("host_quiesce i-1") < story.index(f"attach_volumes {OLD}") < story.index(f"host_resume {OLD}")
 
@@ -244,7 +244,7 @@ async def test_a_workload_that_does_not_start_on_the_new_host_goes_on_on_the_old
 async def test_a_step_that_fails_leaves_the_server_as_it_was(given: Given, handoff: Handoff, fault: Fault) -> None:
     server = await given(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
     if handoff is Handoff.SNAPSHOT:
-        server.cloud.world.market = [OTHER_ZONE]
+        server.cloud.ec2_state.market = [OTHER_ZONE]
     fault = server.cloud.fault(_fresh(fault))
     if fault.times == 0:
         fault.times, fault.hits = 10**6, 0
@@ -252,11 +252,11 @@ async def test_a_step_that_fails_leaves_the_server_as_it_was(given: Given, hando
         return
     rolled_back(await server.switch())
     assert fault.hits
-    world = server.cloud.world
-    assert world.alive == [OLD]
-    assert [v.volume_id for v in world.attached(OLD)] == list(world.volumes)
-    assert world.snapshots == {}
-    assert not world.has_targets or world.registered == {OLD}
+    ec2_state = server.cloud.ec2_state
+    assert ec2_state.alive == [OLD]
+    assert [v.volume_id for v in ec2_state.attached(OLD)] == list(ec2_state.volumes)
+    assert ec2_state.snapshots == {}
+    assert not ec2_state.has_targets or ec2_state.registered == {OLD}
 
 
 @pytest.mark.parametrize("fault", [unanswered(host.HOST_SERVE, times=1), failing(ec2.MATCH_ATTRIBUTES)])
@@ -288,7 +288,7 @@ async def test_what_cannot_be_undone_needs_attention(given: Given) -> None:
     result = await server.switch()
     assert result.outcome is Outcome.NEEDS_ATTENTION
     assert "old workload" in result.receipt.reason
-    server.cloud.world.start_workload(server.cloud.world.instances[OLD])  # a person did
+    server.cloud.ec2_state.start_workload(server.cloud.ec2_state.instances[OLD])  # a person did
 
 
 async def test_an_old_instance_that_does_not_end_in_time_needs_attention_and_is_ended_all_the_same(
@@ -318,7 +318,7 @@ async def test_cancelled_before_its_commit_it_is_undone(given: Given, moment: st
     accepted.append((await server.ask(OperationKind.SWITCH)).operation_id)
     result = await server.result(accepted[0])
     assert result.outcome is Outcome.CANCELLED, result.receipt.reason
-    assert server.cloud.world.alive == [OLD]
+    assert server.cloud.ec2_state.alive == [OLD]
 
 
 async def test_cancelled_while_it_launches_what_was_launched_is_ended(given: Given) -> None:
@@ -332,7 +332,7 @@ async def test_cancelled_while_it_launches_what_was_launched_is_ended(given: Giv
     accepted.append((await server.ask(OperationKind.SWITCH)).operation_id)
     result = await server.result(accepted[0])
     assert result.outcome is Outcome.CANCELLED
-    assert server.cloud.world.alive == [OLD]
+    assert server.cloud.ec2_state.alive == [OLD]
 
 
 async def test_cancelled_after_its_commit_it_goes_on(given: Given) -> None:
@@ -355,7 +355,7 @@ async def test_a_new_primary_that_ends_right_after_the_commit_is_no_matter_for_a
     result = await server.switch()
     committed(result)
     assert any("not compared once more" in step.note for step in result.receipt.steps)
-    assert server.cloud.world.alive == ["i-1"]
+    assert server.cloud.ec2_state.alive == ["i-1"]
     assert not server.cloud.records.of(RecordKind.OPERATION_ATTENTION)
 
 

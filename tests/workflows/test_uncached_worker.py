@@ -39,25 +39,25 @@ def forgetful(client: Client, task_queue: str, activities: Any, slots: int) -> W
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def away(
-    leases: Leases, stage: FakeActivities, tmp_path_factory: pytest.TempPathFactory
+    leases: Leases, fakes: FakeActivities, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Client]:
-    async with on_own_temporal(leases, stage, tmp_path_factory.mktemp("forgetful"), forgetful) as client:
+    async with on_own_temporal(leases, fakes, tmp_path_factory.mktemp("forgetful"), forgetful) as client:
         yield client
 
 
-async def _server(away: Client, stage: FakeActivities, name: str, handoff: Handoff) -> ServerUnderTest:
-    stage.cloud = FakeCloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
-    stage.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}  # agents listen, and hear nothing
+async def _server(away: Client, fakes: FakeActivities, name: str, handoff: Handoff) -> ServerUnderTest:
+    fakes.cloud = FakeCloud(handoff, targets=handoff is Handoff.STATELESS, elastic=handoff is Handoff.VOLUMES)
+    fakes.cloud.heard |= {one: asyncio.Queue() for one in (OLD, *LAUNCHED)}  # agents listen, and hear nothing
     policy = ServerPolicy(handoff=handoff, accepted_findings=["no_address_moves"])
-    return await ServerUnderTest.start(away, Clock(away, skips=False), stage.cloud, TaskFailureLog(), name, policy)
+    return await ServerUnderTest.start(away, Clock(away, skips=False), fakes.cloud, TaskFailureLog(), name, policy)
 
 
 @pytest.mark.parametrize("handoff", [Handoff.STATELESS, Handoff.VOLUMES])
 async def test_a_request_right_after_a_record_is_taken_up_as_it_is_replayed(
-    away: Client, stage: FakeActivities, handoff: Handoff
+    away: Client, fakes: FakeActivities, handoff: Handoff
 ) -> None:
     """That the record is written is all that the task before the request tells: it has no command."""
-    server = await _server(away, stage, f"row-{handoff.value}", handoff)
+    server = await _server(away, fakes, f"row-{handoff.value}", handoff)
     for number in range(3):
         await _recorded(server, number)
         committed(await server.do(OperationKind.SWITCH))
@@ -67,9 +67,9 @@ async def test_a_request_right_after_a_record_is_taken_up_as_it_is_replayed(
 
 
 async def test_a_policy_that_is_changed_right_after_a_record_is_replayed_in_the_same_order(
-    away: Client, stage: FakeActivities
+    away: Client, fakes: FakeActivities
 ) -> None:
-    server = await _server(away, stage, "policy", Handoff.VOLUMES)
+    server = await _server(away, fakes, "policy", Handoff.VOLUMES)
     for number in range(2):
         await _recorded(server, number)
         policy = ServerPolicy(handoff=Handoff.VOLUMES, accepted_findings=["no_address_moves"], cool_down_s=8.0 + number)
@@ -112,11 +112,11 @@ async def _still(server: ServerUnderTest) -> None:
 
 
 async def test_a_run_is_begun_anew_before_it_takes_long_to_replay(
-    away: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
+    away: Client, fakes: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Long before Temporal suggests it: a worker that takes the server up has to replay the run within one task."""
     monkeypatch.setattr(workflows.server.workflow, "LONGEST_HISTORY", 90)
-    server = await _server(away, stage, "long", Handoff.STATELESS)
+    server = await _server(away, fakes, "long", Handoff.STATELESS)
     for _ in range(5):
         committed(await server.do(OperationKind.SWITCH))
         await server.at_rest()

@@ -28,9 +28,9 @@ GONE_S = 40.0  # far below the time after which a host is told as not watched
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def server(dev: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerUnderTest]:
+async def server(dev: Client, fakes: FakeActivities, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerUnderTest]:
     shorten_timeouts(monkeypatch)
-    started = await start(dev, stage, uuid4().hex[:12])
+    started = await start(dev, fakes, uuid4().hex[:12])
     yield started
     await started.assert_true()
     await started.end()
@@ -56,22 +56,22 @@ async def _run(server: ServerUnderTest) -> str | None:
 
 
 async def test_a_host_that_takes_no_watch_is_told_until_it_holds_one(
-    server: ServerUnderTest, stage: FakeActivities
+    server: ServerUnderTest, fakes: FakeActivities
 ) -> None:
     await until_memo_is(server, [HOST])
-    async with with_agent(server, stage):
+    async with with_agent(server, fakes):
         await until_memo_is(server, [])
         assert (await _longest(server))[-2:] == [timedelta(seconds=1), timedelta(days=1)]
 
 
-async def test_it_is_told_across_continue_as_new(server: ServerUnderTest, stage: FakeActivities) -> None:
+async def test_it_is_told_across_continue_as_new(server: ServerUnderTest, fakes: FakeActivities) -> None:
     await until_memo_is(server, [HOST])
     first = await _run(server)
     async with asyncio.timeout(60):
         while await _run(server) == first:  # noqa: ASYNC110  nobody tells of it
             await asyncio.sleep(0.1)
     await until_memo_is(server, [HOST])
-    async with with_agent(server, stage):
+    async with with_agent(server, fakes):
         await until_memo_is(server, [])
 
 
@@ -82,13 +82,13 @@ async def test_an_instance_that_is_the_servers_no_longer_is_not_told(server: Ser
 
 
 async def test_who_ended_before_its_watch_was_taken_is_missed_as_soon_as_by_its_heartbeat(
-    dev: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
+    dev: Client, fakes: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after continue-as-new: the watch of the run before was the one whose heartbeat would have been missed."""
     monkeypatch.setattr(timeouts.WATCH_PACE, "shortest_s", 0.4)
-    server = await start(dev, stage, uuid4().hex[:12])
-    stage.cloud.heard |= {one: asyncio.Queue() for one in LAUNCHED}
-    stage.cloud.world.end(HOST)
+    server = await start(dev, fakes, uuid4().hex[:12])
+    fakes.cloud.heard |= {one: asyncio.Queue() for one in LAUNCHED}
+    fakes.cloud.ec2_state.end(HOST)
     async with asyncio.timeout(GONE_S):
         await server.until(lambda view: view.shape.replica is None or view.shape.replica.instance_id != HOST)
     await server.at_rest()
@@ -96,12 +96,12 @@ async def test_who_ended_before_its_watch_was_taken_is_missed_as_soon_as_by_its_
 
 
 async def test_the_pace_at_which_it_is_replayed_decides_nothing(
-    dev: Client, stage: FakeActivities, monkeypatch: pytest.MonkeyPatch
+    dev: Client, fakes: FakeActivities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fleet that has grown since: not taken at once is then as long as not taken at all."""
     shorten_timeouts(monkeypatch)
     monkeypatch.setattr(timeouts.WATCH_PACE, "shortest_s", 0.2)
-    server = await start(dev, stage, uuid4().hex[:12])
+    server = await start(dev, fakes, uuid4().hex[:12])
     await until_memo_is(server, [HOST])
     monkeypatch.setattr(timeouts.WATCH_PACE, "hosts", 10**6)
     await replays(server)

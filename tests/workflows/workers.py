@@ -25,13 +25,13 @@ from workflows.replay_guard import ReplayGuardRunner
 
 @asynccontextmanager
 async def with_workers(
-    address: str, stage: FakeActivities, identity: str = "tests", make: Callable[..., Worker] = make_worker
+    address: str, fakes: FakeActivities, identity: str = "tests", make: Callable[..., Worker] = make_worker
 ) -> AsyncIterator[Client]:
     """The control plane's two workers, as worker.py makes them, and an agent's for each host."""
     client = await Client.connect(address, identity=identity)
-    workers = [make(client, queue, stage.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
-    workers.append(make(client, WEBHOOK_QUEUE, stage.webhooks(), 4))
-    workers += [_agent(client, instance_id, stage) for instance_id in (OLD, REPLICA, *LAUNCHED)]
+    workers = [make(client, queue, fakes.control(), 20) for queue in (CONTROL_QUEUE, EMERGENCY_QUEUE)]
+    workers.append(make(client, WEBHOOK_QUEUE, fakes.webhooks(), 4))
+    workers += [_agent(client, instance_id, fakes) for instance_id in (OLD, REPLICA, *LAUNCHED)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
     yield client
     await asyncio.gather(*(worker.shutdown() for worker in workers))
@@ -66,7 +66,7 @@ async def replays(server: ServerUnderTest) -> None:
 
 @asynccontextmanager
 async def on_own_temporal(
-    leases: Leases, stage: FakeActivities, directory: Path, make: Callable[..., Worker]
+    leases: Leases, fakes: FakeActivities, directory: Path, make: Callable[..., Worker]
 ) -> AsyncIterator[Client]:
     """Workers of another make, beside nobody else's."""
     server = TemporalServer(leases.port(), leases.port(), directory / "server.log")
@@ -74,24 +74,24 @@ async def on_own_temporal(
     process.start()
     try:
         process.wait_ready()
-        async with with_workers(f"127.0.0.1:{server.port}", stage, make=make) as client:
+        async with with_workers(f"127.0.0.1:{server.port}", fakes, make=make) as client:
             yield client
     finally:
         process.stop()
 
 
 @asynccontextmanager
-async def agent_of(client: Client, instance_id: str, stage: FakeActivities) -> AsyncIterator[None]:
+async def agent_of(client: Client, instance_id: str, fakes: FakeActivities) -> AsyncIterator[None]:
     """The agent's worker of one more host."""
-    async with _agent(client, instance_id, stage):
+    async with _agent(client, instance_id, fakes):
         yield
 
 
-def _agent(client: Client, instance_id: str, stage: FakeActivities) -> Worker:
+def _agent(client: Client, instance_id: str, fakes: FakeActivities) -> Worker:
     return Worker(
         client,
         task_queue=instance_queue(instance_id),
-        activities=stage.agent(),
+        activities=fakes.agent(),
         max_concurrent_activities=5,
         max_concurrent_activity_task_polls=1,
     )

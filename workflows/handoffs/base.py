@@ -42,7 +42,7 @@ class HandoffWork(ABC):
 
     def __init__(self, op: Operation, move: HandoffState) -> None:
         self.op = op
-        self.m = move
+        self.state = move
         self.region = op.server.region
         self.outage_from = workflow.now()
         self.outage_ms: int | None = None
@@ -69,15 +69,15 @@ class HandoffWork(ABC):
         """After the commit, where traffic follows it."""
         assert not self.traffic_follows_commit, "a handoff whose traffic follows its commit says how"
 
-    async def tidy(self) -> list[str]:
+    async def clean_up(self) -> list[str]:
         """After the commit: remove what is no longer needed; return the snapshots that are kept."""
         return list(self.op.shape.kept_snapshots)
 
     def blueprint_after(self) -> Blueprint:
         """Of the new instance, as far as it is known without asking: what it would be rescued by."""
-        new, pool = self.m.new, self.m.new.candidate.pool
+        new, pool = self.state.new, self.state.new.candidate.pool
         return replace(
-            self.m.before,
+            self.state.before,
             instance_id=new.instance_id,
             pool=str(pool),
             zone=pool.zone,
@@ -90,72 +90,72 @@ class HandoffWork(ABC):
 
     def devices_after(self) -> list[BlockDevice]:
         """The data volumes that came along, and the new instance's own root."""
-        own, root = self.m.new.volume_ids, self.m.before.root
+        own, root = self.state.new.volume_ids, self.state.before.root
         roots = [replace(root, volume_id=own[0])] if root and own else []
-        return [*roots, *self.m.before.data_volumes]
+        return [*roots, *self.state.before.data_volumes]
 
     # --- fencing
 
     async def stop_old(self) -> None:
         """The old host stops writing, or it is gone. Nothing else counts as fenced (invariant 1)."""
-        if self.m.fenced or self.m.old_gone:
+        if self.state.fenced or self.state.old_gone:
             return
         self.outage_from = workflow.now()
         budget = self.op.policy.quiesce_timeout_s
         left = self.op.seconds_left(FENCE_RESERVE_S / 2)
         budget = budget if left is None else max(2.0, min(budget, left))
         try:
-            await self._quiesce(self.m.old.instance_id, budget)
+            await self._quiesce(self.state.old.instance_id, budget)
         except ActivityError as error:
             if not self.op.emergency:
                 raise
             self.op.note(f"not fenced from inside ({explain(error)}): its instance is ended first")
             await self.end_old()
-        self.m.fenced = True
+        self.state.fenced = True
 
     async def end_old(self) -> None:
         """A host that cannot be fenced is waited out: its instance must be gone."""
-        await end_instance(self.op, self.m.old, self.m.before.dying_root, "could not be fenced")
-        self.m.old_gone = True
+        await end_instance(self.op, self.state.old, self.state.before.dying_root, "could not be fenced")
+        self.state.old_gone = True
 
     async def _quiesce(self, instance_id: str, budget: float) -> None:
-        request = QuiesceRequest(self.op.start.operation_id, self.m.filesystems, budget)
+        request = QuiesceRequest(self.op.start.operation_id, self.state.filesystems, budget)
         pickup = 5.0 if self.op.emergency else 15.0
         await self.op.host(instance_id, HOST_QUIESCE, request, QuiesceReport, budget, pickup)
 
     async def restart_as_replica(self) -> None:
         """What a former primary does as the replica: with state, nothing (invariant 1)."""
-        self.op.note(f"{self.m.old.instance_id} stays as the replica")
+        self.op.note(f"{self.state.old.instance_id} stays as the replica")
 
     async def restart_old(self) -> None:
         """Undo of the fence: the old workload serves again, once the new one surely does not."""
-        if self.op.doomed or self.m.old_gone:
+        if self.op.doomed or self.state.old_gone:
             return
-        await self._resume(self.m.old.instance_id)
-        self.m.fenced = False
+        await self._resume(self.state.old.instance_id)
+        self.state.fenced = False
 
     async def stop_new(self) -> None:
         """Undo of serving: the new host lets go of everything, or is gone."""
-        if self.m.new.discarded:
+        if self.state.new.discarded:
             return
         try:
-            await self._quiesce(self.m.new.instance_id, min(15.0, self.op.policy.quiesce_timeout_s))
+            await self._quiesce(self.state.new.instance_id, min(15.0, self.op.policy.quiesce_timeout_s))
         except ActivityError:
-            await discard(self.op, self.m.new)
+            await discard(self.op, self.state.new)
 
     async def _resume(self, instance_id: str) -> ServeReport:
         policy = self.op.policy
         request = ServeRequest(
-            self.op.start.operation_id, self.m.filesystems, policy.resume_timeout_s, policy.hook_timeout_s
+            self.op.start.operation_id, self.state.filesystems, policy.resume_timeout_s, policy.hook_timeout_s
         )
         seconds = policy.resume_timeout_s + policy.hook_timeout_s
         return await self.op.host(instance_id, HOST_SERVE, request, ServeReport, seconds)
 
     async def start_new(self) -> None:
-        await self._resume(self.m.new.instance_id)
-        self.served()
+        await self._resume(self.state.new.instance_id)
+        self.mark_served()
 
-    def served(self) -> None:
+    def mark_served(self) -> None:
         self.outage_ms = round((workflow.now() - self.outage_from) / timedelta(milliseconds=1))
 
     # --- addresses
@@ -167,7 +167,7 @@ class HandoffWork(ABC):
         await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=True), ec2.ActionResult, self._onward())
 
     async def return_addresses(self) -> None:
-        if self.op.doomed or self.m.old_gone:
+        if self.op.doomed or self.state.old_gone:
             return
         await self.op.ec2(ec2.MOVE_ADDRESSES, self._address_input(to_new=False), ec2.ActionResult, UNDO)
 
@@ -176,15 +176,15 @@ class HandoffWork(ABC):
         return FOREVER if self.op.committed else CALL
 
     def _addresses(self) -> bool:
-        return bool(self.m.before.elastic_ips or self._secondary())
+        return bool(self.state.before.elastic_ips or self._secondary())
 
     def _secondary(self) -> list[str]:
         """Secondary private addresses stay in their subnet: they move within the zone alone."""
-        same = self.m.before.subnet_id == self.m.new.candidate.subnet_id
-        return self.m.before.secondary_private_ips if same else []
+        same = self.state.before.subnet_id == self.state.new.candidate.subnet_id
+        return self.state.before.secondary_private_ips if same else []
 
     def _address_input(self, *, to_new: bool) -> ec2.AddressesInput:
-        new, before = self.m.new, self.m.before
+        new, before = self.state.new, self.state.before
         return ec2.AddressesInput(
             region=self.region,
             instance_id=new.instance_id if to_new else before.instance_id,
@@ -197,14 +197,18 @@ class HandoffWork(ABC):
     # --- target groups
 
     def targets_of_new(self) -> ec2.TargetsInput:
-        return ec2.TargetsInput(self.region, self.m.new.instance_id, self.m.new.private_ip, self.m.before.targets)
+        return ec2.TargetsInput(
+            self.region, self.state.new.instance_id, self.state.new.private_ip, self.state.before.targets
+        )
 
     def targets_of_old(self) -> ec2.TargetsInput:
-        return ec2.TargetsInput(self.region, self.m.before.instance_id, self.m.before.private_ip, self.m.before.targets)
+        return ec2.TargetsInput(
+            self.region, self.state.before.instance_id, self.state.before.private_ip, self.state.before.targets
+        )
 
     async def enter_targets(self) -> None:
         """The new instance is healthy behind its target groups."""
-        if not self.m.before.targets:
+        if not self.state.before.targets:
             return
         self.op.undo.register("new instance out of the target groups", self.withdraw_new)
         await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_new(), ec2.ActionResult, self._onward())
@@ -216,13 +220,13 @@ class HandoffWork(ABC):
 
     async def leave_targets(self) -> None:
         """The old instance drains: no new requests, those open may finish."""
-        if not self.m.before.targets:
+        if not self.state.before.targets:
             return
         self.op.undo.register("old instance back into the target groups", self.readmit_old)
         await self.op.ec2(ec2.DEREGISTER_TARGETS, self.targets_of_old(), ec2.ActionResult, CALL)
 
-    async def drained(self) -> None:
-        if self.m.before.targets and not self.m.old_gone:
+    async def await_drained(self) -> None:
+        if self.state.before.targets and not self.state.old_gone:
             seconds = self.op.policy.drain_s
             left = self.op.seconds_left(FENCE_RESERVE_S / 2)
             limit = seconds if left is None else min(seconds, left)
@@ -233,7 +237,7 @@ class HandoffWork(ABC):
                 self.op.note(f"still draining after {limit:.0f} s: {explain(error)}")
 
     async def readmit_old(self) -> None:
-        if self.op.doomed or self.m.old_gone:
+        if self.op.doomed or self.state.old_gone:
             return
         await self.op.ec2(ec2.REGISTER_TARGETS, self.targets_of_old(), ec2.ActionResult, UNDO)
 

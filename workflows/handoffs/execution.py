@@ -73,7 +73,7 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
 
 async def run_handoff(op: Operation, work: HandoffWork) -> None:
     """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
-    op.handing_over = work.m.before
+    op.blueprint_before_handoff = work.state.before
     await op.step("copy", work.copy)
     _record_promoting(op, work)
     *first, last = work.order
@@ -88,7 +88,7 @@ async def run_handoff(op: Operation, work: HandoffWork) -> None:
 
 def _record_promoting(op: Operation, work: HandoffWork) -> None:
     """From here the new instance is on its way to be the primary; a replica that does not make it is one again."""
-    instance_id = work.m.new.instance_id
+    instance_id = work.state.new.instance_id
     if op.shape.replica and op.shape.replica.instance_id == instance_id:
         op.undo.register("the replica is a replica again", partial(_replica_again, op, instance_id))
     op.recorder.add(RecordKind.INSTANCE, instance_id=instance_id, state=InstanceState.PROMOTING.value)
@@ -118,16 +118,16 @@ async def _commit(op: Operation, work: HandoffWork, compared: bool) -> None:
         await compare(op, work)
     op.recorder.add(
         RecordKind.PRIMARY,
-        instance_id=work.m.new.instance_id,
-        former_instance_id=work.m.old.instance_id,
+        instance_id=work.state.new.instance_id,
+        former_instance_id=work.state.old.instance_id,
         former_state=former_state(op, work).value,
     )
     op.describe(control_outage_ms=work.outage_ms)
     await op.commit(
         ServerShape(
-            primary=work.m.new.placement,
+            primary=work.state.new.placement,
             replica=_replica_after(op, work),
-            filesystems=work.m.filesystems,
+            filesystems=work.state.filesystems,
             blueprint=work.blueprint_after(),
             kept_snapshots=op.shape.kept_snapshots,
         )
@@ -135,7 +135,7 @@ async def _commit(op: Operation, work: HandoffWork, compared: bool) -> None:
 
 
 def former_state(op: Operation, work: HandoffWork) -> InstanceState:
-    if work.m.old.instance_id in op.gone:
+    if work.state.old.instance_id in op.gone:
         return InstanceState.TERMINATED
     return InstanceState.RUNNING_REPLICA if keeps_old(op) else InstanceState.TERMINATING
 
@@ -148,10 +148,10 @@ def keeps_old(op: Operation) -> bool:
 
 
 def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
-    if keeps_old(op) and not work.m.old_gone:
-        return replace(work.m.old, dies_with=work.m.before.dying_root)
+    if keeps_old(op) and not work.state.old_gone:
+        return replace(work.state.old, dies_with=work.state.before.dying_root)
     replica = op.shape.replica
-    if replica and (replica.instance_id == work.m.new.instance_id or replica.instance_id in op.gone):
+    if replica and (replica.instance_id == work.state.new.instance_id or replica.instance_id in op.gone):
         return None
     return replica
 
@@ -160,7 +160,7 @@ async def compare(op: Operation, work: HandoffWork) -> None:
     """Every attribute before and after; `Unexplained` when one differs without a reason."""
     after = await _inspect_new(op, work, protection_pending=True)
     changes = blueprint_comparison.compare_blueprints(
-        work.m.before, after, moved=True, addresses=not work.traffic_follows_commit, protection_pending=True
+        work.state.before, after, moved=True, addresses=not work.traffic_follows_commit, protection_pending=True
     )
     op.describe(changes=changes)
     if bad := blueprint_comparison.unexplained(changes):
@@ -170,10 +170,10 @@ async def compare(op: Operation, work: HandoffWork) -> None:
 
 async def _inspect_new(op: Operation, work: HandoffWork, *, protection_pending: bool) -> Blueprint:
     match = ec2.MatchAttributesInput(
-        op.server.region, work.m.new.instance_id, work.m.before, protection=not protection_pending
+        op.server.region, work.state.new.instance_id, work.state.before, protection=not protection_pending
     )
     await op.ec2(ec2.MATCH_ATTRIBUTES, match, ec2.ActionResult, FOREVER if op.committed else CALL)
-    look = ec2.InspectInput(op.server.region, work.m.new.instance_id)
+    look = ec2.InspectInput(op.server.region, work.state.new.instance_id)
     return (await op.ec2(ec2.INSPECT, look, ec2.InspectResult, FOREVER if op.committed else CALL)).blueprint
 
 
@@ -203,27 +203,27 @@ async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None
 
 
 async def _retire(op: Operation, work: HandoffWork) -> None:
-    if keeps_old(op) and not work.m.old_gone:
+    if keeps_old(op) and not work.state.old_gone:
         await work.restart_as_replica()
-    elif work.m.old.instance_id not in op.gone:
+    elif work.state.old.instance_id not in op.gone:
         await _keep_old_for_a_while(op, work)
         # Also when it was found gone: its spot request and its place in the ledger are still open.
-        await end_instance(op, work.m.old, work.m.before.dying_root)
-    kept = await work.tidy()
+        await end_instance(op, work.state.old, work.state.before.dying_root)
+    kept = await work.clean_up()
     op.shape = replace(op.shape, kept_snapshots=kept)
 
 
 async def _keep_old_for_a_while(op: Operation, work: HandoffWork) -> None:
     """Its owner wants the old instance, stopped and detached, for a while. What is asked next does not wait for it."""
     keep_s = op.start.request.keep_old_s
-    if keep_s and not work.m.old_gone:
+    if keep_s and not work.state.old_gone:
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: op.hurried, timeout=keep_s)
+            await workflow.wait_condition(lambda: op.keeping_cut_short, timeout=keep_s)
 
 
 async def _receipt(op: Operation, work: HandoffWork, after: Blueprint | None) -> None:
     if after is not None:
-        op.describe(changes=blueprint_comparison.compare_blueprints(work.m.before, after, moved=True))
+        op.describe(changes=blueprint_comparison.compare_blueprints(work.state.before, after, moved=True))
         if after.state not in ("shutting-down", "terminated"):  # what it has left is not what the server has
             op.shape = replace(op.shape, blueprint=after)
-    workflow.logger.info("%s is served by %s", op.server.name, work.m.new.instance_id)
+    workflow.logger.info("%s is served by %s", op.server.name, work.state.new.instance_id)

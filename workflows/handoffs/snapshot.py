@@ -51,21 +51,21 @@ class SnapshotHandoff(HandoffWork):
 
     async def open_traffic(self) -> None:
         await run_concurrently(self.move_addresses(), self.enter_targets())
-        self.served()
+        self.mark_served()
 
     def devices_after(self) -> list[BlockDevice]:
-        copies = dict(zip((v.volume_id for v in self.m.before.data_volumes), self.copies, strict=True))
+        copies = dict(zip((v.volume_id for v in self.state.before.data_volumes), self.copies, strict=True))
         return [
             replace(device, volume_id=copies.get(device.volume_id, device.volume_id))
             for device in super().devices_after()
         ]
 
-    async def tidy(self) -> list[str]:
+    async def clean_up(self) -> list[str]:
         """The last snapshot is kept until the next; the old volumes and older snapshots go."""
-        volumes = [volume.volume_id for volume in self.m.before.data_volumes]
-        if self.m.old.instance_id not in self.op.gone:  # kept as the replica
-            pairs = [ec2.Attachment(volume.volume_id, volume.device) for volume in self.m.before.data_volumes]
-            on_old = ec2.AttachInput(self.region, self.m.old.instance_id, pairs)
+        volumes = [volume.volume_id for volume in self.state.before.data_volumes]
+        if self.state.old.instance_id not in self.op.gone:  # kept as the replica
+            pairs = [ec2.Attachment(volume.volume_id, volume.device) for volume in self.state.before.data_volumes]
+            on_old = ec2.AttachInput(self.region, self.state.old.instance_id, pairs)
             await self.op.ec2(ec2.DETACH_VOLUMES, on_old, ec2.ActionResult, FOREVER)
         await self._delete(ec2.DELETE_VOLUMES, volumes)
         await self._delete(ec2.DELETE_SNAPSHOTS, [*self.early, *self.op.shape.kept_snapshots])
@@ -80,19 +80,19 @@ class SnapshotHandoff(HandoffWork):
         await self.op.ec2(ec2.ATTACH_VOLUMES, on_new, ec2.ActionResult, poll(_DEVICE_S))
 
     async def _snapshots(self, which: str) -> list[str]:
-        volumes = [volume.volume_id for volume in self.m.before.data_volumes]
-        token = client_token(self.op.start.operation_id, f"snapshot-{which}", 0, self.m.new.instance_id)
-        self._intend(token, "snapshot", [volume.size_gib for volume in self.m.before.data_volumes])
+        volumes = [volume.volume_id for volume in self.state.before.data_volumes]
+        token = client_token(self.op.start.operation_id, f"snapshot-{which}", 0, self.state.new.instance_id)
+        self._intend(token, "snapshot", [volume.size_gib for volume in self.state.before.data_volumes])
         request = ec2.SnapshotInput(
             self.region,
             volumes,
             token,
-            f"{self.op.server.name}: {which} copy of {self.m.old.instance_id}",
+            f"{self.op.server.name}: {which} copy of {self.state.old.instance_id}",
             self.op.tags,
         )
         made: list[str] = []
         self.op.undo.register(f"{which} snapshots deleted", lambda: self._unmake_snapshots(request, made))
-        await self.op.ledger()
+        await self.op.await_ledger()
         made += (await self.op.ec2(ec2.CREATE_SNAPSHOTS, request, ec2.CreateResult)).ids
         self._made(token, "snapshot", made)
         return made
@@ -106,19 +106,19 @@ class SnapshotHandoff(HandoffWork):
         await self._delete(ec2.DELETE_SNAPSHOTS, found)
 
     async def _volumes(self) -> list[str]:
-        token = client_token(self.op.start.operation_id, "volumes", 0, self.m.new.instance_id)
-        data = self.m.before.data_volumes
+        token = client_token(self.op.start.operation_id, "volumes", 0, self.state.new.instance_id)
+        data = self.state.before.data_volumes
         self._intend(token, "volume", [volume.size_gib for volume in data])
         request = ec2.CreateVolumesInput(
             self.region,
-            self.m.new.candidate.pool.zone,
+            self.state.new.candidate.pool.zone,
             [_copy_of(volume, snapshot) for volume, snapshot in zip(data, self.final, strict=True)],
             token,
             self.op.tags,
         )
         made: list[str] = []
         self.op.undo.register("copied volumes deleted", lambda: self._unmake_volumes(request, made))
-        await self.op.ledger()
+        await self.op.await_ledger()
         made += (await self.op.ec2(ec2.CREATE_VOLUMES, request, ec2.CreateResult)).ids
         self._made(token, "volume", made)
         return made
@@ -128,9 +128,9 @@ class SnapshotHandoff(HandoffWork):
         if not (found := made):
             found = (await self.op.ec2(ec2.CREATE_VOLUMES, search, ec2.CreateResult, UNDO)).ids
             self._found(request.token, "volume", found, len(request.copies))
-        if not self.m.new.discarded:
+        if not self.state.new.discarded:
             attached = [ec2.Attachment(volume_id, "") for volume_id in found]
-            on_new = ec2.AttachInput(self.region, self.m.new.instance_id, attached)
+            on_new = ec2.AttachInput(self.region, self.state.new.instance_id, attached)
             await self.op.ec2(ec2.DETACH_VOLUMES, on_new, ec2.ActionResult, UNDO)
         await self._delete(ec2.DELETE_VOLUMES, found)
 
@@ -163,9 +163,9 @@ class SnapshotHandoff(HandoffWork):
         return ec2.IdsInput(self.region, ids)
 
     def _on_new(self) -> ec2.AttachInput:
-        data = self.m.before.data_volumes
+        data = self.state.before.data_volumes
         pairs = [ec2.Attachment(copy, volume.device) for copy, volume in zip(self.copies, data, strict=True)]
-        return ec2.AttachInput(self.region, self.m.new.instance_id, pairs)
+        return ec2.AttachInput(self.region, self.state.new.instance_id, pairs)
 
 
 def _copy_of(volume: BlockDevice, snapshot_id: str) -> ec2.VolumeCopy:

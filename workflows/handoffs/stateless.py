@@ -25,18 +25,18 @@ class StatelessHandoff(HandoffWork):
 
     async def fence(self) -> None:
         await self.leave_targets()
-        await self.drained()
+        await self.await_drained()
         self.op.undo.register("old workload started again", self.restart_old)
         await self.stop_old()
-        if not self.m.before.targets and not self._addresses():
-            self.served()
+        if not self.state.before.targets and not self._addresses():
+            self.mark_served()
         else:
             self.outage_ms = 0
 
     async def readmit_old(self) -> None:
         """Healthy again before the new one leaves: a rollback has no outage either."""
         await super().readmit_old()
-        if not (self.op.doomed or self.m.old_gone):
+        if not (self.op.doomed or self.state.old_gone):
             patience = poll(self.op.policy.resume_timeout_s)
             await self.op.ec2(ec2.CONFIRM_TARGETS, self.targets_of_old(), ec2.ActionResult, patience)
 

@@ -30,20 +30,20 @@ class VolumesHandoff(HandoffWork):
 
     @property
     def compared_in_last_step(self) -> bool:
-        return not self.m.before.targets  # the last step registers them
+        return not self.state.before.targets  # the last step registers them
 
     async def _move_volumes(self) -> None:
-        old, new = self._on(self.m.old.instance_id), self._on(self.m.new.instance_id)
+        old, new = self._on(self.state.old.instance_id), self._on(self.state.new.instance_id)
         await self.op.ec2(ec2.DETACH_VOLUMES, old, ec2.ActionResult, poll(_DEVICE_S))
         await self.op.ec2(ec2.ATTACH_VOLUMES, new, ec2.ActionResult, poll(_DEVICE_S))
 
     async def return_volumes(self) -> None:
         """Take the volumes from the replacement, and give them back to the old one if it lives on."""
-        old, new = self._on(self.m.old.instance_id), self._on(self.m.new.instance_id)
-        if not self.m.new.discarded:
+        old, new = self._on(self.state.old.instance_id), self._on(self.state.new.instance_id)
+        if not self.state.new.discarded:
             await self.op.ec2(ec2.DETACH_VOLUMES, new, ec2.ActionResult, UNDO)
-        if self.op.doomed or self.m.old_gone:
-            await discard(self.op, self.m.new)
+        if self.op.doomed or self.state.old_gone:
+            await discard(self.op, self.state.new)
             return
         await self.op.ec2(ec2.ATTACH_VOLUMES, old, ec2.ActionResult, UNDO)
 
@@ -51,5 +51,5 @@ class VolumesHandoff(HandoffWork):
         return ec2.AttachInput(
             self.region,
             instance_id,
-            [ec2.Attachment(volume.volume_id, volume.device) for volume in self.m.before.data_volumes],
+            [ec2.Attachment(volume.volume_id, volume.device) for volume in self.state.before.data_volumes],
         )

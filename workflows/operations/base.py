@@ -88,7 +88,7 @@ class Operation:
             after=start.after_operation,
         )
         self.emergency = False
-        self.handing_over: Blueprint | None = None  # what the primary had before anything was taken off it
+        self.blueprint_before_handoff: Blueprint | None = None  # what the primary had before anything was taken off it
         self.doomed = False  # the old instance is going away, whatever we do
         self.deadline: datetime | None = None
         self.committed = False
@@ -96,7 +96,7 @@ class Operation:
         self.replacements: set[str] = set()
         self.launches: list[Replacement] = []
         self.gone: set[str] = set()  # instances it ended
-        self.hurried = False  # something else waits: what may be left out is
+        self.keeping_cut_short = False  # something else waits: what may be left out is
         self.tried: list[str] = []
         self.cool_downs: dict[str, float] = dict(start.shape.cool_downs)
         self.receipt = Receipt(start.operation_id, start.request.kind, Outcome.ROLLED_BACK)
@@ -121,7 +121,7 @@ class Operation:
             self.emergency = self.doomed = True
             self.deadline = notice.deadline
 
-    def forgive_abort(self) -> None:
+    def clear_abort(self) -> None:
         """A failover goes on with another replacement when its first one is doomed."""
         self._abort = None
 
@@ -163,8 +163,8 @@ class Operation:
             await task
         raise self._abort
 
-    def hurry(self) -> None:
-        self.hurried = True
+    def stop_keeping_old(self) -> None:
+        self.keeping_cut_short = True
 
     def note(self, text: str) -> None:
         if notes := _notes.get():
@@ -174,7 +174,7 @@ class Operation:
         if notes := _notes.get():
             notes.hooks.extend(hook for hook in hooks if isinstance(hook, HookRun))
 
-    def still_wanted(self) -> None:
+    def stop_if_cancelled(self) -> None:
         """Stop here when the step was given up during a call that is not broken off."""
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -188,7 +188,7 @@ class Operation:
         A call that changes something is waited for even when the operation is aborted meanwhile: only
         then is it known what there is to undo, and none takes effect after its undo.
         """
-        self.still_wanted()
+        self.stop_if_cancelled()
         changes = name not in _READ_ONLY
         result: R = await _execute_activity(
             name,
@@ -215,7 +215,7 @@ class Operation:
         self, instance_id: str, name: str, argument: object, answer: type[T], seconds: float, pickup_s: float = 15.0
     ) -> T:
         """One host activity on the agent's own queue: `seconds` to do it, `pickup_s` to be taken up."""
-        self.still_wanted()
+        self.stop_if_cancelled()
         limits = host(seconds, pickup_s=pickup_s)
         result: T = await _execute_activity(
             name,
@@ -236,9 +236,9 @@ class Operation:
         key = 1 if self.emergency else self.start.request.priority.temporal_key
         return TemporalPriority(priority_key=key, fairness_key=self.server.client_id[:64])
 
-    async def ledger(self) -> None:
+    async def await_ledger(self) -> None:
         """What is about to be made stands in the ledger first; an emergency does not wait for it."""
-        await self.recorder.written(unless=lambda: self.emergency or self._abort is not None)
+        await self.recorder.flush(unless=lambda: self.emergency or self._abort is not None)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -299,9 +299,9 @@ class Operation:
         """As it began. To an instance that is lost nothing goes back: what it had is remembered for its rescue."""
         shape = self.start.shape
         lost = self.doomed or (shape.primary is not None and shape.primary.instance_id in self.gone)
-        if self.handing_over is None or not (lost or outcome is Outcome.NEEDS_ATTENTION):
+        if self.blueprint_before_handoff is None or not (lost or outcome is Outcome.NEEDS_ATTENTION):
             return shape
-        return replace(shape, blueprint=self.handing_over, broken_off=True)
+        return replace(shape, blueprint=self.blueprint_before_handoff, broken_off=True)
 
     def refuse_if_broken_off(self, seen: Blueprint) -> None:
         """Raise Refused where something of the server is off its primary: a move would leave it behind."""

@@ -70,7 +70,7 @@ async def _launch(op: Operation, blueprint: Blueprint, candidate: Candidate, num
     op.launches.append(replacement)
     op.recorder.add(RecordKind.RESOURCE_INTENDED, token=token, type="instance", step="launch", details={"pool": pool})
     undo = op.undo.register(f"terminate what was launched in {pool}", lambda: discard(op, replacement))
-    await op.ledger()
+    await op.await_ledger()
     requested = workflow.now()
     try:
         launched = await op.ec2(ec2.LAUNCH, _launch_input(op, blueprint, candidate, token), ec2.LaunchResult)
@@ -86,7 +86,7 @@ async def _launch(op: Operation, blueprint: Blueprint, candidate: Candidate, num
     replacement.spot_request_id = launched.spot_request_id
     op.replacements.add(launched.instance_id)
     _record_launched(op, replacement, requested.isoformat())
-    op.still_wanted()
+    op.stop_if_cancelled()
     return replacement
 
 

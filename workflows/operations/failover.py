@@ -45,7 +45,7 @@ class FailoverWorkflow:
         self.op.emergency = True
         if notice := start.request.notice:
             self.op.take_notice(notice)
-        self.losers: asyncio.Future[None] | None = None  # being ended since a round has its winner
+        self.surplus: asyncio.Future[None] | None = None  # being ended since a round has its winner
         self.old_gone = False  # EC2's word, not the notice's: an impaired instance may still write
         connect_signals(self.op)
 
@@ -65,7 +65,7 @@ class FailoverWorkflow:
         else:
             raise ApplicationError(f"not rescued in {_ROUNDS} rounds", type=Failure.NO_CAPACITY, non_retryable=True)
         op.attention = ""
-        await asyncio.gather(finish_handoff(op, work), op.step("losers", self.losers_ended))
+        await asyncio.gather(finish_handoff(op, work), op.step("losers", self.surplus_ended))
 
     async def rescue(self, blueprint: Blueprint, number: int) -> HandoffWork:
         op = self.op
@@ -76,7 +76,7 @@ class FailoverWorkflow:
             filesystems = op.shape.filesystems if self.old_gone else await asked
         finally:
             await _cancel_and_wait(asked)
-        self.losers = asyncio.ensure_future(end_surplus_launches(op, winner))
+        self.surplus = asyncio.ensure_future(end_surplus_launches(op, winner))
         move = HandoffState(blueprint, old, winner, filesystems, old_gone=self.old_gone)
         work = handoff_for(op, move)
         await run_handoff(op, work)
@@ -87,9 +87,9 @@ class FailoverWorkflow:
             return self.op.shape.filesystems
         return await filesystems_of(self.op, self.primary.instance_id, blueprint)
 
-    async def losers_ended(self) -> None:
-        assert self.losers is not None, "a rescue that has committed had a winner"
-        await self.losers
+    async def surplus_ended(self) -> None:
+        assert self.surplus is not None, "a rescue that has committed had a winner"
+        await self.surplus
         self.op.note(f"{len(self.op.launches) - 1} other launches ended")
 
     async def after_failed_round(self, number: int, error: FailureError | OperationAborted) -> None:
@@ -97,8 +97,8 @@ class FailoverWorkflow:
         op = self.op
         if op.committed or (isinstance(error, OperationAborted) and not error.by_notice):
             raise error
-        op.forgive_abort()
-        await _cancel_and_wait(self.losers)
+        op.clear_abort()
+        await _cancel_and_wait(self.surplus)
         failed = await op.undo.unwind()
         op.needs_attention("; ".join([f"round {number + 1} failed: {explain(error)}", *failed]))
         await workflow.sleep(_PAUSE_S * min(number, 6))
@@ -182,13 +182,13 @@ class FailoverWorkflow:
         nobody = Replacement(Candidate(Pool.parse(self.primary.pool), "", 0.0, 0.0, ""), "")
         work = handoff_for(self.op, HandoffState(blueprint, self.primary, nobody, stop))
         await work.stop_old()
-        self.old_gone = self.old_gone or work.m.old_gone
+        self.old_gone = self.old_gone or work.state.old_gone
 
 
 async def end_surplus_launches(op: Operation, winner: Replacement) -> None:
     """The replacements that came second are terminated, each confirmed."""
-    losers = [one for one in op.launches if one is not winner and not one.discarded]
-    await asyncio.gather(*(discard(op, loser) for loser in losers))
+    surplus = [one for one in op.launches if one is not winner and not one.discarded]
+    await asyncio.gather(*(discard(op, launch) for launch in surplus))
 
 
 async def _cancel_and_wait(work: asyncio.Future[Any] | None) -> None:

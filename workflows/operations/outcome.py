@@ -48,7 +48,7 @@ async def _run_recorded(op: Operation, body: Body) -> OperationResult:
         reason=result.receipt.reason,
         receipt=as_json(asdict(result.receipt)),
     )
-    await op.recorder.written()
+    await op.recorder.flush()
     return result
 
 
@@ -89,6 +89,6 @@ def as_json(value: Any) -> Any:
 
 def connect_signals(op: Operation) -> None:
     """Let a workflow's operation hear notices, aborts, and that something else waits."""
-    workflow.set_signal_handler("hurry", op.hurry)
+    workflow.set_signal_handler("hurry", op.stop_keeping_old)
     workflow.set_signal_handler("notice", op.take_notice)
     workflow.set_signal_handler("abort", op.abort)

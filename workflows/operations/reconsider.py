@@ -60,11 +60,11 @@ async def _notice_came_first(op: Operation, looking: asyncio.Future[contract.Rec
     return op.emergency
 
 
-def decided_pool_only(op: Operation, looked: PlanningResult) -> PlanningResult:
+def decided_pool_only(op: Operation, planned: PlanningResult) -> PlanningResult:
     """An ordinary move is made for its price: another pool, or on-demand, is another decision. A rescue takes any."""
     request = op.start.request
     if not request.decision_id or request.priority > Priority.ORDINARY or not request.pool:
-        return looked
+        return planned
     if op.emergency and _a_notice_goes_first():
-        return looked
-    return replace(looked, candidates=[one for one in looked.candidates if str(one.pool) == request.pool])
+        return planned
+    return replace(planned, candidates=[one for one in planned.candidates if str(one.pool) == request.pool])

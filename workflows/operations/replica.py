@@ -39,21 +39,21 @@ class ReplicaWorkflow:
 
     async def create(self) -> None:
         op = self.op
-        looked = await op.step("plan", self.plan)
-        replica = await op.step("launch", lambda: obtain(op, looked.blueprint, looked.candidates))
-        await op.step("ready", lambda: await_ready(op, replica, check_health=not looked.blueprint.data_volumes))
-        await op.step("commit", lambda: self.commit(replica, looked.blueprint))
+        planned = await op.step("plan", self.plan)
+        replica = await op.step("launch", lambda: obtain(op, planned.blueprint, planned.candidates))
+        await op.step("ready", lambda: await_ready(op, replica, check_health=not planned.blueprint.data_volumes))
+        await op.step("commit", lambda: self.commit(replica, planned.blueprint))
 
     async def plan(self) -> PlanningResult:
         """Another pool than the primary's: one notice must not take both."""
         op, primary = self.op, self.op.start.shape.primary
         assert primary is not None, "ServerWorkflow makes a replica only beside a primary"
         await reconsider_decision(op)
-        looked = await survey_and_plan(
+        planned = await survey_and_plan(
             op.ec2, op.server, op.policy, primary.instance_id, pool=op.start.request.pool, cool_downs=op.cool_downs
         )
-        refuse_if_blocked(looked.plan, op.policy.accepted_findings)
-        return looked
+        refuse_if_blocked(planned.plan, op.policy.accepted_findings)
+        return planned
 
     async def commit(self, replica: Replacement, blueprint: Blueprint) -> None:
         op = self.op

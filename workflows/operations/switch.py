@@ -34,9 +34,9 @@ class SwitchWorkflow:
 
     async def switch(self) -> None:
         op = self.op
-        looked = await op.step("plan", self.plan)
-        replacement = await op.step("launch", lambda: obtain(op, looked.blueprint, looked.candidates))
-        work = await op.step("ready", lambda: self.prepare(looked, replacement))
+        planned = await op.step("plan", self.plan)
+        replacement = await op.step("launch", lambda: obtain(op, planned.blueprint, planned.candidates))
+        work = await op.step("ready", lambda: self.prepare(planned, replacement))
         await run_handoff(op, work)
         await finish_handoff(op, work)
 
@@ -44,7 +44,7 @@ class SwitchWorkflow:
         primary = self.op.start.shape.primary
         assert primary is not None, "ServerWorkflow starts a switch only for a server with a primary"
         await reconsider_decision(self.op)
-        looked = await survey_and_plan(
+        planned = await survey_and_plan(
             self.op.ec2,
             self.op.server,
             self.op.policy,
@@ -52,19 +52,19 @@ class SwitchWorkflow:
             pool=self.op.start.request.pool,
             cool_downs=self.op.cool_downs,
         )
-        self.op.refuse_if_broken_off(looked.blueprint)
-        refuse_if_blocked(looked.plan, self.op.policy.accepted_findings)
-        looked = decided_pool_only(self.op, looked)
-        self.op.describe(hourly_before=looked.plan.hourly_now, from_pool=primary.pool)
-        self.op.note(looked.plan.reason)
-        return looked
+        self.op.refuse_if_broken_off(planned.blueprint)
+        refuse_if_blocked(planned.plan, self.op.policy.accepted_findings)
+        planned = decided_pool_only(self.op, planned)
+        self.op.describe(hourly_before=planned.plan.hourly_now, from_pool=primary.pool)
+        self.op.note(planned.plan.reason)
+        return planned
 
-    async def prepare(self, looked: PlanningResult, replacement: Replacement) -> HandoffWork:
+    async def prepare(self, planned: PlanningResult, replacement: Replacement) -> HandoffWork:
         """The new host is ready, and what the old one carries is known."""
         op, old = self.op, self.op.start.shape.primary
         assert old is not None
-        filesystems = await filesystems_of(op, old.instance_id, looked.blueprint)
-        await await_ready(op, replacement, check_health=not looked.blueprint.data_volumes)
-        work = handoff_for(op, HandoffState(looked.blueprint, old, replacement, filesystems))
-        op.describe(hourly_before=looked.plan.hourly_now)
+        filesystems = await filesystems_of(op, old.instance_id, planned.blueprint)
+        await await_ready(op, replacement, check_health=not planned.blueprint.data_volumes)
+        work = handoff_for(op, HandoffState(planned.blueprint, old, replacement, filesystems))
+        op.describe(hourly_before=planned.plan.hourly_now)
         return work

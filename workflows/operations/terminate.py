@@ -43,7 +43,7 @@ class TerminateWorkflow:
         await op.step("commit", lambda: op.commit(ServerShape()))
         for placement in self.instances:
             await op.step("retire", partial(self.end, placement))
-        await op.step("release", self.let_go)
+        await op.step("release", self.remove_tags)
         return True
 
     async def end(self, placement: Placement) -> None:
@@ -57,10 +57,10 @@ class TerminateWorkflow:
             op.recorder.add(
                 RecordKind.INSTANCE, instance_id=placement.instance_id, state=InstanceState.RELEASED.value, role=None
             )
-        await op.step("release", self.let_go)
+        await op.step("release", self.remove_tags)
         return True
 
-    async def let_go(self) -> None:
+    async def remove_tags(self) -> None:
         """Our tags come off what stays: data volumes, addresses, kept snapshots, released instances."""
         kept = self.kept()
         if kept:

@@ -40,7 +40,7 @@ class AdoptWorkflow:
         placement = await self._place(start, blueprint)
         await self._take(start, blueprint)
         recorder = self._record(start, blueprint, placement)
-        await recorder.written()
+        await recorder.flush()
         await self._begin(start, blueprint, placement, recorder.seq)
         return replace(result, server_id=start.server.server_id, placement=placement)
 

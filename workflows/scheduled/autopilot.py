@@ -28,10 +28,10 @@ class AutopilotWorkflow:
     @workflow.run
     async def run(self, given: contract.EvaluateInput) -> contract.EvaluateResult:
         evaluated = await execute_upkeep(contract.EVALUATE, given, contract.EvaluateResult, EVALUATE)
-        turns = asyncio.Semaphore(_PLANS_AT_ONCE)
+        slots = asyncio.Semaphore(_PLANS_AT_ONCE)
         await asyncio.gather(
             *(_ask(one) for one in evaluated.asks),
-            *(_plan(one, turns) for one in evaluated.proposals),
+            *(_plan(one, slots) for one in evaluated.proposals),
         )
         return evaluated
 
@@ -53,9 +53,9 @@ async def _ask(one: contract.AskServerInput) -> None:
         workflow.logger.warning("decision %s could not be asked for: %s", one.decision_id, error.cause)
 
 
-async def _plan(one: contract.Proposal, turns: asyncio.Semaphore) -> None:
+async def _plan(one: contract.Proposal, slots: asyncio.Semaphore) -> None:
     plan, problem = None, ""
-    async with turns:
+    async with slots:
         try:
             plan = await workflow.execute_child_workflow(
                 PLAN_WORKFLOW,

@@ -12,7 +12,7 @@ from workflows.operations.planning import execute_ec2, survey_and_plan
 class PlanWorkflow:
     @workflow.run
     async def run(self, start: PlanInput) -> Plan:
-        looked = await survey_and_plan(
+        planned = await survey_and_plan(
             execute_ec2,
             start.server,
             start.policy,
@@ -21,4 +21,4 @@ class PlanWorkflow:
             cool_downs=start.cool_downs,
             terms=start.terms,
         )
-        return looked.plan
+        return planned.plan

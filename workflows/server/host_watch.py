@@ -40,23 +40,23 @@ class UnwatchedHosts:
     """The hosts of a server whose agents take no watch, kept as the memo of its workflow, which any list shows."""
 
     def __contains__(self, instance_id: str) -> bool:
-        return instance_id in self._told()
+        return instance_id in self._read_memo()
 
     def add(self, instance_id: str) -> None:
-        self._tell(self._told() | {instance_id})
+        self._write_memo(self._read_memo() | {instance_id})
 
     def discard(self, instance_id: str) -> None:
-        self._tell(self._told() - {instance_id})
+        self._write_memo(self._read_memo() - {instance_id})
 
     def keep(self, instance_ids: Iterable[str]) -> None:
-        self._tell(self._told() & set(instance_ids))
+        self._write_memo(self._read_memo() & set(instance_ids))
 
-    def _told(self) -> set[str]:
-        told: list[str] | None = workflow.memo_value(MEMO_UNWATCHED, None)
-        return set(told or ())
+    def _read_memo(self) -> set[str]:
+        memo: list[str] | None = workflow.memo_value(MEMO_UNWATCHED, None)
+        return set(memo or ())
 
-    def _tell(self, wanted: set[str]) -> None:
-        if wanted != self._told() and workflow.patched("hosts-without-a-watch-are-told"):
+    def _write_memo(self, wanted: set[str]) -> None:
+        if wanted != self._read_memo() and workflow.patched("hosts-without-a-watch-are-told"):
             workflow.upsert_memo({MEMO_UNWATCHED: sorted(wanted) or None})
 
 
@@ -85,52 +85,54 @@ class HostWatches:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, placement: Placement) -> None:
-        silent = 0
+        failures = 0
         # An agent that is there takes a watch at once. One that does not may have died under the watch before, of this
         # run or of the last, when nobody missed its heartbeat any more: EC2 is asked as soon as if it had been missed.
-        untaken = False  # by nobody, the last time: the pace may be another when this is replayed, and decides nothing
+        not_picked_up = (
+            False  # by nobody, the last time: the pace may be another when this is replayed, and decides nothing
+        )
         while True:
             at_once_s = min(WATCH_MISSED_BEATS * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
-            taken_s = timeouts.WATCH_TAKEN_S if untaken else at_once_s
+            pickup_s = timeouts.WATCH_TAKEN_S if not_picked_up else at_once_s
             trial = placement.instance_id in self._unwatched
             try:
-                await self._learn_filesystems(placement, taken_s)
-                self._server.desk.take(await self._ask(placement, trial, taken_s))
+                await self._learn_filesystems(placement, pickup_s)
+                self._server.notice_responder.take(await self._ask(placement, trial, pickup_s))
                 self._unwatched.discard(placement.instance_id)
-                silent, untaken = 0, False
+                failures, not_picked_up = 0, False
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     return
                 ran_out = _timeout_type(error)
                 if trial and ran_out is TimeoutType.START_TO_CLOSE:
                     self._unwatched.discard(placement.instance_id)
-                    silent, untaken = 0, False
+                    failures, not_picked_up = 0, False
                     continue
                 if await self._is_gone(placement):
-                    self._server.desk.lost(placement)
+                    self._server.notice_responder.lost(placement)
                     return
-                again, untaken = untaken, ran_out is TimeoutType.SCHEDULE_TO_START
-                if untaken and (again or not workflow.patched(_PATCH_ASK_EC2_AT_ONCE)):
+                again, not_picked_up = not_picked_up, ran_out is TimeoutType.SCHEDULE_TO_START
+                if not_picked_up and (again or not workflow.patched(_PATCH_ASK_EC2_AT_ONCE)):
                     self._unwatched.add(placement.instance_id)
-                await workflow.sleep(_PAUSE_S[min(silent, len(_PAUSE_S) - 1)])
-                silent += 1
+                await workflow.sleep(_PAUSE_S[min(failures, len(_PAUSE_S) - 1)])
+                failures += 1
 
-    async def _ask(self, placement: Placement, trial: bool, taken_s: float) -> Notice:
+    async def _ask(self, placement: Placement, trial: bool, pickup_s: float) -> Notice:
         longest_s = timeouts.WATCH_TRIAL_S if trial else timeouts.WATCH_S
         beat_s = WATCH_PACE.interval_s
         notice: Notice = await workflow.execute_activity(
             HOST_WATCH,
-            WatchRequest(self._server.desk.known[-20:], beat_s),
+            WatchRequest(self._server.notice_responder.known[-20:], beat_s),
             result_type=Notice,
             task_queue=instance_queue(placement.instance_id),
             start_to_close_timeout=timedelta(seconds=longest_s),
-            schedule_to_start_timeout=timedelta(seconds=taken_s),
+            schedule_to_start_timeout=timedelta(seconds=pickup_s),
             heartbeat_timeout=timedelta(seconds=WATCH_MISSED_BEATS * beat_s),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
         return notice
 
-    async def _learn_filesystems(self, placement: Placement, taken_s: float) -> None:
+    async def _learn_filesystems(self, placement: Placement, pickup_s: float) -> None:
         """Known before it is needed: a dead host cannot be asked what it had mounted."""
         primary = self._server.shape.primary
         if primary != placement or self._server.shape.filesystems or not self._has_volumes():
@@ -141,7 +143,7 @@ class HostWatches:
             result_type=Inventory,
             task_queue=instance_queue(placement.instance_id),
             start_to_close_timeout=timedelta(seconds=15),
-            schedule_to_start_timeout=timedelta(seconds=taken_s),
+            schedule_to_start_timeout=timedelta(seconds=pickup_s),
             heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
             retry_policy=RetryPolicy(maximum_attempts=2),
         )

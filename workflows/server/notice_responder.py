@@ -33,36 +33,36 @@ class NoticeResponder:
         self._record(notice)
         if not first:
             if notice.source is NoticeSource.LOST:
-                self._gone_after_all(notice)
+                self._rescue_if_lost(notice)
             return
         self.known.append(notice.notice_id)
         if notice.kind is NoticeKind.REBALANCE:
             return  # an input for decisions, not a command
         self._doomed[notice.instance_id] = notice
-        self._rest_pool_of(notice.instance_id)
+        self._cool_down_pool_of(notice.instance_id)
         self._act(notice)
 
     def _act(self, notice: Notice) -> None:
         server, shape = self._server, self._server.shape
-        running = server.queue.foreground
+        running = server.queue.uncommitted
         if running and running.kind in _RESCUES:
             # It is the rescue, or it has to let go of its replacement: the operation knows which.
-            asyncio.create_task(running.tell(notice))  # noqa: RUF006
+            asyncio.create_task(running.send_notice(notice))  # noqa: RUF006
         elif shape.primary and shape.primary.instance_id == notice.instance_id:
             if running and running.kind not in (OperationKind.TERMINATE, OperationKind.RELEASE):
                 asyncio.create_task(running.abort(f"interruption of {notice.instance_id}"))  # noqa: RUF006
-            self.rescue(notice, again=self._anew(notice))
+            self.rescue(notice, again=self._retry_suffix(notice))
         elif running and running.kind is OperationKind.REPLICA_CREATE:
-            asyncio.create_task(running.tell(notice))  # noqa: RUF006
+            asyncio.create_task(running.send_notice(notice))  # noqa: RUF006
         elif shape.replica and shape.replica.instance_id == notice.instance_id:
             self._replace_replica(notice)
 
-    def _anew(self, notice: Notice) -> str:
+    def _retry_suffix(self, notice: Notice) -> str:
         """Heard for the first time, but asked for before: that rescue was lost with the workflow that began it."""
         asked = f"notice/{notice.notice_id}" in self._server.requests
         return f"/{notice.seen_at.isoformat()}" if asked and workflow.patched("a-lost-rescue-is-begun-anew") else ""
 
-    def _gone_after_all(self, notice: Notice) -> None:
+    def _rescue_if_lost(self, notice: Notice) -> None:
         """A warning is heard once; that its instance is gone, with nothing under way and the server still on it,
         says that whatever was done about the warning came to nothing. Reconciliation says so, ever less often."""
         primary = self._server.shape.primary
@@ -88,9 +88,9 @@ class NoticeResponder:
         primary = running.shape.primary
         notice = self._doomed.get(primary.instance_id) if primary else None
         if notice and running.kind in _RESCUES and running.request.notice is None:
-            asyncio.create_task(running.tell(notice))  # noqa: RUF006
+            asyncio.create_task(running.send_notice(notice))  # noqa: RUF006
 
-    def settled(self, running: RunningOperation) -> None:
+    def committed(self, running: RunningOperation) -> None:
         """What serves from now on may be doomed already: its rescue does not wait for the tidying up."""
         primary = self._server.shape.primary
         if primary and primary != running.shape.primary and (notice := self._doomed.get(primary.instance_id)):
@@ -134,7 +134,7 @@ class NoticeResponder:
         now = workflow.now()
         self.take(Notice(placement.instance_id, NoticeKind.INTERRUPTION, NoticeSource.LOST, now, deadline=now))
 
-    def _rest_pool_of(self, instance_id: str) -> None:
+    def _cool_down_pool_of(self, instance_id: str) -> None:
         """A pool that gave a notice is left alone until its cool-down ends (invariant 10)."""
         shape = self._server.shape
         for placement in (shape.primary, shape.replica):

@@ -62,7 +62,7 @@ class RunningOperation:
     request: OperationRequest
     shape: ServerShape
     handle: ChildWorkflowHandle[object, OperationResult]
-    settled: bool = False  # committed: it only tidies up
+    committed: bool = False  # committed: it only tidies up
     aborting: bool = False
     broken_off: bool = False  # its workflow ended without a result
     follower: asyncio.Task[None] | None = None
@@ -94,9 +94,9 @@ class RunningOperation:
         return self.request.kind
 
     @property
-    def in_the_way(self) -> bool:
+    def blocks_rescue(self) -> bool:
         """Whether a rescue has to wait for it."""
-        return not self.settled and not (self.aborting and self.kind in _LEAVE_PRIMARY_ALONE)
+        return not self.committed and not (self.aborting and self.kind in _LEAVE_PRIMARY_ALONE)
 
     async def result(self) -> OperationResult:
         """A child that ended by itself without a result (terminated in Temporal) needs a person."""
@@ -113,11 +113,11 @@ class RunningOperation:
         with suppress(FailureError):  # it has ended just now: its result is on its way
             await self.handle.signal("abort", reason)
 
-    async def hurry(self) -> None:
+    async def stop_keeping_old(self) -> None:
         with suppress(FailureError):
             await self.handle.signal("hurry")
 
-    async def tell(self, notice: Notice) -> None:
+    async def send_notice(self, notice: Notice) -> None:
         with suppress(FailureError):  # as above; what is doomed is looked at again when the result is there
             await self.handle.signal("notice", notice)
 
@@ -143,9 +143,9 @@ class OperationQueue:
         return not self.idle
 
     @property
-    def foreground(self) -> RunningOperation | None:
+    def uncommitted(self) -> RunningOperation | None:
         """The operation that has not committed yet, if there is one."""
-        return next((running for running in self._running if not running.settled), None)
+        return next((running for running in self._running if not running.committed), None)
 
     def add(self, operation: str, request: OperationRequest) -> None:
         self._waiting.append(QueuedOperation(operation, request, workflow.now()))
@@ -155,14 +155,14 @@ class OperationQueue:
         if not self._waiting:
             return False
         if self._waiting[0].request.priority is Priority.EMERGENCY:
-            return not any(running.in_the_way for running in self._running)
+            return not any(running.blocks_rescue for running in self._running)
         return not self._running
 
     def take(self) -> QueuedOperation:
         self._starting = self._waiting.pop(0)
         return self._starting
 
-    def lingering(self) -> list[RunningOperation]:
+    def keeping_old(self) -> list[RunningOperation]:
         """Operations that would only keep an old instance for a while."""
         return [running for running in self._running if running.request.keep_old_s]
 
@@ -188,7 +188,7 @@ class OperationQueue:
         waits = [one.request for one in (*self._waiting, self._starting) if one]
         return any(one.kind is OperationKind.REPLICA_DROP and one.notice is None for one in (*waits, *runs))
 
-    def holds_up(self, running: RunningOperation) -> bool:
+    def delays_queue(self, running: RunningOperation) -> bool:
         """Whether something waits that would wait for the old instance which it only keeps for a while."""
         return bool(self._waiting and running.request.keep_old_s)
 
@@ -218,7 +218,7 @@ class OperationQueue:
         return dict(list(self._done.items())[-most:])
 
     def running_view(self) -> OperationView | None:
-        first = self.foreground or (self._running[0] if self._running else None)
+        first = self.uncommitted or (self._running[0] if self._running else None)
         if first is None and self._starting:
             return self._starting.view()
         return first.view() if first else None

@@ -53,7 +53,7 @@ class ServerWorkflow:
         self.requests = dict(start.requests)
         self.recorder = Recorder(f"server/{start.server.server_id}", start.server, seq=start.record_seq)
         self.queue = OperationQueue(start.last_operation, start.outcomes)
-        self.desk = NoticeResponder(self, start.notices)
+        self.notice_responder = NoticeResponder(self, start.notices)
         self.watches = HostWatches(self)
 
     @workflow.run
@@ -69,7 +69,7 @@ class ServerWorkflow:
                 await self._continue_as_new()
         await self.watches.stop()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        await self.recorder.written()
+        await self.recorder.flush()
 
     # --- what may be asked
 
@@ -86,7 +86,7 @@ class ServerWorkflow:
             raise _refused(*refusal)
         self.accept(request)
         # So that who asked can read the operation at once; an emergency's records may be late.
-        await self.recorder.written_within(_READ_YOUR_WRITE_S)
+        await self.recorder.flush_within(_READ_YOUR_WRITE_S)
         return AcceptedRequest(operation)
 
     @workflow.update
@@ -94,11 +94,11 @@ class ServerWorkflow:
         await _begin_update_with_command()
         self.policy = policy
         self.recorder.add(RecordKind.SERVER_POLICY, policy=as_json(admission.policy_json(policy)))
-        await self.recorder.written_within(_READ_YOUR_WRITE_S)
+        await self.recorder.flush_within(_READ_YOUR_WRITE_S)
 
     @workflow.signal
     def notice(self, notice: Notice) -> None:
-        self.desk.take(notice)
+        self.notice_responder.take(notice)
 
     @workflow.signal
     async def cancel_operation(self, operation: str) -> None:
@@ -109,12 +109,12 @@ class ServerWorkflow:
             await running.abort("cancelled by request")
 
     @workflow.signal
-    async def operation_settled(self, settled: CommitReport) -> None:
+    async def operation_settled(self, committed: CommitReport) -> None:
         """An operation has committed: the server's shape is the new one, whatever it still tidies up."""
-        if (running := await self._running(settled.operation_id)) and not running.settled:
-            running.settled = True
-            self._take_shape(running, settled.shape)
-            self.desk.settled(running)
+        if (running := await self._running(committed.operation_id)) and not running.committed:
+            running.committed = True
+            self._take_shape(running, committed.shape)
+            self.notice_responder.committed(running)
 
     async def _running(self, operation: str) -> RunningOperation | None:
         """The running operation of this ID. A signal about one that is being started waits until it is: a workflow
@@ -138,9 +138,9 @@ class ServerWorkflow:
         self.requests[request.request_id] = request.body_digest
         self.queue.add(operation, request)
         if request.kind is OperationKind.LAUNCH:
-            self._described()
-        for running in self.queue.lingering():
-            asyncio.create_task(running.hurry())  # noqa: RUF006 - nothing waits for it; Temporal keeps the task
+            self._record_described()
+        for running in self.queue.keeping_old():
+            asyncio.create_task(running.stop_keeping_old())  # noqa: RUF006 - nothing waits for it; Temporal keeps the task
         self.recorder.add(
             RecordKind.OPERATION_ACCEPTED,
             operation_id=operation,
@@ -153,7 +153,7 @@ class ServerWorkflow:
         )
         return operation
 
-    def _described(self) -> None:
+    def _record_described(self) -> None:
         """A server that was described and not adopted is in the records before it has an instance."""
         self.recorder.add(
             RecordKind.SERVER_ADOPTED,
@@ -172,10 +172,10 @@ class ServerWorkflow:
             return
         running = await RunningOperation.start(waiting, self.server, self.policy, self.shape, self.queue.last_operation)
         self.queue.started(running)
-        self.desk.started(running)
+        self.notice_responder.started(running)
         running.follower = asyncio.create_task(self._follow(running))
-        if self.queue.holds_up(running) and workflow.patched("what-waited-first-hurries-too"):
-            asyncio.create_task(running.hurry())  # noqa: RUF006 - as in `accept`
+        if self.queue.delays_queue(running) and workflow.patched("what-waited-first-hurries-too"):
+            asyncio.create_task(running.stop_keeping_old())  # noqa: RUF006 - as in `accept`
 
     def _never_starts(self, operation: str, reason: str) -> None:
         self.recorder.add(
@@ -194,12 +194,12 @@ class ServerWorkflow:
             )
         self._take_result(running, result)
         self.queue.finished(running, result.outcome)
-        self.desk.after(running, result)
+        self.notice_responder.after(running, result)
         await _end_operation_with_command()
 
     def _take_result(self, running: RunningOperation, result: OperationResult) -> None:
-        if result.outcome is Outcome.COMMITTED or running.settled:
-            if not running.settled or running is self.queue.latest:
+        if result.outcome is Outcome.COMMITTED or running.committed:
+            if not running.committed or running is self.queue.latest:
                 self._take_shape(running, result.shape)
         else:
             lost = self.shape.replica is not None and result.shape.replica is None
@@ -212,10 +212,10 @@ class ServerWorkflow:
             )
         if result.ended:
             self._end("released" if running.kind is OperationKind.RELEASE else "terminated")
-        elif self._never_was(running, result) and workflow.patched("a-failed-launch-ends-the-server"):
+        elif self._launch_failed(running, result) and workflow.patched("a-failed-launch-ends-the-server"):
             self._end("never launched")
 
-    def _never_was(self, running: RunningOperation, result: OperationResult) -> bool:
+    def _launch_failed(self, running: RunningOperation, result: OperationResult) -> bool:
         """Nothing is left of its launch: its name is free again, and who wants it describes it anew."""
         undone = result.outcome in (Outcome.ROLLED_BACK, Outcome.CANCELLED)
         return running.kind is OperationKind.LAUNCH and undone and self.shape.primary is None
@@ -269,7 +269,7 @@ class ServerWorkflow:
                 self.policy,
                 self.shape,
                 latest,
-                self.desk.known[-100:],
+                self.notice_responder.known[-100:],
                 self.queue.last_operation,
                 self.recorder.seq,
                 self.ended,
