@@ -8,11 +8,21 @@ from activities.ec2 import describe
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure, doing
 from activities.ec2.tags import as_dict
+from activities.notice_reader import NoticeQueue
 from domain.errors import Failure
 
 _MOST_MESSAGES = 10  # SQS gives no more at once
 _LONGEST_WAIT_S = 20
 _DEFAULT_REGION = "us-east-1"
+
+
+def open_queue(clients: Clients, url: str, region: str) -> NoticeQueue:
+    """The queue as `activities.notice_reader` reads it. `region`: the queue's, and of a notice that names none."""
+    return NoticeQueue(
+        receive=lambda wait_s: receive(clients, url, wait_s, region),
+        delete=lambda handle: delete(clients, url, handle, region),
+        tags=lambda found_in, instance_id: instance_tags(clients, found_in or region, instance_id),
+    )
 
 
 def receive(clients: Clients, queue_url: str, wait_s: int, region: str = "") -> list[tuple[str, str]]:

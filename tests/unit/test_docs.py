@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import typer
 
+from activities.settings import WorkerSettings, variable_name
 from api.app import create_app
 from api.http import problems
 from api.settings import Settings
@@ -191,6 +192,7 @@ def _misused(command: Any, words: list[str]) -> Iterator[str]:
 
 def test_every_variable_that_is_named_is_read_somewhere() -> None:
     known = {f"SPOT_{name.upper()}" for name in Settings.model_fields}
+    known |= {variable_name(name) for name in WorkerSettings.model_fields}
     for path in sources(".py", ".sh", ".yml"):
         known |= set(_VARIABLE.findall(path.read_text(encoding="utf-8")))
     known |= {"AWS_SECRET_ACCESS_KEY"}  # boto3's
@@ -206,7 +208,6 @@ def _read_by(file: str, pattern: str) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "pattern"),
     [
-        ("worker.py", r'env(?:\.get\(|\[)"(\w+)"'),
         ("agent/settings.py", r'(?:value|environment\.get)\("(\w+)"'),
         ("lab/stack/settings.py", r'environment(?:\.get\(|, )"(\w+)"|_number\("(\w+)"'),
     ],
@@ -215,6 +216,12 @@ def test_every_variable_that_a_program_reads_is_named(file: str, pattern: str) -
     found = _read_by(file, pattern)
     read = {name for match in found for name in ([match] if isinstance(match, str) else match) if name}
     assert read
+    assert read - set(_VARIABLE.findall(EVERYTHING)) == set()
+
+
+def test_every_setting_of_the_worker_is_named() -> None:
+    read = {variable_name(name) for name in WorkerSettings.model_fields}
+    assert {"DATABASE_URL", "SPOT_SIGNING_KEY"} <= read
     assert read - set(_VARIABLE.findall(EVERYTHING)) == set()
 
 

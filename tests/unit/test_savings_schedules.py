@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from temporalio.client import ScheduleActionStartWorkflow
 
+from activities.settings import read_settings
+from activities.wanted_schedules import wanted_schedules
 from domain.autopilot import contract as contract_of_autopilot
 from domain.savings import contract
-from worker import WorkerSettings, _wanted_schedules
 
 
 def schedules(monkeypatch: pytest.MonkeyPatch, **environment: str) -> dict[str, tuple[timedelta, object]]:
@@ -17,7 +18,7 @@ def schedules(monkeypatch: pytest.MonkeyPatch, **environment: str) -> dict[str, 
         monkeypatch.delenv(name, raising=False)
     for name, value in {"DATABASE_URL": "mysql+pymysql://x@y/z", **environment}.items():
         monkeypatch.setenv(name, value)
-    return {one.schedule_id: (one.every, one.argument) for one in _wanted_schedules(WorkerSettings.from_environment())}
+    return {one.schedule_id: (one.every, one.argument) for one in wanted_schedules(read_settings())}
 
 
 def test_the_ledger_is_kept_every_quarter_of_an_hour_and_looked_at_again_every_day(
@@ -45,15 +46,13 @@ def test_without_the_key_that_opens_their_secrets_nothing_is_told(monkeypatch: p
 
 def test_the_key_is_not_in_what_is_printed_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     schedules(monkeypatch, SPOT_SIGNING_KEY="very-secret-key")
-    assert "very-secret-key" not in repr(WorkerSettings.from_environment())
+    assert "very-secret-key" not in repr(read_settings())
 
 
 def test_a_pass_of_the_autopilot_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     schedules(monkeypatch)
     [autopilot] = [
-        one
-        for one in _wanted_schedules(WorkerSettings.from_environment())
-        if one.schedule_id == contract_of_autopilot.AUTOPILOT_SCHEDULE
+        one for one in wanted_schedules(read_settings()) if one.schedule_id == contract_of_autopilot.AUTOPILOT_SCHEDULE
     ]
     action = autopilot.schedule().action
     assert isinstance(action, ScheduleActionStartWorkflow)
