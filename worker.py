@@ -44,10 +44,10 @@ from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.fleet.fleet_size import count_live_instances
 from db.webhooks.secret_sealing import Sealer
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
-from telemetry.logs import configure_logs
 from telemetry.metrics.registries import measure_process
 from telemetry.metrics.serving import UnsafeAddress, check_address, metrics_served, temporal_runtime
 from telemetry.metrics.worker import WorkerMetrics
+from telemetry.temporal_logs import configure_worker_logs
 from workflows import timeouts
 from workflows.registry import WORKFLOWS
 from workflows.replay_guard import ReplayGuardRunner
@@ -66,7 +66,7 @@ async def main() -> None:
         check_address(settings.metrics_host, settings.metrics_token.get_secret_value())
     except (SettingsError, UnsafeAddress) as error:
         raise SystemExit(f"worker: {error}") from None
-    configure_logs(settings.log_level)
+    configure_worker_logs(settings.log_level)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

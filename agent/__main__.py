@@ -13,8 +13,8 @@ import threading
 
 from agent import __version__
 from agent.lean_imports import lean_imports
-from agent.logs import configure_logs
 from agent.settings import SettingsError, read_settings
+from telemetry.logs import configure_logs
 
 log = logging.getLogger("agent")
 
@@ -24,27 +24,35 @@ EXIT_DEFECT = 70
 
 
 def main() -> None:
-    lines = configure_logs("INFO")
+    instance: dict[str, object] = {"instance": ""}  # of every log line; unknown until IMDS has said it
+    _configure_logs(instance)
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
         log.error("%s", error)
         sys.exit(EXIT_CONFIG)
-    logging.getLogger("agent").setLevel(settings.log_level)
+    log.setLevel(settings.log_level)
     threading.excepthook = _exit_on_defect
     # Until the event loop takes over, there is nothing that would have to be ended in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    log.info("starting", extra={"fields": {"version": __version__, "control": settings.control_url}})
+    log.info("starting", extra={"version": __version__, "control": settings.control_url})
     with lean_imports():
         from agent.agent import Agent
 
-        agent = Agent(settings, lines)
+        agent = Agent(settings, instance)
         agent.start()
         import asyncio
 
         from agent.serve import serve
     asyncio.run(serve(agent))
     _exit_now()
+
+
+def _configure_logs(context: dict[str, object]) -> None:
+    configure_logs("WARNING", lambda: context)
+    log.setLevel("INFO")
+    # An activity that fails has a log line of ours, with the hooks' output; the SDK's would be a second one.
+    logging.getLogger("temporalio.activity").setLevel("ERROR")
 
 
 def _exit_on_defect(failed: threading.ExceptHookArgs) -> None:

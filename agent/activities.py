@@ -121,8 +121,8 @@ def _allowed_s(asked: float) -> float:
 
 def _fail(error: HostError) -> NoReturn:
     info = activity.info()
-    fields = {"activity": info.activity_type, "workflow": info.workflow_id, "attempt": info.attempt}
-    log.warning("%s", error, extra={"fields": fields})
+    fields = {"activity": info.activity_type, "workflow_id": info.workflow_id, "attempt": info.attempt}
+    log.warning("%s", error, extra=fields)
     raise ApplicationError(str(error)[:1500], error.hooks, type=Failure.HOST_FAILED, non_retryable=True) from None
 
 

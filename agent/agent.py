@@ -19,7 +19,6 @@ from agent.hooks import Hooks
 from agent.host import Host
 from agent.imds import Identity, learn_identity
 from agent.imds_watch import ImdsWatch
-from agent.logs import LineFormatter
 from agent.notices import NoticeBoard
 from agent.prices import PriceSender
 from agent.registrar import Registrar
@@ -32,7 +31,7 @@ from agent.temporal_addresses import Address, TemporalAddresses
 class Agent:
     """Everything but Temporal, which is loaded while this already works."""
 
-    def __init__(self, settings: Settings, lines: LineFormatter) -> None:
+    def __init__(self, settings: Settings, log_context: dict[str, object]) -> None:
         self.settings = settings
         self.state = StateDir(settings.state_dir)
         self.board = NoticeBoard()
@@ -40,7 +39,7 @@ class Agent:
         self.identity: Future[Identity] = Future()
         self.token = ""
         self.on_change = threading.Event().set  # replaced by whoever serves Temporal
-        self._lines = lines
+        self._log_context = log_context
         configured = settings.temporal_address
         self.addresses = TemporalAddresses(
             Address(configured, settings.temporal_namespace) if configured else None, self.state
@@ -57,7 +56,7 @@ class Agent:
         identity = learn_identity(self.settings.imds, self.stopped)
         if identity is None:
             return
-        self._lines.instance = identity.instance_id
+        self._log_context["instance"] = identity.instance_id
         ImdsWatch(identity.instance_id, self.settings.imds, self.board, self.stopped).start()
         if self.settings.control_url:
             self._report(identity)

@@ -79,4 +79,4 @@ def _complaint(hook: HookRun) -> str:
 def _log(name: str, operation_id: str, outcome: CommandResult) -> None:
     level = logging.DEBUG if name == HEALTH else logging.INFO
     fields = {"hook": name, "operation": operation_id, "exit_code": outcome.exit_code, "ms": outcome.ms}
-    log.log(level, "hook", extra={"fields": fields})
+    log.log(level, "hook", extra=fields)

@@ -35,5 +35,5 @@ def call(
     finally:
         ms = round((time.perf_counter() - started) * 1000, 1)
         fields = {"host": client.base_url.netloc.decode(), "method": method, "path": path, "status": status, "ms": ms}
-        log.debug("call", extra={"fields": fields})
+        log.debug("call", extra=fields)
     return response

@@ -95,6 +95,6 @@ def learn_identity(endpoint: str, stop: threading.Event) -> Identity | None:
         except ImdsError as error:
             delay = backoff.next()
             fields = {"endpoint": endpoint, "retry_in_s": round(delay, 2)}
-            log.warning("%s; is this an EC2 instance with IMDS enabled?", error, extra={"fields": fields})
+            log.warning("%s; is this an EC2 instance with IMDS enabled?", error, extra=fields)
             stop.wait(delay)
     return None

@@ -58,7 +58,7 @@ class ImdsWatch(threading.Thread):
     def _tell(self, notice: Notice) -> None:
         if self._board.put(notice):
             fields = {"kind": notice.kind.value, "action": notice.action, "deadline": notice.deadline}
-            log.warning("notice from AWS", extra={"fields": fields})
+            log.warning("notice from AWS", extra=fields)
 
 
 def read_notice(instance_id: str, path: str, text: str, now: datetime) -> Notice:

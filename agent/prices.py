@@ -66,7 +66,7 @@ class PriceSender(threading.Thread):
                 if error.status == 401:
                     self._registrar.renew(registration)
                 raise
-        log.info("prices sent", extra={"fields": {"prices": len(prices)}})
+        log.info("prices sent", extra={"prices": len(prices)})
 
 
 def read_spot_prices(text: str) -> Iterator[Price]:

@@ -63,14 +63,14 @@ class Registrar(threading.Thread):
             registration = self._control.register(self._identity, self._client_token, booted_at())
         except ControlPlaneError as error:
             delay = self._backoff_for(error).next()
-            log.warning("%s", error, extra={"fields": {"retry_in_s": round(delay, 2)}})
+            log.warning("%s", error, extra={"retry_in_s": round(delay, 2)})
             self._failed(error)
             return delay
         for backoff in self._backoffs.values():
             backoff.reset()
         self._current = registration
         fields = {"server": registration.server_id, "expires_at": registration.expires_at}
-        log.info("registered", extra={"fields": fields})
+        log.info("registered", extra=fields)
         self._accepted(registration)
         life_s = (registration.expires_at - datetime.now(UTC)).total_seconds()
         return max(SHORTEST_LIFE_S, life_s) * RENEW_AFTER

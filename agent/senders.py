@@ -84,5 +84,5 @@ class NoticeSender(threading.Thread):
         except ControlPlaneError as error:
             log.warning("%s", error)
             return False
-        log.info("notice delivered", extra={"fields": {"notice": notice.notice_id}})
+        log.info("notice delivered", extra={"notice": notice.notice_id})
         return True

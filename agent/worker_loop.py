@@ -69,7 +69,7 @@ class WorkerLoop:
         worker = self._build(self._client)
         running = asyncio.create_task(worker.run())
         fields = {"temporal": address.host, "namespace": address.namespace, "queue": worker.task_queue}
-        log.info("polling", extra={"fields": fields})
+        log.info("polling", extra=fields)
         try:
             await self._until_over(running, address)
         finally:
@@ -108,7 +108,7 @@ class WorkerLoop:
 
     async def _complain(self, address: Address, error: Exception, delay: float) -> None:
         fields = {"temporal": address.host, "namespace": address.namespace, "retry_in_s": round(delay, 2)}
-        log.warning("no work from Temporal: %s", error or type(error).__name__, extra={"fields": fields})
+        log.warning("no work from Temporal: %s", error or type(error).__name__, extra=fields)
         try:
             await asyncio.wait_for(self._news.wait(), delay)
         except TimeoutError:

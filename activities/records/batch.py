@@ -114,8 +114,8 @@ def _apply(entry: RecordEntry) -> list[NewEvent]:
                 "stream": entry.batch.stream,
                 "seq": entry.record.seq,
                 "kind": str(entry.record.kind),
-                "server_id": entry.batch.server_id,
-                "operation_id": entry.operation_id,
+                "server": entry.batch.server_id,
+                "operation": entry.operation_id,
                 "reason": reason,
             },
         )

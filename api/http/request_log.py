@@ -1,13 +1,11 @@
-"""Structured log lines on stderr: one JSON object each, with the request's ID and no secret."""
+"""The log of requests: each has an ID, which its log lines and its answer carry."""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -15,37 +13,22 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.names import new_id
+from telemetry.logs import configure_logs
 
 log = logging.getLogger("api.access")
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-
-
-class JsonLines(logging.Formatter):
-    """`extra` fields of a record become keys of the line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if request_id := REQUEST_ID.get():
-            line["request_id"] = request_id
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
 
 
 def configure(level: str) -> None:
-    stream = logging.StreamHandler()
-    stream.setFormatter(JsonLines())
-    logging.basicConfig(level=level, handlers=[stream], force=True)
-    for chatty in ("httpx", "httpcore", "uvicorn.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    """Lines of a request carry its ID."""
+    configure_logs(level, _request_context)
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+
+
+def _request_context() -> Mapping[str, object]:
+    request_id = REQUEST_ID.get()
+    return {"request_id": request_id} if request_id else {}
 
 
 class RequestLog:

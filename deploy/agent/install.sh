@@ -43,7 +43,9 @@ mkdir -p "$target" /etc/spot-optimizer/hooks
 echo "install: the agent into $target/lib"
 rm -rf "$target/lib.new"
 mkdir "$target/lib.new"
+mkdir "$target/lib.new/telemetry"
 cp -r "$source/agent" "$source/domain" "$target/lib.new/"
+cp "$source/telemetry/__init__.py" "$source/telemetry/logs.py" "$target/lib.new/telemetry/"
 find "$target/lib.new" -name __pycache__ -prune -exec rm -rf {} +
 rm -rf "$target/lib"
 mv "$target/lib.new" "$target/lib"

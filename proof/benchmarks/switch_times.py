@@ -132,7 +132,7 @@ def _under_way(history: Sequence[ActivityTimes], at: float) -> str:
 def agent_start_ms(hosts: Path, lab_log: Path, instance_id: str, boot_ms: float, word: str) -> float:
     """From the host's boot to the line of its agent's log that has this word."""
     line = next(line for line in _lines(hosts / instance_id / "log" / "agent.log") if word in line)
-    return 1000 * (epoch(json.loads(line)["at"]) - _running_at(lab_log, instance_id)) - boot_ms
+    return 1000 * (epoch(json.loads(line)["time"]) - _running_at(lab_log, instance_id)) - boot_ms
 
 
 def _running_at(lab_log: Path, instance_id: str) -> float:

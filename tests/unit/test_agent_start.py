@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import json
-import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from agent.logs import LineFormatter
 from agent.settings import IMDS, SettingsError, read_settings
 
 ROOT = Path(__file__).parents[2]
-NEVER = ("sqlalchemy", "fastapi", "boto3", "botocore", "pydantic", "click", "rich", "lab", "db")
+NEVER = ("sqlalchemy", "fastapi", "boto3", "botocore", "pydantic", "click", "rich", "lab", "db", "prometheus_client")
 LOAD_ALL = f"""
 import sys
 import agent.__main__
@@ -23,12 +23,27 @@ from agent.lean_imports import lean_imports
 with lean_imports():
     import agent.agent, agent.serve
 print([name for name in {NEVER!r} if name in sys.modules])
+print([str(one.__file__) for one in list(sys.modules.values()) if getattr(one, "__file__", None)])
 """
 
 
-def test_the_agent_loads_no_more_than_it_needs() -> None:
+@pytest.fixture(scope="module")
+def loaded() -> list[list[str]]:
+    """Modules that it must not load, and the files of those that it has."""
     found = subprocess.run([sys.executable, "-c", LOAD_ALL], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert found.stdout.strip() == "[]"
+    return [ast.literal_eval(line) for line in found.stdout.splitlines()]
+
+
+def test_the_agent_loads_no_more_than_it_needs(loaded: list[list[str]]) -> None:
+    assert loaded[0] == []
+
+
+def test_the_installer_copies_all_of_ours_that_the_agent_loads(loaded: list[list[str]]) -> None:
+    script = (ROOT / "deploy/agent/install.sh").read_text()
+    copied = tuple(f"{ROOT}/{name}" for name in re.findall(r'"\$source/(\w[\w/.]*)"', script))
+    ours = [file for file in loaded[1] if file.startswith(f"{ROOT}/") and ".venv" not in file]
+    assert f"{ROOT}/telemetry/logs.py" in ours
+    assert [file for file in ours if not file.startswith(copied)] == []
 
 
 def test_what_was_hidden_while_loading_can_be_imported_afterwards() -> None:
@@ -71,17 +86,9 @@ def test_the_token_is_in_no_representation_of_the_settings() -> None:
 def test_an_agent_without_settings_says_what_to_set_and_does_not_restart_in_a_loop() -> None:
     ended = subprocess.run([sys.executable, "-m", "agent"], capture_output=True, text=True, env={}, cwd=ROOT)
     assert ended.returncode == 78
-    assert "SPOT_CONTROL_URL" in json.loads(ended.stderr)["message"]
-
-
-def test_a_log_line_is_one_json_object_with_the_instance() -> None:
-    lines = LineFormatter()
-    lines.instance = "i-1"
-    record = logging.LogRecord("agent.x", logging.INFO, "", 1, "two\nlines", (), None)
-    record.fields = {"ms": 5}
-    text = lines.format(record)
-    assert "\n" not in text
-    assert {"instance": "i-1", "message": "two\nlines", "ms": 5}.items() <= json.loads(text).items()
+    line = json.loads(ended.stderr)
+    assert "SPOT_CONTROL_URL" in line["message"]
+    assert (line["level"], line["logger"], line["instance"]) == ("ERROR", "agent", "")
 
 
 def test_a_thread_that_dies_of_a_defect_ends_the_agent_to_be_started_again() -> None:
