@@ -79,7 +79,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     timeouts.WATCH_PACE.per_second = settings.watch_beats_per_second
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
-    clients = Clients(called=metrics.called)
+    clients = Clients(on_call=metrics.count_call)
     warming = asyncio.create_task(asyncio.to_thread(clients.warm, settings.regions))
     client = await connect(settings, stop)
     await warming
@@ -89,7 +89,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     measure_process(registry, engine, sessions)
     activities = [
         *make_activities(settings, clients, client, engine, sessions),
-        *record_activities(sessions, metrics.heard),
+        *record_activities(sessions, metrics.observe),
     ]
     async with AsyncExitStack() as stack:
         token = settings.metrics_token.get_secret_value()

@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.autopilot.fleet_facts import FleetFacts
 from activities.autopilot.fleet_pass import FleetPasses
 from activities.ec2.clients import Clients
-from activities.ec2.heartbeats import heartbeats
+from activities.heartbeats import heartbeats
 from db.autopilot.decisions import change_decision_state
 from db.engine.session import SessionFactory, in_transaction
 from db.tables import DecisionRow

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from temporalio import activity
 
 from activities.ec2.errors import Ec2Failure, application_error, doing
-from activities.ec2.heartbeats import heartbeats
+from activities.heartbeats import heartbeats
 from domain.errors import Failure
 
 if TYPE_CHECKING:

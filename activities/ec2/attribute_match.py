@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from activities.ec2 import describe
 from activities.ec2.activity import ec2_activity
 from activities.ec2.clients import Clients
+from activities.ec2.describe import TAG_PROTECT, tag_list
 from activities.ec2.errors import doing
-from activities.ec2.tags import TAG_PROTECT, as_list
 from domain import ec2 as contract
 from domain.blueprint import Blueprint
 
@@ -50,7 +50,7 @@ def _protect(ec2: EC2Client, instance_id: str, old: Blueprint) -> None:
         if describe.instance(ec2, instance_id).get("InstanceLifecycle") == "spot":
             wanted = [("terminate", old.termination_protection), ("stop", old.stop_protection)]
             value = "+".join(name for name, on in wanted if on)
-            ec2.create_tags(Resources=[instance_id], Tags=as_list({TAG_PROTECT: value}))
+            ec2.create_tags(Resources=[instance_id], Tags=tag_list({TAG_PROTECT: value}))
             return
         if old.termination_protection:
             ec2.modify_instance_attribute(InstanceId=instance_id, DisableApiTermination={"Value": True})

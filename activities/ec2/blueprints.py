@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from activities.ec2 import describe
-from activities.ec2.tags import TAG_PROTECT, as_dict, customer_tags, ownership_tags_of
+from activities.ec2.describe import TAG_PROTECT, customer_tags, ownership_tags_of, tag_dict
 from domain.blueprint import BlockDevice, Blueprint, ElasticIp, Target
 from domain.pools import Lifecycle, Pool
 
@@ -43,7 +43,7 @@ class InstanceAnswers:
 
 def blueprint_of(findings: InstanceAnswers) -> Blueprint:
     found, image = findings.instance, findings.image
-    tags = as_dict(found.get("Tags"))
+    tags = tag_dict(found.get("Tags"))
     placement = found.get("Placement", {})
     zone = placement.get("AvailabilityZone", "")
     return Blueprint(
@@ -176,7 +176,7 @@ def _block_device(volume: VolumeTypeDef, device: str, root: bool, dies: bool) ->
         encrypted=volume.get("Encrypted", False),
         kms_key_id=volume.get("KmsKeyId", ""),
         delete_on_termination=dies,
-        tags=customer_tags(as_dict(volume.get("Tags"))),
+        tags=customer_tags(tag_dict(volume.get("Tags"))),
     )
 
 

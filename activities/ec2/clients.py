@@ -1,15 +1,17 @@
-"""boto3 clients: made once, shared by every thread, told nothing but what the environment says."""
+"""boto3 clients, made once and shared by every thread, and a cache of answers that change slowly."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+import time
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import boto3
 from botocore.config import Config
 
 from activities.ec2.activity import note_call
+from activities.ec2.errors import Ec2Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -19,26 +21,28 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
+T = TypeVar("T")
+
 PRICING_REGION = "us-east-1"  # where AWS serves the Pricing API, whatever the region asked about
 _ATTEMPTS = 3
 _READ_S = 8
 _LONG_POLL_READ_S = 25  # SQS holds a receive for up to 20 s
 
 
-def _note_answer(called: Callable[[str, str], None]) -> Callable[..., None]:
+def _note_answer(on_call: Callable[[str, str], None]) -> Callable[..., None]:
     """botocore's `after-call`: `parsed` has an `Error` when AWS refused, whatever the tries before it."""
 
     def note(model: Any, parsed: dict[str, Any], **_: object) -> None:
-        called(model.name, str(parsed.get("Error", {}).get("Code") or "ok"))
+        on_call(model.name, str(parsed.get("Error", {}).get("Code") or "ok"))
 
     return note
 
 
-def _note_failure(called: Callable[[str, str], None]) -> Callable[..., None]:
+def _note_failure(on_call: Callable[[str, str], None]) -> Callable[..., None]:
     """botocore's `after-call-error`: there was no answer. Its event's name ends with the action."""
 
     def note(event_name: str, exception: Exception, **_: object) -> None:
-        called(event_name.rpartition(".")[2], type(exception).__name__)
+        on_call(event_name.rpartition(".")[2], type(exception).__name__)
 
     return note
 
@@ -60,13 +64,13 @@ class Clients:
     boto3 clients are thread-safe; making one is not, and takes a while (`warm` does it early).
     """
 
-    def __init__(self, session: boto3.Session | None = None, called: Callable[[str, str], None] | None = None) -> None:
-        """`called`: is told each call's action and code, `ok` when it worked."""
+    def __init__(self, session: boto3.Session | None = None, on_call: Callable[[str, str], None] | None = None) -> None:
+        """`on_call` gets each call's action and code, `ok` when it worked."""
         self._session = session or boto3.Session()
         self._session.events.register("before-call", note_call)
-        if called:
-            self._session.events.register("after-call", _note_answer(called))
-            self._session.events.register("after-call-error", _note_failure(called))
+        if on_call:
+            self._session.events.register("after-call", _note_answer(on_call))
+            self._session.events.register("after-call-error", _note_failure(on_call))
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, int], Any] = {}
 
@@ -110,3 +114,29 @@ class Clients:
                 make = cast(Any, self._session.client)
                 self._made[key] = make(service, region_name=region, config=_config(service, attempts))
             return self._made[key]
+
+
+class Cache(Generic[T]):
+    """Keeps each fact for `ttl_s`. Thread-safe; the same fact may be asked for twice at once."""
+
+    def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[Hashable, tuple[float, T]] = {}
+
+    def get(self, key: Hashable, ask: Callable[[], T], *, stale_ok: bool = False) -> T:
+        """`stale_ok`: an old fact is better than a failure to get a new one."""
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept and self._clock() - kept[0] < self._ttl_s:
+            return kept[1]
+        try:
+            fact = ask()
+        except Ec2Failure:
+            if kept and stale_ok:
+                return kept[1]
+            raise
+        with self._lock:
+            self._kept[key] = (self._clock(), fact)
+        return fact

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from activities.ec2.describe import tag_list
 from activities.ec2.launch_request import data_device
-from activities.ec2.tags import as_list
 from domain.blueprint import Blueprint
 from domain.names import ownership_tags
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 _Call = Callable[[], object]
-_TAGS = as_list(ownership_tags("check", "check", "check"))
+_TAGS = tag_list(ownership_tags("check", "check", "check"))
 
 
 def dry_run(ec2: EC2Client, action: str, old: Blueprint) -> _Call | None:

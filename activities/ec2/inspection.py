@@ -16,8 +16,7 @@ from botocore.exceptions import ClientError
 from activities.ec2 import describe
 from activities.ec2.activity import ec2_activity, parallel, together
 from activities.ec2.blueprints import InstanceAnswers, blueprint_of
-from activities.ec2.cache import Cache
-from activities.ec2.clients import Clients
+from activities.ec2.clients import Cache, Clients
 from activities.ec2.errors import Ec2Failure, code_of, doing, is_missing
 from activities.ec2.launch_request import is_burstable
 from domain import ec2 as contract

@@ -10,11 +10,10 @@ from botocore.exceptions import ClientError
 
 from activities.ec2 import describe
 from activities.ec2.activity import attempt, ec2_activity, poll
-from activities.ec2.cache import Cache
-from activities.ec2.clients import Clients
+from activities.ec2.clients import Cache, Clients
+from activities.ec2.describe import tag_list
 from activities.ec2.errors import Ec2Failure, code_of, doing, is_missing, not_yet
 from activities.ec2.launch_request import run_instances_request
-from activities.ec2.tags import as_list
 from domain import ec2 as contract
 from domain.blueprint import Blueprint
 from domain.errors import Failure
@@ -111,7 +110,7 @@ class Instances:
                 if given.remove:
                     ec2.delete_tags(Resources=given.resource_ids, Tags=[{"Key": key} for key in given.tags])
                 else:
-                    ec2.create_tags(Resources=given.resource_ids, Tags=as_list(given.tags))
+                    ec2.create_tags(Resources=given.resource_ids, Tags=tag_list(given.tags))
         return contract.ActionResult()
 
     @property

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from activities.ec2.activity import ec2_activity, parallel, together
-from activities.ec2.cache import Cache
-from activities.ec2.clients import Clients
+from activities.ec2.clients import Cache, Clients
 from activities.ec2.dry_runs import dry_run
 from activities.ec2.errors import Ec2Failure, code_of, denied_action, doing, failure_of
 from activities.ec2.launch_request import run_instances_request

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from activities.ec2.tags import specification
+from activities.ec2.describe import tag_specification
 from domain.blueprint import BlockDevice, Blueprint
 from domain.ec2 import LaunchInput
 from domain.pools import Pool
@@ -148,9 +148,9 @@ def volume_settings(
 
 def _tags(given: LaunchInput, pool: Pool) -> list[Any]:
     root_tags = given.blueprint.root.tags if given.blueprint.root else {}
-    tags = specification("instance", given.blueprint.tags | given.tags)
-    tags += specification("volume", root_tags | given.tags)
-    return tags + (specification("spot-instances-request", given.tags) if pool.spot else [])
+    tags = tag_specification("instance", given.blueprint.tags | given.tags)
+    tags += tag_specification("volume", root_tags | given.tags)
+    return tags + (tag_specification("spot-instances-request", given.tags) if pool.spot else [])
 
 
 def _spot(max_usd_per_hour: float | None) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from activities.ec2.activity import parallel
-from activities.ec2.cache import Cache
-from activities.ec2.clients import Clients
+from activities.ec2.clients import Cache, Clients
 from activities.ec2.errors import Ec2Failure, doing
 from domain.blueprint import Blueprint
 from domain.ranking import MAX_GROWTH, TypeFacts

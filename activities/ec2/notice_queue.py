@@ -6,8 +6,8 @@ from urllib.parse import urlparse
 
 from activities.ec2 import describe
 from activities.ec2.clients import Clients
+from activities.ec2.describe import tag_dict
 from activities.ec2.errors import Ec2Failure, doing
-from activities.ec2.tags import as_dict
 from activities.notice_reader import NoticeQueue
 from domain.errors import Failure
 
@@ -45,7 +45,7 @@ def delete(clients: Clients, queue_url: str, receipt_handle: str, region: str = 
 def instance_tags(clients: Clients, region: str, instance_id: str) -> dict[str, str]:
     """All tags, ours and theirs; none when EC2 does not know the instance (any more)."""
     try:
-        return as_dict(describe.instance(clients.ec2(region), instance_id).get("Tags"))
+        return tag_dict(describe.instance(clients.ec2(region), instance_id).get("Tags"))
     except Ec2Failure as failed:
         if failed.failure is Failure.GONE:
             return {}

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from activities.ec2.activity import ec2_activity, parallel, poll
 from activities.ec2.clients import Clients
+from activities.ec2.describe import TAG_TOKEN, tag_dict, tag_specification
 from activities.ec2.errors import Ec2Failure, doing, is_missing, not_yet
-from activities.ec2.tags import TAG_TOKEN, as_dict, specification
 from domain import ec2 as contract
 from domain.errors import Failure
 
@@ -61,7 +61,7 @@ def _by_token(ec2: EC2Client, tokens: list[str]) -> dict[str, str]:
     with doing("searching for snapshots made before"):
         answer = ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": f"tag:{TAG_TOKEN}", "Values": tokens}])
     return {
-        as_dict(s.get("Tags")).get(TAG_TOKEN, ""): s.get("SnapshotId", "")
+        tag_dict(s.get("Tags")).get(TAG_TOKEN, ""): s.get("SnapshotId", "")
         for s in answer.get("Snapshots", [])
         if s.get("State") != "error"
     }
@@ -72,7 +72,7 @@ def _create(ec2: EC2Client, given: contract.SnapshotInput, volume_id: str, token
         answer = ec2.create_snapshot(
             VolumeId=volume_id,
             Description=given.description,
-            TagSpecifications=specification("snapshot", given.tags | {TAG_TOKEN: token}),
+            TagSpecifications=tag_specification("snapshot", given.tags | {TAG_TOKEN: token}),
         )
     return token, answer["SnapshotId"]
 

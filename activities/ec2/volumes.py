@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from activities.ec2 import describe
 from activities.ec2.activity import ec2_activity, parallel, poll
 from activities.ec2.clients import Clients
+from activities.ec2.describe import TAG_TOKEN, tag_dict, tag_specification
 from activities.ec2.errors import Ec2Failure, code_of, doing, is_missing, not_yet
 from activities.ec2.launch_request import volume_settings
-from activities.ec2.tags import TAG_TOKEN, as_dict, specification
 from domain import ec2 as contract
 from domain.errors import Failure
 
@@ -203,7 +203,7 @@ def _create(ec2: EC2Client, given: contract.CreateVolumesInput, index: int) -> s
         "AvailabilityZone": given.zone,
         "SnapshotId": copy.snapshot_id,
         "ClientToken": hashlib.sha256(_token(given, index).encode()).hexdigest(),
-        "TagSpecifications": specification("volume", copy.tags | given.tags | {TAG_TOKEN: _token(given, index)}),
+        "TagSpecifications": tag_specification("volume", copy.tags | given.tags | {TAG_TOKEN: _token(given, index)}),
         **settings,
     }
     with doing(f"making a volume from {copy.snapshot_id} in {given.zone}", missing=Failure.REFUSED):
@@ -219,7 +219,7 @@ def _find(ec2: EC2Client, given: contract.CreateVolumesInput) -> list[str]:
     tokens = [_token(given, index) for index in range(len(given.copies))]
     with doing("searching for volumes made before"):
         answer = ec2.describe_volumes(Filters=[{"Name": f"tag:{TAG_TOKEN}", "Values": tokens}])
-    by_token = {as_dict(v.get("Tags")).get(TAG_TOKEN, ""): v.get("VolumeId", "") for v in answer.get("Volumes", [])}
+    by_token = {tag_dict(v.get("Tags")).get(TAG_TOKEN, ""): v.get("VolumeId", "") for v in answer.get("Volumes", [])}
     return [by_token[token] for token in tokens if token in by_token]
 
 

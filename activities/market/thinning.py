@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from temporalio import activity
 
 from activities.database_errors import database_unavailable
-from activities.ec2.heartbeats import heartbeats
+from activities.heartbeats import heartbeats
 from db.autopilot.experiences import forget_experiences
 from db.engine.session import SessionFactory, in_transaction
 from db.market import thinning

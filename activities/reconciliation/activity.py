@@ -20,8 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.database_errors import database_unavailable
 from activities.ec2.activity import ec2_activity
 from activities.ec2.clients import Clients
-from activities.ec2.removal import Removal
-from activities.ec2.resource_listing import ResourceListing
+from activities.ec2.resources import Removal, ResourceListing
 from activities.reconciliation.fact_reader import FactReader
 from activities.reconciliation.finding_records import record_findings
 from activities.reconciliation.remediation import Remediation

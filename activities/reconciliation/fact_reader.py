@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.resource_listing import ResourceListing
+from activities.ec2.resources import ResourceListing
 from db.engine.session import SessionFactory
 from db.reconciliation import records
 from db.tables import Resource

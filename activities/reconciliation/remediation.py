@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.removal import Removal
-from activities.ec2.resource_listing import ResourceListing
+from activities.ec2.resources import Removal, ResourceListing
 from db.engine.session import SessionFactory, in_transaction
 from db.reconciliation.drift import close_finding, mark_asked, note_failed_try
 from domain.reconciliation import contract

@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 from activities.database_errors import database_unavailable
 from activities.ec2.activity import ec2_activity
 from activities.ec2.clients import Clients
-from activities.ec2.resource_listing import ResourceListing
+from activities.ec2.resources import ResourceListing
 from activities.resuming.record_fence import RecordsChanged, fence_records
 from activities.resuming.recorded_state import read_recorded_state
 from activities.running_workflows import WorkflowListing, find_running, list_running

@@ -12,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.database_errors import database_unavailable
-from activities.ec2.heartbeats import heartbeats
+from activities.heartbeats import heartbeats
 from db.autopilot.decisions import expire_decisions
 from db.engine.session import SessionFactory
 from db.event_log.writing import expire_events

@@ -1,19 +1,20 @@
-"""What a worker did: durations of what it recorded, and its calls to AWS."""
+"""What a worker measures: the durations that its records contain, and its calls to AWS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from domain.measurements import MeasureKind, Measurement
-from telemetry.metrics.bounded_label import BoundedLabel
 
 # To five minutes: what takes longer is stuck, and has an alert of its own.
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0)
 SECONDS_LEFT = (0.0, 5.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0, 105.0, 120.0)
 MOST_POOLS = 200
 MOST_CODES = 100
+OTHER = "other"
 
 _HISTOGRAMS: Mapping[MeasureKind, tuple[str, str, tuple[str, ...], tuple[float, ...]]] = {
     MeasureKind.LAUNCH: (
@@ -91,8 +92,8 @@ class WorkerMetrics:
         )
         self._pools, self._codes = BoundedLabel(MOST_POOLS), BoundedLabel(MOST_CODES)
 
-    def heard(self, measured: Iterable[Measurement]) -> None:
-        """What a batch of records said, after it was committed."""
+    def observe(self, measured: Iterable[Measurement]) -> None:
+        """What a batch of records contains, after it was committed."""
         for one in measured:
             labels = {**one.labels, **({"pool": self._pools(one.labels["pool"])} if "pool" in one.labels else {})}
             if (counter := self._counters.get(one.measure)) is not None:
@@ -101,7 +102,21 @@ class WorkerMetrics:
                 histogram = self._histograms[one.measure]
                 (histogram.labels(**labels) if labels else histogram).observe(one.seconds)
 
-    @property
-    def called(self) -> Callable[[str, str], None]:
+    def count_call(self, action: str, code: str) -> None:
         """For `activities.ec2.clients.Clients`: an action of AWS's API, and its code; `ok` when it worked."""
-        return lambda action, code: self._calls.labels(action=action, code=self._codes(code)).inc()
+        self._calls.labels(action=action, code=self._codes(code)).inc()
+
+
+class BoundedLabel:
+    """A label whose values come from outside: the first `most` of them are kept, every further one is `other`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, value: str) -> str:
+        with self._lock:
+            if value not in self._values and len(self._values) < self._most:
+                self._values.add(value)
+            return value if value in self._values else OTHER

@@ -137,7 +137,7 @@ def test_what_a_switch_records_is_measured_once(
     sessions: SessionFactory, client_id: str, work: tuple[WorkerMetrics, CollectorRegistry]
 ) -> None:
     fleet = RecordedServer(sessions, client_id)
-    fleet.activities = RecordActivities(sessions, work[0].heard)
+    fleet.activities = RecordActivities(sessions, work[0].observe)
     fleet.adopt()
     fleet.write("", instance("i-old", "running_primary", role="primary", pool=POOL), accepted("op-1", unique("r")))
     batch = fleet.batch("op-1", *switch_records("i-old", "i-new"))
@@ -157,7 +157,7 @@ def test_what_was_left_of_a_notice_is_measured_at_the_commit(
     sessions: SessionFactory, client_id: str, work: tuple[WorkerMetrics, CollectorRegistry]
 ) -> None:
     fleet = RecordedServer(sessions, client_id)
-    fleet.activities = RecordActivities(sessions, work[0].heard)
+    fleet.activities = RecordActivities(sessions, work[0].observe)
     fleet.adopt()
     old, new = unique("i"), unique("i")
     notice = {
@@ -179,7 +179,7 @@ def test_capacity_failures_are_counted_by_pool_up_to_a_bound(work: tuple[WorkerM
 
     pools = [f"us-east-1a/type-{n}/spot" for n in range(MOST_POOLS + 50)]
     labels = [{"pool": pool, "reason": "NoCapacity"} for pool in pools]
-    work[0].heard([Measurement(MeasureKind.CAPACITY, labels=one) for one in labels])
+    work[0].observe([Measurement(MeasureKind.CAPACITY, labels=one) for one in labels])
     found = {k: v for k, v in scraped(work[1]).items() if k.startswith("spot_optimizer_capacity_failures_total")}
     assert len(found) == MOST_POOLS + 1
     assert found["spot_optimizer_capacity_failures_total{pool=other,reason=NoCapacity}"] == 50
@@ -188,7 +188,7 @@ def test_capacity_failures_are_counted_by_pool_up_to_a_bound(work: tuple[WorkerM
 def test_calls_to_ec2_are_counted_by_action_and_code(
     clean: Cloud, work: tuple[WorkerMetrics, CollectorRegistry]
 ) -> None:
-    clients = Clients(called=work[0].called)
+    clients = Clients(on_call=work[0].count_call)
     clients.ec2(REGION).describe_volumes()
     clean.post("/permissions", deny=["ec2:DescribeVolumes"])
     with pytest.raises(ClientError):

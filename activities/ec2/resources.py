@@ -1,4 +1,4 @@
-"""What EC2 has of ours: by our tags, and by the IDs that the ledger holds, each kind page by page."""
+"""Resources of ours in EC2: listed by our tags and by the IDs of the ledger, and removed when they are of no use."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from activities.ec2 import describe
 from activities.ec2.clients import Clients
-from activities.ec2.errors import Ec2Failure, doing
-from activities.ec2.tags import TAG_TOKEN, as_dict
+from activities.ec2.describe import TAG_TOKEN, tag_dict
+from activities.ec2.errors import Ec2Failure, doing, is_missing
 from domain.errors import Failure
 from domain.names import TAG_CLIENT, TAG_OPERATION, TAG_SERVER
 from domain.reconciliation.facts import FoundResource, ResourceKind
@@ -125,7 +127,7 @@ _ID_FILTERS: Mapping[ResourceKind, str] = {
 
 
 def _found(kind: ResourceKind, resource_id: str, state: object, one: Mapping[str, Any]) -> FoundResource:
-    tags = as_dict(one.get("Tags"))
+    tags = tag_dict(one.get("Tags"))
     return FoundResource(
         kind,
         resource_id,
@@ -190,3 +192,33 @@ def _spot_request(one: Mapping[str, Any]) -> FoundResource:
 
 def _check(status: Mapping[str, Any], name: str) -> str:
     return str(status.get(name, {}).get("Status", ""))
+
+
+class Removal:
+    """What is gone already counts as removed."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def remove(self, region: str, kind: ResourceKind, resource_id: str) -> None:
+        """Raises `Ec2Failure`. Termination protection is not taken off: somebody set it to keep the instance."""
+        with doing(f"removing {kind.value} {resource_id}"):
+            try:
+                self._remove(region, kind, resource_id)
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+
+    def _remove(self, region: str, kind: ResourceKind, resource_id: str) -> None:
+        ec2 = self._clients.ec2(region)
+        match kind:
+            case ResourceKind.INSTANCE:
+                ec2.terminate_instances(InstanceIds=[resource_id])
+            case ResourceKind.VOLUME:
+                ec2.delete_volume(VolumeId=resource_id)
+            case ResourceKind.SNAPSHOT:
+                ec2.delete_snapshot(SnapshotId=resource_id)
+            case ResourceKind.IMAGE:
+                ec2.deregister_image(ImageId=resource_id)
+            case _:
+                raise Ec2Failure(Failure.REFUSED, f"a {kind.value} is never removed; {resource_id} stays.")
