@@ -18,9 +18,8 @@ from typing import Any, NoReturn, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from agent.deadline import Deadline, StopRequested
+from agent.deadline import Deadline, HostError, StopRequested
 from agent.host import INVENTORY_S, Host
-from agent.host_error import HostError
 from agent.notices import NoticeBoard
 from domain import host as contract
 from domain.errors import Failure

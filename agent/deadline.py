@@ -1,20 +1,31 @@
-"""A turn: one piece of work on the host, with its deadline and the word to let go."""
+"""The deadline of one piece of work on the host, the request to stop it, and the error when it cannot be done."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from agent.host_error import HostError
+from domain.host import HookRun
 
 SLICE_S = 0.02
 
 
+class HostError(Exception):
+    """What could not be done on this host and why, with the hooks that ran until then.
+
+    To the control plane it is `Failure.HOST_FAILED`.
+    """
+
+    def __init__(self, message: str, hooks: Sequence[HookRun] = ()) -> None:
+        super().__init__(message)
+        self.hooks = list(hooks)
+
+
 class StopRequested(Exception):
-    """The work was told to stop: the agent is ending, the request was cancelled, or a newer one came."""
+    """The work has to stop: the agent is ending, the request was cancelled, or a newer one came."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +42,21 @@ class Deadline:
         return max(0.0, self.ends - time.monotonic())
 
     def within(self, seconds: float) -> Deadline:
-        """The same turn with an earlier end."""
+        """An earlier deadline for a part of the same work: a request to stop is for both."""
         return replace(self, ends=min(self.ends, time.monotonic() + seconds))
 
     def pause(self, seconds: float) -> None:
-        """Wait, but no longer than the turn lasts; raises LetGo as soon as it is told to."""
+        """Wait, but not beyond the deadline; raises StopRequested as soon as the work has to stop."""
         if self.stop.wait(min(seconds, self.left)):
             raise StopRequested
 
 
 class HostLock:
-    """Work that changes the host is done one piece at a time, and the newest request is the one meant.
+    """Work that changes the host is done one piece at a time. A newer request stops the one that runs.
 
-    A server has one writer, its workflow: when a second request arrives while the first still runs,
-    Temporal has given the first up already (timeout, cancellation), and waiting for it would only
-    cost a rescue its time. A repetition of the same request is a newer one, too.
+    A server has one writer, its workflow. When a second request arrives while the first still runs,
+    Temporal has already given up the first one (timeout, cancellation). To wait for it would cost a rescue
+    its time. The same request once more counts as a newer one.
     """
 
     def __init__(self) -> None:
@@ -63,7 +74,7 @@ class HostLock:
             if deadline.stop.is_set():
                 raise StopRequested
             if not deadline.left:
-                raise HostError("an earlier request on this host did not let go in time")
+                raise HostError("an earlier request on this host did not stop in time")
         try:
             yield
         finally:

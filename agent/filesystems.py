@@ -11,8 +11,7 @@ import re
 from dataclasses import replace
 
 from agent.commands import CommandResult, run
-from agent.deadline import Deadline
-from agent.host_error import HostError
+from agent.deadline import Deadline, HostError
 from domain.host import Filesystem
 
 FINDMNT = ("findmnt", "-J", "-o", "SOURCE,TARGET,FSTYPE,OPTIONS,UUID", "--real")

@@ -11,8 +11,7 @@ import os
 from pathlib import Path
 
 from agent.commands import TIMED_OUT, CommandResult, run
-from agent.deadline import Deadline
-from agent.host_error import HostError
+from agent.deadline import Deadline, HostError
 from domain.host import HookRun
 
 log = logging.getLogger(__name__)

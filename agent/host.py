@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from agent import __version__
 from agent.boot import boot_id, booted_at
 from agent.commands import run
-from agent.deadline import Deadline, HostLock
+from agent.deadline import Deadline, HostError, HostLock
 from agent.filesystems import data_filesystems, mount, mounted, unmount
 from agent.hooks import START, STOP, WARM_UP, Hooks
-from agent.host_error import HostError
 from agent.mount_holders import mount_holders
 from agent.state_dir import QUIESCED, StateDir
 from agent.state_dir import WARM_UP as WARM_UP_STATE

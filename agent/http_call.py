@@ -1,8 +1,9 @@
-"""One HTTP call, timed and logged: what a DEBUG log shows of IMDS and of the control plane."""
+"""One HTTP call to IMDS or the control plane, timed and logged; and how long to wait before the next."""
 
 from __future__ import annotations
 
 import logging
+import random
 import ssl
 import time
 from collections.abc import Mapping
@@ -10,6 +11,26 @@ from collections.abc import Mapping
 import httpx
 
 log = logging.getLogger(__name__)
+
+
+class Backoff:
+    """Seconds before the next try: doubled after each, up to a limit.
+
+    Jitter keeps a fleet's agents from coming back all at once after an outage.
+    """
+
+    def __init__(self, first: float, most: float) -> None:
+        self.first = first
+        self.most = most
+        self._now = first
+
+    def next(self) -> float:
+        delay = self._now
+        self._now = min(self._now * 2, self.most)
+        return delay * random.uniform(0.8, 1.0)  # noqa: S311  no secret depends on it
+
+    def reset(self) -> None:
+        self._now = self.first
 
 
 def open_client(base_url: str, timeout_s: float) -> httpx.Client:

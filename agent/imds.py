@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from agent.backoff import Backoff
-from agent.http_call import call, open_client
+from agent.http_call import Backoff, call, open_client
 
 log = logging.getLogger(__name__)
 

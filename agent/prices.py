@@ -14,9 +14,8 @@ from collections.abc import Iterator
 
 from agent.commands import run
 from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal
-from agent.deadline import Deadline, StopRequested
+from agent.deadline import Deadline, HostError, StopRequested
 from agent.hooks import PRICES, Hooks
-from agent.host_error import HostError
 from agent.registrar import Registrar
 
 log = logging.getLogger(__name__)

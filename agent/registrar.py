@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from agent.backoff import Backoff
 from agent.boot import booted_at
 from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal, Registration
+from agent.http_call import Backoff
 from agent.imds import Identity
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import threading
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
-from agent.backoff import Backoff
 from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal
+from agent.http_call import Backoff
 from agent.notices import NoticeBoard
 from agent.registrar import Registrar
 from domain.heartbeats import HEARTBEAT_S

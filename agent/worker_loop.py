@@ -11,7 +11,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
-from agent.backoff import Backoff
+from agent.http_call import Backoff
 from agent.temporal_addresses import Address, TemporalAddresses
 from agent.temporal_client import connect, open_runtime, renew
 from domain.names import instance_queue

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.commands import KEPT_CHARACTERS, TIMED_OUT, run
-from agent.deadline import Deadline, HostLock, StopRequested
+from agent.deadline import Deadline, HostError, HostLock, StopRequested
 from agent.hooks import Hooks
 from agent.host import Host
-from agent.host_error import HostError
 from agent.state_dir import QUIESCED, StateDir
 from domain.host import Filesystem, InventoryRequest, QuiesceRequest, ReadyRequest, ServeRequest
 from tests.unit.test_agent_fakes import INSTANCE, FakeMachine, eventually

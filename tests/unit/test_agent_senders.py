@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.backoff import Backoff
 from agent.control_plane import (
     ControlPlane,
     ControlPlaneError,
@@ -20,6 +19,7 @@ from agent.control_plane import (
     Registration,
 )
 from agent.hooks import Hooks
+from agent.http_call import Backoff
 from agent.imds import Identity
 from agent.notices import NoticeBoard
 from agent.prices import PriceSender, read_spot_prices
