@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ from domain.names import instance_queue
 from tests.unit.test_agent_fakes import CLIENT_TOKEN, INSTANCE, INSTANCE_TOKEN, FakeControl, FakeImds, eventually
 
 ROOT = Path(__file__).parents[2]
-SOON = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=120)
 TRY_AGAIN = RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.0)
 
 
@@ -40,7 +41,7 @@ class AskHost:
             ReadyRequest("op-1"),
             task_queue=instance_queue(instance),
             result_type=ReadyReport,
-            schedule_to_close_timeout=SOON,
+            schedule_to_close_timeout=PATIENCE,
             heartbeat_timeout=timedelta(seconds=5),
             retry_policy=TRY_AGAIN,
         )
@@ -49,7 +50,7 @@ class AskHost:
             WatchRequest(),
             task_queue=instance_queue(instance),
             result_type=Notice,
-            schedule_to_close_timeout=SOON,
+            schedule_to_close_timeout=PATIENCE,
             heartbeat_timeout=timedelta(seconds=20),
             retry_policy=TRY_AGAIN,
         )
@@ -81,12 +82,12 @@ def temporal() -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 @pytest.fixture
 async def client(temporal: str) -> AsyncIterator[Client]:
-    for _ in range(200):
+    for _ in range(1200):
         try:
             found = await Client.connect(temporal)
             break
@@ -111,9 +112,9 @@ class Process:
         return self.log_file.read_text()
 
     def end(self) -> int:
-        """SIGTERM; its exit code. An agent that hangs on is a `TimeoutExpired`."""
+        """SIGTERM; its exit code. An agent that does not end raises `TimeoutExpired`."""
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(10)
+        return self.popen.wait(60)
 
 
 @contextmanager
@@ -134,7 +135,7 @@ async def ask(client: Client, name: str) -> asyncio.Task[tuple[ReadyReport, Noti
 async def watching(client: Client, name: str) -> None:
     """Until the workflow's watch has been taken by an agent."""
     handle = client.get_workflow_handle(name)
-    for _ in range(1000):
+    for _ in range(6000):
         pending = (await handle.describe()).raw_description.pending_activities
         if any(p.activity_type.name == HOST_WATCH and p.last_worker_identity == INSTANCE for p in pending):
             return
@@ -162,16 +163,17 @@ async def test_a_registered_agent_says_ready_and_tells_of_an_interruption(
         await watching(client, "interruption")
         deadline = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=2)
         imds.interrupt(deadline)
-        reads_before = sum(path.endswith("/spot/instance-action") for path in imds.paths())
         report, notice = await answer
-        reads = sum(path.endswith("/spot/instance-action") for path in imds.paths()) - reads_before
 
         assert report.instance_id == INSTANCE
         assert (notice.kind, notice.deadline) == (NoticeKind.INTERRUPTION, deadline)
         await asyncio.to_thread(eventually, lambda: "/api/agents/notice" in control.paths())
         await asyncio.to_thread(eventually, lambda: "/api/agents/heartbeat" in control.paths())
-        assert reads <= 2, "the first read that shows it tells of it; one more may have been made meanwhile"
         assert agent.end() == 0
+        lines = [json.loads(line) for line in agent.log().splitlines()]
+        told = next(at for at, line in enumerate(lines) if line["message"] == "notice from AWS")
+        reads = [line for line in lines[:told] if str(line.get("path")).endswith("/spot/instance-action")]
+        assert [line["status"] for line in reads].count(200) == 1, "the first read that shows it tells of it"
         assert CLIENT_TOKEN not in agent.log()
         assert INSTANCE_TOKEN not in agent.log()
         assert '"path": "/api/agents/register", "status": 200' in agent.log()
@@ -211,7 +213,7 @@ async def test_an_agent_remembers_where_temporal_was_when_the_api_is_down_at_its
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url,
         }
         with running(tmp_path, **settings) as first:
-            await asyncio.to_thread(eventually, lambda: (tmp_path / "state/registration.json").exists(), 15.0)
+            await asyncio.to_thread(eventually, lambda: (tmp_path / "state/registration.json").exists())
             first.end()
         assert INSTANCE_TOKEN not in (tmp_path / "state/registration.json").read_text()
         assert isinstance(control, FakeControl)

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.ec2.errors import Ec2Failure
-from activities.ec2.resource_listing import ResourceListing
+from activities.ec2.resources import ResourceListing
 from activities.reconciliation.activity import ReconciliationActivities
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.tables import Agent, DriftRow, Event, Instance, Operation, Resource, Server

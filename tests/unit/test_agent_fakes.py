@@ -1,4 +1,4 @@
-"""What surrounds an agent, in small: IMDS, the control plane, a machine's commands; and that they are strict."""
+"""Fakes of what an agent talks to: IMDS, the control plane, the commands of a machine. They are strict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDENTITY = {"instanceId": INSTANCE, "region": "us-east-1", "availabilityZone": "
 TOKEN_PATH = "/latest/api/token"
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait for something that another thread or process is about to do."""
     end = monotonic() + within_s
     while not condition():
@@ -74,7 +74,7 @@ class FakeService:
             do_GET = do_PUT = do_POST = _any
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
+                """No line on standard error for each request."""
 
         return Handler
 

@@ -60,7 +60,7 @@ def test_the_identity_is_asked_for_until_imds_answers(imds: FakeImds) -> None:
     asking.start()
     eventually(lambda: len(imds.requests) >= 3)
     imds.said["/latest/dynamic/instance-identity/document"] = document
-    asking.join(5)
+    asking.join(60)
     assert found
 
 

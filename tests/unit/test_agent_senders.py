@@ -234,14 +234,24 @@ SEEN = {
 PRICES = "/api/agents/prices"
 
 
-def prices_of(rig: Rig, tmp_path: Path, script: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+class CountingHooks(Hooks):
+    looked = 0
+
+    def path(self, name: str) -> Path | None:
+        self.looked += 1
+        return super().path(name)
+
+
+def prices_of(rig: Rig, tmp_path: Path, script: str | None, monkeypatch: pytest.MonkeyPatch) -> CountingHooks:
     monkeypatch.setattr("agent.prices.FIRST_S", 0.02)
     monkeypatch.setattr("agent.prices.EVERY_S", 0.05)
     if script is not None:
         (tmp_path / "prices").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "prices").chmod(0o755)
     rig.start()
-    PriceSender(Hooks(tmp_path), ControlPlane(rig.control.url), rig.registrar, rig.stop).start()
+    hooks = CountingHooks(tmp_path)
+    PriceSender(hooks, ControlPlane(rig.control.url), rig.registrar, rig.stop).start()
+    return hooks
 
 
 def test_what_the_hook_prints_is_sent_without_other_systems_prices(
@@ -271,9 +281,10 @@ def test_a_hook_that_fails_or_prints_something_else_is_said_and_tried_again(
 
 
 def test_without_the_hook_no_price_is_sent(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prices_of(rig, tmp_path, None, monkeypatch)
-    HeartbeatSender(INSTANCE, ControlPlane(rig.control.url), rig.registrar, rig.stop).start()
-    eventually(lambda: len(rig.control.bodies(HEARTBEAT)) >= 3)
+    hooks = prices_of(rig, tmp_path, None, monkeypatch)
+    eventually(lambda: bool(rig.accepted))
+    before = hooks.looked
+    eventually(lambda: hooks.looked >= before + 3)
     assert rig.control.bodies(PRICES) == []
 
 

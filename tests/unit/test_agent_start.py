@@ -96,6 +96,6 @@ def test_a_thread_that_dies_of_a_defect_ends_the_agent_to_be_started_again() -> 
         "import threading; from agent.__main__ import _exit_on_defect; threading.excepthook = _exit_on_defect\n"
         "thread = threading.Thread(target=lambda: 1 / 0, name='watch'); thread.start(); threading.Event().wait()"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=10)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert ended.returncode == 70
     assert "the thread watch died" in ended.stderr
