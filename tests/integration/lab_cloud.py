@@ -24,6 +24,7 @@ from domain.blueprint import Blueprint
 from domain.names import ownership_tags
 from lab.stack.ports import Leases
 from lab.stack.processes import Process
+from tests.unit.test_agent_fakes import eventually
 
 REGION, A, B = "us-east-1", "us-east-1a", "us-east-1b"
 TAGS = ownership_tags("client-1", "srv-1", "op-1")
@@ -49,7 +50,7 @@ class Cloud:
         environment.info = replace(environment.info, attempt=attempt)
         return environment.run(self.activities[name], given)
 
-    def wait(self, name: str, given: Any, seconds: float = 10.0) -> Any:
+    def wait(self, name: str, given: Any, seconds: float = 60.0) -> Any:
         """Attempts until it is no longer NotYet, as a retry policy makes them."""
         ends = time.monotonic() + seconds
         while True:
@@ -76,6 +77,15 @@ class Cloud:
         """Everything that exists in the lab, as it is."""
         found: dict[str, Any] = httpx.get(f"{self.url}/_lab/truth").raise_for_status().json()
         return found
+
+    def volume_available(self, volume_id: str) -> None:
+        """Wait until EC2 has made it."""
+        eventually(lambda: self.ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"] == "available")
+
+    def snapshot_completed(self, snapshot_id: str) -> None:
+        eventually(
+            lambda: self.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]["State"] == "completed"
+        )
 
     def calls(self, action: str) -> list[dict[str, Any]]:
         """Those that the lab has received, the oldest first."""
@@ -167,7 +177,7 @@ def _lab(folder: Path, url: str, port: int, imds_port: int) -> Process:
         return None if answer.is_success else answer.text
 
     argv = [sys.executable, "-m", "lab", "--no-hosts", "--port", str(port), "--imds-port", str(imds_port)]
-    argv += ["--region", REGION, "--state-dir", str(folder / "state")]
+    argv += ["--region", REGION, "--profile", "instant", "--state-dir", str(folder / "state")]
     root = Path(__file__).parents[2]
     return Process("lab", argv, folder / "lab.log", dict(os.environ), unhealthy, folder=root)
 

@@ -127,11 +127,11 @@ class Site:
         snapshot: str = ec2.create_snapshot(
             VolumeId=self.data_volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}]
         )["SnapshotId"]
-        ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot], WaiterConfig={"Delay": 1})
+        self.cloud.snapshot_completed(snapshot)
         volume: str = ec2.create_volume(
             AvailabilityZone=A, SnapshotId=snapshot, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}]
         )["VolumeId"]
-        ec2.get_waiter("volume_available").wait(VolumeIds=[volume], WaiterConfig={"Delay": 1})
+        self.cloud.volume_available(volume)
         return snapshot, volume
 
     def state_of(self, kind: str, resource_id: str) -> str:
@@ -271,8 +271,7 @@ def test_a_copy_of_an_undone_operation_goes_and_a_volume_without_lineage_stays(s
     lonely: str = site.cloud.ec2.create_volume(
         AvailabilityZone=A, Size=4, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}]
     )["VolumeId"]
-    waiter = site.cloud.ec2.get_waiter("volume_available")
-    waiter.wait(VolumeIds=[lonely], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    site.cloud.volume_available(lonely)
     for later in (0, 1001, 100_000):
         site.one_pass(later=later)
     assert site.state_of("volumes", copy) == "none"
