@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import PollActivityTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, PollActivityTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -42,20 +43,38 @@ async def test_every_agent_of_a_large_fleet_may_wait_for_work(server: TemporalSe
     client = await Client.connect(server.address)
 
     async def poll(number: int) -> str:
-        queue = TaskQueue(name=instance_queue(f"i-{number}"))
-        request = PollActivityTaskQueueRequest(namespace=client.namespace, task_queue=queue, identity="agent")
+        request = PollActivityTaskQueueRequest(
+            namespace=client.namespace, task_queue=queue_of(number % HOSTS), identity=f"agent {number}"
+        )
         try:
-            await client.workflow_service.poll_activity_task_queue(request, timeout=timedelta(seconds=60))
+            await client.workflow_service.poll_activity_task_queue(request, timeout=timedelta(seconds=120))
         except RPCError as error:
             return error.status.name
         return "answered"
 
-    polls = [asyncio.create_task(poll(n % HOSTS)) for n in range(POLLS * HOSTS)]
-    done, waiting = await asyncio.wait(polls, timeout=5)
-    for one in waiting:
+    polls = [asyncio.create_task(poll(number)) for number in range(POLLS * HOSTS)]
+    for host in range(HOSTS):
+        while await _waiting(client, host) < POLLS and not any(one.done() for one in polls):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    ended = [one.result() for one in polls if one.done()]
+    for one in polls:
         one.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    assert Counter(one.result() for one in done) == {}
+    await asyncio.gather(*polls, return_exceptions=True)
+    assert Counter(ended) == {}
+
+
+def queue_of(host: int) -> TaskQueue:
+    return TaskQueue(name=instance_queue(f"i-{host}"))
+
+
+async def _waiting(client: Client, host: int) -> int:
+    """How many polls of a host wait at the server: one that it refuses does not come so far."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=queue_of(host),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+    )
+    return len((await client.workflow_service.describe_task_queue(request, retry=True)).pollers)
 
 
 def test_the_compose_files_temporal_lets_as_many_wait() -> None:
