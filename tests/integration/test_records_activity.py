@@ -108,7 +108,7 @@ class _Meeting:
     """A barrier that a second attempt walks past."""
 
     def __init__(self, parties: int) -> None:
-        self._barrier = threading.Barrier(parties, timeout=10)
+        self._barrier = threading.Barrier(parties, timeout=60)
         self._met: set[str] = set()
 
     def wait_once(self, who: str) -> None:
