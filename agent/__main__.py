@@ -1,6 +1,6 @@
 """`python -m agent`, `spot-agent`: the process on each instance.
 
-Nothing heavy is imported here: while IMDS and the control plane answer, temporalio is loaded.
+Nothing heavy is imported here: temporalio is loaded while IMDS and the control plane answer.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def _configure_logs(context: dict[str, object]) -> None:
 
 
 def _exit_on_defect(failed: threading.ExceptHookArgs) -> None:
-    """A thread of ours has died of a defect. A restart brings it back; going on without the watch, or
-    without a registration, would not show until it is too late."""
+    """A thread of ours has died of a bug. End, to be started again: without the watch, or without a registration,
+    the agent would look well until it is needed.
+    """
     name = failed.thread.name if failed.thread else "?"
     log.critical("the thread %s died: %r; ending, to be started again", name, failed.exc_value)
     logging.shutdown()
@@ -65,8 +66,9 @@ def _exit_on_defect(failed: threading.ExceptHookArgs) -> None:
 
 
 def _exit_now() -> None:
-    """End now. What may still run (a command that does not return, a call on its way) must not
-    hold the process: its host is being switched off, or its successor is waiting."""
+    """End now. What still runs (a command that does not return, a call under way) must not hold the process: its
+    host is about to stop, or its successor waits.
+    """
     log.info("stopped")
     logging.shutdown()
     os._exit(0)

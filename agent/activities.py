@@ -1,9 +1,9 @@
 """The host's verbs as Temporal activities, by the names in `domain.host`.
 
-Each runs its blocking work in a thread and heartbeats from the event loop meanwhile, so that the
-control plane notices within seconds when this agent has died. A failure of the host is final
-(`HostFailed`, with the hooks that ran as its first detail): whether to try again is the workflow's
-decision. An agent that ends says so at once, and the activity is retried on its successor.
+Each runs its blocking work in a thread and heartbeats from the event loop meanwhile, so that the control plane notices
+within seconds when this agent has died. A failure of the host is final (`HostFailed`, with the hooks that ran as its
+first detail): the workflow decides whether to try again. An agent that ends says so at once, and the activity is tried
+again on its successor.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ async def _wait_for(event: asyncio.Event, seconds: float) -> None:
 
 
 def _allowed_s(asked: float) -> float:
-    """What was asked for, cut to what the activity's own timeouts leave (both times are the server's)."""
+    """The seconds asked for, cut to what the activity's own timeouts leave. Both times are the server's."""
     info = activity.info()
     limits = [asked]
     if info.start_to_close_timeout:
@@ -126,13 +126,13 @@ def _fail(error: HostError) -> NoReturn:
 
 
 def _retry_on_successor() -> None:
-    """Cancelled because this worker ends, not because anybody asked: another attempt shall do it soon."""
+    """When this worker ends, and nobody asked for the cancellation: another attempt shall do it soon."""
     if activity.is_worker_shutdown():
         delay = timedelta(seconds=0.2)
         raise ApplicationError("the agent is ending", type=Failure.NOT_YET, next_retry_delay=delay) from None
 
 
 def _discard_result(running: asyncio.Future[Any]) -> None:
-    """Its outcome has no reader any more; asking for it keeps asyncio from complaining."""
+    """Nobody reads the result any more. Asking for it keeps asyncio from logging an error."""
     if not running.cancelled():
         running.exception()

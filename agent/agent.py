@@ -29,7 +29,7 @@ from agent.temporal_addresses import Address, TemporalAddresses
 
 
 class Agent:
-    """Everything but Temporal, which is loaded while this already works."""
+    """All of the agent but Temporal, which is loaded while this already works."""
 
     def __init__(self, settings: Settings, log_context: dict[str, object]) -> None:
         self.settings = settings
@@ -46,7 +46,7 @@ class Agent:
         )
 
     def start(self) -> None:
-        """Learn who we are in a thread of its own; the watch and the registration start from there."""
+        """Learn the identity in a thread of its own. The watch and the registration start from there."""
         threading.Thread(target=self._start, name="identity", daemon=True).start()
 
     def host(self, instance_id: str) -> Host:
@@ -80,7 +80,7 @@ class Agent:
         self.on_change()
 
     def _not_accepted(self, error: ControlPlaneError) -> None:
-        """Without an answer we go on from what we knew; a refusal is an answer."""
+        """Without an answer the agent goes on with what it knew. A refusal is an answer."""
         if not isinstance(error, ControlPlaneRefusal):
             self.addresses.recall()
             self.on_change()

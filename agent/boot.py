@@ -1,7 +1,7 @@
 """Which boot of the machine this is, and when it was.
 
-Told by whoever started us: the service manager is as old as the boot, and outlives our restarts.
-The kernel's boot ID alone would not tell two containers, or two starts of one, apart.
+Both are read from the process that started us: the service manager is as old as the boot, and outlives our restarts.
+The kernel's boot ID alone would not tell two containers apart, or two starts of one.
 """
 
 from __future__ import annotations

@@ -38,9 +38,10 @@ class CommandResult:
 def run(
     argv: Sequence[str], deadline: Deadline, extra: Mapping[str, str] | None = None, limit: int | None = None
 ) -> CommandResult:
-    """Run to its end or the turn's, when its whole process group is killed. Raises LetGo when told to.
+    """Run the command to its end, or to the deadline: then its whole process group is killed.
 
-    The output goes to a file, not a pipe: a hook may leave a daemon behind that keeps the stream open.
+    Raises StopRequested when the work has to stop. The output goes to a file, not a pipe: a hook may leave a daemon
+    behind that keeps the stream open.
     """
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
@@ -67,10 +68,9 @@ def _run(argv: Sequence[str], deadline: Deadline, env: Mapping[str, str], output
 
 
 def _ended(pid: int, deadline: Deadline) -> bool:
-    """True when the process has ended, False when the turn has.
+    """True when the process has ended, False at the deadline or when the work has to stop.
 
-    A process file descriptor wakes us at once, where `Popen.wait(timeout)` sleeps up to 50 ms,
-    which would be outage.
+    A process file descriptor wakes us at once. `Popen.wait(timeout)` sleeps up to 50 ms, and that would be outage.
     """
     fd = os.pidfd_open(pid)
     try:
@@ -86,7 +86,7 @@ def _ended(pid: int, deadline: Deadline) -> bool:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Ours without the client's token, which is nobody else's affair."""
+    """Our own environment without the client's token, which no command needs."""
     return {key: value for key, value in os.environ.items() if key != "SPOT_TOKEN"} | dict(extra)
 
 

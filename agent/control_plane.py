@@ -1,8 +1,8 @@
-"""The control plane's API as the agent sees it: register, heartbeat, notice, prices.
+"""The control plane's API as the agent uses it: register, heartbeat, notice, prices.
 
 ControlPlaneError
-    Unreachable     no answer, or 5xx, or 429          -> try again; the rescue goes on without it
-    Refused         401, 403, 404 or another 4xx       -> says what its owner has to do
+    ControlPlaneUnreachable     no answer, or 5xx, or 429      -> try again; a rescue goes on without it
+    ControlPlaneRefusal         401, 403, 404 or another 4xx   -> says what the owner has to do
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class ControlPlaneError(Exception):
 
 
 class ControlPlaneUnreachable(ControlPlaneError):
-    """Nobody there, or nobody able to answer."""
+    """No answer, or an answer that says to try again."""
 
 
 class ControlPlaneRefusal(ControlPlaneError):
-    """The answer is no. `status` is HTTP's."""
+    """The control plane refused. `status` is HTTP's."""
 
     def __init__(self, what: str, status: int, detail: str) -> None:
         super().__init__(f"{what} was refused with {status}: {ADVICE.get(status, detail or 'no reason given')}")
@@ -45,7 +45,7 @@ class ControlPlaneRefusal(ControlPlaneError):
 
 @dataclass(frozen=True)
 class Registration:
-    """What the control plane gives to an agent it accepts."""
+    """What the control plane gives to an agent that it accepts."""
 
     instance_token: str = field(repr=False)
     expires_at: datetime
@@ -76,7 +76,7 @@ class ControlPlane:
             raise ControlPlaneUnreachable(f"the answer to the registration cannot be read: {error!r}") from error
 
     def heartbeat(self, instance_id: str, token: str, now: datetime) -> float | None:
-        """Seconds until the next one is due; None: a control plane that does not say."""
+        """Seconds until the next heartbeat is due; None when the control plane does not say."""
         body = {"instance_id": instance_id, "agent_version": __version__, "at": now.isoformat()}
         answer = self._post("/api/agents/heartbeat", token, body, "the heartbeat")
         try:

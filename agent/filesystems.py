@@ -1,7 +1,7 @@
-"""Mounted data filesystems: found, unmounted and mounted through the system's own commands.
+"""The data filesystems of this host: found, unmounted and mounted by the system's own commands.
 
-A filesystem is known by its UUID, since its device has another name on each host. Nothing here
-makes a filesystem, ever: a volume without the one expected is waited for, then complained about.
+A filesystem is known by its UUID, since its device has another name on each host. Nothing here ever makes a
+filesystem: a missing one is waited for, and at the deadline it is an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_DATA = frozenset({"swap", "tmpfs", "overlay", "squashfs", "iso9660"})
 
 
 def mounted(deadline: Deadline) -> list[Filesystem]:
-    """Every real filesystem that is mounted now, the system's own among them."""
+    """Every real filesystem that is mounted now, also those of the system itself."""
     outcome = run(FINDMNT, deadline.within(FINDMNT_S), {"LC_ALL": "C"}, limit=1_000_000)
     if outcome.exit_code == 1 and not outcome.output.strip():
         return []  # findmnt(8): nothing found
@@ -47,9 +47,9 @@ def data_filesystems(deadline: Deadline) -> list[Filesystem]:
 
 
 def unmount(filesystems: list[Filesystem], deadline: Deadline) -> None:
-    """Unmount each wherever it is mounted, again and again while it is busy; HostError at the turn's end.
+    """Unmount each of them, wherever it is mounted. Tries again while one is busy, until the deadline.
 
-    What is not mounted is done already. A foreign filesystem on the same target is left alone.
+    Raises HostError. One that is not mounted is done already. Another filesystem on the same target is left alone.
     """
     while True:
         remaining = [fs for fs in mounted(deadline) if any(_is_same(fs, asked) for asked in filesystems)]
@@ -60,7 +60,7 @@ def unmount(filesystems: list[Filesystem], deadline: Deadline) -> None:
 
 
 def mount(filesystem: Filesystem, now: list[Filesystem], deadline: Deadline) -> None:
-    """Mount by UUID, once its device is there. `now`: what is mounted; already in place is done."""
+    """Mount by UUID, once its device is there. `now`: what is mounted. One that is in place is done already."""
     target = filesystem.target
     if any(fs.uuid == filesystem.uuid and fs.target == target for fs in now):
         return
@@ -87,7 +87,7 @@ def _unmount(target: str, deadline: Deadline) -> None:
 
 
 def _device_missing(outcome: CommandResult) -> bool:
-    """The volume is being attached: mount(8) does not know the UUID yet."""
+    """The volume is still being attached: mount(8) does not know the UUID yet."""
     said = outcome.output
     return "can't find" in said or ("special device" in said and "does not exist" in said)
 

@@ -1,6 +1,6 @@
-"""The owner's own steps: executables in a folder, named for the moment at which they run.
+"""The owner's hooks: executables in a folder, named for the moment at which they run.
 
-A hook that leaves a process running has to give it its own output (a file, the journal): what it
+A hook that leaves a process running has to give it an output of its own (a file, the journal). What that process
 writes to the hook's streams is not read any more once the hook has ended.
 """
 
@@ -31,7 +31,7 @@ class Hooks:
         return [name for name in NAMES if (self._folder / name).exists()]
 
     def path(self, name: str) -> Path | None:
-        """Where the hook is; None when there is no such hook. HostError for one that cannot be run."""
+        """The hook's path; None when there is no such hook. Raises HostError for one that is not executable."""
         path = self._folder / name
         if not path.exists():
             return None
@@ -40,7 +40,7 @@ class Hooks:
         return path
 
     def run(self, name: str, operation_id: str, deadline: Deadline) -> HookRun | None:
-        """One run within the turn; None when there is no such hook."""
+        """Run the hook once, until the deadline; None when there is no such hook."""
         path = self.path(name)
         if path is None:
             return None
@@ -49,7 +49,7 @@ class Hooks:
         return HookRun(name, outcome.exit_code, outcome.ms, outcome.output)
 
     def run_or_fail(self, name: str, operation_id: str, deadline: Deadline, before: list[HookRun]) -> list[HookRun]:
-        """The runs so far and this one; HostError when it did not end with 0 in time."""
+        """`before` and this run. Raises HostError when the hook did not end with 0 in time."""
         hook = self.run(name, operation_id, deadline)
         hooks = before + ([hook] if hook else [])
         if hook is not None and hook.exit_code != 0:
@@ -57,7 +57,7 @@ class Hooks:
         return hooks
 
     def until_healthy(self, operation_id: str, deadline: Deadline, before: list[HookRun]) -> list[HookRun]:
-        """Repeat the health hook until it passes within the turn. Of its runs the last is kept."""
+        """Repeat the health hook until it passes. Of its runs the last is kept. Raises HostError at the deadline."""
         pause = FIRST_PAUSE_S
         while True:
             check = self.run(HEALTH, operation_id, deadline.within(ONE_HEALTH_CHECK_S))

@@ -1,6 +1,6 @@
 """What the control plane may ask of this host: ready, inventory, quiesce, resume.
 
-Plain blocking functions of a request and a turn, without Temporal: `agent.activities` offers them.
+Blocking functions of a request and a deadline, without Temporal. `agent.activities` makes activities of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INVENTORY_S = 20.0
 
 
 class Host:
-    """This machine. Each verb is idempotent, and raises HostError when it cannot be done in its turn."""
+    """This machine. Each verb is idempotent, and raises HostError when it cannot be done before its deadline."""
 
     def __init__(self, instance_id: str, hooks: Hooks, state: StateDir) -> None:
         self.instance_id = instance_id
@@ -56,7 +56,7 @@ class Host:
         return Inventory(self.instance_id, data_filesystems(deadline), self._hooks.present(), __version__)
 
     def quiesce(self, request: QuiesceRequest, deadline: Deadline) -> QuiesceReport:
-        """When it returns, nothing here writes to those filesystems any more."""
+        """When this returns, nothing on this host writes to those filesystems any more."""
         with self._changes.hold(deadline):
             in_reserve = min(2.0, 0.2 * deadline.left)  # to flush and unmount once the stop hook has ended
             hooks = self._hooks.run_or_fail(STOP, request.operation_id, deadline.within(deadline.left - in_reserve), [])
@@ -85,7 +85,7 @@ class Host:
             return ServeReport(self.instance_id, datetime.now(UTC), mounted_here, hooks)
 
     def _warm_up(self, operation_id: str, deadline: Deadline) -> list[HookRun]:
-        """Once per boot; a second request waits for the first one's run and returns it."""
+        """Run the hook once a boot. A second request waits for the first one's run and returns that."""
         while not self._warming.acquire(timeout=0.05):
             deadline.pause(0.0)
             if not deadline.left:
@@ -103,7 +103,7 @@ class Host:
 
 
 def _flush(deadline: Deadline) -> None:
-    """Everything, not just the data volumes: an image handoff reads the root volume from outside."""
+    """Flush all filesystems: a handoff by image reads the root volume from outside."""
     outcome = run(["sync"], deadline)
     if not outcome.ok:
         raise HostError(f"could not flush to disk: {outcome.output.strip() or 'sync did not end in time'}")

@@ -1,7 +1,7 @@
-"""IMDSv2: who this instance is, and what EC2 means to do with it.
+"""IMDSv2: who this instance is, and what EC2 is about to do with it.
 
-Source: EC2 user guide, "Use the Instance Metadata Service to access instance metadata": a session
-token is put first (at most six hours), and each read carries it; 401 means the token has ended.
+Source: EC2 user guide, "Use the Instance Metadata Service to access instance metadata". A session token is made by PUT
+and lasts six hours at most. Each read carries it; 401 means that it has ended.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIGNATURE = "/latest/dynamic/instance-identity/signature"
 
 
 class ImdsError(Exception):
-    """IMDS could not be reached or answered something unexpected; asking again may help."""
+    """IMDS could not be reached, or gave an unexpected answer. Another try may help."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Imds:
 
 
 def learn_identity(endpoint: str, stop: threading.Event) -> Identity | None:
-    """Ask until IMDS answers, for ever: without an identity there is nothing to be done. None: stopped."""
+    """Ask until IMDS answers: without an identity the agent can do nothing. None when `stop` is set."""
     imds, backoff = Imds(endpoint), Backoff(0.1, 5.0)
     while not stop.is_set():
         try:

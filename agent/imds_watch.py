@@ -1,11 +1,10 @@
-"""The watch for AWS's notices: reads IMDS every two seconds, in its own thread.
+"""Reads AWS's notices from IMDS every two seconds, in a thread of its own.
 
-It shares nothing with the rest of the agent but the notice board: its own connection, its own IMDS
-token, timeouts of a second. Two seconds of a two-minute notice is what the watch may cost, whatever
-else the agent is busy with.
+It shares nothing with the rest of the agent but the notice board: it has its own connection, its own IMDS token and
+timeouts of a second. So a notice is seen within two seconds of its two minutes, whatever else the agent does.
 
-Source: EC2 user guide, "Spot Instance interruption notices" (`spot/instance-action`: action and
-time, 404 while there is none) and "EC2 instance rebalance recommendations" (`noticeTime`).
+Source: EC2 user guide, "Spot Instance interruption notices" (`spot/instance-action`: action and time, 404 while there
+is none) and "EC2 instance rebalance recommendations" (`noticeTime`).
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class ImdsWatch(threading.Thread):
             self._look(imds, REBALANCE)
 
     def _look(self, imds: Imds, path: str) -> None:
-        """Whatever IMDS answers, the watch goes on: an error here must not end the thread."""
+        """An error is logged and the watch goes on: its thread must not end."""
         try:
             text = imds.read(path)
             if text is not None:

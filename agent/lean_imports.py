@@ -1,9 +1,8 @@
-"""Load libraries without the extras that the agent has no use for.
+"""Load libraries without the extras that the agent does not use.
 
-The agent's start lies on the critical path of every rescue. Two of its libraries look for optional
-companions and load them when some other program has them installed: temporalio's workflow sandbox
-loads pydantic, and httpx loads its command line (click, rich, pygments). Together that is a third
-of the start-up time, and a promise not kept: the agent is small on a user's machine.
+The agent's start is part of every rescue. Two of its libraries load optional companions when another program has
+installed them: temporalio's workflow sandbox loads pydantic, and httpx loads its command line (click, rich, pygments).
+Together they take a third of the start-up time, and memory on a user's machine.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ EXTRAS = ("pydantic", "click")
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """What is imported inside finds no extra, and is not searched for garbage while it loads."""
+    """Imports inside find no extra. The garbage collector is off meanwhile."""
     hidden = [name for name in EXTRAS if name not in sys.modules]
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # the import system's word for "not there"

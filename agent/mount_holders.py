@@ -1,4 +1,4 @@
-"""Which processes keep a mount point busy: what fuser(1) finds, for machines that do not have it."""
+"""Which processes keep a mount point busy. This is what fuser(1) finds, but not every machine has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST = 5
 
 
 def mount_holders(targets: Sequence[str]) -> str:
-    """A clause for an error message, such as `; held by 812 (mysqld)`; empty when nothing is seen."""
+    """Part of an error message, such as `; held by 812 (mysqld)`. Empty when no process is found."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and any(_is_under(path, targets) for path in _open_paths(process)):

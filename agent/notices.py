@@ -1,4 +1,4 @@
-"""The notices seen on this instance, for whoever waits for one, in whichever thread."""
+"""The notices seen on this instance. Any thread may wait for one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Listener = Callable[[Notice], None]
 
 
 class NoticeBoard:
-    """Holds the latest of each kind. Its lock is held for assignments only, so the watch never waits."""
+    """The latest notice of each kind. The lock is held for assignments only, so that the watch never waits."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,7 +19,7 @@ class NoticeBoard:
         self._listeners: list[Listener] = []
 
     def put(self, notice: Notice) -> bool:
-        """True when it is news: a kind not seen before, or another action or deadline."""
+        """True when it is new: a kind not seen before, or another action or deadline."""
         with self._lock:
             before = self._notices.get(notice.kind)
             if before is not None and (before.action, before.deadline) == (notice.action, notice.deadline):
@@ -31,13 +31,13 @@ class NoticeBoard:
         return True
 
     def first_not_in(self, known: Collection[str]) -> Notice | None:
-        """An interruption before a rebalance recommendation: it is certain, and it has a deadline."""
+        """An interruption comes before a rebalance recommendation: it is certain, and has a deadline."""
         with self._lock:
             found = [self._notices.get(kind) for kind in (NoticeKind.INTERRUPTION, NoticeKind.REBALANCE)]
         return next((notice for notice in found if notice and notice.notice_id not in known), None)
 
     def listen(self, listener: Listener) -> None:
-        """Call it on each news, in the watching thread: it must only pass the word on."""
+        """Call `listener` for each new notice, in the watching thread: it must return at once."""
         with self._lock:
             self._listeners.append(listener)
 

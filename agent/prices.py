@@ -1,8 +1,8 @@
-"""Spot prices that this host can see, for the control plane's records.
+"""Spot prices that this host can read, for the control plane's records.
 
-The instance metadata tells no price, and the agent has no AWS library and asks for no permission. So it sees
-what its owner lets it see: the hook `prices` prints what `aws ec2 describe-spot-price-history` answers, with
-whatever role the instance has. Without the hook nothing is sent. No rescue waits for any of this.
+The instance metadata has no prices, and the agent has no AWS library and needs no permission. So the owner decides: a
+hook named `prices` prints the answer of `aws ec2 describe-spot-price-history`, with the role of the instance. Without
+the hook nothing is sent. No rescue waits for it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class PriceSender(threading.Thread):
 
 
 def read_spot_prices(text: str) -> Iterator[Price]:
-    """The Linux prices of an answer of `describe-spot-price-history`. Raise ValueError for anything else."""
+    """The Linux prices in an answer of `describe-spot-price-history`. Raises ValueError for another text."""
     try:
         rows = json.loads(text)["SpotPriceHistory"]
         for row in rows:

@@ -1,4 +1,4 @@
-"""Keeps this host registered: at the start, before its token ends, and when that is refused."""
+"""Keeps this host registered: at the start, before its token ends, and when the token is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORTEST_LIFE_S = 5.0  # also when our clock and the control plane's disagree
 
 
 class Registrar(threading.Thread):
-    """Registers for ever. `accepted` and `failed` are told, in this thread, how each try went."""
+    """Registers again and again. `accepted` and `failed` are called in this thread, after each try."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Registrar(threading.Thread):
         return self._current
 
     def renew(self, refused: Registration) -> None:
-        """The control plane did not take that registration's token. Another thread may have said so already."""
+        """The control plane refused that registration's token. Another thread may have said so already."""
         if self._current is refused:
             self._again.set()
 
@@ -58,7 +58,7 @@ class Registrar(threading.Thread):
             self._again.wait(delay)
 
     def _try(self) -> float:
-        """Register once; the seconds until the next time."""
+        """Register once. Returns the seconds until the next time."""
         try:
             registration = self._control.register(self._identity, self._client_token, booted_at())
         except ControlPlaneError as error:
@@ -76,7 +76,7 @@ class Registrar(threading.Thread):
         return max(SHORTEST_LIFE_S, life_s) * RENEW_AFTER
 
     def _backoff_for(self, error: ControlPlaneError) -> Backoff:
-        """A launch may be ahead of its record (404): ask again soon. A wrong token needs a person."""
+        """With 404 the launch may not be recorded yet: ask again soon. A wrong token needs a person."""
         if not isinstance(error, ControlPlaneRefusal):
             return self._backoffs[0]
         return self._backoffs[404 if error.status == 404 else 401]

@@ -1,7 +1,7 @@
-"""What the agent tells the control plane beside its work: heartbeats and notices.
+"""Heartbeats and notices, sent to the control plane.
 
-Each has its own thread and connection. Neither is needed for a rescue: the notice also completes
-`host_watch`, and a heartbeat that fails is only logged.
+Each sender has its own thread and connection. No rescue needs them: a notice also completes `host_watch`, and a
+heartbeat that fails is only logged.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class HeartbeatSender(threading.Thread):
 
 
 class NoticeSender(threading.Thread):
-    """Posts every notice, and again when its deadline changes, until the control plane has taken it."""
+    """Sends every notice until the control plane has taken it, and again when its deadline changes."""
 
     def __init__(self, board: NoticeBoard, control: ControlPlane, registrar: Registrar, stop: threading.Event) -> None:
         super().__init__(name="notices", daemon=True)
@@ -70,7 +70,7 @@ class NoticeSender(threading.Thread):
             self._stopped.wait(backoff.next())
 
     def _sent(self, notice: Notice) -> bool:
-        """True when there is no more to be done about it."""
+        """True when the notice is taken or finally refused."""
         registration = self._registrar.current
         if registration is None:
             return False

@@ -1,4 +1,4 @@
-"""The agent's event loop: the Temporal worker, from the moment the instance is known to SIGTERM."""
+"""The agent's event loop: it runs the Temporal worker from when the instance is known until SIGTERM."""
 
 from __future__ import annotations
 

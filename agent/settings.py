@@ -1,4 +1,4 @@
-"""Everything the agent is told from outside, read once at its start."""
+"""The agent's settings, read once at its start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class SettingsError(Exception):
-    """The agent cannot start with these settings; the message says which, and what to do."""
+    """The agent cannot start with these settings. The message says which is wrong, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""What the agent remembers across its own restarts: small JSON files in the state directory.
+"""What the agent keeps across its own restarts: small JSON files in the state directory.
 
-No secret is kept there. A directory that cannot be written costs the memory, never the work.
+No secret is kept there. When the directory cannot be written, the agent works on and forgets at its restart.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class StateDir:
         self._folder = folder
 
     def read(self, name: str) -> dict[str, object]:
-        """What was kept under the name; empty when nothing was, or when it cannot be read."""
+        """What was kept under the name. Empty when nothing was, or when it cannot be read."""
         try:
             found = json.loads(self._path(name).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -33,7 +33,7 @@ class StateDir:
         return found if isinstance(found, dict) else {}
 
     def write(self, name: str, value: dict[str, object]) -> None:
-        """Replace in one step, so that an agent killed here leaves the old or the new."""
+        """Replace in one step: an agent killed here leaves the old state or the new one."""
         draft = self._path(name + ".new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Where Temporal may be: as the control plane says, as configured, as the control plane last said.
+"""Where Temporal may be reached: as the control plane says now, as configured, as the control plane said last.
 
-A rescue must not wait for our API. So any address will do to begin with, and one that works is kept.
+A rescue must not wait for our API. So the agent begins with any address it has, and keeps one that works.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class TemporalAddresses:
         self._moved = False
 
     def registered(self, host: str, namespace: str, server_id: str) -> None:
-        """The control plane's word; kept for a start at which it cannot be asked."""
+        """The address that the control plane gave. It is kept for a start at which the control plane does not
+        answer.
+        """
         address = Address(host, namespace)
         with self._lock:
             known, self._registered = self._registered, address
@@ -39,7 +41,7 @@ class TemporalAddresses:
             self._state.write(REGISTRATION, dict(kept))
 
     def recall(self) -> None:
-        """The control plane cannot be asked: allow the address it gave last time."""
+        """The control plane does not answer: allow the address that it gave last time."""
         kept = self._state.read(REGISTRATION)
         host, namespace = kept.get("temporal_address"), kept.get("temporal_namespace")
         if isinstance(host, str) and isinstance(namespace, str) and host:
@@ -47,7 +49,7 @@ class TemporalAddresses:
                 self._remembered = Address(host, namespace)
 
     def pick(self, failures: int) -> Address | None:
-        """The best one first, and after each failure the next; None while none is known."""
+        """The best address first, and after each failure the next one. None while none is known."""
         with self._lock:
             known = [a for a in (self._registered, self._configured, self._remembered) if a is not None]
             self._moved = False
@@ -55,7 +57,9 @@ class TemporalAddresses:
         return unique[failures % len(unique)] if unique else None
 
     def moved_from(self, address: Address) -> bool:
-        """The control plane has named another address than before. One that merely differs from the
-        configured one is no reason to leave a connection that works."""
+        """Whether the control plane has named another address than before.
+
+        One that only differs from the configured one is no reason to leave a connection that works.
+        """
         with self._lock:
             return self._moved and self._registered != address

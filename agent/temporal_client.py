@@ -1,4 +1,4 @@
-"""The agent's way to Temporal: the one place that knows how it is reached and what is shown there."""
+"""The agent's connection to Temporal: the one place that knows the address form and the credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONNECT_TIMEOUT = timedelta(seconds=3)
 
 
 def open_runtime() -> Runtime:
-    """Once a process. No worker heartbeats: they would be calls that an activity worker can do without."""
+    """Call it once a process. Worker heartbeats are off: an activity worker needs none, and each is a call."""
     forwarding = LogForwardingConfig(logging.getLogger("temporal"))
     logs = LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
     return Runtime(telemetry=TelemetryConfig(logging=logs), worker_heartbeat_interval=None)
@@ -38,7 +38,7 @@ async def connect(
 
 
 def renew(client: Client, token: str) -> None:
-    """Show another token from now on; nothing is interrupted."""
+    """Send another token from now on. Nothing is interrupted."""
     client.rpc_metadata = credentials(token)
 
 

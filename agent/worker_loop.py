@@ -1,4 +1,4 @@
-"""The Temporal worker of this host, built again for as long as the agent lives."""
+"""The Temporal worker of this host, made anew after each failure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class WorkerLoop:
         self._token = ""
 
     def learn(self, token: str) -> None:
-        """There is a new token, or there may be another address."""
+        """There is a new token, or another address."""
         self._loop.call_soon_threadsafe(self._take, token)
 
     def stop(self) -> None:
@@ -64,7 +64,7 @@ class WorkerLoop:
                 await self._complain(address, error, backoff.next())
 
     async def _serve(self, address: Address) -> None:
-        """Connect and work until told to stop or to move; raises what ended the worker."""
+        """Connect and work until told to stop or to move. Raises what ended the worker."""
         self._client = await connect(address.host, address.namespace, self._token, self._instance_id, self._runtime)
         worker = self._build(self._client)
         running = asyncio.create_task(worker.run())
