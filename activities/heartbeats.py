@@ -1,7 +1,7 @@
-"""Heartbeats of what calls EC2 or writes records, so that a worker that dies is noticed before their timeout.
+"""Heartbeats of activities that call EC2 or write records, so that a dead worker is noticed before their timeout.
 
-An attempt may take as long as AWS does, several seconds; without a heartbeat a worker that is killed
-in the middle of a handoff would leave the service down for all of that time. One thread beats for all.
+An attempt may take as long as AWS does, several seconds. Without heartbeats, a worker that is killed in the middle of
+a handoff would leave the service down for all of that time. One thread beats for all activities.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _HeartbeatThread:
         pause = threading.Event()
         while not pause.wait(_BEAT_S):
             with self._lock:
-                # Under the lock: none of these has ended, which its heartbeat would mind.
+                # Under the lock: none of these has ended, and so each may heartbeat.
                 for context in self._alive.values():
                     with suppress(RuntimeError):  # its worker's event loop has ended
                         context.run(activity.heartbeat)
@@ -48,7 +48,7 @@ _heartbeat_thread = _HeartbeatThread()
 
 @contextmanager
 def heartbeats() -> Iterator[None]:
-    """Heartbeat while the body runs; nothing outside of Temporal."""
+    """Heartbeat while the body runs. Does nothing outside of Temporal."""
     if not activity.in_activity():
         yield
         return

@@ -1,8 +1,7 @@
-"""EventBridge's two warnings, read from an SQS queue and handed to the server they concern.
+"""EventBridge's two warnings, read from an SQS queue and passed to the server's workflow.
 
-A message is deleted only once the server's workflow has taken it: a worker that dies in between
-leaves it to the next. Which server an instance belongs to is read from its tags at EC2, so that it
-works while the database is down.
+A message is deleted only when the workflow has taken it: a worker that dies before leaves it to the next. The server
+of an instance is read from its tags at EC2, so that this works while the database is down.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ log = logging.getLogger("notices")
 
 
 class MalformedNotice(ValueError):
-    """Not a warning of EC2's: it is logged and dropped, so that it does not come back for ever."""
+    """Not one of EC2's warnings. It is logged and deleted, so that it does not come back again and again."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class WorkflowHandles(Protocol):
 
 
 def parse_warning(body: str, seen_at: datetime) -> tuple[Notice, str]:
-    """An EventBridge event as a notice, with its region. Raise Malformed."""
+    """An EventBridge event as a notice, with its region. Raises MalformedNotice."""
     try:
         event = json.loads(body)
         kind = _KINDS[event["detail-type"]]
@@ -65,7 +64,7 @@ def parse_warning(body: str, seen_at: datetime) -> tuple[Notice, str]:
 
 
 async def read_notices(queue: NoticeQueue, client: WorkflowHandles) -> None:
-    """Read for ever; errors of AWS or Temporal are waited out."""
+    """Read until cancelled. After an error of AWS or Temporal it waits and tries again."""
     while True:
         try:
             messages = await asyncio.to_thread(queue.receive, _WAIT_S)
@@ -73,7 +72,7 @@ async def read_notices(queue: NoticeQueue, client: WorkflowHandles) -> None:
         except asyncio.CancelledError:
             raise
         except Exception:
-            log.exception("notice queue not readable; trying again in 1 s")
+            log.exception("cannot read the notice queue; trying again in 1 s")
             await asyncio.sleep(1.0)
 
 
@@ -81,14 +80,14 @@ async def _handle(queue: NoticeQueue, client: WorkflowHandles, handle: str, body
     try:
         notice, region = parse_warning(body, datetime.now(UTC))
     except MalformedNotice as error:
-        log.warning("dropped a message that is no warning of EC2's: %s", error)
+        log.warning("deleted a message that is not one of EC2's warnings: %s", error)
         await asyncio.to_thread(queue.delete, handle)
         return
     server_id = (await asyncio.to_thread(queue.tags, region, notice.instance_id)).get(TAG_SERVER)
     if server_id and await _tell(client, server_id, notice):
         log.info("notice %s for server %s", notice.notice_id, server_id)
     else:
-        log.info("notice for %s, which is no server of ours (any more)", notice.instance_id)
+        log.info("notice for %s, which is no instance of a server of ours (any more)", notice.instance_id)
     await asyncio.to_thread(queue.delete, handle)
 
 

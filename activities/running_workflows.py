@@ -1,4 +1,4 @@
-"""Which workflows run, by Temporal's own word. Every function raises RPCError when it does not answer."""
+"""Which workflows run, as Temporal knows. Every function raises RPCError when it does not answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANSWER = timedelta(seconds=5)
 
 
 class WorkflowListing(Protocol):
-    """A Temporal client, as far as it is asked here."""
+    """What is needed of a Temporal client here."""
 
     def get_workflow_handle(self, workflow_id: str) -> Any: ...
 
@@ -24,12 +24,12 @@ class WorkflowListing(Protocol):
 
 
 async def list_running(workflows: WorkflowListing, query: str) -> set[str]:
-    """IDs, page by page. The list lags behind: what has started or ended just now may be missing, or still there."""
+    """IDs, page by page. The list lags behind: what started or ended just now may be missing, or still there."""
     return {one.id async for one in _listed(workflows, query)}
 
 
 async def list_running_with_memo(workflows: WorkflowListing, query: str, memo: str) -> dict[str, Any]:
-    """ID -> what that key of its memo says, None without one; page by page, and lagging as `listed`."""
+    """ID -> the value of that key of its memo, None without one. Page by page, and it lags as `listed` does."""
     return {one.id: await _said(one, memo) async for one in _listed(workflows, query)}
 
 
@@ -38,12 +38,12 @@ def _listed(workflows: WorkflowListing, query: str) -> AsyncIterator[Any]:
 
 
 async def _said(one: Any, memo: str) -> Any:
-    """Decoded only where there is one: of thousands hardly any has."""
+    """Decoded only where there is one: of thousands hardly any has it."""
     return await one.memo_value(memo, None) if memo in one.raw_info.memo.fields else None
 
 
 async def is_running(workflows: WorkflowListing, workflow_id: str) -> bool:
-    """Asked for by its very ID: the answer does not lag."""
+    """By its ID: this answer does not lag."""
     try:
         told = await workflows.get_workflow_handle(workflow_id).describe(rpc_timeout=_ANSWER)
     except RPCError as error:
@@ -54,7 +54,7 @@ async def is_running(workflows: WorkflowListing, workflow_id: str) -> bool:
 
 
 async def find_running(workflows: WorkflowListing, workflow_ids: Iterable[str]) -> set[str]:
-    """Those that run, each asked for by its ID, some at a time."""
+    """Those of them that run. Each is asked for by its ID, some at a time."""
     slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def ask(workflow_id: str) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""The control plane's Temporal schedules: made or brought up to date when a worker starts."""
+"""A Temporal schedule: made, or brought up to date, when a worker starts."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScheduledWorkflow:
-    """A workflow to start every so often, a little later or earlier each time. It never overlaps itself.
+    """A workflow that starts at an interval, with some jitter. It never overlaps itself.
 
-    `longest`: a run that takes more is ended, since the next one would wait for it; None: it has limits of its own.
+    `longest`: a run that takes longer is ended, since the next one would wait for it. None: it has limits of its own.
     """
 
     schedule_id: str
@@ -48,13 +48,13 @@ class ScheduledWorkflow:
                 execution_timeout=self.longest,
             ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=self.every)], jitter=self.jitter),
-            # What was missed while everything was down is not made up for: the next pass sees all there is.
+            # Runs that were missed while everything was down are not made up for: the next run sees all there is.
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=10)),
         )
 
 
 async def ensure_schedule(client: Client, regular: ScheduledWorkflow) -> None:
-    """Make the schedule, or bring it up to date. Whether it is paused stays as people left it."""
+    """Make the schedule, or bring it up to date. It stays paused if people paused it."""
     try:
         await client.create_schedule(regular.schedule_id, regular.schedule())
     except ScheduleAlreadyRunningError:

@@ -1,10 +1,10 @@
-"""What every EC2 activity has in common: its calls are noted, its failures are ours.
+"""What every EC2 activity has in common: its calls are recorded, and its errors become failures of ours.
 
     @ec2_activity(TERMINATE)
-    def terminate(self, given: TerminateInput) -> Done: ...
+    def terminate(self, given: TerminateInput) -> ActionResult: ...
 
-A method returns its result without `calls` and `attempts`; they are filled in here. It may raise
-`Ec2Failure`, or let a botocore error pass: it leaves as an ApplicationError either way.
+A method returns its result without `calls` and `attempts`; they are filled in here. It may raise `Ec2Failure` or a
+botocore error. Either leaves as an ApplicationError.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PATIENCE_S = 1.0
 # first, then less.
 _FIRST_PAUSE_S = 0.04
 _MOST_PAUSE_S = 0.15
-# After these attempts a wait is a long one: ask once an attempt, and leave the pace to the retry policy.
+# After so many attempts the wait is a long one: each attempt asks once, and the retry policy sets the pace.
 _QUICK_ATTEMPTS = 5
 _THREADS = 12
 
@@ -55,12 +55,12 @@ def ec2_activity(name: str) -> Callable[[Callable[[Self_, In], Out]], Callable[[
                     with doing(name):
                         result = method(self, given)
                 except Ec2Failure as failed:
-                    # Cut the chain: the mapped message says it, and histories keep every byte.
+                    # Without the cause: the message says it all, and histories keep every byte.
                     raise application_error(failed, list(calls), attempt()) from None
                 filled: Any = {"calls": list(calls), "attempts": attempt()}
                 return replace(result, **filled)
 
-        # An attempt that is asked to stop runs to its end: only then is it known what it did.
+        # An attempt that is cancelled runs to its end: only then does anybody know what it did.
         return activity.defn(name=name, no_thread_cancel_exception=True)(run)
 
     return decorate
@@ -90,10 +90,9 @@ def recorded_calls() -> Iterator[list[str]]:
 
 
 def parallel(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """Run the tasks at the same time; results in their order, else the first task's error.
+    """Run the tasks at the same time. Returns their results in order, or raises the first task's error.
 
-    Every task is finished when this returns or raises. Each runs in a copy of the caller's
-    context, whose list of calls is the same object.
+    Every task has finished then. Each runs in a copy of the caller's context, whose list of calls is the same object.
     """
     if len(tasks) < 2:
         return [task() for task in tasks]
@@ -108,9 +107,9 @@ def together(*tasks: Callable[[], Any]) -> list[Any]:
 
 
 def poll(ask: Callable[[], T]) -> T:
-    """Ask until it no longer says NotYet, for a second at the most.
+    """Ask until the answer is no longer NotYet, for a second at most.
 
-    The retry policy is the real poll loop; this saves its latency where the state is a moment away.
+    The retry policy is the real loop. This saves its latency where the state is a moment away.
     """
     started = time.monotonic()
     ends = started + (_PATIENCE_S if attempt() <= _QUICK_ATTEMPTS else 0.0)

@@ -1,4 +1,4 @@
-"""Addresses: secondary private ones and Elastic IPs go where the service goes."""
+"""Secondary private addresses and Elastic IPs: they move with the service."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def _private_addresses(ec2: EC2Client, interface_id: str) -> tuple[str, set[str]
 
 
 def _associate(ec2: EC2Client, given: contract.AddressesInput, eip: ElasticIp, primary: str, here: set[str]) -> None:
-    """On the private address it was on where that moved along, else on the new primary.
+    """Each Elastic IP goes to the private address that it had, if that moved along, else to the new primary one.
 
-    AssociateAddress repeats safely by itself (EC2 user guide, "Ensuring idempotency").
+    AssociateAddress is safe to repeat (EC2 user guide, "Ensuring idempotency").
     """
     follows = eip.private_ip in here and eip.private_ip != given.former_primary_ip
     with doing(f"moving Elastic IP {eip.public_ip} to {given.network_interface_id}"):

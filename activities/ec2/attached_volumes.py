@@ -1,4 +1,4 @@
-"""The volumes attached to many instances at once, with their sizes. Kept for an hour: they are attached, and grow."""
+"""The volumes attached to many instances at once, with their sizes. Cached for an hour: volumes are added, and grow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CACHE_TTL_S = 3600.0
-RETRY_AFTER_S = 300.0  # after a failure: every pass would only fail again, and EC2 has a limit on calls
+RETRY_AFTER_S = 300.0  # after a failure: the next pass would only fail again, and EC2 limits calls
 _AT_ONCE = 200  # values of a filter: DescribeVolumes takes no more
 _MOST_KEPT = 100_000
 
@@ -30,14 +30,14 @@ VolumesByInstance = dict[str, list[BlockDevice]]  # by instance; one without vol
 
 @dataclass(frozen=True)
 class AttachedVolumesResult:
-    """`problem`: why some are absent, or are as they were more than an hour ago; empty when none is."""
+    """`problem`: why some are absent, or more than an hour old. Empty when none is."""
 
     volumes: Mapping[str, list[BlockDevice]] = field(default_factory=dict)
     problem: str = ""
 
 
 class AttachedVolumes:
-    """Never fails: what cannot be read is absent, and the answer says why."""
+    """Never fails: what cannot be read is absent, and `problem` says why."""
 
     def __init__(self, clients: Clients, clock: Callable[[], float] = time.monotonic) -> None:
         self._clients = clients
@@ -87,7 +87,7 @@ class AttachedVolumes:
 
 
 def _devices(volumes: Collection[VolumeTypeDef], roots: Mapping[str, str]) -> Iterator[tuple[str, BlockDevice]]:
-    """A volume for several instances at once (Multi-Attach) is each one's."""
+    """A volume of several instances (Multi-Attach) counts for each of them."""
     for volume in volumes:
         for link in volume.get("Attachments", []):
             instance_id, device = link.get("InstanceId", ""), link.get("Device", "")

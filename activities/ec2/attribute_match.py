@@ -1,4 +1,4 @@
-"""What RunInstances cannot set, or may not before the switch has committed."""
+"""Attributes that RunInstances cannot set, or may not set before the switch has committed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class AttributeMatch:
 
     @ec2_activity(contract.MATCH_ATTRIBUTES)
     def match(self, given: contract.MatchAttributesInput) -> contract.ActionResult:
-        """Source/destination check at once; protection when asked, after commit.
+        """Source/destination check at once; protection when `protection` asks for it, after the commit.
 
-        Before commit a rollback must be able to terminate the replacement without asking twice.
+        Before the commit a rollback must be able to terminate the replacement.
         """
         ec2, old = self._clients.ec2(given.region), given.blueprint
         if not old.source_dest_check:
@@ -43,8 +43,7 @@ class AttributeMatch:
 def _protect(ec2: EC2Client, instance_id: str, old: Blueprint) -> None:
     """EC2 protects no spot instance (user guide, "Termination protection").
 
-    There a tag of ours remembers what the server is to have, so that a later move to on-demand
-    restores it.
+    There a tag keeps the server's protection, so that a later move to on-demand restores it.
     """
     with doing(f"protecting {instance_id} as its predecessor was"):
         if describe.instance(ec2, instance_id).get("InstanceLifecycle") == "spot":

@@ -1,4 +1,4 @@
-"""What EC2 answered, put together as a blueprint. No calls here."""
+"""Makes a blueprint of EC2's answers. It calls nothing."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _pool(found: InstanceTypeDef, zone: str) -> Pool:
 
 
 def _owner(found: InstanceTypeDef) -> str:
-    """Whose instance it is: another account's can be seen in a subnet shared with us."""
+    """The account that owns the instance: in a shared subnet we see other accounts' instances too."""
     return next((str(i.get("OwnerId", "")) for i in found.get("NetworkInterfaces", [])), "")
 
 
@@ -141,7 +141,7 @@ def _text(value: object) -> str:
 
 
 def _attributes(values: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
-    """A spot instance cannot be protected; our tag remembers that its server is to be (`matching`)."""
+    """A spot instance cannot be protected: our tag keeps the protection of its server (`attribute_match`)."""
     remembered = tags.get(TAG_PROTECT, "").split("+")
     return {
         "user_data_base64": values.get("UserData") or "",
@@ -153,7 +153,7 @@ def _attributes(values: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str,
 
 
 def _block_devices(found: InstanceTypeDef, volumes: list[VolumeTypeDef]) -> list[BlockDevice]:
-    """Root first. DeleteOnTermination is the instance's word; the rest the volume's."""
+    """Root first. DeleteOnTermination is in the instance's answer, the rest in the volume's."""
     by_id = {v.get("VolumeId", ""): v for v in volumes}
     root = found.get("RootDeviceName", "")
     devices = []

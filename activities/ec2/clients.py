@@ -30,7 +30,7 @@ _LONG_POLL_READ_S = 25  # SQS holds a receive for up to 20 s
 
 
 def _note_answer(on_call: Callable[[str, str], None]) -> Callable[..., None]:
-    """botocore's `after-call`: `parsed` has an `Error` when AWS refused, whatever the tries before it."""
+    """For botocore's event `after-call`. `parsed` has an `Error` when AWS refused the last try."""
 
     def note(model: Any, parsed: dict[str, Any], **_: object) -> None:
         on_call(model.name, str(parsed.get("Error", {}).get("Code") or "ok"))
@@ -39,7 +39,7 @@ def _note_answer(on_call: Callable[[str, str], None]) -> Callable[..., None]:
 
 
 def _note_failure(on_call: Callable[[str, str], None]) -> Callable[..., None]:
-    """botocore's `after-call-error`: there was no answer. Its event's name ends with the action."""
+    """For botocore's event `after-call-error`: there was no answer. The event's name ends with the action."""
 
     def note(event_name: str, exception: Exception, **_: object) -> None:
         on_call(event_name.rpartition(".")[2], type(exception).__name__)
@@ -78,10 +78,10 @@ class Clients:
         return cast("EC2Client", self._client("ec2", region))
 
     def ec2_once(self, region: str) -> EC2Client:
-        """Without botocore's own retries.
+        """A client without botocore's own retries.
 
-        For CreateSnapshot, which has no token: a retry after a lost answer would make a second one.
-        For RunInstances, whose "no capacity" is an HTTP 500 that botocore would try again.
+        CreateSnapshot has no token: a retry after a lost answer would make a second one. RunInstances says "no
+        capacity" with HTTP 500, which botocore would try again.
         """
         return cast("EC2Client", self._client("ec2", region, attempts=1))
 
@@ -101,7 +101,7 @@ class Clients:
         return cast("STSClient", self._client("sts", region))
 
     def warm(self, regions: Iterable[str]) -> None:
-        """Make the clients a switch needs, so that the first one does not wait for it."""
+        """Make the clients that a switch needs, so that the first one does not wait for it."""
         self.pricing()
         for region in regions:
             for make in (self.ec2, self.ec2_once, self.elbv2, self.sts, self.quotas):
@@ -117,7 +117,7 @@ class Clients:
 
 
 class Cache(Generic[T]):
-    """Keeps each fact for `ttl_s`. Thread-safe; the same fact may be asked for twice at once."""
+    """Keeps each fact for `ttl_s`. Thread-safe; two threads may ask for the same fact at once."""
 
     def __init__(self, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._ttl_s = ttl_s
@@ -126,7 +126,7 @@ class Cache(Generic[T]):
         self._kept: dict[Hashable, tuple[float, T]] = {}
 
     def get(self, key: Hashable, ask: Callable[[], T], *, stale_ok: bool = False) -> T:
-        """`stale_ok`: an old fact is better than a failure to get a new one."""
+        """`stale_ok`: return an old fact when a new one cannot be had."""
         with self._lock:
             kept = self._kept.get(key)
         if kept and self._clock() - kept[0] < self._ttl_s:

@@ -21,7 +21,7 @@ TAG_PROTECT = "spot-optimizer:protect"  # on spot instances: the protections to 
 
 
 def instance(ec2: EC2Client, instance_id: str, *, missing: Failure = Failure.GONE) -> InstanceTypeDef:
-    """The instance as EC2 describes it, in whatever state; `missing` when EC2 knows none."""
+    """The instance as EC2 describes it, in whatever state. Raises `missing` when EC2 knows none."""
     with doing(f"looking at instance {instance_id}", missing=missing):
         answer = ec2.describe_instances(InstanceIds=[instance_id])
     found = [i for r in answer.get("Reservations", []) for i in r.get("Instances", [])]
@@ -35,7 +35,7 @@ def state(found: InstanceTypeDef) -> str:
 
 
 def volumes(ec2: EC2Client, volume_ids: list[str], *, missing: Failure = Failure.GONE) -> dict[str, VolumeTypeDef]:
-    """Every one of them, by ID."""
+    """By ID. Raises `missing` when EC2 does not know one."""
     if not volume_ids:
         return {}
     with doing(f"looking at volumes {', '.join(volume_ids)}", missing=missing):
@@ -70,7 +70,7 @@ def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
 
 
 def customer_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The owner's: what a replacement must carry too."""
+    """The owner's own tags, which a replacement must have too."""
     return {k: v for k, v in tags.items() if not k.startswith((OWN_PREFIX, AWS_PREFIX))}
 
 

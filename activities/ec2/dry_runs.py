@@ -1,4 +1,4 @@
-"""Each action of a handoff as a harmless call: DryRun, on the resources it would really touch."""
+"""Each action of a handoff as a call with DryRun, on the resources that it would really touch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TAGS = tag_list(ownership_tags("check", "check", "check"))
 
 
 def dry_run(ec2: EC2Client, action: str, old: Blueprint) -> _Call | None:
-    """None where the action has no dry run, or the instance nothing to try it on."""
+    """None when the action has no dry run, or the instance has nothing to try it on."""
     make = _CALLS.get(action)
     return make(ec2, old) if make else None
 

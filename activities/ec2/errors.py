@@ -1,10 +1,10 @@
-"""AWS's errors, mapped in this one place. No botocore error leaves the package.
+"""AWS's errors are mapped here and nowhere else. No botocore error leaves the package.
 
-    Ec2Failure          what an activity of ours may fail with: a `domain.errors.Failure` and words
-      -> ApplicationError on Temporal's wire, type = the failure's value, details = the calls made
+    Ec2Failure          what an activity of ours may fail with: a `domain.errors.Failure` and a message
+      -> ApplicationError in Temporal, type = the failure's value, details = the calls made
 
-A message says what was being done, to what, AWS's code and words, and what to do next.
-Codes: EC2 API reference, "Error codes for the Amazon EC2 API".
+A message says what was being done, to what, AWS's code and words, and what to do next. Codes: EC2 API reference,
+"Error codes for the Amazon EC2 API".
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ _NEXT: Mapping[Failure, str] = {
 
 
 class Ec2Failure(Exception):
-    """An activity's failure, before it goes on Temporal's wire."""
+    """An activity's failure, before it becomes an ApplicationError."""
 
     def __init__(self, failure: Failure, message: str) -> None:
         super().__init__(message)
@@ -136,7 +136,7 @@ def is_missing(error: ClientError) -> bool:
 
 @contextmanager
 def doing(what: str, *, missing: Failure = Failure.GONE) -> Iterator[None]:
-    """Name what is being done, for the message of whatever goes wrong inside.
+    """Says what is being done, for the message of any error inside.
 
     `missing`: what "not found" means here: `NOT_YET` for something just made, else `GONE`.
     """
@@ -155,7 +155,7 @@ def doing(what: str, *, missing: Failure = Failure.GONE) -> Iterator[None]:
 
 
 def failure_of(error: ClientError, missing: Failure = Failure.GONE) -> Failure:
-    """The code decides first: EC2 sends InsufficientInstanceCapacity with HTTP status 500."""
+    """The code decides before the HTTP status: EC2 sends InsufficientInstanceCapacity with status 500."""
     code = code_of(error)
     for codes, failure in (
         (_NO_CAPACITY, Failure.NO_CAPACITY),
@@ -183,7 +183,7 @@ def denied_action(error: ClientError) -> str:
 
 
 def application_error(failed: Ec2Failure, calls: list[str], attempts: int) -> ApplicationError:
-    """On the wire: type, words, and `{"calls": [...], "attempts": n}` as details."""
+    """Type and message of the failure, and `{"calls": [...], "attempts": n}` as details."""
     waiting = failed.failure is Failure.NOT_YET
     return ApplicationError(
         failed.message,

@@ -1,8 +1,8 @@
-"""An instance as it stands: every attribute that a replacement must have, and what must move.
+"""An instance as it is now: every attribute that a replacement must have, and what must move.
 
-Four round trips, each as wide as it can be: the instance with its attributes, volumes, addresses
-and our account; then what its answer names (image, spot request, credits, target groups); then the
-health of every target group of its VPC, to see where it is registered.
+There are four round trips, each with all calls that it can make at once: the instance with its attributes, volumes,
+addresses and our account; then what its answer names (image, spot request, credits, target groups); then the health of
+every target group of its VPC, to see where it is registered; then its state once more.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ATTRIBUTES: tuple[tuple[InstanceAttributeNameType, str], ...] = (
     ("disableApiStop", "DisableApiStop"),
     ("sriovNetSupport", "SriovNetSupport"),
 )
-# EC2 answers so where an instance type has no such attribute; then its default stands.
+# EC2's answers for an instance type that does not have the attribute: then the default counts.
 _NO_SUCH_ATTRIBUTE = frozenset({"InvalidParameterCombination", "UnsupportedOperation", "Unsupported"})
 
 
@@ -97,7 +97,7 @@ class Inspection:
 
 
 def _living(ec2: EC2Client, instance_id: str) -> InstanceTypeDef:
-    """EC2 lists a terminated instance for an hour, but nothing of it can be carried over."""
+    """EC2 still lists a terminated instance for an hour, but nothing of it can be carried over."""
     found = describe.instance(ec2, instance_id)
     if describe.state(found) == "terminated":
         raise Ec2Failure(Failure.GONE, f"{instance_id} is terminated. Name a running instance.")
@@ -130,7 +130,7 @@ def _addresses(ec2: EC2Client, instance_id: str) -> list[AddressTypeDef]:
 
 
 def _image(ec2: EC2Client, image_id: str) -> ImageTypeDef | None:
-    """None when it has been deregistered: no replacement can be launched, which CHECK_LAUNCH finds."""
+    """None for an image that was deregistered: CHECK_LAUNCH finds that no replacement can be launched of it."""
     with doing(f"looking at image {image_id}"):
         try:
             images = ec2.describe_images(ImageIds=[image_id]).get("Images", [])
@@ -155,7 +155,7 @@ def _is_persistent(ec2: EC2Client, request_id: str) -> bool:
 
 
 def _credits(ec2: EC2Client, found: InstanceTypeDef) -> str:
-    """Asked only of burstable types: of others EC2 refuses the question."""
+    """Burstable types alone: EC2 refuses the question for others."""
     if not is_burstable(found.get("InstanceType", "")):
         return ""
     instance_id = found.get("InstanceId", "")
@@ -165,7 +165,7 @@ def _credits(ec2: EC2Client, found: InstanceTypeDef) -> str:
 
 
 def _targets(elb: ElasticLoadBalancingv2Client, found: InstanceTypeDef) -> list[Target]:
-    """Nothing but the groups themselves knows who is registered: ask every one of the VPC."""
+    """Only the target groups know who is registered: each one of the VPC is asked."""
     names = {found.get("InstanceId", "")} | {
         address.get("PrivateIpAddress", "")
         for interface in found.get("NetworkInterfaces", [])
@@ -184,7 +184,7 @@ def _targets(elb: ElasticLoadBalancingv2Client, found: InstanceTypeDef) -> list[
 
 
 def _registered(elb: ElasticLoadBalancingv2Client, group: str, by_ip: bool, names: set[str]) -> list[Target]:
-    """Our instance's registrations; one that is draining is on its way out."""
+    """Our instance's registrations, without those that are draining."""
     with doing(f"reading the targets of {group}"):
         answer = elb.describe_target_health(TargetGroupArn=group)
     return [

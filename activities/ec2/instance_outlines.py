@@ -1,4 +1,4 @@
-"""What decides where an instance can run, for many instances at once. It does not change while one lives."""
+"""Attributes that decide where an instance can run, for many instances. They do not change while an instance lives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_KEPT = 100_000
 
 
 class InstanceOutlines:
-    """Blueprints with the fields that decide on a pool, and no others; volumes without their size. Kept by instance."""
+    """Blueprints with those fields alone, and volumes without their size. Cached by instance."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -77,7 +77,7 @@ def _outline(region: str, one: InstanceTypeDef) -> Blueprint:
 
 
 def _devices(one: InstanceTypeDef) -> Iterator[BlockDevice]:
-    """As DescribeInstances names them: sizes are DescribeVolumes' to tell."""
+    """As in DescribeInstances. Their sizes are only in DescribeVolumes."""
     root = one.get("RootDeviceName", "")
     for mapping in one.get("BlockDeviceMappings", []):
         device, ebs = mapping.get("DeviceName", ""), mapping.get("Ebs", {})

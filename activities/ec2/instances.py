@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-# How often "never heard of it" is taken for "not yet heard of it" when terminating: an instance
-# launched a moment ago and taken for gone would run on, unknown to everybody.
+# For so many attempts an unknown instance counts as not yet known: one that was launched a moment ago and is
+# taken for gone would run on, and nobody would know of it.
 _UNKNOWN_ATTEMPTS = 3
 _SUBNET_TTL_S = 300.0
 # State reasons of an instance that EC2 accepted and then could not start.
@@ -67,7 +67,7 @@ class Instances:
         found = [i for r in answer.get("Reservations", []) for i in r.get("Instances", [])]
         if not found:
             return contract.FindByTokenResult()
-        # A token makes one instance; should EC2 list more, the living one is meant.
+        # A token makes one instance. If EC2 lists more, take the one that lives.
         chosen = min(found, key=lambda i: describe.state(i) in describe.ENDING)
         return contract.FindByTokenResult(
             chosen.get("InstanceId", ""), describe.state(chosen), chosen.get("SpotInstanceRequestId", "")
@@ -82,7 +82,7 @@ class Instances:
 
     @ec2_activity(contract.TERMINATE)
     def terminate(self, given: contract.TerminateInput) -> contract.ActionResult:
-        """Spot request first: a persistent one would launch another when its instance ends."""
+        """The spot request first: a persistent one would launch another instance when this one ends."""
         ec2 = self._clients.ec2(given.region)
         request_id = given.spot_request_id or _spot_request_of(ec2, given.instance_id)
         if request_id:
@@ -125,10 +125,10 @@ class Instances:
         ]
 
     def _public_ip(self, region: str, old: Blueprint, subnet_id: str) -> bool | None:
-        """None where the subnet's own habit gives what the old instance has.
+        """None when the subnet does by default what the old instance has.
 
-        An automatic public address that is lost is an outage; one that is gained is an exposure.
-        With an Elastic IP it does not matter: that replaces the automatic one.
+        To lose an automatic public address is an outage, and to gain one is an exposure. With an Elastic IP it does
+        not matter: that replaces the automatic one.
         """
         if old.elastic_ips or not subnet_id or not old.instance_id:
             return None
@@ -160,7 +160,7 @@ def _running(ec2: EC2Client, instance_id: str) -> InstanceTypeDef:
 
 
 def _refuse_impaired(ec2: EC2Client, instance_id: str) -> None:
-    """Status checks take minutes to pass: `initializing` is accepted, the agent's answer is the real check."""
+    """Status checks take minutes to pass: `initializing` is accepted, since the agent's answer is the real check."""
     with doing(f"reading the status checks of {instance_id}", missing=Failure.NOT_YET):
         answer = ec2.describe_instance_status(InstanceIds=[instance_id])
     for status in answer.get("InstanceStatuses", []):
@@ -218,7 +218,7 @@ def _cancel_spot_request(ec2: EC2Client, request_id: str) -> None:
 
 
 def _terminate(ec2: EC2Client, instance_id: str) -> None:
-    """Protection is rare, so it is switched off when EC2 says that it stands in the way."""
+    """Protection is rare, so it is switched off only when EC2 says that it is on."""
     try:
         ec2.terminate_instances(InstanceIds=[instance_id])
     except ClientError as error:

@@ -1,8 +1,7 @@
-"""CHECK_LAUNCH: may we do all of it, and is there quota for both instances at once?
+"""CHECK_LAUNCH: do we have all permissions, and is there quota for both instances at once?
 
-Every call is made with DryRun: EC2 answers DryRunOperation when it would have been allowed.
-Elastic Load Balancing has no dry run; a missing permission there shows at registration, before
-anything of the old instance is touched.
+Every call is made with DryRun: EC2 answers DryRunOperation when it would have been allowed. Elastic Load Balancing has
+no dry run. A permission that is missing there shows at registration, before anything of the old instance is touched.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class LaunchCheck:
         return parallel([functools.partial(_verdict, action, call) for action, call in tries])
 
     def _quotas(self, given: contract.CheckInput) -> dict[str, str]:
-        """Best effort: who may not read quotas learns of them from RunInstances."""
+        """Best effort: without the permission to read quotas, RunInstances refuses what exceeds them."""
         pools = [c.pool for c in given.candidates if _is_standard(c.pool.instance_type)]
         if not pools:
             return {}
@@ -120,7 +119,7 @@ class LaunchCheck:
         return answer["Quota"]["Value"]
 
     def _vcpus_in_use(self, ec2: EC2Client, region: str) -> dict[bool, int]:
-        """Of standard instances that run or start: on spot (True) and on demand (False)."""
+        """vCPUs of standard instances that run or start: on spot (True) and on demand (False)."""
         running: list[tuple[bool, str, int]] = []
         with doing("counting the vCPUs in use"):
             pages = ec2.get_paginator("describe_instances").paginate(
@@ -142,7 +141,7 @@ class LaunchCheck:
 
 
 def _launch(given: contract.CheckInput, first: Candidate) -> dict[str, Any]:
-    """The real request of the first candidate, with tags of the real form: IAM conditions see them."""
+    """The real request of the first candidate, with tags as in a real launch: IAM conditions look at them."""
     launch = contract.LaunchInput(
         region=given.region,
         blueprint=given.blueprint,

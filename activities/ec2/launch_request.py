@@ -1,7 +1,7 @@
-"""A RunInstances request that makes an instance like a blueprint.
+"""A RunInstances request for an instance like a blueprint.
 
-What RunInstances cannot set, or may not until the switch has committed (protection against
-stopping and termination, which would stand in the way of a rollback), `matching` sets later.
+Some attributes RunInstances cannot set. Protection against stopping and termination may only be set after the commit,
+since a rollback has to be able to end the instance. `attribute_match` sets both later.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from domain.blueprint import BlockDevice, Blueprint
 from domain.ec2 import LaunchInput
 from domain.pools import Pool
 
-# The types whose IOPS are bought; of others EC2 derives them, reports them, and refuses to be told.
+# For these types IOPS are chosen. For others EC2 derives and reports them, and refuses a value.
 PROVISIONED_IOPS = frozenset({"io1", "io2", "gp3"})
 PROVISIONED_THROUGHPUT = frozenset({"gp3"})
 _FIRST_DATA_DEVICE = ord("f")  # /dev/sd[f-p]: EC2's names for data volumes
 
 
 def run_instances_request(given: LaunchInput, *, public_ip: bool | None) -> dict[str, Any]:
-    """`public_ip`: ask for (or against) an automatic public address; None: as the subnet has it."""
+    """`public_ip`: True or False asks for an automatic public address or none; None leaves it to the subnet."""
     old, pool = given.blueprint, Pool.parse(given.pool)
     request: dict[str, Any] = {
         "MinCount": 1,
@@ -37,7 +37,7 @@ def run_instances_request(given: LaunchInput, *, public_ip: bool | None) -> dict
         **_options(old, pool),
     }
     if old.user_data_base64:
-        # boto3 encodes user data itself; sent as it is kept it would arrive encoded twice.
+        # boto3 encodes user data itself: without decoding it here it would arrive encoded twice.
         request["UserData"] = base64.b64decode(old.user_data_base64)
     if pool.spot:
         request["InstanceMarketOptions"] = _spot(given.max_spot_usd_per_hour)
@@ -54,7 +54,7 @@ def data_device(index: int) -> str:
 
 
 def _network(given: LaunchInput, public_ip: bool | None) -> dict[str, Any]:
-    """Top-level settings unless the public address must be said, which only an interface can."""
+    """Settings of the request itself, unless the public address must be said: only an interface can say it."""
     old = given.blueprint
     if public_ip is None and not old.ipv6_count:
         return {"SubnetId": given.subnet_id, "SecurityGroupIds": old.security_group_ids}
@@ -133,7 +133,7 @@ def _root(root: BlockDevice) -> dict[str, Any]:
 def volume_settings(
     volume_type: str, size_gib: int, iops: int | None, throughput: int | None, encrypted: bool, kms_key_id: str
 ) -> dict[str, Any]:
-    """CreateVolume's names; only what EC2 accepts for the type."""
+    """Settings by CreateVolume's names, and only those that EC2 accepts for the type."""
     settings: dict[str, Any] = {"Size": size_gib, "VolumeType": volume_type}
     if iops and volume_type in PROVISIONED_IOPS:
         settings["Iops"] = iops

@@ -1,4 +1,4 @@
-"""SQS, and what else the reader of EventBridge's warnings asks AWS."""
+"""The SQS queue of EventBridge's warnings, and the tags by which an instance's server is found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT_REGION = "us-east-1"
 
 
 def open_queue(clients: Clients, url: str, region: str) -> NoticeQueue:
-    """The queue as `activities.notice_reader` reads it. `region`: the queue's, and of a notice that names none."""
+    """The queue for `activities.notice_reader`. `region`: of the queue, and of a notice that names none."""
     return NoticeQueue(
         receive=lambda wait_s: receive(clients, url, wait_s, region),
         delete=lambda handle: delete(clients, url, handle, region),
@@ -26,9 +26,9 @@ def open_queue(clients: Clients, url: str, region: str) -> NoticeQueue:
 
 
 def receive(clients: Clients, queue_url: str, wait_s: int, region: str = "") -> list[tuple[str, str]]:
-    """(receipt handle, body) of up to ten messages; waits up to `wait_s`, at most 20 s.
+    """(receipt handle, body) of up to ten messages. Waits for up to `wait_s`, at most 20 s.
 
-    Raises `Ec2Failure`. `region`: the queue's, where its URL does not tell.
+    Raises `Ec2Failure`. `region`: the queue's, where its URL does not show it.
     """
     with doing(f"reading the queue {queue_url}"):
         answer = clients.sqs(region or region_of(queue_url)).receive_message(
@@ -43,7 +43,7 @@ def delete(clients: Clients, queue_url: str, receipt_handle: str, region: str = 
 
 
 def instance_tags(clients: Clients, region: str, instance_id: str) -> dict[str, str]:
-    """All tags, ours and theirs; none when EC2 does not know the instance (any more)."""
+    """All tags of the instance. Empty when EC2 does not know it (any more)."""
     try:
         return tag_dict(describe.instance(clients.ec2(region), instance_id).get("Tags"))
     except Ec2Failure as failed:

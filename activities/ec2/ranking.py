@@ -1,4 +1,4 @@
-"""RANK_POOLS: gather the facts in few round trips, let `domain.ranking` decide."""
+"""RANK_POOLS: gather the facts in few round trips; `domain.ranking` decides."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Ranking:
             pools = rank_pools(wanted, market)
         except PoolImpossible as error:
             raise Ec2Failure(Failure.REFUSED, str(error)) from error
-        # The Pricing API answers one type a call: ask for those that were chosen, no more.
+        # The Pricing API answers for one type a call: ask only for those that were chosen.
         types = {pool.instance_type for pool in pools} | {wanted.home.instance_type}
         known = self._facts.on_demand_prices(given.region, types, wanted.blueprint.platform)
         market = replace(market, on_demand={**market.on_demand, **known})
@@ -51,7 +51,7 @@ class Ranking:
         )
 
     def on_demand(self, region: str, name: str, platform: str) -> float:
-        """USD per hour of a type, if one is named; 0: not known."""
+        """USD per hour of the type; 0 when none is named or the price is not known."""
         return self._facts.on_demand_prices(region, [name], platform).get(name, 0.0) if name else 0.0
 
     @property
@@ -59,7 +59,7 @@ class Ranking:
         return [self.rank]
 
     def _wanted(self, given: contract.RankInput) -> PoolRequirements:
-        """A new server's blueprint knows only its image: the rest is read there."""
+        """The blueprint of a new server has only an image: the rest is read from it."""
         old = given.blueprint
         if not old.architecture:
             old = replace(old, **self._facts.image_facts(given.region, old.image_id))

@@ -47,7 +47,7 @@ class ResourceListing:
             return list(self._ask[kind](region, _TAGGED))
 
     def by_id(self, region: str, kind: ResourceKind, ids: Collection[str]) -> list[FoundResource]:
-        """By filter: an ID that EC2 does not know (any more) is no error, it is absent."""
+        """Asked by filter: an ID that EC2 does not know (any more) is no error, it is absent."""
         wanted, found = sorted(ids), list[FoundResource]()
         with doing(f"looking for {len(wanted)} {kind.value}s of the ledger in {region}"):
             for at in range(0, len(wanted), _AT_ONCE):
@@ -69,7 +69,7 @@ class ResourceListing:
         return found
 
     def knows(self, region: str, instance_id: str) -> FoundResource | None:
-        """One instance, asked for by its ID: the most current answer that EC2 gives."""
+        """One instance, by its ID: the most current answer that EC2 gives."""
         try:
             return _instance(describe.instance(self._clients.ec2(region), instance_id))
         except Ec2Failure as failed:

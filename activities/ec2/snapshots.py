@@ -25,7 +25,7 @@ class Snapshots:
 
     @ec2_activity(contract.CREATE_SNAPSHOTS)
     def create(self, given: contract.SnapshotInput) -> contract.CreateResult:
-        """CreateSnapshot has no ClientToken: a tag set with the creation is searched for instead."""
+        """CreateSnapshot has no ClientToken: instead, a tag that is set with the creation is searched for."""
         tokens = [f"{given.token}/{index}" for index in range(len(given.volume_ids))]
         known = _by_token(self._clients.ec2(given.region), tokens)
         once = self._clients.ec2_once(given.region)
@@ -55,7 +55,7 @@ class Snapshots:
 
 
 def _by_token(ec2: EC2Client, tokens: list[str]) -> dict[str, str]:
-    """Token -> snapshot that carries it; one that ended in error does not count."""
+    """Token -> snapshot that has it. One that ended in error does not count."""
     if not tokens:
         return {}
     with doing("searching for snapshots made before"):

@@ -1,4 +1,4 @@
-"""Spot prices over a time, and the on-demand price of a type, as AWS tells them."""
+"""Spot prices over a period, and the on-demand price of a type, as AWS reports them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SpotHistory:
     ) -> Iterator[list[ReportedPrice]]:
         """Page after page, newest first, with the prices in force at the start. Raises `Ec2Failure`.
 
-        A type that is asked for by name and unknown fails the call: all are asked for.
+        It asks for all types: a type that is asked for by name and unknown fails the call.
         """
         with doing(f"reading the spot price history of {region}"):
             pages = (

@@ -14,8 +14,8 @@ def subnet_by_zone(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(zone -> subnet, zone -> why none can be used).
 
-    The policy's subnet wins; then the instance's own; then the one with most free addresses, of
-    the same habit with public addresses if there is one.
+    First choice is the policy's subnet, then the instance's own. Else it is the one with most free addresses among
+    those that give public addresses as the instance's own does, if there are any.
     """
     chosen: dict[str, str] = {}
     closed: dict[str, str] = {}

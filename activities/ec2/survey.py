@@ -1,7 +1,7 @@
 """SURVEY: all that a plan has to know, in one activity.
 
-In three activities it would be the same calls, with two more turns of the workflow between them:
-on a small machine a fifth of what a switch costs us beside EC2's own time.
+Three activities would make the same calls and add two more workflow tasks: on a small machine a fifth of what a switch
+takes beside EC2's own time.
 """
 
 from __future__ import annotations

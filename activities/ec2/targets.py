@@ -81,7 +81,7 @@ def _by_group(given: contract.TargetsInput) -> dict[str, list[TargetDescriptionT
 def _states(
     elb: ElasticLoadBalancingv2Client, given: contract.TargetsInput, *, deleted_is_empty: bool = False
 ) -> dict[Target, tuple[str, str]]:
-    """State and reason of each; a target the group does not list is `unused`."""
+    """State and reason of each target. One that the group does not list is `unused`."""
     groups = list(_by_group(given))
 
     def health(group: str) -> dict[tuple[str, int], tuple[str, str]]:
@@ -108,7 +108,7 @@ def _states(
 
 
 def _all_healthy(elb: ElasticLoadBalancingv2Client, given: contract.TargetsInput) -> None:
-    """`unused` for want of a listener or zone (Target.NotInUse) is waited out like any other state."""
+    """A target that is `unused` for lack of a listener or zone (Target.NotInUse) is waited for like any other state."""
     for target, (state, reason) in _states(elb, given).items():
         if state != "healthy":
             raise not_yet(f"{given.instance_id} is {state} in {target.target_group_arn}: {reason.strip()}.")

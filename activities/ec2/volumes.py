@@ -31,7 +31,7 @@ class Volumes:
 
     @ec2_activity(contract.DETACH_VOLUMES)
     def detach(self, given: contract.AttachInput) -> contract.ActionResult:
-        """Ask for it, and wait. Those that are free, on their way, or elsewhere by now are left as they are."""
+        """Detach them and wait. Those that are free, detaching or elsewhere by now are left as they are."""
         ec2 = self._clients.ec2(given.region)
         now = describe.volumes(ec2, _ids(given))
         attached = [v for v in _ids(given) if _link(now[v], given.instance_id, "attached", "attaching", "busy")]
@@ -41,7 +41,7 @@ class Volumes:
 
     @ec2_activity(contract.ATTACH_VOLUMES)
     def attach(self, given: contract.AttachInput) -> contract.ActionResult:
-        """Ask for it, and wait; what is there already stays."""
+        """Attach them and wait. Those that are attached here already stay."""
         ec2 = self._clients.ec2(given.region)
         now = describe.volumes(ec2, _ids(given))
         todo = [a for a in given.attachments if not _is_there(now[a.volume_id], a, given.instance_id)]
@@ -51,7 +51,7 @@ class Volumes:
 
     @ec2_activity(contract.VOLUMES_OF)
     def ending_with(self, given: contract.InstanceInput) -> contract.CreateResult:
-        """Those attached with DeleteOnTermination: what must be gone once the instance is."""
+        """Those attached with DeleteOnTermination: they must be gone once the instance is."""
         found = describe.instance(self._clients.ec2(given.region), given.instance_id)
         mappings = [m["Ebs"] for m in found.get("BlockDeviceMappings", []) if "Ebs" in m]
         return contract.CreateResult([ebs.get("VolumeId", "") for ebs in mappings if ebs.get("DeleteOnTermination")])
@@ -75,7 +75,7 @@ class Volumes:
 
     @ec2_activity(contract.CREATE_VOLUMES)
     def create(self, given: contract.CreateVolumesInput) -> contract.CreateResult:
-        """CreateVolume has a ClientToken, but nothing searches by it: a tag is set to find them again."""
+        """CreateVolume has a ClientToken, but nothing searches by it: a tag is set to find the volumes again."""
         ec2 = self._clients.ec2(given.region)
         if given.find_only:
             return contract.CreateResult(_find(ec2, given))
@@ -142,7 +142,7 @@ def _all_detached(ec2: EC2Client, given: contract.AttachInput) -> None:
 
 
 def _is_there(volume: VolumeTypeDef, wanted: contract.Attachment, instance_id: str) -> bool:
-    """Attached (or attaching) here already; raise when it cannot come here, or not yet."""
+    """Whether it is attached (or attaching) here already. Raises when it cannot come here, or not yet."""
     for link in volume.get("Attachments", []):
         where, device, state = link.get("InstanceId"), link.get("Device"), link.get("State")
         if state == "detached":
@@ -172,7 +172,7 @@ def _attach(ec2: EC2Client, wanted: contract.Attachment, instance_id: str) -> No
 
 
 def _explain_refused_attach(ec2: EC2Client, wanted: contract.Attachment, instance_id: str, error: ClientError) -> None:
-    """Someone was quicker, or the instance is not running yet; anything else is raised as it came."""
+    """Another attempt was quicker, or the instance does not run yet. Any other error is raised as it is."""
     now = describe.volumes(ec2, [wanted.volume_id])[wanted.volume_id]
     if _is_there(now, wanted, instance_id):
         return

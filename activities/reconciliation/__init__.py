@@ -1,1 +1,1 @@
-"""Reconciliation: EC2 is compared with the ledger, and what differs is kept, told and settled."""
+"""Reconciliation: EC2 is compared with the ledger. Differences are recorded, reported and settled."""

@@ -1,6 +1,8 @@
 """Reconciliation's activities. Those that ask Temporal are async, the others sync.
 
-Unavailable    the database is away: worth another try. EC2 that is away is told as a problem; the next pass looks again
+    Unavailable    the database cannot be reached: worth another try
+
+When EC2 does not answer, the survey reports a problem; the next pass looks again.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def _now() -> datetime:
 
 
 class ReconciliationActivities:
-    """`regions`: those that a pass looks at when it names none."""
+    """`regions`: those that a pass looks at when its input names none."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class ReconciliationActivities:
 
     @ec2_activity(contract.RECONCILE_SURVEY)
     def survey(self, given: contract.ReconcileInput) -> contract.DriftSurvey:
-        """Look at every region and judge. Changes nothing."""
+        """Look at every region and judge what differs. Changes nothing."""
         findings: list[DriftFinding] = []
         looked: list[str] = []
         problems: list[str] = []
@@ -88,7 +90,7 @@ class ReconciliationActivities:
 
     @activity.defn(name=contract.AT_REST)
     async def at_rest(self, given: contract.AtRestInput) -> contract.AtRestResult:
-        """The records may lag behind while the database was away; a server's workflow knows what it is doing."""
+        """Ask the servers' workflows what they do: after an outage of the database the records may lag behind."""
         slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 
         async def ask(server_id: str) -> tuple[str, ServerView | None, bool]:
@@ -119,7 +121,7 @@ class ReconciliationActivities:
         settled = contract.SettleResult()
         for facts, _ in self._all_facts(list(wanted)):
             now = {one.key: one for one in drift_findings(facts, self._patience)}
-            # An active server without a workflow may be one that we look for in the wrong place: it is left alone.
+            # A server without a workflow may have it in another Temporal than this one: it is left alone.
             ended = [
                 one for one in given.resting.without_workflow if one in facts.servers and not facts.servers[one].active
             ]
@@ -131,7 +133,7 @@ class ReconciliationActivities:
 
     @activity.defn(name=contract.REPLACE_LOST)
     async def ask(self, given: contract.LostInstance) -> bool:
-        """The server's workflow takes it as it takes an instance that its own watch found gone. False: it has ended."""
+        """Send the notice to the server's workflow, as its own watch would. False: the workflow has ended."""
         now = self._clock()
         notice = Notice(given.instance_id, NoticeKind.INTERRUPTION, NoticeSource.LOST, now, deadline=now)
         try:
@@ -153,9 +155,9 @@ class ReconciliationActivities:
             return [self._facts.facts(region, self._patience) for region in regions]
 
     async def _view(self, server_id: str) -> tuple[ServerView | None, bool]:
-        """What the workflow says, and whether there is none. No answer is none: the server is left alone."""
+        """What the workflow answers, and whether there is none. Without an answer the server is left alone."""
         handle = self._workflows.get_workflow_handle(server_workflow_id(server_id))
-        running = QueryRejectCondition.NOT_OPEN  # what one that was terminated said last is true no longer
+        running = QueryRejectCondition.NOT_OPEN  # the last answer of one that was terminated is not true any more
         try:
             view = await handle.query(QUERY_STATE, result_type=ServerView, reject_condition=running, rpc_timeout=_QUERY)
         except WorkflowQueryRejectedError:

@@ -1,8 +1,8 @@
-"""The facts of one region: what EC2 has between two looks at the records.
+"""The facts of one region: what EC2 has, and the records before and after.
 
-The records are read before EC2 and after it. A server that was busy in either is left alone: what an operation makes
-stands in the ledger before the call that makes it, and only the second look sees an intention that is newer than
-the first. What EC2 lists and what it lists no longer is held against the second.
+The records are read before EC2 and after it. A server that was busy at either time is left alone: an operation writes
+what it makes to the ledger before the call that makes it, and only the second reading has an intention that is newer
+than the first. EC2's list is compared with the second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from domain.reconciliation.facts import (
     ServerFacts,
 )
 
-# One of these is the answer to every further call too: there is no point in going on.
+# After one of these every further call would fail too: there is no point in going on.
 _GIVE_UP = frozenset({Failure.UNAVAILABLE, Failure.THROTTLED})
 
 
@@ -42,7 +42,7 @@ class FactReader:
         self._clock = clock
 
     def facts(self, region: str, patience: GracePeriods) -> tuple[RegionFacts, list[str]]:
-        """The facts, and what could not be looked at. When EC2 is away or asks to slow down: no facts at all."""
+        """The facts, and what could not be read. No facts at all when EC2 does not answer or asks to slow down."""
         with self._sessions() as session:
             busy = records.busy_servers(session)
             expected = [_row(one) for one in records.open_rows(session, region)]
@@ -58,17 +58,17 @@ class FactReader:
         looked, problems = set(), []
         for kind in ResourceKind:
             try:
-                told = {one.resource_id: one for one in self._listing.tagged(region, kind)}
-                # Somebody may have taken our tags off what the ledger holds.
+                listed = {one.resource_id: one for one in self._listing.tagged(region, kind)}
+                # Somebody may have removed our tags from a resource of the ledger.
                 ours = {row.resource_id for row in expected if row.kind == kind and row.state == "live"}
-                told |= {one.resource_id: one for one in self._listing.by_id(region, kind, ours - told.keys())}
+                listed |= {one.resource_id: one for one in self._listing.by_id(region, kind, ours - listed.keys())}
             except Ec2Failure as failed:
                 problems.append(failed.message)
                 if failed.failure in _GIVE_UP:
                     return {}, frozenset(), problems
                 continue
             looked.add(kind)
-            found |= told
+            found |= listed
         return found, frozenset(looked), problems
 
     def _with_records(
@@ -100,7 +100,7 @@ class FactReader:
         )
 
     def _with_checks(self, facts: RegionFacts, patience: GracePeriods, problems: list[str]) -> dict[str, FoundResource]:
-        """Status checks are read for silent servers alone."""
+        """Status checks, of silent servers alone."""
         silent = [
             server.primary
             for server in facts.servers.values()
@@ -155,7 +155,7 @@ def _server(one: records.ServerState, busy: bool) -> ServerFacts:
 
 
 def _retention(policy: Mapping[str, Any]) -> Retention:
-    """A policy that was written before these fields existed has their defaults."""
+    """A policy from before these fields existed has their defaults."""
     usual = Retention()
     return Retention(
         float(policy.get("keep_retired_s", usual.keep_retired_s)),
@@ -170,5 +170,5 @@ def _operations(
     session: Session, found: Iterable[FoundResource], rows: Iterable[Resource]
 ) -> dict[str, OperationFacts]:
     named = {one.operation_id for one in found} | {row.operation_id for row in rows}
-    told = records.operations_by_id(session, named - {""})
-    return {one: OperationFacts(one, server, status) for one, server, status in told}
+    operations = records.operations_by_id(session, named - {""})
+    return {one: OperationFacts(one, server, status) for one, server, status in operations}

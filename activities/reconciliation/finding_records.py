@@ -1,4 +1,4 @@
-"""What was found, into the records; and what of it is due."""
+"""Write findings to the records, and return those that are due."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind
 from domain.reconciliation.unattended_servers import UNATTENDED
 
 _KEPT = timedelta(days=90)  # after it was settled
-_LOOKS = 2  # that have to find it before anything is done about it, unless EC2 said it in so many words
+_LOOKS = 2  # passes that have to find it before anything is done, unless EC2 has said it in words
 
 
 def record_findings(sessions: SessionFactory, given: contract.ReportInput, now: datetime) -> contract.ReportResult:
-    """One transaction for each client: its events are numbered from its row, which is held until it ends.
+    """One transaction for each client: its events are numbered from its row, which stays locked until the end.
 
-    A server that is not at rest is left as it is: neither found nor resolved.
+    Findings of a server that is not at rest stay as they are: neither found nor resolved.
     """
     findings = [one for one in given.surveyed.findings if _is_settled_state(one, given.resting)]
     kept = _kept(sessions, findings, now)
@@ -64,7 +64,7 @@ def _resolved(sessions: SessionFactory, given: contract.ReportInput, now: dateti
     for row in rows:
         busy_now = row.server_id in busy and row.kind not in UNATTENDED
         if busy_now or f"{row.region}/{row.kind}" in cut:
-            continue  # it was not looked for, or may be among those that were not told
+            continue  # it was not looked for, or may be among those that were left out
         gone[row.client_id].append(row.id)
     return sum(
         in_transaction(sessions, lambda s, c=client_id, i=ids: resolve_findings(s, c, i, now))  # type: ignore[misc]
@@ -86,7 +86,7 @@ def _due(kept: Sequence[StoredFinding], now: datetime) -> list[DriftFinding]:
 
 
 def _last_tried(one: StoredFinding) -> tuple[bool, datetime]:
-    """Those that were never tried first, then who waits longest: what always fails keeps nobody from their turn."""
+    """Those that were never tried come first, then those that wait longest: one that always fails holds up no other."""
     return (one.tried_at is not None, one.tried_at or one.first_seen_at)
 
 

@@ -1,4 +1,4 @@
-"""One finding that is due: looked at once more, then adopted, removed, closed, or asked for."""
+"""One finding that is due: looked at once more, then adopted, removed, closed, or reported to its server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Remediation:
     def settle(
         self, so_far: contract.SettleResult, due: DriftFinding, now: DriftFinding | None, resting: contract.AtRestResult
     ) -> contract.SettleResult:
-        """`now`: the same finding at the second look; None when it is not there any more."""
+        """`now`: the same finding at the second look. None when it is not there any more."""
         if why := self._not_now(due, now, resting):
             return self._left(so_far, due, why)
         assert now is not None
@@ -45,14 +45,14 @@ class Remediation:
         return replace(so_far, done=[*so_far.done, now.key])
 
     def asked(self, key: str) -> None:
-        """The server's workflow knows; what it does about it is told by its operation."""
+        """The server's workflow was told. Its operation reports what it does about it."""
         in_transaction(self._sessions, lambda session: mark_asked(session, key, self._clock()))
 
     def _not_now(self, due: DriftFinding, now: DriftFinding | None, resting: contract.AtRestResult) -> str:
         if now is None:
             return "it is not seen any more, or its server is busy"
         if now.action is not due.action:
-            return f"it is another thing now: {now.action.value}, {now.reason.value}"
+            return f"it is something else now: {now.action.value}, {now.reason.value}"
         if now.server_id and now.server_id not in resting.at_rest:
             return "its server's workflow has something under way, or does not say"
         if now.action is DriftAction.REMOVE and now.resource_id in resting.instances:
@@ -72,7 +72,7 @@ class Remediation:
                 return finding.details.get("what_happened") or finding.reason.value
 
     def _is_there(self, finding: DriftFinding) -> bool:
-        """Asked for by its very ID: the answer that lags least."""
+        """Asked for by its ID: the answer that lags least."""
         if finding.resource_type != ResourceKind.INSTANCE:
             return False
         found = self._listing.knows(finding.region, finding.resource_id)

@@ -1,11 +1,13 @@
-"""Active servers for which Temporal runs no workflow (its state was lost, or it is another Temporal than theirs), or
-one whose tasks fail; and those whose agent says that it lives, and takes no watch from Temporal.
+"""Servers without a working workflow: Temporal runs none (its state was lost, or this is another Temporal), its
+tasks fail, or nobody takes the watch though the agent says that it lives.
 
-The list of what runs costs a call for each thousand servers; only what is missing there is asked for by its ID, for the
-list lags behind. A look that took long and found nothing is not repeated by the next pass: it may take a fiftieth of
-the time. For ten thousand servers Temporal's development server worked 15 s, every two minutes, while everybody waited
-(found by the benchmark `at_rest`). The records are read before and after: a server whose workflow has just ended has
-ended itself.
+The list of running workflows takes a call for each thousand servers. It lags behind, so a workflow that is missing
+there is asked for by its ID. The records are read before and after: a server whose workflow has just ended has ended
+itself.
+
+A look that took long and found nothing is not repeated by the next pass: it may take a fiftieth of the time. For ten
+thousand servers Temporal's development server worked 15 s of every two minutes, and everybody waited (found by the
+benchmark `at_rest`).
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from domain.reconciliation.unattended_servers import (
 _TASKS_FAIL = "TemporalReportedProblems IN ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut')"
 
 
-_SHARE = 50  # looks take one in so many seconds
+_SHARE = 50  # looks take one of so many seconds
 
 
 class WorkflowLiveness:
@@ -56,8 +58,9 @@ class WorkflowLiveness:
         self._next_look_at = clock()
 
     async def look(self, regions: Sequence[str], *, asked: bool = False) -> contract.DriftSurvey:
-        """Temporal that does not answer is a problem, and then nothing is told; nor is it before the next look is due,
-        unless it is `asked` for. What was found earlier stays then as it was."""
+        """When Temporal does not answer, that is a problem and there are no findings. There are none either before
+        the next look is due, unless it is `asked` for. Earlier findings stay as they were then.
+        """
         began = self._clock()
         if began < self._next_look_at and not asked:
             return contract.DriftSurvey()
@@ -72,7 +75,9 @@ class WorkflowLiveness:
             )
         still = await asyncio.to_thread(self._still_active, missing)
         without = [(one, told) for one in servers for told in known.get(server_workflow_id(one[0]), ())]
-        heard = await asyncio.to_thread(self._heard, {(client_id, told) for (_, client_id, _), told in without})
+        heard = await asyncio.to_thread(
+            self._instances_with_agents, {(client_id, told) for (_, client_id, _), told in without}
+        )
         findings = [workflow_missing(*one) for one in servers if one[0] in still]
         findings += [
             workflow_stuck(*one) for one in servers if server_workflow_id(one[0]) in failing and one[0] not in still
@@ -80,12 +85,12 @@ class WorkflowLiveness:
         findings += [watch_not_taken(*one, instance_id) for one, instance_id in without if instance_id in heard]
         looked = [f"{region}/{kind}" for region in regions for kind in (WORKFLOW, WATCH)]
         ended = self._clock()
-        if not findings and not asked:  # one that was asked for may be of some regions only
+        if not findings and not asked:  # a look that was asked for may be of some regions only
             self._next_look_at = ended + _SHARE * (ended - began)
         return contract.DriftSurvey(findings, looked).bounded()
 
     async def without_watch(self) -> dict[str, list[str]]:
-        """The workflows of servers that run -> their instances whose agents take no watch."""
+        """Running workflows of servers -> their instances whose agents take no watch."""
         told = await list_running_with_memo(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}'", MEMO_UNWATCHED)
         return {workflow_id: said or [] for workflow_id, said in told.items()}
 
@@ -95,7 +100,7 @@ class WorkflowLiveness:
         return {one for one in missing if server_workflow_id(one) not in found}
 
     async def failing(self) -> set[str]:
-        """A Temporal before 1.30 does not tell them: its own metrics alone do (the alert WorkflowTasksFail)."""
+        """A Temporal before 1.30 does not say it: there only its own metrics do (the alert WorkflowTasksFail)."""
         try:
             return await list_running(self._workflows, f"WorkflowType = '{SERVER_WORKFLOW}' AND {_TASKS_FAIL}")
         except RPCError as error:
@@ -104,12 +109,12 @@ class WorkflowLiveness:
             return set()
 
     def _adopted(self, regions: Sequence[str]) -> list[tuple[str, str, str]]:
-        """Those of a moment ago are left out: adoption records a server first, and then starts its workflow."""
+        """Without those of the last moment: adoption records a server first, and then starts its workflow."""
         with database_unavailable("reading the servers for reconciliation"), self._sessions() as session:
             return records.adopted_before(session, regions, self._clock() - self._grace)
 
-    def _heard(self, of: set[tuple[str, str]]) -> set[str]:
-        """An agent that is silent is told as that."""
+    def _instances_with_agents(self, of: set[tuple[str, str]]) -> set[str]:
+        """Those whose agent is not silent: a silent one is a finding of its own."""
         with database_unavailable("reading the agents for reconciliation"), self._sessions() as session:
             return records.instances_heard_of(session, of, self._clock(), self._silence)
 

@@ -1,4 +1,4 @@
-"""What happened to the fleet, in MySQL."""
+"""Records of the fleet, written to MySQL."""
 
 from activities.records.activity import RecordActivities, record_activities
 

@@ -73,6 +73,6 @@ class RecordActivities:
 def record_activities(
     sessions: SessionFactory, observe: Callable[[Sequence[Measurement]], None] = _measure_nothing
 ) -> list[Callable[..., Any]]:
-    """What a control worker registers."""
+    """The activities that a worker registers."""
     fleet = RecordActivities(sessions, observe)
     return [fleet.record, fleet.cool_downs]

@@ -42,25 +42,24 @@ _APPLY: Mapping[RecordKind, Callable[[RecordEntry], list[NewEvent]]] = {
     RecordKind.RESOURCE_GONE: ledger.gone,
     RecordKind.POOL_COOL_DOWN: pools.cool_down,
 }
-# What a record itself can be wrong in. An error of the database's (lost, deadlocked) is not among
-# them: that one rolls the batch back, and it is sent again.
+# Errors of a record itself. An error of the database (connection lost, deadlock) is not among them: it rolls the
+# batch back, and the batch is sent again.
 _REJECTABLE = (RecordRejected, IllegalMove, IntegrityError, DataError, LookupError, ValueError, TypeError)
 
 
 class RecordsMissing(Exception):
-    """The batch begins after the next record of its stream: an earlier one has not arrived."""
+    """An earlier record of the stream is missing: the batch begins after the next one that is due."""
 
 
 class EarlierOperationUnfinished(Exception):
-    """The operation that these records come after has not ended in the tables yet."""
+    """The operation before these records has not ended in the tables yet."""
 
 
-def apply_batch(session: Session, batch: RecordBatch, told: list[Measurement] | None = None) -> int:
-    """Apply what is new in the batch; return the stream's last applied number. `told`: gathers what it says of
-    durations.
+def apply_batch(session: Session, batch: RecordBatch, measured: list[Measurement] | None = None) -> int:
+    """Apply what is new in the batch; return the stream's last applied number.
 
-    Raises RecordsMissing, EarlierOperationUnfinished, db.event_log.writing.UnknownClient.
-    Locks in this order: the stream, the rows, the client's event counter.
+    `measured` gets the durations that the records contain. Raises RecordsMissing, EarlierOperationUnfinished,
+    db.event_log.writing.UnknownClient. Locks in this order: the stream, the rows, the client's event counter.
     """
     applied = lock_stream(session, batch.stream)
     new = [record for record in batch.records if record.seq > applied]
@@ -73,8 +72,8 @@ def apply_batch(session: Session, batch: RecordBatch, told: list[Measurement] | 
     for entry in (RecordEntry(session, batch, record) for record in new):
         its = _apply(entry)
         events += its
-        if told is not None:
-            told += measurements_of(entry, its)
+        if measured is not None:
+            measured += measurements_of(entry, its)
     last = new[-1].seq
     session.execute(update(RecordStream).where(RecordStream.stream == batch.stream).values(applied_seq=last))
     append_events(session, batch.client_id, events)
@@ -82,8 +81,8 @@ def apply_batch(session: Session, batch: RecordBatch, told: list[Measurement] | 
 
 
 def lock_stream(session: Session, stream: str) -> int:
-    """The last number applied, held until the transaction ends."""
-    # The insert takes the lock itself: a locking read first would leave two that both found nothing.
+    """The last number applied. It is locked until the transaction ends."""
+    # The insert takes the lock itself. With a locking read first, two could both find no row.
     row = insert(RecordStream).values(stream=stream, applied_seq=0)
     session.execute(row.on_duplicate_key_update(applied_seq=RecordStream.applied_seq))
     held = select(RecordStream.applied_seq).where(RecordStream.stream == stream).with_for_update()
@@ -102,7 +101,7 @@ def _ended(session: Session, operation_id: str) -> bool:
 
 
 def _apply(entry: RecordEntry) -> list[NewEvent]:
-    """One record, in a savepoint: one that is wrong is told in an event and does not stop the stream."""
+    """Apply one record, in a savepoint. One that is wrong becomes an event and does not stop the stream."""
     try:
         with entry.session.begin_nested():
             return _APPLY[RecordKind(entry.record.kind)](entry)

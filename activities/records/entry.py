@@ -1,4 +1,4 @@
-"""A record where it belongs, and how its payload is read."""
+"""A record with its stream and session, and how its payload is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.records import Record, RecordBatch
 
 
 class RecordRejected(Exception):
-    """The record contradicts what the tables say. It is told in an event, and the stream goes on."""
+    """The record contradicts the tables. It becomes an event, and the stream goes on."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class RecordEntry:
 
     @property
     def operation_id(self) -> str:
-        """The operation the record is about: the stream's own, or the one it names."""
+        """The operation that the record is about: the stream's own, or the one that the record names."""
         return self.batch.operation_id or self.text("operation_id")
 
     def text(self, key: str, limit: int = 2000) -> str:
-        """What is too long is cut: a long reason is no reason to lose the record."""
+        """A text that is too long is cut: that is no reason to lose the record."""
         value = self.payload.get(key)
         return "" if value is None else str(value)[:limit]
 
@@ -55,7 +55,7 @@ class RecordEntry:
         )
 
     def own(self, client_id: str, server_id: str, what: str) -> None:
-        """Raise Rejected if `what` belongs to another server (invariant 7)."""
+        """Raises RecordRejected when `what` belongs to another server (invariant 7)."""
         if (client_id, server_id) != (self.batch.client_id, self.batch.server_id):
             raise RecordRejected(f"{what} belongs to another server")
 

@@ -21,13 +21,13 @@ _TEXTS = {"private_ip": 64, "spot_request_id": 64, "reason": 1000}
 _ROLES = {"primary", "replica"}
 # us-east-1a, us-gov-west-1b, and the local zone us-west-2-lax-1a
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
-# A record may leave out the state between: a replica is promoted in the commit itself, and AWS
-# terminates an instance without being asked.
+# A record may leave out states in between: a replica is promoted in the commit itself, and AWS terminates instances
+# by itself.
 _BETWEEN = {_S.RUNNING_PRIMARY: _S.PROMOTING, _S.TERMINATED: _S.TERMINATING}
 
 
 def changed(entry: RecordEntry) -> list[NewEvent]:
-    """What is known of an instance: the keys that are there are set, the others stay."""
+    """What is known of an instance: keys that are present are set, the others stay."""
     state = InstanceState(entry.payload["state"])
     row = _locked(entry, entry.text("instance_id", 64))
     if row is None:
@@ -52,9 +52,9 @@ def changed(entry: RecordEntry) -> list[NewEvent]:
 
 
 def committed(entry: RecordEntry) -> list[NewEvent]:
-    """The new primary takes over from whoever was: one transaction, so there is never a second one.
+    """The new primary takes over from the former one. It is one transaction, so there are never two.
 
-    The former goes first, for the unique constraint looks at each statement.
+    The former one is changed first, for the unique constraint checks each statement.
     """
     instance_id = entry.text("instance_id", 64)
     former_id = entry.text("former_instance_id", 64)
@@ -91,12 +91,12 @@ def _step_down(entry: RecordEntry, former: Instance) -> list[NewEvent]:
     try:
         return _go(entry, former, InstanceState(stated)) or [_event(entry, former, "changed")]
     except IllegalMove as error:
-        # The commit stands whatever became of the former primary.
+        # The commit counts, whatever became of the former primary.
         return [rejection(entry, str(error), former.id)]
 
 
 def rejection(entry: RecordEntry, reason: str, instance_id: str | None = None) -> NewEvent:
-    """The event of a record that could not be applied, with all of it: nothing is lost in silence."""
+    """The event of a record that could not be applied. It has all of the record, so that nothing is lost."""
     return entry.event(
         "record_rejected",
         instance_id=instance_id or entry.text("instance_id", 64) or None,
@@ -130,7 +130,7 @@ def _insert(entry: RecordEntry, instance_id: str, state: InstanceState) -> Insta
 
 
 def _path(now: InstanceState, then: InstanceState) -> list[InstanceState]:
-    """The states an instance passes on its way; empty: it is there. Raises IllegalMove."""
+    """The states that an instance passes on its way. Empty: it is there already. Raises IllegalMove."""
     if now is then:
         return []
     between = _BETWEEN.get(then)
@@ -144,7 +144,7 @@ def _path(now: InstanceState, then: InstanceState) -> list[InstanceState]:
 
 
 def _go(entry: RecordEntry, row: Instance, then: InstanceState, describe: Any = None) -> list[NewEvent]:
-    """Move the instance, an event for each state it comes to."""
+    """Move the instance, with an event for each state that it comes to."""
     path = _path(InstanceState(row.state), then)
     if describe is not None:
         describe()
@@ -157,7 +157,7 @@ def _go(entry: RecordEntry, row: Instance, then: InstanceState, describe: Any = 
 
 
 def _settle_role(entry: RecordEntry, row: Instance) -> None:
-    """The role is said by the record, or follows from the state: an instance on its way out has none."""
+    """The role is in the record, or follows from the state: an instance that ends has none."""
     state = InstanceState(row.state)
     if state in ENDED or state is _S.TERMINATING:
         row.role = None
@@ -170,7 +170,7 @@ def _settle_role(entry: RecordEntry, row: Instance) -> None:
 
 
 def _keep_role(entry: RecordEntry, row: Instance) -> None:
-    """When it became what: the ledger of savings tells a primary's time from a replica's and from overlap."""
+    """When it became what. The ledger of savings tells the time of a primary from that of a replica, and overlap."""
     known = row.roles or []
     if (known[-1][1] if known else None) != row.role:
         row.roles = [*known, [entry.at.isoformat(), row.role]]
@@ -227,5 +227,5 @@ def _event(entry: RecordEntry, row: Instance, what: str, **more: Any) -> NewEven
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
-    """As the generated columns have it; those are the database's to compute, after the write."""
+    """The same as the generated columns, which the database computes only after the write."""
     return (end - start).total_seconds() if start and end else None

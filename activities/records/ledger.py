@@ -10,7 +10,7 @@ from db.tables import Resource
 
 
 def intended(entry: RecordEntry) -> list[NewEvent]:
-    """Written again after a retry, it changes nothing; a token given up for never made is open again."""
+    """Written again after a retry it changes nothing. A token that was given up as never made is open again."""
     row = _by_token(entry)
     if row is None:
         row = _new(entry, "intended")
@@ -34,7 +34,7 @@ def made(entry: RecordEntry) -> list[NewEvent]:
 
 
 def adopted(entry: RecordEntry) -> list[NewEvent]:
-    """What was there before us and is now the server's."""
+    """Resources that were there before us and belong to the server now."""
     same = (Resource.type == entry.text("type", 32), Resource.state == "live")
     if _find(entry, *_identified(entry), *same):
         return []
@@ -46,7 +46,7 @@ def adopted(entry: RecordEntry) -> list[NewEvent]:
 
 
 def gone(entry: RecordEntry) -> list[NewEvent]:
-    """Gone twice is one change. What the ledger never knew (a root volume) is told all the same."""
+    """Gone twice is one change. Resources that the ledger never had (a root volume) become an event all the same."""
     rows = _find(entry, *_identified(entry))
     ending = [row for row in rows if row.state != "gone"]
     if not rows:

@@ -1,4 +1,4 @@
-"""What applied records say about durations: for metrics, told once the records are committed."""
+"""Durations in applied records, for metrics. They are observed once the records are committed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOTICE_COOL_DOWN = "interruption notice"  # of workflows/server/notice_responde
 
 
 def measurements_of(entry: RecordEntry, events: Sequence[NewEvent]) -> list[Measurement]:
-    """Of a record that was just applied; nothing of one that changed nothing or was rejected."""
+    """Measurements of a record that was just applied. None for one that changed nothing or was rejected."""
     if not events:
         return []
     if any(event.type == "record_rejected" for event in events):
@@ -36,8 +36,8 @@ def measurements_of(entry: RecordEntry, events: Sequence[NewEvent]) -> list[Meas
     try:
         return list(_of(entry))
     except (ValueError, TypeError):
-        # A figure that is none is no reason to lose the record, which stands.
-        log.warning("nothing measured of a record", extra={"kind": str(entry.record.kind)}, exc_info=True)
+        # The record is applied: a value that cannot be measured is no reason to lose it.
+        log.warning("cannot measure a record", extra={"kind": str(entry.record.kind)}, exc_info=True)
         return []
 
 
@@ -86,7 +86,7 @@ def _commit(entry: RecordEntry) -> Iterator[Measurement]:
         Notice.kind == NoticeKind.INTERRUPTION.value,
     )
     if former and (deadline := entry.session.scalar(query)):
-        # Below nothing, it was too late: it falls into the first bucket.
+        # Below zero it was too late: that falls into the first bucket.
         yield Measurement(MeasureKind.TIME_LEFT, (deadline - entry.at).total_seconds())
 
 

@@ -1,7 +1,7 @@
 """Records of operations and their steps.
 
-The server's stream says that an operation was accepted, the operation's own says that it runs. They
-arrive in either order, so whichever is first makes the row.
+The server's stream says that an operation was accepted, the operation's own stream says that it runs. They arrive in
+either order, so whichever is first makes the row.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ def needs_attention(entry: RecordEntry) -> list[NewEvent]:
 
 
 def finished(entry: RecordEntry) -> list[NewEvent]:
-    """The outcome, said by the operation or, for one that wrote no end of its own, by its server.
+    """The outcome, recorded by the operation or, when it wrote no end of its own, by its server.
 
-    Said twice, the first stands; a receipt is taken whenever it comes.
+    The first of two counts. A receipt is taken whenever it comes.
     """
     row = _locked(entry)
     outcome = Outcome(entry.payload["outcome"])
@@ -114,7 +114,7 @@ def finished(entry: RecordEntry) -> list[NewEvent]:
     row.receipt = dict(receipt) or None
     row.from_pool = row.from_pool or str(receipt.get("from_pool") or "")[:128]
     row.to_pool = str(receipt.get("to_pool") or "")[:128]
-    # What was in the way while it ran and is over needs nobody any more; its events still tell it.
+    # A problem that is over needs nobody any more. Its events still say what it was.
     row.attention = outcome is Outcome.NEEDS_ATTENTION
     row.attention_reason = (row.attention_reason or row.reason) if row.attention else ""
     return [_ending(entry, row, outcome)]
@@ -136,7 +136,7 @@ def _ending(entry: RecordEntry, row: Operation, outcome: Outcome) -> NewEvent:
 
 
 def _locked(entry: RecordEntry) -> Operation:
-    """The operation's row, made if this is the first that is heard of it."""
+    """The operation's row. It is made if this is the first record of the operation."""
     operation_id = entry.operation_id
     if not operation_id:
         raise ValueError("the record names no operation")
@@ -149,7 +149,7 @@ def _locked(entry: RecordEntry) -> Operation:
 
 
 def _insert(entry: RecordEntry, operation_id: str) -> None:
-    """The other stream may insert it at the same moment: then that row is the one."""
+    """The other stream may insert it at the same moment: then take that row."""
     row = insert(Operation).values(
         id=operation_id,
         server_id=entry.batch.server_id,
@@ -163,7 +163,7 @@ def _insert(entry: RecordEntry, operation_id: str) -> None:
 
 
 def _new_step(entry: RecordEntry, operation: Operation) -> OperationStep:
-    # The operation's row is locked, so two of its steps never take one position.
+    # The operation's row is locked, so two of its steps never get the same position.
     taken = select(func.max(OperationStep.position)).where(OperationStep.operation_id == operation.id)
     step = OperationStep(
         operation_id=operation.id,

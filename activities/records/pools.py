@@ -1,4 +1,4 @@
-"""Cool-downs: pools that gave a notice or had no capacity are left alone for a while (invariant 10)."""
+"""Cool-downs: pools that gave a notice or had no capacity rest for a while (invariant 10)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from db.tables.types import UtcDateTime
 from domain.errors import Failure
 from domain.pools import Pool
 
-# What says something of the pool: a quota of the account does not.
+# Failures that say something about the pool: a quota of the account does not.
 _CAPACITY = frozenset({Failure.NO_CAPACITY.value, "launch was not confirmed"})
 _NOTICE_WORDS = ("notice", "interrupt", "rebalance")
 
 
 def cool_down(entry: RecordEntry) -> list[NewEvent]:
-    """For all clients: the market is one. A cool-down is never shortened by a later, shorter one."""
+    """For all clients, since they share the market. A shorter cool-down never cuts a longer one."""
     pool = Pool.parse(entry.text("pool", 128))
     until = entry.instant("until")
     if until is None:
@@ -36,7 +36,7 @@ def cool_down(entry: RecordEntry) -> list[NewEvent]:
 
 
 def pools_in_cool_down(session: Session, region: str) -> dict[str, datetime]:
-    """Pools of the region whose cool-down has not ended, by the database's clock: one for all workers."""
+    """Pools of the region whose cool-down has not ended, by the database's clock, which all workers share."""
     now = func.utc_timestamp(6, type_=UtcDateTime())
     query = select(PoolRow.id, PoolRow.cool_down_until).where(PoolRow.region == region, PoolRow.cool_down_until > now)
     return {pool: until for pool, until in session.execute(query).all() if until is not None}

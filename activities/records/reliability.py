@@ -1,6 +1,7 @@
-"""What we live through in a pool goes into its reliability record, in the transaction that records it anyway.
+"""The reliability record of pools: what happens to our instances there.
 
-What happened is written once, whoever tells it again: by the notice, by the instance, by the record's own number.
+It is written in the transaction that records the event anyway, and once, however often it is reported: by the ID of
+the notice, of the instance, or by the record's own number.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from domain.pools import Pool
 
 
 def record_notice(entry: RecordEntry, notice: Notice) -> None:
-    """A notice, of an instance that is in the tables; found gone without one, it is lost."""
+    """A notice of an instance in the tables. One that is found gone without a notice is lost."""
     row = entry.session.get(Instance, (notice.instance_id, entry.batch.server_id))
     if row is None or not row.pool:
         return

@@ -49,7 +49,7 @@ def ended(entry: RecordEntry) -> list[NewEvent]:
 
 
 def notice(entry: RecordEntry) -> list[NewEvent]:
-    """Heard again in another way, a notice gains a source; it is told once."""
+    """A notice that comes another way too gains a source. It is one event."""
     notice_id = entry.text("notice_id", 128) or f"{entry.text('instance_id')}/{entry.text('kind')}"
     row = entry.session.get(Notice, (notice_id, entry.batch.server_id), with_for_update=True)
     events = []
@@ -65,7 +65,7 @@ def notice(entry: RecordEntry) -> list[NewEvent]:
 
 
 def _insert(entry: RecordEntry) -> Server:
-    """Workflows run on whether or not a name is taken, so the row is kept, under a name that is free."""
+    """Workflows run on whether or not a name is taken. So the row is kept, under a name that is free."""
     server = Server(id=entry.batch.server_id, client_id=entry.batch.client_id, created_at=entry.at)
     _describe(entry, server)
     try:

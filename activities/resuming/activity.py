@@ -1,7 +1,7 @@
 """The activities of a resumption. LOOK asks Temporal and is async, the others are sync.
 
 Unavailable    the database or Temporal gives no answer: worth another try
-Refused        the records have moved since they were looked at: look again
+Refused        the records have changed since they were looked at: look again
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ResumeActivities:
 
     @activity.defn(name=resumption.RESUME_SURVEY)
     async def look(self, given: ResumeInput) -> ResumeSurvey:
-        """The records first: an operation that ends meanwhile leaves others, which the fence notices."""
+        """The records first: if an operation ends meanwhile, the records change, and the fence notices."""
         recorded = await asyncio.to_thread(self._read, given.server)
         try:
             found = await running_workflows_of(self._workflows, given.server.server_id, recorded.unfinished)
@@ -90,9 +90,9 @@ class ResumeActivities:
 
 
 async def running_workflows_of(workflows: WorkflowListing, server_id: str, unfinished: Sequence[str]) -> set[str]:
-    """IDs of the server's workflow and its operations' that run.
+    """IDs of the running workflows of the server and of its operations.
 
-    The operations' by the records and by Temporal's own word of whose children they are: either may lag behind.
+    Operations are taken from the records and from Temporal's list of children: either may lag behind.
     """
     own = server_workflow_id(server_id)
     children = await list_running(workflows, f"ParentWorkflowId = '{own}'")

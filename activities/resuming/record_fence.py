@@ -1,8 +1,8 @@
-"""The fence between a server's lost workflow and the one that follows it.
+"""The fence between a server's lost workflow and the next one.
 
-An activity of the lost one may still be under way, with records that follow the last one applied. So the stream's
-number goes ahead by more than it can have sent at once: whatever comes of it is taken as applied already, whole batch
-by whole batch, and can take no number of the new workflow's records. All in one transaction, under the stream's lock.
+An activity of the lost workflow may still be under way, with records that follow the last one applied. So the stream's
+number jumps ahead by more than the lost workflow can have sent: whatever still comes counts as applied already, and
+cannot take a number of the new workflow's records. All of it is one transaction, under the stream's lock.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ FENCE_GAP = 1000  # records; a batch has at most 40 (workflows.recorder)
 
 
 class RecordsChanged(Exception):
-    """The records are not what they were when they were looked at."""
+    """The records have changed since they were looked at."""
 
 
 def fence_records(session: Session, given: ResumeFenceInput, now: datetime) -> ResumeFenceResult:
-    """Ends what is unfinished, with `let_go` the server too, and closes the stream to the lost workflow. Done twice,
-    it is done once.
+    """End what is unfinished (with `let_go` the server too), and close the stream to the lost workflow. Safe to
+    repeat.
 
     Only one workflow at a time resumes a server, so a number that is ahead by just this much is ours.
     """
@@ -61,7 +61,7 @@ def fence_records(session: Session, given: ResumeFenceInput, now: datetime) -> R
 
 
 def _end_instances(session: Session, server_id: str, now: datetime) -> list[NewEvent]:
-    """Ended already, or gone from EC2 without a record: nothing of what is left would tell the tables."""
+    """Instances that have ended, or are gone from EC2 without a record: nothing that is left would tell the tables."""
     rows = session.scalars(select(Instance.id).where(Instance.server_id == server_id).order_by(Instance.id))
     why = "EC2 has it no more, and its server was let go"
     return [event for one in rows for event in end_instance(session, one, server_id, now, why, by="let_go")]

@@ -1,4 +1,4 @@
-"""A server's workflow, as far as its state is in the tables."""
+"""The state of a server's workflow, as far as it is in the tables."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def unfinished(session: Session, server_id: str) -> list[str]:
 
 
 def _let_go(session: Session, server: ServerRef) -> dict[str, Any]:
-    """What its end was told with (activities.resuming.record_fence); of a server that was released, nothing of this."""
+    """The event of its end (activities.resuming.record_fence), without what a server that was released has."""
     told = select(Event.payload).where(Event.client_id == server.client_id, Event.server_id == server.server_id)
     last = session.scalars(told.where(Event.type == "server.ended").order_by(Event.seq.desc()).limit(1)).first()
     return last or {}
@@ -64,7 +64,7 @@ def _requested_operations(session: Session, server: ServerRef) -> list[Operation
 
 
 def _outcome(one: Operation) -> OperationStatus:
-    """As it is once the fence has ended what was unfinished."""
+    """The server as it is once the fence has ended what was unfinished."""
     return OperationStatus(one.status) if one.status in [*Outcome] else OperationStatus.NEEDS_ATTENTION
 
 
@@ -78,7 +78,9 @@ def _placement(one: Instance | None) -> Placement | None:
 
 
 def _kept_snapshots(session: Session, server: ServerRef) -> list[str]:
-    """Of the last handoff that was committed. The next one deletes them, so none that may be the only copy is here."""
+    """Snapshots of the last handoff that was committed. The next handoff deletes them, so none that may be the only
+    copy is here.
+    """
     query = (
         select(Resource.resource_id, Resource.operation_id)
         .join(Operation, Operation.id == Resource.operation_id)

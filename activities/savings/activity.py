@@ -65,7 +65,7 @@ class SavingsActivities:
 
 
 def _by_region(lacking: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """A few at a time: one call of the Pricing API each."""
+    """A few at a time: each is a call of the Pricing API."""
     found: dict[str, list[str]] = {}
     for region, kind in sorted(lacking)[:MOST_ASKED]:
         if region:
@@ -75,7 +75,9 @@ def _by_region(lacking: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """The schedule's and the daily one meet: one of them comes again, and finds booked what the other did."""
+    """The schedule's accrual and the daily one may meet. One of them comes again, and finds what the other has
+    booked.
+    """
     try:
         yield
     except (AccrualBusy, IntegrityError) as error:

@@ -1,4 +1,4 @@
-"""The activities of domain.webhooks.contract. Secrets are opened for the moment of signing, and never logged."""
+"""The activities of domain.webhooks.contract. Secrets are opened only to sign, and never logged."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class WebhookActivities:
 
     @activity.defn(name=contract.DELIVER)
     async def deliver(self, given: contract.DeliverInput) -> contract.DeliverResult:
-        """One attempt. What is to come again fails with the time until then; each is in the log before that."""
+        """One attempt, written to the log. When it failed and another is to come, raises a failure with the time
+        until then.
+        """
         with database_unavailable(f"delivery {given.delivery_id}"):
             attempt = await self._done(
                 functools.partial(begin_attempt, delivery_id=given.delivery_id, now=self._clock())

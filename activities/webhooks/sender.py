@@ -1,8 +1,8 @@
-"""One message to one address, and what came of it. Nothing of the answer but its status is read.
+"""Sends one message to one address. Nothing of the answer but its status is read.
 
-The name is resolved here, every address of it looked at, and the connection made to one of these: a name that
-leads elsewhere a moment later changes nothing. Redirects are not followed, no proxy is asked, no connection is
-kept (it would belong to whichever name it was made for), and all of it has an end.
+The name is resolved here, all its addresses are checked, and the connection goes to one of these: a name that leads
+elsewhere a moment later changes nothing. Redirects are not followed, no proxy is used, no connection is kept (it would
+belong to the name it was made for), and there is a limit on the whole time.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class UrlRefused(Exception):
-    """The message must not go there."""
+    """A message must not be sent to this address."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Its addresses, in the order in which the system prefers them. Raise OSError."""
+    """The addresses of a name, in the order that the system prefers. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
@@ -78,7 +78,7 @@ class WebhookSender:
         port = target.port or (443 if target.scheme == "https" else 80)
         addresses = await self._resolve(target.host, port)
         if not self._private and (inward := [one for one in addresses if not is_public(one)]):
-            # The tenant is not told which: it would learn what our resolver says of our own network.
+            # The client does not learn which address: our resolver knows names of our own network.
             log.warning("a webhook's name %s leads to %s, which is no public address", target.host, inward[0])
             raise UrlRefused(f"{target.host} leads to no public address")
         return addresses

@@ -1,1 +1,1 @@
-"""What is measured, for Prometheus. No label names a client, a server or an instance; all are few and bounded."""
+"""Metrics for Prometheus. No label names a client, a server or an instance: the values of each label are few."""

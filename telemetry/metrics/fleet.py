@@ -1,4 +1,4 @@
-"""The state of the control plane, read from the records when it is asked for."""
+"""The state of the control plane, read from the records when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CACHE_S = 5.0  # several scrapers at once read the records once
 
 
 class FleetCollector(Collector):
-    """`read` raises when the database is away: then `spot_optimizer_records_up` is 0 and the rest is not there."""
+    """`read` raises when the database does not answer: then `spot_optimizer_records_up` is 0 and the rest is absent."""
 
     def __init__(self, read: Callable[[], ControlPlaneStatus], clock: Callable[[], float] = time.monotonic) -> None:
         self._read = read
@@ -35,12 +35,12 @@ class FleetCollector(Collector):
         return []  # so that registering reads nothing
 
     def collect(self) -> Iterator[Metric]:
-        vitals = self._vitals()
-        yield _one("spot_optimizer_records_up", "Whether the records can be read", float(vitals is not None))
-        if vitals is not None:
-            yield from _fleet_metrics(vitals)
+        status = self._status()
+        yield _one("spot_optimizer_records_up", "Whether the records can be read", float(status is not None))
+        if status is not None:
+            yield from _fleet_metrics(status)
 
-    def _vitals(self) -> ControlPlaneStatus | None:
+    def _status(self) -> ControlPlaneStatus | None:
         with self._lock:
             if self._kept is None or self._clock() - self._kept[0] > CACHE_S:
                 self._kept = (self._clock(), self._fresh())
@@ -50,13 +50,13 @@ class FleetCollector(Collector):
         try:
             return self._read()
         except Exception as error:
-            # Whatever it was: who scrapes is told by records_up, and the other metrics are told all the same.
+            # Whatever it was: records_up says so, and the other metrics of the process are still there.
             log.warning("the records cannot be read for metrics: %s", error)
             return None
 
 
-def _fleet_metrics(vitals: ControlPlaneStatus) -> Iterator[Metric]:
-    seen = vitals.overview
+def _fleet_metrics(status: ControlPlaneStatus) -> Iterator[Metric]:
+    seen = status.overview
     yield _one("spot_optimizer_servers", "Active servers", seen.servers)
     yield _by("spot_optimizer_instances", "Live instances", "state", seen.instances)
     yield _by("spot_optimizer_operations", "Unfinished operations", "status", seen.operations)
@@ -64,37 +64,37 @@ def _fleet_metrics(vitals: ControlPlaneStatus) -> Iterator[Metric]:
     yield _one("spot_optimizer_fleet_usd_per_hour", "What the live instances cost", seen.usd_per_hour)
     yield _one("spot_optimizer_operations_needing_attention", "Operations that say so", seen.attention)
     yield _by(
-        "spot_optimizer_stuck_operations", "Running for over ten minutes", "kind", vitals.stuck, always=("switch",)
+        "spot_optimizer_stuck_operations", "Running for over ten minutes", "kind", status.stuck, always=("switch",)
     )
     yield _by(
         "spot_optimizer_uncommitted_operation_seconds",
         "Age of the oldest operation that has not committed",
         "kind",
-        vitals.uncommitted_s,
+        status.uncommitted_s,
     )
-    yield _one("spot_optimizer_servers_with_several_primaries", "Invariant 1: must be 0", vitals.several_primaries)
-    yield _one("spot_optimizer_servers_without_primary", "Active, and nothing serves them", vitals.without_primary)
-    yield _one("spot_optimizer_agents_online", "Agents heard of when they were due", vitals.agents_online)
-    yield _one("spot_optimizer_agents_silent", "Primaries whose agent was not", vitals.agents_silent)
+    yield _one("spot_optimizer_servers_with_several_primaries", "Invariant 1: must be 0", status.several_primaries)
+    yield _one("spot_optimizer_servers_without_primary", "Active, and nothing serves them", status.without_primary)
+    yield _one("spot_optimizer_agents_online", "Agents heard of when they were due", status.agents_online)
+    yield _one("spot_optimizer_agents_silent", "Primaries whose agent was not", status.agents_silent)
     drift = GaugeMetricFamily(
         "spot_optimizer_drift_findings", "Open differences between EC2 and the records", labels=("kind", "action")
     )
-    for (kind, action), count in sorted(vitals.drift.items()):
+    for (kind, action), count in sorted(status.drift.items()):
         drift.add_metric((kind, action), count)
     yield drift
-    yield _by("spot_optimizer_price_age_seconds", "Since prices were last collected", "collection", vitals.price_age_s)
-    yield from _money(vitals)
+    yield _by("spot_optimizer_price_age_seconds", "Since prices were last collected", "collection", status.price_age_s)
+    yield from _money(status)
 
 
-def _money(vitals: ControlPlaneStatus) -> Iterator[Metric]:
-    day = vitals.day
+def _money(status: ControlPlaneStatus) -> Iterator[Metric]:
+    day = status.day
     costs = {name: getattr(day, name) / _MICRO for name in ("primary", "replica", "overlap", "snapshot", "on_demand")}
     yield _by("spot_optimizer_day_cost_usd", "Booked for the last 24 whole hours, by part", "part", costs)
     yield _one(
         "spot_optimizer_day_savings_usd", "On-demand less the other parts, of the same hours", day.saved / _MICRO
     )
-    if vitals.accrual_age_s is not None:
-        yield _one("spot_optimizer_savings_age_seconds", "Since what the ledger of savings has", vitals.accrual_age_s)
+    if status.accrual_age_s is not None:
+        yield _one("spot_optimizer_savings_age_seconds", "Since what the ledger of savings has", status.accrual_age_s)
 
 
 def _one(name: str, words: str, value: float) -> Metric:

@@ -1,4 +1,4 @@
-"""How long the API takes to answer, by route: plain ASGI, so that event streams are not held back."""
+"""How long the API takes to answer, by route. Plain ASGI, so that event streams are not held back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_UNKNOWN = "unknown"  # no route took it: a made-up path is no label
+_UNKNOWN = "unknown"  # no route matched: a path that somebody made up is no label
 
 
 class RequestDurations:
@@ -30,7 +30,7 @@ class RequestDurations:
 
 
 class RequestTimer:
-    """Measures to the first byte: a stream lasts as long as its reader wants."""
+    """Measures up to the first byte: a stream lasts as long as its reader wants."""
 
     def __init__(self, app: ASGIApp, requests: RequestDurations) -> None:
         self._app = app

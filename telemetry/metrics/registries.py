@@ -24,7 +24,7 @@ def fleet_reader(sessions: SessionFactory) -> Callable[[], ControlPlaneStatus]:
 
 
 def measure_process(registry: CollectorRegistry, engine: Engine, sessions: SessionFactory) -> None:
-    """What every process of the control plane has: itself, its pool of connections, and the state of the fleet."""
+    """Measure what every process of the control plane has: itself, its database connections, the state of the fleet."""
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
