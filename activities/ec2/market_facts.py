@@ -1,9 +1,8 @@
-"""The market as EC2 and the Pricing API tell it. Facts only; `domain.ranking` decides."""
+"""The market as EC2 and the Pricing API describe it. Facts only; `domain.ranking` decides."""
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from activities.ec2.activity import parallel
 from activities.ec2.clients import Cache, Clients
 from activities.ec2.errors import Ec2Failure, doing
+from activities.ec2.spot_history import SpotHistory
 from domain.blueprint import Blueprint
 from domain.ranking import MAX_GROWTH, TypeFacts
 
@@ -25,34 +25,27 @@ _SIX_HOURS_S = 6 * 3600.0
 _SCORES_TTL_S = 600.0
 _FEWEST_TYPES_TO_SCORE = 3  # below, EC2's scores are not useful (EC2 user guide, "Spot placement score")
 _MOST_FILTER_VALUES = 200
-# PlatformDetails of an instance -> `operatingSystem` of the Pricing API.
-_PRICED_AS = {
-    "Linux/UNIX": "Linux",
-    "Red Hat Enterprise Linux": "RHEL",
-    "SUSE Linux": "SUSE",
-    "Ubuntu Pro": "Ubuntu Pro",
-    "Windows": "Windows",
-}
 
 
 class MarketFacts:
-    """Asks AWS, and remembers what changes slowly."""
+    """Asks AWS, and caches what changes slowly."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self._history = SpotHistory(clients)
         self._types: Cache[dict[str, TypeFacts]] = Cache(_SIX_HOURS_S)
         self._offered: Cache[frozenset[tuple[str, str]]] = Cache(_SIX_HOURS_S)
         self._on_demand: Cache[float] = Cache(_SIX_HOURS_S)
         self._scores: Cache[dict[str, int]] = Cache(_SCORES_TTL_S)
 
     def named_types(self, region: str, names: Iterable[str]) -> dict[str, TypeFacts]:
-        """Those that exist: asked by filter, since one unknown name fails the whole call otherwise."""
+        """Those that exist. They are asked for by filter: one unknown name would fail the whole call otherwise."""
         wanted = tuple(sorted(set(names)))
         filters: list[FilterTypeDef] = [{"Name": "instance-type", "Values": list(wanted)}]
         return self._types.get((region, wanted), lambda: self._ask_types(region, filters), stale_ok=True)
 
     def similar_types(self, region: str, current: TypeFacts) -> dict[str, TypeFacts]:
-        """Every type worth a look in place of the current one (`domain.ranking.alike` decides)."""
+        """Every type that may replace the current one (`domain.ranking.alike` decides)."""
         vcpus = range(current.vcpus, int(MAX_GROWTH * current.vcpus) + 1)[:_MOST_FILTER_VALUES]
         filters: list[FilterTypeDef] = [
             {"Name": "current-generation", "Values": ["true"]},
@@ -64,7 +57,7 @@ class MarketFacts:
         return self._types.get(key, lambda: self._ask_types(region, filters), stale_ok=True)
 
     def spot_prices(self, region: str, types: Sequence[str], platform: str) -> dict[tuple[str, str], float]:
-        """(zone, type) -> USD per hour now: with both times now, EC2 gives the prices in force."""
+        """(zone, type) -> USD per hour now. With start and end both now, EC2 returns the prices in force."""
         now, prices = datetime.now(UTC), dict[tuple[str, str], float]()
         if not types:
             return prices
@@ -94,7 +87,7 @@ class MarketFacts:
         return {name: usd for name, usd in zip(names, prices, strict=True) if usd}
 
     def offered(self, region: str, types: Iterable[str]) -> frozenset[tuple[str, str]]:
-        """(zone, type) pairs that are sold; empty when EC2 does not tell."""
+        """(zone, type) pairs that are offered; empty when EC2 gives no answer."""
         names = tuple(sorted(set(types)))
         try:
             return self._offered.get((region, names), lambda: self._ask_offered(region, names), stale_ok=True)
@@ -163,29 +156,15 @@ class MarketFacts:
             )
 
     def _on_demand_price(self, region: str, name: str, platform: str) -> float:
+        def ask() -> float:
+            found = self._history.on_demand(region, name, platform)
+            return float(found.usd) if found else 0.0
+
         try:
-            ask = functools.partial(self._ask_on_demand, region, name, _PRICED_AS.get(platform, "Linux"))
             return self._on_demand.get((region, name, platform), ask, stale_ok=True)
         except Ec2Failure as failed:
             log.warning("the on-demand price of %s is not known: %s", name, failed.message)
             return 0.0
-
-    def _ask_on_demand(self, region: str, name: str, system: str) -> float:
-        fields = {
-            "instanceType": name,
-            "regionCode": region,
-            "operatingSystem": system,
-            "tenancy": "Shared",
-            "preInstalledSw": "NA",
-            "capacitystatus": "Used",
-        }
-        with doing(f"reading the on-demand price of {name}"):
-            answer = self._clients.pricing().get_products(
-                ServiceCode="AmazonEC2",
-                Filters=[{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in fields.items()],
-                MaxResults=10,
-            )
-        return min((usd for product in answer.get("PriceList", []) if (usd := _hourly(product))), default=0.0)
 
     def _ask_scores(self, region: str, types: Sequence[str]) -> dict[str, int]:
         ec2 = self._clients.ec2(region)
@@ -218,15 +197,3 @@ def _facts(kind: InstanceTypeInfoTypeDef) -> TypeFacts:
         network_gbps=sum(card.get("BaselineBandwidthInGbps", 0.0) for card in network.get("NetworkCards", [])),
         ebs_mbps=float(kind.get("EbsInfo", {}).get("EbsOptimizedInfo", {}).get("BaselineBandwidthInMbps", 0)),
     )
-
-
-def _hourly(product: str) -> float:
-    """A price list entry is JSON in a string: terms -> OnDemand -> offer -> price dimension -> USD."""
-    offers: dict[str, Any] = json.loads(product).get("terms", {}).get("OnDemand", {})
-    prices = [
-        float(dimension.get("pricePerUnit", {}).get("USD", 0))
-        for offer in offers.values()
-        for dimension in offer.get("priceDimensions", {}).values()
-        if dimension.get("unit") == "Hrs"
-    ]
-    return max(prices, default=0.0)
