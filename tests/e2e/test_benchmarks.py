@@ -26,7 +26,7 @@ MEASURES = {
 @pytest.mark.parametrize("measure", MEASURES)
 def test_a_measure_runs_and_says_what_it_found(tmp_path: Path, measure: str) -> None:
     var, results = tmp_path / "var", tmp_path / "results.json"
-    argv = [sys.executable, "-m", "benchmarks", "--only", measure, "--quick", "--var", str(var)]
+    argv = [sys.executable, "-m", "proof.benchmarks", "--only", measure, "--quick", "--var", str(var)]
     done = subprocess.run(
         [*argv, "--results", str(results)], cwd=REPOSITORY, capture_output=True, text=True, timeout=280, check=False
     )

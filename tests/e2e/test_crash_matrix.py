@@ -77,7 +77,7 @@ def test_an_undo_registered_after_its_step_is_caught(
 def test_a_token_that_is_not_derived_from_its_step_is_caught(
     matrix_rig: Rig, cells: dict[str, list[Cell]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = _worn(matrix_rig, "fresh_token", BY_NAME["switch-volumes"], _launch(cells, AFTER), monkeypatch)
+    row = _worn(matrix_rig, "random_token", BY_NAME["switch-volumes"], _launch(cells, AFTER), monkeypatch)
     assert row.broken == ["3"], result_line(row)
 
 
