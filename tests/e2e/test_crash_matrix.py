@@ -18,7 +18,8 @@ from proof.crash_matrix.runs import CellResult, run_cell, run_undisturbed
 from proof.crash_matrix.scenarios import SCENARIOS, Scenario
 from proof.harness import invariants
 from proof.harness.site import Site
-from tests.e2e.conftest import PrintLine
+from tests.conftest import SharedServers
+from tests.e2e.conftest import PrintLine, on
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,8 +29,10 @@ CUT = ("switch-volumes", "switch-snapshot", "switch-stateless", "failover-volume
 
 
 @pytest.fixture(scope="module")
-def matrix_rig(tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine) -> Iterator[Rig]:
-    with rig(StackSettings(var=tmp_path_factory.mktemp("matrix")), seed, say) as made:
+def matrix_rig(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine, shared_servers: SharedServers
+) -> Iterator[Rig]:
+    with rig(on(shared_servers, StackSettings(var=tmp_path_factory.mktemp("matrix"))), seed, say) as made:
         yield made
 
 

@@ -30,6 +30,8 @@ from proof.harness.browser_session import (
     take_screenshot,
 )
 from proof.harness.fleet_rows import seed_fleet
+from tests.conftest import SharedServers
+from tests.e2e.conftest import on
 from tests.e2e.savings_rows import BookedSavings, seed_savings, seed_webhooks
 
 pytestmark = pytest.mark.timeout(200)
@@ -73,11 +75,12 @@ class PageSite:
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory, page_built: None) -> Iterator[PageSite]:
+def gallery(
+    tmp_path_factory: pytest.TempPathFactory, page_built: None, shared_servers: SharedServers
+) -> Iterator[PageSite]:
     var = tmp_path_factory.mktemp("gallery")
-    with Stack(
-        StackSettings(var=var, parts=frozenset({"database", "temporal", "api"})), report=lambda _: None
-    ) as stack:
+    settings = on(shared_servers, StackSettings(var=var, parts=frozenset({"database", "temporal", "api"})))
+    with Stack(settings, report=lambda _: None) as stack:
         yield PageSite(stack)
     database.clean(var)
 

@@ -17,6 +17,8 @@ from proof.harness.site import STEPS, Site, SiteServer, duration_s
 
 pytestmark = pytest.mark.timeout(150)
 
+OWN_SERVERS = True
+
 PROCESSES = ("worker-1", "api", "agent", "temporal", "database")
 FAULT_SERVERS = (
     ServerSpec("orders", "volumes", 8),

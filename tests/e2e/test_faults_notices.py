@@ -16,6 +16,8 @@ from proof.harness.site import Site, SiteServer
 
 pytestmark = pytest.mark.timeout(150)
 
+OWN_SERVERS = True
+
 WORKERS = 2
 # The promises are 5 s with a replica, and launch time and 5 s without one, on a machine of its own; this machine
 # may be busy with other tests.

@@ -29,6 +29,8 @@ from proof.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(200)
 
+OWN_SERVERS = True
+
 EXTRA = {
     "SPOT_RECONCILE_EVERY_S": "3",
     "SPOT_GRACE_OURS_S": "4",
