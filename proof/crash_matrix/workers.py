@@ -31,9 +31,9 @@ class Workers:
         self._made = 0
         self._worked = False  # it may have caches by now
         self._pid = 0  # of the one that works; 0: nobody does
-        self._doors = tempfile.TemporaryDirectory(prefix="nursery-")  # a socket's path must be short
-        self._nurseries = 0
-        self._nursery = self._opened(modules)
+        self._sockets = tempfile.TemporaryDirectory(prefix="prefork-")  # a socket's path must be short
+        self._preforks = 0
+        self._prefork = self._start_prefork(modules)
 
     def kill(self) -> None:
         """SIGKILL to the one that works; nobody works until `start_next`."""
@@ -52,7 +52,7 @@ class Workers:
         self._worked = False
 
         def look() -> bool | None:
-            assert _lives(self._pid), f"the worker ended before it was ready:\n{self._nursery.log_tail()}"
+            assert _lives(self._pid), f"the worker ended before it was ready:\n{self._prefork.log_tail()}"
             return True if ready.exists() else None
 
         until("the worker is ready", _START_S, look, every_s=0.02)
@@ -68,33 +68,33 @@ class Workers:
     def load_build(self, *modules: str) -> None:
         """From now on another build works."""
         self.kill()
-        self._nursery.stop()
-        self._nursery = self._opened(modules)
+        self._prefork.stop()
+        self._prefork = self._start_prefork(modules)
         self.start_next()
 
     def close(self) -> None:
         self.kill()
-        self._nursery.stop()
-        self._doors.cleanup()
+        self._prefork.stop()
+        self._sockets.cleanup()
 
     def _another(self, environment: Mapping[str, str]) -> int:
         with socket.socket(socket.AF_UNIX) as asking:
             asking.settimeout(_START_S)
-            asking.connect(str(self._door))
+            asking.connect(str(self._socket))
             with asking.makefile("rw") as lines:
                 lines.write(json.dumps(environment) + "\n")
                 lines.flush()
                 return int(lines.readline())
 
     @property
-    def _door(self) -> Path:
-        return Path(self._doors.name) / f"{self._nurseries}.sock"
+    def _socket(self) -> Path:
+        return Path(self._sockets.name) / f"{self._preforks}.sock"
 
-    def _opened(self, modules: Sequence[str]) -> Process:
-        self._nurseries += 1
+    def _start_prefork(self, modules: Sequence[str]) -> Process:
+        self._preforks += 1
         made = Process(
-            name="nursery",
-            argv=[sys.executable, "-m", "proof.crash_matrix.prefork", str(self._door), *modules],
+            name="prefork",
+            argv=[sys.executable, "-m", "proof.crash_matrix.prefork", str(self._socket), *modules],
             log=self._log / "workers.log",
             environment=self._environment,
             probe=self._missing,
@@ -107,7 +107,7 @@ class Workers:
 
     def _missing(self) -> str | None:
         with socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(str(self._door))
+            asking.connect(str(self._socket))
         return None
 
 
