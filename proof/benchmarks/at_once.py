@@ -17,8 +17,7 @@ from domain.operations import OperationStatus
 from proof.benchmarks.figure import Figure, percentile
 from proof.benchmarks.setup import MeasureSetup
 from proof.benchmarks.simulated_fleet import AT_ONCE, NOTICE_S, SimulatedFleet, SimulatedServer, simulated_fleet
-from proof.harness.errors import RequestFailed
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, until
 
 NAME = "at_once"
 END_S = 900.0

@@ -20,7 +20,7 @@ from lab.stack.stack import Stack
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.setup import MeasureSetup
 from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import live_marker, open_session, server_row
+from proof.harness.browser import live_marker, open_session, server_row
 from proof.harness.fleet_rows import seed_fleet
 
 NAME = "page"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.names import operation_id as operation_id_of
-from proof.harness.errors import RequestFailed
 from proof.harness.site import Site
+from proof.harness.waiting import RequestFailed
 
 LOST: Sequence[str] = (
     "RunInstances",

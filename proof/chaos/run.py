@@ -24,11 +24,10 @@ from lab.stack.stack import Stack
 from proof import run_limits
 from proof.chaos.fault_injector import EndFault, FaultInjector, PlannedFault, draw_faults
 from proof.harness import invariants
-from proof.harness.errors import RequestFailed, ScenarioFailed
 from proof.harness.loop_thread import LoopThread
 from proof.harness.server_owner import ServerSpec
 from proof.harness.site import Site
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, ScenarioFailed, until
 
 _LOOK_S = 3.0
 _QUIET_S = 300.0  # operations end within this once nothing goes wrong any more

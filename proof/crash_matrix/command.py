@@ -25,7 +25,7 @@ from proof.crash_matrix.cells import Cell, select_cells
 from proof.crash_matrix.rig import Rig, rig
 from proof.crash_matrix.runs import CellResult, run_cell, run_undisturbed
 from proof.crash_matrix.scenarios import SCENARIOS, Scenario
-from proof.harness.errors import ScenarioFailed
+from proof.harness.waiting import ScenarioFailed
 
 _WIDTH = 62
 

@@ -20,11 +20,10 @@ from proof.crash_matrix.scenarios import Scenario, TargetServer, ask_until_answe
 from proof.crash_matrix.sql_proxy import SqlProxy
 from proof.crash_matrix.workers import Workers
 from proof.harness.api_client import Operation
-from proof.harness.errors import RequestFailed
 from proof.harness.loop_thread import LoopThread
 from proof.harness.server_owner import ServerSpec
 from proof.harness.site import Site, SiteServer
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, until
 
 MATRIX_SERVERS = {"volumes": ServerSpec("orders", "volumes", 8), "snapshot": ServerSpec("ledger", "snapshot", 8)}
 MATRIX_SERVERS |= {"stateless": ServerSpec("web", "stateless")}

@@ -18,8 +18,8 @@ from proof.crash_matrix.cells import (
 from proof.crash_matrix.rig import Rig
 from proof.crash_matrix.scenarios import Scenario, TargetServer
 from proof.harness.api_client import Operation
-from proof.harness.errors import ScenarioFailed
 from proof.harness.invariants import OUTCOMES, broken_invariants
+from proof.harness.waiting import ScenarioFailed
 
 
 @dataclass(frozen=True)

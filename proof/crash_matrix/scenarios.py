@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proof.harness.errors import RequestFailed
 from proof.harness.site import SiteServer
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, until
 
 if TYPE_CHECKING:
     from proof.crash_matrix.rig import Rig

@@ -19,7 +19,7 @@ from lab.stack import settings
 from lab.stack.settings import REPOSITORY, StackSettings
 from proof.demo.run import START_FAILURES, run_demo
 from proof.demo.screen import Screen
-from proof.harness.errors import ScenarioFailed
+from proof.harness.waiting import ScenarioFailed
 
 
 def main(arguments: Sequence[str]) -> int:

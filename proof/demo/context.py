@@ -13,11 +13,10 @@ import httpx
 from lab.stack.stack import Stack
 from proof.demo.screen import Screen
 from proof.harness.api_client import ControlPlaneClient, Operation
-from proof.harness.errors import RequestFailed, ScenarioFailed
 from proof.harness.follower import Event, EventFollower
 from proof.harness.market import MarketChoice
 from proof.harness.observer import Endpoint, Observer
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, ScenarioFailed, until
 
 _OPERATION_S = 60.0
 _LOOK_S = 0.25

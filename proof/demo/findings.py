@@ -13,10 +13,9 @@ from proof.demo.context import DemoContext
 from proof.demo.report import Invariants, Report, operation_report
 from proof.harness import audit
 from proof.harness.api_client import Operation
-from proof.harness.errors import WaitTimedOut
 from proof.harness.ledger import LedgerReader
 from proof.harness.observer import Writes
-from proof.harness.waiting import until
+from proof.harness.waiting import WaitTimedOut, until
 
 _SETTLE_S = 20.0
 _LAST_ANSWER_S = 5.0

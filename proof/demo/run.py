@@ -25,10 +25,10 @@ from proof.demo.scenario import SCENARIO
 from proof.demo.screen import Screen
 from proof.harness import market
 from proof.harness.api_client import ControlPlaneClient
-from proof.harness.errors import ScenarioFailed
 from proof.harness.follower import EventFollower
 from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Observer
+from proof.harness.waiting import ScenarioFailed
 
 START_FAILURES = (StartFailed, PortsInUse, DatabaseUnavailable)
 _FAILURES = (ScenarioFailed, httpx.HTTPError)

@@ -7,8 +7,7 @@ from typing import Any
 from proof.demo.context import DemoContext, DemoServer, ScenarioStep
 from proof.harness import server_owner
 from proof.harness.api_client import Operation
-from proof.harness.errors import ScenarioFailed
-from proof.harness.waiting import until
+from proof.harness.waiting import ScenarioFailed, until
 
 NOTICE_S = 120.0  # what AWS gives
 WORKER = "worker-1"

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from proof.harness.errors import RequestFailed
+from proof.harness.waiting import RequestFailed
 
 FINAL_STATUSES = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
 

@@ -15,11 +15,10 @@ from db.status import invariants
 from lab.hosts import journal
 from proof.harness import audit
 from proof.harness.api_client import Operation
-from proof.harness.errors import ScenarioFailed, WaitTimedOut
 from proof.harness.ledger import LedgerReader
 from proof.harness.observer import EndpointClient, writes_on_disk
 from proof.harness.site import Site, SiteServer
-from proof.harness.waiting import until
+from proof.harness.waiting import ScenarioFailed, WaitTimedOut, until
 
 _SETTLE_S = 20.0
 OUTCOMES = ("committed", "rolled_back", "needs_attention")

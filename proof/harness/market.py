@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proof.harness.errors import ScenarioFailed
+from proof.harness.waiting import ScenarioFailed
 
 # No smaller than the first, all x86_64; a market from a file knows some of them.
 CANDIDATE_TYPES = (

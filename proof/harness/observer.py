@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from proof.harness.errors import ScenarioFailed
 from proof.harness.loop_thread import LoopThread
 from proof.harness.outage import Sample
-from proof.harness.waiting import until
+from proof.harness.waiting import ScenarioFailed, until
 
 PAUSE_S = 0.025  # with one client a server this costs a small share of one core; see `_exchange`
 TIMEOUT_S = 2.0

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from proof.harness.errors import WaitTimedOut
 from proof.harness.market import MarketChoice
 from proof.harness.observer import Endpoint
-from proof.harness.waiting import until
+from proof.harness.waiting import WaitTimedOut, until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client

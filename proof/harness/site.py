@@ -19,12 +19,11 @@ import httpx
 from lab.stack.stack import Stack
 from proof.harness import market, server_owner
 from proof.harness.api_client import ControlPlaneClient, Operation
-from proof.harness.errors import RequestFailed
 from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Endpoint, Observer
 from proof.harness.outage import first_answer
 from proof.harness.server_owner import ServerSpec
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client

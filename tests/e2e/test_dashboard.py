@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.engine.session import make_engine
 from db.event_log.writing import NewEvent, append_events
-from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import (
+from proof.harness.browser import (
     SIZES,
     BrowserSession,
     Theme,
@@ -25,6 +24,7 @@ from proof.harness.browser_session import (
     server_row,
     take_screenshot,
 )
+from proof.harness.browser import browser as chromium
 from proof.harness.server_owner import ServerSpec
 from proof.harness.site import Site, SiteServer
 

@@ -18,8 +18,7 @@ from db.engine.session import make_engine
 from lab.stack import database
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
-from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import (
+from proof.harness.browser import (
     SIZES,
     Theme,
     axe_violations,
@@ -29,6 +28,7 @@ from proof.harness.browser_session import (
     server_row,
     take_screenshot,
 )
+from proof.harness.browser import browser as chromium
 from proof.harness.fleet_rows import seed_fleet
 from tests.conftest import SharedServers
 from tests.e2e.conftest import on

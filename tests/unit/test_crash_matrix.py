@@ -30,7 +30,7 @@ from proof.crash_matrix.command import Matrix, MatrixReport, scenarios_to_run
 from proof.crash_matrix.runs import CellResult
 from proof.crash_matrix.scenarios import SCENARIOS, Scenario, ask_until_answered
 from proof.harness import invariants
-from proof.harness.errors import RequestFailed, WaitTimedOut
+from proof.harness.waiting import RequestFailed, WaitTimedOut
 
 
 def call(action: str, service: str = "ec2", **params: str) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import pytest
 
 from proof.demo.report import Invariants, Report, operation_report
 from proof.harness.api_client import as_operation, epoch
-from proof.harness.errors import ScenarioFailed
 from proof.harness.market import choose_market
 from proof.harness.observer import Writes
 from proof.harness.outage import Sample
+from proof.harness.waiting import ScenarioFailed
 
 ROW = {
     "id": "op-1",

@@ -11,10 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from proof.harness.errors import ScenarioFailed
 from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Endpoint, Observer, parse_response, request_once
-from proof.harness.waiting import until
+from proof.harness.waiting import ScenarioFailed, until
 
 
 class Service:
