@@ -52,7 +52,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
             if len(servers) >= HIT and began + pace * count > ends:
                 figures.append(_left_out(count, pace, figures))
                 continue
-            servers += at.adopted(range(len(servers), count))
+            servers += at.adopt_servers(range(len(servers), count))
             setup.say(f"{NAME}: {count} servers adopted after {time.monotonic() - began:.0f} s")
             figures.append(_switches(setup, at, engine, servers[:count], turn, figures))
             pace = (time.monotonic() - began) / count

@@ -27,7 +27,7 @@ from domain.reconciliation.contract import RECONCILE_SCHEDULE
 from domain.reconciliation.drift import DriftState
 from domain.servers import Placement, ServerPolicy, ServerRef, ServerShape
 from lab.stack.stack import Stack
-from proof.benchmarks import processor_time, server_status
+from proof.benchmarks import counters
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.setup import MeasureSetup
 from proof.benchmarks.simulated_fleet import SimulatedFleet, agent_process
@@ -220,11 +220,11 @@ def _server_id(n: int) -> str:
 
 
 def _costs(setup: MeasureSetup, at: SimulatedFleet, engine: Engine, count: int) -> dict[str, float]:
-    asked, began = server_status.statements(engine), time.monotonic()
+    asked, began = counters.statements(engine), time.monotonic()
     with at.cores_busy() as busy:
         time.sleep(setup.choose(WINDOW_S, 3.0))
-    a_second = (server_status.statements(engine) - asked) / (time.monotonic() - began)
-    memory = {name: processor_time.memory_mib(pid) for name, pid in at.pids().items()}
+    a_second = (counters.statements(engine) - asked) / (time.monotonic() - began)
+    memory = {name: counters.memory_mib(pid) for name, pid in at.pids().items()}
     watched = at.watched
     setup.details[f"{count} servers"] = {"cores busy": busy, "memory, MiB": memory}
     setup.say(f"{NAME}: {count} servers: cores {busy}, MiB {memory}, {a_second:.0f} queries/s, {watched} watched")

@@ -20,8 +20,8 @@ from db.market.canonical import series_between
 from db.status.summary import summary as summary_of
 from proof.benchmarks import bulk_rows
 from proof.benchmarks.bulk_rows import FilledDatabase, FleetSize
+from proof.benchmarks.counters import pages_from_disk
 from proof.benchmarks.figure import Figure, summary
-from proof.benchmarks.server_status import pages_from_disk
 from proof.benchmarks.setup import MeasureSetup
 
 NAME = "hot_queries"

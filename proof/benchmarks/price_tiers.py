@@ -34,7 +34,7 @@ from domain.market import spot_price_file
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from lab.stack import database
 from lab.stack.ports import Leases
-from proof.benchmarks import processor_time
+from proof.benchmarks import counters
 
 AIM_S = 120
 READS = 20
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{len(said):,} prices of {len({one[1:3] for one in said}):,} pools, load {os.getloadavg()[0]:.1f}")
         worked = _worked(pid)
         watch, kept_s = _keep(sessions, said)
-        worked = processor_time.between(worked, _worked(pid))
+        worked = counters.between(worked, _worked(pid))
         _show(read_s, watch, kept_s, worked)
         before = _rows(sessions)
         for what, count in before.items():
@@ -90,7 +90,7 @@ def _show(read_s: float, watch: StageTimes, kept_s: float, worked: dict[str, flo
 
 
 def _worked(pid: int) -> dict[str, float]:
-    return processor_time.milliseconds({"database": pid, "this": os.getpid()})
+    return counters.processor_ms({"database": pid, "this": os.getpid()})
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

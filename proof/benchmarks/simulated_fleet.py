@@ -18,10 +18,10 @@ import httpx
 from lab.stack.processes import Process
 from lab.stack.settings import REPOSITORY, inherited
 from lab.stack.stack import Stack
-from proof.benchmarks import processor_time
-from proof.benchmarks.benchmark_site import ec2_client
+from proof.benchmarks import counters
 from proof.harness import market
 from proof.harness.api_client import ControlPlaneClient
+from proof.harness.server_owner import ec2_client
 from proof.harness.waiting import until
 
 LAUNCH_S = 120.0
@@ -47,7 +47,7 @@ class SimulatedFleet:
         self.agents = agents
         self.world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
         self.market_choice = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
-        self._ec2 = ec2_client(stack)
+        self._ec2 = ec2_client(stack.aws)
         lab.post("/_lab/quotas", json={"spot": 1e6, "on_demand": 1e6}).raise_for_status()
 
     def pids(self) -> dict[str, int]:
@@ -65,13 +65,13 @@ class SimulatedFleet:
         """By process, filled when it ends."""
         found: dict[str, float] = {}
         pids, began = self.pids(), time.monotonic()
-        worked = processor_time.milliseconds(pids)
+        worked = counters.processor_ms(pids)
         yield found
         lasted = 1000 * (time.monotonic() - began)
-        for name, ms in processor_time.between(worked, processor_time.milliseconds(pids)).items():
+        for name, ms in counters.between(worked, counters.processor_ms(pids)).items():
             found[name] = round(ms / lasted, 2)
 
-    def adopted(self, numbers: range) -> list[SimulatedServer]:
+    def adopt_servers(self, numbers: range) -> list[SimulatedServer]:
         """Launched on demand with a data volume and an Elastic IP each, adopted, and watched."""
         instances = self.launched(len(numbers), [self.market_choice.home], volume=True)
         self._await_running(instances)

@@ -22,7 +22,7 @@ from lab.stack.ports import Leases
 from lab.stack.processes import Process
 from lab.stack.settings import REPOSITORY
 from lab.stack.stack import Stack
-from proof.benchmarks import processor_time, server_status
+from proof.benchmarks import counters
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.setup import MeasureSetup
 
@@ -76,9 +76,9 @@ def _figure(setup: MeasureSetup, stack: Stack, second: Process, count: int) -> F
             raise RuntimeError(f"{count} readers did not all subscribe")
         time.sleep(0.5)
         pids = {"api": stack.processes["api"].pid or 0, "api-2": second.pid or 0, "readers": readers.pid}
-        worked, began = processor_time.milliseconds(pids), time.monotonic()
+        worked, began = counters.processor_ms(pids), time.monotonic()
         single = writer.write(setup.choose(20, 1) * PER_SECOND, random.Random(count))
-        busy = processor_time.between(worked, processor_time.milliseconds(pids))
+        busy = counters.between(worked, counters.processor_ms(pids))
         lasted = 1000 * (time.monotonic() - began)
         burst = writer.write(BURST)
         time.sleep(SETTLE_S)
@@ -146,9 +146,9 @@ class EventWriter:
     def statements_at_rest(self, calm_s: float, rest_s: float) -> float:
         """A second, of all processes."""
         time.sleep(calm_s)
-        before = server_status.statements(self.engine)
+        before = counters.statements(self.engine)
         time.sleep(rest_s)
-        return round((server_status.statements(self.engine) - before) / rest_s, 1)
+        return round((counters.statements(self.engine) - before) / rest_s, 1)
 
 
 @contextmanager

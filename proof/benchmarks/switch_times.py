@@ -14,32 +14,7 @@ from typing import Any
 from proof.benchmarks.move_script import ScriptTimes
 from proof.benchmarks.workflow_history import ActivityTimes
 from proof.harness.api_client import Operation, epoch
-
-
-@dataclass(frozen=True)
-class LabDelaysMs:
-    """The lab's own, milliseconds, of the calls that a switch waits for."""
-
-    launch: float
-    boot: float
-    detach: float
-    attach: float
-    terminate: float
-
-    @classmethod
-    def of(cls, world: Mapping[str, Mapping[str, float]]) -> LabDelaysMs:
-        found = world["delays"]
-        names = ("launch_s", "boot_s", "detach_s", "attach_s", "terminate_s")
-        return cls(*(1000 * found[name] for name in names))
-
-    def by_step(self) -> dict[str, float]:
-        """An address moves while volumes do: it is waited for by nobody."""
-        return {
-            "launch": self.launch,
-            "ready": self.boot,
-            "move": self.detach + self.attach,
-            "retire": self.terminate,
-        }
+from proof.harness.lab_delays import LabDelays
 
 
 @dataclass(frozen=True)
@@ -74,7 +49,7 @@ class SwitchTimes:
 
 def times_of_switch(
     operation: Operation,
-    delays: LabDelaysMs,
+    delays: LabDelays,
     agent_start: float,
     outside: float,
     history: Sequence[ActivityTimes],
@@ -82,7 +57,7 @@ def times_of_switch(
 ) -> SwitchTimes:
     """By its receipt. `agent_start`: from the host's boot until its agent could be asked."""
     took = 1000 * ((operation.finished_at or operation.requested_at) - operation.requested_at)
-    lab, parts = delays.by_step(), []
+    lab, parts = delays.ms_by_step(), []
     for step in operation.receipt["steps"]:
         hooks = sum(float(hook["ms"]) for hook in step["hooks"])
         host = hooks + (agent_start if step["name"] == "ready" else 0.0)
@@ -91,8 +66,8 @@ def times_of_switch(
     return SwitchTimes(parts, took, outside, time_by_cause(history, took), processor)
 
 
-def times_of_script(times: ScriptTimes, delays: LabDelaysMs, host_start: float) -> SwitchTimes:
-    lab = delays.by_step()
+def times_of_script(times: ScriptTimes, delays: LabDelays, host_start: float) -> SwitchTimes:
+    lab = delays.ms_by_step()
     parts = [
         StepTime(name, ms, lab.get(name, 0.0), times.hooks.get(name, 0.0) + (host_start if name == "ready" else 0.0))
         for name, ms in times.steps.items()

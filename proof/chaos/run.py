@@ -161,7 +161,9 @@ def at_rest(site: Site, trouble: FaultInjector, log: ActionLog) -> list[str]:
             wrong.append(f"4: {what} {key} was {operation}, and again {again}")
     # Notices bring about rescues and new replicas, which nobody asks for by a key.
     asked = {operation for *_, operation in requests}
-    site.asked |= asked | {one.id for one in site.api.operations() if one.kind not in ("switch", "promote")}
+    site.requested_operations |= asked | {
+        one.id for one in site.api.operations() if one.kind not in ("switch", "promote")
+    }
     return wrong + invariants.broken_invariants(site, site.servers.values())
 
 
@@ -206,7 +208,7 @@ def chaos(var: Path, seed: int, minutes: float, servers: int, *, say: Callable[[
 
 def _chaos(site: Site, planned_faults: Sequence[PlannedFault], log: ActionLog, servers: int) -> dict[str, Any]:
     for number, handoff in enumerate(HANDOFFS[:servers]):
-        (made,) = site.adopted(ServerSpec(f"{handoff}-{number}", handoff, 0 if handoff == "stateless" else 8))
+        (made,) = site.adopt_servers(ServerSpec(f"{handoff}-{number}", handoff, 0 if handoff == "stateless" else 8))
         if handoff == "snapshot":
             site.api.change_policy(made.id, {"zones": list(site.market_choice.zones)})
         site.api.change_policy(made.id, {"cool_down_s": 8.0, "failover_pools": 2})

@@ -19,10 +19,9 @@ from proof.crash_matrix.cells import BEFORE, GIVEN_UP, Cell
 from proof.crash_matrix.scenarios import Scenario, TargetServer, ask_until_answered
 from proof.crash_matrix.sql_proxy import SqlProxy
 from proof.crash_matrix.workers import Workers
-from proof.harness.api_client import Operation
 from proof.harness.loop_thread import LoopThread
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import Site, SiteServer
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import Site
 from proof.harness.waiting import RequestFailed, until
 
 MATRIX_SERVERS = {"volumes": ServerSpec("orders", "volumes", 8), "snapshot": ServerSpec("ledger", "snapshot", 8)}
@@ -55,34 +54,33 @@ class Rig:
         if scenario.on == "fresh":
             return self._launched()
         server = self._server(scenario.on)
-        if "spot" in scenario.needs and not self._primary(server)["pool"].endswith("/spot"):
-            self._done(server, "switch", f"to-spot-{self.number}")
+        if "spot" in scenario.needs and not self.site.primary(server)["pool"].endswith("/spot"):
+            self._commit(server, "switch", f"to-spot-{self.number}")
         has_replica = self.site.api.server(server.id)["replica"] is not None
         if "replica" in scenario.needs and not has_replica:
-            self._done(server, "replica", f"replica-{self.number}")
+            self._commit(server, "replica", f"replica-{self.number}")
         if "no-replica" in scenario.needs and has_replica:
             path, key = f"/api/servers/{server.id}/replica", f"no-replica-{self.number}"
-            self.done(ask_until_answered(self, lambda: self.call("DELETE", path, key)))
-        return TargetServer(server.id, str(self._primary(server)["id"]), server)
+            self.site.committed(ask_until_answered(self, lambda: self.call("DELETE", path, key)))
+        return TargetServer(server.id, str(self.site.primary(server)["id"]), server)
 
-    def _done(self, server: SiteServer, what: str, key: str) -> None:
-        """The worker may just be beginning."""
-        self.done(ask_until_answered(self, lambda: self.site.ask(server, what, key)))
+    def _commit(self, server: AdoptedServer, what: str, key: str) -> None:
+        """Request it until it is accepted, since the worker may be starting; then wait for its commit."""
+        self.site.committed(ask_until_answered(self, lambda: self.site.ask(server, what, key)))
 
-    def _server(self, kind: str) -> SiteServer:
+    def _server(self, kind: str) -> AdoptedServer:
         spec = MATRIX_SERVERS[kind]
         if spec.name not in self.site.servers:
-            (server,) = self.site.adopted(spec)
+            (server,) = self.site.adopt_servers(spec)
             zones = {"zones": list(self.site.market_choice.zones)} if kind == "snapshot" else {}
             self.site.api.change_policy(server.id, {"cool_down_s": _COOL_DOWN_S, **zones})
         return self.site.servers[spec.name]
 
-    def _primary(self, server: SiteServer) -> dict[str, Any]:
-        return self.site.primary(server)
-
     def _launched(self) -> TargetServer:
         key = f"fresh-{self.number}"
-        self.done(ask_until_answered(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key))))
+        self.site.committed(
+            ask_until_answered(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key)))
+        )
         (row,) = [row for row in self._all_servers() if row["name"] == key]
         self._made[str(row["id"])] = key
         return TargetServer(str(row["id"]), str(row["primary"]["id"]))
@@ -117,7 +115,7 @@ class Rig:
             if row["name"] in self._names_here() and row["state"] == "active" and row["primary"]:
                 key = f"forget-{row['id']}"
                 body = {"confirm": row["name"]}
-                self.done(self.call("POST", f"/api/instances/{row['primary']['id']}/terminate", key, body))
+                self.site.committed(self.call("POST", f"/api/instances/{row['primary']['id']}/terminate", key, body))
         for one in self.site.truth()["instances"]:
             if (
                 one["state"] == "running"
@@ -156,13 +154,8 @@ class Rig:
         if not answer.is_success:
             raise RequestFailed(f"{method} {path}: HTTP {answer.status_code} {answer.text[:300]}")
         operation_id = str(answer.json()["operation_id"])
-        self.site.asked.add(operation_id)
+        self.site.requested_operations.add(operation_id)
         return operation_id
-
-    def done(self, operation_id: str) -> Operation:
-        found = self.site.end_of(operation_id)
-        assert found.outcome == "committed", f"{operation_id}: {found.outcome}: {found.reason}"
-        return found
 
     def cancel(self, operation_id: str) -> None:
         self.site.http.post(f"/api/operations/{operation_id}/cancel").raise_for_status()

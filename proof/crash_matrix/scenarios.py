@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proof.harness.site import SiteServer
+from proof.harness.server_owner import AdoptedServer
 from proof.harness.waiting import RequestFailed, until
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class TargetServer:
 
     server_id: str
     before: str
-    server: SiteServer | None = None  # None: one that was made for this run, with no clients
+    server: AdoptedServer | None = None  # None: one that was made for this run, with no clients
 
 
 StartOperation = Callable[["Rig", TargetServer, str], AwaitOperationId]
@@ -93,7 +93,7 @@ def ask_until_answered(rig: Rig, ask: Callable[[], str]) -> str:
             return None
 
     operation_id = until("the request is answered", _HEARD_S, once, every_s=0.2, last_seen=lambda: refusals[0])
-    rig.site.asked.add(operation_id)
+    rig.site.requested_operations.add(operation_id)
     return operation_id
 
 

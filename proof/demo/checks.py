@@ -8,25 +8,11 @@ from dataclasses import dataclass, field
 from proof.demo.context import ScenarioOperation
 from proof.demo.report import Check, OperationReport, Report
 from proof.harness.api_client import Operation
+from proof.harness.lab_delays import LabDelays
 from proof.harness.outage import Sample, Window, failed_requests, first_answer
 
 REPLICA_S = 5.0
 LIMIT_S = 180.0
-
-
-@dataclass(frozen=True)
-class LabDelays:
-    """The lab's own, seconds (`/_lab/world`)."""
-
-    launch_s: float
-    boot_s: float
-    attach_s: float
-    detach_s: float
-
-    @classmethod
-    def of(cls, world: Mapping[str, Mapping[str, float]]) -> LabDelays:
-        found = world["delays"]
-        return cls(found["launch_s"], found["boot_s"], found["attach_s"], found["detach_s"])
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,14 @@ from proof.demo.screen import Screen
 from proof.harness.api_client import ControlPlaneClient, Operation
 from proof.harness.follower import Event, EventFollower
 from proof.harness.market import MarketChoice
-from proof.harness.observer import Endpoint, Observer
+from proof.harness.observer import Observer
+from proof.harness.server_owner import AdoptedServer
 from proof.harness.waiting import RequestFailed, ScenarioFailed, until
 
 _OPERATION_S = 60.0
 _LOOK_S = 0.25
 _ASK_S = 1.0  # how often the API is asked what the stream would tell
 _FAILOVER_STARTS_S = 10.0
-
-
-@dataclass(frozen=True)
-class DemoServer:
-    name: str
-    server_id: str
-    instance_id: str  # its first
-    endpoint: Endpoint
 
 
 @dataclass(frozen=True)
@@ -52,14 +45,14 @@ class DemoContext:
     world: Mapping[str, Any]  # what a client has to know to launch in the lab
     market_choice: MarketChoice
     chance: random.Random
-    servers: dict[str, DemoServer] = field(default_factory=dict)
+    servers: dict[str, AdoptedServer] = field(default_factory=dict)
     acts: dict[str, ScenarioOperation] = field(default_factory=dict)
 
     # --- what the acts do
 
     def ask(self, name: str, what: str, key: str, body: Mapping[str, Any] | None = None) -> str:
         """Ask the API for an operation on a server; its ID."""
-        return self.api.ask(self.servers[name].server_id, what, body or {}, f"demo-{key}")
+        return self.api.ask(self.servers[name].id, what, body or {}, f"demo-{key}")
 
     def play(self, act: str, name: str, operation_id: str, *, expected: str = "committed", **notes: Any) -> Operation:
         """Watch an operation to its end and enter it under the act's name."""
@@ -78,13 +71,13 @@ class DemoContext:
     def interrupt(self, name: str, notice_seconds: float) -> tuple[str, float, str]:
         """AWS takes the server's primary back; the failover that follows, when notice was given, and to whom."""
         instance_id = self.primary(name)["id"]
-        before = set(self.api.operation_ids(self.servers[name].server_id, "failover"))
+        before = set(self.api.operation_ids(self.servers[name].id, "failover"))
         noticed_at = time.time()
         self.tell_lab(f"/_lab/instances/{instance_id}/interrupt", {"notice_seconds": notice_seconds})
         self.screen.say(f"{name}: AWS gives {instance_id} {notice_seconds:g} s of notice")
 
         def look() -> str | None:
-            found = self.api.operation_ids(self.servers[name].server_id, "failover")
+            found = self.api.operation_ids(self.servers[name].id, "failover")
             return next((one for one in found if one not in before), None)
 
         operation_id = until(f"a failover of {name} begins", _FAILOVER_STARTS_S, look, every_s=0.05)
@@ -107,7 +100,7 @@ class DemoContext:
 
     def primary(self, name: str) -> dict[str, Any]:
         """The instance that plays the server now, by the records."""
-        found = self.api.server(self.servers[name].server_id)["primary"]
+        found = self.api.server(self.servers[name].id)["primary"]
         if found is None:
             raise ScenarioFailed(f"{name} has no primary in the records")
         return dict(found)

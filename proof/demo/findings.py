@@ -31,7 +31,7 @@ class Findings:
     details: dict[str, list[str]] = field(default_factory=dict)  # what an invariant's figure is made of
 
     def report(self, stage: DemoContext) -> Report:
-        names = {server.server_id: name for name, server in stage.servers.items()}
+        names = {server.id: name for name, server in stage.servers.items()}
         rows = []
         for one in self.operations:
             server = names.get(one.server_id, one.server_id)
@@ -57,7 +57,7 @@ def collect_findings(stage: DemoContext, findings: Findings) -> None:
         findings.writes[server] = stage.observer.count_writes(server)
     instances = stage.api.instances()
     ledger = LedgerReader(stage.stack.database.url if stage.stack.database else "", stage.stack.credentials.client_id)
-    originals = {server.instance_id for server in stage.servers.values()}
+    originals = {server.first_instance_id for server in stage.servers.values()}
     doubled = audit.duplicates(_truth(stage), ledger.instances_made(), originals)
     doubled += audit.unrequested(findings.operations, {act.operation_id for act in stage.acts.values()})
     findings.details["duplicates"] = doubled
@@ -112,7 +112,7 @@ def _orphans(stage: DemoContext, ledger: LedgerReader) -> list[str]:
 def _not_one_primary(stage: DemoContext, instances: Sequence[Mapping[str, Any]]) -> list[str]:
     """What speaks against one primary for each server, by the records and by the hosts' own journal."""
     count = audit.primaries(instances)
-    names = {server.server_id: name for name, server in stage.servers.items()}
+    names = {server.id: name for name, server in stage.servers.items()}
     wrong = [f"{name} has {count[server_id]} primaries" for server_id, name in names.items() if count[server_id] != 1]
     owners = {str(row["id"]): names[str(row["server_id"])] for row in instances if row["server_id"] in names}
     lines = journal.read(str(stage.stack.settings.var / "lab"))

@@ -17,7 +17,7 @@ from lab.stack.processes import StartFailed
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
 from lab.stack.state import StackLock
-from proof.demo.checks import CheckInput, LabDelays, check_all
+from proof.demo.checks import CheckInput, check_all
 from proof.demo.context import DemoContext
 from proof.demo.findings import Findings, collect_findings
 from proof.demo.report import Check
@@ -26,6 +26,7 @@ from proof.demo.screen import Screen
 from proof.harness import market
 from proof.harness.api_client import ControlPlaneClient
 from proof.harness.follower import EventFollower
+from proof.harness.lab_delays import LabDelays
 from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Observer
 from proof.harness.waiting import ScenarioFailed

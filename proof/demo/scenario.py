@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from proof.demo.context import DemoContext, DemoServer, ScenarioStep
+from proof.demo.context import DemoContext, ScenarioStep
 from proof.harness import server_owner
 from proof.harness.api_client import Operation
+from proof.harness.server_owner import AdoptedServer
 from proof.harness.waiting import ScenarioFailed, until
 
 NOTICE_S = 120.0  # what AWS gives
@@ -35,14 +36,14 @@ def three_servers(stage: DemoContext) -> None:
         body = {
             "name": original.name,
             "region": stage.stack.region,
-            "instance_id": original.instance_id,
+            "instance_id": original.first_instance_id,
             "policy": _policy(stage, original.handoff),
         }
         server_id = stage.api.adopt(body, f"demo-adopt-{original.name}")
-        stage.servers[original.name] = DemoServer(original.name, server_id, original.instance_id, original.endpoint)
+        stage.servers[original.name] = AdoptedServer.of(original, server_id)
         stage.observer.watch(original.endpoint)
         stage.screen.say(
-            f"{original.name}: {original.instance_id} adopted, handoff {original.handoff}; "
+            f"{original.name}: {original.first_instance_id} adopted, handoff {original.handoff}; "
             f"{'writes' if original.endpoint.writes else 'requests'} go to {original.endpoint.url}"
         )
     for name in stage.servers:
@@ -51,20 +52,20 @@ def three_servers(stage: DemoContext) -> None:
 
 def a_plan(stage: DemoContext) -> None:
     """What a switch would do, before anything is done."""
-    stage.screen.plan("orders", stage.api.plan(stage.servers["orders"].server_id))
+    stage.screen.plan("orders", stage.api.plan(stage.servers["orders"].id))
 
 
 def the_autopilot_decides(stage: DemoContext) -> None:
     """It is allowed to move the first server, and does, with its reasons. Asked again, it has nothing more to do."""
     server = stage.servers["web"]
-    stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
+    stage.api.change_policy(server.id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
     _decide(stage)
     decision = _decided(stage, "web")
     stage.screen.decision("web", decision)
     _decide(stage)
-    [again, *_] = stage.api.operation_ids(server.server_id, kind="switch")
+    [again, *_] = stage.api.operation_ids(server.id, kind="switch")
     stage.play("switch web", "web", str(decision["operation_id"]), again=again, to_pool=decision["to_pool"])
-    stage.api.change_policy(server.server_id, {"autopilot": {"auto_switch": "off"}})
+    stage.api.change_policy(server.id, {"autopilot": {"auto_switch": "off"}})
 
 
 def _decide(stage: DemoContext) -> None:
@@ -75,7 +76,7 @@ def _decided(stage: DemoContext, name: str) -> dict[str, Any]:
     """The decision that the server's workflow was asked for."""
 
     def look() -> dict[str, Any] | None:
-        found = stage.api.decisions(stage.servers[name].server_id)
+        found = stage.api.decisions(stage.servers[name].id)
         return next((one for one in found if one["operation_id"]), None)
 
     return until(f"the autopilot asks for a switch of {name}", 15.0, look)
@@ -92,7 +93,7 @@ def the_others_are_switched(stage: DemoContext) -> None:
 
 def an_empty_pool(stage: DemoContext) -> None:
     """The first pool turns out to be empty; meanwhile the reader of the events is away."""
-    first = stage.api.plan(stage.servers["web"].server_id)["candidates"][0]["pool"]
+    first = stage.api.plan(stage.servers["web"].id)["candidates"][0]["pool"]
     stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
     stage.screen.say(f"nothing is left in {first}; the reader of the event stream goes away")
     stage.follower.disconnect()
@@ -110,7 +111,7 @@ def a_replica(stage: DemoContext) -> None:
 
 
 def interrupted_with_replica(stage: DemoContext) -> None:
-    replica = stage.api.server(stage.servers["orders"].server_id)["replica"]
+    replica = stage.api.server(stage.servers["orders"].id)["replica"]
     if replica is None:
         raise ScenarioFailed("orders has no replica in the records")
     _rescue(stage, "rescue with replica", "orders", replica=replica["id"])
@@ -159,12 +160,12 @@ def _rescue(stage: DemoContext, act: str, name: str, **notes: Any) -> Operation:
 
 def _policy(stage: DemoContext, handoff: str) -> dict[str, Any]:
     """The snapshot server may not come back to its first zone, so that its switch leaves it."""
-    zones = stage.market_choice.away if handoff == "snapshot" else list(stage.market_choice.zones)
+    zones = stage.market_choice.other_zones if handoff == "snapshot" else list(stage.market_choice.zones)
     return {**POLICY, "handoff": handoff, "instance_types": list(stage.market_choice.types), "zones": zones}
 
 
 def _other_type(stage: DemoContext, instance_type: str) -> str:
-    candidates = stage.api.plan(stage.servers["orders"].server_id)["candidates"]
+    candidates = stage.api.plan(stage.servers["orders"].id)["candidates"]
     pools = [str(one["pool"]) for one in candidates]
     for pool in pools:
         if pool.split("/")[1] != instance_type:

@@ -17,20 +17,21 @@ from proof.harness import audit
 from proof.harness.api_client import Operation
 from proof.harness.ledger import LedgerReader
 from proof.harness.observer import EndpointClient, writes_on_disk
-from proof.harness.site import Site, SiteServer
+from proof.harness.server_owner import AdoptedServer
+from proof.harness.site import Site
 from proof.harness.waiting import ScenarioFailed, WaitTimedOut, until
 
 _SETTLE_S = 20.0
 OUTCOMES = ("committed", "rolled_back", "needs_attention")
 
 
-def assert_invariants(site: Site, *servers: SiteServer) -> None:
+def assert_invariants(site: Site, *servers: AdoptedServer) -> None:
     """Invariants 1 to 5 and 8 of the whole site, and that these servers answer from their primary."""
     wrong = broken_invariants(site, servers or tuple(site.servers.values()))
     assert not wrong, f"seed {site.seed}: " + "; ".join(wrong)
 
 
-def broken_invariants(site: Site, servers: Iterable[SiteServer]) -> list[str]:
+def broken_invariants(site: Site, servers: Iterable[AdoptedServer]) -> list[str]:
     """What does not hold, each with the number of its invariant in front; empty when all is well."""
     wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_idle(site), *_unasked(site)]
     wrong += nondeterminism_errors(site)
@@ -64,7 +65,7 @@ def broken_while_busy(site: Site) -> list[str]:
     return [*several, *holes, *_workloads(site)]
 
 
-def assert_outcome(site: Site, server: SiteServer, operation: Operation, before: str) -> None:
+def assert_outcome(site: Site, server: AdoptedServer, operation: Operation, before: str) -> None:
     """Invariant 5 of one switch: `before` was the primary, and is it again if the switch was undone."""
     words = f"seed {site.seed}: {operation.id} {operation.outcome}: {operation.reason}"
     assert operation.outcome in OUTCOMES, words
@@ -75,7 +76,7 @@ def assert_outcome(site: Site, server: SiteServer, operation: Operation, before:
         assert now != before, f"{words}; the primary is still {before}"
 
 
-def assert_once(site: Site, server: SiteServer, what: str, key: str, operation: Operation) -> None:
+def assert_once(site: Site, server: AdoptedServer, what: str, key: str, operation: Operation) -> None:
     """Invariant 4: the same request again, after everything, is the operation it was."""
     known = site.api.operation_ids(server.id)
     assert site.api.ask(server.id, what, {}, key) == operation.id, f"seed {site.seed}"
@@ -121,7 +122,7 @@ def _workloads(site: Site) -> list[str]:
 def _orphans(site: Site) -> list[str]:
     """EC2 against the ledger, both ways; and nothing twice."""
     ledger = LedgerReader(site.stack.database.url if site.stack.database else "", site.stack.credentials.client_id)
-    originals = {server.first for server in site.servers.values()}
+    originals = {server.first_instance_id for server in site.servers.values()}
     wrong = _stays(lambda: audit.orphans(site.truth(), ledger.open_rows()))
     wrong += audit.duplicates(site.truth(), ledger.instances_made(), originals)
     return [f"3: {one}" for one in wrong]
@@ -135,10 +136,12 @@ def _idle(site: Site) -> list[str]:
 
 
 def _unasked(site: Site) -> list[str]:
-    return [f"4: {one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.asked]
+    return [
+        f"4: {one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.requested_operations
+    ]
 
 
-def _lost_writes(site: Site, server: SiteServer) -> list[str]:
+def _lost_writes(site: Site, server: AdoptedServer) -> list[str]:
     if not server.endpoint.writes:
         return []
     # What was acknowledged is noted first: what is acknowledged later may or may not be on disk.
@@ -152,9 +155,9 @@ def _lost_writes(site: Site, server: SiteServer) -> list[str]:
     return words if notes else [f"2: no write of {server.name} was ever acknowledged"]
 
 
-def _answering(site: Site, server: SiteServer) -> list[str]:
+def _answering(site: Site, server: AdoptedServer) -> list[str]:
     try:
-        answered, primary = site.answers(server), site.primary(server)["id"]
+        answered, primary = site.serving_instance(server), site.primary(server)["id"]
     except WaitTimedOut as error:
         return [f"5: {error}"]
     return [] if answered == primary else [f"5: {server.name} is answered by {answered}, its primary is {primary}"]

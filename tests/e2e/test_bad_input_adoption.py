@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import POLICY, Site, SiteServer
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import POLICY, Site
 from proof.harness.waiting import until
 from tests.e2e.refused_requests import assert_refused, nothing_changes
 
@@ -31,8 +31,8 @@ def site(calm_site: Site) -> Site:
 
 
 @pytest.fixture(scope="module")
-def adopted(site: Site) -> SiteServer:
-    (server,) = site.adopted(ServerSpec("ledger", "volumes", 8))
+def adopted(site: Site) -> AdoptedServer:
+    (server,) = site.adopt_servers(ServerSpec("ledger", "volumes", 8))
     return server
 
 
@@ -94,7 +94,7 @@ def test_an_instance_that_never_was_is_not_found(site: Site) -> None:
     assert "i-0123456789abcdef0" in document["detail"]
 
 
-def test_an_instance_in_another_region_is_not_found(site: Site, adopted: SiteServer) -> None:
+def test_an_instance_in_another_region_is_not_found(site: Site, adopted: AdoptedServer) -> None:
     with nothing_changes(site):
         answer = adopt(site, "i-0123456789abcdef0", "stateless", region="eu-central-1")
     assert_refused(answer, 404, "instance-not-found")
@@ -118,13 +118,13 @@ def test_an_instance_that_does_not_run_is_refused(site: Site) -> None:
     assert f"aws ec2 start-instances --instance-ids {instance_id}" in blocking(document)["not_running"]["mend"]
 
 
-def test_an_instance_that_is_adopted_already_is_refused(site: Site, adopted: SiteServer) -> None:
+def test_an_instance_that_is_adopted_already_is_refused(site: Site, adopted: AdoptedServer) -> None:
     with nothing_changes(site):
-        document = assert_refused(adopt(site, adopted.first, "volumes"), 409, "already-adopted")
+        document = assert_refused(adopt(site, adopted.first_instance_id, "volumes"), 409, "already-adopted")
     assert adopted.id in document["detail"]
 
 
-def test_a_name_that_is_taken_is_refused(site: Site, adopted: SiteServer) -> None:
+def test_a_name_that_is_taken_is_refused(site: Site, adopted: AdoptedServer) -> None:
     with own(site) as instance_id, nothing_changes(site):
         assert_refused(adopt(site, instance_id, "stateless", name=adopted.name), 409, "name-taken")
 
@@ -185,7 +185,7 @@ def test_a_volume_that_dies_with_the_instance_is_refused_and_mended_when_asked(s
             assert [row["delete_on_termination"] for row in data] == [False]
         finally:
             released = site.http.delete(f"/api/servers/{made.json()['server_id']}")
-        site.asked.add(released.json()["operation_id"])
+        site.requested_operations.add(released.json()["operation_id"])
         assert site.end_of(released.json()["operation_id"]).outcome == "committed"
 
 
@@ -220,7 +220,7 @@ def denied(site: Site, *actions: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("action", ["ec2:RunInstances", "ec2:DetachVolume", "ec2:TerminateInstances", "ec2:CreateTags"])
 def test_a_missing_permission_is_named_before_anything_is_launched(
-    site: Site, adopted: SiteServer, action: str
+    site: Site, adopted: AdoptedServer, action: str
 ) -> None:
     """Asked for a pool, the API says so; asked for the best one, the operation does."""
     pool = f"{site.market_choice.home}/{site.market_choice.types[-1]}/spot"
@@ -236,7 +236,7 @@ def test_a_missing_permission_is_named_before_anything_is_launched(
     assert action in operation.reason
 
 
-def test_a_permission_to_look_is_named_too(site: Site, adopted: SiteServer) -> None:
+def test_a_permission_to_look_is_named_too(site: Site, adopted: AdoptedServer) -> None:
     with denied(site, "ec2:DescribeInstances"), nothing_changes(site):
         looked = site.http.post(f"/api/servers/{adopted.id}/plan", json={})
         taken = adopt(site, "i-0123456789abcdef0", "stateless")

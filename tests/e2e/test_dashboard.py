@@ -25,8 +25,8 @@ from proof.harness.browser import (
     take_screenshot,
 )
 from proof.harness.browser import browser as chromium
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import Site, SiteServer
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import Site
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -42,19 +42,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def servers(site: Site) -> list[SiteServer]:
-    return site.adopted(
+def servers(site: Site) -> list[AdoptedServer]:
+    return site.adopt_servers(
         ServerSpec("orders", "volumes", 8), ServerSpec("web", "stateless"), ServerSpec("queue", "volumes", 8)
     )
 
 
 @pytest.fixture(scope="module")
-def orders(servers: list[SiteServer]) -> SiteServer:
+def orders(servers: list[AdoptedServer]) -> AdoptedServer:
     return servers[0]
 
 
 @pytest.fixture
-def reader(site: Site, browser: Browser, page_built: None, servers: list[SiteServer]) -> Iterator[BrowserSession]:
+def reader(site: Site, browser: Browser, page_built: None, servers: list[AdoptedServer]) -> Iterator[BrowserSession]:
     found = open_session(browser, site.stack.urls["api"])
     yield found
     found.context.close()
@@ -68,7 +68,7 @@ def fleet(site: Site, reader: BrowserSession) -> Page:
     return reader.sign_in(site.stack.credentials.client_token)
 
 
-def spot_pool(site: Site, server: SiteServer) -> str:
+def spot_pool(site: Site, server: AdoptedServer) -> str:
     """The cheapest spot pool that its plan would take."""
     plan = site.http.post(f"/api/servers/{server.id}/plan", json={}).json()
     return next(str(one["pool"]) for one in plan["candidates"] if one["pool"].endswith("/spot"))
@@ -111,7 +111,7 @@ def test_the_first_load_is_small_and_stays_at_home(site: Site, reader: BrowserSe
 
 
 def test_a_client_never_sees_anothers_servers(
-    site: Site, browser: Browser, page_built: None, orders: SiteServer
+    site: Site, browser: Browser, page_built: None, orders: AdoptedServer
 ) -> None:
     with site.stack.admin() as admin:
         other = admin.post("/api/clients", json={"name": "other"}).json()["id"]
@@ -136,7 +136,7 @@ def test_a_client_never_sees_anothers_servers(
 # --- asking
 
 
-def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, orders: SiteServer) -> None:
+def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, orders: AdoptedServer) -> None:
     before = site.api.operation_ids(orders.id, "switch")
     server_row(fleet, orders.id).get_by_role("link", name="orders").click()
     fleet.get_by_role("button", name="Plan a switch").click()
@@ -160,7 +160,7 @@ def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, ord
 
 
 def test_a_switch_is_watched_from_click_to_commit(
-    site: Site, reader: BrowserSession, fleet: Page, orders: SiteServer
+    site: Site, reader: BrowserSession, fleet: Page, orders: AdoptedServer
 ) -> None:
     pool = spot_pool(site, orders)
     late = reader.tab(f"/servers/{orders.id}?switch")  # a plan that will be old when it is confirmed
@@ -184,7 +184,7 @@ def test_a_switch_is_watched_from_click_to_commit(
     expect(fleet.get_by_role("row").filter(has_text="Switch").filter(has_text="Committed")).to_have_count(1)
 
     assert len(site.api.operation_ids(orders.id, "switch")) == 1
-    site.asked.update(site.api.operation_ids(orders.id, "switch"))
+    site.requested_operations.update(site.api.operation_ids(orders.id, "switch"))
     assert site.primary(orders)["pool"] == pool
     fleet.get_by_role("link", name="Switch", exact=True).click()
     expect(fleet.get_by_role("heading", name="Receipt")).to_be_visible()
@@ -199,7 +199,7 @@ def test_a_switch_is_watched_from_click_to_commit(
 
 
 def test_two_tabs_agree_and_ten_are_fine(
-    site: Site, reader: BrowserSession, fleet: Page, servers: list[SiteServer]
+    site: Site, reader: BrowserSession, fleet: Page, servers: list[AdoptedServer]
 ) -> None:
     queue = servers[2]
     others = [reader.tab(f"/servers/{queue.id}"), *(reader.tab() for _ in range(8))]
@@ -215,11 +215,11 @@ def test_two_tabs_agree_and_ten_are_fine(
     for page in (fleet, *others[1:]):
         expect(server_row(page, queue.id)).to_contain_text("with replica", timeout=OPERATION_MS)
     heads = {page.locator("[data-connection]").get_attribute("data-seq") for page in (fleet, *others)}
-    site.asked.update(site.api.operation_ids(queue.id, "replica_create"))
+    site.requested_operations.update(site.api.operation_ids(queue.id, "replica_create"))
     assert len(heads) <= 2  # an event may be on its way to some of them
 
 
-def test_an_interruption_arrives_and_the_failover_finishes(site: Site, fleet: Page, orders: SiteServer) -> None:
+def test_an_interruption_arrives_and_the_failover_finishes(site: Site, fleet: Page, orders: AdoptedServer) -> None:
     doomed = site.primary(orders)
     known = site.api.operation_ids(orders.id, "failover")
     assert doomed["lifecycle"] == "spot"
@@ -261,7 +261,9 @@ def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: Br
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
-def test_what_has_happened_is_drawn(site: Site, browser: Browser, orders: SiteServer, theme: Theme, size: str) -> None:
+def test_what_has_happened_is_drawn(
+    site: Site, browser: Browser, orders: AdoptedServer, theme: Theme, size: str
+) -> None:
     """After all that: a plan, a life with a switch and a failover, its receipt. For people to look at, and for axe."""
     reader = open_session(browser, site.stack.urls["api"], size=SIZES[size], theme=theme)
     page = reader.sign_in(site.stack.credentials.client_token)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import pytest
 
 from proof.harness.invariants import assert_invariants, assert_once, assert_outcome
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import STEPS, Site, SiteServer, duration_s
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import STEPS, Site, duration_s
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -29,9 +29,9 @@ LONGEST_DELAY_S = 0.3
 
 
 @pytest.fixture(scope="module")
-def server_for(site: Site) -> Mapping[str, SiteServer]:
+def server_for(site: Site) -> Mapping[str, AdoptedServer]:
     """Mostly `volumes`; the others once each, with processes that the seed decides."""
-    orders, ledger, web = site.adopted(*FAULT_SERVERS)
+    orders, ledger, web = site.adopt_servers(*FAULT_SERVERS)
     servers = [orders, orders, orders, ledger, web]
     site.chance("handoffs").shuffle(servers)
     return dict(zip(PROCESSES, servers, strict=True))
@@ -39,7 +39,7 @@ def server_for(site: Site) -> Mapping[str, SiteServer]:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_process_killed_in_the_middle_of_a_switch_loses_nothing(
-    site: Site, server_for: Mapping[str, SiteServer], process: str
+    site: Site, server_for: Mapping[str, AdoptedServer], process: str
 ) -> None:
     chance, server = site.chance(process), server_for[process]
     before = site.primary(server)["id"]

@@ -11,8 +11,8 @@ from db.engine.session import make_engine, make_session_factory
 from db.tables import Event
 from domain.pools import Pool
 from proof.harness.invariants import assert_invariants
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import Site, SiteServer
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import Site
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -28,31 +28,33 @@ PAIRS = (("database", "api"), ("database", "worker"), ("api", "worker"))
 
 
 @pytest.fixture(scope="module")
-def orders(site: Site) -> SiteServer:
+def orders(site: Site) -> AdoptedServer:
     """On spot capacity: nothing else is interrupted. Pools rest for a moment, lest on-demand be what is left."""
-    (server,) = site.adopted(ServerSpec("orders", "volumes", 8))
+    (server,) = site.adopt_servers(ServerSpec("orders", "volumes", 8))
     site.api.change_policy(server.id, {"cool_down_s": COOL_DOWN_S})
-    site.done(server, "switch", "to-spot")
+    site.commit_operation(server, "switch", "to-spot")
     return server
 
 
 @pytest.fixture
-def on_spot(site: Site, orders: SiteServer, request: pytest.FixtureRequest) -> SiteServer:
+def on_spot(site: Site, orders: AdoptedServer, request: pytest.FixtureRequest) -> AdoptedServer:
     """The rescue before may have found its first healthy replacement on demand, which is never interrupted."""
     if not Pool.parse(site.primary(orders)["pool"]).spot:
-        site.done(orders, "switch", f"to-spot-{abs(hash(request.node.name)):x}")
+        site.commit_operation(orders, "switch", f"to-spot-{abs(hash(request.node.name)):x}")
     return orders
 
 
 @pytest.mark.parametrize("away", [*ALONE, "two of them", "all of them"])
-def test_a_notice_with_processes_down_is_a_failover_to_the_replica(site: Site, on_spot: SiteServer, away: str) -> None:
-    site.done(on_spot, "replica", f"replica-{away.replace(' ', '-')}")
+def test_a_notice_with_processes_down_is_a_failover_to_the_replica(
+    site: Site, on_spot: AdoptedServer, away: str
+) -> None:
+    site.commit_operation(on_spot, "replica", f"replica-{away.replace(' ', '-')}")
     serving_s = _rescued(site, on_spot, _processes(site, away), "the replica")
     assert serving_s <= SERVING_S
 
 
 @pytest.mark.parametrize("away", ["database", "all of them"])
-def test_a_notice_with_processes_down_and_no_replica(site: Site, on_spot: SiteServer, away: str) -> None:
+def test_a_notice_with_processes_down_and_no_replica(site: Site, on_spot: AdoptedServer, away: str) -> None:
     """Replacements are launched before the ledger can say so; afterwards it says so of every one."""
     serving_s = _rescued(site, on_spot, _processes(site, away), "a new instance")
     assert serving_s <= LAUNCHED_S
@@ -64,7 +66,7 @@ def _processes(site: Site, away: str) -> list[str]:
     return [f"worker-{chance.choice([1, 2])}" if kind == "worker" else kind for kind in kinds]
 
 
-def _rescued(site: Site, orders: SiteServer, processes: list[str], by: str) -> float:
+def _rescued(site: Site, orders: AdoptedServer, processes: list[str], by: str) -> float:
     """Seconds from the notice until another instance answered; the processes come back after that."""
     doomed = site.primary(orders)["id"]
     known = site.api.operation_ids(orders.id, "failover")

@@ -23,8 +23,8 @@ from domain.names import ownership_tags, server_workflow_id
 from lab.stack import temporal
 from lab.stack.settings import REPOSITORY
 from proof.harness.invariants import broken_invariants
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import Site, SiteServer
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import Site
 from proof.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(200)
@@ -42,13 +42,13 @@ _SETTLED_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def server(site: Site) -> SiteServer:
-    [made] = site.adopted(ServerSpec("orders", "volumes", 8))
+def server(site: Site) -> AdoptedServer:
+    [made] = site.adopt_servers(ServerSpec("orders", "volumes", 8))
     return made
 
 
 @pytest.fixture(scope="module")
-def undone(site: Site, server: SiteServer) -> str:
+def undone(site: Site, server: AdoptedServer) -> str:
     """A switch that was cancelled: what carries its tags was made by an operation that came to nothing."""
     operation_id = site.ask(server, "switch", "to-be-cancelled")
     site.http.post(f"/api/operations/{operation_id}/cancel", headers={"Idempotency-Key": "cancel-it"})
@@ -70,7 +70,7 @@ def state_of(site: Site, kind: str, resource_id: str) -> str:
     return next((str(row["state"]) for row in site.truth()[kind] if row["id"] == resource_id), "none")
 
 
-def tagged(site: Site, server: SiteServer, operation_id: str, kind: str) -> list[Any]:
+def tagged(site: Site, server: AdoptedServer, operation_id: str, kind: str) -> list[Any]:
     client = site.stack.credentials.client_id
     tags = ownership_tags(client, server.id, operation_id)
     return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
@@ -87,12 +87,12 @@ def spot(site: Site, token: str, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def data_volume(site: Site, server: SiteServer) -> str:
+def data_volume(site: Site, server: AdoptedServer) -> str:
     primary = site.primary(server)["id"]
     return next(str(v["id"]) for v in site.truth()["volumes"] if v["attached_to"] == primary and not v["root"])
 
 
-def test_an_orphan_is_told_and_then_removed(site: Site, server: SiteServer, undone: str) -> None:
+def test_an_orphan_is_told_and_then_removed(site: Site, server: AdoptedServer, undone: str) -> None:
     made = site.ec2.run_instances(
         ImageId=site.world["images"]["x86_64"],
         InstanceType="m5.large",
@@ -111,7 +111,7 @@ def test_an_orphan_is_told_and_then_removed(site: Site, server: SiteServer, undo
 
 
 def test_a_copy_is_removed_and_a_volume_that_may_be_the_only_copy_is_not(
-    site: Site, server: SiteServer, undone: str
+    site: Site, server: AdoptedServer, undone: str
 ) -> None:
     snapshot = str(
         site.ec2.create_snapshot(
@@ -140,7 +140,7 @@ def test_a_copy_is_removed_and_a_volume_that_may_be_the_only_copy_is_not(
     awaited(site, lonely, "resolved")
 
 
-def test_a_record_whose_resource_is_gone_is_closed(site: Site, server: SiteServer) -> None:
+def test_a_record_whose_resource_is_gone_is_closed(site: Site, server: AdoptedServer) -> None:
     volume = "vol-0fedcba9876543210"
     engine = make_engine(site.stack.environment["DATABASE_URL"], pool_size=1)
     row = {"client_id": site.stack.credentials.client_id, "server_id": server.id, "type": "volume", "state": "live"}
@@ -153,7 +153,7 @@ def test_a_record_whose_resource_is_gone_is_closed(site: Site, server: SiteServe
     engine.dispose()
 
 
-def test_a_primary_that_somebody_terminates_is_one_failover(site: Site, server: SiteServer) -> None:
+def test_a_primary_that_somebody_terminates_is_one_failover(site: Site, server: AdoptedServer) -> None:
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
     site.ec2.terminate_instances(InstanceIds=[before])
     rescue = site.end_of(site.new_operation(server, "failover", known))
@@ -173,9 +173,9 @@ def terminated_in_temporal(site: Site, workflow_id: str) -> None:
     asyncio.run(terminate())
 
 
-def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site: Site, server: SiteServer) -> None:
+def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site: Site, server: AdoptedServer) -> None:
     workflow, credentials = server_workflow_id(server.id), site.stack.credentials
-    site.done(server, "switch", "to-spot")  # nothing else is interrupted
+    site.commit_operation(server, "switch", "to-spot")  # nothing else is interrupted
     terminated_in_temporal(site, workflow)
     row = awaited(site, workflow, "open")
     assert (row["kind"], row["action"], row["server_id"]) == ("no_workflow", "report", server.id)
@@ -203,7 +203,7 @@ def test_a_server_whose_workflow_is_lost_is_told_resumed_and_rescued_again(site:
 
 
 def test_a_server_that_lost_its_workflow_and_its_instance_is_let_go_and_its_data_stays(site: Site) -> None:
-    [left] = site.adopted(ServerSpec("left", "volumes", 8))
+    [left] = site.adopt_servers(ServerSpec("left", "volumes", 8))
     token, workflow = site.stack.credentials.client_token, server_workflow_id(left.id)
     instance, volume = site.primary(left)["id"], data_volume(site, left)
     terminated_in_temporal(site, workflow)
@@ -224,7 +224,7 @@ def test_a_server_that_lost_its_workflow_and_its_instance_is_let_go_and_its_data
     del site.servers[left.name]  # it is ended: no primary is expected of it
 
 
-def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site: Site, server: SiteServer) -> None:
+def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site: Site, server: AdoptedServer) -> None:
     def healthy() -> str | None:
         code, said = doctor(site, site.stack.credentials.admin_token)
         return said if code == 0 else None
@@ -238,7 +238,7 @@ def test_the_doctor_finds_nothing_at_rest_and_tells_a_client_what_is_known(site:
     assert [one for one in broken_invariants(site, (server,)) if "was made by no token" not in one] == []
 
 
-def test_with_ec2_away_the_doctor_says_so_and_nothing_is_done(site: Site, server: SiteServer) -> None:
+def test_with_ec2_away_the_doctor_says_so_and_nothing_is_done(site: Site, server: AdoptedServer) -> None:
     with site.faults({"action": "DescribeInstances", "kind": "fail", "code": "InternalError", "times": 200}):
         code, said = doctor(site, site.stack.credentials.admin_token)
     assert code == 1
@@ -250,7 +250,7 @@ def test_with_ec2_away_the_doctor_says_so_and_nothing_is_done(site: Site, server
 
 
 @pytest.fixture(scope="module")
-def scraped(site: Site, server: SiteServer) -> dict[str, set[str]]:
+def scraped(site: Site, server: AdoptedServer) -> dict[str, set[str]]:
     """The names of all samples, of each endpoint, after something was done."""
     admin = {"Authorization": f"Bearer {site.stack.credentials.admin_token}"}
     ports = site.stack.ports
@@ -299,7 +299,7 @@ def test_a_running_process_tells_what_it_did(scraped: dict[str, set[str]], endpo
 # --- the last, since what the workers have measured goes with it
 
 
-def test_a_server_is_resumed_in_a_temporal_that_has_lost_everything(site: Site, server: SiteServer) -> None:
+def test_a_server_is_resumed_in_a_temporal_that_has_lost_everything(site: Site, server: AdoptedServer) -> None:
     stack, token = site.stack, site.stack.credentials.client_token
     stack.stop("temporal")
     temporal.delete_state(stack.settings.var / "temporal.db")
@@ -310,6 +310,6 @@ def test_a_server_is_resumed_in_a_temporal_that_has_lost_everything(site: Site, 
     code, said = spot(site, token, "resume", server.name)
     assert code == 0, said
     known = site.api.operation_ids(server.id)
-    site.done(server, "switch", "after-the-loss")
+    site.commit_operation(server, "switch", "after-the-loss")
     assert len(site.api.operation_ids(server.id)) == len(known) + 1, "nothing of before runs again"
     awaited(site, server_workflow_id(server.id), "resolved")

@@ -114,7 +114,7 @@ def test_the_demo_plays_where_most_types_are_sold_below_the_first_ones_price() -
     market_choice = choose_market(market)
     assert (market_choice.home, market_choice.kind) == ("z-b", "m5.large")
     assert set(market_choice.types) == set(kinds)
-    assert (market_choice.zones, market_choice.away) == (["z-b", "z-c"], ["z-c"])
+    assert (market_choice.zones, market_choice.other_zones) == (["z-b", "z-c"], ["z-c"])
 
 
 @pytest.mark.parametrize("market", [[], [pool("z-a", kind, 0.03) for kind in ("m5.large", "m5a.large", "c5.xlarge")]])
