@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,10 +16,10 @@ from lab.hosts.disks import FileLock
 from lab.hosts.host import Host, HostSettings
 from lab.hosts.identity import Signer
 from lab.hosts.imds import Imds
-from lab.hosts.loop_thread import LoopThread
 from lab.hosts.target_group import TargetGroups
 from lab.hosts.tcp_forwarder import Backend
 from lab.hosts.volume_store import VolumeStore
+from lab.loop_thread import loop_thread
 
 
 class ProcessHosts:
@@ -34,12 +34,13 @@ class ProcessHosts:
         self._hosts: dict[str, Host] = {}
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-spawner")
         self._machine = HostSettings(settings, self._spawner)
-        self._loop = LoopThread("lab-sockets")
+        self._open = ExitStack()
+        self._portal = self._open.enter_context(loop_thread("lab-sockets"))
         self._signer = Signer(settings.state_dir)
-        self._imds = Imds(self._loop, settings.imds_port, self._signer.sign)
+        self._imds = Imds(self._portal, settings.imds_port, self._signer.sign)
         self._volumes = VolumeStore(settings.state_dir, self._init_pid)
-        self._addresses = Addresses(self._loop, settings.service_port, self._private_ip)
-        self._groups = TargetGroups(self._loop)
+        self._addresses = Addresses(self._portal, settings.service_port, self._private_ip)
+        self._groups = TargetGroups(self._portal)
 
     # Hosts
 
@@ -175,7 +176,7 @@ class ProcessHosts:
             hosts = list(self._hosts.values())
         for host in hosts:
             host.power_off()
-        self._loop.close()
+        self._open.close()
         self._spawner.shutdown()
 
     def _init_pid(self, instance: str) -> int | None:

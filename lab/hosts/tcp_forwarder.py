@@ -1,6 +1,6 @@
 """A listening address whose connections are carried on to a backend, byte for byte.
 
-Everything here runs in the loop's thread. asyncio sets TCP_NODELAY on both sides by itself.
+Everything here runs in the thread of the portal. asyncio sets TCP_NODELAY on both sides by itself.
 """
 
 from __future__ import annotations

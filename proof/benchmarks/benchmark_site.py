@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
 
+from anyio.from_thread import BlockingPortal
+
+from lab.loop_thread import loop_thread
 from lab.stack.stack import Stack
 from proof.benchmarks.move_script import ScriptedServer
 from proof.harness.api_client import Operation
 from proof.harness.lab_delays import LabDelays
-from proof.harness.loop_thread import LoopThread
 from proof.harness.outage import Window, outage_ms
 from proof.harness.server_owner import AdoptedServer, LaunchedServer
 from proof.harness.site import Site
@@ -23,8 +25,8 @@ _SEED = 1
 
 
 class BenchmarkSite(Site):
-    def __init__(self, stack: Stack, loop: LoopThread) -> None:
-        super().__init__(stack, loop, _SEED, print)
+    def __init__(self, stack: Stack, portal: BlockingPortal) -> None:
+        super().__init__(stack, portal, _SEED, print)
         self.delays = LabDelays.of(self.world)
         self._next_pools: dict[str, Iterator[str]] = {}
 
@@ -74,8 +76,8 @@ class BenchmarkSite(Site):
 
 @contextmanager
 def benchmark_site(stack: Stack) -> Iterator[BenchmarkSite]:
-    with LoopThread("observer") as loop:
-        made = BenchmarkSite(stack, loop)
+    with loop_thread("observer") as portal:
+        made = BenchmarkSite(stack, portal)
         try:
             yield made
         finally:

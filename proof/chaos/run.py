@@ -18,13 +18,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.settings import REPOSITORY, StackSettings
 from lab.stack.stack import Stack
 from proof import run_limits
 from proof.chaos.fault_injector import EndFault, FaultInjector, PlannedFault, draw_faults
 from proof.harness import invariants
-from proof.harness.loop_thread import LoopThread
 from proof.harness.server_owner import ServerSpec
 from proof.harness.site import Site
 from proof.harness.waiting import RequestFailed, ScenarioFailed, until
@@ -196,9 +196,9 @@ def chaos(var: Path, seed: int, minutes: float, servers: int, *, say: Callable[[
     planned_faults = draw_faults(seed, 60 * minutes)
     with (
         Stack(StackSettings(var=stack_var, workers=2), report=lambda line: None) as stack,
-        LoopThread("observer") as loop,
+        loop_thread("observer") as portal,
     ):
-        site = Site(stack, loop, seed, say)
+        site = Site(stack, portal, seed, say)
         try:
             return _chaos(site, planned_faults, ActionLog(var / "actions.jsonl"), servers)
         finally:

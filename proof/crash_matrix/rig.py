@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.ports import Leases
 from lab.stack.settings import PARTS, StackSettings
@@ -19,7 +20,6 @@ from proof.crash_matrix.cells import BEFORE, GIVEN_UP, Cell
 from proof.crash_matrix.scenarios import Scenario, TargetServer, ask_until_answered
 from proof.crash_matrix.sql_proxy import SqlProxy
 from proof.crash_matrix.workers import Workers
-from proof.harness.loop_thread import LoopThread
 from proof.harness.server_owner import AdoptedServer, ServerSpec
 from proof.harness.site import Site
 from proof.harness.waiting import RequestFailed, until
@@ -237,14 +237,14 @@ def rig(settings: StackSettings, seed: int, say: Callable[[str], None], modules:
     settings = replace(settings, parts=frozenset(PARTS) - {"worker"})
     with (
         Stack(settings, report=lambda line: None) as stack,
-        LoopThread("observer") as loop,
-        LoopThread("gate") as gates,
+        loop_thread("observer") as portal,
+        loop_thread("gate") as gates,
         Leases() as leases,
     ):
         assert stack.database is not None, "a stack with a database has one"
         sql_proxy = SqlProxy(gates, stack.database.url, leases.port())
         workers = Workers(settings.var, {**stack.environment, **_QUIET, "DATABASE_URL": sql_proxy.url}, modules)
-        site = Site(stack, loop, seed, say)
+        site = Site(stack, portal, seed, say)
         try:
             workers.start_next()
             yield Rig(stack, site, sql_proxy, workers)

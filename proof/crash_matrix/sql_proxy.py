@@ -7,30 +7,28 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from anyio.from_thread import BlockingPortal
 from sqlalchemy import make_url
-
-from proof.harness.loop_thread import LoopThread
 
 _QUERY = 3  # COM_QUERY, MySQL's client protocol
 _HEADER = 4  # three bytes of length, one that counts the packets of a command
 _WRITES = (b"INSERT", b"UPDATE", b"DELETE", b"REPLACE")
 _CHUNK = 65536
-_START_S = 10.0
 
 
 class SqlProxy:
     """Listens on a port of 127.0.0.1. `commits` counts those that came through since the last `arm` or `count`."""
 
-    def __init__(self, loop: LoopThread, database_url: str, port: int) -> None:
+    def __init__(self, portal: BlockingPortal, database_url: str, port: int) -> None:
         self._url = make_url(database_url)
         self._port = port
-        self._loop = loop
+        self._portal = portal
         self._lock = threading.Lock()
         self._nth, self._when = 0, ""
         self.commits = 0
         self._held = threading.Event()
         self._released: asyncio.Event | None = None
-        self._server = loop.start(self._listen()).result(_START_S)
+        self._server = portal.call(self._listen)
 
     @property
     def url(self) -> str:
@@ -52,7 +50,7 @@ class SqlProxy:
 
     def release(self) -> None:
         """What is held is dropped, with its connection."""
-        self._loop.start(self._let_go()).result(_START_S)
+        self._portal.call(self._let_go)
 
     def close(self) -> None:
         self.release()

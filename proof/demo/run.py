@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from anyio.from_thread import BlockingPortal
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.database_server import DatabaseUnavailable
 from lab.stack.ports import PortsInUse
@@ -27,7 +29,6 @@ from proof.harness import market
 from proof.harness.api_client import ControlPlaneClient
 from proof.harness.follower import EventFollower
 from proof.harness.lab_delays import LabDelays
-from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Observer
 from proof.harness.waiting import ScenarioFailed
 
@@ -47,11 +48,11 @@ def run_demo(settings: StackSettings, seed: int, screen: Screen, *, untimed: boo
         screen.say(f"seed {seed}; logs in {settings.logs}")
         with (
             Stack(settings, report=screen.say) as stack,
-            LoopThread("observer") as loop,
+            loop_thread("observer") as portal,
             stack.lab() as lab,
             stack.api() as http,
         ):
-            return _play_on(_stage(stack, loop, lab, http, seed, screen), untimed)
+            return _play_on(_stage(stack, portal, lab, http, seed, screen), untimed)
 
 
 def _play_on(stage: DemoContext, untimed: bool) -> bool:
@@ -108,14 +109,14 @@ def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: 
 
 
 def _stage(
-    stack: Stack, loop: LoopThread, lab: httpx.Client, http: httpx.Client, seed: int, screen: Screen
+    stack: Stack, portal: BlockingPortal, lab: httpx.Client, http: httpx.Client, seed: int, screen: Screen
 ) -> DemoContext:
     return DemoContext(
         stack=stack,
         api=ControlPlaneClient(http),
         lab=lab,
-        observer=Observer(loop),
-        follower=EventFollower(loop, stack.urls["api"], stack.credentials.client_token),
+        observer=Observer(portal),
+        follower=EventFollower(portal, stack.urls["api"], stack.credentials.client_token),
         screen=screen,
         world=lab.get("/_lab/world").raise_for_status().json(),
         market_choice=market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"]),

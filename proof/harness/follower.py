@@ -10,14 +10,13 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-
-from proof.harness.loop_thread import LoopThread
+from anyio.from_thread import BlockingPortal
 
 log = logging.getLogger(__name__)
 _AGAIN_S = 0.3
@@ -56,10 +55,10 @@ class EventTally:
 
 
 class EventFollower:
-    """Reads in the loop's thread; its events are read, and waited for, from any other."""
+    """Reads in the thread of the given portal. Any other thread may read its events and wait for them."""
 
-    def __init__(self, loop: LoopThread, base_url: str, token: str) -> None:
-        self._loop = loop
+    def __init__(self, portal: BlockingPortal, base_url: str, token: str) -> None:
+        self._portal = portal
         self._base_url = base_url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._changed = threading.Condition()
@@ -70,7 +69,7 @@ class EventFollower:
 
     def connect(self) -> None:
         """Connect, after the last event that was seen; again and again until `disconnect`."""
-        self._reading = self._loop.start(self._read())
+        self._reading = self._portal.start_task_soon(self._read)
 
     def disconnect(self) -> None:
         """Break the connection off, whatever comes meanwhile."""
@@ -148,7 +147,3 @@ def _event(found: dict[str, Any]) -> Event:
         operation_id=str(found.get("operation_id") or ""),
         payload=dict(found.get("payload") or {}),
     )
-
-
-def of_operation(operation_id: str) -> Callable[[Event], bool]:
-    return lambda event: event.operation_id == operation_id

@@ -17,8 +17,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import httpx
+from anyio.from_thread import BlockingPortal
 
-from proof.harness.loop_thread import LoopThread
 from proof.harness.outage import Sample
 from proof.harness.waiting import ScenarioFailed, until
 
@@ -65,10 +65,10 @@ class Writes:
 
 
 class Observer:
-    """Watches endpoints from the given loop until `stop`."""
+    """Sends requests to endpoints from the thread of the given portal until `stop`."""
 
-    def __init__(self, loop: LoopThread) -> None:
-        self._loop = loop
+    def __init__(self, portal: BlockingPortal) -> None:
+        self._portal = portal
         self._stop = asyncio.Event()
         self._clients: list[EndpointClient] = []
         self._done: list[Future[None]] = []
@@ -80,7 +80,7 @@ class Observer:
         for number in range(1, clients + 1):
             client = EndpointClient(f"{endpoint.server}-{number}", endpoint)
             self._clients.append(client)
-            self._done.append(self._loop.start(self._ask_on(client)))
+            self._done.append(self._portal.start_task_soon(self._ask_on, client))
 
     def samples(self, server: str) -> list[Sequence[Sample]]:
         """Of each client of the server, as far as they have come."""
@@ -92,7 +92,7 @@ class Observer:
 
     def stop(self) -> None:
         """Let requests that are under way end; then nothing more is asked."""
-        self._loop.start(self._set_stop()).result(timeout=5)
+        self._portal.call(self._stop.set)
         until("the observer's last requests end", 5 * TIMEOUT_S, self._all_done)
 
     def count_writes(self, server: str) -> Writes:
@@ -111,9 +111,6 @@ class Observer:
 
     def _of(self, server: str) -> list[EndpointClient]:
         return [client for client in self._clients if client.endpoint.server == server]
-
-    async def _set_stop(self) -> None:
-        self._stop.set()
 
     def _all_done(self) -> bool | None:
         return True if all(future.done() for future in self._done) else None

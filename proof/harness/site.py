@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from anyio.from_thread import BlockingPortal
 
 from lab.stack.stack import Stack
 from proof.harness import market, server_owner
 from proof.harness.api_client import ControlPlaneClient, Operation
-from proof.harness.loop_thread import LoopThread
 from proof.harness.observer import Observer
 from proof.harness.outage import first_answer
 from proof.harness.server_owner import AdoptedServer, LaunchedServer, ServerSpec
@@ -51,14 +51,14 @@ def duration_s(operation: Operation) -> float:
 class Site:
     """Servers are launched and adopted on request. From then on clients send each of them requests."""
 
-    def __init__(self, stack: Stack, loop: LoopThread, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, stack: Stack, portal: BlockingPortal, seed: int, say: Callable[[str], None]) -> None:
         self.stack = stack
         self.seed = seed
         self.say = say  # prints a line on the terminal, also when a test passes
         self.http = stack.api()
         self.lab = stack.lab()
         self.api = ControlPlaneClient(self.http)
-        self.observer = Observer(loop)
+        self.observer = Observer(portal)
         self.servers: dict[str, AdoptedServer] = {}
         self.requested_operations: set[str] = set()  # by a caller, or brought about by one
         self.market_choice = market.choose_market(self.ask_lab("GET", "/_lab/market")["pools"])

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.settings import REPOSITORY, StackSettings
 from lab.stack.stack import Stack
-from proof.harness.loop_thread import LoopThread
 from proof.harness.site import Site
 from tests.conftest import SharedServers
 from tests.database_schemas import configured_server
@@ -96,8 +96,8 @@ def on(servers: SharedServers, settings: StackSettings) -> StackSettings:
 @contextmanager
 def _site(settings: StackSettings, seed: int, say: PrintLine) -> Iterator[Site]:
     report = logging.getLogger(__name__).info
-    with Stack(settings, report=report) as stack, LoopThread("observer") as loop:
-        made = Site(stack, loop, seed, say)
+    with Stack(settings, report=report) as stack, loop_thread("observer") as portal:
+        made = Site(stack, portal, seed, say)
         try:
             yield made
         finally:

@@ -10,9 +10,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engine.session import make_engine
+from lab.loop_thread import loop_thread
 from lab.stack.ports import Leases
 from proof.crash_matrix.sql_proxy import SqlProxy
-from proof.harness.loop_thread import LoopThread
 from proof.harness.waiting import until
 
 pytest_plugins = ["tests.database_fixtures"]
@@ -29,8 +29,8 @@ def direct(database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def gate(database_url: str, leases: Leases) -> Iterator[SqlProxy]:
-    with LoopThread("gate") as loop:
-        made = SqlProxy(loop, database_url, leases.port())
+    with loop_thread("gate") as portal:
+        made = SqlProxy(portal, database_url, leases.port())
         yield made
         made.close()
 

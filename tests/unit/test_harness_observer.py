@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from proof.harness.loop_thread import LoopThread
+from lab.loop_thread import loop_thread
 from proof.harness.observer import Endpoint, Observer, parse_response, request_once
 from proof.harness.waiting import ScenarioFailed, until
 
@@ -72,8 +72,8 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def observer() -> Iterator[Observer]:
-    with LoopThread("test") as loop:
-        yield Observer(loop)
+    with loop_thread("test") as portal:
+        yield Observer(portal)
 
 
 def seen(observer: Observer, count: int) -> bool | None:

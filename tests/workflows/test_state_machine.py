@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from hypothesis import HealthCheck, Phase, settings, strategies
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -36,9 +37,9 @@ from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue
 from domain.operations import OperationKind, Outcome, ServerView
 from domain.records import RECORD, RecordKind
 from domain.servers import Handoff, ServerPolicy
+from lab.loop_thread import loop_thread
 from lab.stack.ports import Leases
 from lab.stack.temporal import TemporalServer
-from proof.harness.loop_thread import LoopThread
 from tests.workflows.ec2_state import LAUNCHED, OLD, REPLICA
 from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import LOST, Fault, failing, stuck, unanswered, while_in
@@ -118,12 +119,12 @@ class Site:
     gone, which many of these steps would meet.
     """
 
-    def __init__(self, address: str, loop: LoopThread, broken: TaskFailureLog) -> None:
+    def __init__(self, address: str, portal: BlockingPortal, broken: TaskFailureLog) -> None:
         self.fakes = FakeActivities()
         self.broken = broken
         self.address = address
         self.number = 0  # of examples
-        self._loop = loop
+        self._portal = portal
         self._workers: list[Worker] = []
         self._running: list[asyncio.Task[None]] = []
         self._ending: list[asyncio.Task[None]] = []
@@ -133,7 +134,10 @@ class Site:
         self.run(self.relieve())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.start(work).result(ANSWER_S)
+        async def result() -> T:
+            return await work
+
+        return self._portal.start_task_soon(result).result(ANSWER_S)
 
     async def _hosts(self) -> None:
         agent = self.fakes.agent()
@@ -358,8 +362,8 @@ def machine_site(leases: Leases, tmp_path: Path, broken: TaskFailureLog) -> Iter
     process.start()
     try:
         process.wait_ready()
-        with LoopThread("machine") as loop:
-            made = Site(server.address, loop, broken)
+        with loop_thread("machine") as portal:
+            made = Site(server.address, portal, broken)
             yield made
             made.close()
     finally:
