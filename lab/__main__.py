@@ -74,12 +74,12 @@ def parse(arguments: Sequence[str]) -> tuple[LabSettings, bool]:
     return settings, not given.no_hosts
 
 
-def build(settings: LabSettings, with_hosts: bool) -> App:
+def build(settings: LabSettings, with_hosts: bool, clock: Clock | None = None) -> App:
     """The composition root. Raises BadPrices."""
     market = open_market(settings.prices, settings.region, settings.seed)
     settings = replace(settings, region=market.region)
     cloud = Ec2InstanceFacts()
-    world = World(settings, Clock(), market)
+    world = World(settings, clock or Clock(), market)
     cloud.world = world
     if with_hosts:
         from lab.hosts.process_hosts import ProcessHosts
