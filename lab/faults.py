@@ -59,7 +59,7 @@ class Faults:
             self._faults.append(fault)
         return asdict(fault)
 
-    def listed(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[dict[str, Any]]:
         with self._lock:
             return [{**asdict(fault), "spent": fault.spent} for fault in self._faults]
 
@@ -154,7 +154,7 @@ class Permissions:
     def deny(self, actions: list[str], access_key: str = "*") -> None:
         self._denied[access_key] = [str(a) for a in actions]
 
-    def listed(self) -> dict[str, list[str]]:
+    def list_all(self) -> dict[str, list[str]]:
         return {key: list(actions) for key, actions in self._denied.items() if actions}
 
     def denied(self, action: str, access_key: str) -> bool:

@@ -198,7 +198,7 @@ def describe_instances(world: World, params: Params) -> ActionResponse:
     now = time.time()
     found = [visible(world, i) for i in ids] if ids else [i for i in world.instances.values() if i.visible_at <= now]
     found, left = _narrowed(found, params)
-    attached = world.attached() if len(found) > _FEW else None
+    attached = world.attachment_index() if len(found) > _FEW else None
     if left:
         rows, token = page(select([api_shape(world, i, attached) for i in found], left, PATHS), params)
     else:

@@ -159,7 +159,7 @@ class World:
     def volumes_of(self, instance_id: str) -> list[Volume]:
         return [v for v in self.volumes.values() if v.attachment and v.attachment.instance_id == instance_id]
 
-    def attached(self) -> AttachmentIndex:
+    def attachment_index(self) -> AttachmentIndex:
         """As it is now, for who shapes many instances: one look at each volume and interface."""
         volumes: defaultdict[str, list[Volume]] = defaultdict(list)
         interfaces: defaultdict[str, list[Interface]] = defaultdict(list)
