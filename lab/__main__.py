@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> tuple[LabSettings, bool]:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--prices", type=Path, help="describe-spot-price-history as JSON, or CSV")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--access-log", type=Path)
+    parser.add_argument("--access-log", type=Path, help="a file that gets a line of JSON for each call")
     parser.add_argument("--no-hosts", action="store_true", help="the API alone: no processes, no sockets")
     given = parser.parse_args(arguments)
     settings = LabSettings(

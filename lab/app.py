@@ -30,7 +30,7 @@ class App:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.calls = CallLog()
+        self.calls = CallLog(world.settings.access_log)
         self.faults = Faults()
         self.throttle = Throttle()
         self.permissions = Permissions()

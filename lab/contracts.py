@@ -188,4 +188,4 @@ class LabSettings:
     profile: Profile = FAST
     seed: int = 1
     prices: Path | None = None
-    access_log: Path | None = None
+    access_log: Path | None = None  # a file for a line of JSON per call

@@ -46,6 +46,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def client_at(url: str, service: str, key: str = "tester") -> Any:
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key="none",
+        config=ONCE,
+    )
+
+
 class PausableClock(Clock):
     """The lab's clock. While it is paused nothing new comes due: what is pending stays pending."""
 
@@ -81,14 +92,7 @@ class Lab:
 
     def client(self, service: str, key: str = "tester") -> Any:
         if (service, key) not in self.clients:
-            self.clients[(service, key)] = boto3.client(
-                service,  # type: ignore[call-overload]
-                endpoint_url=self.url,
-                region_name="us-east-1",
-                aws_access_key_id=key,
-                aws_secret_access_key="none",
-                config=ONCE,
-            )
+            self.clients[(service, key)] = client_at(self.url, service, key)
         return self.clients[(service, key)]
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:

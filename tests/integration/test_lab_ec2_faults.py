@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from proof.harness.waiting import until
-from tests.integration.lab_ec2 import PATIENCE_S, Lab, ec2, free_port, lab, refused
+from tests.integration.lab_ec2 import PATIENCE_S, Lab, client_at, ec2, free_port, lab, refused
 
 __all__ = ["ec2", "lab"]  # fixtures
 
@@ -116,6 +116,18 @@ def test_the_process_says_ready_and_ends_when_told(tmp_path: Path) -> None:
     assert first["message"].startswith("ready:")
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=PATIENCE_S) == 0
+
+
+def test_an_access_log_has_a_line_for_each_call(tmp_path: Path) -> None:
+    log = tmp_path / "access.jsonl"
+    process = start(tmp_path, "--access-log", str(log))
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["message"].split()[3]
+    client_at(url, "ec2").describe_regions()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=PATIENCE_S) == 0
+    (call,) = [json.loads(line) for line in log.read_text().splitlines()]
+    assert (call["service"], call["action"], call["status"]) == ("ec2", "DescribeRegions", 200)
 
 
 def test_the_process_refuses_a_malformed_price_file(tmp_path: Path) -> None:
