@@ -67,7 +67,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
             for count in setup.choose(COUNTS, QUICK):
                 began = time.monotonic()
                 with _records_ahead_of_workflows(stack):
-                    at.grow(count, setup.choose(BEGIN_S, 60.0))
+                    at.grow(count, BEGIN_S)
                 setup.say(f"{NAME}: {at.begun} of {count} servers at rest after {time.monotonic() - began:.0f} s")
                 time.sleep(setup.choose(SETTLE_S, 1.0))
                 costs = _costs(setup, at.fleet, engine, at.begun)

@@ -30,7 +30,6 @@ _QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls
 _HOOK_S = 1.5  # how long a hook waits to be interrupted
 _REACHED_S = 60.0
 _COOL_DOWN_S = 5.0
-_AGENT_S = 40.0
 
 
 class Rig:

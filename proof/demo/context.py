@@ -19,10 +19,10 @@ from proof.harness.observer import Observer
 from proof.harness.server_owner import AdoptedServer
 from proof.harness.waiting import RequestFailed, ScenarioFailed, until
 
-_OPERATION_S = 60.0
+_OPERATION_S = 180.0
 _LOOK_S = 0.25
 _ASK_S = 1.0  # how often the API is asked what the stream would tell
-_FAILOVER_STARTS_S = 10.0
+_FAILOVER_STARTS_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class DemoContext:
     world: Mapping[str, Any]  # what a client has to know to launch in the lab
     market_choice: MarketChoice
     chance: random.Random
+    untimed: bool = False  # limits of time are shown, and do not decide
     servers: dict[str, AdoptedServer] = field(default_factory=dict)
     acts: dict[str, ScenarioOperation] = field(default_factory=dict)
 

@@ -17,8 +17,8 @@ from proof.harness.ledger import LedgerReader
 from proof.harness.observer import Writes
 from proof.harness.waiting import WaitTimedOut, until
 
-_SETTLE_S = 20.0
-_LAST_ANSWER_S = 5.0
+_SETTLE_S = 90.0
+_LAST_ANSWER_S = 60.0
 
 
 @dataclass

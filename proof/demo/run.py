@@ -52,17 +52,17 @@ def run_demo(settings: StackSettings, seed: int, screen: Screen, *, untimed: boo
             stack.lab() as lab,
             stack.api() as http,
         ):
-            return _play_on(_stage(stack, portal, lab, http, seed, screen), untimed)
+            return _play_on(_stage(stack, portal, lab, http, seed, screen, untimed))
 
 
-def _play_on(stage: DemoContext, untimed: bool) -> bool:
+def _play_on(stage: DemoContext) -> bool:
     findings = Findings()
     try:
         failures = [*_scenario(stage), *_look_back(stage, findings)]
     except BaseException:
         findings.report(stage).write(_report_path(stage))
         raise
-    return _tell(stage, findings, failures, untimed)
+    return _tell(stage, findings, failures)
 
 
 def _scenario(stage: DemoContext) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _look_back(stage: DemoContext, findings: Findings) -> Iterator[str]:
         yield _said(stage, error)
 
 
-def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: bool) -> bool:
+def _tell(stage: DemoContext, findings: Findings, failures: list[str]) -> bool:
     report = findings.report(stage)
     report.write(_report_path(stage))
     stage.screen.receipts(report.operations)
@@ -101,7 +101,7 @@ def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: 
     whole = Check("the scenario was played to its end", not failures, "; ".join(failures))
     found = [whole, *check_all(evidence)]
     stage.screen.checks(found)
-    held = all(check.held or (check.timed and untimed) for check in found)
+    held = all(check.held or (check.timed and stage.untimed) for check in found)
     if failures:
         _show_logs(stage)
     stage.screen.say(f"{'every check held' if held else 'NOT every check held'}; report: {_report_path(stage)}")
@@ -109,7 +109,13 @@ def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: 
 
 
 def _stage(
-    stack: Stack, portal: BlockingPortal, lab: httpx.Client, http: httpx.Client, seed: int, screen: Screen
+    stack: Stack,
+    portal: BlockingPortal,
+    lab: httpx.Client,
+    http: httpx.Client,
+    seed: int,
+    screen: Screen,
+    untimed: bool,
 ) -> DemoContext:
     return DemoContext(
         stack=stack,
@@ -121,6 +127,7 @@ def _stage(
         world=lab.get("/_lab/world").raise_for_status().json(),
         market_choice=market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"]),
         chance=random.Random(seed),
+        untimed=untimed,
     )
 
 

@@ -16,7 +16,7 @@ WORKER = "worker-1"
 # be over before the kill arrives.
 KILL_STEPS = ("launch", "ready", "fence", "move", "serve", "commit", "retire")
 
-# Short, for a lab in which everything takes a second or two.
+# Short, since everything in the lab takes a second or two.
 POLICY: dict[str, Any] = {
     "launch_timeout_s": 20.0,
     "terminate_timeout_s": 20.0,
@@ -26,6 +26,15 @@ POLICY: dict[str, Any] = {
     "drain_s": 5.0,
     "cool_down_s": 60.0,  # soon over: the next demo on the same DATABASE_URL begins with all pools
     "failover_pools": 2,  # each is a whole host on this one machine, and its agent has to start
+}
+
+# For a machine that is busy with something else, where these steps may take long and nobody times them.
+UNTIMED: dict[str, Any] = {
+    "launch_timeout_s": 90.0,
+    "terminate_timeout_s": 90.0,
+    "quiesce_timeout_s": 20.0,
+    "resume_timeout_s": 15.0,
+    "hook_timeout_s": 15.0,
 }
 
 
@@ -79,7 +88,7 @@ def _decided(stage: DemoContext, name: str) -> dict[str, Any]:
         found = stage.api.decisions(stage.servers[name].id)
         return next((one for one in found if one["operation_id"]), None)
 
-    return until(f"the autopilot asks for a switch of {name}", 15.0, look)
+    return until(f"the autopilot asks for a switch of {name}", 90.0, look)
 
 
 def the_others_are_switched(stage: DemoContext) -> None:
@@ -101,7 +110,7 @@ def an_empty_pool(stage: DemoContext) -> None:
     stage.play("empty pool", "web", stage.ask("web", "switch", "empty-pool"), first=first)
     stage.follower.connect()
     head = stage.api.latest_event()
-    until("the event stream is caught up", 10.0, lambda: True if stage.follower.tally.last >= head else None)
+    until("the event stream is caught up", 90.0, lambda: True if stage.follower.tally.last >= head else None)
     caught_up = len(stage.follower.since(place))
     stage.screen.say(f"the reader is back with Last-Event-ID {last}: {caught_up} events caught up")
 
@@ -150,7 +159,7 @@ def never_healthy(stage: DemoContext) -> None:
 
 
 def _agent_reports(stage: DemoContext, name: str) -> None:
-    until(f"the agent of {name} reports", 20.0, lambda: stage.primary(name)["agent_seen_at"])
+    until(f"the agent of {name} reports", 90.0, lambda: stage.primary(name)["agent_seen_at"])
 
 
 def _rescue(stage: DemoContext, act: str, name: str, **notes: Any) -> Operation:
@@ -161,7 +170,8 @@ def _rescue(stage: DemoContext, act: str, name: str, **notes: Any) -> Operation:
 def _policy(stage: DemoContext, handoff: str) -> dict[str, Any]:
     """The snapshot server may not come back to its first zone, so that its switch leaves it."""
     zones = stage.market_choice.other_zones if handoff == "snapshot" else list(stage.market_choice.zones)
-    return {**POLICY, "handoff": handoff, "instance_types": list(stage.market_choice.types), "zones": zones}
+    limits = {**POLICY, **(UNTIMED if stage.untimed else {})}
+    return {**limits, "handoff": handoff, "instance_types": list(stage.market_choice.types), "zones": zones}
 
 
 def _other_type(stage: DemoContext, instance_type: str) -> str:

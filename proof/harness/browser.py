@@ -19,7 +19,7 @@ from lab.stack.settings import REPOSITORY
 Theme = Literal["light", "dark"]
 WIDE, PHONE = (1440, 900), (390, 844)
 SIZES = {"1440": WIDE, "390": PHONE}
-SIGN_IN_MS = 10_000
+PATIENCE_MS = 60_000
 AXE = REPOSITORY / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_IMPACTS = ("serious", "critical")
 SCREENS = REPOSITORY / "var" / "screens"
@@ -59,6 +59,7 @@ def find_or_install() -> str:
 def browser() -> Iterator[Browser]:
     """A new browser process. It is closed at the end, with every tab."""
     path = find_or_install()
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         try:
@@ -94,7 +95,7 @@ class BrowserSession:
         page = self.tab()
         page.get_by_label("Access token").fill(token)
         page.get_by_role("button", name="Sign in").click()
-        expect(live_marker(page)).to_be_visible(timeout=SIGN_IN_MS)
+        expect(live_marker(page)).to_be_visible(timeout=PATIENCE_MS)
         return page
 
     def note_request(self, request: Request) -> None:
@@ -119,7 +120,7 @@ def open_session(
         bypass_csp=bypass_csp,
         accept_downloads=True,
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     session = BrowserSession(context, url)
     context.on("request", session.note_request)
     return session

@@ -21,7 +21,7 @@ from proof.harness.server_owner import AdoptedServer
 from proof.harness.site import Site
 from proof.harness.waiting import ScenarioFailed, WaitTimedOut, until
 
-_SETTLE_S = 20.0
+_SETTLE_S = 60.0
 OUTCOMES = ("committed", "rolled_back", "needs_attention")
 
 

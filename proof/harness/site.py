@@ -25,11 +25,11 @@ from proof.harness.waiting import RequestFailed, until
 
 # Short, since everything in the lab takes a second or two. Long enough to start a process again.
 POLICY: Mapping[str, Any] = {
-    "launch_timeout_s": 40.0,
-    "terminate_timeout_s": 40.0,
-    "quiesce_timeout_s": 10.0,
-    "resume_timeout_s": 15.0,
-    "hook_timeout_s": 15.0,
+    "launch_timeout_s": 60.0,
+    "terminate_timeout_s": 60.0,
+    "quiesce_timeout_s": 20.0,
+    "resume_timeout_s": 30.0,
+    "hook_timeout_s": 30.0,
     "drain_s": 5.0,
     "cool_down_s": 20.0,
 }
@@ -38,7 +38,7 @@ STEPS = {
     "snapshot": ("plan", "launch", "ready", "copy", "fence", "move", "serve", "commit", "retire"),
     "stateless": ("plan", "launch", "ready", "serve", "fence", "commit", "retire"),
 }
-OPERATION_S = 90.0
+OPERATION_S = 180.0
 _AGENT_S = 90.0
 _ANSWER_S = 90.0
 

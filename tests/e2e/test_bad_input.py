@@ -12,8 +12,6 @@ from proof.harness.server_owner import AdoptedServer, ServerSpec
 from proof.harness.site import Site
 from tests.e2e.refused_requests import assert_refused, nothing_changes
 
-pytestmark = pytest.mark.timeout(120)
-
 ASKED_OF_A_SERVER = (
     ("GET", "/api/servers/{}"),
     ("PATCH", "/api/servers/{}"),

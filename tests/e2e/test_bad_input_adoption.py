@@ -18,9 +18,7 @@ from tests.e2e.refused_requests import assert_refused, nothing_changes
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceStateNameType
 
-pytestmark = pytest.mark.timeout(120)
-
-LAUNCH_S = 40.0
+LAUNCH_S = 90.0
 KEPT = {"VolumeSize": 8, "DeleteOnTermination": False}
 DYING = {"VolumeSize": 8, "DeleteOnTermination": True}
 

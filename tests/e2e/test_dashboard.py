@@ -28,11 +28,8 @@ from proof.harness.browser import browser as chromium
 from proof.harness.server_owner import AdoptedServer, ServerSpec
 from proof.harness.site import Site
 
-pytestmark = pytest.mark.timeout(200)
-
 FIRST_LOAD_BYTES = 300_000
-OPERATION_MS = 90_000
-SOON_MS = 20_000
+OPERATION_MS = 180_000
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +124,7 @@ def test_a_client_never_sees_anothers_servers(
     site.http.patch(f"/api/servers/{orders.id}", json={"policy": {"drain_s": 6}}).raise_for_status()
     _append(site, other, 1)  # after it in time: when this one is here, the other's would be
 
-    expect(page.locator("[data-type='record_rejected']")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("[data-type='record_rejected']")).to_be_visible()
     assert page.locator("[data-type='server.policy'], [data-type='server.adopted']").count() == 0
     assert "orders" not in page.content()
     stranger.context.close()
@@ -141,7 +138,7 @@ def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, ord
     server_row(fleet, orders.id).get_by_role("link", name="orders").click()
     fleet.get_by_role("button", name="Plan a switch").click()
     dialog = fleet.get_by_role("dialog")
-    expect(dialog.get_by_role("radio").first).to_be_visible(timeout=SOON_MS)
+    expect(dialog.get_by_role("radio").first).to_be_visible()
 
     dialog.get_by_label("Another pool").fill("the moon")
     dialog.get_by_role("button", name="Plan it").click()
@@ -149,7 +146,7 @@ def test_a_bad_target_is_refused_where_it_was_asked(site: Site, fleet: Page, ord
 
     dialog.get_by_label("Another pool").fill("us-east-1a/x9.imaginary/spot")
     dialog.get_by_role("button", name="Plan it").click()
-    expect(dialog.get_by_role("alert").first).to_be_visible(timeout=SOON_MS)
+    expect(dialog.get_by_role("alert").first).to_be_visible()
     confirm = dialog.get_by_role("button", name=re.compile("^Switch"))
     expect(confirm).to_have_attribute("aria-disabled", "true")
     confirm.click(force=True)
@@ -167,15 +164,15 @@ def test_a_switch_is_watched_from_click_to_commit(
     late.get_by_role("dialog").get_by_label("Another pool").fill(pool)
     late.get_by_role("button", name="Plan it").click()
     ready = late.get_by_role("button", name=re.compile("^Switch to"))
-    expect(ready).to_have_attribute("aria-disabled", "false", timeout=SOON_MS)
+    expect(ready).to_have_attribute("aria-disabled", "false")
 
     server_row(fleet, orders.id).get_by_role("link", name="orders").click()
     fleet.get_by_role("button", name="Plan a switch").click()
     dialog = fleet.get_by_role("dialog")
     dialog.locator(f"input[value='{pool}']").check()
-    expect(dialog.get_by_text("point of no return")).to_be_visible(timeout=SOON_MS)
+    expect(dialog.get_by_text("point of no return")).to_be_visible()
     confirm = dialog.get_by_role("button", name=re.compile("^Switch to"))
-    expect(confirm).to_have_attribute("aria-disabled", "false", timeout=SOON_MS)
+    expect(confirm).to_have_attribute("aria-disabled", "false")
     confirm.click(click_count=3, delay=5)
 
     steps = fleet.get_by_role("region", name=re.compile("in progress"))
@@ -193,7 +190,7 @@ def test_a_switch_is_watched_from_click_to_commit(
         expect(fleet.locator(f"[data-step='{step}']")).to_have_attribute("data-state", "done")
 
     ready.click()  # the server is in that pool by now
-    expect(late.get_by_role("alert").filter(has_text="Nothing was changed")).to_be_visible(timeout=SOON_MS)
+    expect(late.get_by_role("alert").filter(has_text="Nothing was changed")).to_be_visible()
     expect(late.locator("h1")).to_contain_text("Running")
     assert len(site.api.operation_ids(orders.id, "switch")) == 1
 
@@ -204,14 +201,14 @@ def test_two_tabs_agree_and_ten_are_fine(
     queue = servers[2]
     others = [reader.tab(f"/servers/{queue.id}"), *(reader.tab() for _ in range(8))]
     for page in others:
-        expect(live_marker(page)).to_be_visible(timeout=SOON_MS)
+        expect(live_marker(page)).to_be_visible()
 
     others[0].get_by_role("button", name="More").click()
     others[0].get_by_role("menuitem", name="Create a replica").click()
     others[0].get_by_role("dialog").get_by_role("button", name="Create it").click()
 
     for page in (fleet, *others[1:]):
-        expect(server_row(page, queue.id)).to_contain_text(re.compile("Adding replica|Queued"), timeout=SOON_MS)
+        expect(server_row(page, queue.id)).to_contain_text(re.compile("Adding replica|Queued"))
     for page in (fleet, *others[1:]):
         expect(server_row(page, queue.id)).to_contain_text("with replica", timeout=OPERATION_MS)
     heads = {page.locator("[data-connection]").get_attribute("data-seq") for page in (fleet, *others)}
@@ -228,9 +225,9 @@ def test_an_interruption_arrives_and_the_failover_finishes(site: Site, fleet: Pa
 
     site.interrupt(doomed["id"])
 
-    expect(mine).to_contain_text("Failing over", timeout=SOON_MS)
+    expect(mine).to_contain_text("Failing over")
     expect(mine).to_contain_text("Running", timeout=OPERATION_MS)
-    expect(mine).to_contain_text(re.compile("Failover.*committed"), timeout=SOON_MS)
+    expect(mine).to_contain_text(re.compile("Failover.*committed"))
     operation = site.end_of(site.new_operation(orders, "failover", known))
     expect(mine).to_contain_text(site.primary(orders)["id"])
     fleet.goto(f"/activity?server={orders.id}&kind=notice")
@@ -247,14 +244,14 @@ def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: Br
 
     site.stack.kill("api")
     for page in (activity, fleet):
-        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible(timeout=SOON_MS)
+        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
     written = _append(site, client_id, 25)
     site.stack.restart("api")
 
     for page in (activity, fleet):
-        expect(live_marker(page)).to_be_visible(timeout=SOON_MS)
+        expect(live_marker(page)).to_be_visible()
         expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_have_count(0)
-    expect(activity.locator(f"[data-seq='{written}']:is(li)")).to_be_visible(timeout=SOON_MS)
+    expect(activity.locator(f"[data-seq='{written}']:is(li)")).to_be_visible()
     shown = [seq for seq in event_numbers(activity) if before <= seq <= written]
     assert shown == list(range(before, written + 1))
 
@@ -281,8 +278,8 @@ def test_what_has_happened_is_drawn(
         page.goto(path)
         expect(live_marker(page)).to_be_visible()
         if name == "switch":
-            expect(page.get_by_role("dialog").get_by_text("point of no return")).to_be_visible(timeout=SOON_MS)
-        expect(page.locator(".skeleton")).to_have_count(0, timeout=SOON_MS)
+            expect(page.get_by_role("dialog").get_by_text("point of no return")).to_be_visible()
+        expect(page.locator(".skeleton")).to_have_count(0)
         take_screenshot(page, f"live-{name}-{size}-{theme}")
         wrong += [f"{name}: {one}" for one in axe_violations(page)]
         assert horizontal_overflow(page) <= 0, f"{name} is wider than the screen"

@@ -34,8 +34,6 @@ from tests.conftest import SharedServers
 from tests.e2e.conftest import on
 from tests.e2e.savings_rows import BookedSavings, seed_savings, seed_webhooks
 
-pytestmark = pytest.mark.timeout(200)
-
 CROWD = 2_000
 
 

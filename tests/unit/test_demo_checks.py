@@ -167,6 +167,7 @@ BREAKS: list[tuple[str, Callable[[CheckInput], CheckInput]]] = [
     ("switch web: no failed request, no outage", lambda e: row(e, "switch web", outage_ms=10)),
     ("switch web: no failed request, no outage", one_bad_request),
     ("switch orders: outage within detach + attach + 1 s", lambda e: row(e, "switch orders", outage_ms=1601)),
+    ("switch orders: its clients noticed", lambda e: row(e, "switch orders", outage_ms=0)),
     ("switch ledger: by snapshot to another zone", lambda e: row(e, "switch ledger", to_pool=SPOT)),
     ("switch ledger: by snapshot to another zone", lambda e: row(e, "switch ledger", handoff="volumes")),
     ("a request sent twice is one operation", lambda e: noted(e, "switch web", again="op-another")),
