@@ -1,4 +1,4 @@
-"""A stack whose worker can be killed at a place that is chosen, with three servers that clients never leave alone."""
+"""A stack whose worker can be killed at a chosen place, with three servers that get requests all the time."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from proof.harness.waiting import RequestFailed, until
 
 MATRIX_SERVERS = {"volumes": ServerSpec("orders", "volumes", 8), "snapshot": ServerSpec("ledger", "snapshot", 8)}
 MATRIX_SERVERS |= {"stateless": ServerSpec("web", "stateless")}
-_QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls but the operation's
-_HOOK_S = 1.5  # how long a hook waits to be interrupted
+_QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls of EC2 but the operation's
+_HOOK_S = 1.5  # how long a hook waits for the kill
 _REACHED_S = 60.0
 _COOL_DOWN_S = 5.0
 
 
 class Rig:
-    """One at a time is used: `arm` a place, bring the operation about, `strike` when it is `held`."""
+    """For each cell: `arm` its place, start the operation, and `strike` once it is `held` there."""
 
     def __init__(self, stack: Stack, site: Site, sql_proxy: SqlProxy, workers: Workers) -> None:
         self.stack = stack
@@ -42,7 +42,7 @@ class Rig:
         self.workers = workers
         self._cell: Cell | None = None
         self._made: dict[str, str] = {}  # the name of each server that was launched here
-        self.number = 0  # of runs so far: keys and names are derived from it
+        self.number = 0  # runs so far; keys and names derive from it
 
     # --- servers
 
@@ -100,7 +100,7 @@ class Rig:
         return self._made[target.server_id]
 
     def elsewhere(self, target: TargetServer) -> str:
-        """A pool in another zone than that in which it began: the same when it is asked again, after the move."""
+        """A pool in another zone than its first instance's. It is the same when it is asked for after the move."""
         (began,) = [row for row in self.site.api.instances() if row["id"] == target.before]
         zone, kind, _ = str(began["pool"]).split("/")
         zones = self.site.market_choice.zones
@@ -108,7 +108,7 @@ class Rig:
         return f"{away}/{kind}/spot"
 
     def forget_made(self) -> list[str]:
-        """End what was launched here and still serves, as its owner would; what is wrong with what was released."""
+        """Terminate what was launched here and still runs, as its owner would."""
         wrong = []
         for row in self._all_servers():
             if row["name"] in self._names_here() and row["state"] == "active" and row["primary"]:
@@ -145,7 +145,7 @@ class Rig:
     # --- the API
 
     def call(self, method: str, path: str, key: str, body: Mapping[str, Any] | None = None) -> str:
-        """The operation that was accepted."""
+        """Request an operation; returns its ID."""
         try:
             answer = self.site.http.request(method, path, json=body, headers={"Idempotency-Key": key})
         except httpx.HTTPError as error:
@@ -190,7 +190,7 @@ class Rig:
         return self._hook_met() != ""
 
     def await_held(self, over: Callable[[], bool]) -> bool:
-        """False when the operation ended without coming to that place."""
+        """Wait until the place is reached. False when the operation ended without reaching it."""
         began = asked_at = time.monotonic()
         while time.monotonic() - began < _REACHED_S:
             if self.held():
@@ -203,7 +203,7 @@ class Rig:
         return False
 
     def strike(self, give_up: Callable[[], None]) -> float:
-        """Kill, let go of what is held, and let the next worker begin; seconds until it does."""
+        """Kill, release what is held, and start the next worker; returns the seconds until it was ready."""
         assert self._cell is not None, "asked for only while a place is armed"
         if self._cell.victim == "agent":
             self.site.ask_lab("POST", f"/_lab/instances/{self._hook_met()}/agent/kill")
@@ -222,7 +222,7 @@ class Rig:
         self._cell = None
 
     def _hook_met(self) -> str:
-        """Whose hook waits."""
+        """The instance whose hook waits; empty: none does."""
         try:
             rules = json.loads((self.stack.settings.var / "lab" / "fail.json").read_text())
         except (OSError, ValueError):
@@ -232,7 +232,7 @@ class Rig:
 
 @contextmanager
 def rig(settings: StackSettings, seed: int, say: Callable[[str], None], modules: Sequence[str] = ()) -> Iterator[Rig]:
-    """Everything started, and stopped at the end."""
+    """Start everything, and stop it at the end."""
     settings = replace(settings, parts=frozenset(PARTS) - {"worker"})
     with (
         Stack(settings, report=lambda line: None) as stack,

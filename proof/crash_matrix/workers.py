@@ -1,4 +1,4 @@
-"""The worker that works, and where the next one comes from."""
+"""The worker that runs now, and how the next one is started."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _END_S = 10.0
 
 
 class Workers:
-    """Each is a process of its own. `modules`: what is loaded into the next ones (`tests/broken_builds`)."""
+    """Each worker is a process. `modules` are loaded into the next ones (`tests/broken_builds`)."""
 
     def __init__(self, var: Path, environment: Mapping[str, str], modules: Sequence[str] = ()) -> None:
         self._run, self._log = var / "run", var / "log"
         self._run.mkdir(parents=True, exist_ok=True)
         self._environment = dict(environment)
         self._made = 0
-        self._worked = False  # it may have caches by now
-        self._pid = 0  # of the one that works; 0: nobody does
+        self._worked = False  # its caches may be filled
+        self._pid = 0  # of the running worker; 0: none runs
         self._sockets = tempfile.TemporaryDirectory(prefix="prefork-")  # a socket's path must be short
         self._preforks = 0
         self._prefork = self._start_prefork(modules)
 
     def kill(self) -> None:
-        """SIGKILL to the one that works; nobody works until `start_next`."""
+        """SIGKILL the worker. None runs until `start_next`."""
         if self._pid:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -44,7 +44,7 @@ class Workers:
             self._pid = 0
 
     def start_next(self) -> float:
-        """Another begins; seconds until it polls."""
+        """Start another worker; returns the seconds until it polled."""
         began = time.monotonic()
         self._made += 1
         ready = self._run / f"worker-{self._made}.ready"
@@ -59,14 +59,14 @@ class Workers:
         return time.monotonic() - began
 
     def replace_if_used(self) -> None:
-        """One works that has worked for nobody: what it asks of EC2 is not in its caches."""
+        """Replace a worker that has run an operation, so that the caches are empty."""
         if self._worked:
             self.kill()
             self.start_next()
         self._worked = True
 
     def load_build(self, *modules: str) -> None:
-        """From now on another build works."""
+        """Replace the worker by one with these modules loaded."""
         self.kill()
         self._prefork.stop()
         self._prefork = self._start_prefork(modules)

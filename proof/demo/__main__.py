@@ -1,4 +1,4 @@
-"""`python -m proof.demo`: the main job, played on the lab. Exit code 0 when every check held.
+"""`python -m proof.demo`: the product's main job, run on the lab. Exit code 0 when every check held.
 
 PRICES (or --prices) names a file of real price history; DATABASE_URL a database server of yours.
 """

@@ -1,4 +1,4 @@
-"""What the demo promises, held against what was measured. Pure: everything comes in as `CheckInput`."""
+"""Compares what was measured with what the demo promises. Pure: everything comes in as `CheckInput`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CheckInput:
     seconds: float = 0.0
 
     def reported(self, act: str) -> OperationReport | None:
-        """The receipt of an act's operation; None when it did not come to it."""
+        """The report on a step's operation; None when the step was not reached."""
         known = self.acts.get(act)
         return next((one for one in self.report.operations if known and one.id == known.operation_id), None)
 

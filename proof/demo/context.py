@@ -1,4 +1,4 @@
-"""Everything that the acts of the scenario play with."""
+"""What the steps of the scenario share: the stack, its clients, and the servers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from proof.harness.waiting import RequestFailed, ScenarioFailed, until
 
 _OPERATION_S = 180.0
 _LOOK_S = 0.25
-_ASK_S = 1.0  # how often the API is asked what the stream would tell
+_ASK_S = 1.0  # how often the API is asked, beside the stream
 _FAILOVER_STARTS_S = 90.0
 
 
 @dataclass(frozen=True)
 class ScenarioOperation:
-    """One operation that the scenario brought about, what should come of it, and what was noted of it."""
+    """One operation of the scenario: its ID, the expected outcome, and notes for the checks."""
 
     operation_id: str
     expected: str = "committed"
@@ -52,11 +52,11 @@ class DemoContext:
     # --- what the acts do
 
     def ask(self, name: str, what: str, key: str, body: Mapping[str, Any] | None = None) -> str:
-        """Ask the API for an operation on a server; its ID."""
+        """Request an operation on a server; returns its ID."""
         return self.api.ask(self.servers[name].id, what, body or {}, f"demo-{key}")
 
     def play(self, act: str, name: str, operation_id: str, *, expected: str = "committed", **notes: Any) -> Operation:
-        """Watch an operation to its end and enter it under the act's name."""
+        """Watch an operation to its end, and keep it under the step's name."""
         self.acts[act] = ScenarioOperation(operation_id, expected, notes)
         return self.watch(name, operation_id)
 
@@ -70,7 +70,7 @@ class DemoContext:
         return found
 
     def interrupt(self, name: str, notice_seconds: float) -> tuple[str, float, str]:
-        """AWS takes the server's primary back; the failover that follows, when notice was given, and to whom."""
+        """Interrupt the primary; returns the failover that follows, when notice was given, and to which instance."""
         instance_id = self.primary(name)["id"]
         before = set(self.api.operation_ids(self.servers[name].id, "failover"))
         noticed_at = time.time()
@@ -85,7 +85,7 @@ class DemoContext:
         return operation_id, noticed_at, str(instance_id)
 
     def await_step(self, operation_id: str, step: str, since: int, limit_s: float = _OPERATION_S) -> None:
-        """Return the moment the stream says that this step has begun; DemoFailed when the operation ends before."""
+        """Return once the stream says that this step has begun. Raises ScenarioFailed if the operation ends before."""
         place = since
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
@@ -100,7 +100,7 @@ class DemoContext:
         raise ScenarioFailed(f"{operation_id} did not begin its step {step} within {limit_s:g} s")
 
     def primary(self, name: str) -> dict[str, Any]:
-        """The instance that plays the server now, by the records."""
+        """The server's primary now, by the records."""
         found = self.api.server(self.servers[name].id)["primary"]
         if found is None:
             raise ScenarioFailed(f"{name} has no primary in the records")
@@ -113,9 +113,9 @@ class DemoContext:
 
 
 class _Steps:
-    """One operation's steps on the screen, as the stream tells them; the API tells when it is over.
+    """Prints one operation's steps as the event stream tells them. The API tells when it is over.
 
-    The stream would do; that it is asked too lets an operation be watched while the reader is away.
+    Asking the API too lets an operation be watched while the reader is disconnected.
     """
 
     def __init__(self, stage: DemoContext, name: str, operation_id: str, since: int) -> None:
@@ -136,7 +136,7 @@ class _Steps:
         return found if found.final else None
 
     def show_rest(self) -> None:
-        """What came while the operation was looked up."""
+        """Print what came while the operation was looked up."""
         self._show(self._stage.follower.since(self._place))
 
     def last_seen(self) -> str:

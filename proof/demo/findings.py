@@ -1,4 +1,4 @@
-"""Looking back: when nothing is in progress any more, what must always hold is looked for from outside."""
+"""What the demo finds at its end, once no operation runs: whether the invariants held, seen from outside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LAST_ANSWER_S = 60.0
 
 @dataclass
 class Findings:
-    """What is known at the end; it begins empty, so that a demo that fell over early has a report too."""
+    """What is known at the end. It begins empty, so that a demo that failed early has a report too."""
 
     operations: list[Operation] = field(default_factory=list)
     writes: dict[str, Writes] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Findings:
 
 
 def collect_findings(stage: DemoContext, findings: Findings) -> None:
-    """Fill the findings in; what is found before something stands in the way stays in them."""
+    """Fill in the findings. When this fails, what was found before stays."""
     _settle(stage, findings)
     stage.observer.stop()
     for server in stage.servers:
@@ -95,7 +95,7 @@ def _watched_until(stage: DemoContext, server: str, end: float) -> None:
 
 
 def _orphans(stage: DemoContext, ledger: LedgerReader) -> list[str]:
-    """The last records may still be on their way: a difference counts when it stays."""
+    """Differences that stay: the last records may not be written yet."""
     last: list[str] = []
 
     def agree() -> bool | None:
@@ -110,7 +110,7 @@ def _orphans(stage: DemoContext, ledger: LedgerReader) -> list[str]:
 
 
 def _not_one_primary(stage: DemoContext, instances: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What speaks against one primary for each server, by the records and by the hosts' own journal."""
+    """Where a server has not exactly one primary, by the records and by the hosts' journal."""
     count = audit.primaries(instances)
     names = {server.id: name for name, server in stage.servers.items()}
     wrong = [f"{name} has {count[server_id]} primaries" for server_id, name in names.items() if count[server_id] != 1]
@@ -120,7 +120,7 @@ def _not_one_primary(stage: DemoContext, instances: Sequence[Mapping[str, Any]])
 
 
 def _missed(stage: DemoContext) -> int:
-    """Against the head of the stream, once the reader has had time to reach it."""
+    """How many events the reader missed, once it has had time to catch up."""
     head = stage.api.latest_event()
     tally = stage.follower.tally
     try:

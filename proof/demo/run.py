@@ -1,4 +1,4 @@
-"""The demo as a whole: a stack of its own, the scenario, the look back, the report; then all is stopped."""
+"""The whole demo: it starts a stack, runs the scenario, collects findings, writes the report, and stops everything."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _LOGS = ("worker-1", "api", "lab")
 
 
 def run_demo(settings: StackSettings, seed: int, screen: Screen, *, untimed: bool = False) -> bool:
-    """Play everything; True when every check held. Once the stack runs, a report is written whatever happens.
+    """Run the demo; True when every check held. Once the stack runs, a report is written in any case.
 
-    `untimed`: checks that depend on how fast this machine is are shown, and do not decide.
+    `untimed`: checks that depend on how fast the machine is are shown, and do not decide.
     """
     with _own_folder(settings.var):
         screen.act("Starting database, Temporal, lab, API and worker")
@@ -66,7 +66,7 @@ def _play_on(stage: DemoContext) -> bool:
 
 
 def _scenario(stage: DemoContext) -> Iterator[str]:
-    """Play it act by act; yield what stopped it, if anything did."""
+    """Run the steps in order; yields what stopped them, if anything did."""
     try:
         stage.follower.connect()
         for title, act in SCENARIO:
@@ -133,7 +133,7 @@ def _stage(
 
 @contextmanager
 def _own_folder(var: Path) -> Iterator[None]:
-    """Nobody else's while it lasts, and empty at the start: what an earlier demo left would be found again."""
+    """Lock the folder and empty it: this demo would find what an earlier one left."""
     hold = StackLock(var)
     try:
         if not hold.take():

@@ -24,8 +24,8 @@ POLICY: dict[str, Any] = {
     "resume_timeout_s": 4.0,
     "hook_timeout_s": 4.0,
     "drain_s": 5.0,
-    "cool_down_s": 60.0,  # soon over: the next demo on the same DATABASE_URL begins with all pools
-    "failover_pools": 2,  # each is a whole host on this one machine, and its agent has to start
+    "cool_down_s": 60.0,  # short, so that the next demo on the same DATABASE_URL has all pools
+    "failover_pools": 2,  # each is a host of its own on this machine, with an agent to start
 }
 
 # For a machine that is busy with something else, where these steps may take long and nobody times them.
@@ -39,7 +39,7 @@ UNTIMED: dict[str, Any] = {
 
 
 def three_servers(stage: DemoContext) -> None:
-    """Launched on demand by their owner, adopted, and under requests from now on."""
+    """The owner launches them on demand; they are adopted, and clients send them requests from now on."""
     owner = server_owner.Owner(stage.stack.aws, stage.world, stage.market_choice)
     for original in owner.launch_all():
         body = {
@@ -65,7 +65,7 @@ def a_plan(stage: DemoContext) -> None:
 
 
 def the_autopilot_decides(stage: DemoContext) -> None:
-    """It is allowed to move the first server, and does, with its reasons. Asked again, it has nothing more to do."""
+    """The autopilot may move the first server, and does. A second pass finds nothing more to do."""
     server = stage.servers["web"]
     stage.api.change_policy(server.id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
     _decide(stage)
@@ -82,7 +82,7 @@ def _decide(stage: DemoContext) -> None:
 
 
 def _decided(stage: DemoContext, name: str) -> dict[str, Any]:
-    """The decision that the server's workflow was asked for."""
+    """The decision that led to an operation."""
 
     def look() -> dict[str, Any] | None:
         found = stage.api.decisions(stage.servers[name].id)
@@ -95,13 +95,13 @@ def the_others_are_switched(stage: DemoContext) -> None:
     """From on-demand to the best spot pool."""
     for name in ("orders", "ledger"):
         operation_id = stage.ask(name, "switch", f"switch-{name}")
-        # A client that heard no answer asks again, with the same key: that must be the same operation.
+        # A client without an answer repeats its request with the same key. That must be the same operation.
         again = stage.ask(name, "switch", f"switch-{name}")
         stage.play(f"switch {name}", name, operation_id, again=again)
 
 
 def an_empty_pool(stage: DemoContext) -> None:
-    """The first pool turns out to be empty; meanwhile the reader of the events is away."""
+    """The first pool is empty. Meanwhile the reader of the events is disconnected."""
     first = stage.api.plan(stage.servers["web"].id)["candidates"][0]["pool"]
     stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
     stage.screen.say(f"nothing is left in {first}; the reader of the event stream goes away")
@@ -145,7 +145,7 @@ def a_worker_dies(stage: DemoContext) -> None:
 
 
 def never_healthy(stage: DemoContext) -> None:
-    """The replacement's health hook never passes: the switch is undone, volumes and all."""
+    """The replacement's health hook never passes, so the switch is undone, its volumes included."""
     before = stage.primary("orders")
     pool = _other_type(stage, before["instance_type"])
     rule = {"instance_types": [pool.split("/")[1]]}
@@ -168,7 +168,7 @@ def _rescue(stage: DemoContext, act: str, name: str, **notes: Any) -> Operation:
 
 
 def _policy(stage: DemoContext, handoff: str) -> dict[str, Any]:
-    """The snapshot server may not come back to its first zone, so that its switch leaves it."""
+    """The snapshot server may not use its first zone, so that its switch leaves it."""
     zones = stage.market_choice.other_zones if handoff == "snapshot" else list(stage.market_choice.zones)
     limits = {**POLICY, **(UNTIMED if stage.untimed else {})}
     return {**limits, "handoff": handoff, "instance_types": list(stage.market_choice.types), "zones": zones}

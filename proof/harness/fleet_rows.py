@@ -28,9 +28,9 @@ _CHUNK = 500
 
 
 def seed_fleet(session: Session, client_id: str, count: int, *, seed: int = 7) -> list[str]:
-    """So many active servers of a client, in many states; their IDs. One event tells of each.
+    """Add `count` active servers in many states to a client, with an event each; returns their IDs.
 
-    Nothing stands behind them: no workflow, no instance in EC2.
+    They have no workflow, and no instance in EC2.
     """
     draw, now = random.Random(f"{seed}/{client_id}"), datetime.now(UTC)
     rows: dict[type[Base], list[dict[str, Any]]] = {Server: [], Instance: [], Agent: [], Operation: []}
@@ -52,7 +52,7 @@ def seed_fleet(session: Session, client_id: str, count: int, *, seed: int = 7) -
 
 
 def _pools(draw: random.Random, now: datetime) -> list[dict[str, Any]]:
-    """What the fleet's pools cost, as far as nobody has said so yet."""
+    """Prices of the fleet's pools that have none yet."""
     return [
         {
             "id": f"{zone}/{kind}/{lifecycle}",
