@@ -1,4 +1,4 @@
-"""Switches carried at once, and failovers of servers that are hit in the same second."""
+"""Many switches at once, and many failovers after notices in the same second."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ END_S = 900.0
 LONGEST_S = 1200.0  # for all of the switches
 COUNTS, QUICK = (1, 10, 100, 500), (1, 3)
 HIT, QUICK_HIT = 100, 2
-FULL = 0.85  # of the cores: the rest is other programs and waiting for each other
+FULL = 0.85  # share of the cores; the rest is other programs, and waiting for each other
 HOSTS = (
     "lab, profile fast, whose instances are rows without processes; their agents are one process that polls every"
     " instance's queue and answers at once (no mounts, no hooks); a data volume and an Elastic IP each; everything"
@@ -64,7 +64,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
 
 
 def _left_out(count: int, pace: float, before: Sequence[Figure]) -> Figure:
-    """What this machine cannot carry within the time is said, not left away."""
+    """A figure for what this machine cannot do within the time, so that it is not left out."""
     why = f"not tried: at {pace:.1f} s of this machine for each it would have taken more than {LONGEST_S:g} s"
     return Figure(NAME, f"switches at once, {count}", "s", {}, before[0].measured, "one switch, in the same run",
                   "throughput grows until the processor is full", False, HOW_SWITCHES, why)  # fmt: skip
@@ -85,7 +85,7 @@ def _switches(
         return until("a worker has answered", END_S, lambda: answered(server, pool), every_s=1.0)
 
     def answered(server: SimulatedServer, pool: str) -> str | None:
-        """None: no worker had time within the API's patience, and one is to ask again with the same key."""
+        """The operation's ID. None: no worker took the request in time, so it is repeated with the same key."""
         try:
             return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
         except RequestFailed as refused:
@@ -169,7 +169,7 @@ def _failovers(engine: Engine, server_ids: Sequence[str], since: datetime) -> li
 
 
 def _ended(engine: Engine, what: str, operation_ids: Sequence[str]) -> list[Operation]:
-    """When all are over; asked for rarely, since asking costs what is measured."""
+    """Wait until all are over. It polls rarely, since polling costs what is measured."""
 
     def look() -> bool | None:
         with Session(engine) as session:

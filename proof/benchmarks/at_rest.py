@@ -1,4 +1,4 @@
-"""A fleet at rest: what it costs to watch 100, 1 000 and 10 000 servers, and how long the API's lists take then."""
+"""A fleet at rest: what it costs to watch 100, 1 000 and 10 000 servers, and how long the API's lists take."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from proof.benchmarks.simulated_fleet import SimulatedFleet, agent_process
 
 NAME = "at_rest"
 POOL = "us-east-1a/m5.large/spot"
-PAST = 3  # operations that each server has behind it
+PAST = 3  # ended operations of each server
 STARTS_AT_ONCE = 64
 BATCH, RECORDS, NEARLY = 200, 1000, 0.98
 BEGIN_S, SETTLE_S = 900.0, 15.0
-WINDOW_S = 120.0  # as long as reconciliation's interval: of a shorter one some would hold a pass, and some none
+WINDOW_S = 120.0  # as long as reconciliation's interval, so that each window holds one pass
 COUNTS, QUICK = (100, 1000, 10_000), (5, 10)
 LISTS = ("/api/servers?limit=50", "/api/instances?limit=50", "/api/operations?limit=50")
 LIST_AIM_MS = 50.0
 NOT_OURS = frozenset({"agents", "lab"})
-SLACK = 1.25  # "linear" is a measure of two windows; this much of it is noise
+SLACK = 1.25  # "linear" compares two windows, and this much is noise
 HOW = (
     "workflows, records and API as they are, with everything on for servers that nobody switches; agents simulated on"
     " the wire by one process: each polls its queue, answers the watch with beats (every 8 s; as seldom as 100 a second"
@@ -62,7 +62,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
         engine = make_engine(stack.database.url)
         with agent_process(stack, journal) as process:
             at = GrowingFleet(stack, SimulatedFleet(stack, lab, http, process), engine, journal)
-            at.fleet.give_way("lab")  # it stands for AWS, which takes no processor from anybody
+            at.fleet.give_way("lab")  # it stands for AWS, which does not use this machine's processor
             first: dict[str, float] = {}
             for count in setup.choose(COUNTS, QUICK):
                 began = time.monotonic()
@@ -91,7 +91,7 @@ class GrowingFleet:
         self._client_id = stack.credentials.client_id
 
     def grow(self, count: int, limit_s: float) -> None:
-        """To this many records; and as many of them at rest as begin within the limit, once the lab has launched."""
+        """Grow to `count` records, and bring to rest as many of these servers as begin within the limit."""
         have = len(self._instances)
         self._instances += self.fleet.launched(count - have)
         tags = [ownership_tags(self._client_id, _server_id(n), "") for n in range(have, count)]
@@ -106,12 +106,12 @@ class GrowingFleet:
             with self._journal.open("a") as lines:
                 lines.writelines(json.dumps(line) + "\n" for line in self._boots(batch))
             self.begun = batch.stop
-            # The answer to a poll may be lost on its way: such a watch is asked again after its heartbeat timeout.
+            # The answer to a poll may be lost. Such a watch is repeated after its heartbeat timeout.
             self.fleet.await_watched(int(NEARLY * self.begun))
         self.fleet.await_watched(self.begun)
 
     def _heard_of(self, numbers: Iterable[int]) -> None:
-        """Their agents register now; a heartbeat is not due before the first interval has passed."""
+        """Register their agents. A heartbeat is not due before the first interval has passed."""
         now = datetime.now(UTC)
         heard = {"seen_at": now, "due_at": silent_after(now, self._pace.interval_s)}
         with self._engine.begin() as connection:
@@ -130,7 +130,7 @@ class GrowingFleet:
             yield {"boot": self._instances[n], "token": token, "heartbeat_s": self._pace.interval_s}
 
     def _record(self, numbers: Iterable[int]) -> None:
-        """What adoption would have left."""
+        """Write what adoption would have written."""
         client_id, region, policy = self._client_id, self._stack.region, asdict(ServerPolicy())
         servers, instances, ledger, seen, past = [], [], [], [], []
         now = datetime.now(UTC)
@@ -179,7 +179,7 @@ class GrowingFleet:
 
 @contextmanager
 def _records_ahead_of_workflows(stack: Stack) -> Iterator[None]:
-    """No pass of reconciliation meanwhile: it would find thousands of servers whose workflow is not there, and ask."""
+    """Pause reconciliation while the block runs: it would find thousands of servers without a workflow."""
 
     async def schedule() -> ScheduleHandle:
         return (await Client.connect(stack.temporal_address)).get_schedule_handle(RECONCILE_SCHEDULE)
@@ -240,14 +240,14 @@ def _costs(setup: MeasureSetup, at: SimulatedFleet, engine: Engine, count: int) 
 
 
 def _begun(engine: Engine) -> int:
-    """Of servers that nobody touches: there must be none."""
+    """Operations of servers that nobody touches. There must be none."""
     with engine.connect() as connection:
         since = datetime.now(UTC) - timedelta(hours=6)
         return connection.scalar(select(func.count()).where(Operation.requested_at > since)) or 0
 
 
 def _found(engine: Engine) -> int:
-    """Open findings of reconciliation, of servers that are as they are recorded: there must be none."""
+    """Open findings of reconciliation. There must be none: the servers match their records."""
     with engine.connect() as connection:
         return connection.scalar(select(func.count()).where(DriftRow.state == DriftState.OPEN.value)) or 0
 
@@ -264,7 +264,7 @@ def _cost_figure(count: int, costs: dict[str, float], first: dict[str, float]) -
 
 
 def _lists(http: httpx.Client, times: int) -> list[float]:
-    """Milliseconds of every list by turns, over one connection."""
+    """Milliseconds of every list, by turns, over one connection."""
     taken = []
     for number in range(times):
         for path in LISTS:

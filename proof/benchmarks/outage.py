@@ -1,4 +1,4 @@
-"""Outage of a switch, as clients feel it, per handoff; beside the order that people script today."""
+"""Outage of a switch as clients measure it, for each handoff, beside the order of steps that people script today."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def measure(setup: MeasureSetup) -> list[Figure]:
 
 
 def switched(at: BenchmarkSite, server: AdoptedServer, number: int) -> float:
-    """Milliseconds that its clients were without it."""
+    """Switch the server; returns how many milliseconds its clients were without it."""
     operation = at.commit_operation(server, "switch", f"{server.name}-{number}", {"pool": at.next_pool(server)})
     return at.outage_ms(server.name, operation.requested_at, operation.finished_at or time.time())
 
 
 def _switch(setup: MeasureSetup, at: BenchmarkSite, server: AdoptedServer, count: int) -> list[float]:
-    """The first switch is not counted: it leaves on-demand, and finds everything cold."""
+    """The first switch is not counted: it leaves on-demand, and caches are empty."""
     found = []
     for number in range(count + 1):
         out = switched(at, server, number)

@@ -1,4 +1,4 @@
-"""Outage of a switch with delays as at AWS: the lab's `fast` profile shortens a launch far more than an attach."""
+"""Outage of a switch with the delays of AWS. The lab's `fast` profile shortens a launch far more than an attach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDE_BY_SIDE, ROUNDS, APART_S = 5, 2, 5.0
 
 
 def measure(setup: MeasureSetup) -> list[Figure]:
-    """Several at once, one after the other, since each takes minutes of which almost all is waiting."""
+    """Several servers side by side, since a switch takes minutes, and almost all of it is waiting."""
     count, rounds = setup.choose((SIDE_BY_SIDE, ROUNDS), (1, 1))
     profile = setup.choose("realistic", "fast")
     with setup.stack(profile=profile) as stack, benchmark_site(stack) as at:

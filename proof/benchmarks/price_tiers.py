@@ -1,8 +1,8 @@
 """A million prices through the three tiers, on a private database: `python -m proof.benchmarks.price_tiers DATA`.
 
 DATA is a folder with `prices_*.csv.gz` (columns instance_type, az, timestamp, price_usd_h). Their prices
-are repeated, each time shifted by as much as they span, until there are enough; all of it is then put in
-again, which has to change nothing; and a region's day is read. The aim: two minutes on two cores.
+are repeated, shifted in time, until there are enough. Storing all of them a second time has to change
+nothing. Then a day of a region is read. The aim: two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class StageTimes:
-    """Seconds by stage, of all threads together."""
+    """Seconds of each stage, all threads together."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -102,7 +102,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 @contextmanager
 def _sessions() -> Iterator[tuple[SessionFactory, int]]:
-    """Sessions on a database of our own, and its process."""
+    """Sessions on a private database, and the pid of its server."""
     with tempfile.TemporaryDirectory() as folder, Leases() as leases:
         var = Path(folder)
         with database.private(var, leases.port()) as server:
@@ -115,7 +115,7 @@ def _sessions() -> Iterator[tuple[SessionFactory, int]]:
 
 
 def _prices(data: Path, rows: int) -> Iterator[ReportedPrice]:
-    """The files' prices, the last of them now; then the same again and again, each time earlier."""
+    """The files' prices, shifted so that the last is now; then the same prices again, each time earlier."""
     files = [spot_price_file.read_price_file(text_of(path)) for path in sorted(data.glob("prices_*.csv.gz"))]
     if not files:
         raise SystemExit(f"there are no prices_*.csv.gz in {data}")
@@ -167,7 +167,7 @@ def _read(sessions: SessionFactory, said: list[ReportedPrice]) -> None:
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float, float]:
-    """What it found, and the median and the least of its milliseconds."""
+    """Its result, and the median and minimum of its milliseconds."""
     taken: list[float] = []
     for _ in range(READS):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""From the notice to a replacement that serves, with a replica and without; beside waiting until it is gone."""
+"""The time from a notice to a replacement that serves, with and without a replica. The baseline waits for the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proof.harness.server_owner import AdoptedServer, LaunchedServer, ServerSpec
 
 NAME = "rescue"
 NOTICE_S = 120.0
-LATE_S = 2.0  # of notice, for the baseline: all it does is pass
+LATE_S = 2.0  # of notice, for the baseline, which does nothing in that time
 AIM_MS = 5000.0
 BASELINE = (
     "a boto3 script that starts the replacement once EC2 says that the instance is gone; counted from the moment"

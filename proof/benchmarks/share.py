@@ -1,8 +1,8 @@
 """The control plane's own share of a switch, beside a plain boto3 script that makes the same calls in a row.
 
 Both move a server with a data volume and an Elastic IP on the lab (profile fast), by turns on the
-same machine. The own share is the duration less the lab's delays (launch, boot, detach, attach,
-terminate), the host's start of its agent and the host's hooks.
+same machine. The own share is the duration without the lab's delays (launch, boot, detach, attach,
+terminate), the start of the agent on the host, and the host's hooks.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
 
 
 def _by_turns(setup: MeasureSetup, count: int) -> tuple[list[SwitchTimes], list[SwitchTimes]]:
-    """So that both meet the same machine; the first of each is not counted."""
+    """Both meet the same load that way. The first of each is not counted."""
     switches, scripts = [], []
     with setup.stack() as stack, benchmark_site(stack) as site:
         pair = ServerPair(site)

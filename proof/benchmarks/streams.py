@@ -29,11 +29,8 @@ from proof.benchmarks.setup import MeasureSetup
 NAME = "streams"
 AIM_MS = 100.0
 PER_SECOND, BURST = 5, 100
-SETTLE_S = 1.5  # for the last events to arrive
-CALM_S, REST_S = (
-    12.0,
-    5.0,
-)  # until the hubs ask as seldom as they ever do (api.streams.hub); and for how long that is counted
+CALM_S = 12.0  # until the hubs poll at their slowest (api.streams.hub)
+REST_S = 5.0  # for how long statements are counted then
 PARTS = frozenset({"database", "temporal", "api"})
 BASELINE = "the transaction that changes a row and writes its event, from begin to commit, in the same run"
 HOW = (
@@ -81,9 +78,8 @@ def _figure(setup: MeasureSetup, stack: Stack, second: Process, count: int) -> F
         busy = counters.between(worked, counters.processor_ms(pids))
         lasted = 1000 * (time.monotonic() - began)
         burst = writer.write(BURST)
-        time.sleep(SETTLE_S)
         at_rest = writer.statements_at_rest(*setup.choose((CALM_S, REST_S), (0.0, 1.0)))
-        said, _ = readers.communicate()
+        said, _ = readers.communicate(str(max(burst.committed)))
     measured = _judged([json.loads(line) for line in said.splitlines()], count, single, burst) | {
         "SQL/s at rest": at_rest
     }
@@ -115,13 +111,13 @@ def _of(values: Sequence[float]) -> dict[str, float]:
 
 @dataclass
 class WriteTimes:
-    """Milliseconds of each transaction; and when it had committed, epoch seconds, by the event's number."""
+    """`took`: milliseconds of each transaction. `committed`: epoch seconds, by the event's number."""
 
     took: list[float] = field(default_factory=list)
     committed: dict[int, float] = field(default_factory=dict)
 
     def late(self, seen: Arrivals) -> list[float]:
-        """Milliseconds from an event's commit until a reader had it, of every reader and event."""
+        """Milliseconds from an event's commit until a reader had it, for every reader and event."""
         return [1000 * (at - self.committed[seq]) for one in seen for seq, at in one if seq in self.committed]
 
 
@@ -131,7 +127,7 @@ class EventWriter:
     client_id: str
 
     def write(self, count: int, chance: random.Random | None = None) -> WriteTimes:
-        """At moments that are drawn, PER_SECOND in the mean: no beat of anybody's polling; without chance, in a row."""
+        """Write at random moments, PER_SECOND on average, so as not to beat with polling. Without `chance` in a row."""
         sessions, written = make_session_factory(self.engine), WriteTimes()
         for number in range(count):
             if chance is not None:
@@ -144,7 +140,7 @@ class EventWriter:
         return written
 
     def statements_at_rest(self, calm_s: float, rest_s: float) -> float:
-        """A second, of all processes."""
+        """Statements of all processes per second."""
         time.sleep(calm_s)
         before = counters.statements(self.engine)
         time.sleep(rest_s)

@@ -1,4 +1,4 @@
-"""One switch as it was measured, by whom each part of its time was taken, and what is left for us."""
+"""The times of one switch: what the lab took, what the host took, and what is left for the product."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from proof.harness.lab_delays import LabDelays
 
 @dataclass(frozen=True)
 class StepTime:
-    """One step, milliseconds: all of it, the lab's delays in it, and what the host did with its own code."""
+    """One step in milliseconds: the whole, the lab's delays in it, and the host's own work."""
 
     name: str
     took: float
@@ -28,19 +28,19 @@ class StepTime:
 
     @property
     def left(self) -> float:
-        """Negative where we were late: a delay had begun before the step that waits for it."""
+        """Negative where a delay had begun before the step that waits for it."""
         return self.took - self.lab - self.host
 
 
 @dataclass(frozen=True)
 class SwitchTimes:
-    """One run. `share`: what is neither the lab's nor the host's, milliseconds."""
+    """One run. `share`: milliseconds that neither the lab nor the host took."""
 
     parts: Sequence[StepTime]
     took: float
-    outside: float = 0.0  # as its caller saw it: from the request to the answer that it is over
-    waits: Mapping[str, float] = field(default_factory=dict)  # the whole, by what was under way
-    processor: Mapping[str, float] = field(default_factory=dict)  # milliseconds that each process worked
+    outside: float = 0.0  # as its caller saw it: from the request until it was told the end
+    waits: Mapping[str, float] = field(default_factory=dict)  # the whole time, by what was under way
+    processor: Mapping[str, float] = field(default_factory=dict)  # processor time of each process, milliseconds
 
     @property
     def share(self) -> float:
@@ -55,7 +55,7 @@ def times_of_switch(
     history: Sequence[ActivityTimes],
     processor: Mapping[str, float],
 ) -> SwitchTimes:
-    """By its receipt. `agent_start`: from the host's boot until its agent could be asked."""
+    """From the operation's receipt. `agent_start`: from the host's boot until its agent answered."""
     took = 1000 * ((operation.finished_at or operation.requested_at) - operation.requested_at)
     lab, parts = delays.ms_by_step(), []
     for step in operation.receipt["steps"]:
@@ -77,7 +77,7 @@ def times_of_script(times: ScriptTimes, delays: LabDelays, host_start: float) ->
 
 
 def time_by_cause(history: Sequence[ActivityTimes], took: float) -> dict[str, float]:
-    """The whole time, milliseconds, by what was under way at each moment; the first that applies counts."""
+    """The whole time in milliseconds, by what was under way at each moment. The first cause that applies counts."""
     marks = sorted({0.0, took / 1000, *(at for one in history for at in _instants(one) if 0 <= at <= took / 1000)})
     found: dict[str, float] = {}
     for since, until in pairwise(marks):
