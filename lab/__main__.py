@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(name, lambda *_: ended.set())
     threading.Thread(target=server.serve_forever, name="lab-http", daemon=True).start()
     gc.collect()
-    gc.freeze()  # what is loaded stays for good: no collection has to go through it while calls wait
+    gc.freeze()  # what is loaded stays, so that no garbage collection goes through it while calls wait
     log.info("ready: EC2 at http://127.0.0.1:%d in %s (this is not AWS)", settings.port, app.world.region)
     ended.wait()
     log.info("closing")

@@ -1,4 +1,4 @@
-"""Every API call that the lab received, in order."""
+"""Every API call that the lab has received, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/_lab/...`: what a test or a demo does to the lab, and how it looks behind the API."""
+"""`/_lab/...`: how tests and the demo control the lab, and see what really exists in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that exists, as it is: for tests that compare the cloud with the ledger."""
+"""Everything that exists in the lab, for tests that compare EC2 with the ledger."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Response = tuple[int, str, dict[str, str]]
 
 
 class Endpoint:
-    """One instance's. `facts` may block, so it is asked in a worker thread."""
+    """The endpoint of one instance. `facts` may block, so it is called in a worker thread."""
 
     def __init__(self, facts: Callable[[], Mapping[str, object]], sign: Callable[[str], str]) -> None:
         self.notices = Notices()
@@ -73,7 +73,7 @@ class Imds:
         self._port = port
         self._sign = sign
         self._endpoints: dict[str, Endpoint] = {}
-        self._early: dict[str, Notices] = {}  # said before the instance's endpoint was there
+        self._early: dict[str, Notices] = {}  # notices that came before the instance's endpoint
 
     def open(self, instance: str, address: str, facts: Callable[[], Mapping[str, object]]) -> None:
         async def work() -> None:
@@ -123,7 +123,7 @@ async def _converse(endpoint: Endpoint, reader: asyncio.StreamReader, writer: as
             writer.write(_response(status, body, extra, method))
             await writer.drain()
     except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
-        return  # gone, silent, or not HTTP: there is nobody to answer
+        return  # the client is gone, silent, or does not speak HTTP
     finally:
         writer.close()
 

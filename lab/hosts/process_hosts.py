@@ -1,4 +1,4 @@
-"""The lab's machine room: hosts, volumes, addresses, listeners and IMDS behind one interface."""
+"""The lab's hosts as processes, with their volumes, addresses, listeners and IMDS behind one interface."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class ProcessHosts:
     def target_health(self, target_group: str) -> Mapping[str, str]:
         return self._groups.health(target_group)
 
-    # Notices and mishaps
+    # Notices and faults
 
     def spot_notice(self, instance_id: str, action: str | None, at: datetime | None) -> None:
         self._imds.notify(instance_id, lambda notices: notices.with_action(action, at))
@@ -135,8 +135,8 @@ class ProcessHosts:
         return host is not None and host.stop_agent_for("hung", hung)
 
     def partition(self, instance_id: str, cut: bool) -> None:
-        """The agent is stopped while it is cut off, so it cannot even act by itself; the workload
-        goes on. A real partition would leave the agent running without a connection."""
+        """The agent is stopped while it is cut off, so it cannot act at all; the workload goes on.
+        In a real partition the agent would run on without a connection."""
         host = self._hosts.get(instance_id)
         if host is not None:
             host.stop_agent_for("cut", cut)
@@ -188,7 +188,7 @@ class ProcessHosts:
         return host.spec.private_ip if host is not None else None
 
     def _facts(self, host: Host) -> Mapping[str, object]:
-        """What the EC2 half says now, over what the host was booted with."""
+        """What the host was booted with, overridden by what the EC2 half says now."""
         spec = host.spec
         known: dict[str, object] = {
             "accountId": spec.account_id,
@@ -203,7 +203,7 @@ class ProcessHosts:
             "tags": spec.tags,
             "userData": spec.user_data,
         }
-        with suppress(KeyError):  # the EC2 half has forgotten it: the host's own facts remain
+        with suppress(KeyError):  # the EC2 half no longer has it; the host's own facts remain
             live = self._cloud.instance_facts(spec.instance_id)
             known |= {key: value for key, value in live.items() if value is not None}
         return known

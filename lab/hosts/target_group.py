@@ -1,4 +1,4 @@
-"""A target group and its listener: round robin over the healthy, checked all the time."""
+"""A target group and its listener. Connections go round robin to healthy targets; checks go on all the time."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TargetGroup:
 
 
 class TargetGroups:
-    """All of the lab's, called from any thread. A group comes into being when it is first named."""
+    """All target groups of the lab, called from any thread. A group is made when it is first named."""
 
     def __init__(self, portal: BlockingPortal) -> None:
         self._portal = portal

@@ -34,7 +34,7 @@ VARIABLES: Mapping[str, tuple[str, int | None]] = {
 
 # Below the kernel's ephemeral range (32768 and up), so that no outgoing connection holds one.
 _FREE_PORTS = range(20_000, 32_000)
-# 127.0 is everybody's; the rest of the loopback range is ours to number.
+# 127.0 belongs to everybody; the rest of the loopback range is free to use.
 _NETWORKS = range(20, 250)
 
 

@@ -1,4 +1,4 @@
-"""Everything a stack is told from outside."""
+"""All settings of a stack."""
 
 from __future__ import annotations
 
