@@ -81,7 +81,7 @@ class Process:
         child = self._child
         if child is None or child.poll() is not None:
             return
-        child.send_signal(signal.SIGCONT)  # one that is frozen would never see the next
+        child.send_signal(signal.SIGCONT)  # a process that is stopped (SIGSTOP) would not get the next one
         child.terminate()
         try:
             child.wait(self.stop_s)
@@ -95,15 +95,6 @@ class Process:
             return
         os.killpg(child.pid, signal.SIGKILL)  # it leads its own group, so no other process is hit
         child.wait()
-
-    def freeze(self) -> None:
-        """SIGSTOP: it keeps its connections and does nothing."""
-        if self._child and self.running:
-            self._child.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        if self._child and self.running:
-            self._child.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         self.stop()

@@ -92,10 +92,11 @@ def test_one_that_ignores_sigterm_is_killed(make: Make, tmp_path: Path) -> None:
     assert it.exit_code == -signal.SIGKILL
 
 
-def test_a_frozen_one_can_be_stopped(make: Make) -> None:
+def test_one_that_is_frozen_can_be_stopped(make: Make) -> None:
     it = make("import time; time.sleep(60)", stop_s=60.0)
     it.start()
-    it.freeze()
+    assert it.pid
+    os.kill(it.pid, signal.SIGSTOP)
     it.stop()
     assert it.exit_code == -signal.SIGTERM
 
