@@ -1,4 +1,4 @@
-"""The undo of a launch is registered after the launch: one that worked and was not heard of is forgotten."""
+"""The undo of a launch is registered after the launch, so a launch whose answer was lost is forgotten."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def orders(site: Site) -> AdoptedServer:
 
 @pytest.fixture(scope="module")
 def stranger(site: Site) -> Iterator[httpx.Client]:
-    """Another client of ours, with a token that is valid."""
+    """Another client with a valid token."""
     with site.stack.admin() as admin:
         client = admin.post("/api/clients", json={"name": "stranger"}).raise_for_status().json()["id"]
         made = admin.post(f"/api/clients/{client}/tokens", json={"label": "test"}).raise_for_status().json()
@@ -171,7 +171,7 @@ def test_a_policy_with_bad_values_stays_as_it_is(
 )
 def test_a_pool_that_cannot_be_says_why(site: Site, orders: AdoptedServer, what: str, pool: str, why: str) -> None:
     places = {"home": site.market_choice.home, "away": site.market_choice.other_zones[0]}
-    # The owner's list of types would be the first reason for every other type.
+    # Any other type is refused first because the owner's list does not have it.
     with site.policy(orders, instance_types=[]), nothing_changes(site):
         answer = site.http.post(f"/api/servers/{orders.id}/{what}", json={"pool": pool.format(**places)})
     document = assert_refused(answer, 422, "pool-refused")
@@ -179,7 +179,7 @@ def test_a_pool_that_cannot_be_says_why(site: Site, orders: AdoptedServer, what:
 
 
 def test_a_zone_without_a_subnet_is_refused(site: Site, orders: AdoptedServer) -> None:
-    """Whether the zone is none at all, or one with prices whose subnet was deleted."""
+    """The zone does not exist, or it has prices and its subnet was deleted."""
     zone = site.market_choice.other_zones[-1]
     site.ec2.delete_subnet(SubnetId=site.world["subnets"][zone])
     with site.policy(orders, instance_types=[], handoff="snapshot", zones=[]), nothing_changes(site):

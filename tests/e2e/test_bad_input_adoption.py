@@ -35,7 +35,7 @@ def adopted(site: Site) -> AdoptedServer:
 
 
 def launched(site: Site, *, data: dict[str, Any] | None = None, **how: Any) -> str:
-    """An instance of the owner's, running."""
+    """A running instance of the owner."""
     place = {"SubnetId": site.world["subnets"][site.market_choice.home]}
     devices = [{"DeviceName": "/dev/sdf", "Ebs": data}] if data else []
     kind: dict[str, Any] = {"ImageId": site.world["images"]["x86_64"], "InstanceType": site.market_choice.kind}
@@ -75,7 +75,7 @@ def own(site: Site, **how: Any) -> Iterator[str]:
 def adopt(site: Site, instance_id: str, handoff: str, **more: Any) -> httpx.Response:
     policy = {**POLICY, "handoff": handoff, **more.pop("policy", {})}
     body = {"name": "new", "region": site.stack.region, "instance_id": instance_id, "policy": policy, **more}
-    # Who can be reached is not what these tests are about.
+    # These tests are not about reachability.
     return site.http.post("/api/servers", json={"accept": ["no_address_moves"], **body})
 
 
@@ -128,7 +128,7 @@ def test_a_name_that_is_taken_is_refused(site: Site, adopted: AdoptedServer) -> 
 
 
 def test_a_root_that_ends_with_the_instance_is_refused(site: Site) -> None:
-    # A type of the old days: the newer ones start from EBS alone.
+    # An old type: newer ones start from EBS only.
     old = {"ImageId": site.world["instance_store_image"], "InstanceType": "c3.large"}
     with own(site, **old) as instance_id, nothing_changes(site):
         document = assert_refused(adopt(site, instance_id, "stateless"), 422, "adoption-refused")
@@ -220,7 +220,7 @@ def denied(site: Site, *actions: str) -> Iterator[None]:
 def test_a_missing_permission_is_named_before_anything_is_launched(
     site: Site, adopted: AdoptedServer, action: str
 ) -> None:
-    """Asked for a pool, the API says so; asked for the best one, the operation does."""
+    """With a named pool the API refuses; with the best pool the operation fails."""
     pool = f"{site.market_choice.home}/{site.market_choice.types[-1]}/spot"
     with denied(site, action):
         with nothing_changes(site):

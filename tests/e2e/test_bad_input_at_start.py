@@ -44,7 +44,7 @@ SAID_S = 90.0
 def test_a_malformed_price_file_ends_the_lab_with_line_and_reason(
     tmp_path: Path, text: str, line: int, why: str
 ) -> None:
-    """Each of the ways in which a file can be malformed has its unit test; here is what its user sees of it."""
+    """Unit tests cover each kind of malformed file. This is what the user sees."""
     path = tmp_path / "prices.txt"
     path.write_text(text)
     said = _lab(tmp_path, path)
@@ -59,7 +59,7 @@ def test_a_broken_archive_of_prices_is_told(tmp_path: Path) -> None:
 
 
 def _lab(folder: Path, prices: Path) -> str:
-    """What the lab says when it ends, as it has to: with code 2, before it listens anywhere."""
+    """Start the lab, which has to end with code 2; returns what it says."""
     argv = [sys.executable, "-m", "lab", "--no-hosts", "--state-dir", str(folder / "lab"), "--prices", str(prices)]
     ended = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=SAID_S, check=False)
     assert ended.returncode == 2, ended.stderr[-2000:]
@@ -71,7 +71,7 @@ def _lab(folder: Path, prices: Path) -> str:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Without a lab: nothing is asked of EC2 here."""
+    """A stack without a lab: these tests need no EC2."""
     var = tmp_path_factory.mktemp("start")
     parts = frozenset({"database", "temporal", "api", "worker"})
     with Stack(StackSettings(var=var, database_server=configured_server(), parts=parts)) as running:
@@ -126,13 +126,13 @@ def test_a_worker_without_a_database_url_says_how_to_write_it() -> None:
 
 
 def _said(log: str, address: str) -> bool | None:
-    """A line that names the address as something that cannot be reached."""
+    """A line says that this address cannot be reached."""
     lines = [line for line in log.splitlines() if address in line]
     return True if any("answer" in line or "reached" in line for line in lines) else None
 
 
 def _not_ready(stack: Stack, missing: str, address: str) -> bool | None:
-    """Alive all the time; not ready, and it says which and where."""
+    """The API is alive and not ready, and names what is missing and its address."""
     try:
         assert httpx.get(f"{stack.urls['api']}/health/live", timeout=30, trust_env=False).is_success
         found = _ready(stack)

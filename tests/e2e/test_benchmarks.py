@@ -14,7 +14,7 @@ import pytest
 from lab.stack import database
 from lab.stack.settings import REPOSITORY
 
-# Those of real hosts (outage, rescue, share) are the demo's steps once more, and take minutes.
+# The measures with real hosts (outage, rescue, share) repeat the demo's steps, and take minutes.
 MEASURES = {
     "hot_queries": {"a server's pending work", "instance state", "a day of a pool's prices", "the dashboard's summary"},
     "streams": {"event to reader, 1 readers", "event to reader, 4 readers"},
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(LIMIT_S + 60)
 
 @dataclass(frozen=True)
 class QuickRun:
-    """All of these measures in one process: each has a stack of its own, and loads nothing anew."""
+    """All of these measures in one process, which imports everything only once. Each has its own stack."""
 
     var: Path
     runs: dict[str, Any]  # by measure

@@ -34,7 +34,7 @@ OPERATION_MS = 180_000
 
 
 def held(action: str) -> dict[str, object]:
-    """Every call of this action waits, so that the page has time to show an operation in the middle."""
+    """Make every call of this action wait, so that the page has time to show an operation in its middle."""
     return {"action": action, "kind": "hold", "when": "before", "times": 100}
 
 
@@ -104,7 +104,7 @@ def test_a_person_signs_in_once_and_the_browser_holds_no_token(site: Site, reade
 
 def test_the_first_load_is_small_and_stays_at_home(site: Site, reader: BrowserSession) -> None:
     page = reader.tab()
-    bodies: list[int] = []  # as they came over the wire: packed
+    bodies: list[int] = []  # compressed, as they were sent
     page.on("response", lambda answer: bodies.append(int(answer.headers.get("content-length", 0))))
     page.goto("/")
     page.get_by_label("Access token").fill(site.stack.credentials.client_token)
@@ -128,7 +128,7 @@ def test_a_client_never_sees_anothers_servers(
     expect(page.locator("[data-type='token.created']")).to_be_visible()
 
     site.http.patch(f"/api/servers/{orders.id}", json={"policy": {"drain_s": 6}}).raise_for_status()
-    _append(site, other, 1)  # after it in time: when this one is here, the other's would be
+    _append(site, other, 1)  # later than the other's event: once this one is shown, that one would be too
 
     expect(page.locator("[data-type='record_rejected']")).to_be_visible()
     assert page.locator("[data-type='server.policy'], [data-type='server.adopted']").count() == 0
@@ -166,7 +166,7 @@ def test_a_switch_is_watched_from_click_to_commit(
     site: Site, reader: BrowserSession, fleet: Page, orders: AdoptedServer
 ) -> None:
     pool = spot_pool(site, orders)
-    late = reader.tab(f"/servers/{orders.id}?switch")  # a plan that will be old when it is confirmed
+    late = reader.tab(f"/servers/{orders.id}?switch")  # a plan that is outdated when it is confirmed
     late.get_by_role("dialog").get_by_label("Another pool").fill(pool)
     late.get_by_role("button", name="Plan it").click()
     ready = late.get_by_role("button", name=re.compile("^Switch to"))
@@ -271,7 +271,7 @@ def test_a_lost_connection_is_shown_and_nothing_is_missed(site: Site, reader: Br
 def test_what_has_happened_is_drawn(
     site: Site, browser: Browser, orders: AdoptedServer, theme: Theme, size: str
 ) -> None:
-    """After all that: a plan, a life with a switch and a failover, its receipt. For people to look at, and for axe."""
+    """Screens after all that: a plan, a server with a switch and a failover, a receipt. For people, and for axe."""
     reader = open_session(browser, site.stack.urls["api"], size=SIZES[size], theme=theme)
     page = reader.sign_in(site.stack.credentials.client_token)
     operation = site.api.operation_ids(orders.id, "switch")[0]
@@ -298,7 +298,7 @@ def test_what_has_happened_is_drawn(
 
 
 def _append(site: Site, client_id: str, count: int) -> int:
-    """Events straight into the database; the last one's number."""
+    """Write events straight into the database; returns the last one's number."""
     assert site.stack.database is not None
     engine = make_engine(site.stack.database.url)
     with Session(engine) as session, session.begin():

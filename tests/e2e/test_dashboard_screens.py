@@ -1,5 +1,5 @@
-"""Every screen drawn, for people to look at (var/screens) and for axe to judge: light and dark, wide and narrow,
-with three servers and with two thousand."""
+"""Every screen, as pictures for people (var/screens) and for axe: light and dark, wide and narrow, with three servers
+and with two thousand."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _expect_sum(figures: Locator, name: str, micro: int) -> None:
 
 
 def _usd(micro: int, *, column: bool = False) -> str:
-    """As the page writes a sum: four digits where cents would not tell it, but never in a column."""
+    """A sum as the page writes it: with four digits when cents would show zero, but never in a column."""
     amount = Decimal(micro) / 1_000_000
     digits = 2 if column or micro == 0 or abs(amount) >= Decimal("0.1") else 4
     shown = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)

@@ -1,4 +1,4 @@
-"""The main job, end to end: `make demo` as it is, and the report that it leaves."""
+"""The product's main job, end to end: the demo as it is, and its report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def var(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Of the demo's own, where the suite was given a server."""
+    """A schema for the demo, when the suite runs on a given server."""
     if not (server := configured_server()):
         yield
         return
@@ -57,7 +57,7 @@ def start(var: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def _hear_ctrl_c() -> None:
-    """What a shell starts in the background ignores SIGINT, and hands that down: also to this test's children."""
+    """Restore SIGINT: processes that a shell starts in the background ignore it, and so do their children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -1,4 +1,4 @@
-"""What AWS does to a switch: answers that are lost, throttling, and interruptions of either instance."""
+"""A switch with faults of AWS: lost answers, throttling, and interruptions of either instance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proof.harness.server_owner import AdoptedServer, ServerSpec
 from proof.harness.site import Site, duration_s
 from proof.harness.waiting import until
 
-# Once each: botocore asks again by itself. Four times: its tries are used up, and it is our turn.
+# Lost once, botocore repeats the call. Lost four times, botocore gives up and the product has to.
 LOST = {
     "ledger": ("RunInstances", "CreateSnapshot", "CreateVolume", "AttachVolume", "AssociateAddress"),
     "orders": ("RunInstances", "DetachVolume", "AttachVolume", "AssociateAddress", "TerminateInstances"),
@@ -63,7 +63,7 @@ def test_throttling_makes_a_switch_slower_and_nothing_else(site: Site, servers: 
 def test_the_replacement_is_interrupted_in_the_middle_of_a_switch(
     site: Site, servers: dict[str, AdoptedServer]
 ) -> None:
-    """The switch lets go of it; if it had committed by then, the server is rescued."""
+    """The switch gives it up. If it had committed by then, a failover follows."""
     server = servers["orders"]
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
     step = site.chance("replacement").choice(STARTED)
@@ -87,7 +87,7 @@ def test_the_replacement_is_interrupted_in_the_middle_of_a_switch(
 def test_the_old_instance_is_interrupted_in_the_middle_of_a_switch(
     site: Site, servers: dict[str, AdoptedServer]
 ) -> None:
-    """The switch is the rescue: it goes on, and no failover is started beside it."""
+    """The switch itself is the rescue: it goes on, and no failover starts."""
     server = servers["orders"]
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
     step = site.chance("old").choice(("launch", *STARTED))
@@ -108,7 +108,7 @@ def test_the_old_instance_is_interrupted_in_the_middle_of_a_switch(
 def test_an_instance_that_dies_without_notice_is_replaced(
     site: Site, servers: dict[str, AdoptedServer], outcome: str
 ) -> None:
-    """Found when its agent has been silent for as long as a heartbeat may take. `impaired`: EC2 says that it runs."""
+    """It is found by the agent's missing heartbeat. `impaired`: EC2 still lists it as running."""
     server = servers["orders"]
     before, known = site.primary(server)["id"], site.api.operation_ids(server.id, "failover")
 

@@ -25,7 +25,7 @@ PAIRS = (("database", "api"), ("database", "worker"), ("api", "worker"))
 
 @pytest.fixture(scope="module")
 def orders(site: Site) -> AdoptedServer:
-    """On spot capacity: nothing else is interrupted. Pools rest for a moment, lest on-demand be what is left."""
+    """A server on spot capacity: only that is interrupted. Short cool-downs, so that spot pools are left."""
     (server,) = site.adopt_servers(ServerSpec("orders", "volumes", 8))
     site.api.change_policy(server.id, {"cool_down_s": COOL_DOWN_S})
     site.commit_operation(server, "switch", "to-spot")
@@ -34,7 +34,7 @@ def orders(site: Site) -> AdoptedServer:
 
 @pytest.fixture
 def on_spot(site: Site, orders: AdoptedServer, request: pytest.FixtureRequest) -> AdoptedServer:
-    """The rescue before may have found its first healthy replacement on demand, which is never interrupted."""
+    """Back on spot: the last rescue may have ended on demand, which is never interrupted."""
     if not Pool.parse(site.primary(orders)["pool"]).spot:
         site.commit_operation(orders, "switch", f"to-spot-{abs(hash(request.node.name)):x}")
     return orders
@@ -51,7 +51,7 @@ def test_a_notice_with_processes_down_is_a_failover_to_the_replica(
 
 @pytest.mark.parametrize("away", ["database", "all of them"])
 def test_a_notice_with_processes_down_and_no_replica(site: Site, on_spot: AdoptedServer, away: str) -> None:
-    """Replacements are launched before the ledger can say so; afterwards it says so of every one."""
+    """Replacements are launched before the ledger can record them. Afterwards it has every one."""
     known = {row["id"] for row in site.api.instances()}
     assert _rescued(site, on_spot, _processes(site, away), "a new instance") not in known
 
@@ -84,7 +84,7 @@ def _rescued(site: Site, orders: AdoptedServer, processes: list[str], by: str) -
 
 
 def _out_of_order(site: Site, operation_id: str) -> list[str]:
-    """Where the operation's events do not follow one another as things happened."""
+    """Events of the operation that are not in the order in which things happened."""
     told = [event for event in _events(site) if event.operation_id == operation_id]
     own = [
         event for event in told if event.type in ("operation.running", "operation.step") or "outcome" in event.payload

@@ -1,4 +1,4 @@
-"""Behind our back: what appears in EC2, what disappears from it, and a primary that somebody terminates."""
+"""Changes that the product did not make: resources appear in EC2 or disappear, and somebody terminates a primary."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def server(site: Site) -> AdoptedServer:
 
 @pytest.fixture(scope="module")
 def undone(site: Site, server: AdoptedServer) -> str:
-    """A switch that was cancelled: what carries its tags was made by an operation that came to nothing."""
+    """A cancelled switch. Resources with its tags belong to an operation that came to nothing."""
     operation_id = site.ask(server, "switch", "to-be-cancelled")
     site.http.post(f"/api/operations/{operation_id}/cancel", headers={"Idempotency-Key": "cancel-it"})
     assert site.end_of(operation_id).outcome in ("cancelled", "rolled_back")
@@ -263,7 +263,7 @@ def test_with_ec2_away_the_doctor_says_so_and_nothing_is_done(site: Site, server
 
 @pytest.fixture(scope="module")
 def scraped(site: Site, server: AdoptedServer) -> dict[str, set[str]]:
-    """The names of all samples, of each endpoint, after something was done."""
+    """The names of all samples of each endpoint, after some operations."""
     admin = {"Authorization": f"Bearer {site.stack.credentials.admin_token}"}
     ports = site.stack.ports
     return {

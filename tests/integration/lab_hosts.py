@@ -24,7 +24,7 @@ PATIENCE_S = 90.0
 
 
 class SomeCloud:
-    """Knows one tag of every instance."""
+    """Has one tag for every instance."""
 
     def instance_facts(self, instance_id: str) -> Mapping[str, object]:
         options = {"InstanceMetadataTags": "enabled"}
