@@ -78,27 +78,9 @@ def _switches(
     turn: int,
     before: Sequence[Figure],
 ) -> Figure:
-    kinds = at.market_choice.types
-
-    def ask(server: SimulatedServer) -> str:
-        pool = f"{at.market_choice.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
-        return until("a worker has answered", END_S, lambda: answered(server, pool), every_s=1.0)
-
-    def answered(server: SimulatedServer, pool: str) -> str | None:
-        """The operation's ID. None: no worker took the request in time, so it is repeated with the same key."""
-        try:
-            return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
-        except RequestFailed as refused:
-            if not refused.outcome_unknown:
-                raise
-            again.append(server.id)
-            return None
-
     again: list[str] = []
     with at.cores_busy() as busy:
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            asked = list(threads.map(ask, servers))
-        done = _ended(engine, "switch", asked)
+        done = _ended(engine, "switch", _ask_for_switches(at, servers, turn, again))
     took = [1.0 * (one.finished_at - one.requested_at).total_seconds() for one in done if one.finished_at]
     whole = max(o.finished_at for o in done if o.finished_at) - min(o.requested_at for o in done)
     a_minute = 60 * len(done) / whole.total_seconds()
@@ -119,6 +101,28 @@ def _switches(
     return Figure(NAME, f"switches at once, {len(servers)}", "s", measured, single, "one switch, in the same run",
                   "throughput grows until the processor is full", grown and not measured["not committed"],
                   HOW_SWITCHES)  # fmt: skip
+
+
+def _ask_for_switches(at: SimulatedFleet, servers: Sequence[SimulatedServer], turn: int, again: list[str]) -> list[str]:
+    """Their operations. `again` grows by a server for each request that had to be repeated."""
+    kinds = at.market_choice.types
+
+    def ask(server: SimulatedServer) -> str:
+        pool = f"{at.market_choice.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
+        return until("a worker has answered", END_S, lambda: answered(server, pool), every_s=1.0)
+
+    def answered(server: SimulatedServer, pool: str) -> str | None:
+        """The operation's ID. None: no worker took the request in time, so it is repeated with the same key."""
+        try:
+            return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
+        except RequestFailed as refused:
+            if not refused.outcome_unknown:
+                raise
+            again.append(server.id)
+            return None
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(ask, servers))
 
 
 def _rescues(

@@ -19,7 +19,7 @@ from temporalio.client import Client, ScheduleHandle
 from api.access.tokens import InstanceIdentity, sign_instance
 from db.engine.session import make_engine
 from db.fleet.agent_silence import silent_after
-from db.tables import Agent, DriftRow, Instance, Operation, Resource, Server
+from db.tables import Agent, Base, DriftRow, Instance, Operation, Resource, Server
 from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, HeartbeatRate
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_workflow_id
 from domain.operations import SERVER_WORKFLOW, ServerInput
@@ -131,50 +131,35 @@ class GrowingFleet:
 
     def _record(self, numbers: Iterable[int]) -> None:
         """Write what adoption would have written."""
-        client_id, region, policy = self._client_id, self._stack.region, asdict(ServerPolicy())
-        servers, instances, ledger, seen, past = [], [], [], [], []
         now = datetime.now(UTC)
-        due_at = silent_after(now, self._pace.interval_s)
+        rows: dict[type[Base], list[dict[str, Any]]] = {}
         for n in numbers:
-            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n)
-            owner = {"client_id": client_id, "created_at": at, "updated_at": at}
-            server_id, instance_id = _server_id(n), self._instances[n]
-            servers.append(
-                {"id": server_id, "name": server_id, "region": region, "account_id": "1", "handoff": "stateless",
-                 "policy": policy, "moves": [], "state": "active", "version": 1, **owner}
-            )  # fmt: skip
-            instances.append(
-                {"id": instance_id, "server_id": server_id, "state": "running_primary", "role": "primary",
-                 "pool": POOL, "region": region, "zone": "us-east-1a", "instance_type": "m5.large",
-                 "usd_per_hour": 0.03, **owner}
-            )  # fmt: skip
-            ledger.append(
-                {"client_id": client_id, "server_id": server_id, "type": "instance", "resource_id": instance_id,
-                 "state": "live", "how": "adopted", "live_at": at}
-            )  # fmt: skip
-            seen.append(
-                {
-                    "client_id": client_id,
-                    "instance_id": instance_id,
-                    "registered_at": at,
-                    "seen_at": now,
-                    "due_at": due_at,
-                }
-            )
-            past += [
-                {"id": f"op-{n}-{one}", "server_id": server_id, "client_id": client_id, "kind": "switch",
-                 "status": "committed", "requested_at": at + timedelta(hours=one)}
-                for one in range(PAST)
-            ]  # fmt: skip
+            for model, row in self._rows(n, now):
+                rows.setdefault(model, []).append(row)
         with self._engine.begin() as connection:
-            for model, made in (
-                (Server, servers),
-                (Instance, instances),
-                (Resource, ledger),
-                (Agent, seen),
-                (Operation, past),
-            ):
+            for model, made in rows.items():
                 connection.execute(insert(model), made)
+
+    def _rows(self, n: int, now: datetime) -> Iterator[tuple[type[Base], dict[str, Any]]]:
+        """Of one server, in the order in which they refer to each other."""
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n)
+        client_id, region = self._client_id, self._stack.region
+        owner = {"client_id": client_id, "created_at": at, "updated_at": at}
+        server_id, instance_id = _server_id(n), self._instances[n]
+        yield Server, {"id": server_id, "name": server_id, "region": region, "account_id": "1",
+                       "handoff": "stateless", "policy": asdict(ServerPolicy()), "moves": [], "state": "active",
+                       "version": 1, **owner}  # fmt: skip
+        yield Instance, {"id": instance_id, "server_id": server_id, "state": "running_primary", "role": "primary",
+                         "pool": POOL, "region": region, "zone": "us-east-1a", "instance_type": "m5.large",
+                         "usd_per_hour": 0.03, **owner}  # fmt: skip
+        yield Resource, {"client_id": client_id, "server_id": server_id, "type": "instance",
+                         "resource_id": instance_id, "state": "live", "how": "adopted", "live_at": at}  # fmt: skip
+        yield Agent, {"client_id": client_id, "instance_id": instance_id, "registered_at": at, "seen_at": now,
+                      "due_at": silent_after(now, self._pace.interval_s)}  # fmt: skip
+        for one in range(PAST):
+            yield Operation, {"id": f"op-{n}-{one}", "server_id": server_id, "client_id": client_id,
+                              "kind": "switch", "status": "committed",
+                              "requested_at": at + timedelta(hours=one)}  # fmt: skip
 
 
 @contextmanager
