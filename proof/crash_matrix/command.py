@@ -45,7 +45,9 @@ class MatrixReport:
         try:
             rows = [CellResult(**row) for row in json.loads(path.read_text())["rows"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SystemExit(f"crash-matrix: nothing to go on with in {path} ({error}); leave RESUME away") from error
+            raise SystemExit(
+                f"crash-matrix: there is no report to resume in {path} ({error}); run without RESUME"
+            ) from error
         return cls(path, seed, [row for row in rows if not row.wrong])
 
     def note(self, row: CellResult) -> None:
@@ -125,7 +127,7 @@ class Matrix:
             shutil.rmtree(kept, ignore_errors=True)
             kept.parent.mkdir(exist_ok=True)
             self._var.rename(kept)
-            _say(f"what it leaves is in {kept}")
+            _say(f"its logs and histories are kept in {kept}")
 
     def _late(self) -> bool:
         return time.monotonic() > self._until
@@ -167,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
     where = given.var / "report.json"
     report = MatrixReport.resumed(where, given.seed) if given.resume else MatrixReport(where, given.seed)
     if given.resume:
-        _say(f"{len(report.rows)} cells held already, by {where}")
+        _say(f"{len(report.rows)} cells held already, as {where} says")
     with matrix(given.var / "stack", given.seed, given.minutes, report) as made:
         for scenario, sample in scenarios_to_run(given.only, given.sample, given.seed):
             made.run(scenario, given.only, sample)

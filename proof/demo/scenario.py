@@ -104,7 +104,7 @@ def an_empty_pool(stage: DemoContext) -> None:
     """The first pool is empty. Meanwhile the reader of the events is disconnected."""
     first = stage.api.plan(stage.servers["web"].id)["candidates"][0]["pool"]
     stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
-    stage.screen.say(f"nothing is left in {first}; the reader of the event stream goes away")
+    stage.screen.say(f"{first} has no capacity left; the reader of the event stream disconnects")
     stage.follower.disconnect()
     last, place = stage.follower.tally.last, stage.follower.position
     stage.play("empty pool", "web", stage.ask("web", "switch", "empty-pool"), first=first)
@@ -133,7 +133,7 @@ def interrupted_without_replica(stage: DemoContext) -> None:
 def a_worker_dies(stage: DemoContext) -> None:
     """SIGKILL in the middle of a switch, and a new worker."""
     step = stage.chance.choice(KILL_STEPS)
-    stage.screen.say(f"the worker is to be killed at the step {step}")
+    stage.screen.say(f"the worker will be killed at the step {step}")
     since = stage.follower.position
     operation_id = stage.ask("orders", "switch", "killed-worker")
     stage.await_step(operation_id, step, since)
@@ -151,7 +151,7 @@ def never_healthy(stage: DemoContext) -> None:
     rule = {"instance_types": [pool.split("/")[1]]}
     stage.tell_lab("/_lab/hooks", {"health": rule})
     try:
-        stage.screen.say(f"no workload will get healthy in {pool}")
+        stage.screen.say(f"no workload will become healthy in {pool}")
         operation_id = stage.ask("orders", "switch", "never-healthy", {"pool": pool})
         stage.play("never healthy", "orders", operation_id, expected="rolled_back", before=before["id"])
     finally:

@@ -148,7 +148,7 @@ def test_a_request_that_is_never_answered_says_what_it_was_refused_with(monkeypa
 def test_there_has_to_be_a_report_to_go_on_with(tmp_path: Path, there: str | None) -> None:
     if there is not None:
         (tmp_path / "report.json").write_text(there)
-    with pytest.raises(SystemExit, match="nothing to go on with"):
+    with pytest.raises(SystemExit, match="there is no report to resume"):
         MatrixReport.resumed(tmp_path / "report.json", 1)
 
 
