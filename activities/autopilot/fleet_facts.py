@@ -22,12 +22,12 @@ from db.autopilot.fleet import ClientRow, FleetRow
 from db.market.price_records import RecordedPrices
 from domain.autopilot.candidates import ServerKind, pool_requirements, server_kind, spot_pools
 from domain.autopilot.contract import REQUESTED_BY
-from domain.autopilot.decision_inputs import Needs, ReplicaMode, ServerPosition
+from domain.autopilot.decision_inputs import Needs, ServerPosition
 from domain.autopilot.fleet_evaluation import ServerCase
 from domain.autopilot.policy import AutopilotPolicy, AutopilotPreferences, resolve_policy
 from domain.autopilot.policy_gates import ServerConditions
+from domain.autopilot.pool_records import PriceRecord, with_price
 from domain.autopilot.pool_supply import hours
-from domain.autopilot.price_record import PriceRecord, with_price
 from domain.blueprint import Blueprint
 from domain.market.observed_prices import PoolKey
 from domain.market.on_demand_prices import LINUX
@@ -241,7 +241,7 @@ def _needs(one: ServerContext, dear: Mapping[tuple[str, str], float]) -> Needs:
         within=within,
         beyond=within if stays else move_profile_to(one.outline, _ELSEWHERE, one.autopilot.keep_old_s),
         minimum_stay_h=one.autopilot.minimum_stay_h,
-        replica=ReplicaMode(one.autopilot.replica.value),
+        replica=one.autopilot.replica,
     )
 
 

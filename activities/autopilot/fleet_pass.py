@@ -32,7 +32,7 @@ from db.forecast_models.registry import record_shadow_results
 from db.market.price_records import PriceRecords
 from domain.adoption import MoveTerms, PlanInput
 from domain.autopilot.contract import AskServerInput, EvaluateInput, EvaluateResult, Proposal, operation_for
-from domain.autopilot.crowding import Arrival, with_arrivals, with_positions
+from domain.autopilot.crowding import Arrival, FleetLimits, with_arrivals, with_positions
 from domain.autopilot.decision import DecisionKind
 from domain.autopilot.decision_figures import decision_figures
 from domain.autopilot.decision_inputs import ServerPosition as Placed
@@ -42,14 +42,12 @@ from domain.autopilot.fleet_evaluation import (
     ExperienceByKey,
     JudgedCase,
     OperationBudget,
-    RegionPlatform,
     ServerCase,
     decision_label,
     evaluate_fleet,
 )
-from domain.autopilot.limits import FleetLimits
 from domain.autopilot.policy_gates import WEEK, DecisionState, asks_for_change
-from domain.autopilot.pool_supply import Supply, hours, supply_of
+from domain.autopilot.pool_supply import RegionPlatform, Supply, hours, supply_of
 from domain.autopilot.shadow_comparison import ShadowComparison, compare_shadow
 from domain.names import new_id
 from domain.operations import OperationKind

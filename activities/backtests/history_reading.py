@@ -26,8 +26,8 @@ from db.market.scores_and_bands import bands_of
 from db.tables import BacktestRow, ModelRow
 from domain.autopilot.fleet_evaluation import ServerCase
 from domain.autopilot.policy import AutopilotPreferences, resolve_policy
+from domain.autopilot.pool_records import PriceRecord
 from domain.autopilot.pool_supply import hours
-from domain.autopilot.price_record import PriceRecord
 from domain.backtest.history import ForecastModel, KindHistory, PoolHistory, RegionHistory, ReplayHistory, ServerHistory
 from domain.market.canonical_prices import PriceStep
 from domain.market.observed_prices import PoolKey

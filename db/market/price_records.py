@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.market.collection_progress import collected_until
 from db.tables import PriceCanonical, PriceSeries
-from domain.autopilot.price_record import PriceRecord, with_price
+from domain.autopilot.pool_records import PriceRecord, with_price
 from domain.market.consolidated_prices import HOLD
 from domain.market.contract import STALE_AFTER, spot_collection
 from domain.market.observed_prices import PoolKey

@@ -28,8 +28,10 @@ def read_supply_facts(session: Session, region: str, now: datetime) -> PoolKnowl
     stays = stays_since(session, region, since, now)
     bands, at_h = bands_of(session, region, now), hours(now)
     return PoolKnowledge(
-        resting={row.id: f"{COOL_DOWN_WHY}: {row.cool_down_reason}" for row in cooling_pools(session, region, now)},
-        lived={
+        cooling_down={
+            row.id: f"{COOL_DOWN_WHY}: {row.cool_down_reason}" for row in cooling_pools(session, region, now)
+        },
+        histories={
             pool: pool_reliability(facts.get(pool, ()), stays.get(pool, ()), prior_of(bands.get(_type(pool))), at_h)
             for pool in sorted({*facts, *stays})
         },

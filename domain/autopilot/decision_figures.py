@@ -74,7 +74,7 @@ def _inputs(one: JudgedCase, pool: str) -> dict[str, Any]:
     offer, known, place = one.supply.offers[pool], one.supply.known, Pool.parse(pool)
     score = known.scores.get((place.zone, place.instance_type))
     return {
-        "own_history": pool in known.lived,
+        "own_history": pool in known.histories,
         "losses": _number(offer.reliability.losses),
         "availability": _number(offer.reliability.availability),
         "tightness": _number(offer.tightness),

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 from domain.autopilot.move_cost import USUAL_MOVE, MoveCost, MoveProfile
-from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import Reliability
+from domain.autopilot.policy import ReplicaMode
+from domain.autopilot.pool_records import PriceRecord, Reliability
 
 SHARE_BACK_TO_SPOT = 0.5  # part of the losses after which there is only on-demand, and a way back to pay for
-
-
-class ReplicaMode(StrEnum):
-    NONE = "none"
-    ON_RISK = "on_risk"
-    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from domain.autopilot.appraisal import Appraisal
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
-from domain.autopilot.decision_inputs import ReplicaMode, ServerPosition
+from domain.autopilot.decision_inputs import ServerPosition
+from domain.autopilot.policy import ReplicaMode
 from domain.autopilot.replica_decision import decide_replica
 from domain.autopilot.server_decision import decide_server, within_minimum_stay
 from domain.autopilot.tuning import Tuning

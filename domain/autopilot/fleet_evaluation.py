@@ -13,22 +13,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated, rate_offers
-from domain.autopilot.crowding import crowding_limits, with_positions
+from domain.autopilot.crowding import FleetLimits, crowding_limits, with_positions
 from domain.autopilot.decision import Decision, DecisionKind
 from domain.autopilot.decision_inputs import Needs, ServerPosition
-from domain.autopilot.experience import Experience
-from domain.autopilot.experience_by_needs import experience_key, learn_from_watched, needs_in_words
+from domain.autopilot.experience import Experience, experience_key, learn_from_watched, needs_in_words
 from domain.autopilot.fleet_decision import NO_LIMITS, FleetMember, RestOfFleet, decide_fleet, decide_replicas
 from domain.autopilot.forecast_ratings import ForecastRatings
-from domain.autopilot.limits import FleetLimits
 from domain.autopilot.policy_gates import Gate, ServerConditions, Verdict, apply_gates, asks_for_change
-from domain.autopilot.pool_supply import Supply
+from domain.autopilot.pool_supply import RegionPlatform, Supply
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING, Tuning
 from domain.market.on_demand_prices import LINUX
 
 NOT_ALLOWED = "the server's policy or network does not allow it"
-RegionPlatform = tuple[str, str]  # region, platform
 ExperienceByKey = dict[str, tuple[Mapping[str, str | float | None], Experience]]  # by key, with the needs in words
 
 

@@ -18,7 +18,7 @@ class AutoSwitch(StrEnum):
     ON = "on"
 
 
-class ReplicaWish(StrEnum):
+class ReplicaMode(StrEnum):
     NONE = "none"
     ON_RISK = "on_risk"
     ALWAYS = "always"
@@ -46,7 +46,7 @@ class AutopilotPreferences:
 
     auto_switch: AutoSwitch | None = None
     approval_needed: bool | None = None
-    replica: ReplicaWish | None = None
+    replica: ReplicaMode | None = None
     keep_old_s: float | None = None
     min_saving: float | None = None
     outage_usd_per_hour: float | None = None
@@ -70,7 +70,7 @@ class AutopilotPolicy:
 
     auto_switch: AutoSwitch = AutoSwitch.OFF
     approval_needed: bool = False
-    replica: ReplicaWish = ReplicaWish.NONE
+    replica: ReplicaMode = ReplicaMode.NONE
     keep_old_s: float = 0.0
     min_saving: float = 0.05
     outage_usd_per_hour: float | None = None  # None: by `tolerance`
@@ -122,7 +122,7 @@ def check_policy(policy: AutopilotPolicy, *, keeps_replica: bool = False) -> Non
             f"{policy.max_moves_per_week} moves a week cannot each be followed by a stay of "
             f"{policy.minimum_stay_h:g} h; lower one of them"
         )
-    if policy.replica is ReplicaWish.ON_RISK and policy.outage_usd_per_hour == 0:
+    if policy.replica is ReplicaMode.ON_RISK and policy.outage_usd_per_hour == 0:
         raise Contradiction(
             "replica `on_risk` is made for what an outage costs, and outage_usd_per_hour is 0; name a cost, or take "
             "`none` or `always`"

@@ -12,7 +12,8 @@ from collections.abc import Collection
 
 from domain.autopilot.appraisal import Appraisal, CandidateCost
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
-from domain.autopilot.decision_inputs import ReplicaMode, ServerPosition
+from domain.autopilot.decision_inputs import ServerPosition
+from domain.autopilot.policy import ReplicaMode
 from domain.autopilot.tuning import Tuning
 
 

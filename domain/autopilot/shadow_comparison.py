@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from domain.autopilot.appraisal import Appraisal, rate_offers
 from domain.autopilot.decision import Decision, DecisionKind
 from domain.autopilot.fleet_evaluation import ExperienceByKey, ServerCase, markets_of
-from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform
-from domain.autopilot.pool_supply import Supply
+from domain.autopilot.forecast_ratings import ForecastRatings
+from domain.autopilot.pool_supply import RegionPlatform, Supply
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING, Tuning
 

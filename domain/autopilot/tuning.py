@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.autopilot.reliability import HazardShape
+from domain.autopilot.pool_records import HazardShape
 
 # Once its own record and its region are taken into account, a pool's age tells less than it does alone.
 SHAPE_WITH_RECORD = HazardShape(scale=0.41, offset_h=0.15, power=0.53)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from domain.autopilot.decision_inputs import Offer
-from domain.autopilot.price_record import PriceRecord, with_price
-from domain.autopilot.reliability import Reliability, first_observation, tightness, with_observation
+from domain.autopilot.pool_records import (
+    PriceRecord,
+    Reliability,
+    first_observation,
+    tightness,
+    with_observation,
+    with_price,
+)
 from domain.backtest.market_history import MarketHistory
 
 Offers = tuple[Offer, ...]

@@ -9,13 +9,13 @@ from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated, ra
 from domain.autopilot.decision import Decision, DecisionKind
 from domain.autopilot.decision_inputs import Needs, ServerPosition
 from domain.autopilot.experience import Experience, learn
+from domain.autopilot.forecast_ratings import rate_with_forecaster
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import Tuning
 from domain.backtest.errors import BacktestError
 from domain.backtest.market_history import ON_DEMAND, MarketHistory
 from domain.backtest.offers_by_tick import Offers
 from domain.forecasting.forecaster import Forecaster
-from domain.forecasting.rating import rate_with_forecaster
 
 ON_DEMAND_POOL = "on-demand"
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated
 from domain.autopilot.decision_inputs import zone_of
-from domain.autopilot.experience import Experience
-from domain.autopilot.experience_by_needs import learn_from_watched
+from domain.autopilot.experience import Experience, learn_from_watched
 from domain.autopilot.fleet_evaluation import NOT_ALLOWED
 from domain.autopilot.pool_supply import Supply
 from domain.autopilot.tuning import DEFAULT_TUNING

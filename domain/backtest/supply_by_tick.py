@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from domain.autopilot.pool_records import PriceRecord, Reliability, with_price
 from domain.autopilot.pool_supply import PoolKnowledge, Supply, prior_of, supply_of
-from domain.autopilot.price_record import PriceRecord, with_price
-from domain.autopilot.reliability import Reliability
 from domain.backtest.history import PoolHistory, RegionHistory, ReplayHistory
 from domain.market.pool_facts import PoolFact, PoolFactKind
 from domain.market.pool_reliability import InstanceStay, pool_reliability
@@ -26,7 +25,7 @@ def supply_by_tick(past: ReplayHistory, region: RegionHistory) -> Iterator[Suppl
         for pool in lived:
             pool.reach(at_h)
         known = PoolKnowledge(
-            lived={one.name: one.record(at_h) for one in lived if one.has_history(at_h)},
+            histories={one.name: one.record(at_h) for one in lived if one.has_history(at_h)},
             watched=frozenset(one.name for one in lived if one.watched(at_h)),
             bands=region.bands,
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from domain.autopilot.reliability import Reliability, first_observation, with_observation, without_observation
+from domain.autopilot.pool_records import Reliability, first_observation, with_observation, without_observation
 from domain.autopilot.tuning import SHAPE_WITH_RECORD
 from domain.market.pool_facts import PoolFact, PoolFactKind
 

@@ -40,7 +40,7 @@ from db.market.pool_facts import append_pool_facts
 from db.market.scores_and_bands import keep_bands, keep_scores
 from db.tables import Client, Instance, ModelRow, Server
 from domain.autopilot.contract import EvaluateInput
-from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaMode, Tolerance
 from domain.blueprint import Blueprint
 from domain.market.contract import spot_collection
 from domain.market.observed_prices import PriceBounds as Observed
@@ -233,7 +233,7 @@ def _fleet(sessions: SessionFactory, count: int, market: MarketInMemory, chance:
                 autopilot=AutopilotPreferences(auto_switch=AutoSwitch.PROPOSE, tolerance=tolerance, replica=replica)
             )
         )
-        for tolerance, replica in zip(Tolerance, ReplicaWish, strict=True)
+        for tolerance, replica in zip(Tolerance, ReplicaMode, strict=True)
     ]
     for n in range(count):
         zone, kind = chance.choice(list(market.spot))

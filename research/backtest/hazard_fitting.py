@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from domain.autopilot.decision_inputs import Offer
-from domain.autopilot.reliability import HazardShape
+from domain.autopilot.pool_records import HazardShape
 from domain.autopilot.tuning import Tuning
 from domain.backtest.errors import NoData
 from research.backtest.availability import ObservedMarket

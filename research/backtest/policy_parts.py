@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.autopilot.reliability import HazardShape
+from domain.autopilot.pool_records import HazardShape
 from domain.autopilot.tuning import Tuning
 
 WHOLE = "whole policy"

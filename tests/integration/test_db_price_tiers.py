@@ -550,7 +550,7 @@ READS: dict[str, Callable[[Session], Any]] = {
     "a pool's price": lambda s: canonical.price_at(s, "eu-west-3a", "t7.large", YESTERDAY),
     "a pool's hours": lambda s: canonical.cost_by_hour(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
     "a region's market": lambda s: region_heatmap(s, "eu-west-3", YESTERDAY, NOW),
-    "a region's pools": lambda s: read_supply_facts(s, "eu-west-3", NOW).lived,
+    "a region's pools": lambda s: read_supply_facts(s, "eu-west-3", NOW).histories,
     "a pool's steps": lambda s: canonical.series_between(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
 }
 

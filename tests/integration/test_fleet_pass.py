@@ -39,7 +39,7 @@ from db.tables import (
 )
 from domain.autopilot import contract
 from domain.autopilot.move_cost import SNAPSHOT_USD_PER_GIB_H
-from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaMode
 from domain.autopilot.policy_gates import DecisionState
 from domain.ec2 import SURVEY, SurveyInput, SurveyResult
 from domain.market.contract import spot_collection
@@ -455,7 +455,7 @@ def test_what_is_learnt_is_kept_for_the_next_round(site: Site) -> None:
 
 
 def test_a_replica_is_asked_for_and_dropped_by_the_wish_alone(site: Site) -> None:
-    always = AutopilotPreferences(replica=ReplicaWish.ALWAYS)
+    always = AutopilotPreferences(replica=ReplicaMode.ALWAYS)
     server = site.server(always)
     [ask] = site.round().asks
     assert (ask.kind, ask.priority, ask.keep_old_s) == (OperationKind.REPLICA_CREATE, 25, 0.0)
@@ -544,7 +544,7 @@ def test_a_switch_that_only_keeps_the_old_instance_holds_up_nobody_else_and_noth
         assert sum(count_under_way(session).values()) == before
         [row] = [one for one in read_fleet(session) if one.server_id == moved]
     assert (row.busy, row.keeps_old_instance) == (False, True)
-    site.policy(moved, replace(ON, replica=ReplicaWish.ALWAYS))
+    site.policy(moved, replace(ON, replica=ReplicaMode.ALWAYS))
     [replica] = [one for one in site.round().asks if one.server_id == moved]
     assert replica.kind is OperationKind.REPLICA_CREATE
 

@@ -89,10 +89,10 @@ def test_what_was_lived_through_is_read_with_who_is_still_there(
         found = read_supply_facts(session, REGION, LATER)
         before = read_supply_facts(session, REGION, NOW - timedelta(days=1))
     assert POOL in found.watched
-    assert POOL in found.resting
-    assert found.lived[POOL].losses > 0.9
+    assert POOL in found.cooling_down
+    assert found.histories[POOL].losses > 0.9
     assert 0 < found.rebalanced[POOL] < 1
-    assert before.lived == {}, "a look at the past sees nothing newer"
+    assert before.histories == {}, "a look at the past sees nothing newer"
 
 
 # --- prices

@@ -13,8 +13,7 @@ from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
 from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
 from domain.autopilot.move_cost import FREE_MOVE, SNAPSHOTS_KEPT_H, MoveProfile, payback_h
 from domain.autopilot.policy import AutopilotPolicy
-from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import Reliability
+from domain.autopilot.pool_records import PriceRecord, Reliability
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.blueprint import BlockDevice, Blueprint

@@ -10,7 +10,7 @@ import pytest
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
 from domain.autopilot.maintenance_windows import MaintenanceWindow
 from domain.autopilot.move_cost import MoveCost
-from domain.autopilot.policy import AutopilotPolicy, AutoSwitch, ReplicaWish
+from domain.autopilot.policy import AutopilotPolicy, AutoSwitch, ReplicaMode
 from domain.autopilot.policy_gates import Gate, ServerConditions, apply_gates
 from domain.operations import Priority
 
@@ -82,7 +82,7 @@ def test_in_propose_everything_waits_and_with_approval_only_what_is_not_urgent()
 
 
 def test_a_replica_is_kept_also_where_nothing_is_moved() -> None:
-    off = AutopilotPolicy(replica=ReplicaWish.ON_RISK)
+    off = AutopilotPolicy(replica=ReplicaMode.ON_RISK)
     assert apply_gates(REPLICA, ServerConditions(off), NOW).acts
     assert apply_gates(REPLICA, ServerConditions(replace(off, frozen=True)), NOW).gate is Gate.FROZEN
 

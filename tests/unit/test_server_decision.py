@@ -14,15 +14,16 @@ from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
 from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
 from domain.autopilot.experience import Experience, learn
 from domain.autopilot.move_cost import MoveProfile
-from domain.autopilot.price_record import PriceRecord, with_price
-from domain.autopilot.reliability import (
+from domain.autopilot.pool_records import (
     SHAPE,
     HazardShape,
     OutOfOrder,
+    PriceRecord,
     Reliability,
     first_observation,
     tightness,
     with_observation,
+    with_price,
 )
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING
