@@ -1,4 +1,4 @@
-"""A client's servers and the market they lived in, as the replay takes them: canonical prices, reliability records."""
+"""Reads a client's servers and their market as the replay takes them: canonical prices and reliability records."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_history(sessions: SessionFactory, facts: FleetFacts, row: BacktestRow) 
         asked = [_asked(one, row.asked, clients) for one in known]
         left_out |= {one.row.server_id: one.left_out for one in known if one.left_out}
         with sessions() as session:
-            past = _Gathering(session, facts, row, region, places)
+            past = _RegionReading(session, facts, row, region, places)
             regions.append(past.region_of(asked))
             skipped |= past.skipped
     if not any(one.pools for one in regions):
@@ -89,7 +89,7 @@ def _asked(one: ServerContext, asked: Mapping[str, Any], clients: Mapping[str, r
 
 
 @dataclass
-class _Gathering:
+class _RegionReading:
     """One region, read once."""
 
     session: Session
@@ -139,7 +139,7 @@ class _Gathering:
         return RegionHistory(self.region, LINUX, [one for one in pools if one.pool.endswith("/spot")], kinds, bands)
 
     def _cases(self, known: Sequence[ServerContext]) -> list[ServerCase]:
-        """As the autopilot makes them, at the prices in force at the start: no choice knows what came later."""
+        """Cases as the autopilot makes them, at the prices of the start, so that no choice knows what came later."""
         priced: Prices = {
             pool: PriceRecord(hours(step.from_at), float(step.usd)) for pool, step in self._at_start.items()
         }
@@ -155,7 +155,7 @@ class _Gathering:
         return self.places.get(case.server_id, case.position.pool)
 
     def _cheapest(self, pools: Iterable[str]) -> list[str]:
-        """The cheapest at the start, as far as there is room; by name, so that the same facts are replayed the same."""
+        """The cheapest pools at the start, at most MOST_POOLS; by name, so that a replay can be repeated exactly."""
         priced = [(self._at_start[_key(pool)].usd, pool) for pool in pools if _key(pool) in self._at_start]
         return sorted(pool for _, pool in sorted(priced)[:MOST_POOLS])
 
@@ -169,7 +169,7 @@ class _Gathering:
 
 
 def _step_at(steps: Sequence[PriceStep], at: datetime) -> PriceStep:
-    """The last one begun by then; of a pool first priced later, its first."""
+    """The last step that began by then; for a pool that was first priced later, its first step."""
     return next((step for step in reversed(steps) if step.from_at <= at), steps[0])
 
 

@@ -476,12 +476,12 @@ def test_a_replica_is_asked_for_and_dropped_by_the_wish_alone(site: Site) -> Non
 
 def test_a_look_shows_what_would_be_decided_and_keeps_nothing(site: Site) -> None:
     server = site.server(AutopilotPreferences(minimum_stay_h=0))
-    found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(server, candidates=3))
+    found: contract.PreviewResult = site.run(site.autopilot.preview, contract.PreviewInput(server, candidates=3))
     assert (found.kind, found.held_by, found.problem) == ("move", "off", "")
     assert found.to_pool == found.figures["candidates"][0]["pool"]
     assert len(found.figures["candidates"]) == 3
     assert site.decisions(server) == []
-    assert site.run(site.autopilot.look, contract.PreviewInput("srv-none")).problem
+    assert site.run(site.autopilot.preview, contract.PreviewInput("srv-none")).problem
 
 
 @pytest.mark.parametrize("how_far", ["approved", "asked", "running"])
@@ -500,7 +500,7 @@ def test_who_is_on_its_way_has_its_place_there_already(site: Site, how_far: str)
     [other] = [ask for ask in site.round().asks if ask.server_id == second]
     assert other.pool != first.pool
     assert site.reconsider(other.decision_id).holds
-    found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(second))
+    found: contract.PreviewResult = site.run(site.autopilot.preview, contract.PreviewInput(second))
     assert found.to_pool == other.pool, "so it is where a decision is looked at once more"
 
 
@@ -568,7 +568,7 @@ def test_a_move_is_reckoned_with_the_outage_of_its_handoff(site: Site) -> None:
     for handoff in Handoff:
         denied = [A] if handoff is Handoff.SNAPSHOT else []
         server = site.server(wish, handoff, denied_zones=denied)
-        found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(server))
+        found: contract.PreviewResult = site.run(site.autopilot.preview, contract.PreviewInput(server))
         cost[handoff] = found.figures["move_outage_usd"]
     assert cost[Handoff.STATELESS] == 0.0
     assert 0.0 < cost[Handoff.VOLUMES] < cost[Handoff.SNAPSHOT] == pytest.approx(0.745)
@@ -633,7 +633,7 @@ def test_the_plan_of_a_decision_has_the_same_cost_to_the_last_part(site: Site, w
 
 def test_denied_types_and_zones_are_not_candidates(site: Site) -> None:
     server = site.server(ON, denied_types=["c5", "m5.large"], denied_zones=[A])
-    found: contract.PreviewResult = site.run(site.autopilot.look, contract.PreviewInput(server, candidates=100))
+    found: contract.PreviewResult = site.run(site.autopilot.preview, contract.PreviewInput(server, candidates=100))
     pools = [one["pool"] for one in found.figures["candidates"]]
     assert pools
     assert not [pool for pool in pools if pool.startswith(f"{A}/") or "/c5." in pool or "/m5.large/" in pool]
