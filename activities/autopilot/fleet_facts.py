@@ -12,14 +12,13 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from activities.autopilot.region_records import RegionRecords
 from activities.ec2.attached_volumes import AttachedVolumes
 from activities.ec2.clients import Clients
 from activities.ec2.instance_outlines import InstanceOutlines
 from activities.ec2.market_facts import MarketFacts
 from activities.ec2.subnets import subnet_by_zone
 from db.autopilot.fleet import ClientRow, FleetRow
-from db.market.price_records import RecordedPrices
+from db.market.region_records import RecordedPrices, RegionRecords
 from domain.autopilot.candidates import ServerKind, pool_requirements, server_kind, spot_pools
 from domain.autopilot.contract import REQUESTED_BY
 from domain.autopilot.decision_inputs import Needs, ServerPosition

@@ -12,7 +12,6 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from activities.autopilot.fleet_facts import FleetFacts, ServerContext
-from activities.autopilot.region_records import RegionRecords, read_region_records
 from activities.ec2.errors import Ec2Failure
 from activities.forecasters import Forecasters
 from db.autopilot import fleet as reading
@@ -29,7 +28,7 @@ from db.autopilot.decisions import (
 from db.autopilot.experiences import experiences, keep_experiences
 from db.engine.session import SessionFactory, in_transaction
 from db.forecast_models.registry import record_shadow_results
-from db.market.price_records import PriceRecords
+from db.market.region_records import PriceRecords, RegionRecords, read_region_records
 from domain.adoption import MoveTerms, PlanInput
 from domain.autopilot.contract import AskServerInput, EvaluateInput, EvaluateResult, Proposal, operation_for
 from domain.autopilot.crowding import Arrival, FleetLimits, with_arrivals, with_positions

@@ -14,14 +14,13 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from activities.autopilot.fleet_facts import FleetFacts, Prices, ServerContext
-from activities.autopilot.region_records import RegionRecords
 from db.autopilot import fleet as reading
 from db.backtesting.runs import pools_at
 from db.engine.session import SessionFactory
 from db.market.canonical import region_between
 from db.market.on_demand import on_demand_prices
-from db.market.pool_facts import pool_facts_since
-from db.market.pool_history import stays_since
+from db.market.pool_facts import pool_facts_since, stays_since
+from db.market.region_records import RegionRecords
 from db.market.scores_and_bands import bands_of
 from db.tables import BacktestRow, ModelRow
 from domain.autopilot.fleet_evaluation import ServerCase
@@ -29,11 +28,10 @@ from domain.autopilot.policy import AutopilotPreferences, resolve_policy
 from domain.autopilot.pool_records import PriceRecord
 from domain.autopilot.pool_supply import hours
 from domain.backtest.history import ForecastModel, KindHistory, PoolHistory, RegionHistory, ReplayHistory, ServerHistory
-from domain.market.canonical_prices import PriceStep
 from domain.market.observed_prices import PoolKey
 from domain.market.on_demand_prices import LINUX
-from domain.market.pool_facts import PoolFact
-from domain.market.pool_reliability import MEMORY_H, InstanceStay
+from domain.market.pool_reliability import MEMORY_H, InstanceStay, PoolFact
+from domain.market.price_series import PriceStep
 from domain.pools import Pool
 
 RECORDS_BEFORE = timedelta(hours=MEMORY_H)  # the records before the period say what was known when it began

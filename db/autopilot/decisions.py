@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from db.autopilot.keeping_old import keeps_old_instance
+from db.autopilot.in_flight import keeps_old_instance
 from db.engine.deletion import delete_in_batches
 from db.engine.session import SessionFactory
 from db.event_log.writing import NewEvent, append_events

@@ -1,16 +1,31 @@
-"""What is under way and changes where instances are, before it shows in the tables of the fleet."""
+"""What is under way and changes where instances are, before the tables of the fleet show it."""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.autopilot.keeping_old import keeps_old_instance
-from db.tables import DecisionRow, Instance, Operation
+from db.tables import DecisionRow, Instance, Operation, OperationStep
 from domain.autopilot.crowding import Arrival
 from domain.autopilot.decision import DecisionKind
 from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationKind, OperationStatus
+
+_RETIRE = "retire"  # the step of a switch after its commit, in which it waits
+
+
+def keeps_old_instance() -> ColumnElement[bool]:
+    """Whether an operation of a query is a switch that has committed and only keeps the old instance for a while.
+
+    Such a switch gives way to any request for its server.
+    """
+    retires = exists().where(OperationStep.operation_id == Operation.id, OperationStep.name == _RETIRE)
+    return and_(
+        Operation.kind == OperationKind.SWITCH.value,
+        Operation.status == OperationStatus.RUNNING.value,
+        retires.correlate(Operation),
+    )
+
 
 _UNFINISHED = (OperationStatus.QUEUED.value, OperationStatus.RUNNING.value)
 _CARRIED_OUT = (DecisionState.APPROVED.value, DecisionState.ASKED.value)
@@ -21,12 +36,12 @@ _GOES = frozenset(
 
 
 def servers_being_moved(session: Session) -> set[str]:
-    """Servers of which a decision is being carried out, whether its operation shows already or not."""
+    """Servers for which a decision is being carried out, whether or not its operation is recorded yet."""
     return set(session.scalars(select(DecisionRow.server_id).where(DecisionRow.state.in_(_CARRIED_OUT))))
 
 
 def arrivals(session: Session, client_id: str | None = None) -> dict[str, list[Arrival]]:
-    """By client. Of a server that has an operation with a target, its decision's own is not counted beside it."""
+    """Arrivals by client. Where a server has an operation with a target, its decision is not counted as well."""
     primary, replica = aliased(Instance), aliased(Instance)
     asked = select(DecisionRow.server_id, DecisionRow.client_id, DecisionRow.kind, DecisionRow.to_pool).where(
         DecisionRow.state.in_(_CARRIED_OUT)

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from db.market.on_demand import on_demand_prices
 from db.market.pool_facts import count_facts
-from db.market.supply_facts import read_supply_facts
+from db.market.region_records import read_supply_facts
 from db.tables import PoolRow
 from domain.autopilot.appraisal import hazard
 from domain.autopilot.pool_records import PriceRecord
 from domain.autopilot.pool_supply import PoolKnowledge, hours, supply_of
 from domain.autopilot.tuning import DEFAULT_TUNING
-from domain.market.pool_facts import PoolFactKind
+from domain.market.pool_reliability import PoolFactKind
 from domain.pools import Lifecycle
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)

@@ -23,8 +23,7 @@ from domain.backtest.contract import BacktestError
 from domain.backtest.history import PoolHistory, RegionHistory, ReplayHistory
 from domain.backtest.market_history import MarketHistory
 from domain.forecasting.forecaster import Forecaster
-from domain.market.pool_facts import PoolFact, PoolFactKind
-from domain.market.pool_reliability import InstanceStay, pool_reliability
+from domain.market.pool_reliability import InstanceStay, PoolFact, PoolFactKind, pool_reliability
 from domain.pools import Pool
 
 Offers = tuple[Offer, ...]

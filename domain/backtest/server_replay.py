@@ -24,8 +24,7 @@ from domain.backtest.offers_by_tick import rate_by_tick, supply_by_tick, tick_co
 from domain.backtest.policy_run import ReplayPolicy, run_policy
 from domain.backtest.simple_policies import AlwaysOnDemand, Cheapest, StayPut
 from domain.forecasting.forecaster import Forecaster
-from domain.market.pool_facts import PoolFactKind
-from domain.market.pool_reliability import CLOSED_H
+from domain.market.pool_reliability import CLOSED_H, PoolFactKind
 
 POLICY, MODEL = "policy", "model"
 STAY, ON_DEMAND_ALWAYS, CHEAPEST, CLAIRVOYANT = (

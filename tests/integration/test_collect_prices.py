@@ -23,11 +23,12 @@ from activities.market.registry import market_activities
 from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.market import canonical, collection_progress, on_demand, rejected_prices, scores_and_bands
+from db.market import canonical, incoming_prices, on_demand, scores_and_bands
 from db.tables import Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
 from domain.market import contract
 from domain.names import CONTROL_QUEUE
 from lab.stack.database import Database
+from tests import market_tables
 from tests.database_schemas import temporary_schema
 from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
 from workflows.scheduled.market import MARKET_WORKFLOWS
@@ -88,7 +89,7 @@ def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:
     assert found.calls.count("DescribeSpotPriceHistory") > 3, "several pages"
     assert found.set_aside == 0
     with market.sessions() as session:
-        price = canonical.price_at(session, newest["AvailabilityZone"], newest["InstanceType"], datetime.now(UTC))
+        price = market_tables.price_at(session, newest["AvailabilityZone"], newest["InstanceType"], datetime.now(UTC))
         pool = session.get(PoolRow, f"{newest['AvailabilityZone']}/{newest['InstanceType']}/spot")
         assert price is not None
         assert pool is not None
@@ -122,7 +123,7 @@ def test_a_new_price_is_found_with_what_it_changes(market: Market) -> None:
     found = market.collect()
     assert found.changes == 1
     with market.sessions() as session:
-        price = canonical.price_at(session, A, "m5.large", datetime.now(UTC))
+        price = market_tables.price_at(session, A, "m5.large", datetime.now(UTC))
     assert price is not None
     assert f"{price.usd_per_hour:f}" == "0.012345"
 
@@ -143,14 +144,14 @@ def test_a_collection_of_a_time_asked_for_does_not_hide_what_lies_before(market:
     now = datetime.now(UTC)
     market.collect(since=now - timedelta(hours=3))
     with market.sessions.begin() as session:
-        assert collection_progress.collected_until(session, SPOT) is None
-        collection_progress.mark_collected(session, SPOT, now - timedelta(days=4))
+        assert incoming_prices.collected_until(session, SPOT) is None
+        incoming_prices.mark_collected(session, SPOT, now - timedelta(days=4))
     market.collect(since=now - timedelta(hours=3))
     with market.sessions() as session:
-        assert collection_progress.collected_until(session, SPOT) == now - timedelta(days=4)
+        assert incoming_prices.collected_until(session, SPOT) == now - timedelta(days=4)
     assert market.collect().observed > 100, "four days of it"
     with market.sessions() as session:
-        assert (collection_progress.collected_until(session, SPOT) or now) > now
+        assert (incoming_prices.collected_until(session, SPOT) or now) > now
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_on_demand_prices_are_asked_for_once_a_day_and_then_held_against_spot(ma
     market.cloud.post(f"/pools/{A}/m5.large/spot/price", price=0.97)
     assert market.collect().set_aside == 1
     with market.sessions() as session:
-        (strange,) = rejected_prices.list_set_aside(session, datetime.now(UTC) - timedelta(hours=1))
+        (strange,) = market_tables.list_set_aside(session, datetime.now(UTC) - timedelta(hours=1))
     assert (strange.zone, strange.instance_type, strange.price, strange.reason) == (
         A,
         "m5.large",

@@ -22,9 +22,8 @@ from db.autopilot.decisions import change_decision_state, expire_decisions
 from db.autopilot.fleet import count_under_way, read_fleet
 from db.clients.commands import change_client
 from db.engine.session import SessionFactory, in_transaction
-from db.market.collection_progress import mark_collected
+from db.market.incoming_prices import mark_collected, store_spot_prices
 from db.market.pool_facts import append_pool_facts
-from db.market.pool_prices import store_spot_prices
 from db.tables import (
     DecisionRow,
     Event,
@@ -45,7 +44,7 @@ from domain.ec2 import SURVEY, SurveyInput, SurveyResult
 from domain.market.contract import spot_collection
 from domain.market.observed_prices import PriceBounds as Checked
 from domain.market.observed_prices import PriceSource, ReportedPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.operations import AcceptedRequest, OperationKind, OperationRequest
 from domain.planning import compose_plan
 from domain.pools import Pool

@@ -24,8 +24,7 @@ from domain.autopilot.pool_supply import (
 )
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.market.placement_scores import PoolScore, latest_scores, types_asked_together
-from domain.market.pool_facts import PoolFact, PoolFactKind
-from domain.market.pool_reliability import CLOSED_H, InstanceStay, pool_reliability
+from domain.market.pool_reliability import CLOSED_H, InstanceStay, PoolFact, PoolFactKind, pool_reliability
 from domain.pools import Pool
 from domain.ranking import TypeFacts
 
