@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.savings.accrual import MONTH_H, SNAPSHOT_MICRO_USD_PER_GIB_MONTH
-from domain.savings.money import MICRO_PER_USD
+from domain.savings.amounts import MICRO_PER_USD
 
 SNAPSHOT_USD_PER_GIB_H = SNAPSHOT_MICRO_USD_PER_GIB_MONTH / MICRO_PER_USD / MONTH_H  # as the ledger of savings books it
 # The last snapshots stay until those of the next move to another zone take their place. When that is nobody knows: a

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from domain.market.observed_prices import PoolKey
 from domain.market.price_series import PriceStep, PriceStepKind
-from domain.savings.money import micro_usd
+from domain.savings.amounts import micro_usd
 
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 

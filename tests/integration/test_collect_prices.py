@@ -18,8 +18,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities.ec2.clients import Clients
-from activities.market import schedules
-from activities.market.registry import market_activities
+from activities.market.registry import market_activities, market_schedules
 from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
@@ -259,7 +258,7 @@ async def test_a_schedule_collects_and_is_made_once(market: Market, temporal_ser
     client = await Client.connect(temporal_server)
     region = f"{REGION}-{uuid.uuid4().hex[:6]}"  # a schedule of the test's own; what it asks for is the lab's region
     for _ in range(2):
-        for regular in schedules.schedules([region], timedelta(minutes=7)):
+        for regular in market_schedules([region], timedelta(minutes=7)):
             await ensure_schedule(client, regular)
     made = [one async for one in await client.list_schedules() if one.id.endswith(region)]
     described = await client.get_schedule_handle(f"market/spot/{region}").describe()
