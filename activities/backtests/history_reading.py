@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from activities.autopilot.fleet_facts import FleetFacts, Prices, ServerContext
-from db.autopilot import fleet as reading
+from db.autopilot.fleet import ClientRow, read_clients, read_fleet
 from db.backtesting.runs import pools_at
 from db.engine.session import SessionFactory
 from db.market.canonical import region_between
@@ -38,7 +38,7 @@ RECORDS_BEFORE = timedelta(hours=MEMORY_H)  # the records before the period say 
 MOST_POOLS = 150  # of a kind of server: the cheapest
 TICKS = 3000.0  # about so many of the period; between five minutes and an hour each
 _GAPS_H = (1 / 12, 0.25, 0.5, 1.0)
-_WISH = TypeAdapter(AutopilotPreferences)
+_PREFERENCES = TypeAdapter(AutopilotPreferences)
 
 
 class NothingToReplay(Exception):
@@ -49,17 +49,15 @@ def read_history(sessions: SessionFactory, facts: FleetFacts, row: BacktestRow) 
     """Everything the replay needs. Raise NothingToReplay, or Ec2Failure where EC2 does not tell."""
     with sessions() as session:
         wanted = set(row.server_ids)
-        fleet = [
-            one for one in reading.read_fleet(session) if one.server_id in wanted and one.client_id == row.client_id
-        ]
-        clients, places = reading.read_clients(session), pools_at(session, row.server_ids, row.from_at)
+        fleet = [one for one in read_fleet(session) if one.server_id in wanted and one.client_id == row.client_id]
+        clients, places = read_clients(session), pools_at(session, row.server_ids, row.from_at)
     if not fleet:
         raise NothingToReplay("none of the servers is active any more")
     regions: list[RegionHistory] = []
     skipped: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for region in sorted({one.region for one in fleet}):
-        known = facts.known(region, [one for one in fleet if one.region == region], clients)
+        known = facts.servers(region, [one for one in fleet if one.region == region], clients)
         asked = [_asked(one, row.asked, clients) for one in known]
         left_out |= {one.row.server_id: one.left_out for one in known if one.left_out}
         with sessions() as session:
@@ -76,14 +74,14 @@ def read_history(sessions: SessionFactory, facts: FleetFacts, row: BacktestRow) 
     return ReplayHistory(hours(row.from_at), hours(row.until_at), gap, regions, skipped, model, left_out)
 
 
-def _asked(one: ServerContext, asked: Mapping[str, Any], clients: Mapping[str, reading.ClientRow]) -> ServerContext:
+def _asked(one: ServerContext, asked: Mapping[str, Any], clients: Mapping[str, ClientRow]) -> ServerContext:
     """The server with the policy that was asked for over its own."""
     if not asked:
         return one
     own, client = one.policy.autopilot, clients.get(one.row.client_id)
-    wish = _WISH.validate_python({**_WISH.dump_python(own), **asked})
-    of_client = _WISH.validate_python((client.autopilot if client else None) or {})
-    return replace(one, autopilot=resolve_policy(wish, of_client))
+    preferences = _PREFERENCES.validate_python({**_PREFERENCES.dump_python(own), **asked})
+    of_client = _PREFERENCES.validate_python((client.autopilot if client else None) or {})
+    return replace(one, autopilot=resolve_policy(preferences, of_client))
 
 
 @dataclass
@@ -116,13 +114,13 @@ class _RegionReading:
         grouped: defaultdict[tuple[Any, ...], list[ServerCase]] = defaultdict(list)
         for case in cases:
             if math.isfinite(case.needs.on_demand_usd):
-                grouped[case.needs, case.pools, repr(case.standing.policy)].append(case)
+                grouped[case.needs, case.pools, repr(case.conditions.policy)].append(case)
             else:
                 self.skipped[case.server_id] = f"the on-demand price of {case.needs.on_demand_pool} is not known"
         kinds = [
             KindHistory(
                 needs,
-                members[0].standing.policy,
+                members[0].conditions.policy,
                 self._cheapest(pools),
                 [
                     ServerHistory(one.server_id, names[one.server_id], self._place(one), one.position.data_gib)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from temporalio import activity
 from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.exceptions import ApplicationError
@@ -23,7 +23,7 @@ from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.market import canonical, incoming_prices, on_demand, scores_and_bands
-from db.tables import Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
+from db.tables import Base, Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
 from domain.market import contract
 from domain.names import CONTROL_QUEUE
 from lab.stack.database import Database
@@ -65,20 +65,27 @@ class Market:
         self.cloud.post("/faults", **fault)
 
 
-@pytest.fixture
-def market(clean: Cloud, db_server: Database) -> Iterator[Market]:
-    """The lab's market, and records that know nothing of it yet."""
+@pytest.fixture(scope="module")
+def engine(db_server: Database) -> Iterator[Engine]:
     with temporary_schema(db_server) as url:
         schema.upgrade(url)
         engine = make_engine(url)
-        sessions = make_session_factory(engine)
-        clients = Clients()
-        named = {
-            activity._Definition.must_from_callable(one).name or "": one
-            for one in market_activities(clients, sessions, engine)
-        }
-        yield Market(clean, sessions, named)
+        yield engine
         engine.dispose()
+
+
+@pytest.fixture
+def market(clean: Cloud, engine: Engine) -> Market:
+    """The lab's market, and records that know nothing of it yet."""
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    sessions = make_session_factory(engine)
+    named = {
+        activity._Definition.must_from_callable(one).name or "": one
+        for one in market_activities(Clients(), sessions, engine)
+    }
+    return Market(clean, sessions, named)
 
 
 def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:

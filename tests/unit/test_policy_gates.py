@@ -38,7 +38,7 @@ def test_what_is_urgent_waits_for_no_window_no_limit_and_no_minimum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "gate"),
+    ("conditions", "gate"),
     [
         (ServerConditions(AutopilotPolicy()), Gate.OFF),
         (ServerConditions(replace(ON, frozen=True)), Gate.FROZEN),
@@ -54,14 +54,14 @@ def test_what_is_urgent_waits_for_no_window_no_limit_and_no_minimum() -> None:
         ),
     ],
 )
-def test_an_ordinary_move_is_held_by_the_policy(standing: ServerConditions, gate: Gate) -> None:
-    verdict = apply_gates(CHEAPER, standing, NOW)
+def test_an_ordinary_move_is_held_by_the_policy(conditions: ServerConditions, gate: Gate) -> None:
+    verdict = apply_gates(CHEAPER, conditions, NOW)
     assert (verdict.gate, verdict.acts) == (gate, False)
 
 
 def test_moves_of_more_than_a_week_ago_do_not_count() -> None:
-    standing = ServerConditions(replace(ON, max_moves_per_week=1), moved_at=(NOW - timedelta(days=7),))
-    assert apply_gates(CHEAPER, standing, NOW).acts
+    conditions = ServerConditions(replace(ON, max_moves_per_week=1), moved_at=(NOW - timedelta(days=7),))
+    assert apply_gates(CHEAPER, conditions, NOW).acts
 
 
 def test_a_freeze_and_a_running_operation_stop_urgent_decisions_too() -> None:
