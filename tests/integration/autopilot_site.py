@@ -24,6 +24,7 @@ from domain.servers import Handoff, ServerPolicy
 from tests.database_schemas import unique
 from tests.integration.lab_cloud import REGION, A, Cloud
 
+AT_ONCE = 8  # launches
 HOME = f"{A}/m5.large/on-demand"
 ON = AutopilotPreferences(auto_switch=AutoSwitch.ON, minimum_stay_h=0)
 PROPOSE = replace(ON, auto_switch=AutoSwitch.PROPOSE)
@@ -46,6 +47,22 @@ class FakeWorkflows:
         return AcceptedRequest(f"op-{request.request_id}")
 
 
+class RunningInstances:
+    """Instances to take for servers. They are launched some at a time: the lab lets each launch take its time."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._ready: dict[bool, list[str]] = {True: [], False: []}
+
+    def take(self, with_data: bool) -> str:
+        """`with_data`: with a data volume of 10 GiB beside its root volume."""
+        ready = self._ready[with_data]
+        if not ready:
+            bare: dict[str, Any] = {} if with_data else {"BlockDeviceMappings": None}
+            ready += self._cloud.originals(AT_ONCE, **bare)
+        return ready.pop()
+
+
 @dataclass
 class Site:
     """One client's fleet, and the autopilot over it."""
@@ -53,15 +70,16 @@ class Site:
     sessions: SessionFactory
     client_id: str
     cloud: Cloud
+    instances: RunningInstances
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
 
     def __post_init__(self) -> None:
         self.autopilot = AutopilotActivities(self.sessions, self.cloud.clients, self.workflows)
 
     def server(self, wish: AutopilotPreferences, handoff: Handoff = Handoff.STATELESS, **policy: Any) -> str:
-        """With a data volume of 10 GiB, unless it is stateless: adoption lets nobody have that with one."""
-        bare: dict[str, Any] = {"BlockDeviceMappings": None} if handoff is Handoff.STATELESS else {}
-        server_id, instance_id, now = unique("srv"), self.cloud.original(**bare), datetime.now(UTC)
+        """With a data volume, unless it is stateless: adoption refuses a stateless server that has one."""
+        server_id, now = unique("srv"), datetime.now(UTC)
+        instance_id = self.instances.take(with_data=handoff is not Handoff.STATELESS)
         kept = asdict(ServerPolicy(handoff=handoff, autopilot=wish, **policy))
         with self.sessions.begin() as session:
             session.add(
@@ -131,9 +149,14 @@ class Site:
         assert done is not None
 
 
+@pytest.fixture(scope="module")
+def running_instances(cloud: Cloud) -> RunningInstances:
+    return RunningInstances(cloud)
+
+
 @pytest.fixture
-def site(sessions: SessionFactory, client_id: str, clean: Cloud) -> Iterator[Site]:
-    yield Site(sessions, client_id, clean)
+def site(sessions: SessionFactory, client_id: str, clean: Cloud, running_instances: RunningInstances) -> Iterator[Site]:
+    yield Site(sessions, client_id, clean, running_instances)
     with sessions.begin() as session:
         session.execute(update(Server).values(state="ended"))
         for table in (PoolRow, PoolFactRow, ExperienceRow, PriceCollection):

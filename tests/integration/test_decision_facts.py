@@ -24,10 +24,10 @@ from domain.planning import compose_plan
 from domain.pools import Pool
 from domain.servers import Handoff
 from tests.database_schemas import unique
-from tests.integration.autopilot_site import ON, PROPOSE, Site, site
+from tests.integration.autopilot_site import ON, PROPOSE, Site, running_instances, site
 from tests.integration.lab_cloud import REGION, A, clean, cloud
 
-__all__ = ["clean", "cloud", "site"]  # fixtures
+__all__ = ["clean", "cloud", "running_instances", "site"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 

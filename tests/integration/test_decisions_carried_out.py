@@ -20,10 +20,10 @@ from domain.autopilot import contract
 from domain.autopilot.policy import ReplicaMode
 from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationKind
-from tests.integration.autopilot_site import ON, PROPOSE, Site, cool_down, running_switch, site
+from tests.integration.autopilot_site import ON, PROPOSE, Site, cool_down, running_instances, running_switch, site
 from tests.integration.lab_cloud import clean, cloud
 
-__all__ = ["clean", "cloud", "site"]  # fixtures
+__all__ = ["clean", "cloud", "running_instances", "site"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 

@@ -19,10 +19,10 @@ from domain.autopilot.policy import AutopilotPreferences, ReplicaMode
 from domain.autopilot.policy_gates import DecisionState
 from domain.operations import OperationKind
 from tests.database_schemas import unique
-from tests.integration.autopilot_site import ON, PROPOSE, Site, cool_down, finished_operation, site
+from tests.integration.autopilot_site import ON, PROPOSE, Site, cool_down, finished_operation, running_instances, site
 from tests.integration.lab_cloud import REGION, A, clean, cloud
 
-__all__ = ["clean", "cloud", "site"]  # fixtures
+__all__ = ["clean", "cloud", "running_instances", "site"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 

@@ -13,11 +13,11 @@ from db.forecast_models.registry import activate, retire
 from db.tables import ModelRow, ModelShadow, ModelUse
 from domain.autopilot.policy import AutopilotPreferences
 from tests.database_schemas import unique
-from tests.integration.autopilot_site import Site, site
+from tests.integration.autopilot_site import Site, running_instances, site
 from tests.integration.lab_cloud import clean, cloud
 from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
 
-__all__ = ["clean", "cloud", "site"]  # fixtures
+__all__ = ["clean", "cloud", "running_instances", "site"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 NOW = datetime.now(UTC)
