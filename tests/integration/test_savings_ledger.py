@@ -21,7 +21,7 @@ from activities.savings.activity import SavingsActivities
 from api.screens.savings_csv import to_csv
 from db.clients import commands
 from db.engine.session import SessionFactory, in_transaction
-from db.market.corrections import open_corrections
+from db.market.canonical import open_corrections
 from db.market.on_demand import keep_on_demand
 from db.market.tiers import store_in_tiers
 from db.savings import accrual
