@@ -1,8 +1,8 @@
 """Record the histories that the replay tests replay: `python -m tests.replay.record [path ...]`.
 
-A recording is the promise kept to operations that run while the control plane is upgraded: one that
-no longer replays means that they would break. Record a new path, or one that a released version has
-never run; for all else change the workflow with `workflow.patched` and leave its recording alone.
+A recording stands for the operations that run while the control plane is upgraded: one that no longer replays means
+that they would break. Before the first release nobody has such operations, so a change may make the recordings anew.
+From then on, only a path that no released version has run is recorded: docs/operations.md.
 """
 
 from __future__ import annotations

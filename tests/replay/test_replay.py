@@ -73,7 +73,7 @@ _UNDONE = (*_NOT_COMMITTED, "failover-second-round")
     [
         (Operation, "commit", "operation", lambda path: path not in _NOT_COMMITTED),
         (UndoStack, "unwind", "operation", lambda path: path in _UNDONE),
-        (Recorder, "written", "operation", lambda path: True),
+        (Recorder, "flush", "operation", lambda path: True),
         (RunningOperation, "start", "server", lambda path: True),
     ],
     ids=["commit", "undo", "records", "start"],

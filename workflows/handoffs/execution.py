@@ -194,7 +194,7 @@ async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None
         try:
             return await looking
         except ActivityError as error:
-            if failure_of(error) is Failure.GONE and workflow.patched("a-primary-that-ended-is-not-compared"):
+            if failure_of(error) is Failure.GONE:
                 op.note(f"not compared once more: {explain(error)}")
                 return None
             raise

@@ -22,7 +22,7 @@ async def reconsider_decision(op: Operation) -> None:
     """Raise Refused, with what has changed, when the decision behind the operation no longer holds."""
     if not (decision := op.start.request.decision_id):
         return
-    if op.emergency and _a_notice_goes_first():
+    if op.emergency:
         return
     try:
         looking = workflow.start_activity(
@@ -35,18 +35,13 @@ async def reconsider_decision(op: Operation) -> None:
             heartbeat_timeout=timedelta(seconds=RECONSIDER.heartbeat_s or RECONSIDER.attempt_s),
             retry_policy=RECONSIDER.retry,
         )
-        if _a_notice_goes_first() and await _notice_came_first(op, looking):
+        if await _notice_came_first(op, looking):
             return
         found = await looking
     except ActivityError as error:
         found = contract.ReconsiderResult(False, f"its facts cannot be read now: {error.cause}")
     if not found.holds:
         raise ApplicationError(f"the decision was dropped: {found.why}", type=Failure.REFUSED, non_retryable=True)
-
-
-def _a_notice_goes_first() -> bool:
-    """Not in operations that were under way before: their histories have waited."""
-    return workflow.patched("a-notice-does-not-wait-for-a-second-look")
 
 
 async def _notice_came_first(op: Operation, looking: asyncio.Future[contract.ReconsiderResult]) -> bool:
@@ -65,6 +60,6 @@ def decided_pool_only(op: Operation, planned: PlanningResult) -> PlanningResult:
     request = op.start.request
     if not request.decision_id or request.priority > Priority.ORDINARY or not request.pool:
         return planned
-    if op.emergency and _a_notice_goes_first():
+    if op.emergency:
         return planned
     return replace(planned, candidates=[one for one in planned.candidates if str(one.pool) == request.pool])

@@ -20,9 +20,8 @@ class ReconcileWorkflow:
     @workflow.run
     async def run(self, given: contract.ReconcileInput) -> contract.ReconcileResult:
         surveyed = await execute_upkeep(contract.RECONCILE_SURVEY, given, contract.DriftSurvey, RECONCILE)
-        if workflow.patched("servers-without-a-workflow-are-told"):
-            unattended = await execute_upkeep(contract.UNATTENDED, given, contract.DriftSurvey, ASK_ALL_SERVERS)
-            surveyed = surveyed.after(unattended)
+        unattended = await execute_upkeep(contract.UNATTENDED, given, contract.DriftSurvey, ASK_ALL_SERVERS)
+        surveyed = surveyed.after(unattended)
         resting = await _at_rest(surveyed.findings)
         report = contract.ReportInput(surveyed, resting)
         reported = await execute_upkeep(contract.REPORT, report, contract.ReportResult, RECORD)

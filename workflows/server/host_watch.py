@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from workflows.server.workflow import ServerWorkflow
 
 _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
-_PATCH_ASK_EC2_AT_ONCE = "a-watch-that-is-not-taken-at-once-has-ec2-asked"
 # An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
 _NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
 
@@ -56,7 +55,7 @@ class UnwatchedHosts:
         return set(memo or ())
 
     def _write_memo(self, wanted: set[str]) -> None:
-        if wanted != self._read_memo() and workflow.patched("hosts-without-a-watch-are-told"):
+        if wanted != self._read_memo():
             workflow.upsert_memo({MEMO_UNWATCHED: sorted(wanted) or None})
 
 
@@ -112,7 +111,7 @@ class HostWatches:
                     self._server.notice_responder.lost(placement)
                     return
                 again, not_picked_up = not_picked_up, ran_out is TimeoutType.SCHEDULE_TO_START
-                if not_picked_up and (again or not workflow.patched(_PATCH_ASK_EC2_AT_ONCE)):
+                if not_picked_up and again:
                     self._unwatched.add(placement.instance_id)
                 await workflow.sleep(_PAUSE_S[min(failures, len(_PAUSE_S) - 1)])
                 failures += 1

@@ -60,7 +60,7 @@ class NoticeResponder:
     def _retry_suffix(self, notice: Notice) -> str:
         """Heard for the first time, but asked for before: that rescue was lost with the workflow that began it."""
         asked = f"notice/{notice.notice_id}" in self._server.requests
-        return f"/{notice.seen_at.isoformat()}" if asked and workflow.patched("a-lost-rescue-is-begun-anew") else ""
+        return f"/{notice.seen_at.isoformat()}" if asked else ""
 
     def _rescue_if_lost(self, notice: Notice) -> None:
         """A warning is heard once; that its instance is gone, with nothing under way and the server still on it,
@@ -68,9 +68,8 @@ class NoticeResponder:
         primary = self._server.shape.primary
         if not primary or primary.instance_id != notice.instance_id or self._server.queue.busy:
             return  # with something under way, its end looks at what is doomed
-        if workflow.patched("a-lost-instance-is-rescued-again"):
-            self._doomed[notice.instance_id] = notice
-            self.rescue(notice, again=f"/{notice.seen_at.isoformat()}")
+        self._doomed[notice.instance_id] = notice
+        self.rescue(notice, again=f"/{notice.seen_at.isoformat()}")
 
     def rescue(self, notice: Notice, again: str = "") -> None:
         request = OperationRequest(
@@ -120,7 +119,7 @@ class NoticeResponder:
     def _replace_replica(self, notice: Notice) -> None:
         """A doomed replica is ended, and another made in another pool: its owner wanted one. Unless it is to be dropped
         anyway: its owner wants none, and would be left with the new one."""
-        if self._server.queue.drops_replica and workflow.patched("a-drop-asked-for-lasts"):
+        if self._server.queue.drops_replica:
             return
         for kind in (OperationKind.REPLICA_DROP, OperationKind.REPLICA_CREATE):
             request_id = f"notice/{notice.notice_id}/{kind.value}"

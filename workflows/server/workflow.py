@@ -123,7 +123,7 @@ class ServerWorkflow:
         What commits at once told so in vain on a busy machine: the server still watched what it was ending, took its
         end for a loss, and asked for a rescue or for another replica. Found by the crash matrix.
         """
-        if self.queue.is_starting(operation) and workflow.patched("who-is-being-started-is-heard"):
+        if self.queue.is_starting(operation):
             await workflow.wait_condition(lambda: not self.queue.is_starting(operation))
         return self.queue.find_running(operation)
 
@@ -174,7 +174,7 @@ class ServerWorkflow:
         self.queue.started(running)
         self.notice_responder.started(running)
         running.follower = asyncio.create_task(self._follow(running))
-        if self.queue.delays_queue(running) and workflow.patched("what-waited-first-hurries-too"):
+        if self.queue.delays_queue(running):
             asyncio.create_task(running.stop_keeping_old())  # noqa: RUF006 - as in `accept`
 
     def _never_starts(self, operation: str, reason: str) -> None:
@@ -212,7 +212,7 @@ class ServerWorkflow:
             )
         if result.ended:
             self._end("released" if running.kind is OperationKind.RELEASE else "terminated")
-        elif self._launch_failed(running, result) and workflow.patched("a-failed-launch-ends-the-server"):
+        elif self._launch_failed(running, result):
             self._end("never launched")
 
     def _launch_failed(self, running: RunningOperation, result: OperationResult) -> bool:
@@ -284,15 +284,12 @@ def _is_long() -> bool:
     events took 1.4 s of a processor. Found by the crash matrix, as a request that nobody answered for 90 s.
     """
     info = workflow.info()
-    if info.is_continue_as_new_suggested():
-        return True
-    return info.get_current_history_length() > LONGEST_HISTORY and workflow.patched("a-long-history-is-begun-anew")
+    return info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
 
 
 async def _end_operation_with_command() -> None:
     """A command, so that no workflow task in which an operation ends is without one. See `_alone`."""
-    if workflow.patched("an-operation-s-end-is-a-command"):
-        await workflow.sleep(timedelta(milliseconds=1))
+    await workflow.sleep(timedelta(milliseconds=1))
 
 
 async def _begin_update_with_command() -> None:
@@ -303,8 +300,7 @@ async def _begin_update_with_command() -> None:
     commands came in another order, and the server stood still for good (temporalio/sdk-rust issues 1146, 1606,
     temporalio/sdk-python issue 1591). Found by the crash matrix and by chaos; tests/workflows/test_uncached_worker.py.
     """
-    if workflow.patched("an-update-begins-with-a-command"):
-        await workflow.sleep(timedelta(milliseconds=1))
+    await workflow.sleep(timedelta(milliseconds=1))
 
 
 def _refused(refusal: Refusal, words: str) -> ApplicationError:
