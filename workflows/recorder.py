@@ -13,10 +13,10 @@ from typing import Any
 
 from temporalio import workflow
 
-from domain.names import CONTROL_QUEUE
 from domain.records import RECORD, Record, RecordBatch, RecordKind
 from domain.servers import ServerRef
 from workflows import timeouts
+from workflows.activity_calls import execute
 
 _BATCH = 40
 _LOOP_ITERATIONS = 6  # of the event loop, before a batch is closed
@@ -69,21 +69,17 @@ class Recorder:
             await asyncio.sleep(0)
         while self._waiting:
             batch = self._waiting[:_BATCH]
-            await workflow.execute_activity(
-                RECORD,
-                RecordBatch(
-                    stream=self._stream,
-                    client_id=self._server.client_id,
-                    server_id=self._server.server_id,
-                    operation_id=self._operation_id,
-                    records=batch,
-                    after=self._after,
-                    workflow_run_id=workflow.info().run_id,
-                ),
-                task_queue=CONTROL_QUEUE,
-                start_to_close_timeout=timedelta(seconds=timeouts.RECORD.attempt_s),
-                heartbeat_timeout=timedelta(seconds=timeouts.CALL_HEARTBEAT_S),
-                retry_policy=timeouts.RECORD.retry,
-            )
+            await execute(RECORD, self._batch(batch), int, timeouts.RECORD)
             self._applied = batch[-1].seq
             del self._waiting[: len(batch)]
+
+    def _batch(self, records: list[Record]) -> RecordBatch:
+        return RecordBatch(
+            stream=self._stream,
+            client_id=self._server.client_id,
+            server_id=self._server.server_id,
+            operation_id=self._operation_id,
+            records=records,
+            after=self._after,
+            workflow_run_id=workflow.info().run_id,
+        )

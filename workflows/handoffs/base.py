@@ -15,7 +15,8 @@ from domain import ec2
 from domain.blueprint import BlockDevice, Blueprint
 from domain.host import HOST_QUIESCE, HOST_SERVE, Filesystem, QuiesceReport, QuiesceRequest, ServeReport, ServeRequest
 from domain.servers import Handoff, Placement
-from workflows.operations.base import Operation, explain
+from workflows.activity_calls import explain
+from workflows.operations.base import Operation
 from workflows.operations.capacity import discard, end_instance
 from workflows.operations.replacement import Replacement
 from workflows.timeouts import CALL, FENCE_RESERVE_S, FOREVER, UNDO, Limits, poll

@@ -18,11 +18,12 @@ from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
 from domain.instance_states import InstanceState
 from domain.records import RecordKind
 from domain.servers import Handoff, Placement, Retire, ServerShape
+from workflows.activity_calls import explain, failure_of
 from workflows.handoffs.base import HandoffState, HandoffWork, run_concurrently
 from workflows.handoffs.snapshot import SnapshotHandoff
 from workflows.handoffs.stateless import StatelessHandoff
 from workflows.handoffs.volumes import VolumesHandoff
-from workflows.operations.base import Operation, explain, failure_of
+from workflows.operations.base import Operation
 from workflows.operations.capacity import end_instance
 from workflows.timeouts import CALL, FOREVER
 

@@ -9,17 +9,17 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority as TemporalPriority
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError
 
 from domain import ec2
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.host import HookRun, Notice
-from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue, ownership_tags, server_workflow_id
+from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, ownership_tags, server_workflow_id
 from domain.operations import (
     SIGNAL_COMMITTED,
     AttributeChange,
@@ -32,10 +32,11 @@ from domain.operations import (
 )
 from domain.records import RecordKind
 from domain.servers import ServerShape
+from workflows.activity_calls import execute, execute_on_host, explain
 from workflows.operations.replacement import Replacement
 from workflows.operations.undo import UndoStack
 from workflows.recorder import Recorder
-from workflows.timeouts import CALL, CALL_HEARTBEAT_S, Limits, host
+from workflows.timeouts import CALL, Limits, host
 
 T = TypeVar("T")
 
@@ -190,21 +191,9 @@ class Operation:
         """
         self.stop_if_cancelled()
         changes = name not in _READ_ONLY
-        result: R = await _execute_activity(
-            name,
-            argument,
-            result_type=answer,
-            task_queue=EMERGENCY_QUEUE if self.emergency else CONTROL_QUEUE,
-            start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-            schedule_to_close_timeout=_optional(limits.overall_s),
-            heartbeat_timeout=timedelta(seconds=CALL_HEARTBEAT_S),
-            retry_policy=limits.retry,
-            cancellation_type=(
-                workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
-                if changes
-                else workflow.ActivityCancellationType.TRY_CANCEL
-            ),
-            priority=self._priority(),
+        queue = EMERGENCY_QUEUE if self.emergency else CONTROL_QUEUE
+        result = await execute(
+            name, argument, answer, limits, queue=queue, priority=self._priority(), wait_when_cancelled=changes
         )
         if notes := _notes.get():
             notes.calls.update({call: result.calls.count(call) * result.attempts for call in result.calls})
@@ -217,18 +206,7 @@ class Operation:
         """One host activity on the agent's own queue: `seconds` to do it, `pickup_s` to be taken up."""
         self.stop_if_cancelled()
         limits = host(seconds, pickup_s=pickup_s)
-        result: T = await _execute_activity(
-            name,
-            argument,
-            result_type=answer,
-            task_queue=instance_queue(instance_id),
-            schedule_to_start_timeout=timedelta(seconds=pickup_s),
-            start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-            schedule_to_close_timeout=_optional(limits.overall_s),
-            heartbeat_timeout=_optional(limits.heartbeat_s),
-            retry_policy=limits.retry,
-            priority=self._priority(),
-        )
+        result = await execute_on_host(instance_id, name, argument, answer, limits, self._priority())
         self.note_hooks(getattr(result, "hooks", []))  # an inventory names hooks; the others ran some
         return result
 
@@ -319,16 +297,6 @@ class Operation:
             )
 
 
-async def _execute_activity(name: str, argument: object, **options: Any) -> Any:
-    """`execute_activity`, with a cancellation told as asyncio does: no `except ActivityError` sees it."""
-    try:
-        return await workflow.execute_activity(name, argument, **options)
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise asyncio.CancelledError from error
-        raise
-
-
 _READ_ONLY = frozenset(
     {
         ec2.INSPECT,
@@ -345,22 +313,3 @@ _READ_ONLY = frozenset(
         ec2.CONFIRM_DRAINED,
     }
 )
-
-
-def _optional(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
-def failure_of(error: BaseException) -> Failure | None:
-    """Which of our failure types is behind an activity's error; None: something else, or a timeout."""
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.type in set(Failure):
-        return Failure(cause.type)
-    return None
-
-
-def explain(error: BaseException) -> str:
-    """An error in words for the record and the receipt; short, since payloads have limits."""
-    if isinstance(error, ActivityError) and error.cause is not None:
-        return f"{error.activity_type}: {error.cause}"[:1500]
-    return str(error)[:1500]

@@ -17,7 +17,8 @@ from domain.names import client_token
 from domain.pools import Candidate
 from domain.records import RecordKind
 from domain.servers import Placement
-from workflows.operations.base import Operation, explain, failure_of
+from workflows.activity_calls import explain, failure_of
+from workflows.operations.base import Operation
 from workflows.operations.replacement import Replacement
 from workflows.timeouts import FOREVER, UNDO, poll
 

@@ -22,9 +22,10 @@ from domain.host import Filesystem
 from domain.operations import OperationInput, OperationResult
 from domain.pools import Candidate, Pool
 from domain.servers import Placement
+from workflows.activity_calls import explain, failure_of
 from workflows.handoffs.base import HandoffState, HandoffWork
 from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
-from workflows.operations.base import Operation, OperationAborted, explain, failure_of
+from workflows.operations.base import Operation, OperationAborted
 from workflows.operations.capacity import discard
 from workflows.operations.hedged_launch import launch_hedged
 from workflows.operations.outcome import connect_signals, run_to_outcome

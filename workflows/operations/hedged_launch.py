@@ -10,7 +10,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.pools import Candidate
-from workflows.operations.base import Operation, explain
+from workflows.activity_calls import explain
+from workflows.operations.base import Operation
 from workflows.operations.capacity import PoolUnavailable, await_ready, discard, obtain_in_pool
 from workflows.operations.replacement import Replacement
 

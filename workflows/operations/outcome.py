@@ -13,7 +13,8 @@ from temporalio.exceptions import FailureError
 
 from domain.operations import OperationResult, Outcome
 from domain.records import RecordKind
-from workflows.operations.base import Operation, OperationAborted, explain
+from workflows.activity_calls import explain
+from workflows.operations.base import Operation, OperationAborted
 
 Body = Callable[[], Awaitable[bool | None]]
 

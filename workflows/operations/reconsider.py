@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.autopilot import contract
 from domain.errors import Failure
-from domain.names import CONTROL_QUEUE
 from domain.operations import Priority
+from workflows.activity_calls import execute
 from workflows.operations.base import Operation
 from workflows.operations.planning import PlanningResult
 from workflows.timeouts import RECONSIDER
@@ -25,16 +24,8 @@ async def reconsider_decision(op: Operation) -> None:
     if op.emergency:
         return
     try:
-        looking = workflow.start_activity(
-            contract.RECONSIDER,
-            contract.ReconsiderInput(decision),
-            result_type=contract.ReconsiderResult,
-            task_queue=CONTROL_QUEUE,
-            start_to_close_timeout=timedelta(seconds=RECONSIDER.attempt_s),
-            schedule_to_close_timeout=timedelta(seconds=RECONSIDER.overall_s or RECONSIDER.attempt_s),
-            heartbeat_timeout=timedelta(seconds=RECONSIDER.heartbeat_s or RECONSIDER.attempt_s),
-            retry_policy=RECONSIDER.retry,
-        )
+        question = contract.ReconsiderInput(decision)
+        looking = asyncio.ensure_future(execute(contract.RECONSIDER, question, contract.ReconsiderResult, RECONSIDER))
         if await _notice_came_first(op, looking):
             return
         found = await looking

@@ -20,8 +20,8 @@ from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_
 from domain.operations import ServerInput
 from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
+from workflows.activity_calls import execute_ec2
 from workflows.operations.outcome import as_json
-from workflows.operations.planning import execute_ec2
 from workflows.recorder import Recorder
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain.adoption import Plan, PlanInput
-from workflows.operations.planning import execute_ec2, survey_and_plan
+from workflows.activity_calls import execute_ec2
+from workflows.operations.planning import survey_and_plan
 
 
 @workflow.defn

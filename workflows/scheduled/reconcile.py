@@ -11,8 +11,8 @@ from temporalio.exceptions import ActivityError
 
 from domain.reconciliation import contract
 from domain.reconciliation.drift import DriftFinding
-from workflows.scheduled.upkeep import execute_upkeep
-from workflows.timeouts import ASK_ALL_SERVERS, RECONCILE, RECORD
+from workflows.activity_calls import execute_upkeep
+from workflows.timeouts import ASK_ALL_SERVERS, RECONCILE, STORE
 
 
 @workflow.defn
@@ -24,7 +24,7 @@ class ReconcileWorkflow:
         surveyed = surveyed.after(unattended)
         resting = await _at_rest(surveyed.findings)
         report = contract.ReportInput(surveyed, resting)
-        reported = await execute_upkeep(contract.REPORT, report, contract.ReportResult, RECORD)
+        reported = await execute_upkeep(contract.REPORT, report, contract.ReportResult, STORE)
         settled = await _settle(reported.due)
         return contract.ReconcileResult(
             resources=surveyed.resources,
@@ -45,7 +45,7 @@ async def _settle(due: list[DriftFinding]) -> contract.SettleResult:
     settled = await execute_upkeep(contract.SETTLE, given, contract.SettleResult, RECONCILE)
     for lost in settled.lost:
         try:
-            await execute_upkeep(contract.REPLACE_LOST, lost, bool, RECORD)
+            await execute_upkeep(contract.REPLACE_LOST, lost, bool, STORE)
         except ActivityError as error:
             workflow.logger.warning("server %s could not be asked: %s", lost.server_id, error.cause)
     return settled

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType, is_cancelled_exception
+from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
 
 from domain import ec2
 from domain.errors import Failure
 from domain.host import HOST_INVENTORY, HOST_WATCH, Inventory, InventoryRequest, Notice, WatchRequest
-from domain.names import CONTROL_QUEUE, instance_queue
 from domain.reconciliation.unattended_servers import MEMO_UNWATCHED
 from domain.servers import Placement, ServerShape
 from workflows import timeouts
-from workflows.operations.base import failure_of
-from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED_BEATS, WATCH_PACE
+from workflows.activity_calls import execute, execute_on_host, failure_of
 
 if TYPE_CHECKING:
     from workflows.server.workflow import ServerWorkflow
@@ -85,14 +81,11 @@ class HostWatches:
 
     async def _watch(self, placement: Placement) -> None:
         failures = 0
-        # An agent that is there takes a watch at once. One that does not may have died under the watch before, of this
-        # run or of the last, when nobody missed its heartbeat any more: EC2 is asked as soon as if it had been missed.
-        not_picked_up = (
-            False  # by nobody, the last time: the pace may be another when this is replayed, and decides nothing
-        )
+        # The agent may have died under the last watch when nobody missed its heartbeat any more: EC2 is asked as soon
+        # as if it had been missed. How long that takes is no part of the history, and decides nothing in a replay.
+        not_picked_up = False
         while True:
-            at_once_s = min(WATCH_MISSED_BEATS * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
-            pickup_s = timeouts.WATCH_TAKEN_S if not_picked_up else at_once_s
+            pickup_s = timeouts.watch_pickup_s(patient=not_picked_up)
             trial = placement.instance_id in self._unwatched
             try:
                 await self._learn_filesystems(placement, pickup_s)
@@ -100,8 +93,6 @@ class HostWatches:
                 self._unwatched.discard(placement.instance_id)
                 failures, not_picked_up = 0, False
             except ActivityError as error:
-                if is_cancelled_exception(error):
-                    return
                 ran_out = _timeout_type(error)
                 if trial and ran_out is TimeoutType.START_TO_CLOSE:
                     self._unwatched.discard(placement.instance_id)
@@ -117,35 +108,17 @@ class HostWatches:
                 failures += 1
 
     async def _ask(self, placement: Placement, trial: bool, pickup_s: float) -> Notice:
-        longest_s = timeouts.WATCH_TRIAL_S if trial else timeouts.WATCH_S
-        beat_s = WATCH_PACE.interval_s
-        notice: Notice = await workflow.execute_activity(
-            HOST_WATCH,
-            WatchRequest(self._server.notice_responder.known[-20:], beat_s),
-            result_type=Notice,
-            task_queue=instance_queue(placement.instance_id),
-            start_to_close_timeout=timedelta(seconds=longest_s),
-            schedule_to_start_timeout=timedelta(seconds=pickup_s),
-            heartbeat_timeout=timedelta(seconds=WATCH_MISSED_BEATS * beat_s),
-            retry_policy=RetryPolicy(maximum_attempts=1),
-        )
-        return notice
+        request = WatchRequest(self._server.notice_responder.known[-20:], timeouts.WATCH_PACE.interval_s)
+        limits = timeouts.watch(pickup_s, trial=trial)
+        return await execute_on_host(placement.instance_id, HOST_WATCH, request, Notice, limits)
 
     async def _learn_filesystems(self, placement: Placement, pickup_s: float) -> None:
         """Known before it is needed: a dead host cannot be asked what it had mounted."""
         primary = self._server.shape.primary
         if primary != placement or self._server.shape.filesystems or not self._has_volumes():
             return
-        inventory: Inventory = await workflow.execute_activity(
-            HOST_INVENTORY,
-            InventoryRequest("watch"),
-            result_type=Inventory,
-            task_queue=instance_queue(placement.instance_id),
-            start_to_close_timeout=timedelta(seconds=15),
-            schedule_to_start_timeout=timedelta(seconds=pickup_s),
-            heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
-            retry_policy=RetryPolicy(maximum_attempts=2),
-        )
+        request, limits = InventoryRequest("watch"), timeouts.inventory(pickup_s)
+        inventory = await execute_on_host(placement.instance_id, HOST_INVENTORY, request, Inventory, limits)
         self._server.learn_filesystems(inventory.filesystems)
 
     def _has_volumes(self) -> bool:
@@ -154,18 +127,10 @@ class HostWatches:
 
     async def _is_gone(self, placement: Placement) -> bool:
         """EC2's word, not the agent's silence, decides that an instance is lost."""
+        where = ec2.InstanceInput(self._server.server.region, placement.instance_id)
         try:
-            await workflow.execute_activity(
-                ec2.CONFIRM_RUNNING,
-                ec2.InstanceInput(self._server.server.region, placement.instance_id),
-                result_type=ec2.ConfirmResult,
-                task_queue=CONTROL_QUEUE,
-                start_to_close_timeout=timedelta(seconds=10),
-                schedule_to_close_timeout=timedelta(seconds=20),
-            )
+            await execute(ec2.CONFIRM_RUNNING, where, ec2.ConfirmResult, timeouts.STILL_THERE)
         except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise asyncio.CancelledError from error
             return failure_of(error) in _NOT_RUNNING
         return False
 
