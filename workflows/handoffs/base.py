@@ -18,7 +18,7 @@ from domain.servers import Handoff, Placement
 from workflows.activity_calls import explain
 from workflows.operations.base import Operation
 from workflows.operations.capacity import discard, end_instance
-from workflows.operations.replacement import Replacement
+from workflows.operations.capacity_log import Replacement
 from workflows.timeouts import CALL, FENCE_RESERVE_S, FOREVER, UNDO, Limits, poll
 
 
@@ -103,7 +103,7 @@ class HandoffWork(ABC):
             return
         self.outage_from = workflow.now()
         budget = self.op.policy.quiesce_timeout_s
-        left = self.op.seconds_left(FENCE_RESERVE_S / 2)
+        left = self.op.urgency.seconds_left(FENCE_RESERVE_S / 2)
         budget = budget if left is None else max(2.0, min(budget, left))
         try:
             await self._quiesce(self.state.old.instance_id, budget)
@@ -229,7 +229,7 @@ class HandoffWork(ABC):
     async def await_drained(self) -> None:
         if self.state.before.targets and not self.state.old_gone:
             seconds = self.op.policy.drain_s
-            left = self.op.seconds_left(FENCE_RESERVE_S / 2)
+            left = self.op.urgency.seconds_left(FENCE_RESERVE_S / 2)
             limit = seconds if left is None else min(seconds, left)
             try:
                 await self.op.ec2(ec2.CONFIRM_DRAINED, self.targets_of_old(), ec2.ActionResult, poll(max(1.0, limit)))

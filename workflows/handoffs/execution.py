@@ -68,13 +68,13 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
         ) from error
     if not found.filesystems and op.shape.filesystems:
         return op.shape.filesystems
-    op.shape = replace(op.shape, filesystems=found.filesystems)
+    op.shape_draft.learn_filesystems(found.filesystems)
     return found.filesystems
 
 
 async def run_handoff(op: Operation, work: HandoffWork) -> None:
     """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
-    op.blueprint_before_handoff = work.state.before
+    op.shape_draft.begin_handoff(work.state.before)
     await op.step("copy", work.copy)
     _record_promoting(op, work)
     *first, last = work.order
@@ -96,7 +96,7 @@ def _record_promoting(op: Operation, work: HandoffWork) -> None:
 
 
 async def _replica_again(op: Operation, instance_id: str) -> None:
-    if instance_id not in op.gone:
+    if not op.capacity.has_ended(instance_id):
         state = InstanceState.RUNNING_REPLICA.value
         op.recorder.add(RecordKind.INSTANCE, instance_id=instance_id, state=state, role="replica")
 
@@ -136,7 +136,7 @@ async def _commit(op: Operation, work: HandoffWork, compared: bool) -> None:
 
 
 def former_state(op: Operation, work: HandoffWork) -> InstanceState:
-    if work.state.old.instance_id in op.gone:
+    if op.capacity.has_ended(work.state.old.instance_id):
         return InstanceState.TERMINATED
     return InstanceState.RUNNING_REPLICA if keeps_old(op) else InstanceState.TERMINATING
 
@@ -144,7 +144,7 @@ def former_state(op: Operation, work: HandoffWork) -> InstanceState:
 def keeps_old(op: Operation) -> bool:
     """One replica is enough: where there is another one already, the old instance is retired."""
     before = op.start.shape.replica  # not op.shape's: past the commit that may be the old instance itself
-    another = before is not None and before.instance_id not in op.replacements
+    another = before is not None and not op.capacity.is_replacement(before.instance_id)
     return op.policy.retire is Retire.KEEP_REPLICA and not op.doomed and not another
 
 
@@ -152,7 +152,7 @@ def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
     if keeps_old(op) and not work.state.old_gone:
         return replace(work.state.old, dies_with=work.state.before.dying_root)
     replica = op.shape.replica
-    if replica and (replica.instance_id == work.state.new.instance_id or replica.instance_id in op.gone):
+    if replica and (replica.instance_id == work.state.new.instance_id or op.capacity.has_ended(replica.instance_id)):
         return None
     return replica
 
@@ -206,12 +206,12 @@ async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None
 async def _retire(op: Operation, work: HandoffWork) -> None:
     if keeps_old(op) and not work.state.old_gone:
         await work.restart_as_replica()
-    elif work.state.old.instance_id not in op.gone:
+    elif not op.capacity.has_ended(work.state.old.instance_id):
         await _keep_old_for_a_while(op, work)
         # Also when it was found gone: its spot request and its place in the ledger are still open.
         await end_instance(op, work.state.old, work.state.before.dying_root)
     kept = await work.clean_up()
-    op.shape = replace(op.shape, kept_snapshots=kept)
+    op.shape_draft.keep_snapshots(kept)
 
 
 async def _keep_old_for_a_while(op: Operation, work: HandoffWork) -> None:
@@ -219,12 +219,12 @@ async def _keep_old_for_a_while(op: Operation, work: HandoffWork) -> None:
     keep_s = op.start.request.keep_old_s
     if keep_s and not work.state.old_gone:
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: op.keeping_cut_short, timeout=keep_s)
+            await workflow.wait_condition(lambda: op.urgency.keeping_cut_short, timeout=keep_s)
 
 
 async def _receipt(op: Operation, work: HandoffWork, after: Blueprint | None) -> None:
     if after is not None:
         op.describe(changes=blueprint_comparison.compare_blueprints(work.state.before, after, moved=True))
         if after.state not in ("shutting-down", "terminated"):  # what it has left is not what the server has
-            op.shape = replace(op.shape, blueprint=after)
+            op.shape_draft.learn_blueprint(after)
     workflow.logger.info("%s is served by %s", op.server.name, work.state.new.instance_id)

@@ -19,7 +19,8 @@ from domain.records import RecordKind
 from domain.servers import Placement
 from workflows.activity_calls import explain, failure_of
 from workflows.operations.base import Operation
-from workflows.operations.replacement import Replacement
+from workflows.operations.capacity_log import Replacement
+from workflows.operations.urgency import stop_if_cancelled
 from workflows.timeouts import FOREVER, UNDO, poll
 
 _TOKEN_SEARCHES = 12  # half a second apart: longer than describes lag behind a launch
@@ -35,9 +36,9 @@ async def obtain(op: Operation, blueprint: Blueprint, candidates: list[Candidate
         try:
             return await obtain_in_pool(op, blueprint, candidate, number)
         except PoolUnavailable as error:
-            op.tried.append(f"{candidate.pool}: {error}")
+            op.capacity.refused(candidate.pool, str(error))
     raise ApplicationError(
-        f"no capacity in any of {len(candidates)} pools: {'; '.join(op.tried) or 'none to try'}",
+        f"no capacity in any of {len(candidates)} pools: {'; '.join(op.capacity.refusals) or 'none to try'}",
         type=Failure.NO_CAPACITY,
         non_retryable=True,
     )
@@ -67,8 +68,7 @@ async def await_ready(
 async def _launch(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement:
     pool = str(candidate.pool)
     token = client_token(op.start.operation_id, "launch", number, pool)
-    replacement = Replacement(candidate, token)
-    op.launches.append(replacement)
+    replacement = op.capacity.begin(candidate, token)
     op.recorder.add(RecordKind.RESOURCE_INTENDED, token=token, type="instance", step="launch", details={"pool": pool})
     undo = op.undo.register(f"terminate what was launched in {pool}", lambda: discard(op, replacement))
     await op.await_ledger()
@@ -85,9 +85,9 @@ async def _launch(op: Operation, blueprint: Blueprint, candidate: Candidate, num
         raise PoolUnavailable(explain(error)) from error
     replacement.instance_id = launched.instance_id
     replacement.spot_request_id = launched.spot_request_id
-    op.replacements.add(launched.instance_id)
+    op.capacity.add_replacement(launched.instance_id)
     _record_launched(op, replacement, requested.isoformat())
-    op.stop_if_cancelled()
+    stop_if_cancelled()
     return replacement
 
 
@@ -156,7 +156,7 @@ async def _confirm(op: Operation, replacement: Replacement) -> None:
 def cool_down(op: Operation, pool: str, reason: str) -> None:
     """Leave a pool alone for a while (invariant 10)."""
     until = workflow.now() + timedelta(seconds=op.policy.cool_down_s)
-    op.cool_downs[pool] = until.timestamp()
+    op.capacity.rest_pool(pool, until.timestamp())
     op.recorder.add(RecordKind.POOL_COOL_DOWN, pool=pool, until=until.isoformat(), reason=reason)
 
 
@@ -220,7 +220,7 @@ async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[
             f"{placement.instance_id} is not terminated {op.policy.terminate_timeout_s:.0f} s after it was asked to"
         )
         await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.ConfirmResult, FOREVER if op.committed else poll(3600.0))
-    op.gone.add(placement.instance_id)
+    op.capacity.ended(placement.instance_id)
     _record_ending(op, placement.instance_id, InstanceState.TERMINATED, reason, "terminate_confirmed_at")
     for resource_id in (placement.instance_id, *dies_with):
         op.recorder.add(RecordKind.RESOURCE_GONE, resource_id=resource_id, how="deleted")

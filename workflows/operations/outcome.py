@@ -14,7 +14,8 @@ from temporalio.exceptions import FailureError
 from domain.operations import OperationResult, Outcome
 from domain.records import RecordKind
 from workflows.activity_calls import explain
-from workflows.operations.base import Operation, OperationAborted
+from workflows.operations.base import Operation
+from workflows.operations.urgency import OperationAborted
 
 Body = Callable[[], Awaitable[bool | None]]
 
@@ -32,7 +33,7 @@ async def run_to_outcome(op: Operation, body: Body) -> OperationResult:
         except asyncio.CancelledError:
             if work.done():
                 raise  # the worker lets go of this workflow and cancels every task: it goes on elsewhere
-            op.abort("cancelled in Temporal")
+            op.urgency.abort("cancelled in Temporal")
 
 
 async def _run_recorded(op: Operation, body: Body) -> OperationResult:
@@ -90,6 +91,6 @@ def as_json(value: Any) -> Any:
 
 def connect_signals(op: Operation) -> None:
     """Let a workflow's operation hear notices, aborts, and that something else waits."""
-    workflow.set_signal_handler("hurry", op.stop_keeping_old)
+    workflow.set_signal_handler("hurry", op.urgency.stop_keeping_old)
     workflow.set_signal_handler("notice", op.take_notice)
-    workflow.set_signal_handler("abort", op.abort)
+    workflow.set_signal_handler("abort", op.urgency.abort)

@@ -41,7 +41,7 @@ class PromoteWorkflow:
         assert primary is not None, "ServerWorkflow promotes only where there is a primary"
         request = ec2.InspectInput(self.op.server.region, primary.instance_id)
         blueprint = (await self.op.ec2(ec2.INSPECT, request, ec2.InspectResult, CALL)).blueprint
-        self.op.refuse_if_broken_off(blueprint)
+        self.op.shape_draft.refuse_if_broken_off(blueprint)
         return blueprint
 
     async def prepare(self, blueprint: Blueprint) -> HandoffWork:
