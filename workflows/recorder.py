@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -83,3 +83,12 @@ class Recorder:
             after=self._after,
             workflow_run_id=workflow.info().run_id,
         )
+
+
+def as_json(value: Any) -> Any:
+    """JSON of a dataclass's dict: instants as ISO 8601, enumerations as their values."""
+    if isinstance(value, dict):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value

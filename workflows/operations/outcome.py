@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -16,6 +14,7 @@ from domain.records import RecordKind
 from workflows.activity_calls import explain
 from workflows.operations.base import Operation
 from workflows.operations.urgency import OperationAborted
+from workflows.recorder import as_json
 
 Body = Callable[[], Awaitable[bool | None]]
 
@@ -78,15 +77,6 @@ async def _roll_back(op: Operation, error: FailureError | OperationAborted) -> O
         return op.finish(Outcome.NEEDS_ATTENTION, op.attention)
     cancelled = isinstance(error, OperationAborted) and not error.by_notice
     return op.finish(Outcome.CANCELLED if cancelled else Outcome.ROLLED_BACK, reason)
-
-
-def as_json(value: Any) -> Any:
-    """JSON of a dataclass's dict: instants as ISO 8601, enumerations as their values."""
-    if isinstance(value, dict):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def connect_signals(op: Operation) -> None:

@@ -21,8 +21,7 @@ from domain.operations import ServerInput
 from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
 from workflows.activity_calls import execute_ec2
-from workflows.operations.outcome import as_json
-from workflows.recorder import Recorder
+from workflows.recorder import Recorder, as_json
 
 
 @workflow.defn

@@ -9,8 +9,7 @@ is told in the workflow's memo, where reconciliation finds it: it may well say t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
@@ -22,10 +21,9 @@ from domain.reconciliation.unattended_servers import MEMO_UNWATCHED
 from domain.servers import Placement, ServerShape
 from workflows import timeouts
 from workflows.activity_calls import execute, execute_on_host, failure_of
+from workflows.server.state import ServerState
 
-if TYPE_CHECKING:
-    from workflows.server.workflow import ServerWorkflow
-
+_NOTICES_SENT = 20  # the latest that a host need not tell again
 _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
 # An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
 _NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
@@ -56,8 +54,14 @@ class UnwatchedHosts:
 
 
 class HostWatches:
-    def __init__(self, server: ServerWorkflow) -> None:
-        self._server = server
+    """One watch for each instance of the server's shape. What they find is told to `on_notice` and `on_lost`."""
+
+    def __init__(
+        self, state: ServerState, *, on_notice: Callable[[Notice], None], on_lost: Callable[[Placement], None]
+    ) -> None:
+        self._state = state
+        self._on_notice = on_notice
+        self._on_lost = on_lost
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._unwatched = UnwatchedHosts()
 
@@ -89,7 +93,7 @@ class HostWatches:
             trial = placement.instance_id in self._unwatched
             try:
                 await self._learn_filesystems(placement, pickup_s)
-                self._server.notice_responder.take(await self._ask(placement, trial, pickup_s))
+                self._on_notice(await self._ask(placement, trial, pickup_s))
                 self._unwatched.discard(placement.instance_id)
                 failures, not_picked_up = 0, False
             except ActivityError as error:
@@ -99,7 +103,7 @@ class HostWatches:
                     failures, not_picked_up = 0, False
                     continue
                 if await self._is_gone(placement):
-                    self._server.notice_responder.lost(placement)
+                    self._on_lost(placement)
                     return
                 again, not_picked_up = not_picked_up, ran_out is TimeoutType.SCHEDULE_TO_START
                 if not_picked_up and again:
@@ -108,26 +112,21 @@ class HostWatches:
                 failures += 1
 
     async def _ask(self, placement: Placement, trial: bool, pickup_s: float) -> Notice:
-        request = WatchRequest(self._server.notice_responder.known[-20:], timeouts.WATCH_PACE.interval_s)
+        request = WatchRequest(self._state.latest_notices(_NOTICES_SENT), timeouts.WATCH_PACE.interval_s)
         limits = timeouts.watch(pickup_s, trial=trial)
         return await execute_on_host(placement.instance_id, HOST_WATCH, request, Notice, limits)
 
     async def _learn_filesystems(self, placement: Placement, pickup_s: float) -> None:
         """Known before it is needed: a dead host cannot be asked what it had mounted."""
-        primary = self._server.shape.primary
-        if primary != placement or self._server.shape.filesystems or not self._has_volumes():
+        if not self._state.lacks_filesystems(placement.instance_id):
             return
         request, limits = InventoryRequest("watch"), timeouts.inventory(pickup_s)
         inventory = await execute_on_host(placement.instance_id, HOST_INVENTORY, request, Inventory, limits)
-        self._server.learn_filesystems(inventory.filesystems)
-
-    def _has_volumes(self) -> bool:
-        blueprint = self._server.shape.blueprint
-        return bool(blueprint and blueprint.data_volumes)
+        self._state.learn_filesystems(inventory.filesystems)
 
     async def _is_gone(self, placement: Placement) -> bool:
         """EC2's word, not the agent's silence, decides that an instance is lost."""
-        where = ec2.InstanceInput(self._server.server.region, placement.instance_id)
+        where = ec2.InstanceInput(self._state.server.region, placement.instance_id)
         try:
             await execute(ec2.CONFIRM_RUNNING, where, ec2.ConfirmResult, timeouts.STILL_THERE)
         except ActivityError as error:

@@ -64,7 +64,7 @@ class RunningOperation:
     handle: ChildWorkflowHandle[object, OperationResult]
     committed: bool = False  # committed: it only tidies up
     aborting: bool = False
-    broken_off: bool = False  # its workflow ended without a result
+    ended_without_result: bool = False  # its workflow ended without a result
     follower: asyncio.Task[None] | None = None
 
     @classmethod
@@ -103,7 +103,7 @@ class RunningOperation:
         try:
             return await self.handle
         except FailureError as error:
-            self.broken_off = True
+            self.ended_without_result = True
             reason = f"its workflow ended without a result: {error.cause or error}"
             receipt = Receipt(self.operation_id, self.kind, Outcome.NEEDS_ATTENTION, reason=reason)
             return OperationResult(Outcome.NEEDS_ATTENTION, self.shape, receipt)
