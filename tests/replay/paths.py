@@ -16,7 +16,7 @@ from domain.autopilot import contract as autopilot
 from domain.backtest import contract as backtesting
 from domain.errors import Failure
 from domain.market import contract as market
-from domain.names import CONTROL_QUEUE, operation_id, operation_workflow_id, server_workflow_id
+from domain.names import CONTROL_QUEUE, operation_workflow_id, server_workflow_id
 from domain.operations import (
     ADOPT_WORKFLOW,
     PLAN_WORKFLOW,
@@ -83,7 +83,7 @@ async def _noticed_meanwhile(path_run: PathRun, instance_id: str) -> list[str]:
 
     async def notice() -> None:
         await server.notice(instance_id)
-        await asyncio.sleep(0.2)
+        await server.until_heard(server.asked_operation(), "notice")
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     return await _both(server, (await server.switch()).receipt.operation_id)
@@ -93,8 +93,8 @@ async def _cancelled(path_run: PathRun) -> list[str]:
     server = await path_run.server(Handoff.VOLUMES)
 
     async def cancel() -> None:
-        await server.cancel(operation_id(server.ref.server_id, "r1"))
-        await asyncio.sleep(0.2)
+        await server.cancel(server.asked_operation())
+        await server.until_heard(server.asked_operation(), "abort")
 
     server.cloud.fault(while_in(ec2.ATTACH_VOLUMES, cancel))
     return await _both(server, (await server.switch()).receipt.operation_id)

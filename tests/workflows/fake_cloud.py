@@ -103,7 +103,7 @@ class FakeCloud:
     def called(self, name: str, subject: str = "") -> list[Call]:
         return [call for call in self.calls if call.name == name and subject in ("", call.subject)]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 self.changed.clear()

@@ -21,6 +21,8 @@ from tests.workflows.server_under_test import committed, rolled_back, steps
 
 # --- what an operation that was broken off left
 
+RESCUE = f"notice/{OLD}/interruption"  # the request ID of the rescue from the first instance
+
 
 async def test_what_a_broken_switch_took_off_a_doomed_instance_is_rescued_with_it(given: Given) -> None:
     """Found by a chaos run: volumes and addresses do not go back to an instance that AWS takes, so a look at it
@@ -116,7 +118,7 @@ async def test_a_switch_away_from_the_doomed_instance_is_its_rescue(given: Given
 
     async def notice() -> None:
         await server.notice()
-        await asyncio.sleep(0.15)
+        await server.until_heard(server.asked_operation(), "notice")
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = committed(await server.switch())
@@ -132,7 +134,7 @@ async def test_a_doomed_switch_does_not_turn_back_for_a_difference(given: Given)
 
     async def notice() -> None:
         await server.notice()
-        await asyncio.sleep(0.15)
+        await server.until_heard(server.asked_operation(), "notice")
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = committed(await server.switch())
@@ -144,7 +146,7 @@ async def test_a_switch_whose_replacement_is_doomed_rolls_back(given: Given) -> 
 
     async def notice() -> None:
         await server.notice("i-1")
-        await asyncio.sleep(0.15)
+        await server.until_heard(server.asked_operation(), "notice")
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = rolled_back(await server.switch())
@@ -157,7 +159,7 @@ async def test_a_failover_whose_replacement_is_doomed_takes_another_pool(given: 
 
     async def notice() -> None:
         await server.notice("i-1")
-        await asyncio.sleep(0.15)
+        await server.until_heard(server.asked_operation(RESCUE), "notice")
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     committed(await server.result(await server.notice()))
@@ -185,7 +187,7 @@ async def test_a_replica_in_the_making_is_given_up_for_the_rescue_of_the_primary
 
     async def notice() -> None:
         rescues.append(await server.notice())
-        await asyncio.sleep(0.15)
+        await server.until_heard(server.asked_operation(), "abort")
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = await server.do(OperationKind.REPLICA_CREATE)
@@ -346,8 +348,8 @@ async def test_a_rescue_that_a_person_cancels_is_not_begun_again(given: Given) -
     rescues: list[str] = []
 
     async def cancel() -> None:
-        await server.cancel(rescues[0])
-        await asyncio.sleep(0.15)
+        await server.cancel(server.asked_operation(RESCUE))
+        await server.until_heard(server.asked_operation(RESCUE), "abort")
 
     server.cloud.fault(while_in(ec2.LAUNCH, cancel))
     rescues.append(await server.notice())
@@ -362,8 +364,8 @@ async def test_an_instance_that_is_gone_after_its_rescue_came_to_nothing_is_resc
     rescues: list[str] = []
 
     async def cancel() -> None:
-        await server.cancel(rescues[0])
-        await asyncio.sleep(0.15)
+        await server.cancel(server.asked_operation(RESCUE))
+        await server.until_heard(server.asked_operation(RESCUE), "abort")
 
     server.cloud.fault(while_in(ec2.LAUNCH, cancel))
     rescues.append(await server.notice())
@@ -382,8 +384,8 @@ async def test_a_warning_heard_once_more_after_its_rescue_was_cancelled_changes_
     rescues: list[str] = []
 
     async def cancel() -> None:
-        await server.cancel(rescues[0])
-        await asyncio.sleep(0.15)
+        await server.cancel(server.asked_operation(RESCUE))
+        await server.until_heard(server.asked_operation(RESCUE), "abort")
 
     server.cloud.fault(while_in(ec2.LAUNCH, cancel))
     rescues.append(await server.notice())

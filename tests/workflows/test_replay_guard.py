@@ -29,7 +29,7 @@ from lab.stack.ports import Leases
 from lab.stack.settings import REPOSITORY
 from tests.workflows.ec2_state import LAUNCHED, OLD
 from tests.workflows.fake_cloud import FakeActivities, FakeCloud
-from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed
+from tests.workflows.server_under_test import PATIENCE_S, Clock, ServerUnderTest, TaskFailureLog, committed
 from tests.workflows.workers import on_own_temporal, replays
 from worker import make_worker
 
@@ -74,7 +74,7 @@ async def _described(server: ServerUnderTest) -> tuple[set[str], bool]:
 
 
 async def _until(server: ServerUnderTest, *, watched: bool, told: bool) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             queues, something = await _described(server)
             if (instance_queue(OLD) in queues, something) == (watched, told):
