@@ -21,11 +21,14 @@ from temporalio.service import RPCError
 from domain.names import operation_workflow_id, server_workflow_id
 from lab.stack.ports import Leases
 from lab.stack.temporal import TemporalServer
-from tests.replay.paths import PATHS, PathRun
+from tests.replay.operation_paths import OPERATION_PATHS
+from tests.replay.path_run import PathRun
+from tests.replay.scheduled_paths import SCHEDULED_PATHS
 from tests.workflows.fake_cloud import FakeActivities
 from tests.workflows.signal_first import hearing_signals_first
 from tests.workflows.workers import with_workers
 
+PATHS = {**OPERATION_PATHS, **SCHEDULED_PATHS}
 HISTORIES = Path(__file__).parent / "histories"
 # They name files of the machine that records.
 _PRIVATE = frozenset({"stackTrace", "encodedAttributes"})

@@ -14,7 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.incompatible_changes import HastySwitchWorkflow, later
-from tests.replay.paths import PATHS
+from tests.replay.record import PATHS
 from workflows.operations.base import Operation
 from workflows.operations.switch import SwitchWorkflow
 from workflows.operations.undo import UndoStack
