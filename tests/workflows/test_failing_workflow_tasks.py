@@ -21,7 +21,7 @@ from lab.stack.temporal import DYNAMIC_CONFIG, TemporalServer
 from tests.workflows.server_under_test import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(200)
-_SOON = {**DYNAMIC_CONFIG, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "2"}
+_SOON = {**DYNAMIC_CONFIG, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "1"}
 
 
 @workflow.defn(name=SERVER_WORKFLOW)
