@@ -239,7 +239,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class AttachInput:
-    """`force` is never used by a workflow: it is EC2's last resort and may lose writes."""
+    """Volumes to attach to an instance, or to detach from it. EC2's forced detach is never used: it may lose writes."""
 
     region: str
     instance_id: str

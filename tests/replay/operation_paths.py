@@ -13,7 +13,9 @@ from domain.autopilot import contract as autopilot
 from domain.names import CONTROL_QUEUE, server_workflow_id
 from domain.operations import (
     SERVER_WORKFLOW,
+    SIGNAL_ABORT,
     SIGNAL_COMMITTED,
+    SIGNAL_NOTICE,
     OperationKind,
     Priority,
     ServerInput,
@@ -33,7 +35,7 @@ async def _noticed_meanwhile(path_run: PathRun, instance_id: str) -> list[str]:
 
     async def notice() -> None:
         await server.notice(instance_id)
-        await server.until_heard(server.asked_operation(), "notice")
+        await server.until_heard(server.asked_operation(), SIGNAL_NOTICE)
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     return await both(server, (await server.switch()).receipt.operation_id)
@@ -44,7 +46,7 @@ async def _cancelled(path_run: PathRun) -> list[str]:
 
     async def cancel() -> None:
         await server.cancel(server.asked_operation())
-        await server.until_heard(server.asked_operation(), "abort")
+        await server.until_heard(server.asked_operation(), SIGNAL_ABORT)
 
     server.cloud.fault(while_in(ec2.ATTACH_VOLUMES, cancel))
     return await both(server, (await server.switch()).receipt.operation_id)

@@ -7,7 +7,7 @@ import pytest
 from domain import ec2, host
 from domain.errors import Failure
 from domain.host import NoticeSource
-from domain.operations import OperationKind, Outcome
+from domain.operations import SIGNAL_ABORT, OperationKind, Outcome
 from domain.records import RECORD, RecordKind
 from domain.servers import Handoff
 from tests.workflows.conftest import Given
@@ -140,7 +140,7 @@ async def test_a_rescue_that_a_person_cancels_is_not_begun_again(given: Given) -
 
     async def cancel() -> None:
         await server.cancel(server.asked_operation(RESCUE))
-        await server.until_heard(server.asked_operation(RESCUE), "abort")
+        await server.until_heard(server.asked_operation(RESCUE), SIGNAL_ABORT)
 
     server.cloud.fault(while_in(ec2.LAUNCH, cancel))
     rescues.append(await server.notice())
@@ -156,7 +156,7 @@ async def test_an_instance_that_is_gone_after_its_rescue_came_to_nothing_is_resc
 
     async def cancel() -> None:
         await server.cancel(server.asked_operation(RESCUE))
-        await server.until_heard(server.asked_operation(RESCUE), "abort")
+        await server.until_heard(server.asked_operation(RESCUE), SIGNAL_ABORT)
 
     server.cloud.fault(while_in(ec2.LAUNCH, cancel))
     rescues.append(await server.notice())
@@ -176,7 +176,7 @@ async def test_a_warning_heard_once_more_after_its_rescue_was_cancelled_changes_
 
     async def cancel() -> None:
         await server.cancel(server.asked_operation(RESCUE))
-        await server.until_heard(server.asked_operation(RESCUE), "abort")
+        await server.until_heard(server.asked_operation(RESCUE), SIGNAL_ABORT)
 
     server.cloud.fault(while_in(ec2.LAUNCH, cancel))
     rescues.append(await server.notice())

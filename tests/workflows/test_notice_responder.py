@@ -10,7 +10,7 @@ from domain import ec2, host
 from domain.autopilot.contract import RECONSIDER
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import EMERGENCY_QUEUE
-from domain.operations import OperationKind, Outcome
+from domain.operations import SIGNAL_ABORT, SIGNAL_NOTICE, OperationKind, Outcome
 from domain.records import RecordKind
 from domain.servers import Handoff
 from tests.workflows.conftest import Given
@@ -79,7 +79,7 @@ async def test_a_switch_away_from_the_doomed_instance_is_its_rescue(given: Given
 
     async def notice() -> None:
         await server.notice()
-        await server.until_heard(server.asked_operation(), "notice")
+        await server.until_heard(server.asked_operation(), SIGNAL_NOTICE)
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = committed(await server.switch())
@@ -95,7 +95,7 @@ async def test_a_doomed_switch_does_not_turn_back_for_a_difference(given: Given)
 
     async def notice() -> None:
         await server.notice()
-        await server.until_heard(server.asked_operation(), "notice")
+        await server.until_heard(server.asked_operation(), SIGNAL_NOTICE)
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = committed(await server.switch())
@@ -107,7 +107,7 @@ async def test_a_switch_whose_replacement_is_doomed_rolls_back(given: Given) -> 
 
     async def notice() -> None:
         await server.notice("i-1")
-        await server.until_heard(server.asked_operation(), "notice")
+        await server.until_heard(server.asked_operation(), SIGNAL_NOTICE)
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = rolled_back(await server.switch())
@@ -120,7 +120,7 @@ async def test_a_failover_whose_replacement_is_doomed_takes_another_pool(given: 
 
     async def notice() -> None:
         await server.notice("i-1")
-        await server.until_heard(server.asked_operation(RESCUE), "notice")
+        await server.until_heard(server.asked_operation(RESCUE), SIGNAL_NOTICE)
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     committed(await server.result(await server.notice()))
@@ -148,7 +148,7 @@ async def test_a_replica_in_the_making_is_given_up_for_the_rescue_of_the_primary
 
     async def notice() -> None:
         rescues.append(await server.notice())
-        await server.until_heard(server.asked_operation(), "abort")
+        await server.until_heard(server.asked_operation(), SIGNAL_ABORT)
 
     server.cloud.fault(while_in(host.HOST_READY, notice))
     result = await server.do(OperationKind.REPLICA_CREATE)

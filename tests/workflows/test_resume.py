@@ -17,7 +17,7 @@ from domain import ec2, host, resumption
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, operation_workflow_id
-from domain.operations import OperationKind, OperationStatus, Outcome, Refusal
+from domain.operations import SIGNAL_ABORT, OperationKind, OperationStatus, Outcome, Refusal
 from domain.resumption import ResumeInput, ResumeResult
 from domain.servers import Handoff
 from tests.workflows.conftest import Given
@@ -122,7 +122,7 @@ async def test_a_rescue_that_a_person_cancelled_is_not_begun_again(given: Given)
 
     async def cancel() -> None:
         await server.cancel(rescue)
-        await server.until_heard(rescue, "abort")
+        await server.until_heard(rescue, SIGNAL_ABORT)
 
     server.cloud.fault(while_in(ec2.RANK_POOLS, cancel))
     assert await server.notice() == rescue

@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 
 from domain import ec2
 from domain.names import operation_id
-from domain.operations import SIGNAL_CANCEL, SIGNAL_COMMITTED, OperationKind, Outcome
+from domain.operations import SIGNAL_ABORT, SIGNAL_CANCEL, SIGNAL_COMMITTED, OperationKind, Outcome
 from domain.servers import Handoff, ServerPolicy
 from lab.stack.ports import Leases
 from tests.workflows.ec2_state import OLD, REPLICA
@@ -90,7 +90,7 @@ async def test_a_cancellation_that_is_heard_before_the_start_cancels(
         await _child_began(server, operation)
     await server.cancel(operation)
     assert (await asking).operation_id == operation
-    await server.until_heard(operation, "abort")
+    await server.until_heard(operation, SIGNAL_ABORT)
     launched.set()
     result = await server.result(operation)
     assert result.outcome is Outcome.CANCELLED, result.receipt.reason

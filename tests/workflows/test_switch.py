@@ -6,7 +6,7 @@ import pytest
 
 from domain import ec2, host
 from domain.errors import Failure
-from domain.operations import OperationKind, Outcome
+from domain.operations import SIGNAL_ABORT, OperationKind, Outcome
 from domain.records import RecordKind
 from domain.servers import Handoff, Retire
 from tests.workflows.conftest import Given
@@ -309,7 +309,7 @@ async def test_cancelled_before_its_commit_it_is_undone(given: Given, moment: st
 
     async def cancel() -> None:
         await server.cancel(server.asked_operation())
-        await server.until_heard(server.asked_operation(), "abort")
+        await server.until_heard(server.asked_operation(), SIGNAL_ABORT)
 
     server.cloud.fault(while_in(moment, cancel))
     result = await server.switch()

@@ -9,7 +9,13 @@ from dataclasses import asdict
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from domain.operations import OperationResult, Outcome
+from domain.operations import (
+    SIGNAL_ABORT,
+    SIGNAL_NOTICE,
+    SIGNAL_STOP_KEEPING_OLD,
+    OperationResult,
+    Outcome,
+)
 from domain.records import RecordKind
 from workflows.activity_calls import explain
 from workflows.operations.base import Operation
@@ -31,7 +37,7 @@ async def run_to_outcome(op: Operation, body: Body) -> OperationResult:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             if work.done():
-                raise  # the worker lets go of this workflow and cancels every task: it goes on elsewhere
+                raise  # the worker drops this workflow and cancels its tasks: another worker goes on
             op.urgency.abort("cancelled in Temporal")
 
 
@@ -66,7 +72,7 @@ async def _outcome(op: Operation, body: Body) -> OperationResult:
 async def _roll_back(op: Operation, error: FailureError | OperationAborted) -> OperationResult:
     reason = explain(error)
     if op.committed:
-        # Nothing is undone past the commit; what could not be finished is said, with its reason.
+        # Nothing is undone past the commit. The record says what could not be finished, and why.
         op.needs_attention(reason)
         return op.finish(Outcome.NEEDS_ATTENTION, reason)
     failed = await op.undo.unwind()
@@ -81,6 +87,6 @@ async def _roll_back(op: Operation, error: FailureError | OperationAborted) -> O
 
 def connect_signals(op: Operation) -> None:
     """Let a workflow's operation hear notices, aborts, and that something else waits."""
-    workflow.set_signal_handler("hurry", op.urgency.stop_keeping_old)
-    workflow.set_signal_handler("notice", op.take_notice)
-    workflow.set_signal_handler("abort", op.urgency.abort)
+    workflow.set_signal_handler(SIGNAL_STOP_KEEPING_OLD, op.urgency.stop_keeping_old)
+    workflow.set_signal_handler(SIGNAL_NOTICE, op.take_notice)
+    workflow.set_signal_handler(SIGNAL_ABORT, op.urgency.abort)
