@@ -1,7 +1,7 @@
-"""Records are written beside the work, in order, and caught up at the end (invariant 6, 8).
+"""Records are written beside the work, in order, and are complete at the end (invariants 6 and 8).
 
-An operation never waits for its records, with one exception: an ordinary operation waits until
-what it is about to create stands in the ledger. An emergency does not even wait for that.
+An operation does not wait for its records while it works, with one exception: an ordinary operation waits until the
+ledger has what it is about to create. An emergency does not even wait for that.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Recorder:
 
     async def _write(self) -> None:
         for _ in range(_LOOP_ITERATIONS):
-            # What the work adds before it waits for something goes with it: the end of one step, the start
-            # of the next and what that one intends are one write, not three in a row. No timer, no command.
+            # The end of one step, the start of the next and what it intends are added in a row. They are written
+            # together when the loop has turned a few times: that needs no timer and adds no command.
             await asyncio.sleep(0)
         while self._waiting:
             batch = self._waiting[:_BATCH]

@@ -63,7 +63,7 @@ class HandoffWork(ABC):
 
     @property
     def compared_in_last_step(self) -> bool:
-        """Whether what the comparison looks at stands before the last step of `order` begins."""
+        """Whether everything that is compared is in place before the last step of `order` begins."""
         return True
 
     async def open_traffic(self) -> None:
@@ -98,7 +98,7 @@ class HandoffWork(ABC):
     # --- fencing
 
     async def stop_old(self) -> None:
-        """The old host stops writing, or it is gone. Nothing else counts as fenced (invariant 1)."""
+        """The old host stops writing, or its instance ends. Nothing else counts as fenced (invariant 1)."""
         if self.state.fenced or self.state.old_gone:
             return
         self.outage_from = workflow.now()
@@ -115,7 +115,7 @@ class HandoffWork(ABC):
         self.state.fenced = True
 
     async def end_old(self) -> None:
-        """A host that cannot be fenced is waited out: its instance must be gone."""
+        """A host that cannot be fenced is ended, and its end is waited for."""
         await end_instance(self.op, self.state.old, self.state.before.dying_root, "could not be fenced")
         self.state.old_gone = True
 
@@ -136,7 +136,7 @@ class HandoffWork(ABC):
         self.state.fenced = False
 
     async def stop_new(self) -> None:
-        """Undo of serving: the new host lets go of everything, or is gone."""
+        """Undo of serving: the new host stops and unmounts everything, or its instance is ended."""
         if self.state.new.discarded:
             return
         try:
@@ -234,7 +234,7 @@ class HandoffWork(ABC):
             try:
                 await self.op.ec2(ec2.CONFIRM_DRAINED, self.targets_of_old(), ec2.ActionResult, poll(max(1.0, limit)))
             except ActivityError as error:
-                # Requests that outlast the drain are the load balancer's to close, as its own delay says.
+                # The load balancer closes requests that outlast the drain, after its own delay.
                 self.op.note(f"still draining after {limit:.0f} s: {explain(error)}")
 
     async def readmit_old(self) -> None:

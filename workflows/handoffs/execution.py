@@ -48,11 +48,11 @@ def handoff_for(op: Operation, move: HandoffState) -> HandoffWork:
 
 
 async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) -> list[Filesystem]:
-    """The data filesystems of the old host, from its agent; what is known of them if it is silent."""
+    """The data filesystems of the old host, as its agent reports them; if it is silent, as they were last known."""
     if not blueprint.data_volumes:
         return []
     if op.emergency and op.shape.filesystems:
-        return op.shape.filesystems  # a rescue does not ask what is known
+        return op.shape.filesystems  # a rescue does not ask for what is known
     patience = 3.0 if op.emergency else 20.0
     try:
         request = InventoryRequest(op.start.operation_id)
@@ -113,7 +113,7 @@ async def _last_step(op: Operation, work: HandoffWork, step: Callable[[], Awaita
 async def _commit(op: Operation, work: HandoffWork, compared: bool) -> None:
     """An unexplained difference fails the switch, here at the latest. Then there is no way back.
 
-    A rescue does not turn back for a difference: it is told in the receipt.
+    A rescue does not turn back for a difference; the receipt lists it.
     """
     if not (op.doomed or compared):
         await compare(op, work)
@@ -185,9 +185,9 @@ async def finish_handoff(op: Operation, work: HandoffWork) -> None:
 
 
 async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None:
-    """The new instance is looked at while the old one ends: that takes its time anyway.
+    """Inspect the new instance while the old one ends, which takes longer.
 
-    None: it has ended itself by now. Its rescue is another operation's work, and no person's.
+    None: the new instance has ended by now. Another operation rescues the server; no person has to look.
     """
     looking = asyncio.ensure_future(_inspect_new(op, work, protection_pending=False))
     try:
@@ -208,14 +208,14 @@ async def _retire(op: Operation, work: HandoffWork) -> None:
         await work.restart_as_replica()
     elif not op.capacity.has_ended(work.state.old.instance_id):
         await _keep_old_for_a_while(op, work)
-        # Also when it was found gone: its spot request and its place in the ledger are still open.
+        # Also when it is gone already: its spot request and its entries in the ledger are still open.
         await end_instance(op, work.state.old, work.state.before.dying_root)
     kept = await work.clean_up()
     op.shape_draft.keep_snapshots(kept)
 
 
 async def _keep_old_for_a_while(op: Operation, work: HandoffWork) -> None:
-    """Its owner wants the old instance, stopped and detached, for a while. What is asked next does not wait for it."""
+    """The owner wants to keep the old instance for a while, stopped and detached. Another request ends that time."""
     keep_s = op.start.request.keep_old_s
     if keep_s and not work.state.old_gone:
         with suppress(TimeoutError):
@@ -225,6 +225,9 @@ async def _keep_old_for_a_while(op: Operation, work: HandoffWork) -> None:
 async def _receipt(op: Operation, work: HandoffWork, after: Blueprint | None) -> None:
     if after is not None:
         op.describe(changes=blueprint_comparison.compare_blueprints(work.state.before, after, moved=True))
-        if after.state not in ("shutting-down", "terminated"):  # what it has left is not what the server has
+        if after.state not in (
+            "shutting-down",
+            "terminated",
+        ):  # what such an instance still has is not what the server has
             op.shape_draft.learn_blueprint(after)
     workflow.logger.info("%s is served by %s", op.server.name, work.state.new.instance_id)

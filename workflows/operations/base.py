@@ -80,7 +80,7 @@ class Operation:
             self.urgency.doom_old(notice.deadline)
 
     async def await_ledger(self) -> None:
-        """What is about to be made stands in the ledger first; an emergency does not wait for it."""
+        """Wait until the ledger has what is about to be made; an emergency does not wait."""
         await self.recorder.flush(unless=lambda: self.urgency.emergency or self.urgency.aborted)
 
     async def commit(self, shape: ServerShape) -> None:
@@ -104,7 +104,7 @@ class Operation:
         self.recorder.add(RecordKind.OPERATION_ATTENTION, reason=reason)
 
     def clear_attention(self) -> None:
-        """What a person should have looked at came right."""
+        """The problem was solved, so nobody has to look any more."""
         self._attention = ""
 
     def finish(self, outcome: Outcome, reason: str, *, ended: bool = False) -> OperationResult:

@@ -161,7 +161,7 @@ def cool_down(op: Operation, pool: str, reason: str) -> None:
 
 
 async def discard(op: Operation, replacement: Replacement) -> None:
-    """Terminate what this attempt made, also when nobody knows whether it made anything."""
+    """Terminate what this attempt made, also when it is not known whether it made anything."""
     if replacement.discarded:
         return
     if not replacement.instance_id and not await _found_by_token(op, replacement):
@@ -190,7 +190,7 @@ async def _found_by_token(op: Operation, replacement: Replacement) -> bool:
 
 
 async def volumes_deleted_with(op: Operation, placement: Placement) -> list[str]:
-    """Those that end with the instance, also with one that is gone: of that EC2 tells none any more."""
+    """Volumes that end with the instance. EC2 no longer lists those of one that is gone: they are known from before."""
     last_seen = op.start.shape.blueprint
     known = placement.dies_with
     if last_seen and last_seen.instance_id == placement.instance_id:
@@ -205,7 +205,7 @@ async def ec2_volumes_deleted_with(op: Operation, placement: Placement) -> list[
 
 
 async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[str] = (), reason: str = "") -> None:
-    """Terminate and confirm, within the termination limit; past it, a person is told and it goes on.
+    """Terminate and confirm, within the termination limit; past the limit a person is told, and the wait goes on.
 
     `dies_with`: volumes that end with the instance, for the ledger.
     """

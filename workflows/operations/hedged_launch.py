@@ -19,7 +19,7 @@ from workflows.operations.capacity_log import Replacement
 async def launch_hedged(op: Operation, blueprint: Blueprint, candidates: list[Candidate], number: int) -> Replacement:
     """As many lanes as the policy allows, each trying pool after pool from one list.
 
-    Those that lose are left to the caller: what was launched stands in `op.capacity`.
+    The caller ends the surplus launches: `op.capacity` knows them.
     """
     waiting = list(enumerate(candidates))
 

@@ -1,4 +1,4 @@
-"""A decision of the autopilot is looked at once more when its turn comes: the answer may be old by then."""
+"""A decision of the autopilot is evaluated again just before it is acted on: by then its facts may have changed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def reconsider_decision(op: Operation) -> None:
 
 
 async def _notice_came_first(op: Operation, looking: asyncio.Future[contract.ReconsiderResult]) -> bool:
-    """Wait for the answer, or for the notice that makes it pointless: the rescue has no time for it (invariant 6)."""
+    """Wait for the answer, or for a notice: a rescue has no time to wait for the answer (invariant 6)."""
     try:
         await workflow.wait_condition(lambda: looking.done() or op.emergency)
     finally:

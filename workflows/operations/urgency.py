@@ -1,4 +1,4 @@
-"""How urgent an operation is, and whether it has to stop: what it is told while it runs."""
+"""How urgent an operation is, and whether it has to stop. Both change by what it hears while it runs."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A standing question to the agents of a server: has AWS said anything?
+"""Host watches: how a server hears of AWS's notices from its agents.
 
-A long-running activity on the instance's own queue answers with the notice. It uses nothing but
-what an activity worker may do, so it works while the API and the database are down. When its
-heartbeat stops, or nobody takes it, EC2 is asked whether the instance is still there. A host whose agent takes no watch
-is told in the workflow's memo, where reconciliation finds it: it may well say to the API that it lives.
+A watch is a long-running activity on the instance's own queue. It ends with the notice. It needs neither the API nor
+the database, so it works while they are down. When its heartbeat stops, or no agent takes it, EC2 is asked whether the
+instance is still there. A host whose agent takes no watch is named in the workflow's memo, where reconciliation finds
+it: the same agent may well report to the API that it is alive.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workflows.server.state import ServerState
 
 _NOTICES_SENT = 20  # the latest that a host need not tell again
 _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
-# An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
+# EC2 took the instance back: reported as NoCapacity, because most who ask are waiting for a launch.
 _NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
 
 
@@ -54,7 +54,7 @@ class UnwatchedHosts:
 
 
 class HostWatches:
-    """One watch for each instance of the server's shape. What they find is told to `on_notice` and `on_lost`."""
+    """One watch for each instance of the server's shape. It calls `on_notice` and `on_lost` with what it finds."""
 
     def __init__(
         self, state: ServerState, *, on_notice: Callable[[Notice], None], on_lost: Callable[[Placement], None]
@@ -117,7 +117,7 @@ class HostWatches:
         return await execute_on_host(placement.instance_id, HOST_WATCH, request, Notice, limits)
 
     async def _learn_filesystems(self, placement: Placement, pickup_s: float) -> None:
-        """Known before it is needed: a dead host cannot be asked what it had mounted."""
+        """Ask before it is needed: a dead host cannot say what it had mounted."""
         if not self._state.lacks_filesystems(placement.instance_id):
             return
         request, limits = InventoryRequest("watch"), timeouts.inventory(pickup_s)
@@ -125,7 +125,7 @@ class HostWatches:
         self._state.learn_filesystems(inventory.filesystems)
 
     async def _is_gone(self, placement: Placement) -> bool:
-        """EC2's word, not the agent's silence, decides that an instance is lost."""
+        """EC2 decides whether an instance is lost. The agent's silence does not."""
         where = ec2.InstanceInput(self._state.server.region, placement.instance_id)
         try:
             await execute(ec2.CONFIRM_RUNNING, where, ec2.ConfirmResult, timeouts.STILL_THERE)

@@ -89,7 +89,7 @@ class NoticeResponder:
     # --- a notice
 
     def take(self, notice: Notice) -> None:
-        """One notice, whichever way it comes first; a later word of it only adds its source."""
+        """A notice may come in several ways. The first one counts; a later one only adds its source to the record."""
         first = self._state.hear(notice.notice_id)
         self._recorder.noticed(notice)
         if not first:
@@ -110,10 +110,10 @@ class NoticeResponder:
         self.take(Notice(placement.instance_id, NoticeKind.INTERRUPTION, NoticeSource.LOST, now, deadline=now))
 
     def _rescue_if_lost(self, notice: Notice) -> None:
-        """A warning is heard once. That its instance is gone, with nothing under way and the server still on it, says
-        that whatever was done about the warning came to nothing. Reconciliation says so, ever less often."""
+        """The instance is gone, nothing is under way, and the server is still on it: what was done about an earlier
+        notice has failed. Reconciliation reports it again and again, in growing intervals."""
         if role_of(notice.instance_id, self._state.shape) is not Role.PRIMARY or self._queue.busy:
-            return  # with something under way, its end looks at what is doomed
+            return  # when the running operation ends, the server checks what is doomed
         self._doomed[notice.instance_id] = notice
         self._request_rescue(notice, again=f"/{notice.seen_at.isoformat()}")
 
@@ -127,20 +127,20 @@ class NoticeResponder:
     # --- an operation
 
     def started(self, running: RunningOperation) -> None:
-        """What was said while its workflow was being started, it has not heard."""
+        """It has not heard a notice that came while its workflow was being started."""
         primary = running.shape.primary
         notice = self._doomed.get(primary.instance_id) if primary else None
         if notice and running.kind in _RESCUES and running.request.notice is None:
             _send(running.send_notice(notice))
 
     def committed(self, running: RunningOperation) -> None:
-        """What serves from now on may be doomed already: its rescue does not wait for the tidying up."""
+        """The new primary may be doomed already. Its rescue does not wait until the old instance has ended."""
         primary = self._state.shape.primary
         if primary and primary != running.shape.primary and (notice := self._doomed.get(primary.instance_id)):
             self._rescue_after(running, notice)
 
     def ended(self, running: RunningOperation, result: OperationResult) -> None:
-        """Is what now serves doomed? Then it is rescued."""
+        """If the instance that serves now is doomed, it is rescued."""
         primary, replica = self._state.shape.primary, self._state.shape.replica
         if primary and (notice := self._doomed.get(primary.instance_id)):
             tried = running.request.notice
@@ -162,12 +162,12 @@ class NoticeResponder:
         self._rescue(notice)
 
     def _rescue(self, notice: Notice) -> None:
-        """Heard for the first time, but asked for before: that rescue was lost with the workflow that began it."""
+        """A first notice whose rescue was requested before: that one was lost with the workflow that began it."""
         asked = self._state.was_requested(_request_id(notice))
         self._request_rescue(notice, again=f"/{notice.seen_at.isoformat()}" if asked else "")
 
     def _rescue_after(self, running: RunningOperation, notice: Notice) -> None:
-        """A request ID of its own: the first try at this notice has ended, and the server still runs there."""
+        """The first rescue has ended, and the server still runs there: another one, with a request ID of its own."""
         if self._queue.has(OperationKind.FAILOVER):
             return
         if not self._state.was_requested(_request_id(notice)):
@@ -179,8 +179,8 @@ class NoticeResponder:
         self._request(_request_id(notice) + again, OperationKind.FAILOVER, Priority.EMERGENCY, notice)
 
     def _replace_replica(self, notice: Notice) -> None:
-        """A doomed replica is ended, and another made in another pool: its owner wanted one. Unless it is to be dropped
-        anyway: its owner wants none, and would be left with the new one."""
+        """A doomed replica is ended, and another one is made in another pool, because its owner wants one. When its
+        owner has asked to drop it, no new one is made."""
         if self._queue.drops_replica:
             return
         for kind in (OperationKind.REPLICA_DROP, OperationKind.REPLICA_CREATE):

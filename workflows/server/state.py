@@ -54,7 +54,7 @@ class ServerState:
         self._requests[request.request_id] = request.body_digest
 
     def hear(self, notice_id: str) -> bool:
-        """Remember a notice; whether this is the first word of it."""
+        """Remember a notice; True when it is heard for the first time."""
         if notice_id in self._notices:
             return False
         self._notices.append(notice_id)
@@ -90,7 +90,7 @@ class ServerState:
         return next(found, None)
 
     def lacks_filesystems(self, instance_id: str) -> bool:
-        """Whether what this instance mounts matters, and nobody has told it yet."""
+        """Whether it matters what this instance mounts, and it is not known yet."""
         primary, blueprint = self._shape.primary, self._shape.blueprint
         if primary is None or primary.instance_id != instance_id or self._shape.filesystems:
             return False

@@ -107,7 +107,7 @@ class ServerWorkflow:
 
     @workflow.signal
     async def operation_settled(self, committed: CommitReport) -> None:
-        """An operation has committed: the server's shape is the new one, whatever it still tidies up."""
+        """An operation has committed: the server has its new shape, while the operation still tidies up."""
         if (running := await self._running(committed.operation_id)) and not running.committed:
             running.committed = True
             self._take_committed(running, committed.shape)
@@ -144,7 +144,7 @@ class ServerWorkflow:
     async def _start_next(self) -> None:
         waiting, kept = self.queue.take(), self.state
         if refusal := admission.why_refused(waiting.request, kept.shape, kept.ended, busy=False):
-            # What was true when it was accepted no longer is: the answer is old.
+            # The request was valid when it was accepted, and no longer is.
             self.recorder.operation_ended(waiting.operation_id, Outcome.CANCELLED, refusal[1])
             self.queue.not_started(waiting)
             return
@@ -158,7 +158,7 @@ class ServerWorkflow:
     async def _follow(self, running: RunningOperation) -> None:
         result = await running.result()
         if running.ended_without_result:
-            # It wrote no end of its own, and the records of the next operation come after its end.
+            # It recorded no end, and the records of the next operation wait for one.
             self.recorder.operation_ended(running.operation_id, result.outcome, result.receipt.reason)
         self._take_result(running, result)
         self.queue.finished(running, result.outcome)
@@ -181,7 +181,7 @@ class ServerWorkflow:
         self.watches.follow(self.state.shape)
 
     def _launch_failed(self, running: RunningOperation, result: OperationResult) -> bool:
-        """Nothing is left of its launch: its name is free again, and who wants it describes it anew."""
+        """Nothing is left of the launch. The name is free again, and whoever wants the server describes it again."""
         undone = result.outcome in (Outcome.ROLLED_BACK, Outcome.CANCELLED)
         return running.kind is OperationKind.LAUNCH and undone and self.state.shape.primary is None
 
