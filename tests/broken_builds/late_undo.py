@@ -6,7 +6,7 @@ from domain.blueprint import Blueprint
 from domain.pools import Candidate
 from workflows.operations import capacity
 from workflows.operations.base import Operation
-from workflows.operations.replacement import Replacement
+from workflows.operations.capacity_log import Replacement
 from workflows.operations.undo import UndoStack
 
 _launch = capacity._launch
