@@ -10,7 +10,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.market import schedules as market_schedules
+from activities.market.registry import market_schedules
 from activities.schedules import ScheduledWorkflow, ensure_schedule
 from activities.settings import WorkerSettings
 from domain.autopilot import contract as autopilot
@@ -36,7 +36,7 @@ def wanted_schedules(settings: WorkerSettings) -> list[ScheduledWorkflow]:
         wanted.append(_reconciliation(timedelta(seconds=settings.reconcile_every_s)))
     if settings.prices_every_s:
         every = timedelta(seconds=settings.prices_every_s)
-        wanted += market_schedules.schedules(settings.regions, every, settings.keep_prices)
+        wanted += market_schedules(settings.regions, every, settings.keep_prices)
     if settings.savings_every_s:
         wanted += _savings(timedelta(seconds=settings.savings_every_s))
         wanted.append(_expiry(settings.events_days))

@@ -18,7 +18,7 @@ from db.backtesting.runs import count_unfinished_backtests, create_backtest
 from db.tables import BacktestRow, Client, ModelRow
 from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
 from domain.backtest.contract import MOST_SERVERS, MOST_UNDER_WAY, BacktestState
-from domain.forecasting.registry import ForecasterState
+from domain.forecasting.forecaster import ForecasterState
 
 _WISH = TypeAdapter(AutopilotPreferences)
 

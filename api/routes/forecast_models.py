@@ -37,8 +37,7 @@ from db.clients.queries import get_client
 from db.forecast_models.queries import get_model, list_models, shadow_comparisons, uses_of
 from db.forecast_models.registry import ModelStateConflict, ModelUnproven, activate, register, retire, roll_back
 from db.tables import ModelRow
-from domain.forecasting.forecaster import ForecastFailed
-from domain.forecasting.registry import ForecasterState
+from domain.forecasting.forecaster import ForecasterState, ForecastFailed
 from domain.names import new_id
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.tables import ModelRow, ModelShadow, ModelUse
-from domain.forecasting.registry import ForecasterState
+from domain.forecasting.forecaster import ForecasterState
 
 
 @dataclass(frozen=True)

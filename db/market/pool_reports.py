@@ -1,4 +1,4 @@
-"""Pools as people look at them: price, on-demand price, what was lived through, how risky it looks now."""
+"""Pools for people: price, on-demand price, what happened to us there, and the risk now."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from db.market.on_demand import on_demand_prices
 from db.market.pool_facts import count_facts
-from db.market.supply_facts import read_supply_facts
+from db.market.region_records import read_supply_facts
 from db.tables import PoolRow
 from domain.autopilot.appraisal import hazard
+from domain.autopilot.pool_records import PriceRecord
 from domain.autopilot.pool_supply import PoolKnowledge, hours, supply_of
-from domain.autopilot.price_record import PriceRecord
 from domain.autopilot.tuning import DEFAULT_TUNING
-from domain.market.pool_facts import PoolFactKind
+from domain.market.pool_reliability import PoolFactKind
 from domain.pools import Lifecycle
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
@@ -26,7 +26,7 @@ Counts = Mapping[PoolFactKind, tuple[int, float | None]]
 
 @dataclass(frozen=True)
 class PoolCounts:
-    """How often what happened in a pool in some time, to all clients. `launch_s`: mean of its launches."""
+    """What happened in a pool in some time, to all clients, as counts. `launch_s`: mean seconds of a launch."""
 
     capacity_failures: int = 0
     notices: int = 0
@@ -51,12 +51,12 @@ class PoolReport:
 
     @property
     def usd_per_hour(self) -> float | None:
-        """Now, or as last heard."""
+        """The price now, or the last one known."""
         return self.row.usd_per_hour if self.row.lifecycle == Lifecycle.SPOT else self.on_demand_usd_per_hour
 
 
 def reports(session: Session, rows: Sequence[PoolRow], now: datetime) -> list[PoolReport]:
-    """In the order of the rows."""
+    """One report for each row, in their order."""
     regions = {region: _Region(session, region, now) for region in {row.region for row in rows}}
     return [regions[row.region].report(row) for row in rows]
 
@@ -88,8 +88,8 @@ class _Region:
             placement_score=score.score if score else None,
             score_fallen=score.fallen if score else None,
             advisor_band=self._known.bands.get(row.instance_type),
-            own_history=row.id in self._known.lived,
-            availability=offer.reliability.availability if row.id in self._known.lived else None,
+            own_history=row.id in self._known.histories,
+            availability=offer.reliability.availability if row.id in self._known.histories else None,
             losses_per_hour=hazard(offer, DEFAULT_TUNING),
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from db.engine.session import SessionFactory
-from db.market.corrections import open_corrections, settle_corrections
+from db.market.canonical import open_corrections, settle_corrections
 from db.savings.accrual_lock import AccrualLock, hold_accrual_lock
 from db.savings.accrual_prices import prices_between
 from db.savings.booking import EntryCounts, book, hours_between, mark_accrued, read_progress

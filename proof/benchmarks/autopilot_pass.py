@@ -1,8 +1,8 @@
 """`python -m proof.benchmarks.autopilot_pass`: one pass of the autopilot over a whole fleet, database included.
 
-EC2 is played by tables in memory, since the lab cannot hold ten thousand instances; everything else is the real
-thing: rows, a month of prices in their three tiers and our own history read from MariaDB, the policy with its limits
-and replicas, decisions and what was learnt written. A thousand servers are the baseline for ten thousand.
+Tables in memory stand for EC2, since the lab cannot hold ten thousand instances. Everything else is real: rows, a
+month of prices in three tiers and the fleet's own history are read from MariaDB, the policy decides with its limits
+and replicas, and decisions and learnt figures are written. A thousand servers are the baseline for ten thousand.
 The aim: ten thousand servers in under ten seconds.
 """
 
@@ -33,20 +33,19 @@ from activities.ec2.market_facts import MarketFacts
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.forecast_models.registry import activate
-from db.market.collection_progress import mark_collected
-from db.market.file_loading import keep_in_batches
+from db.market.incoming_prices import keep_in_batches, mark_collected
 from db.market.on_demand import keep_on_demand
 from db.market.pool_facts import append_pool_facts
 from db.market.scores_and_bands import keep_bands, keep_scores
 from db.tables import Client, Instance, ModelRow, Server
 from domain.autopilot.contract import EvaluateInput
-from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaMode, Tolerance
 from domain.blueprint import Blueprint
 from domain.market.contract import spot_collection
 from domain.market.observed_prices import PriceBounds as Observed
 from domain.market.observed_prices import PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
 from domain.ranking import TypeFacts
@@ -64,7 +63,7 @@ AIM_S = 10.0
 
 
 class MarketInMemory:
-    """A region of some 400 pools, with what the activities ask EC2 for."""
+    """A region of about 400 pools, with what the activities read from EC2."""
 
     def __init__(self, chance: random.Random) -> None:
         self.types = {
@@ -145,7 +144,7 @@ def _each(seconds: Sequence[float]) -> str:
 
 
 def _measure(url: str, count: int, passes: int, model: bool) -> tuple[float, float, list[float], dict[str, int]]:
-    """Seconds to decide alone, of the first pass, of later ones; and what was decided."""
+    """Seconds of deciding alone, of the first pass and of later ones; and what was decided."""
     schema.upgrade(url)
     engine = make_engine(url)
     sessions = make_session_factory(engine)
@@ -193,7 +192,7 @@ def _example_model(sessions: SessionFactory) -> None:
 
 
 def _market_records(sessions: SessionFactory, market: MarketInMemory, chance: random.Random) -> None:
-    """A price a day and pool, and what else the autopilot reads of the region."""
+    """One price a day for each pool, and what else the autopilot reads about the region."""
     now = datetime.now(UTC)
     said = [
         ReportedPrice(REGION, zone, kind, now - timedelta(days=day, minutes=5), f"{usd * (1 + 0.002 * (day % 3)):.6f}")
@@ -233,7 +232,7 @@ def _fleet(sessions: SessionFactory, count: int, market: MarketInMemory, chance:
                 autopilot=AutopilotPreferences(auto_switch=AutoSwitch.PROPOSE, tolerance=tolerance, replica=replica)
             )
         )
-        for tolerance, replica in zip(Tolerance, ReplicaWish, strict=True)
+        for tolerance, replica in zip(Tolerance, ReplicaMode, strict=True)
     ]
     for n in range(count):
         zone, kind = chance.choice(list(market.spot))

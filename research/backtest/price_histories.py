@@ -1,13 +1,19 @@
-"""Spot price histories: a price holds from its time until the next of the same pool."""
+"""Spot price histories, and the markets of backtest B made from them: pools of one size class, hour by hour.
+
+A price holds from its time until the next one of the same pool. Nobody loses an instance in these markets.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
+from domain.backtest.market_history import MarketHistory, TickWindow
 from research.backtest.csv_rows import CsvRow, read_rows
 
 COLUMNS = ("instance_type", "az", "timestamp", "price_usd_h")
@@ -24,7 +30,7 @@ class PriceHistory:
 
     @property
     def first_hour(self) -> int:
-        """The first at which most pools have a price: AWS names each about once a day."""
+        """The first hour at which most pools have a price: AWS repeats each about once a day."""
         return int(min(steps[0][0] for steps in self.steps.values())) + 25
 
     @property
@@ -79,3 +85,34 @@ def _hour(row: CsvRow) -> float:
     if at.tzinfo is None:
         raise row.bad(f"timestamp {text} has no time zone; write it in UTC, with a Z")
     return at.timestamp() / 3600
+
+
+MONTH_H = 720
+
+
+def price_markets(history: PriceHistory, groups: Mapping[str, Sequence[str]]) -> Iterator[MarketHistory]:
+    """A market for each group with at least two pools. On-demand has no price there, so only spot prices count."""
+    first, hours = history.first_hour, history.last_hour - history.first_hour
+    if hours < 1:
+        return
+    for group, types in groups.items():
+        rows = {key: hourly(history.steps[key], first, hours) for key in sorted(history.steps) if key[0] in types}
+        columns = {key: row for key, row in rows.items() if row}
+        if len(columns) > 1:
+            yield MarketHistory(
+                name=f"{history.name} {group}",
+                pools=[f"{zone}/{kind}/spot" for kind, zone in columns],
+                regions=[zone[:-1] for _, zone in columns],
+                gap_h=1.0,
+                up=[(True,) * len(columns)] * hours,
+                prices=list(zip(*columns.values(), strict=True)),
+                on_demand_usd=math.inf,
+            )
+
+
+def months(market: MarketHistory) -> list[TickWindow]:
+    """Thirty days each, one after the other; a shorter history is one window."""
+    count = market.ticks // MONTH_H
+    if not count:
+        return [TickWindow(0, market.ticks)]
+    return [TickWindow(number * MONTH_H, (number + 1) * MONTH_H) for number in range(count)]

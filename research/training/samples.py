@@ -1,4 +1,4 @@
-"""What the network learns from: losses by stretch of a pool's life, and prices a day on."""
+"""Training data: losses by stretch of a pool's life, and prices one day later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from domain.backtest.offers_by_tick import observe_market
 from domain.forecasting.features import feature_rows
 from research.backtest.availability import ObservedMarket
 from research.backtest.hazard_fitting import UpStretch, stretches
-from research.backtest.replay_windows import halves
+from research.backtest.market_sets import halves
 from research.backtest.validation import whole_sets
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ DAY_H, EVERY_H = 24, 12
 
 @dataclass(frozen=True)
 class LossSamples:
-    """A row per stretch: features, its hours, whether it ended in a loss."""
+    """A row for each stretch: features, hours, and whether it ended in a loss."""
 
     features: Floats
     hours: Floats
@@ -44,7 +44,7 @@ class LossSamples:
 def loss_samples(
     markets: Sequence[ObservedMarket], tuning: Tuning, names: Sequence[str]
 ) -> tuple[LossSamples, LossSamples]:
-    """Of the first half in time of every set, to learn from, and of all the rest, to judge by."""
+    """Samples of the first half in time of every set, for training, and of all the rest, for testing."""
 
     def of(offer: Offer) -> tuple[float, ...]:
         return tuple(feature_rows([offer], names)[0])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from domain.measurements import MeasureKind, Measurement
+from domain.records import MeasureKind, Measurement
 
 # To five minutes: what takes longer is stuck, and has an alert of its own.
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0)

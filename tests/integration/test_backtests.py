@@ -18,21 +18,21 @@ from activities.backtests.activity import BacktestActivities
 from activities.backtests.history_reading import read_history
 from db.backtesting.runs import create_backtest
 from db.engine.session import SessionFactory, in_transaction
-from db.market.file_loading import keep_in_batches
+from db.market.incoming_prices import keep_in_batches
 from db.market.pool_facts import append_pool_facts
 from db.tables import BacktestRow, Event, Instance, ModelRow, Server
 from domain.autopilot.move_cost import SNAPSHOT_USD_PER_GIB_H
 from domain.autopilot.policy import AutopilotPreferences
 from domain.backtest.contract import BacktestEnd, BacktestState, RunBacktestInput
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
 from tests.database_schemas import unique
 from tests.integration.lab_cloud import REGION, A, B, Cloud, clean, cloud
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256
 
-__all__ = ["clean", "cloud"]  # fixtures
+__all__ = ["clean", "cloud", "patience_with_models"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 HOME, SPOT_A, SPOT_B = f"{A}/m5.large/on-demand", f"{A}/m5.large/spot", f"{B}/m5.large/spot"

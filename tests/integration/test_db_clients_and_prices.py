@@ -12,10 +12,10 @@ from db.clients import commands
 from db.clients.queries import find_token, get_client, list_tokens
 from db.engine.session import SessionFactory
 from db.event_log.reading import events_after
-from db.market.pool_prices import Observation, record_prices
-from db.market.pools import get_pool, list_pools
+from db.market.pools import get_pool
 from db.tables import Agent, Audit, Client, PriceObservation, Server, Token
 from tests.database_schemas import NOW, unique
+from tests.market_tables import Observation, list_pools, record_prices
 
 pytest_plugins = ["tests.database_fixtures"]
 

@@ -21,19 +21,17 @@ from db.engine import schema
 from db.engine.session import SessionFactory, in_transaction, make_engine, make_session_factory
 from db.market import (
     canonical,
-    collection_progress,
-    corrections,
     file_loading,
+    incoming_prices,
     on_demand,
     partitions,
     pool_facts,
-    rejected_prices,
     scores_and_bands,
 )
 from db.market.heatmap import region_heatmap
+from db.market.incoming_prices import store_spot_prices
 from db.market.partitions import RotationBusy
-from db.market.pool_prices import Observation, record_prices, store_spot_prices
-from db.market.supply_facts import read_supply_facts
+from db.market.region_records import read_supply_facts
 from db.market.thinning import (
     thin_canonical,
     thin_consolidated,
@@ -54,16 +52,17 @@ from db.tables import (
     PriceSeries,
     PriceSetAside,
 )
-from domain.market.canonical_prices import PriceStep, PriceStepKind, price_steps
-from domain.market.consolidated_prices import consolidate
 from domain.market.observed_prices import PriceBounds, PricePoint, PriceSource, ReportedPrice, SetAsideReason
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
+from domain.market.price_series import PriceStep, PriceStepKind, consolidate, price_steps
 from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
 from lab.stack.database import Database
+from tests import market_tables
 from tests.database_schemas import NOW, temporary_schema, unique
 from tests.integration.test_db_queries import explained
+from tests.market_tables import Observation, record_prices
 
 pytest_plugins = ["tests.database_fixtures"]
 
@@ -111,7 +110,7 @@ def prices(found: Sequence[PriceStep]) -> list[tuple[float, str]]:
 
 def the_open(sessions: SessionFactory, kind: str) -> list[PriceCorrection]:
     with sessions() as session:
-        return [one for one in corrections.open_corrections(session, 100_000) if one.instance_type == kind]
+        return [one for one in canonical.open_corrections(session, 100_000) if one.instance_type == kind]
 
 
 # --- mended by whatever comes
@@ -206,7 +205,7 @@ def test_late_prices_mend_the_past_they_speak_of_and_say_so(sessions: SessionFac
     keep(sessions, [said(kind, 0, "1"), said(kind, 10, "3"), said(other, 0, "5")])
     before, untouched = head(sessions, kind).version, series(sessions, other)
     with sessions.begin() as session:
-        corrections.settle_corrections(session, [one.id for one in the_open(sessions, kind)], NOW)
+        canonical.settle_corrections(session, [one.id for one in the_open(sessions, kind)], NOW)
 
     kept = keep(sessions, [said(kind, 4, "2")])
 
@@ -224,7 +223,7 @@ def test_a_repeat_confirms_and_corrects_nothing(sessions: SessionFactory) -> Non
     assert keep(sessions, [said(kind, 24, "1")]).changes == []
     assert [step.kind for step in series(sessions, kind)] == [PriceStepKind.OBSERVED, PriceStepKind.FILLED]
     with sessions() as session:
-        found = canonical.price_at(session, ZONE, kind, at(30))
+        found = market_tables.price_at(session, ZONE, kind, at(30))
     assert found is not None
     assert (found.kind, found.confidence, found.confirmed_at) == (PriceStepKind.OBSERVED, 1.0, at(24))
 
@@ -261,7 +260,7 @@ def test_an_agent_never_says_otherwise_than_ec2(sessions: SessionFactory) -> Non
     assert head(sessions, kind).tail_last_at == at(0), "nor does its word keep a pool current that EC2 no longer names"
     with sessions() as session:
         assert session.scalar(select(PoolRow.priced_at).where(PoolRow.instance_type == kind)) is None
-        listed = [one for one in rejected_prices.list_set_aside(session, NOW, 1000) if one.instance_type == kind]
+        listed = [one for one in market_tables.list_set_aside(session, NOW, 1000) if one.instance_type == kind]
     assert {one.reason for one in listed} == {SetAsideReason.BETTER_KNOWN}
 
 
@@ -294,8 +293,8 @@ def test_impossible_prices_are_counted_and_can_be_read_as_they_came(sessions: Se
         assert keep(sessions, bad, known=known).set_aside == len(bad)
     with sessions() as session:
         assert session.scalar(select(func.count()).where(PriceObservation.instance_type == kind)) == 0
-        counted = rejected_prices.count_set_aside(session, since)
-        listed = [one for one in rejected_prices.list_set_aside(session, since, 1000) if one.instance_type == kind]
+        counted = market_tables.count_set_aside(session, since)
+        listed = [one for one in market_tables.list_set_aside(session, since, 1000) if one.instance_type == kind]
     assert counted.keys() >= set(SetAsideReason) - {
         SetAsideReason.BAD_TIME,
         SetAsideReason.TOO_OLD,
@@ -375,7 +374,7 @@ def test_thinned_runs_leave_a_series_that_goes_on_without_a_gap(own: Engine) -> 
 
     assert late.set_aside == 1
     with sessions() as session:
-        assert rejected_prices.count_set_aside(session, NOW) == {SetAsideReason.TOO_OLD: 1}
+        assert market_tables.count_set_aside(session, NOW) == {SetAsideReason.TOO_OLD: 1}
     assert prices(before)[:6] == prices(series(sessions, kind))[:6]
     assert (150, "8") in prices(series(sessions, kind))
     for found in (series(sessions, kind), series(sessions, still)):
@@ -408,7 +407,7 @@ def test_what_was_set_aside_and_what_was_settled_go_in_time(own: Engine) -> None
     keep(sessions, [said(kind, 2, "3")])
     first, *_ = the_open(sessions, kind)
     with sessions.begin() as session:
-        corrections.settle_corrections(session, [first.id], NOW)
+        canonical.settle_corrections(session, [first.id], NOW)
     assert thin_set_aside(sessions, at(24), timedelta(days=2)) == 0
     assert thin_set_aside(sessions, at(72), timedelta(days=2)) == 1
     assert thin_corrections(sessions, at(24), timedelta(days=2)) == 0
@@ -449,10 +448,10 @@ def test_the_cost_of_hours_is_exact_and_knows_what_it_does_not_know(sessions: Se
     kind = a_type()
     keep(sessions, [said(kind, 0.5, "0.03"), said(kind, 1.25, "0.07")])
     with sessions() as session:
-        unknown, half, mixed = canonical.cost_by_hour(session, ZONE, kind, at(-1), at(2))
-        whole = canonical.cost_between(session, ZONE, kind, at(-1), at(2))
-        assert canonical.price_at(session, ZONE, kind, at(0)) is None
-        assert canonical.price_at(session, ZONE, "never.seen", at(0)) is None
+        unknown, half, mixed = market_tables.cost_by_hour(session, ZONE, kind, at(-1), at(2))
+        whole = market_tables.cost_between(session, ZONE, kind, at(-1), at(2))
+        assert market_tables.price_at(session, ZONE, kind, at(0)) is None
+        assert market_tables.price_at(session, ZONE, "never.seen", at(0)) is None
     assert (unknown.known, half.known, mixed.known) == (0, 0.5, 1)
     assert mixed.mean_usd_per_hour == Decimal("0.06")
     assert whole.usd_seconds == half.usd_seconds + mixed.usd_seconds
@@ -547,10 +546,10 @@ def history(db_server: Database) -> Iterator[SessionFactory]:
 YESTERDAY = NOW - timedelta(days=1)
 READS: dict[str, Callable[[Session], Any]] = {
     "a region's day": lambda s: canonical.day_of_prices(s, "eu-west-3", YESTERDAY),
-    "a pool's price": lambda s: canonical.price_at(s, "eu-west-3a", "t7.large", YESTERDAY),
-    "a pool's hours": lambda s: canonical.cost_by_hour(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
+    "a pool's price": lambda s: market_tables.price_at(s, "eu-west-3a", "t7.large", YESTERDAY),
+    "a pool's hours": lambda s: market_tables.cost_by_hour(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
     "a region's market": lambda s: region_heatmap(s, "eu-west-3", YESTERDAY, NOW),
-    "a region's pools": lambda s: read_supply_facts(s, "eu-west-3", NOW).lived,
+    "a region's pools": lambda s: read_supply_facts(s, "eu-west-3", NOW).histories,
     "a pool's steps": lambda s: canonical.series_between(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
 }
 
@@ -681,11 +680,11 @@ def test_what_happened_in_a_pool_is_written_once_and_read_by_region(sessions: Se
 def test_a_collection_only_goes_forward(sessions: SessionFactory) -> None:
     name = unique("spot")
     with sessions.begin() as session:
-        assert collection_progress.collected_until(session, name) is None
-        collection_progress.mark_collected(session, name, at(5))
-        collection_progress.mark_collected(session, name, at(3))
+        assert incoming_prices.collected_until(session, name) is None
+        incoming_prices.mark_collected(session, name, at(5))
+        incoming_prices.mark_collected(session, name, at(3))
         session.expire_all()
-        assert collection_progress.collected_until(session, name) == at(5)
+        assert incoming_prices.collected_until(session, name) == at(5)
 
 
 def test_files_are_loaded_plain_or_compressed_and_twice_is_once(sessions: SessionFactory, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from db.tables import (
     Server,
 )
 from domain.instance_states import InstanceState
+from tests import market_tables
 from tests.database_schemas import NOW
 
 pytest_plugins = ["tests.database_fixtures"]
@@ -236,7 +237,7 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "client": lambda s, c: queries.get_client(s, "cli-3"),
     "request": lambda s, c: operations.operation_by_request(s, MINE, "r-3"),
     "server by name": lambda s, c: servers.server_by_name(s, MINE, "n-3"),
-    "pools": lambda s, c: pools.list_pools(s, "region-3"),
+    "pools": lambda s, c: market_tables.list_pools(s, "region-3"),
     "cooling pools": lambda s, c: pools.cooling_pools(s, "region-3", NOW),
 }
 

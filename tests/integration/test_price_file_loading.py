@@ -12,12 +12,12 @@ import pytest
 
 from db.__main__ import main
 from db.engine.session import SessionFactory
-from db.market.canonical import canonical_checksum, price_at
+from db.market.canonical import canonical_checksum
 from db.market.on_demand import on_demand_prices
-from db.market.rejected_prices import count_set_aside
 from db.market.scores_and_bands import bands_of
 from domain.market.contract import ThinOutInput
 from domain.market.observed_prices import SetAsideReason
+from tests.market_tables import count_set_aside, price_at
 
 pytest_plugins = ["tests.database_fixtures"]
 REGION, ZONE = "us-east-1", "us-east-1a"

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.event import listen, remove
 
 from db.engine.session import SessionFactory
-from db.market.corrections import open_corrections
+from db.market.canonical import open_corrections
 from db.savings.running import fleet_between
 from domain.savings.amounts import NOTHING, Amounts
 from tests.integration.savings_ledger import (

@@ -11,17 +11,19 @@ from activities.forecasters import RETRY_AFTER_S, GuardedForecaster
 from domain.autopilot.decision_figures import decision_figures
 from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
 from domain.autopilot.fleet_evaluation import JudgedCase, OperationBudget, ServerCase, evaluate_fleet
-from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform, rate_by_forecast
+from domain.autopilot.forecast_ratings import ForecastRatings, rate_by_forecast
 from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
 from domain.autopilot.policy_gates import ServerConditions
-from domain.autopilot.pool_supply import Supply
+from domain.autopilot.pool_supply import RegionPlatform, Supply
 from domain.autopilot.shadow_comparison import compare_shadow
 from domain.forecasting.forecaster import Forecast, Forecaster, ForecastFailed
 from domain.market.on_demand_prices import LINUX
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256
 from tests.unit.test_fleet_evaluation import AT_H, HOME, MARKET, NOW, A, B
+
+__all__ = ["patience_with_models"]  # fixtures
 
 ON = AutopilotPolicy(auto_switch=AutoSwitch.ON)
 NEEDS = Needs(on_demand_pool=HOME, on_demand_usd=0.1, outage_usd_per_h=1.0)

@@ -22,8 +22,9 @@ from domain.autopilot.decision_inputs import Needs
 from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
 from domain.autopilot.move_cost import MoveProfile
 from domain.autopilot.policy import AutopilotPolicy, Tolerance
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from domain.backtest.history import ForecastModel, KindHistory, PoolHistory, RegionHistory, ReplayHistory, ServerHistory
+from domain.backtest.offers_by_tick import supply_by_tick
 from domain.backtest.server_replay import (
     CHEAPEST,
     CLAIRVOYANT,
@@ -34,9 +35,10 @@ from domain.backtest.server_replay import (
     market_of,
     replay_history,
 )
-from domain.backtest.supply_by_tick import supply_by_tick
 from lab.stack.settings import REPOSITORY
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256
+
+__all__ = ["patience_with_models"]  # fixtures
 
 HOME = "us-east-1a/m5.large/on-demand"
 A, B = "us-east-1a/m5.large/spot", "us-east-1b/m5.large/spot"
