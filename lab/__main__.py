@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -22,6 +23,7 @@ from lab.contracts import PROFILES, LabSettings
 from lab.ec2 import initial_resources
 from lab.ec2.clock import Clock
 from lab.ec2.instance_facts import Ec2InstanceFacts
+from lab.ec2.launch import launch_again
 from lab.ec2.world import World
 from lab.market.history import BadPrices
 from lab.market.market import open_market
@@ -80,6 +82,7 @@ def build(settings: LabSettings, with_hosts: bool, clock: Clock | None = None) -
     settings = replace(settings, region=market.region)
     cloud = Ec2InstanceFacts()
     world = World(settings, clock or Clock(), market)
+    world.launch_again = partial(launch_again, world)
     cloud.world = world
     if with_hosts:
         from lab.hosts.process_hosts import ProcessHosts

@@ -15,7 +15,18 @@ from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.datastructures import MultiDict
 
-from lab.ec2 import attributes, catalog, images, json_services, launch, load_balancers, snapshots, tags, volumes
+from lab.ec2 import (
+    attributes,
+    catalog,
+    images,
+    json_services,
+    launch,
+    load_balancers,
+    snapshots,
+    spot_requests,
+    tags,
+    volumes,
+)
 from lab.ec2.calls import ACTION_FUNCTIONS, Call
 from lab.ec2.errors import DryRunSucceeded, Ec2Error
 from lab.ec2.wire import answer_ec2, error_ec2, error_query, parse_ec2, request_id
@@ -27,6 +38,7 @@ ACTION_MODULES = (
     images,
     launch,
     snapshots,
+    spot_requests,
     tags,
     volumes,
 )  # importing them fills ACTION_FUNCTIONS

@@ -1,7 +1,8 @@
-"""`python -m proof.structure [FOLDER]`: how large the code is, piece by piece. FOLDER is another checkout, to compare with.
+"""`python -m proof.structure [FOLDER]`: how large the code is, piece by piece.
 
-Counted are the Python files that git tracks, migrations aside; a function's length is from its `def` to its last line,
-and a circle is a set of modules that import each other, imports for type checking included.
+FOLDER is another checkout, to compare with. Counted are the Python files that git tracks, migrations aside. A
+function's length is from its `def` to its last line; a circle is a set of modules that import
+each other, for type checking too.
 """
 
 from __future__ import annotations

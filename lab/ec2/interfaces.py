@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.ec2 import addresses
 from lab.ec2.calls import ActionResponse, action
+from lab.ec2.client_tokens import fingerprint, result_of_token
 from lab.ec2.errors import Ec2Error, invalid_value, missing
 from lab.ec2.filters import page, select
 from lab.ec2.records import ACCOUNT, Instance, Interface, InterfaceAttachment, Params, api_tags, new_id, tags_for, utc
@@ -189,8 +190,6 @@ def create_network_interface(world: World, params: Params) -> ActionResponse:
     if not params.get("SubnetId"):
         raise missing("subnetId")
     token = params.get("ClientToken")
-    from lab.ec2.launch import fingerprint, result_of_token
-
     known = result_of_token(world, "CreateNetworkInterface", str(token or ""), params)
     made = world.interface(known) if known else make(world, params, tags_for(params, "network-interface"))
     if token:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import time
 from typing import Any
 
 from lab.ec2 import interfaces, lifecycle, spot, volume_attachments
 from lab.ec2.calls import ActionResponse, action
+from lab.ec2.client_tokens import fingerprint, result_of_token
 from lab.ec2.describe import api_reservation
 from lab.ec2.errors import Ec2Error, combination, insufficient_capacity, invalid_value, missing
-from lab.ec2.records import Image, Instance, Params, new_id, tags_for
+from lab.ec2.records import Image, Instance, Params, SpotRequest, new_id, tags_for
 from lab.ec2.world import World, type_facts, vcpus
 
+log = logging.getLogger("lab.spot")
 STANDARD_FAMILIES = frozenset("acdhimrtz")
 DEFAULT_ATTRIBUTES = {
     "instanceInitiatedShutdownBehavior": "stop",
@@ -46,28 +48,22 @@ def run_instances(world: World, params: Params) -> ActionResponse:
     return api_reservation(world, instances)
 
 
-def fingerprint(params: Params) -> str:
-    return json.dumps({k: v for k, v in params.items() if k != "DryRun"}, sort_keys=True, default=str)
-
-
-def result_of_token(world: World, name: str, token: str, params: Params) -> Any:
-    """What this token made before, or None. The same token with other parameters is refused."""
-    if len(token) > 64 or not token.isascii():
-        raise invalid_value(f"Value ({token}) for parameter clientToken is invalid. Token length exceeds 64.")
-    known = world.tokens.get((name, token)) if token else None
-    if known is None:
-        return None
-    if known[0] != fingerprint(params):
-        raise Ec2Error(
-            "IdempotentParameterMismatch",
-            f"The client token {token} was used before with different parameters.",
-        )
-    return known[1]
-
-
 def instances_of_token(world: World, token: str, params: Params) -> list[Instance] | None:
     ids = result_of_token(world, "RunInstances", token, params)
     return None if ids is None else [world.instances[i] for i in ids]
+
+
+def launch_again(world: World, request: SpotRequest) -> None:
+    """Launch for a persistent spot request that is open. Without capacity it stays open, and is tried again later."""
+    if request.state != "open":
+        return
+    single = {**request.params, "MinCount": 1, "MaxCount": 1}
+    try:
+        launch(world, single, "", request.id)
+    except Ec2Error as error:
+        log.info("persistent request %s stays open: %s", request.id, error)
+        request.become("open", "capacity-not-available", error.message)
+        spot.launch_later(world, request)
 
 
 def launch(world: World, params: Params, token: str, request: str | None = None) -> list[Instance]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.ec2.calls import ActionResponse, action
+from lab.ec2.client_tokens import fingerprint, result_of_token
 from lab.ec2.errors import Ec2Error, invalid_value, missing
 from lab.ec2.filters import page, select
 from lab.ec2.records import Params, Volume, api_tags, tags_for, utc
@@ -49,8 +50,6 @@ def api_shape(volume: Volume) -> dict[str, Any]:
 @action("CreateVolume")
 def create_volume(world: World, params: Params) -> ActionResponse:
     """Idempotent by ClientToken; `creating` for a while, then available."""
-    from lab.ec2.launch import fingerprint, result_of_token
-
     token = str(params.get("ClientToken") or "")
     known = result_of_token(world, "CreateVolume", token, params)
     if known is not None:

@@ -64,6 +64,7 @@ class World:
         self.clock = clock
         self.market = market
         self.hosts: Hosts
+        self.launch_again: Callable[[SpotRequest], None]  # a launch ends in spot requests, which launch again
         self.lock = threading.RLock()
         self.quotas = Quotas()
         self.balancing = LoadBalancerState()

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -17,7 +17,6 @@ from lab.stack.ports import Leases
 from lab.stack.settings import PARTS, StackSettings
 from lab.stack.stack import Stack
 from proof.crash_matrix.cells import BEFORE, GIVEN_UP, Cell
-from proof.crash_matrix.scenarios import Scenario, TargetServer, ask_until_answered
 from proof.crash_matrix.sql_proxy import SqlProxy
 from proof.crash_matrix.workers import Workers
 from proof.harness.server_owner import AdoptedServer, ServerSpec
@@ -30,6 +29,16 @@ _QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls
 _HOOK_S = 1.5  # how long a hook waits for the kill
 _REACHED_S = 60.0
 _COOL_DOWN_S = 5.0
+_ANSWERED_S = 90.0
+
+
+@dataclass(frozen=True)
+class TargetServer:
+    """The server of an operation, and its primary before."""
+
+    server_id: str
+    before: str
+    server: AdoptedServer | None = None  # None: it was launched for this run, and has no clients
 
 
 class Rig:
@@ -46,26 +55,26 @@ class Rig:
 
     # --- servers
 
-    def target(self, scenario: Scenario) -> TargetServer:
-        """A server in the state that the scenario begins with."""
-        if scenario.on == "none":
+    def target(self, on: str, needs: Sequence[str]) -> TargetServer:
+        """A server in the state that a scenario begins with: `Scenario.on` and `Scenario.needs` say which."""
+        if on == "none":
             return TargetServer("", "")
-        if scenario.on == "fresh":
+        if on == "fresh":
             return self._launched()
-        server = self._server(scenario.on)
-        if "spot" in scenario.needs and not self.site.primary(server)["pool"].endswith("/spot"):
+        server = self._server(on)
+        if "spot" in needs and not self.site.primary(server)["pool"].endswith("/spot"):
             self._commit(server, "switch", f"to-spot-{self.number}")
         has_replica = self.site.api.server(server.id)["replica"] is not None
-        if "replica" in scenario.needs and not has_replica:
+        if "replica" in needs and not has_replica:
             self._commit(server, "replica", f"replica-{self.number}")
-        if "no-replica" in scenario.needs and has_replica:
+        if "no-replica" in needs and has_replica:
             path, key = f"/api/servers/{server.id}/replica", f"no-replica-{self.number}"
-            self.site.committed(ask_until_answered(self, lambda: self.call("DELETE", path, key)))
+            self.site.committed(ask_until_answered(self.site, lambda: self.call("DELETE", path, key)))
         return TargetServer(server.id, str(self.site.primary(server)["id"]), server)
 
     def _commit(self, server: AdoptedServer, what: str, key: str) -> None:
         """Request it until it is accepted, since the worker may be starting; then wait for its commit."""
-        self.site.committed(ask_until_answered(self, lambda: self.site.ask(server, what, key)))
+        self.site.committed(ask_until_answered(self.site, lambda: self.site.ask(server, what, key)))
 
     def _server(self, kind: str) -> AdoptedServer:
         spec = MATRIX_SERVERS[kind]
@@ -78,7 +87,7 @@ class Rig:
     def _launched(self) -> TargetServer:
         key = f"fresh-{self.number}"
         self.site.committed(
-            ask_until_answered(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key)))
+            ask_until_answered(self.site, lambda: self.call("POST", "/api/instances", key, self.launch_body(key)))
         )
         (row,) = [row for row in self._all_servers() if row["name"] == key]
         self._made[str(row["id"])] = key
@@ -228,6 +237,22 @@ class Rig:
         except (OSError, ValueError):
             return ""  # being written
         return next((str(rule.get("last") or "") for rule in rules.values()), "")
+
+
+def ask_until_answered(site: Site, ask: Callable[[], str]) -> str:
+    """Repeat the request with the same key until it is answered. The API may not answer for a while."""
+    refusals = ["never refused"]
+
+    def once() -> str | None:
+        try:
+            return ask()
+        except RequestFailed as error:
+            refusals[0] = str(error)
+            return None
+
+    operation_id = until("the request is answered", _ANSWERED_S, once, every_s=0.2, last_seen=lambda: refusals[0])
+    site.requested_operations.add(operation_id)
+    return operation_id
 
 
 @contextmanager

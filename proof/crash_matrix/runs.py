@@ -15,8 +15,8 @@ from proof.crash_matrix.cells import (
     ec2_kill_points,
     host_kill_points,
 )
-from proof.crash_matrix.rig import Rig
-from proof.crash_matrix.scenarios import Scenario, TargetServer
+from proof.crash_matrix.rig import Rig, TargetServer
+from proof.crash_matrix.scenarios import Scenario
 from proof.harness.api_client import Operation
 from proof.harness.invariants import OUTCOMES, broken_invariants
 from proof.harness.waiting import ScenarioFailed
@@ -79,7 +79,7 @@ def run_cell(rig: Rig, scenario: Scenario, cell: Cell) -> CellResult:
 
 def _begin(rig: Rig, scenario: Scenario) -> tuple[float, TargetServer, int]:
     rig.number += 1
-    target = rig.target(scenario)
+    target = rig.target(scenario.on, scenario.needs)
     rig.workers.replace_if_used()
     return time.monotonic(), target, rig.calls_so_far()
 

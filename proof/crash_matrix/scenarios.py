@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from proof.harness.server_owner import AdoptedServer
-from proof.harness.waiting import RequestFailed, until
+from proof.crash_matrix.rig import Rig, TargetServer, ask_until_answered
 
-if TYPE_CHECKING:
-    from proof.crash_matrix.rig import Rig
-
-_HEARD_S = 90.0
 NOTICE_S = 120.0
 AwaitOperationId = Callable[[], str]  # waits for the operation and returns its ID
 
 
-@dataclass(frozen=True)
-class TargetServer:
-    """The server of an operation, and its primary before."""
-
-    server_id: str
-    before: str
-    server: AdoptedServer | None = None  # None: it was launched for this run, and has no clients
-
-
-StartOperation = Callable[["Rig", TargetServer, str], AwaitOperationId]
-Body = Callable[["Rig", TargetServer], Mapping[str, Any]]
+StartOperation = Callable[[Rig, TargetServer, str], AwaitOperationId]
+Body = Callable[[Rig, TargetServer], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +32,7 @@ def post_request(what: str, body: Body = lambda rig, target: {}) -> StartOperati
 
     def ask(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
         given = body(rig, target)
-        return lambda: ask_until_answered(rig, lambda: rig.site.api.ask(target.server_id, what, given, key))
+        return lambda: ask_until_answered(rig.site, lambda: rig.site.api.ask(target.server_id, what, given, key))
 
     return ask
 
@@ -54,7 +40,7 @@ def post_request(what: str, body: Body = lambda rig, target: {}) -> StartOperati
 def delete_request(path: str) -> StartOperation:
     def ask(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
         return lambda: ask_until_answered(
-            rig, lambda: rig.call("DELETE", f"/api/servers/{target.server_id}{path}", key)
+            rig.site, lambda: rig.call("DELETE", f"/api/servers/{target.server_id}{path}", key)
         )
 
     return ask
@@ -71,30 +57,14 @@ def interrupt_primary(rig: Rig, target: TargetServer, key: str) -> AwaitOperatio
 
 def launch_server(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
     body = rig.launch_body(key)
-    return lambda: ask_until_answered(rig, lambda: rig.call("POST", "/api/instances", key, body))
+    return lambda: ask_until_answered(rig.site, lambda: rig.call("POST", "/api/instances", key, body))
 
 
 def terminate_server(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
     body = {"confirm": rig.name_of(target)}
     return lambda: ask_until_answered(
-        rig, lambda: rig.call("POST", f"/api/instances/{target.before}/terminate", key, body)
+        rig.site, lambda: rig.call("POST", f"/api/instances/{target.before}/terminate", key, body)
     )
-
-
-def ask_until_answered(rig: Rig, ask: Callable[[], str]) -> str:
-    """Repeat the request with the same key until it is answered. The API may not answer for a while."""
-    refusals = ["never refused"]
-
-    def once() -> str | None:
-        try:
-            return ask()
-        except RequestFailed as error:
-            refusals[0] = str(error)
-            return None
-
-    operation_id = until("the request is answered", _HEARD_S, once, every_s=0.2, last_seen=lambda: refusals[0])
-    rig.site.requested_operations.add(operation_id)
-    return operation_id
 
 
 SCENARIOS = (

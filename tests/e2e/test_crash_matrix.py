@@ -98,7 +98,7 @@ def _run_with_build(
     matrix_rig: Rig, build: str, scenario: Scenario, cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> CellResult:
     """Run the cell with a broken build; the result has only what was not wrong before. Then load the working build."""
-    matrix_rig.target(scenario)  # the working build makes what the cell needs
+    matrix_rig.target(scenario.on, scenario.needs)  # the working build makes what the cell needs
     monkeypatch.setattr(invariants, "_SETTLE_S", SETTLE_S)
     before = _wrong(matrix_rig.site)
     matrix_rig.workers.load_build(f"tests.broken_builds.{build}")

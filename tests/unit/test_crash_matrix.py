@@ -23,8 +23,9 @@ from proof.crash_matrix.cells import (
     select_cells,
 )
 from proof.crash_matrix.command import Matrix, MatrixReport, scenarios_to_run
+from proof.crash_matrix.rig import ask_until_answered
 from proof.crash_matrix.runs import CellResult
-from proof.crash_matrix.scenarios import SCENARIOS, Scenario, ask_until_answered
+from proof.crash_matrix.scenarios import SCENARIOS, Scenario
 from proof.harness.waiting import RequestFailed, WaitTimedOut
 
 
@@ -136,12 +137,12 @@ def test_a_request_that_is_never_answered_says_what_it_was_refused_with(monkeypa
     def refused() -> str:
         raise RequestFailed("POST /api/servers/s/switch: HTTP 503 temporal_unavailable", 503)
 
-    monkeypatch.setattr("proof.crash_matrix.scenarios._HEARD_S", 0.0)
-    rig: Any = None
+    monkeypatch.setattr("proof.crash_matrix.rig._ANSWERED_S", 0.0)
+    site: Any = None
     with pytest.raises(
         WaitTimedOut, match=r"the request is answered: not within 0 s \(POST .*: HTTP 503 temporal_unav"
     ):
-        ask_until_answered(rig, refused)
+        ask_until_answered(site, refused)
 
 
 @pytest.mark.parametrize("there", [None, "", "[]", '{"rows": [{"cell": 1}]}'])
