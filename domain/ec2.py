@@ -239,7 +239,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class AttachInput:
-    """Volumes to attach or detach. Detaching is never forced: that may lose writes."""
+    """Volumes to attach to an instance, or to detach from it. EC2's forced detach is never used: it may lose writes."""
 
     region: str
     instance_id: str
