@@ -1,4 +1,4 @@
-"""Which requests a server takes, by what it is just now."""
+"""Which requests a server accepts in its present state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NEEDS_REPLICA = frozenset({OperationKind.PROMOTE, OperationKind.REPLICA_DROP})
 
 
 def why_refused(request: OperationRequest, shape: ServerShape, ended: bool, busy: bool) -> tuple[Refusal, str] | None:
-    """None: accepted. Else why not, and what to do."""
+    """None: accepted; else the reason, and what to do."""
     kind = request.kind
     if ended:
         return Refusal.ENDED, "the server has ended; adopt or launch a new one"

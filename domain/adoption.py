@@ -1,4 +1,4 @@
-"""Adoption and plans: what is looked at before anything is touched, and what is said of it."""
+"""Adoption and plans: what is checked before anything is changed, and the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.servers import Handoff, Placement, ServerPolicy, ServerRef
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that would be lost, or would stop a move, and the call that mends it."""
+    """Something that would be lost, or would prevent a move, and the call that fixes it."""
 
     code: str  # root_is_instance_store, primary_address_must_stay, volume_dies_with_instance, ...
     what: str
@@ -23,7 +23,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class AdoptInput:
-    """Without `mend`, volumes that die with the instance refuse the adoption, with the call that mends it."""
+    """Without `mend`, volumes that end with the instance make the adoption refused, with the call that fixes it."""
 
     server: ServerRef
     instance_id: str
@@ -65,7 +65,7 @@ class LaunchSpec:
 
 @dataclass(frozen=True)
 class MoveTerms:
-    """What a move's cost depends on beside the market. `autopilot`: the server's word, and its client's."""
+    """What the cost of a move depends on besides the market. `autopilot`: the server's policy, resolved."""
 
     home_type: str  # the type the server came with
     autopilot: AutopilotPolicy
@@ -73,7 +73,7 @@ class MoveTerms:
 
 @dataclass(frozen=True)
 class PlanInput:
-    """Without `terms` nobody asks what the move costs."""
+    """`terms` None: the cost of the move is not wanted."""
 
     server: ServerRef
     policy: ServerPolicy
@@ -96,7 +96,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """An executable dry run: what a switch would do, in order. `findings` that block refuse it."""
+    """A dry run: what a switch would do, in order. It is refused if any of the `findings` block it."""
 
     handoff: Handoff
     from_pool: str

@@ -10,7 +10,7 @@ from domain.servers import Handoff, ServerPolicy, ServiceAddress
 
 
 def findings(b: Blueprint, policy: ServerPolicy, account_id: str, *, mend: bool = False) -> list[Finding]:
-    """Every finding, blocking ones first. `mend`: what we may set ourselves does not block."""
+    """Every finding, blocking ones first. `mend`: what we may fix ourselves does not block."""
     found = [*_whose(b, account_id), *_root(b), *_volumes(b, policy, mend), *_addresses(b, policy)]
     return sorted(found, key=lambda finding: not finding.blocking)
 
@@ -142,6 +142,6 @@ def _addresses(b: Blueprint, policy: ServerPolicy) -> list[Finding]:
 
 
 def blocking_findings(found: Sequence[Finding], accepted: Sequence[str] = ()) -> list[Finding]:
-    """Those that refuse. Only what loses reachability can be accepted, never what loses state."""
+    """Findings that block. A loss of reachability can be accepted, a loss of state never."""
     may_accept = {"no_address_moves"} & set(accepted)
     return [finding for finding in found if finding.blocking and finding.code not in may_accept]

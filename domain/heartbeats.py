@@ -1,4 +1,4 @@
-"""How often hosts say that they live: more of them say it less often, so that hearing them costs no more than it may.
+"""How often hosts send heartbeats: less often in a larger fleet, so that all together cost no more than allowed.
 
 As Nomad's servers have it (HashiCorp Nomad, server configuration, `max_heartbeats_per_second` and
 `min_heartbeat_ttl`): up to a number of hosts each says it at the shortest interval; beyond that the interval grows with
@@ -29,6 +29,6 @@ class HeartbeatRate:
         return max(self.shortest_s, self.hosts / self.per_second)
 
 
-HEARTBEAT_S, HEARTBEATS_A_SECOND = 15.0, 50.0  # the agents' over HTTP: a request and a row each
-WATCH_BEAT_S, WATCH_BEATS_A_SECOND = 8.0, 100.0  # the watches': a write of Temporal's each
-MISSED_HEARTBEATS = 3  # heartbeats in a row that were not heard, and an agent is silent
+HEARTBEAT_S, HEARTBEATS_A_SECOND = 15.0, 50.0  # of agents over HTTP: each costs a request and a row
+WATCH_BEAT_S, WATCH_BEATS_A_SECOND = 8.0, 100.0  # of watches: each costs Temporal a write
+MISSED_HEARTBEATS = 3  # after so many missed in a row an agent is silent

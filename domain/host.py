@@ -1,4 +1,4 @@
-"""The agent's contract: what the control plane may ask of a host, and what comes back.
+"""The agent's contract: what the control plane may request from a host, and the answers.
 
 These are the agent's Temporal activities, on the queue `domain.names.instance_queue(id)`. Each is
 idempotent: done twice, it finds its work done and says so.
@@ -66,7 +66,7 @@ class InventoryRequest:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What state the host carries: its data filesystems, and which hooks it has."""
+    """What the host has: its data filesystems and its hooks."""
 
     instance_id: str
     filesystems: list[Filesystem] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Inventory:
 
 @dataclass(frozen=True)
 class QuiesceRequest:
-    """Fence from inside: stop hook, flush, unmount; when it returns nothing here writes any more."""
+    """Fence from inside: stop hook, flush, unmount. After it nothing on the host writes any more."""
 
     operation_id: str
     filesystems: list[Filesystem] = field(default_factory=list)  # to unmount; empty: none
@@ -134,7 +134,7 @@ class WatchRequest:
 
 @dataclass(frozen=True)
 class Notice:
-    """AWS's word that an instance will (interruption) or may (rebalance) be taken.
+    """AWS's notice that an instance will be (interruption) or may be (rebalance) taken.
 
     The ID is derived from the instance and the kind, so that one notice heard in several ways is one.
     """

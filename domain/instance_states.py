@@ -36,7 +36,7 @@ _MOVES: dict[InstanceState, frozenset[InstanceState]] = {
 
 
 def change_state(now: InstanceState, then: InstanceState) -> InstanceState:
-    """Return `then` if an instance may go there; the same state again is no move and is fine."""
+    """Return `then` if the change is legal; the same state again is fine. Raise IllegalMove."""
     if then is not now and then not in _MOVES[now]:
         raise IllegalMove(f"an instance cannot go from {now.value} to {then.value}")
     return then

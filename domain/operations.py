@@ -1,4 +1,4 @@
-"""Operations: what is asked of a server, what came of it."""
+"""Operations: requests to a server, and their results."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OperationStatus(StrEnum):
 
 
 class Priority(IntEnum):
-    """As the field knows them; higher goes first."""
+    """The higher goes first."""
 
     EMERGENCY = 100
     PERSON = 75
@@ -57,7 +57,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class OperationRequest:
-    """What is asked of ServerWorkflow, by update `request`."""
+    """A request to ServerWorkflow, by the update `request`."""
 
     request_id: str
     kind: OperationKind
@@ -68,8 +68,8 @@ class OperationRequest:
     notice: Notice | None = None
     launch: LaunchSpec | None = None  # of a new server
     body_digest: str = ""  # of what the caller sent: the same request ID with another digest is refused
-    decision_id: str = ""  # of the autopilot: looked at once more before anything is done
-    keep_old_s: float = 0.0  # of a switch: the old instance ends so long after the commit, or when more is asked
+    decision_id: str = ""  # of the autopilot: it is reconsidered before anything is done
+    keep_old_s: float = 0.0  # of a switch: seconds that the old instance is kept after the commit, unless more is asked
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class ServerView:
 
 @dataclass(frozen=True)
 class CommitReport:
-    """An operation's word to ServerWorkflow that its commit is done: from here it only tidies up."""
+    """Tells ServerWorkflow that an operation has committed: from here it only cleans up."""
 
     operation_id: str
     shape: ServerShape

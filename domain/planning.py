@@ -17,7 +17,7 @@ ACTIONS: dict[Handoff, tuple[str, ...]] = {
     Handoff.SNAPSHOT: ("CreateSnapshot", "CreateVolume", "AttachVolume", "DetachVolume", "DeleteVolume"),
 }
 
-# Rough durations on AWS, seconds, for the plan alone; the receipt holds what was measured.
+# Rough durations on AWS in seconds, only for the plan. The receipt holds what was measured.
 _LAUNCH_S, _READY_S, _QUIESCE_S, _DEVICES_S, _RESUME_S, _ADDRESS_S = 25.0, 30.0, 5.0, 8.0, 5.0, 1.5
 _SNAPSHOT_S, _DELTA_S, _VOLUME_S, _TERMINATE_S, _TARGET_S = 300.0, 45.0, 10.0, 60.0, 15.0
 # Both instances are paid for while one hands over to the other, hours (measured on AWS by type of handoff: launch and
@@ -35,7 +35,7 @@ def actions_for(blueprint: Blueprint, handoff: Handoff) -> list[str]:
 
 
 def handoff_to(blueprint: Blueprint, policy: ServerPolicy, candidate: Candidate) -> Handoff:
-    """A volume cannot leave its zone: within it the volume itself moves, beyond it a copy does."""
+    """The handoff to a zone. A volume cannot leave its zone: within it the volume moves, beyond it a copy is made."""
     return _handoff_in(blueprint, candidate.pool.zone)
 
 
@@ -51,7 +51,7 @@ def only_zone(blueprint: Blueprint, policy: ServerPolicy) -> str:
 
 
 def move_profile_to(blueprint: Blueprint, zone: str, keep_old_s: float) -> MoveProfile:
-    """How the server would get to a place in that zone. `keep_old_s`: its owner keeps the old instance so long."""
+    """How the server would move to that zone. `keep_old_s`: how long its owner keeps the old instance."""
     handoff = _handoff_in(blueprint, zone)
     return MoveProfile(
         overlap_h=_OVERLAP_H[handoff] + keep_old_s / 3600,
@@ -61,7 +61,7 @@ def move_profile_to(blueprint: Blueprint, zone: str, keep_old_s: float) -> MoveP
 
 
 def move_cost(blueprint: Blueprint, to: Candidate, hourly_now: float, terms: MoveTerms, home_usd: float) -> MoveCost:
-    """As a decision reckons it. `home_usd`: on-demand price per hour of the type the server came with; 0: not known."""
+    """The move's cost as in a decision. `home_usd`: on-demand price per hour of the home type; 0: not known."""
     move_profile = move_profile_to(blueprint, to.pool.zone, terms.autopilot.keep_old_s)
     return move_profile.cost(hourly_now, terms.autopilot.outage_usd(home_usd), blueprint.data_gib)
 
@@ -94,13 +94,13 @@ def compose_plan(
 
 
 def outage_s(blueprint: Blueprint, handoff: Handoff) -> float:
-    """The outage of a planned move, seconds, as its plan tells it."""
+    """The outage of a planned move in seconds, as in its plan."""
     steps = [*_middle(blueprint, handoff), *_traffic_after_commit(blueprint, handoff)]
     return sum(step.expected_s for step in steps if step.outage)
 
 
 def moves(blueprint: Blueprint) -> list[str]:
-    """What follows the server, by name."""
+    """Names of what moves with the server."""
     return [
         *(f"volume {v.volume_id} ({v.device}, {v.size_gib} GiB)" for v in blueprint.data_volumes),
         *(f"elastic address {e.public_ip}" for e in blueprint.elastic_ips),
@@ -150,7 +150,7 @@ def _middle(b: Blueprint, handoff: Handoff) -> list[PlannedStep]:
 
 
 def _traffic_after_commit(b: Blueprint, handoff: Handoff) -> list[PlannedStep]:
-    """A copy is reached by clients only once there is no way back: what it acknowledges must stay."""
+    """Clients reach a copy only after the commit: what it acknowledges must not be lost by a rollback."""
     if handoff is not Handoff.SNAPSHOT:
         return []
     calls = ["AssociateAddress"] * bool(b.elastic_ips) + ["RegisterTargets"] * bool(b.targets)

@@ -26,7 +26,7 @@ ON_DEMAND_PLACES = 2  # places kept for on-demand, if so many are asked for
 
 
 class PoolImpossible(ValueError):
-    """The asked pool cannot be had; the message says why and what can be."""
+    """The requested pool is not possible; the message says why, and what is."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TypeFacts:
 
 @dataclass(frozen=True)
 class CurrentMarket:
-    """What is on offer now. Prices in USD per hour; a price that is not known is absent.
+    """The market now. Prices in USD per hour; an unknown price is absent.
 
     `subnets`: zone -> subnet to launch in. `closed`: zone -> why nothing can be launched there.
     `offered`: the (zone, type) pairs that EC2 lists as sold; empty: not known.
@@ -100,7 +100,7 @@ def why_type_unfit(old: Blueprint, kind: TypeFacts) -> str:
 
 
 def is_similar_type(current: TypeFacts, other: TypeFacts) -> bool:
-    """Whether a type may be chosen without being named: no less than the current, and no stranger."""
+    """Whether a type may be chosen without being named: not smaller than the current one, and of the same sort."""
     return (
         other.current_generation
         and current.vcpus <= other.vcpus <= MAX_GROWTH * current.vcpus
@@ -113,7 +113,7 @@ def is_similar_type(current: TypeFacts, other: TypeFacts) -> bool:
 
 
 def possible_types(wanted: PoolRequirements, types: Mapping[str, TypeFacts]) -> list[str]:
-    """The policy's types, else whatever is like the current one; those its image can run."""
+    """The types of the policy, else types similar to the current one; only those that can run its image."""
     named = wanted.policy.instance_types
     current = types.get(wanted.home.instance_type)
     if named:
@@ -130,7 +130,7 @@ def possible_types(wanted: PoolRequirements, types: Mapping[str, TypeFacts]) -> 
 
 
 def why_type_denied(policy: ServerPolicy, kind: TypeFacts) -> str:
-    """Why the owner does not want the type; empty when nothing is said against it."""
+    """Why the policy excludes the type; empty when it does not."""
     if policy.denies(kind.name):
         return f"the server's policy denies {kind.name} (denied_types)"
     needs = (
@@ -150,7 +150,7 @@ def open_zones(policy: ServerPolicy, zones: Iterable[str]) -> list[str]:
 
 
 def rank_pools(wanted: PoolRequirements, market: CurrentMarket) -> list[Pool]:
-    """The pools in the order they are to be tried, at most `limit`. Raise `Impossible` of the asked one."""
+    """The pools in the order in which to try them, at most `limit`. Raise PoolImpossible for the requested one."""
     asked = [_checked(wanted, market)] if wanted.asked else []
     spot = _without(_spot_pools(wanted, market), asked)
     tail = _without(_on_demand_pools(wanted, market), asked)
@@ -162,7 +162,7 @@ def rank_pools(wanted: PoolRequirements, market: CurrentMarket) -> list[Pool]:
 
 
 def explain_ranking(pools: Iterable[Pool], wanted: PoolRequirements, market: CurrentMarket) -> list[Candidate]:
-    """Candidates with their figures and, in words, why each stands where it does."""
+    """Candidates with their figures and, in words, the reason for their rank."""
     return [_candidate(pool, wanted, market) for pool in pools]
 
 
@@ -178,7 +178,7 @@ def _without(pools: list[Pool], others: list[Pool]) -> list[Pool]:
 
 
 def _zones(wanted: PoolRequirements, market: CurrentMarket) -> list[str]:
-    """Zones that may be launched in, the server's own first."""
+    """Zones where a launch is allowed, the server's own first."""
     allowed = open_zones(wanted.policy, sorted(market.subnets))
     if wanted.same_zone:
         allowed = [zone for zone in allowed if zone == wanted.same_zone]
@@ -186,7 +186,7 @@ def _zones(wanted: PoolRequirements, market: CurrentMarket) -> list[str]:
 
 
 def _spot_pools(wanted: PoolRequirements, market: CurrentMarket) -> list[Pool]:
-    """Those worth having: below the owner's limit, and below what on-demand costs anyway."""
+    """Spot pools below the owner's limit, and below the on-demand price."""
     if wanted.blueprint.tenancy == "host":  # EC2 sells no spot on dedicated hosts
         return []
     cap = market.on_demand.get(wanted.home.instance_type) or math.inf
@@ -207,7 +207,7 @@ def _too_dear(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> bo
 
 def _order(pool: Pool, wanted: PoolRequirements, market: CurrentMarket) -> tuple[int, bool, bool, float, str]:
     weighed = weighed_price(price(pool, market), market.scores.get(pool.zone))
-    step = round(math.log(weighed) / math.log(1.01))  # 1 % steps: what differs by less is alike
+    step = round(math.log(weighed) / math.log(1.01))  # in steps of 1 %: what differs by less counts as equal
     home = wanted.home
     return step, pool.instance_type != home.instance_type, pool.zone != home.zone, weighed, str(pool)
 
@@ -221,7 +221,7 @@ def _on_demand_pools(wanted: PoolRequirements, market: CurrentMarket) -> list[Po
     home = wanted.home.instance_type
     kinds = possible_types(wanted, market.types)
     if not wanted.policy.instance_types and home not in kinds and not wanted.policy.denies(home):
-        kinds.append(home)  # whatever is known of it: the server runs on it now
+        kinds.append(home)  # in any case: the server runs on it now
     kinds.sort(key=lambda kind: (kind != home, market.on_demand.get(kind, math.inf), kind))
     pools = [Pool(zone, kind, Lifecycle.ON_DEMAND) for kind in kinds for zone in _zones(wanted, market)]
     return [pool for pool in pools if str(pool) not in wanted.avoid and _is_sold(pool, market)]

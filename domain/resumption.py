@@ -27,13 +27,13 @@ _MAY_ACCEPT = frozenset({"silent_agent", "no_data_volume"})
 
 
 def resume_workflow_id(server_id: str) -> str:
-    """One at a time."""
+    """One resumption of a server at a time."""
     return f"resume/{server_id}"
 
 
 @dataclass(frozen=True)
 class ResumeInput:
-    """`accept`: codes of findings that do not refuse it. `let_go`: no workflow is started, the server ends."""
+    """`accept`: codes of findings that must not block it. `let_go`: start no workflow; the server ends."""
 
     server: ServerRef
     request_id: str
@@ -46,7 +46,7 @@ class ResumeInput:
 
 @dataclass(frozen=True)
 class ServerRecords:
-    """What the tables say of the server: all of its workflow's state that is recorded."""
+    """What the tables say about the server: the recorded part of its workflow's state."""
 
     active: bool = False
     account_id: str = ""
@@ -66,7 +66,7 @@ class ServerRecords:
 
 @dataclass(frozen=True)
 class ResumeSurvey:
-    """`running`: IDs of the server's workflow and its operations', those that run."""
+    """`running`: IDs of the workflows of the server and its operations that run."""
 
     recorded: ServerRecords
     running: list[str] = field(default_factory=list)
@@ -99,8 +99,8 @@ class ResumeFenceResult:
 
 @dataclass(frozen=True)
 class ResumeResult:
-    """Neither `resumed` nor `let_go`: a dry run, or refused by the findings that block. `ended`: operations that
-    were unfinished."""
+    """Neither `resumed` nor `let_go`: it was a dry run, or findings block it. `ended`: operations that were
+    unfinished."""
 
     resumed: bool = False
     let_go: bool = False
@@ -111,7 +111,7 @@ class ResumeResult:
 
 
 def finished_notices(asked: Mapping[str, OperationStatus]) -> list[str]:
-    """Notices whose rescue came to an end; `asked`: request ID -> status. Any other has to be heard anew."""
+    """Notices whose rescue has ended. `asked`: request ID -> status. All other notices have to be received again."""
     over = {OperationStatus.COMMITTED, OperationStatus.ROLLED_BACK, OperationStatus.CANCELLED}
     told = {one: status for one, status in asked.items() if one.startswith("notice/")}
     still = {_notice_of(one) for one, status in told.items() if status not in over}
@@ -124,7 +124,7 @@ def _notice_of(request_id: str) -> str:
 
 
 def findings_from_records(server: ServerRef, looked: ResumeSurvey) -> list[Finding]:
-    """What the records and Temporal say against it."""
+    """Findings from the records and Temporal."""
     own, found = server_workflow_id(server.server_id), []
     if not looked.recorded.active:
         found.append(Finding("server_ended", "the server has ended", "an instance that runs on can be adopted again"))
@@ -144,7 +144,7 @@ def findings_from_records(server: ServerRef, looked: ResumeSurvey) -> list[Findi
 def findings_from_ec2(
     server: ServerRef, recorded: ServerRecords, blueprint: Blueprint, account_id: str
 ) -> list[Finding]:
-    """What the primary, as it is at EC2, says against it."""
+    """Findings from the primary as EC2 has it."""
     found, accounts = [], {recorded.account_id, blueprint.account_id, account_id} - {""}
     if len(accounts) > 1:
         what = f"{blueprint.instance_id} belongs to account {blueprint.account_id}, our credentials to {account_id}"
@@ -157,7 +157,7 @@ def findings_from_ec2(
 
 
 def lacks_data(recorded: ServerRecords, blueprint: Blueprint) -> bool:
-    """A handoff that was broken off may have left its volumes between two instances."""
+    """An interrupted handoff may have left volumes between two instances."""
     return recorded.policy.handoff is not Handoff.STATELESS and not blueprint.data_volumes
 
 
@@ -168,7 +168,7 @@ def no_data_volume(instance_id: str, remains: Sequence[str]) -> Finding:
 
 
 def not_running(instance_id: str, state: str, remains: Sequence[str]) -> Finding:
-    """`state`: as EC2 says; empty: it does not know the instance, or it is terminated."""
+    """`state`: from EC2; empty: EC2 does not know the instance, or it is terminated."""
     mend = (
         f"aws ec2 start-instances --instance-ids {instance_id}, and resume again"
         if state.startswith("stop")
@@ -188,7 +188,7 @@ def _remaining(remains: Sequence[str]) -> str:
 
 
 def agent_silent(instance_id: str) -> Finding:
-    """Where a server's agent answers is the one sign of which Temporal is its own."""
+    """Only the agent's answer shows that this Temporal is the right one for the server."""
     what = f"the agent on {instance_id} does not answer in this Temporal: the server's workflow may run in another"
     mend = 'start spot-agent there; if you know that no other control plane holds it, accept ["silent_agent"]'
     return Finding("silent_agent", what, mend)

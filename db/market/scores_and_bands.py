@@ -38,7 +38,7 @@ def keep_scores(session: Session, region: str, types: Iterable[str], scores: Map
 def scores_since(
     session: Session, region: str, types: Iterable[str], since: datetime
 ) -> dict[str, list[tuple[datetime, int]]]:
-    """Zone -> the scores for these types, in the order of time."""
+    """Zone -> the scores for these types, in the order of time: what falls shows there."""
     row = PlacementScore
     query = select(row.zone, row.at, row.score).where(
         row.region == region, row.at >= since, row.types_key == types_key(types)
