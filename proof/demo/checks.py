@@ -17,7 +17,7 @@ LIMIT_S = 180.0
 
 @dataclass(frozen=True)
 class CheckInput:
-    acts: Mapping[str, ScenarioOperation]
+    scenario_operations: Mapping[str, ScenarioOperation]
     operations: Mapping[str, Operation]
     report: Report
     samples: Mapping[str, Sequence[Sequence[Sample]]]  # by server, of each of its clients
@@ -26,9 +26,9 @@ class CheckInput:
     reconnections: int = 0
     seconds: float = 0.0
 
-    def reported(self, act: str) -> OperationReport | None:
+    def reported(self, label: str) -> OperationReport | None:
         """The report on a step's operation; None when the step was not reached."""
-        known = self.acts.get(act)
+        known = self.scenario_operations.get(label)
         return next((one for one in self.report.operations if known and one.id == known.operation_id), None)
 
 
@@ -40,12 +40,12 @@ def check_all(evidence: CheckInput) -> list[Check]:
 
 
 def _outcomes(e: CheckInput) -> Iterator[Check]:
-    for name in _ACTS:
-        act, one = e.acts.get(name), e.reported(name)
-        if act is None or one is None:
+    for name in _LABELS:
+        entry, one = e.scenario_operations.get(name), e.reported(name)
+        if entry is None or one is None:
             yield Check(f"{name}: took place", False)
         else:
-            yield Check(f"{name}: {act.expected}", one.outcome == act.expected, f"{one.id} {one.outcome}")
+            yield Check(f"{name}: {entry.expected}", one.outcome == entry.expected, f"{one.id} {one.outcome}")
 
 
 def _nothing_lost(e: CheckInput) -> Iterator[Check]:
@@ -67,13 +67,13 @@ def _unexplained(e: CheckInput) -> Iterator[Check]:
 
 
 def _stateless(e: CheckInput) -> Iterator[Check]:
-    for act in ("switch web", "empty pool"):
-        one = e.reported(act)
-        if one is None or (window := _window(e, act)) is None:
+    for label in ("switch web", "empty pool"):
+        one = e.reported(label)
+        if one is None or (window := _window(e, label)) is None:
             continue
         failed = failed_requests(e.samples.get("web", ()), window)
         held = one.outage_ms == 0 and failed == 0
-        yield Check(f"{act}: no failed request, no outage", held, f"{one.outage_ms} ms, {failed} failed requests")
+        yield Check(f"{label}: no failed request, no outage", held, f"{one.outage_ms} ms, {failed} failed requests")
 
 
 def _volumes(e: CheckInput) -> Iterator[Check]:
@@ -90,54 +90,62 @@ def _other_zone(e: CheckInput) -> Iterator[Check]:
 
 
 def _to_spot(e: CheckInput) -> Iterator[Check]:
-    for act in ("switch web", "switch orders", "switch ledger"):
-        if one := e.reported(act):
+    for label in ("switch web", "switch orders", "switch ledger"):
+        if one := e.reported(label):
             held = one.to_pool.endswith("/spot") and one.hourly_after < one.hourly_before
             figures = f"{one.hourly_before:.4f} → {one.hourly_after:.4f} USD/h"
-            yield Check(f"{act}: from on-demand to cheaper spot", held, figures)
+            yield Check(f"{label}: from on-demand to cheaper spot", held, figures)
 
 
 def _autopilot(e: CheckInput) -> Iterator[Check]:
-    if (one := e.reported("switch web")) and (act := e.acts.get("switch web")):
-        decided = str(act.notes["to_pool"])
+    if (one := e.reported("switch web")) and (entry := e.scenario_operations.get("switch web")):
+        decided = str(entry.notes["to_pool"])
         yield Check("autopilot: its move went where it was decided", one.to_pool == decided, f"{decided}")
 
 
 def _asked_twice(e: CheckInput) -> Iterator[Check]:
-    known = [e.acts[name] for name in ("switch web", "switch orders", "switch ledger") if name in e.acts]
-    same = all(act.notes["again"] == act.operation_id for act in known)
+    known = [
+        e.scenario_operations[name]
+        for name in ("switch web", "switch orders", "switch ledger")
+        if name in e.scenario_operations
+    ]
+    same = all(entry.notes["again"] == entry.operation_id for entry in known)
     yield Check("a request sent twice is one operation", bool(known) and same, f"{len(known)} requests")
 
 
 def _next_pool(e: CheckInput) -> Iterator[Check]:
     if one := e.reported("empty pool"):
-        first = str(e.acts["empty pool"].notes["first"])
+        first = str(e.scenario_operations["empty pool"].notes["first"])
         tried = e.operations[one.id].tried_pools
         held = any(words.startswith(f"{first}:") for words in tried) and one.to_pool != first
         yield Check("empty pool: the next one was taken", held, f"{first} was empty → {one.to_pool}")
 
 
 def _rescues(e: CheckInput) -> Iterator[Check]:
-    if act := e.acts.get("rescue with replica"):
-        replica = act.notes["replica"]
-        seconds = _serving_after(e, act, "orders", lambda instance: instance == replica)
+    if entry := e.scenario_operations.get("rescue with replica"):
+        replica = entry.notes["replica"]
+        seconds = _serving_after(e, entry, "orders", lambda instance: instance == replica)
         yield _within(f"rescue with replica: it serves within {REPLICA_S:g} s of the notice", seconds, REPLICA_S)
-    if act := e.acts.get("rescue without replica"):
-        doomed, limit = act.notes["doomed"], e.delays.launch_s + e.delays.boot_s + 5.0
-        seconds = _serving_after(e, act, "ledger", lambda instance: instance not in ("", doomed))
+    if entry := e.scenario_operations.get("rescue without replica"):
+        doomed, limit = entry.notes["doomed"], e.delays.launch_s + e.delays.boot_s + 5.0
+        seconds = _serving_after(e, entry, "ledger", lambda instance: instance not in ("", doomed))
         yield _within(f"rescue without replica: served within launch + 5 s = {limit:g} s", seconds, limit)
 
 
 def _survived(e: CheckInput) -> Iterator[Check]:
-    if (act := e.acts.get("killed worker")) and (one := e.reported("killed worker")):
+    if (entry := e.scenario_operations.get("killed worker")) and (one := e.reported("killed worker")):
         steps = [step["name"] for step in one.steps]
-        held = act.notes["step"] in steps and steps[-1] == "receipt"
-        yield Check("killed worker: the switch went on to its end", held, f"killed at {act.notes['step']}")
+        held = entry.notes["step"] in steps and steps[-1] == "receipt"
+        yield Check("killed worker: the switch went on to its end", held, f"killed at {entry.notes['step']}")
 
 
 def _turned_back(e: CheckInput) -> Iterator[Check]:
-    if (act := e.acts.get("never healthy")) and (one := e.reported("never healthy")) and one.finished_at:
-        before, finished = act.notes["before"], e.operations[one.id].finished_at or 0.0
+    if (
+        (entry := e.scenario_operations.get("never healthy"))
+        and (one := e.reported("never healthy"))
+        and one.finished_at
+    ):
+        before, finished = entry.notes["before"], e.operations[one.id].finished_at or 0.0
         answered = first_answer(e.samples.get("orders", ()), finished, lambda instance: instance == before)
         yield Check("never healthy: the old primary serves again", answered is not None, f"{before}")
 
@@ -162,7 +170,7 @@ _JUDGES: tuple[CheckFunction, ...] = (
     _turned_back,
     _in_time,
 )
-_ACTS = (
+_LABELS = (
     "switch web",
     "switch orders",
     "switch ledger",
@@ -175,9 +183,9 @@ _ACTS = (
 )
 
 
-def _serving_after(e: CheckInput, act: ScenarioOperation, server: str, by: Callable[[str], bool]) -> float | None:
+def _serving_after(e: CheckInput, entry: ScenarioOperation, server: str, by: Callable[[str], bool]) -> float | None:
     """Seconds from the notice to the first answer of the instance that took over."""
-    noticed_at = float(act.notes["noticed_at"])
+    noticed_at = float(entry.notes["noticed_at"])
     answered = first_answer(e.samples.get(server, ()), noticed_at, by)
     return None if answered is None else answered - noticed_at
 
@@ -192,8 +200,8 @@ def _within(name: str, seconds: float | None, limit: float) -> Check:
     return Check(name, seconds <= limit, f"{seconds:.2f} s", timed=True)
 
 
-def _window(e: CheckInput, act: str) -> Window | None:
-    operation = e.operations.get(e.acts[act].operation_id)
+def _window(e: CheckInput, label: str) -> Window | None:
+    operation = e.operations.get(e.scenario_operations[label].operation_id)
     if operation is None or operation.finished_at is None:
         return None
     return Window.around(operation.requested_at, operation.finished_at)

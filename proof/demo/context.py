@@ -47,17 +47,19 @@ class DemoContext:
     chance: random.Random
     untimed: bool = False  # limits of time are shown, and do not decide
     servers: dict[str, AdoptedServer] = field(default_factory=dict)
-    acts: dict[str, ScenarioOperation] = field(default_factory=dict)
+    scenario_operations: dict[str, ScenarioOperation] = field(default_factory=dict)
 
-    # --- what the acts do
+    # --- what the steps do
 
     def ask(self, name: str, what: str, key: str, body: Mapping[str, Any] | None = None) -> str:
         """Request an operation on a server; returns its ID."""
         return self.api.ask(self.servers[name].id, what, body or {}, f"demo-{key}")
 
-    def play(self, act: str, name: str, operation_id: str, *, expected: str = "committed", **notes: Any) -> Operation:
-        """Watch an operation to its end, and keep it under the step's name."""
-        self.acts[act] = ScenarioOperation(operation_id, expected, notes)
+    def watch_as(
+        self, label: str, name: str, operation_id: str, *, expected: str = "committed", **notes: Any
+    ) -> Operation:
+        """Watch an operation to its end, and keep it under this label."""
+        self.scenario_operations[label] = ScenarioOperation(operation_id, expected, notes)
         return self.watch(name, operation_id)
 
     def watch(self, name: str, operation_id: str, *, since: int = 0, limit_s: float = _OPERATION_S) -> Operation:
@@ -118,8 +120,8 @@ class _Steps:
     Asking the API too lets an operation be watched while the reader is disconnected.
     """
 
-    def __init__(self, stage: DemoContext, name: str, operation_id: str, since: int) -> None:
-        self._stage = stage
+    def __init__(self, context: DemoContext, name: str, operation_id: str, since: int) -> None:
+        self._context = context
         self._name = name
         self._operation_id = operation_id
         self._place = since
@@ -127,17 +129,17 @@ class _Steps:
         self._step = "no step seen"
 
     def ended(self) -> Operation | None:
-        events = self._stage.follower.wait(self._place, _LOOK_S)
+        events = self._context.follower.wait(self._place, _LOOK_S)
         over = self._show(events)
         if not over and time.monotonic() - self._asked_at < _ASK_S:
             return None
         self._asked_at = time.monotonic()
-        found = self._stage.api.operation(self._operation_id)
+        found = self._context.api.operation(self._operation_id)
         return found if found.final else None
 
     def show_rest(self) -> None:
         """Print what came while the operation was looked up."""
-        self._show(self._stage.follower.since(self._place))
+        self._show(self._context.follower.since(self._place))
 
     def last_seen(self) -> str:
         return self._step
@@ -151,7 +153,7 @@ class _Steps:
             if event.type == "operation.step":
                 self._step = f"step {event.payload.get('step')} {event.payload.get('state')}"
                 if event.payload.get("state") == "ended":
-                    self._stage.screen.step(self._name, event)
+                    self._context.screen.step(self._name, event)
             over = over or bool(event.payload.get("outcome"))
         return over
 

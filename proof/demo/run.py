@@ -44,7 +44,7 @@ def run_demo(settings: StackSettings, seed: int, screen: Screen, *, untimed: boo
     `untimed`: checks that depend on how fast the machine is are shown, and do not decide.
     """
     with _own_folder(settings.var):
-        screen.act("Starting database, Temporal, lab, API and worker")
+        screen.heading("Starting database, Temporal, lab, API and worker")
         screen.say(f"seed {seed}; logs in {settings.logs}")
         with (
             Stack(settings, report=screen.say) as stack,
@@ -52,63 +52,63 @@ def run_demo(settings: StackSettings, seed: int, screen: Screen, *, untimed: boo
             stack.lab() as lab,
             stack.api() as http,
         ):
-            return _play_on(_stage(stack, portal, lab, http, seed, screen, untimed))
+            return _play_on(_make_context(stack, portal, lab, http, seed, screen, untimed))
 
 
-def _play_on(stage: DemoContext) -> bool:
+def _play_on(context: DemoContext) -> bool:
     findings = Findings()
     try:
-        failures = [*_scenario(stage), *_look_back(stage, findings)]
+        failures = [*_scenario(context), *_look_back(context, findings)]
     except BaseException:
-        findings.report(stage).write(_report_path(stage))
+        findings.report(context).write(_report_path(context))
         raise
-    return _tell(stage, findings, failures)
+    return _tell(context, findings, failures)
 
 
-def _scenario(stage: DemoContext) -> Iterator[str]:
+def _scenario(context: DemoContext) -> Iterator[str]:
     """Run the steps in order; yields what stopped them, if anything did."""
     try:
-        stage.follower.connect()
-        for title, act in SCENARIO:
-            stage.screen.act(title)
-            act(stage)
+        context.follower.connect()
+        for title, step in SCENARIO:
+            context.screen.heading(title)
+            step(context)
     except _FAILURES as error:
-        yield _said(stage, error)
+        yield _said(context, error)
 
 
-def _look_back(stage: DemoContext, findings: Findings) -> Iterator[str]:
-    stage.screen.act("Looking back")
+def _look_back(context: DemoContext, findings: Findings) -> Iterator[str]:
+    context.screen.heading("Looking back")
     try:
-        collect_findings(stage, findings)
+        collect_findings(context, findings)
     except _FAILURES as error:
-        yield _said(stage, error)
+        yield _said(context, error)
 
 
-def _tell(stage: DemoContext, findings: Findings, failures: list[str]) -> bool:
-    report = findings.report(stage)
-    report.write(_report_path(stage))
-    stage.screen.receipts(report.operations)
+def _tell(context: DemoContext, findings: Findings, failures: list[str]) -> bool:
+    report = findings.report(context)
+    report.write(_report_path(context))
+    context.screen.receipts(report.operations)
     evidence = CheckInput(
-        acts=stage.acts,
+        scenario_operations=context.scenario_operations,
         operations={one.id: one for one in findings.operations},
         report=report,
-        samples={name: stage.observer.samples(name) for name in stage.servers},
-        delays=LabDelays.of(stage.world),
+        samples={name: context.observer.samples(name) for name in context.servers},
+        delays=LabDelays.of(context.world),
         details=findings.details,
-        reconnections=stage.follower.connections,
-        seconds=stage.screen.seconds,
+        reconnections=context.follower.connections,
+        seconds=context.screen.seconds,
     )
     whole = Check("the scenario was played to its end", not failures, "; ".join(failures))
     found = [whole, *check_all(evidence)]
-    stage.screen.checks(found)
-    held = all(check.held or (check.timed and stage.untimed) for check in found)
+    context.screen.checks(found)
+    held = all(check.held or (check.timed and context.untimed) for check in found)
     if failures:
-        _show_logs(stage)
-    stage.screen.say(f"{'every check held' if held else 'NOT every check held'}; report: {_report_path(stage)}")
+        _show_logs(context)
+    context.screen.say(f"{'every check held' if held else 'NOT every check held'}; report: {_report_path(context)}")
     return held
 
 
-def _stage(
+def _make_context(
     stack: Stack,
     portal: BlockingPortal,
     lab: httpx.Client,
@@ -147,18 +147,18 @@ def _own_folder(var: Path) -> Iterator[None]:
         hold.close()
 
 
-def _said(stage: DemoContext, error: Exception) -> str:
+def _said(context: DemoContext, error: Exception) -> str:
     text = f"{type(error).__name__}: {error}"
-    stage.screen.failure(text)
+    context.screen.failure(text)
     return text
 
 
-def _report_path(stage: DemoContext) -> Path:
-    return stage.stack.settings.var / "report.json"
+def _report_path(context: DemoContext) -> Path:
+    return context.stack.settings.var / "report.json"
 
 
-def _show_logs(stage: DemoContext) -> None:
+def _show_logs(context: DemoContext) -> None:
     for name in _LOGS:
-        process = stage.stack.processes.get(name)
+        process = context.stack.processes.get(name)
         if process:
-            stage.screen.log_tail(str(process.log), process.log_tail(_TAIL_LINES))
+            context.screen.log_tail(str(process.log), process.log_tail(_TAIL_LINES))

@@ -1,4 +1,4 @@
-"""The scenario, act by act, in the order of `SCENARIO`."""
+"""The steps of the scenario, in the order of `SCENARIO`."""
 
 from __future__ import annotations
 
@@ -38,144 +38,144 @@ UNTIMED: dict[str, Any] = {
 }
 
 
-def three_servers(stage: DemoContext) -> None:
+def three_servers(context: DemoContext) -> None:
     """The owner launches them on demand; they are adopted, and clients send them requests from now on."""
-    owner = server_owner.Owner(stage.stack.aws, stage.world, stage.market_choice)
+    owner = server_owner.Owner(context.stack.aws, context.world, context.market_choice)
     for original in owner.launch_all():
         body = {
             "name": original.name,
-            "region": stage.stack.region,
+            "region": context.stack.region,
             "instance_id": original.first_instance_id,
-            "policy": _policy(stage, original.handoff),
+            "policy": _policy(context, original.handoff),
         }
-        server_id = stage.api.adopt(body, f"demo-adopt-{original.name}")
-        stage.servers[original.name] = AdoptedServer.of(original, server_id)
-        stage.observer.watch(original.endpoint)
-        stage.screen.say(
+        server_id = context.api.adopt(body, f"demo-adopt-{original.name}")
+        context.servers[original.name] = AdoptedServer.of(original, server_id)
+        context.observer.watch(original.endpoint)
+        context.screen.say(
             f"{original.name}: {original.first_instance_id} adopted, handoff {original.handoff}; "
             f"{'writes' if original.endpoint.writes else 'requests'} go to {original.endpoint.url}"
         )
-    for name in stage.servers:
-        _agent_reports(stage, name)
+    for name in context.servers:
+        _agent_reports(context, name)
 
 
-def a_plan(stage: DemoContext) -> None:
+def a_plan(context: DemoContext) -> None:
     """What a switch would do, before anything is done."""
-    stage.screen.plan("orders", stage.api.plan(stage.servers["orders"].id))
+    context.screen.plan("orders", context.api.plan(context.servers["orders"].id))
 
 
-def the_autopilot_decides(stage: DemoContext) -> None:
+def the_autopilot_decides(context: DemoContext) -> None:
     """The autopilot may move the first server, and does. A second pass finds nothing more to do."""
-    server = stage.servers["web"]
-    stage.api.change_policy(server.id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
-    _decide(stage)
-    decision = _decided(stage, "web")
-    stage.screen.decision("web", decision)
-    _decide(stage)
-    [again, *_] = stage.api.operation_ids(server.id, kind="switch")
-    stage.play("switch web", "web", str(decision["operation_id"]), again=again, to_pool=decision["to_pool"])
-    stage.api.change_policy(server.id, {"autopilot": {"auto_switch": "off"}})
+    server = context.servers["web"]
+    context.api.change_policy(server.id, {"autopilot": {"auto_switch": "on", "minimum_stay_h": 0}})
+    _decide(context)
+    decision = _decided(context, "web")
+    context.screen.decision("web", decision)
+    _decide(context)
+    [again, *_] = context.api.operation_ids(server.id, kind="switch")
+    context.watch_as("switch web", "web", str(decision["operation_id"]), again=again, to_pool=decision["to_pool"])
+    context.api.change_policy(server.id, {"autopilot": {"auto_switch": "off"}})
 
 
-def _decide(stage: DemoContext) -> None:
-    stage.api.decide_now(stage.stack.credentials.admin_token)
+def _decide(context: DemoContext) -> None:
+    context.api.decide_now(context.stack.credentials.admin_token)
 
 
-def _decided(stage: DemoContext, name: str) -> dict[str, Any]:
+def _decided(context: DemoContext, name: str) -> dict[str, Any]:
     """The decision that led to an operation."""
 
     def look() -> dict[str, Any] | None:
-        found = stage.api.decisions(stage.servers[name].id)
+        found = context.api.decisions(context.servers[name].id)
         return next((one for one in found if one["operation_id"]), None)
 
     return until(f"the autopilot asks for a switch of {name}", 90.0, look)
 
 
-def the_others_are_switched(stage: DemoContext) -> None:
+def the_others_are_switched(context: DemoContext) -> None:
     """From on-demand to the best spot pool."""
     for name in ("orders", "ledger"):
-        operation_id = stage.ask(name, "switch", f"switch-{name}")
+        operation_id = context.ask(name, "switch", f"switch-{name}")
         # A client without an answer repeats its request with the same key. That must be the same operation.
-        again = stage.ask(name, "switch", f"switch-{name}")
-        stage.play(f"switch {name}", name, operation_id, again=again)
+        again = context.ask(name, "switch", f"switch-{name}")
+        context.watch_as(f"switch {name}", name, operation_id, again=again)
 
 
-def an_empty_pool(stage: DemoContext) -> None:
+def an_empty_pool(context: DemoContext) -> None:
     """The first pool is empty. Meanwhile the reader of the events is disconnected."""
-    first = stage.api.plan(stage.servers["web"].id)["candidates"][0]["pool"]
-    stage.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
-    stage.screen.say(f"{first} has no capacity left; the reader of the event stream disconnects")
-    stage.follower.disconnect()
-    last, place = stage.follower.tally.last, stage.follower.position
-    stage.play("empty pool", "web", stage.ask("web", "switch", "empty-pool"), first=first)
-    stage.follower.connect()
-    head = stage.api.latest_event()
-    until("the event stream is caught up", 90.0, lambda: True if stage.follower.tally.last >= head else None)
-    caught_up = len(stage.follower.since(place))
-    stage.screen.say(f"the reader is back with Last-Event-ID {last}: {caught_up} events caught up")
+    first = context.api.plan(context.servers["web"].id)["candidates"][0]["pool"]
+    context.tell_lab(f"/_lab/pools/{first}/capacity", {"capacity": 0})
+    context.screen.say(f"{first} has no capacity left; the reader of the event stream disconnects")
+    context.follower.disconnect()
+    last, place = context.follower.tally.last, context.follower.position
+    context.watch_as("empty pool", "web", context.ask("web", "switch", "empty-pool"), first=first)
+    context.follower.connect()
+    head = context.api.latest_event()
+    until("the event stream is caught up", 90.0, lambda: True if context.follower.tally.last >= head else None)
+    caught_up = len(context.follower.since(place))
+    context.screen.say(f"the reader is back with Last-Event-ID {last}: {caught_up} events caught up")
 
 
-def a_replica(stage: DemoContext) -> None:
-    stage.play("replica", "orders", stage.ask("orders", "replica", "replica"))
+def a_replica(context: DemoContext) -> None:
+    context.watch_as("replica", "orders", context.ask("orders", "replica", "replica"))
 
 
-def interrupted_with_replica(stage: DemoContext) -> None:
-    replica = stage.api.server(stage.servers["orders"].id)["replica"]
+def interrupted_with_replica(context: DemoContext) -> None:
+    replica = context.api.server(context.servers["orders"].id)["replica"]
     if replica is None:
         raise ScenarioFailed("orders has no replica in the records")
-    _rescue(stage, "rescue with replica", "orders", replica=replica["id"])
+    _rescue(context, "rescue with replica", "orders", replica=replica["id"])
 
 
-def interrupted_without_replica(stage: DemoContext) -> None:
-    _rescue(stage, "rescue without replica", "ledger")
+def interrupted_without_replica(context: DemoContext) -> None:
+    _rescue(context, "rescue without replica", "ledger")
 
 
-def a_worker_dies(stage: DemoContext) -> None:
+def a_worker_dies(context: DemoContext) -> None:
     """SIGKILL in the middle of a switch, and a new worker."""
-    step = stage.chance.choice(KILL_STEPS)
-    stage.screen.say(f"the worker will be killed at the step {step}")
-    since = stage.follower.position
-    operation_id = stage.ask("orders", "switch", "killed-worker")
-    stage.await_step(operation_id, step, since)
-    stage.stack.kill(WORKER)
-    stage.screen.say(f"{WORKER} killed (SIGKILL); starting it again")
-    stage.stack.restart(WORKER)
-    stage.screen.say(f"{WORKER} is back")
-    stage.play("killed worker", "orders", operation_id, step=step)
+    step = context.chance.choice(KILL_STEPS)
+    context.screen.say(f"the worker will be killed at the step {step}")
+    since = context.follower.position
+    operation_id = context.ask("orders", "switch", "killed-worker")
+    context.await_step(operation_id, step, since)
+    context.stack.kill(WORKER)
+    context.screen.say(f"{WORKER} killed (SIGKILL); starting it again")
+    context.stack.restart(WORKER)
+    context.screen.say(f"{WORKER} is back")
+    context.watch_as("killed worker", "orders", operation_id, step=step)
 
 
-def never_healthy(stage: DemoContext) -> None:
+def never_healthy(context: DemoContext) -> None:
     """The replacement's health hook never passes, so the switch is undone, its volumes included."""
-    before = stage.primary("orders")
-    pool = _other_type(stage, before["instance_type"])
+    before = context.primary("orders")
+    pool = _other_type(context, before["instance_type"])
     rule = {"instance_types": [pool.split("/")[1]]}
-    stage.tell_lab("/_lab/hooks", {"health": rule})
+    context.tell_lab("/_lab/hooks", {"health": rule})
     try:
-        stage.screen.say(f"no workload will become healthy in {pool}")
-        operation_id = stage.ask("orders", "switch", "never-healthy", {"pool": pool})
-        stage.play("never healthy", "orders", operation_id, expected="rolled_back", before=before["id"])
+        context.screen.say(f"no workload will become healthy in {pool}")
+        operation_id = context.ask("orders", "switch", "never-healthy", {"pool": pool})
+        context.watch_as("never healthy", "orders", operation_id, expected="rolled_back", before=before["id"])
     finally:
-        stage.tell_lab("/_lab/hooks", {})
+        context.tell_lab("/_lab/hooks", {})
 
 
-def _agent_reports(stage: DemoContext, name: str) -> None:
-    until(f"the agent of {name} reports", 90.0, lambda: stage.primary(name)["agent_seen_at"])
+def _agent_reports(context: DemoContext, name: str) -> None:
+    until(f"the agent of {name} reports", 90.0, lambda: context.primary(name)["agent_seen_at"])
 
 
-def _rescue(stage: DemoContext, act: str, name: str, **notes: Any) -> Operation:
-    operation_id, noticed_at, instance_id = stage.interrupt(name, NOTICE_S)
-    return stage.play(act, name, operation_id, noticed_at=noticed_at, doomed=instance_id, **notes)
+def _rescue(context: DemoContext, label: str, name: str, **notes: Any) -> Operation:
+    operation_id, noticed_at, instance_id = context.interrupt(name, NOTICE_S)
+    return context.watch_as(label, name, operation_id, noticed_at=noticed_at, doomed=instance_id, **notes)
 
 
-def _policy(stage: DemoContext, handoff: str) -> dict[str, Any]:
+def _policy(context: DemoContext, handoff: str) -> dict[str, Any]:
     """The snapshot server may not use its first zone, so that its switch leaves it."""
-    zones = stage.market_choice.other_zones if handoff == "snapshot" else list(stage.market_choice.zones)
-    limits = {**POLICY, **(UNTIMED if stage.untimed else {})}
-    return {**limits, "handoff": handoff, "instance_types": list(stage.market_choice.types), "zones": zones}
+    zones = context.market_choice.other_zones if handoff == "snapshot" else list(context.market_choice.zones)
+    limits = {**POLICY, **(UNTIMED if context.untimed else {})}
+    return {**limits, "handoff": handoff, "instance_types": list(context.market_choice.types), "zones": zones}
 
 
-def _other_type(stage: DemoContext, instance_type: str) -> str:
-    candidates = stage.api.plan(stage.servers["orders"].id)["candidates"]
+def _other_type(context: DemoContext, instance_type: str) -> str:
+    candidates = context.api.plan(context.servers["orders"].id)["candidates"]
     pools = [str(one["pool"]) for one in candidates]
     for pool in pools:
         if pool.split("/")[1] != instance_type:

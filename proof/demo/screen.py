@@ -32,7 +32,7 @@ class Screen:
         """Since the demo began."""
         return time.monotonic() - self._began
 
-    def act(self, title: str) -> None:
+    def heading(self, title: str) -> None:
         self._console.print(Rule(f"[bold]{escape(title)}", align="left"))
 
     def say(self, text: str) -> None:

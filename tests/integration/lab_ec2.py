@@ -62,21 +62,25 @@ class PausableClock(Clock):
 
     def __init__(self) -> None:
         super().__init__()
+        self._pausing = threading.Lock()
         self._kept: list[tuple[float, Callable[[], None]]] | None = None
 
     def after(self, seconds: float, work: Callable[[], None]) -> None:
-        if self._kept is None:
-            super().after(seconds, work)
-        else:
-            self._kept.append((seconds, work))
+        with self._pausing:
+            if self._kept is not None:
+                self._kept.append((seconds, work))
+                return
+        super().after(seconds, work)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        self._kept = []
+        with self._pausing:
+            self._kept = []
         try:
             yield
         finally:
-            kept, self._kept = self._kept, None
+            with self._pausing:
+                kept, self._kept = self._kept, None
             for seconds, work in kept:
                 super().after(seconds, work)
 
@@ -173,8 +177,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with httpx.Client(base_url=url) as http:
         yield Lab(app, clock, url, http.get("/_lab/world").json(), http)
     server.shutdown()
-    moto_api_backend.reset()  # its state is the process's: the next module begins with none
     clock.close()
+    moto_api_backend.reset()  # its state belongs to the process, and the next module starts without any
 
 
 @pytest.fixture(scope="module")

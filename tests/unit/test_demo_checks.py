@@ -19,7 +19,7 @@ HOME, AWAY = "us-east-1a/m5.large/on-demand", "us-east-1b/m5.large/spot"
 SPOT, OTHER = "us-east-1a/m5.large/spot", "us-east-1a/m5a.large/spot"
 DELAYS = LabDelays(launch_s=1.5, boot_s=0.2, detach_s=0.3, attach_s=0.3, terminate_s=1.0)
 
-# act: (server, requested at, handoff, from, to)
+# label: (server, requested at, handoff, from, to)
 PLAYED: dict[str, tuple[str, float, str, str, str]] = {
     "switch web": ("web", 100.0, "stateless", HOME, SPOT),
     "switch orders": ("orders", 110.0, "volumes", HOME, SPOT),
@@ -41,17 +41,17 @@ NOTES: dict[str, dict[str, Any]] = {
 }
 
 
-def operation(act: str) -> Operation:
-    server, at, handoff, from_pool, to_pool = PLAYED[act]
+def operation(label: str) -> Operation:
+    server, at, handoff, from_pool, to_pool = PLAYED[label]
     receipt = {
         "handoff": handoff,
         "hourly_before": 0.096,
         "hourly_after": 0.03,
-        "tried_pools": [f"{AWAY}: NoCapacity"] if act == "empty pool" else [],
+        "tried_pools": [f"{AWAY}: NoCapacity"] if label == "empty pool" else [],
     }
     steps = [Step("move", "2026-01-01T00:00:00+00:00", 500), Step("receipt", "2026-01-01T00:00:01+00:00", 50)]
-    status = "rolled_back" if act == "never healthy" else "committed"
-    name = act.replace(" ", "-")
+    status = "rolled_back" if label == "never healthy" else "committed"
+    name = label.replace(" ", "-")
     return Operation(
         f"op-{name}",
         f"operation/op-{name}",
@@ -86,10 +86,10 @@ def served() -> dict[str, list[list[Sample]]]:
 
 @pytest.fixture
 def went_well() -> CheckInput:
-    operations = {act: operation(act) for act in PLAYED}
-    acts = {
-        act: ScenarioOperation(one.id, one.status, {"again": one.id, **NOTES.get(act, {})})
-        for act, one in operations.items()
+    operations = {label: operation(label) for label in PLAYED}
+    scenario_operations = {
+        label: ScenarioOperation(one.id, one.status, {"again": one.id, **NOTES.get(label, {})})
+        for label, one in operations.items()
     }
     samples = served()
     from proof.harness.observer import Writes
@@ -99,7 +99,7 @@ def went_well() -> CheckInput:
         for one in operations.values()
     ]
     return CheckInput(
-        acts=acts,
+        scenario_operations=scenario_operations,
         operations={one.id: one for one in operations.values()},
         report=Report(rows, Invariants(one_primary=True)),
         samples=samples,
@@ -124,9 +124,9 @@ def test_figures_are_told(went_well: CheckInput) -> None:
     assert found["rescue with replica: it serves within 5 s of the notice"].figures == "2.01 s"
 
 
-def row(evidence: CheckInput, act: str, **change: Any) -> CheckInput:
+def row(evidence: CheckInput, label: str, **change: Any) -> CheckInput:
     """The evidence with an operation's receipt changed."""
-    wanted = evidence.acts[act].operation_id
+    wanted = evidence.scenario_operations[label].operation_id
     rows = [replace(one, **change) if one.id == wanted else one for one in evidence.report.operations]
     return replace(evidence, report=replace(evidence.report, operations=rows))
 
@@ -136,13 +136,15 @@ def invariant(evidence: CheckInput, **change: Any) -> CheckInput:
     return replace(evidence, report=replace(evidence.report, invariants=invariants))
 
 
-def without(evidence: CheckInput, act: str) -> CheckInput:
-    return replace(evidence, acts={name: one for name, one in evidence.acts.items() if name != act})
+def without(evidence: CheckInput, label: str) -> CheckInput:
+    return replace(
+        evidence, scenario_operations={name: one for name, one in evidence.scenario_operations.items() if name != label}
+    )
 
 
-def noted(evidence: CheckInput, act: str, **notes: Any) -> CheckInput:
-    changed = replace(evidence.acts[act], notes={**evidence.acts[act].notes, **notes})
-    return replace(evidence, acts={**evidence.acts, act: changed})
+def noted(evidence: CheckInput, label: str, **notes: Any) -> CheckInput:
+    changed = replace(evidence.scenario_operations[label], notes={**evidence.scenario_operations[label].notes, **notes})
+    return replace(evidence, scenario_operations={**evidence.scenario_operations, label: changed})
 
 
 def one_bad_request(evidence: CheckInput) -> CheckInput:
