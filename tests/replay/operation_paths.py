@@ -83,7 +83,7 @@ async def _unwatched(path_run: PathRun) -> list[str]:
 
 
 async def _settled_at_once(path_run: PathRun) -> list[str]:
-    """The commit is told before the start of the operation is heard."""
+    """The server hears of the commit before it hears of the operation's start."""
     server = await path_run.server(Handoff.VOLUMES, replica=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SignalFirst, "awaited", SIGNAL_COMMITTED)

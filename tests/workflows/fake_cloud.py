@@ -122,7 +122,7 @@ class FakeCloud(FakeEc2, FakeScheduled):
         return host.ServeReport(one.instance_id, now(), given.filesystems)
 
     async def host_watch(self, given: host.WatchRequest) -> host.Notice:
-        """As an agent's board: whoever asks is told, also when a watch that nobody waits for was told first."""
+        """As an agent does it: every watch gets the news, also when an earlier watch that nobody waits for got it."""
         instance_id = activity.info().task_queue.removeprefix("instance.")
         if instance_id not in self.heard:
             raise failed(Failure.GONE, "nobody watches here")

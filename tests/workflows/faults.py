@@ -58,7 +58,7 @@ class Fault:
 
 
 def failing(activity: str, failure: str = Failure.HOST_FAILED, **how: Any) -> Fault:
-    """Fails for good, at the first call unless told otherwise."""
+    """Fails for good, at the first call and all others, unless `how` says otherwise."""
     return Fault(activity, failure, **{"final": True, **how})
 
 

@@ -47,7 +47,7 @@ PATIENCE_S = 60.0  # of the clock on the wall; nothing here takes long, unless i
 
 
 class TaskFailureLog(logging.Handler):
-    """Workflow code that raised what is no failure: Temporal would try that task for ever."""
+    """Collects errors of workflow code that fail a task: Temporal would try that task for ever."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

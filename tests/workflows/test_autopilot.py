@@ -133,9 +133,9 @@ async def test_a_look_at_a_servers_candidates_is_one_activity(given: Given) -> N
 
 async def test_the_old_instance_is_kept_for_as_long_as_its_owner_wants(given_skipping: Given) -> None:
     server = await given_skipping()
-    # Every watch that the skipped time ends is begun anew: an hour of it would take longer than a test should.
-    asked = await server.ask(OperationKind.SWITCH, keep_old_s=10.0)
+    # The skipped time ends every watch, and each begins again: an hour of it would take too long.
     before = await server.clock.now()
+    asked = await server.ask(OperationKind.SWITCH, keep_old_s=10.0)
     committed(await server.result(asked.operation_id))
     assert await server.clock.now() - before >= timedelta(seconds=10)
     assert OLD in {call.subject for call in server.cloud.called(ec2.TERMINATE)}

@@ -1,4 +1,4 @@
-"""A server's workflow whose tasks fail is found by what Temporal itself says of it, as reconciliation asks."""
+"""Reconciliation finds a server's workflow whose tasks fail: Temporal lists it."""
 
 from __future__ import annotations
 

@@ -208,8 +208,8 @@ async def test_a_rescue_does_not_wait_for_its_records_and_they_are_caught_up_in_
 
 
 async def test_what_a_broken_switch_took_off_a_doomed_instance_is_rescued_with_it(given: Given) -> None:
-    """Found by a chaos run: volumes and addresses do not go back to an instance that AWS takes, so a look at it
-    tells less than the server has, and its rescue made a server without its data."""
+    """Volumes and addresses do not go back to an instance that AWS takes. An inspection of it then shows less than the
+    server has, and a rescue that trusted it made a server without its data."""
     server = await given(Handoff.VOLUMES, elastic=True)
     ec2_state, rescue = server.cloud.ec2_state, list[str]()
 

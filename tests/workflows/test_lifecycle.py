@@ -14,7 +14,6 @@ from domain import ec2, host
 from domain.adoption import AdoptInput, AdoptResult, LaunchSpec, MoveTerms, Plan, PlanInput
 from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
 from domain.autopilot.policy import AutopilotPolicy
-from domain.errors import Failure
 from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, server_workflow_id
 from domain.operations import (
     ADOPT_WORKFLOW,
@@ -31,7 +30,7 @@ from domain.servers import Handoff, ServerPolicy, ServerRef
 from tests.workflows.conftest import Given
 from tests.workflows.ec2_state import HOME, OLD, REGION, REPLICA, SPOT, SPOT_2
 from tests.workflows.fake_cloud import FakeActivities, FakeCloud
-from tests.workflows.faults import Fault, failing, while_in
+from tests.workflows.faults import failing, too_late, while_in
 from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed, rolled_back
 
 # --- a replica
@@ -110,8 +109,8 @@ async def test_terminated_after_a_switch_it_lets_go_of_the_volumes_it_has_now(gi
 
 
 async def test_a_termination_that_is_not_confirmed_in_time_is_no_success(given: Given) -> None:
-    server = await given(terminate_timeout_s=0.4)
-    server.cloud.fault(Fault(ec2.CONFIRM_TERMINATED, Failure.NOT_YET, times=6))
+    server = await given()
+    server.cloud.fault(too_late(ec2.CONFIRM_TERMINATED, times=1))
     result = await server.do(OperationKind.TERMINATE)
     assert result.outcome is Outcome.NEEDS_ATTENTION
     assert server.cloud.records.of(RecordKind.OPERATION_ATTENTION)

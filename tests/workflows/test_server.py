@@ -146,7 +146,7 @@ async def test_an_operation_that_is_terminated_in_temporal_needs_attention_and_h
 
 
 async def test_it_cannot_be_cancelled_when_it_has_just_ended(given: Given) -> None:
-    """The word may cross with the operation's end: the server takes no harm."""
+    """The cancellation may cross with the operation's end: that does no harm."""
     server = await given()
     result = committed(await server.switch())
     for _ in range(3):

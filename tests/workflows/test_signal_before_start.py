@@ -1,4 +1,4 @@
-"""What is said about an operation before its server has heard that its child workflow has started.
+"""Signals about an operation that reach the server before the news that the operation's workflow has started.
 
 A workflow task that tells both hands over the signal first (tests/workflows/signal_first.py)."""
 

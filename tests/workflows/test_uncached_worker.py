@@ -1,4 +1,4 @@
-"""Workers that remember no workflow replay it at every task: what they do has to be what is replayed of it later.
+"""Workers without a cache replay a workflow at every task. What they do has to be what a later replay does.
 
 The SDK's core takes a workflow task without commands and the next one for a single task, but only while the next is
 new and nothing but an update brought it about (temporalio/sdk-rust issues 1146, 1606). A worker that restarted meets
@@ -81,7 +81,7 @@ async def test_a_policy_that_is_changed_right_after_a_record_is_replayed_in_the_
 
 
 async def _recorded(server: ServerUnderTest, number: int) -> None:
-    """A word of AWS that leads to a record, slowly, and to nothing else; meanwhile one that leads to nothing at all."""
+    """A notice that leads to nothing but a record, which takes its time; meanwhile a signal that leads to nothing."""
     meanwhile = asyncio.Event()
     server.cloud.fault(while_in(RECORD, meanwhile.wait))
     heard = Notice(f"i-other-{number}", NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC))
@@ -100,7 +100,7 @@ async def _no_task(server: ServerUnderTest) -> None:
 
 
 async def _still(server: ServerUnderTest) -> None:
-    """At rest, and its workflow has heard that its last records are written."""
+    """At rest, and its workflow knows that its last records are written."""
     await server.at_rest()
     async with asyncio.timeout(PATIENCE_S):
         while True:

@@ -1,4 +1,4 @@
-"""A host whose agent takes no watch is told in its workflow's memo, as reconciliation reads it, until it is watched."""
+"""The memo of a server's workflow names a host whose agent takes no watch, until it takes one."""
 
 from __future__ import annotations
 
