@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -114,19 +114,6 @@ def _first_from(session: Session, client_id: str, at: datetime) -> int:
     return latest_seq(session, client_id) + 1 if first is None else first
 
 
-def changed_clients(session: Session, known: Mapping[str, int]) -> dict[str, int]:
-    """Which of these clients are not at the number known of them, and their latest number.
-
-    For one poller that serves all readers of a process.
-    """
-    found = heads_of(session, known.keys())
-    return {client_id: seq for client_id, seq in found.items() if seq != known[client_id]}
-
-
-def heads_of(session: Session, client_ids: Collection[str]) -> dict[str, int]:
-    """The number of each client's latest event; one statement on the primary key."""
-    return dict(session.execute(heads_query(client_ids)).all()) if client_ids else {}
-
-
 def heads_query(client_ids: Collection[str]) -> Select[str, int]:
+    """The number of each client's latest event: one statement on the primary key."""
     return select(Client.id, Client.event_seq).where(Client.id.in_(list(client_ids)))

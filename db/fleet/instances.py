@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine.paging import Page, fetch_page, of_client
-from db.tables import Agent, Instance
+from db.tables import Instance
 
 
 def list_instances(
@@ -40,8 +40,3 @@ def get_instance(session: Session, client_id: str | None, instance_id: str) -> I
     query = of_client(select(Instance).where(Instance.id == instance_id), Instance.client_id, client_id)
     latest = query.order_by(Instance.live_id.is_(None), Instance.created_at.desc()).limit(1)
     return session.scalar(latest.options(joinedload(Instance.agent)))
-
-
-def get_agent(session: Session, client_id: str, instance_id: str) -> Agent | None:
-    """The agent on an instance, adopted or not."""
-    return session.get(Agent, (client_id, instance_id))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Executable, and_, func, literal, literal_column, select
@@ -14,8 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import PriceCanonical, PriceSeries
 from db.tables.types import UtcDateTime
-from domain.market.canonical_prices import PriceStep, PriceStepKind, confidence_at
-from domain.market.instance_cost import HOUR, InstanceCost, instance_cost, instance_cost_by_hour
+from domain.market.canonical_prices import PriceStep, PriceStepKind
 from domain.market.observed_prices import PoolKey, PriceSource
 
 DAY = timedelta(days=1)
@@ -43,27 +40,6 @@ _STEP = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """A pool's price at a moment, in USD per hour, with the confidence of that moment, 0 to 1."""
-
-    usd_per_hour: Decimal
-    kind: PriceStepKind
-    confidence: float
-    since: datetime
-    confirmed_at: datetime
-
-
-def price_at(session: Session, zone: str, instance_type: str, at: datetime) -> Price | None:
-    """The price then; None before the pool's first price, or for a pool that was never priced."""
-    query = _steps_of(zone, instance_type).where(PriceCanonical.from_at <= at)
-    row = session.execute(query.order_by(PriceCanonical.from_at.desc()).limit(1)).first()
-    step = _step(row) if row else None
-    if step is None or (step.until_at is not None and step.until_at <= at):
-        return None
-    return Price(step.usd, step.kind, confidence_at(step, at), step.from_at, step.confirmed_at)
-
-
 def series_between(
     session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
 ) -> list[PriceStep]:
@@ -77,21 +53,6 @@ def series_between(
     rows = session.execute(_steps_of(zone, instance_type).where(*inside).order_by(PriceCanonical.from_at))
     found = [_step(row) for row in rows]
     return [step for step in found if step.until_at is None or step.until_at > from_at]
-
-
-def cost_between(
-    session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
-) -> InstanceCost:
-    """What an instance in the pool cost over the time, exact, as far as its price is known."""
-    return instance_cost(series_between(session, zone, instance_type, from_at, until_at), from_at, until_at)
-
-
-def cost_by_hour(
-    session: Session, zone: str, instance_type: str, from_at: datetime, until_at: datetime
-) -> list[InstanceCost]:
-    """The same for each whole hour of UTC that overlaps the time; its mean price is `mean_usd_per_hour`."""
-    series = series_between(session, zone, instance_type, from_at - HOUR, until_at + HOUR)
-    return instance_cost_by_hour(series, from_at, until_at)
 
 
 def region_between(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.mysql import insert
@@ -14,31 +13,6 @@ from db.market.tiers import BatchResult, store_in_tiers
 from db.tables import PoolRow
 from domain.market.observed_prices import PoolKey, PriceBounds, PricePoint, PriceSource, ReportedPrice
 from domain.pools import Lifecycle, Pool
-
-_ANYTHING = PriceBounds()
-
-
-@dataclass(frozen=True)
-class Observation:
-    """A spot price. `usd_per_hour` may be what cannot be a price: that is set aside with its reason."""
-
-    region: str
-    zone: str
-    instance_type: str
-    at: datetime
-    usd_per_hour: float
-
-
-def record_prices(
-    session: Session, observations: Sequence[Observation], source: str, known: PriceBounds = _ANYTHING
-) -> int:
-    """Keep spot prices; one already known (same pool, time, source and price) changes nothing.
-
-    Returns how many came. `known`: what they are held against; by itself only what no price can be.
-    """
-    said = [ReportedPrice(o.region, o.zone, o.instance_type, o.at, o.usd_per_hour) for o in observations]
-    store_spot_prices(session, said, PriceSource(source), known, known.now or datetime.now(UTC))
-    return len(said)
 
 
 def store_spot_prices(

@@ -10,14 +10,6 @@ from sqlalchemy.orm import Session
 from db.tables import PoolRow
 
 
-def list_pools(session: Session, region: str, instance_type: str | None = None) -> list[PoolRow]:
-    """Every pool of a region that has been seen, by zone and type."""
-    query = select(PoolRow).where(PoolRow.region == region)
-    if instance_type is not None:
-        query = query.where(PoolRow.instance_type == instance_type)
-    return list(session.scalars(query.order_by(PoolRow.id)))
-
-
 def get_pool(session: Session, pool: str) -> PoolRow | None:
     return session.get(PoolRow, pool)
 

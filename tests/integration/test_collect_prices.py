@@ -23,13 +23,23 @@ from activities.market.registry import market_activities
 from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.market import canonical, collection_progress, on_demand, rejected_prices, scores_and_bands
-from db.tables import Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
+from db.market import canonical, collection_progress, on_demand, scores_and_bands
+from db.tables import (
+    Instance,
+    PlacementScore,
+    PoolRow,
+    PriceCanonical,
+    PriceConsolidated,
+    PriceObservation,
+    PriceSeries,
+    Server,
+)
 from domain.market import contract
 from domain.names import CONTROL_QUEUE
 from lab.stack.database import Database
 from tests.database_schemas import temporary_schema
 from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
+from tests.price_records import set_aside_since, step_at
 from workflows.scheduled.market import MARKET_WORKFLOWS
 
 SPOT = f"spot/{REGION}/Linux/UNIX"
@@ -88,12 +98,12 @@ def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:
     assert found.calls.count("DescribeSpotPriceHistory") > 3, "several pages"
     assert found.set_aside == 0
     with market.sessions() as session:
-        price = canonical.price_at(session, newest["AvailabilityZone"], newest["InstanceType"], datetime.now(UTC))
+        price = step_at(session, newest["InstanceType"], datetime.now(UTC), newest["AvailabilityZone"])
         pool = session.get(PoolRow, f"{newest['AvailabilityZone']}/{newest['InstanceType']}/spot")
         assert price is not None
         assert pool is not None
-        assert f"{price.usd_per_hour:f}" == newest["SpotPrice"]
-        assert pool.priced_at == newest["Timestamp"] == price.since
+        assert f"{price.usd:f}" == newest["SpotPrice"]
+        assert pool.priced_at == newest["Timestamp"] == price.from_at
         observed = session.scalar(select(func.count()).select_from(PriceObservation))
     assert observed == found.observed > 2000
 
@@ -122,9 +132,9 @@ def test_a_new_price_is_found_with_what_it_changes(market: Market) -> None:
     found = market.collect()
     assert found.changes == 1
     with market.sessions() as session:
-        price = canonical.price_at(session, A, "m5.large", datetime.now(UTC))
+        price = step_at(session, "m5.large", datetime.now(UTC), A)
     assert price is not None
-    assert f"{price.usd_per_hour:f}" == "0.012345"
+    assert f"{price.usd:f}" == "0.012345"
 
 
 def test_a_collection_that_breaks_off_leaves_no_hole(market: Market) -> None:
@@ -199,7 +209,7 @@ def test_on_demand_prices_are_asked_for_once_a_day_and_then_held_against_spot(ma
     market.cloud.post(f"/pools/{A}/m5.large/spot/price", price=0.97)
     assert market.collect().set_aside == 1
     with market.sessions() as session:
-        (strange,) = rejected_prices.list_set_aside(session, datetime.now(UTC) - timedelta(hours=1))
+        (strange,) = set_aside_since(session, datetime.now(UTC) - timedelta(hours=1))
     assert (strange.zone, strange.instance_type, strange.price, strange.reason) == (
         A,
         "m5.large",
@@ -213,7 +223,8 @@ def test_placement_scores_are_kept(market: Market) -> None:
     given = contract.CollectScoresInput(REGION, [types, ["m5.large"]])
     assert market.run(contract.COLLECT_SCORES, given).scores == 3, "EC2 scores three types or more"
     with market.sessions() as session:
-        found = scores_and_bands.scores_since(session, REGION, types, datetime.now(UTC) - timedelta(hours=1))
+        key = scores_and_bands.types_key(types)
+        found = session.scalars(select(PlacementScore.zone).where(PlacementScore.types_key == key)).all()
     assert A in found
 
 

@@ -12,9 +12,11 @@ from db.clients import commands
 from db.clients.queries import find_token, get_client, list_tokens
 from db.engine.session import SessionFactory
 from db.event_log.reading import events_after
-from db.market.pool_prices import Observation, record_prices
-from db.market.pools import get_pool, list_pools
+from db.market.pool_pages import page_of_pools
+from db.market.pool_prices import store_spot_prices
+from db.market.pools import get_pool
 from db.tables import Agent, Audit, Client, PriceObservation, Server, Token
+from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from tests.database_schemas import NOW, unique
 
 pytest_plugins = ["tests.database_fixtures"]
@@ -126,13 +128,13 @@ def test_creating_a_client_twice_leaves_no_half(sessions: SessionFactory, client
 
 
 def test_a_price_is_kept_once_and_the_latest_stands_beside_the_pool(session: Session) -> None:
-    def seen(minute: int, price: float) -> Observation:
-        return Observation("eu-west-1", "eu-west-1a", "m5.large", NOW + timedelta(minutes=minute), price)
+    def seen(minute: int, usd: str) -> ReportedPrice:
+        return ReportedPrice("eu-west-1", "eu-west-1a", "m5.large", NOW + timedelta(minutes=minute), usd)
 
-    record_prices(session, [seen(5, 0.05), seen(3, 0.03)], "ec2")
-    record_prices(session, [seen(4, 0.04), seen(5, 0.05)], "ec2")
+    for prices in ([seen(5, "0.05"), seen(3, "0.03")], [seen(4, "0.04"), seen(5, "0.05")]):
+        store_spot_prices(session, prices, PriceSource.EC2, PriceBounds(), NOW)
     spot = get_pool(session, "eu-west-1a/m5.large/spot")
     assert spot is not None
     assert (spot.usd_per_hour, spot.priced_at) == (0.05, NOW + timedelta(minutes=5))
     assert session.scalar(select(func.count()).select_from(PriceObservation)) == 3
-    assert [pool.lifecycle for pool in list_pools(session, "eu-west-1")] == ["spot"]
+    assert [pool.lifecycle for pool in page_of_pools(session, region="eu-west-1").items] == ["spot"]

@@ -17,8 +17,8 @@ from db.engine.session import SessionFactory
 from db.event_log import reading
 from db.event_log.writing import NewEvent, append_events
 from db.fleet import fleet_page as fleet_rows
-from db.fleet import instances, ledger, notices, operations, servers, timeline
-from db.market import pools
+from db.fleet import instances, operations, servers, timeline
+from db.market import pool_pages, pools
 from db.status import summary
 from db.status.overview import count_needing_attention, overview
 from db.tables import (
@@ -206,10 +206,6 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "operations of a server": lambda s, c: operations.list_operations(s, c, server_id="srv-3").items,
     "operations to look at": lambda s, c: operations.list_operations(s, c, attention=True, kind="switch"),
     "operation": lambda s, c: operations.get_operation(s, c, "op-3"),
-    "resources of a server": lambda s, c: ledger.server_resources(s, c, "srv-3", ("gone", "live")),
-    "open resources": lambda s, c: ledger.open_resources(s, c),
-    "notices": lambda s, c: notices.list_notices(s, c, limit=5).items,
-    "notices of a server": lambda s, c: notices.list_notices(s, c, server_id="srv-3").items,
     "overview": overview,
     "servers by state": summary._servers,
     "agents online": lambda s, c: summary._agents(s, c, NOW),
@@ -229,14 +225,14 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "a server's life": lambda s, c: timeline.server_history(s, c or MINE, "srv-3").events,
     "foreseen": lambda s, c: decision_queries.pool_forecasts(s, MINE, "srv-3"),
     "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
-    "whose events went on": lambda s, c: reading.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
+    "the latest of some clients": lambda s, c: s.execute(reading.heads_query(["cli-3", "cli-4"])).all(),
     "token": lambda s, c: queries.find_token(s, "tok-3"),
     "tokens": lambda s, c: queries.list_tokens(s, c) or c is None,
     "clients": lambda s, c: queries.list_clients(s, limit=5).items,
     "client": lambda s, c: queries.get_client(s, "cli-3"),
     "request": lambda s, c: operations.operation_by_request(s, MINE, "r-3"),
     "server by name": lambda s, c: servers.server_by_name(s, MINE, "n-3"),
-    "pools": lambda s, c: pools.list_pools(s, "region-3"),
+    "pools": lambda s, c: pool_pages.page_of_pools(s, region="region-3", limit=5).items,
     "cooling pools": lambda s, c: pools.cooling_pools(s, "region-3", NOW),
 }
 
@@ -301,8 +297,6 @@ def test_what_is_anothers_is_not_there(fleet: SessionFactory) -> None:
         assert operations.get_operation(session, "cli-4", "op-3") is None
         assert instances.list_instances(session, "cli-4", server_id="srv-3").items == []
         assert operations.list_operations(session, "cli-4", server_id="srv-3").items == []
-        assert notices.list_notices(session, "cli-4", server_id="srv-3").items == []
-        assert ledger.server_resources(session, "cli-4", "srv-3", ("gone", "live")) == []
         assert operations.operation_by_request(session, "cli-4", "r-3") is None
         assert servers.server_by_name(session, "cli-4", "n-3") is None
         assert {row.server.client_id for row in servers.list_servers(session, "cli-4", limit=500).items} == {"cli-4"}
