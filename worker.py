@@ -47,7 +47,7 @@ from activities.webhooks import schedules as webhook_schedules
 from activities.webhooks.activity import WebhookActivities
 from activities.webhooks.sender import WebhookSender
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.fleet.fleet_size import count_live_instances
+from db.fleet.instances import count_live_instances
 from db.webhooks.secret_sealing import Sealer
 from domain.autopilot import contract as autopilot
 from domain.heartbeats import WATCH_BEATS_A_SECOND

@@ -21,7 +21,8 @@ from api.database import Database
 from api.services import Services
 from api.settings import Settings
 from api.temporal.client import WorkflowCallError, WorkflowClient
-from db.clients.commands import create_client, create_token
+from db.clients.clients import create_client
+from db.clients.tokens import create_token
 from db.tables import Instance, Operation, Server
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot.contract import PreviewInput, PreviewResult

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db.clients.commands import create_client
+from db.clients.clients import create_client
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from lab.stack.database import Database

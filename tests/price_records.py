@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from db.engine.session import SessionFactory, in_transaction
 from db.market import (
     canonical,
-    corrections,
 )
 from db.market.tiers import BatchResult, store_in_tiers
 from db.tables import (
@@ -67,7 +66,7 @@ def prices(found: Sequence[PriceStep]) -> list[tuple[float, str]]:
 
 def the_open(sessions: SessionFactory, kind: str) -> list[PriceCorrection]:
     with sessions() as session:
-        return [one for one in corrections.open_corrections(session, 100_000) if one.instance_type == kind]
+        return [one for one in canonical.open_corrections(session, 100_000) if one.instance_type == kind]
 
 
 def step_at(session: Session, kind: str, when: datetime, zone: str = ZONE) -> PriceStep | None:

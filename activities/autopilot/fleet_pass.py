@@ -27,8 +27,8 @@ from db.autopilot.decisions import (
     store_decisions,
 )
 from db.autopilot.experiences import experiences, keep_experiences
+from db.autopilot.forecast_models import record_shadow_results
 from db.engine.session import SessionFactory, in_transaction
-from db.forecast_models.registry import record_shadow_results
 from db.market.price_records import PriceRecords
 from domain.adoption import MoveTerms, PlanInput
 from domain.autopilot.contract import AskServerInput, EvaluateInput, EvaluateResult, Proposal, operation_for

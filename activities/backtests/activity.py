@@ -30,7 +30,7 @@ from activities.backtests.history_reading import NothingToReplay, read_history
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
 from activities.ec2.heartbeats import heartbeats
-from db.backtesting.runs import begin_backtest, finish_backtest
+from db.autopilot.backtests import begin_backtest, finish_backtest
 from db.engine.session import SessionFactory, in_transaction
 from db.tables import BacktestRow
 from domain.backtest.contract import (

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from activities.autopilot.fleet_facts import FleetFacts, Prices, ServerContext
 from activities.autopilot.region_records import RegionRecords
 from db.autopilot import fleet as reading
-from db.backtesting.runs import pools_at
+from db.autopilot.backtests import pools_at
 from db.engine.session import SessionFactory
 from db.market.canonical import region_between
 from db.market.on_demand import on_demand_prices

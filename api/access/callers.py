@@ -30,9 +30,9 @@ from api.http.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, P
 from api.services import Services, ServicesDep
 from api.streams.event_stream import StreamPermission
 from api.views.session import SignInRequest
-from db.clients.commands import token_used
-from db.clients.queries import find_token, get_client
+from db.clients.clients import get_client
 from db.clients.sign_ins import BOOTSTRAP, SEEN_EVERY, CurrentSignIn, find_sign_in, sign_in_seen
+from db.clients.tokens import find_token, token_used
 from db.engine.session import is_unreachable
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from api.services import Services
-from db.fleet.agent_silence import mark_silent_agents
-from db.fleet.fleet_size import count_live_instances
+from db.fleet.agents import mark_silent_agents
+from db.fleet.instances import count_live_instances
 from domain.heartbeats import MISSED_HEARTBEATS
 
 log = logging.getLogger(__name__)

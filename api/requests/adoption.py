@@ -25,10 +25,9 @@ from api.temporal.client import AlreadyRunning, WorkflowCallError
 from api.temporal.workflow_problems import problem_of
 from api.views.operations import AcceptedView
 from api.views.servers import AdoptionView, LaunchRequest, NewServer, PlacementView, ServerRequest
-from db.clients.commands import write_audit
+from db.clients.audit import write_audit
 from db.fleet.instances import get_instance
-from db.fleet.server_names import server_with_prefix
-from db.fleet.servers import get_server, server_by_name
+from db.fleet.servers import get_server, server_by_name, server_with_prefix
 from db.tables import Instance
 from domain.adoption import AdoptInput, AdoptResult
 from domain.instance_states import ENDED

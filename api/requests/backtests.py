@@ -13,8 +13,13 @@ from sqlalchemy.orm import Session
 from api.http.problems import CONFLICT, CONTRADICTION, INVALID, NO_DATA, NOT_FOUND, FieldError, Problem
 from api.requests.policies import wish_of
 from api.views.backtests import BacktestRequest
-from db.backtesting.queries import BacktestServer, backtest_servers, priced_period
-from db.backtesting.runs import count_unfinished_backtests, create_backtest
+from db.autopilot.backtests import (
+    BacktestServer,
+    backtest_servers,
+    count_unfinished_backtests,
+    create_backtest,
+    priced_period,
+)
 from db.tables import BacktestRow, Client, ModelRow
 from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
 from domain.backtest.contract import MOST_SERVERS, MOST_UNDER_WAY, BacktestState

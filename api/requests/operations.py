@@ -26,7 +26,7 @@ from api.http.problems import KEY_REUSED, NOT_FOUND, Problem
 from api.requests.idempotency import IdempotencyKey, digest_of, request_id_of
 from api.services import Services, ServicesDep
 from api.views.operations import AcceptedView, links
-from db.clients.commands import write_audit
+from db.clients.audit import write_audit
 from db.engine.session import is_unreachable
 from db.fleet.operations import get_operation, operation_by_request
 from db.fleet.servers import get_server

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.http.problems import CONTRADICTION, Problem
 from api.views.autopilot import ClientChange
-from db.clients.commands import change_client
+from db.clients.clients import change_client
 from db.tables import Client, Server
 from domain.autopilot.limits import FleetLimits
 from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy

@@ -9,7 +9,7 @@ from api.requests.operations import IncomingRequest
 from api.temporal.client import AlreadyRunning, WorkflowCallError
 from api.temporal.workflow_problems import RETRY_AFTER, problem_of
 from api.views.servers import PlacementView, ResumeRequest, ResumeView
-from db.clients.commands import write_audit
+from db.clients.audit import write_audit
 from db.fleet.operations import operation_by_request
 from domain.resumption import ResumeInput, ResumeResult, blocking_resumption
 from domain.servers import ServerRef

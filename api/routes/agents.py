@@ -25,7 +25,7 @@ from api.views.agents import (
     RegisteredView,
     RegisterRequest,
 )
-from db.clients.commands import agent_seen, register_agent
+from db.fleet.agents import agent_seen, register_agent
 from db.fleet.instances import get_instance
 from db.fleet.servers import get_server
 from db.market.on_demand import on_demand_prices

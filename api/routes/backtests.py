@@ -25,9 +25,8 @@ from api.services import Services, ServicesDep
 from api.temporal.client import NoSuchWorkflow
 from api.views.backtests import BacktestPage, BacktestRequest, BacktestSummary, BacktestView
 from api.views.base import Cursor, Limit
-from db.backtesting.queries import get_backtest, list_backtests
-from db.backtesting.runs import finish_backtest
-from db.clients.commands import write_audit
+from db.autopilot.backtests import finish_backtest, get_backtest, list_backtests
+from db.clients.audit import write_audit
 from db.tables import BacktestRow
 from domain.backtest.contract import ENDED, BacktestState
 from domain.names import new_id

@@ -16,8 +16,9 @@ from api.services import ServicesDep
 from api.views.autopilot import ClientChange
 from api.views.base import Cursor, Limit
 from api.views.clients import ClientPage, ClientRequest, ClientView, NewTokenView, TokenList, TokenRequest, TokenView
-from db.clients.commands import ClientHasServers, create_client, create_token, delete_client, revoke_token, write_audit
-from db.clients.queries import get_client, list_clients, list_tokens
+from db.clients.audit import write_audit
+from db.clients.clients import ClientHasServers, create_client, delete_client, get_client, list_clients
+from db.clients.tokens import create_token, list_tokens, revoke_token
 from db.tables import Client, Token
 from domain.names import new_id
 

@@ -16,9 +16,8 @@ from api.services import Services, ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.decisions import DecisionPage, DecisionView, Rejection, RoundView
 from api.views.operations import AcceptedView, links
-from db.autopilot.decision_queries import get_decision, list_decisions
-from db.autopilot.decisions import change_decision_state
-from db.clients.commands import write_audit
+from db.autopilot.decisions import change_decision_state, get_decision, list_decisions
+from db.clients.audit import write_audit
 from db.tables import DecisionRow
 from domain.autopilot.contract import REQUESTED_BY, EvaluateInput, operation_for
 from domain.autopilot.policy_gates import DecisionState

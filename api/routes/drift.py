@@ -10,7 +10,7 @@ from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
 from api.services import ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.drift import CheckView, DriftPage, DriftView
-from db.reconciliation.drift_queries import list_drift
+from db.reconciliation.drift import list_drift
 from domain.reconciliation.contract import ReconcileInput
 from domain.reconciliation.drift import DriftKind, DriftState
 

@@ -17,9 +17,8 @@ from api.views.pools import HeatView, LivedView, MarketView, PieceView, PoolPage
 from db.market.canonical import series_between
 from db.market.heatmap import region_heatmap
 from db.market.on_demand import on_demand_prices
-from db.market.pool_pages import page_of_pools
 from db.market.pool_reports import DAY, WEEK, PoolReport, reports
-from db.market.pools import get_pool
+from db.market.pools import get_pool, page_of_pools
 from domain.market.price_charts import chart_pieces
 from domain.pools import Pool
 

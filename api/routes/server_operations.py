@@ -30,7 +30,7 @@ from api.services import ServicesDep
 from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
 from api.views.plans import PlanRequest, PlanView
 from api.views.servers import ResumeRequest, ResumeView
-from db.autopilot.decision_queries import pool_forecasts
+from db.autopilot.decisions import pool_forecasts
 from domain.operations import OperationKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)

@@ -43,8 +43,7 @@ from api.views.servers import (
 )
 from api.views.timeline import TimelineView
 from db.fleet.operations import list_operations
-from db.fleet.server_names import servers_named
-from db.fleet.servers import ServerRow, get_server, list_servers
+from db.fleet.servers import ServerRow, get_server, list_servers, servers_named
 from domain.autopilot.contract import PreviewInput
 
 router = APIRouter(prefix="/servers", tags=["servers"], route_class=GuardedRoute)

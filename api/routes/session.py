@@ -15,8 +15,8 @@ from api.access.tokens import TokenKind, digest_of
 from api.http.problems import CROSS_SITE, FORBIDDEN, TOO_MANY, documented
 from api.services import Services, ServicesDep
 from api.views.session import SessionView
-from db.clients.commands import write_audit
-from db.clients.queries import get_client
+from db.clients.audit import write_audit
+from db.clients.clients import get_client
 from db.clients.sign_ins import CurrentSignIn, end_sign_in, open_sign_in
 from db.tables import SignIn
 

@@ -21,7 +21,7 @@ from api.views.webhooks import (
     WebhookRequest,
     WebhookView,
 )
-from db.clients.commands import write_audit
+from db.clients.audit import write_audit
 from db.tables import Webhook, WebhookDelivery
 from db.webhooks.delivery_log import list_deliveries
 from db.webhooks.delivery_queue import queue_test_delivery

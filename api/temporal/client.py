@@ -1,11 +1,11 @@
-"""Operations: every call of the API to Temporal, and nothing else that knows Temporal.
+"""The Temporal client: every call of the API to Temporal. Nothing else in the API knows Temporal.
 
-OperationsError
+WorkflowCallError
   TemporalUnreachable      no answer from Temporal itself; the message says where it looked
   NoWorker                 Temporal answers, but no worker took the call in time
   NoSuchWorkflow           the server's workflow does not exist or has ended
   AlreadyRunning           a workflow with that ID is at work
-  Refused                  the workflow said no: `type` is a domain Refusal or Failure
+  WorkflowRefused          the workflow said no: `type` is a domain Refusal or Failure
 """
 
 from __future__ import annotations

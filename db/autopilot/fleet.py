@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.autopilot.keeping_old import keeps_old_instance
+from db.autopilot.in_flight import keeps_old_instance
 from db.tables import Client, DecisionRow, Instance, Operation, Server
 from domain.autopilot.decision_inputs import ServerPosition
 from domain.autopilot.policy_gates import DecisionState

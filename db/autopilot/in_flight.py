@@ -1,12 +1,11 @@
-"""What is under way and changes where instances are, before it shows in the tables of the fleet."""
+"""Operations and decisions that change where instances are, before the tables of the fleet show it."""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.autopilot.keeping_old import keeps_old_instance
-from db.tables import DecisionRow, Instance, Operation
+from db.tables import DecisionRow, Instance, Operation, OperationStep
 from domain.autopilot.crowding import Arrival
 from domain.autopilot.decision import DecisionKind
 from domain.autopilot.policy_gates import DecisionState
@@ -18,6 +17,7 @@ _REPLICA = frozenset({OperationKind.REPLICA_CREATE.value, DecisionKind.REPLICA.v
 _GOES = frozenset(
     {OperationKind.SWITCH.value, OperationKind.FAILOVER.value, DecisionKind.MOVE.value, DecisionKind.ON_DEMAND.value}
 )
+_RETIRE = "retire"  # the step of a switch after its commit, in which it waits
 
 
 def servers_being_moved(session: Session) -> set[str]:
@@ -56,3 +56,13 @@ def arrivals(session: Session, client_id: str | None = None) -> dict[str, list[A
         if pool != (beside if is_replica else here):  # else it is there already
             by_client.setdefault(client, []).append(Arrival(server, pool, here, is_replica))
     return by_client
+
+
+def keeps_old_instance() -> ColumnElement[bool]:
+    """Of an operation in a query: whether it is one of these. It gives way to whatever is asked of its server."""
+    retires = exists().where(OperationStep.operation_id == Operation.id, OperationStep.name == _RETIRE)
+    return and_(
+        Operation.kind == OperationKind.SWITCH.value,
+        Operation.status == OperationStatus.RUNNING.value,
+        retires.correlate(Operation),
+    )

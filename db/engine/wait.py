@@ -31,7 +31,7 @@ def wait_for_database(
 ) -> None:
     """Return when the database server answers; its schema may be missing still.
 
-    Tries for ever when `timeout_s` is None, else raises DatabaseNotThere. Wrong credentials are
+    Tries for ever when `timeout_s` is None, else raises DatabaseNotReachable. Wrong credentials are
     raised at once: waiting does not mend them.
     """
     where = database_url(url)

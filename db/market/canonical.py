@@ -1,16 +1,21 @@
-"""What the canonical series say: a pool's price at a time, a region's day, and what an hour cost."""
+"""The canonical prices: the steps of a pool or of a region in a time, and the corrections of the past.
+
+Corrections are a queue for whoever has counted on the past (the savings ledger). Take what is open, put right what
+was built on it, and settle it, all in one transaction. The queue has no order that a reader could skip: what commits
+late is simply still open.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, and_, func, literal, literal_column, select
+from sqlalchemy import Executable, and_, func, literal, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from db.tables import PriceCanonical, PriceSeries
+from db.tables import PriceCanonical, PriceCorrection, PriceSeries
 from db.tables.types import UtcDateTime
 from domain.market.canonical_prices import PriceStep, PriceStepKind
 from domain.market.observed_prices import PoolKey, PriceSource
@@ -127,3 +132,13 @@ def _step(row: Any) -> PriceStep:
 
 def _moment(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def open_corrections(session: Session, limit: int = 1000) -> list[PriceCorrection]:
+    """The oldest that nobody has settled. `until_at` None: until further notice."""
+    unsettled = PriceCorrection.settled_at.is_(None)
+    return list(session.scalars(select(PriceCorrection).where(unsettled).order_by(PriceCorrection.id).limit(limit)))
+
+
+def settle_corrections(session: Session, ids: Iterable[int], now: datetime) -> None:
+    session.execute(update(PriceCorrection).where(PriceCorrection.id.in_(list(ids))).values(settled_at=now))

@@ -30,7 +30,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def load_spot_prices(sessions: SessionFactory, path: Path, now: datetime) -> tuple[int, int]:
-    """Keep a file's spot prices; return how many were new, and how many were set aside. Raise BadFile."""
+    """Keep a file's spot prices; return how many were new, and how many were set aside. Raise BadMarketFile."""
     observed = aside = 0
     for kept in keep_in_batches(
         sessions, spot_price_file.read_price_file(text_of(path)), PriceSource.FILE, PriceBounds(now)
@@ -71,7 +71,7 @@ def _place(one: ReportedPrice) -> tuple[str, str]:
 
 
 def load_on_demand(sessions: SessionFactory, path: Path, now: datetime) -> int:
-    """Keep a file's on-demand prices; return how many it holds. Raise BadFile."""
+    """Keep a file's on-demand prices; return how many it holds. Raise BadMarketFile."""
     prices = on_demand_prices.read_on_demand_prices(text_of(path))
     return in_transaction(sessions, lambda session: keep_on_demand(session, prices, now))
 
@@ -83,7 +83,7 @@ def load_bands(sessions: SessionFactory, path: Path, as_of: datetime) -> int:
 
 
 def text_of(path: Path) -> str:
-    """Raise BadFile for what is no text; OSError when there is no such file."""
+    """Raise BadMarketFile for what is no text; OSError when there is no such file."""
     raw = path.read_bytes()
     try:
         return (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode("utf-8-sig")

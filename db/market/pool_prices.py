@@ -1,4 +1,7 @@
-"""Prices as they come: kept in the market's tiers, and the latest of each pool beside the pool."""
+"""Spot prices as they come: stored in the three tiers, with the latest beside its pool; and how far collections are.
+
+Progress is stored when a whole piece is in. What a dead worker left half done is collected again.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.market.tiers import BatchResult, store_in_tiers
-from db.tables import PoolRow
+from db.tables import PoolRow, PriceCollection
 from domain.market.observed_prices import PoolKey, PriceBounds, PricePoint, PriceSource, ReportedPrice
 from domain.pools import Lifecycle, Pool
 
@@ -54,3 +57,17 @@ def _pool_values(pool: Pool, region: str) -> dict[str, object]:
         "notices": 0,
         "cool_down_reason": "",
     }
+
+
+def collected_until(session: Session, name: str) -> datetime | None:
+    """Everything said before is in; None: nothing has been collected yet."""
+    row = session.get(PriceCollection, name)
+    return row.until_at if row else None
+
+
+def mark_collected(session: Session, name: str, until_at: datetime) -> None:
+    """Forward only: of two collections at once the one that came further counts."""
+    row = insert(PriceCollection).values(name=name, until_at=until_at)
+    session.execute(
+        row.on_duplicate_key_update(until_at=func.greatest(PriceCollection.until_at, row.inserted.until_at))
+    )

@@ -11,7 +11,7 @@ from itertools import groupby
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.market.collection_progress import collected_until
+from db.market.pool_prices import collected_until
 from db.tables import PriceCanonical, PriceSeries
 from domain.autopilot.price_record import PriceRecord, with_price
 from domain.market.consolidated_prices import HOLD

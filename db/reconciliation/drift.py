@@ -1,7 +1,7 @@
-"""Findings as they are kept: each open once, counted when found again, settled with what became of it.
+"""Findings of reconciliation: open once, counted when found again, closed with what became of them; and read.
 
-Each function is part of the caller's transaction and writes its events in it, as its last locking step. Events are
-those of one client; what belongs to no client of ours is kept without one.
+Each function that writes is part of the caller's transaction and writes its events in it, as its last locking step.
+Events are those of one client; what belongs to no client of ours is kept without one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
+from db.engine.paging import Page, fetch_page, of_client
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.instance_end import end_instance
-from db.reconciliation.drift_queries import open_drift
+from db.fleet.instances import end_instance
 from db.tables import DriftRow, Resource
 from domain.names import new_id
 from domain.reconciliation.drift import DriftAction, DriftFinding, DriftState
@@ -231,3 +231,36 @@ def _tell(session: Session, client_id: str, events: Sequence[NewEvent]) -> None:
     if client_id and events:
         session.flush()
         append_events(session, client_id, events)
+
+
+def list_drift(
+    session: Session,
+    client_id: str | None,
+    *,
+    server_id: str | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[DriftRow]:
+    """Newest first, by when each was first found."""
+    query = of_client(select(DriftRow), DriftRow.client_id, client_id)
+    for column, value in ((DriftRow.server_id, server_id), (DriftRow.state, state), (DriftRow.kind, kind)):
+        if value is not None:
+            query = query.where(column == value)
+    return fetch_page(session, query, DriftRow.first_seen_at, DriftRow.id, cursor, limit)
+
+
+def open_drift(session: Session, keys: Collection[str]) -> dict[str, DriftRow]:
+    """The open rows of these findings, by key."""
+    wanted, found = list(keys), dict[str, DriftRow]()
+    for at in range(0, len(wanted), 1000):
+        rows = session.scalars(select(DriftRow).where(DriftRow.open_key.in_(wanted[at : at + 1000])))
+        found |= {row.finding_key: row for row in rows}
+    return found
+
+
+def count_open_drift(session: Session) -> dict[tuple[str, str], int]:
+    """How many are open, by kind and action."""
+    query = select(DriftRow.kind, DriftRow.action, func.count()).where(DriftRow.state == DriftState.OPEN)
+    return {(kind, action): n for kind, action, n in session.execute(query.group_by(DriftRow.kind, DriftRow.action))}

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from db.engine.session import SessionFactory
-from db.market.corrections import open_corrections, settle_corrections
+from db.market.canonical import open_corrections, settle_corrections
+from db.savings.accrual_inputs import fleet_between, prices_between
 from db.savings.accrual_lock import AccrualLock, hold_accrual_lock
-from db.savings.accrual_prices import prices_between
 from db.savings.booking import EntryCounts, book, hours_between, mark_accrued, read_progress
-from db.savings.running import fleet_between
 from db.tables import PriceCorrection
 from domain.market.observed_prices import PoolKey
 from domain.savings.accrual import HOUR, Accrual, hour_start
@@ -54,7 +53,7 @@ def accrue(sessions: SessionFactory, now: datetime, again: timedelta) -> Accrual
     """Book every server's time up to now, and look again at what was booked `again` before the last time.
 
     Then what late prices have changed further back. The first time the ledger begins, `again` ago: what ran as
-    what before is not known. Raise AnotherAccrues while another accrual is under way.
+    what before is not known. Raise AccrualBusy while another accrual is under way.
     """
     with hold_accrual_lock(sessions) as held:
         return _accrue(held, now, again)

@@ -39,7 +39,7 @@ class AccrualLock:
     _holder_id: int
 
     def transaction(self, work: Callable[[Session], T]) -> T:
-        """As `in_transaction`. Raise AnotherAccrues, with nothing done, if the lock is lost."""
+        """As `in_transaction`. Raise AccrualBusy, with nothing done, if the lock is lost."""
 
         def guarded(session: Session) -> T:
             done = work(session)
@@ -53,7 +53,7 @@ class AccrualLock:
 
 @contextmanager
 def hold_accrual_lock(sessions: SessionFactory) -> Iterator[AccrualLock]:
-    """Raise AnotherAccrues if another does not end within WAIT_S."""
+    """Raise AccrualBusy if another does not end within WAIT_S."""
     with sessions() as session:
         holder = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         try:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.reconciliation.drift_queries import count_open_drift
+from db.reconciliation.drift import count_open_drift
 from db.savings.booking import accrued_until
 from db.savings.totals import Unit, period_totals, unit_start
 from db.status.invariants import active_servers_without_primary, servers_with_several_primaries

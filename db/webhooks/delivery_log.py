@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.engine.deletion import delete_in_batches
+from db.engine.bulk import delete_in_batches
 from db.engine.paging import Page, fetch_page
 from db.engine.session import SessionFactory
 from db.event_log.writing import append_events

@@ -33,7 +33,7 @@ class Sealer:
         return base64.b64encode(nonce + self._cipher.encrypt(nonce, secret.encode(), owner.encode())).decode()
 
     def open(self, sealed: str, owner: str) -> str:
-        """Raise CannotOpen."""
+        """Raise SecretUnreadable."""
         try:
             raw = base64.b64decode(sealed, validate=True)
             return self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], owner.encode()).decode()

@@ -30,13 +30,13 @@ from activities.autopilot.fleet_pass import FleetPasses
 from activities.ec2.attached_volumes import AttachedVolumes, AttachedVolumesResult
 from activities.ec2.instance_outlines import InstanceOutlines
 from activities.ec2.market_facts import MarketFacts
+from db.autopilot.forecast_models import activate
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.forecast_models.registry import activate
-from db.market.collection_progress import mark_collected
 from db.market.file_loading import keep_in_batches
 from db.market.on_demand import keep_on_demand
 from db.market.pool_facts import append_pool_facts
+from db.market.pool_prices import mark_collected
 from db.market.scores_and_bands import keep_bands, keep_scores
 from db.tables import Client, Instance, ModelRow, Server
 from domain.autopilot.contract import EvaluateInput

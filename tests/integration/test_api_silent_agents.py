@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.background.silent_agents import BREAK_S, CHECK_EVERY_S, SilenceCheck
-from db.fleet.fleet_size import count_live_instances
+from db.fleet.instances import count_live_instances
 from db.tables import Agent, Event
 from domain.heartbeats import HEARTBEAT_S, MISSED_HEARTBEATS
 from tests.api_world import World, unreachable_database

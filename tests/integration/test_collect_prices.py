@@ -23,7 +23,7 @@ from activities.market.registry import market_activities
 from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.market import canonical, collection_progress, on_demand, scores_and_bands
+from db.market import canonical, on_demand, pool_prices, scores_and_bands
 from db.tables import (
     Instance,
     PlacementScore,
@@ -153,14 +153,14 @@ def test_a_collection_of_a_time_asked_for_does_not_hide_what_lies_before(market:
     now = datetime.now(UTC)
     market.collect(since=now - timedelta(hours=3))
     with market.sessions.begin() as session:
-        assert collection_progress.collected_until(session, SPOT) is None
-        collection_progress.mark_collected(session, SPOT, now - timedelta(days=4))
+        assert pool_prices.collected_until(session, SPOT) is None
+        pool_prices.mark_collected(session, SPOT, now - timedelta(days=4))
     market.collect(since=now - timedelta(hours=3))
     with market.sessions() as session:
-        assert collection_progress.collected_until(session, SPOT) == now - timedelta(days=4)
+        assert pool_prices.collected_until(session, SPOT) == now - timedelta(days=4)
     assert market.collect().observed > 100, "four days of it"
     with market.sessions() as session:
-        assert (collection_progress.collected_until(session, SPOT) or now) > now
+        assert (pool_prices.collected_until(session, SPOT) or now) > now
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from db.clients.commands import create_client
+from db.clients.clients import create_client
 from db.engine.session import SessionFactory, in_transaction, is_deadlock, is_unreachable
 from db.event_log.reading import events_after, heads_query, latest_seq
 from db.event_log.writing import NewEvent, UnknownClient, append_events, expire_events

@@ -12,10 +12,10 @@ from sqlalchemy import Engine, select, text
 
 from db.engine.session import SessionFactory, make_session_factory
 from db.market import (
-    collection_progress,
     file_loading,
     on_demand,
     pool_facts,
+    pool_prices,
     scores_and_bands,
 )
 from db.market.pool_prices import store_spot_prices
@@ -103,11 +103,11 @@ def test_what_happened_in_a_pool_is_written_once_and_read_by_region(sessions: Se
 def test_a_collection_only_goes_forward(sessions: SessionFactory) -> None:
     name = unique("spot")
     with sessions.begin() as session:
-        assert collection_progress.collected_until(session, name) is None
-        collection_progress.mark_collected(session, name, at(5))
-        collection_progress.mark_collected(session, name, at(3))
+        assert pool_prices.collected_until(session, name) is None
+        pool_prices.mark_collected(session, name, at(5))
+        pool_prices.mark_collected(session, name, at(3))
         session.expire_all()
-        assert collection_progress.collected_until(session, name) == at(5)
+        assert pool_prices.collected_until(session, name) == at(5)
 
 
 def test_files_are_loaded_plain_or_compressed_and_twice_is_once(sessions: SessionFactory, tmp_path: Path) -> None:

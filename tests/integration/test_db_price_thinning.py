@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select, text
 from db.engine import schema
 from db.engine.session import make_engine, make_session_factory
 from db.market import (
-    corrections,
+    canonical,
     partitions,
 )
 from db.market.partitions import RotationBusy
@@ -116,7 +116,7 @@ def test_what_was_set_aside_and_what_was_settled_go_in_time(own: Engine) -> None
     keep(sessions, [said(kind, 2, "3")])
     first, *_ = the_open(sessions, kind)
     with sessions.begin() as session:
-        corrections.settle_corrections(session, [first.id], NOW)
+        canonical.settle_corrections(session, [first.id], NOW)
     assert thin_set_aside(sessions, at(24), timedelta(days=2)) == 0
     assert thin_set_aside(sessions, at(72), timedelta(days=2)) == 1
     assert thin_corrections(sessions, at(24), timedelta(days=2)) == 0

@@ -16,7 +16,6 @@ from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.market import (
     canonical,
-    corrections,
 )
 from db.market.pool_prices import store_spot_prices
 from db.tables import (
@@ -141,7 +140,7 @@ def test_late_prices_mend_the_past_they_speak_of_and_say_so(sessions: SessionFac
     keep(sessions, [said(kind, 0, "1"), said(kind, 10, "3"), said(other, 0, "5")])
     before, untouched = head(sessions, kind).version, series(sessions, other)
     with sessions.begin() as session:
-        corrections.settle_corrections(session, [one.id for one in the_open(sessions, kind)], NOW)
+        canonical.settle_corrections(session, [one.id for one in the_open(sessions, kind)], NOW)
 
     kept = keep(sessions, [said(kind, 4, "2")])
 

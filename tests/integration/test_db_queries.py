@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 from sqlalchemy.orm import Session
 
-from db.autopilot import decision_queries
-from db.clients import commands, queries, sign_ins
+from db.autopilot import decisions
+from db.clients import clients, sign_ins, tokens
 from db.engine.session import SessionFactory
 from db.event_log import reading
 from db.event_log.writing import NewEvent, append_events
 from db.fleet import fleet_page as fleet_rows
 from db.fleet import instances, operations, servers, timeline
-from db.market import pool_pages, pools
+from db.market import pools
 from db.status import summary
 from db.status.overview import count_needing_attention, overview
 from db.tables import (
@@ -124,8 +124,8 @@ def fleet(sessions: SessionFactory) -> SessionFactory:
     """Enough rows that reading them all is the worse plan, with statistics that say so."""
     with sessions.begin() as session:
         for n in range(CLIENTS):
-            commands.create_client(session, f"cli-{n}", f"client {n}", NOW)
-            commands.create_token(session, f"tok-{n}", "0" * 64, NOW, client_id=f"cli-{n}")
+            clients.create_client(session, f"cli-{n}", f"client {n}", NOW)
+            tokens.create_token(session, f"tok-{n}", "0" * 64, NOW, client_id=f"cli-{n}")
         session.execute(insert(Client), [_a_bystander(n) for n in range(1500)])
         session.execute(insert(Server), [a_server(n) for n in range(SERVERS)])
         session.execute(insert(Instance), [an_instance(n) for n in range(INSTANCES)])
@@ -223,16 +223,16 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
         s, c or MINE, reading.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
     ),
     "a server's life": lambda s, c: timeline.server_history(s, c or MINE, "srv-3").events,
-    "foreseen": lambda s, c: decision_queries.pool_forecasts(s, MINE, "srv-3"),
+    "foreseen": lambda s, c: decisions.pool_forecasts(s, MINE, "srv-3"),
     "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
     "the latest of some clients": lambda s, c: s.execute(reading.heads_query(["cli-3", "cli-4"])).all(),
-    "token": lambda s, c: queries.find_token(s, "tok-3"),
-    "tokens": lambda s, c: queries.list_tokens(s, c) or c is None,
-    "clients": lambda s, c: queries.list_clients(s, limit=5).items,
-    "client": lambda s, c: queries.get_client(s, "cli-3"),
+    "token": lambda s, c: tokens.find_token(s, "tok-3"),
+    "tokens": lambda s, c: tokens.list_tokens(s, c) or c is None,
+    "clients": lambda s, c: clients.list_clients(s, limit=5).items,
+    "client": lambda s, c: clients.get_client(s, "cli-3"),
     "request": lambda s, c: operations.operation_by_request(s, MINE, "r-3"),
     "server by name": lambda s, c: servers.server_by_name(s, MINE, "n-3"),
-    "pools": lambda s, c: pool_pages.page_of_pools(s, region="region-3", limit=5).items,
+    "pools": lambda s, c: pools.page_of_pools(s, region="region-3", limit=5).items,
     "cooling pools": lambda s, c: pools.cooling_pools(s, "region-3", NOW),
 }
 

@@ -20,11 +20,10 @@ from activities.autopilot.activity import AutopilotActivities
 from api.requests.policies import _WISH
 from db.autopilot.decisions import change_decision_state, expire_decisions
 from db.autopilot.fleet import count_under_way, read_fleet
-from db.clients.commands import change_client
+from db.clients.clients import change_client
 from db.engine.session import SessionFactory, in_transaction
-from db.market.collection_progress import mark_collected
 from db.market.pool_facts import append_pool_facts
-from db.market.pool_prices import store_spot_prices
+from db.market.pool_prices import mark_collected, store_spot_prices
 from db.tables import (
     DecisionRow,
     Event,

@@ -8,9 +8,8 @@ import pytest
 
 from db.autopilot.experiences import experiences, forget_experiences, keep_experiences
 from db.engine.session import SessionFactory
-from db.market.collection_progress import mark_collected
 from db.market.pool_facts import pool_facts_since
-from db.market.pool_prices import store_spot_prices
+from db.market.pool_prices import mark_collected, store_spot_prices
 from db.market.price_records import PriceRecords
 from db.market.supply_facts import read_supply_facts
 from domain.autopilot.experience import Experience

@@ -19,18 +19,18 @@ from temporalio.exceptions import ApplicationError
 
 from activities.savings.activity import SavingsActivities
 from api.screens.savings_csv import to_csv
-from db.clients import commands
+from db.clients import clients
 from db.engine.session import SessionFactory, in_transaction
-from db.market.corrections import open_corrections
+from db.fleet import agents
+from db.market.canonical import open_corrections
 from db.market.on_demand import keep_on_demand
 from db.market.tiers import store_in_tiers
 from db.savings import accrual
 from db.savings import accrual_lock as alone_
 from db.savings.accrual import AccrualResult, accrue
+from db.savings.accrual_inputs import fleet_between, prices_between
 from db.savings.accrual_lock import LOCK, AccrualBusy
-from db.savings.accrual_prices import prices_between
 from db.savings.booking import SUMS, _booked, accrued_until
-from db.savings.running import fleet_between
 from db.savings.totals import Unit, period_totals, server_totals, unit_start
 from db.savings.weekly_summary import week_start, write_weekly_summaries
 from db.status.summary import summary
@@ -528,7 +528,7 @@ def test_hours_days_months_servers_and_clients_agree_to_the_last_digit(
 def test_another_clients_money_is_not_in_it(sessions: SessionFactory, client_id: str) -> None:
     on_demand(sessions)
     other = unique("cli")
-    in_transaction(sessions, lambda session: commands.create_client(session, other, other, at(-100)))
+    in_transaction(sessions, lambda session: clients.create_client(session, other, other, at(-100)))
     theirs = a_server(sessions, other, since=0)
     run(sessions, 2)
     with sessions() as session:
@@ -582,7 +582,7 @@ def test_the_summary_counts_what_there_is(sessions: SessionFactory, client_id: s
     now = at(1.5)
     serving = _primary(sessions, server_id)
     with sessions.begin() as session:
-        commands.register_agent(session, client_id, serving, "1", {}, now)
+        agents.register_agent(session, client_id, serving, "1", {}, now)
         for n, (kind, status, outage) in enumerate(
             [
                 ("switch", "committed", 1500),

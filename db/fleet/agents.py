@@ -1,19 +1,82 @@
-"""Agents that fall silent are told once, and once more when they are heard again. A heartbeat itself is no event."""
+"""Agents: registered, heard of by heartbeats, and reported once when they fall silent.
+
+A heartbeat itself is no event. An agent that is heard of again after a silence is one.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import CursorResult, select, update
+from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.engine.session import SessionFactory, in_transaction
 from db.event_log.writing import NewEvent, append_events
 from db.tables import Agent, Instance
-from domain.heartbeats import MISSED_HEARTBEATS
+from domain.heartbeats import HEARTBEAT_S, MISSED_HEARTBEATS
 
 _AT_ONCE = 500
+HEARTBEAT_EVERY = timedelta(seconds=5)
+
+
+def register_agent(
+    session: Session,
+    client_id: str,
+    instance_id: str,
+    version: str,
+    identity: dict[str, Any],
+    now: datetime,
+    interval_s: float = HEARTBEAT_S,
+) -> None:
+    """An agent introduced itself: now, or again after a restart. `interval_s`: until it shall be heard of again."""
+    row = insert(Agent).values(
+        client_id=client_id,
+        instance_id=instance_id,
+        version=version,
+        identity=identity,
+        registered_at=now,
+        seen_at=now,
+        due_at=silent_after(now, interval_s),
+    )
+    again = {
+        "version": version,
+        "identity": identity,
+        "registered_at": now,
+        "seen_at": now,
+        "due_at": silent_after(now, interval_s),
+        "silent_since": None,
+    }
+    session.execute(row.on_duplicate_key_update(again))
+    server_id = servers_of_instances(session, client_id, [instance_id]).get(instance_id)
+    event = NewEvent(
+        "agent.registered",
+        now,
+        server_id=server_id,
+        instance_id=instance_id,
+        payload={"version": version, **identity},
+    )
+    append_events(session, client_id, [event])
+
+
+def agent_seen(
+    session: Session, client_id: str, instance_id: str, now: datetime, interval_s: float = HEARTBEAT_S
+) -> bool:
+    """A heartbeat: no event but after a silence, and at most one write in five seconds. False: it never registered."""
+    fresh = select(Agent.seen_at, Agent.silent_since).where(
+        Agent.client_id == client_id, Agent.instance_id == instance_id
+    )
+    known = session.execute(fresh).one_or_none()
+    if known is None:
+        return False
+    if known.seen_at < now - HEARTBEAT_EVERY:
+        mine = update(Agent).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
+        _changed(session, mine.values(seen_at=now, due_at=silent_after(now, interval_s)))
+    if known.silent_since is not None:
+        mark_agent_back(session, client_id, instance_id, now)
+    return True
 
 
 def silent_after(heard_at: datetime, interval_s: float) -> datetime:

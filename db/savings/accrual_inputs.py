@@ -1,4 +1,4 @@
-"""What ran for every server in a time, as plain facts: a fleet in a few statements."""
+"""What an accrual reads: what ran for every server in a time, and what it cost. A fleet in a few statements."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from db.market.canonical import region_between
+from db.market.on_demand import on_demand_history
 from db.tables import Instance, Resource, SavingsDay, Server
 from domain.instance_states import ENDED, InstanceState
+from domain.savings.price_periods import RegionPrices, on_demand_series, spot_series
 from domain.savings.server_usage import InstanceUsage, KeptSnapshot, ServerUsage
 
 _LIVE = tuple(state.value for state in InstanceState if state not in ENDED)
@@ -150,3 +153,18 @@ def _pieces(ids: Collection[str]) -> Iterator[list[str]]:
     ordered = list(ids)
     for start in range(0, len(ordered), _AT_ONCE):
         yield ordered[start : start + _AT_ONCE]
+
+
+def prices_between(
+    session: Session, regions: Collection[str], from_at: datetime, until_at: datetime
+) -> dict[str, RegionPrices]:
+    """By region. What the records hold no price of is not in it."""
+    return {region: _prices(session, region, from_at, until_at) for region in sorted(regions)}
+
+
+def _prices(session: Session, region: str, from_at: datetime, until_at: datetime) -> RegionPrices:
+    spot = region_between(session, region, from_at, until_at)
+    return RegionPrices(
+        spot={pool: spot_series(steps) for pool, steps in spot.items()},
+        on_demand={name: on_demand_series(valid) for name, valid in on_demand_history(session, region).items()},
+    )
