@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller, stream_permission
+from api.access.authentication import stream_permission
+from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller
 from api.http.problems import ALREADY_FINAL, NOT_FOUND, NOTHING_TO_APPROVE, Problem, documented
 from api.services import Services, ServicesDep
 from api.streams.event_stream import EventStream, Snapshot, Subject

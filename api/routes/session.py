@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
+from api.access.caller import Caller
 from api.access.callers import GuardedRoute, Requires, RequiresSignInToken
 from api.access.cookies import csrf_token, give_cookie, new_cookie, take_cookie
-from api.access.token_cache import Caller
 from api.access.tokens import TokenKind, digest_of
 from api.http.problems import CROSS_SITE, FORBIDDEN, TOO_MANY, documented
 from api.services import Services, ServicesDep
-from api.views.session import SessionView
+from api.views.clients import SessionView
 from db.clients.audit import write_audit
 from db.clients.clients import get_client
 from db.clients.sign_ins import CurrentSignIn, end_sign_in, open_sign_in

@@ -18,8 +18,8 @@ import pytest
 import uvicorn
 
 from api.app import create_app
-from api.database import DatabaseEvents
 from api.services import Services
+from api.streams.database_events import DatabaseEvents
 from api.streams.hub import Hub, StreamEvent
 from db.engine.session import in_transaction
 from db.event_log.reading import events_after
