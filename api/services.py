@@ -24,14 +24,14 @@ from telemetry.metrics.registries import ApiMetrics
 class Services:
     settings: Settings
     database: Database
-    operations: WorkflowClient
+    temporal: WorkflowClient
     hub: Hub
     identities: IdentityVerifier
     metrics: ApiMetrics
-    pace: HeartbeatRate  # of the agents' heartbeats; `api.background.silent_agents` counts them
+    heartbeat_rate: HeartbeatRate  # of agents; `api.background.silent_agents` counts their hosts
     tokens: TokenCache = field(default_factory=TokenCache)
-    ownership: ServerOwners = field(default_factory=ServerOwners)
-    attempts: FailedSignIns = field(default_factory=FailedSignIns)
+    server_owners: ServerOwners = field(default_factory=ServerOwners)
+    failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)
 
 
 def connect(settings: Settings) -> Services:
@@ -41,10 +41,10 @@ def connect(settings: Settings) -> Services:
     return Services(
         settings=settings,
         database=database,
-        operations=WorkflowClient(settings.temporal_address, settings.temporal_namespace),
+        temporal=WorkflowClient(settings.temporal_address, settings.temporal_namespace),
         hub=hub,
         identities=IdentityVerifier.from_file(settings.identity_certificate),
-        pace=HeartbeatRate(HEARTBEAT_S, settings.heartbeats_per_second),
+        heartbeat_rate=HeartbeatRate(HEARTBEAT_S, settings.heartbeats_per_second),
         metrics=ApiMetrics(database.engine, database.sessions, lambda: hub.readers),
     )
 

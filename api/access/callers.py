@@ -115,9 +115,9 @@ class RequiresSignInToken(Requires):
 
 def _count_failure(services: Services, request: Request) -> None:
     address = request.client.host if request.client else ""
-    if wait_s := services.attempts.wait_s(address):
+    if wait_s := services.failed_sign_ins.wait_s(address):
         raise Problem(TOO_MANY, f"try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
-    services.attempts.failed(address)
+    services.failed_sign_ins.failed(address)
 
 
 class RequiresNamedClient(Requires):

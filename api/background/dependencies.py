@@ -62,9 +62,9 @@ async def _database(services: Services) -> DependencyState:
 
 
 async def _temporal(services: Services) -> DependencyState:
-    address = f"{services.operations.address} (namespace {services.operations.namespace})"
+    address = f"{services.temporal.address} (namespace {services.temporal.namespace})"
     try:
-        await services.operations.check()
+        await services.temporal.check()
     except WorkflowCallError as error:
         return DependencyState("temporal", address, str(error))
     return DependencyState("temporal", address)

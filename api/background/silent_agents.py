@@ -41,7 +41,7 @@ class SilenceCheck:
     async def look(self) -> None:
         """Ask the database how many there are and, if it has given them for long enough, for who is silent."""
         try:
-            self._services.pace.hosts = await self._services.database.read(count_live_instances)
+            self._services.heartbeat_rate.hosts = await self._services.database.read(count_live_instances)
             if self._for_long():
                 await asyncio.to_thread(mark_silent_agents, self._services.database.sessions, datetime.now(UTC))
         except Exception as error:
@@ -54,4 +54,4 @@ class SilenceCheck:
         if now - self._answered_at > BREAK_S:
             self._since = now
         self._answered_at = now
-        return now - self._since >= MISSED_HEARTBEATS * self._services.pace.interval_s + CHECK_EVERY_S
+        return now - self._since >= MISSED_HEARTBEATS * self._services.heartbeat_rate.interval_s + CHECK_EVERY_S

@@ -42,22 +42,22 @@ def terms_of(session: Session, server: Server) -> MoveTerms:
 async def make_plan(services: Services, caller: Caller, server_id: str, pool: str) -> Plan:
     server = await _server(services, caller, server_id)
     _in_region(pool, server.region)
-    view = await services.operations.state(server_id)
+    view = await services.temporal.server_state(server_id)
     terms = await services.database.read(terms_of, server)
     try:
-        return await services.operations.plan(_input(server, view, pool, terms))
+        return await services.temporal.plan(_input(server, view, pool, terms))
     except WorkflowCallError as error:
         raise problem_of(error, POOL_REFUSED) from error
 
 
-async def check_pool(asked: IncomingRequest, server_id: str, pool: str) -> None:
+async def check_pool(incoming: IncomingRequest, server_id: str, pool: str) -> None:
     """Refuse a pool that the plan refuses. Whatever else goes wrong here, the switch itself will tell."""
-    if await repeated_answer(asked) is not None:
+    if await repeated_answer(incoming) is not None:
         return
-    services = asked.services
-    server = await _server(services, asked.caller, server_id)
+    services = incoming.services
+    server = await _server(services, incoming.caller, server_id)
     _in_region(pool, server.region)
-    view = await services.operations.state(server_id)
+    view = await services.temporal.server_state(server_id)
     if _not_now(view):
         return
     if view.shape.primary is not None and view.shape.primary.pool == pool:
@@ -67,7 +67,7 @@ async def check_pool(asked: IncomingRequest, server_id: str, pool: str) -> None:
 
 async def _refuse_what_the_plan_refuses(services: Services, work: PlanInput) -> None:
     try:
-        plan = await services.operations.plan(work)
+        plan = await services.temporal.plan(work)
     except WorkflowRefused as error:
         if error.type in (Failure.REFUSED, Failure.PERMISSION_MISSING):
             raise problem_of(error, POOL_REFUSED) from error

@@ -49,7 +49,7 @@ async def register(body: RegisterRequest, caller: RegisteringCaller, services: S
     instance = await services.database.read(_live_instance, caller.client_id, document)
     now = datetime.now(UTC)
     identity = {"region": document.region, "account_id": document.account_id} | _booted(body)
-    interval_s = services.pace.interval_s
+    interval_s = services.heartbeat_rate.interval_s
     await services.database.write(
         register_agent, caller.client_id, instance.id, body.agent_version, identity, now, interval_s
     )
@@ -61,7 +61,7 @@ async def register(body: RegisterRequest, caller: RegisteringCaller, services: S
 @router.post("/heartbeat", responses=documented(FORBIDDEN, INSTANCE_NOT_KNOWN))
 async def heartbeat(body: HeartbeatRequest, caller: InstanceCaller, services: ServicesDep) -> HeartbeatTaken:
     _own_instance(caller, body.instance_id)
-    now, interval_s = datetime.now(UTC), services.pace.interval_s
+    now, interval_s = datetime.now(UTC), services.heartbeat_rate.interval_s
     known = await services.database.write(agent_seen, caller.client_id, caller.instance_id, now, interval_s)
     if not known:
         raise Problem(INSTANCE_NOT_KNOWN, f"{caller.instance_id} never registered; register again")
@@ -73,7 +73,7 @@ async def notice(body: NoticeRequest, caller: InstanceCaller, services: Services
     """AWS's word, straight to the server's workflow: no database in between (invariant 6)."""
     _own_instance(caller, body.instance_id)
     heard = body.notice()
-    await services.operations.notice(caller.server_id, heard)
+    await services.temporal.notice(caller.server_id, heard)
     log.warning(
         "notice passed on: %s",
         heard.kind.value,

@@ -62,7 +62,7 @@ async def approve(
         decision_id=row.id,
         keep_old_s=await services.database.read(keep_old_seconds, row.client_id, row.server_id),
     )
-    accepted = await services.operations.request(row.server_id, wanted)  # if it fails, the next round asks again
+    accepted = await services.temporal.request(row.server_id, wanted)  # if it fails, the next round asks again
     await services.database.write(
         change_decision_state,
         row.id,
@@ -92,7 +92,7 @@ async def reject(
 @router.post("/rounds")
 async def decide_now(caller: AdminCaller, services: ServicesDep) -> RoundView:
     """One pass over every client's fleet, now; joins the one that runs."""
-    done = await services.operations.evaluate(EvaluateInput())
+    done = await services.temporal.evaluate(EvaluateInput())
     return RoundView(
         servers=done.servers,
         counts=done.counts,

@@ -37,5 +37,5 @@ async def index(
 @router.post("/checks")
 async def check_now(caller: AdminCaller, services: ServicesDep) -> CheckView:
     """One look at everything of every client, now; joins the one that runs. What is due is done, as by the schedule."""
-    done = await services.operations.reconcile(ReconcileInput(asked=True))
+    done = await services.temporal.reconcile(ReconcileInput(asked=True))
     return CheckView.model_validate(done)

@@ -92,13 +92,13 @@ def _ask(session: Session) -> _DatabaseFacts:
 async def _temporal(services: Services) -> tuple[TemporalView, str]:
     state, detail = None, ""
     try:
-        state = await services.operations.look()
+        state = await services.temporal.temporal_state()
     except WorkflowCallError as error:
         detail = str(error)
     view = TemporalView(
         ok=state is not None,
-        address=services.operations.address,
-        namespace=services.operations.namespace,
+        address=services.temporal.address,
+        namespace=services.temporal.namespace,
         detail=detail,
         ui_url=services.settings.temporal_ui_url,
         pollers=[PollerView.model_validate(one) for one in state.pollers] if state else [],

@@ -139,7 +139,7 @@ class WorkflowClient:
         async with self._call("cancel an operation", ACCEPT_TIMEOUT_S) as client:
             await _server(client, server_id).signal(contract.SIGNAL_CANCEL, operation_id)
 
-    async def state(self, server_id: str) -> ServerView:
+    async def server_state(self, server_id: str) -> ServerView:
         """What its workflow says."""
         async with self._call("look at a server", ACCEPT_TIMEOUT_S) as client:
             try:
@@ -147,55 +147,55 @@ class WorkflowClient:
             except WorkflowQueryFailedError:  # then its worker forgets it, and replays it for the next
                 return await _view(client, server_id)
 
-    async def adopt(self, work: AdoptInput) -> AdoptResult:
+    async def adopt(self, input: AdoptInput) -> AdoptResult:
         """One adoption of an instance at a time: the workflow's ID names the instance."""
-        workflow_id = f"adopt/{work.server.region}/{work.instance_id}"
+        workflow_id = f"adopt/{input.server.region}/{input.instance_id}"
         async with self._call("adopt an instance", ADOPT_TIMEOUT_S) as client:
             result: AdoptResult = await client.execute_workflow(
                 contract.ADOPT_WORKFLOW,
-                work,
+                input,
                 id=workflow_id,
                 task_queue=CONTROL_QUEUE,
                 result_type=AdoptResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                priority=_person(work.server.client_id),
+                priority=_person(input.server.client_id),
             )
             return result
 
-    async def resume(self, work: ResumeInput) -> ResumeResult:
+    async def resume(self, input: ResumeInput) -> ResumeResult:
         """One resumption of a server at a time: the workflow's ID names the server. A dry run is beside it."""
-        workflow_id = resume_workflow_id(work.server.server_id) + (f"/{new_id('look')}" if work.dry_run else "")
+        workflow_id = resume_workflow_id(input.server.server_id) + (f"/{new_id('look')}" if input.dry_run else "")
         async with self._call("resume a server", RESUME_TIMEOUT_S) as client:
             result: ResumeResult = await client.execute_workflow(
                 RESUME_WORKFLOW,
-                work,
+                input,
                 id=workflow_id,
                 task_queue=CONTROL_QUEUE,
                 result_type=ResumeResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                priority=_person(work.server.client_id),
+                priority=_person(input.server.client_id),
             )
             return result
 
-    async def plan(self, work: PlanInput) -> Plan:
+    async def plan(self, input: PlanInput) -> Plan:
         async with self._call("make a plan", PLAN_TIMEOUT_S) as client:
             plan: Plan = await client.execute_workflow(
                 contract.PLAN_WORKFLOW,
-                work,
-                id=f"plan/{work.server.server_id}/{new_id('plan')}",
+                input,
+                id=f"plan/{input.server.server_id}/{new_id('plan')}",
                 task_queue=CONTROL_QUEUE,
                 result_type=Plan,
                 execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
-                priority=_person(work.server.client_id),
+                priority=_person(input.server.client_id),
             )
             return plan
 
-    async def evaluate(self, given: autopilot.EvaluateInput) -> autopilot.EvaluateResult:
+    async def evaluate(self, input: autopilot.EvaluateInput) -> autopilot.EvaluateResult:
         """One pass of the autopilot over the fleet; the one that runs, if one does."""
         async with self._call("let the autopilot decide", EVALUATE_TIMEOUT_S) as client:
             evaluated: autopilot.EvaluateResult = await client.execute_workflow(
                 autopilot.AUTOPILOT_WORKFLOW,
-                given,
+                input,
                 id=f"{autopilot.AUTOPILOT_SCHEDULE}/now",
                 task_queue=CONTROL_QUEUE,
                 result_type=autopilot.EvaluateResult,
@@ -203,12 +203,12 @@ class WorkflowClient:
             )
             return evaluated
 
-    async def reconcile(self, given: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
+    async def reconcile(self, input: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
         """One comparison of EC2 with the ledger; the one that was asked for and runs, if there is one."""
         async with self._call("compare EC2 with the ledger", RECONCILE_TIMEOUT_S) as client:
             done: reconciliation.ReconcileResult = await client.execute_workflow(
                 reconciliation.RECONCILE_WORKFLOW,
-                given,
+                input,
                 id=f"{reconciliation.RECONCILE_SCHEDULE}/now",
                 task_queue=CONTROL_QUEUE,
                 result_type=reconciliation.ReconcileResult,
@@ -236,13 +236,13 @@ class WorkflowClient:
         async with self._call("cancel a backtest", ACCEPT_TIMEOUT_S) as client:
             await client.get_workflow_handle(backtesting.backtest_workflow_id(backtest_id)).cancel()
 
-    async def candidates(self, look: autopilot.PreviewInput) -> autopilot.PreviewResult:
+    async def candidates(self, input: autopilot.PreviewInput) -> autopilot.PreviewResult:
         """What the autopilot sees for one server now."""
         async with self._call("look at a server's candidates", PLAN_TIMEOUT_S) as client:
             looked: autopilot.PreviewResult = await client.execute_workflow(
                 autopilot.CANDIDATES_WORKFLOW,
-                look,
-                id=f"candidates/{look.server_id}/{new_id('look')}",
+                input,
+                id=f"candidates/{input.server_id}/{new_id('look')}",
                 task_queue=CONTROL_QUEUE,
                 result_type=autopilot.PreviewResult,
                 execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
@@ -257,7 +257,7 @@ class WorkflowClient:
         except NoWorker as error:
             raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {CHECK_TIMEOUT_S:g} s") from error
 
-    async def look(self) -> TemporalState:
+    async def temporal_state(self) -> TemporalState:
         """Its version, its pollers, its schedules."""
         try:
             async with self._call("look at Temporal", STATE_TIMEOUT_S) as client:

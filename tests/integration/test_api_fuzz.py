@@ -78,7 +78,7 @@ def _owned(world: World, theirs: bool) -> dict[str, str]:
 def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     """A server of its own, over a real socket: nothing is shared with the tests' event loop."""
     made = connect(settings_for(api_schema))
-    services = replace(made, operations=FakeWorkflowClient())
+    services = replace(made, temporal=FakeWorkflowClient())
     port = leases.port()
     config = uvicorn.Config(
         create_app(services), host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1

@@ -61,11 +61,11 @@ async def test_an_agent_is_called_silent_once_it_could_have_been_heard_for_long(
 
 
 async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watched: Watched) -> None:
-    pace = watched.world.services.pace
+    pace = watched.world.services.heartbeat_rate
     await watched.watch(CHECK_EVERY_S)
     with watched.world.services.database.sessions() as session:
         assert 0 < pace.hosts == count_live_instances(session)
-    watched.world.services.pace = replace(pace, per_second=pace.hosts / 200)  # as if there were ten thousand
+    watched.world.services.heartbeat_rate = replace(pace, per_second=pace.hosts / 200)  # as if there were ten thousand
     await watched.watch(LISTENED_S)
     assert not watched.told()
     await watched.watch(600)
