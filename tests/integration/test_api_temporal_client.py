@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio import workflow
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleIntervalSpec, ScheduleSpec
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -131,6 +132,14 @@ def temporal(temporal_server: str) -> WorkflowClient:
     return WorkflowClient(temporal_server, "default")
 
 
+async def runs_already(client: Client, workflow_name: str, input: object, workflow_id: str) -> None:
+    """Also where the call before gave up before Temporal had heard of it."""
+    again = WorkflowIDConflictPolicy.USE_EXISTING
+    await client.start_workflow(
+        workflow_name, input, id=workflow_id, task_queue=CONTROL_QUEUE, id_conflict_policy=again
+    )
+
+
 def new_server() -> ServerRef:
     return ServerRef(f"srv-{uuid.uuid4().hex}", "cli-1", "name", "us-east-1")
 
@@ -198,9 +207,11 @@ async def test_adoption_and_plan_answer_or_say_why_not(
         looked = await temporal.candidates(PreviewInput(server.server_id, 7))
         assert (looked.kind, looked.figures) == ("stay", {"candidates": 7})
 
-        monkeypatch.setattr(temporal_client, "ADOPT_TIMEOUT_S", 1.0)
-        with pytest.raises(NoWorker):
-            await temporal.adopt(slow)
+        with monkeypatch.context() as patch:
+            patch.setattr(temporal_client, "ADOPT_TIMEOUT_S", 1.0)
+            with pytest.raises(NoWorker):
+                await temporal.adopt(slow)
+        await runs_already(client, "AdoptWorkflow", slow, "adopt/us-east-1/i-slow")
         with pytest.raises(AlreadyRunning):
             await temporal.adopt(slow)
         await client.get_workflow_handle("adopt/us-east-1/i-slow").terminate()
@@ -209,11 +220,13 @@ async def test_adoption_and_plan_answer_or_say_why_not(
 async def test_one_resumption_of_a_server_at_a_time_and_a_look_beside_it(
     temporal: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(temporal_client, "RESUME_TIMEOUT_S", 1.0)
     work = ResumeInput(new_server(), "key-1")
     async with at_work(client):
-        with pytest.raises(NoWorker):
-            await temporal.resume(work)
+        with monkeypatch.context() as patch:
+            patch.setattr(temporal_client, "RESUME_TIMEOUT_S", 1.0)
+            with pytest.raises(NoWorker):
+                await temporal.resume(work)
+        await runs_already(client, "ResumeWorkflow", work, f"resume/{work.server.server_id}")
         with pytest.raises(AlreadyRunning):
             await temporal.resume(work)
         looked = await temporal.resume(replace(work, dry_run=True))
@@ -247,7 +260,7 @@ async def test_who_polls_and_what_is_scheduled_can_be_seen(temporal: WorkflowCli
     every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))])
     handle = await client.create_schedule(schedule_id, Schedule(action, every))
     try:
-        async with at_work(client), asyncio.timeout(30):
+        async with at_work(client), asyncio.timeout(60):
             while True:  # Temporal shows both a moment after they are there
                 seen = await temporal.temporal_state()
                 found = [one for one in seen.schedules if one.schedule_id == schedule_id]

@@ -96,7 +96,7 @@ def test_an_uncommitted_number_is_not_passed_by_a_later_one(sessions: SessionFac
                 assert events_after(reader, client_id, 1).events == []
             assert not later.done()
             slow.commit()
-            assert later.result(timeout=10) == 3
+            assert later.result(timeout=60) == 3
     with sessions() as reader:
         assert [e.payload["n"] for e in events_after(reader, client_id, 1).events] == [1, 2]
 
