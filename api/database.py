@@ -16,18 +16,18 @@ from db.engine.session import SessionFactory, in_transaction, make_session_facto
 P = ParamSpec("P")
 T = TypeVar("T")
 THREADS = 32  # asyncio's own choice, cores + 4, would leave most of the pool's 30 connections unused
-RESCUE_WAIT_S = 2.0  # a database that lets itself be waited for is as good as away
+RESCUE_WAIT_S = 2.0  # a rescue takes a database that is slower than this for one that is down
 
 
 class DatabaseTooSlow(PoolTimeout):
-    """The database gave none as soon as it was needed; what was asked of it may still be done."""
+    """The database did not answer in time; what was asked of it may still be done."""
 
 
 @asynccontextmanager
 async def within_rescue_time(rescue: bool) -> AsyncIterator[None]:
-    """A rescue waits RESCUE_WAIT_S for what is done within, for a free thread included; anybody else as it takes.
+    """Limit a rescue's wait for the database to RESCUE_WAIT_S, a free thread included; others wait as long as it takes.
 
-    A host that swallows packets would else hold it up at each look by the driver's time limits.
+    Without the limit a host that swallows packets would cost a rescue the driver's whole timeout at each query.
     """
     try:
         async with asyncio.timeout(RESCUE_WAIT_S if rescue else None):
@@ -51,7 +51,7 @@ class Database:
         return await asyncio.to_thread(work)
 
     async def write(self, command: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In one transaction; run again after a deadlock."""
+        """Run in one transaction, and once more after a deadlock."""
         return await asyncio.to_thread(in_transaction, self.sessions, lambda session: command(session, *args, **kwargs))
 
     def check(self) -> None:

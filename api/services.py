@@ -35,7 +35,7 @@ class Services:
 
 
 def connect(settings: Settings) -> Services:
-    """Everything from the settings alone; nothing is contacted yet."""
+    """Make the services from the settings; nothing is contacted yet."""
     database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=20))
     hub = Hub(DatabaseEvents(database.sessions))
     return Services(
@@ -50,7 +50,7 @@ def connect(settings: Settings) -> Services:
 
 
 async def services_of(request: Request) -> Services:
-    """Async: what is not is run in another thread, which every request would wait for."""
+    """Async on purpose: FastAPI runs a plain function in a thread, and every request would wait for that."""
     services: Services = request.app.state.services
     return services
 

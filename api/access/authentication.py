@@ -47,7 +47,7 @@ async def authenticate(
 
 def _is_bootstrap_admin(services: Services, text: str) -> bool:
     admin = services.settings.admin_digest
-    # Digests are compared: equal lengths, so that not even the length of the token shows in the time.
+    # Digests are compared, not tokens: they are of one length, so the time tells nothing of the token.
     return bool(admin) and same_digest(text, admin)
 
 
@@ -110,29 +110,29 @@ def _signed_in(known: CurrentSignIn, cookie: str) -> Caller:
 
 
 def stream_permission(services: Services, caller: Caller) -> StreamPermission:
-    """Whether a caller that reads a stream may still do so; while the database is away, it may."""
+    """Whether the caller may go on reading a stream. It may while the database cannot be asked."""
 
     async def holds() -> bool:
         try:
             if caller.cookie:
-                await authenticate_cookie(services, caller.cookie)  # an open page is a page in use
+                await authenticate_cookie(services, caller.cookie)  # an open page counts as use of the sign-in
             elif caller.token_id != BOOTSTRAP:
                 token = await services.database.read(find_token, caller.token_id)
                 return token is not None and token.secret_hash == caller.token_digest
         except Problem:
             return False
         except (DBAPIError, PoolTimeout) as error:
-            log.info("a stream goes on unasked: %s", error)
+            log.info("a stream goes on although its permission could not be checked: %s", error)
         return True
 
     return StreamPermission(caller.token_id, holds)
 
 
 def _remembered(services: Services, secret: str, error: DBAPIError | PoolTimeout) -> Caller:
-    """Who was here a moment ago, while the database is down (invariant 6); else the error goes on."""
+    """The caller as it was verified a moment ago, if the database is down (invariant 6); else raise the error."""
     away = isinstance(error, PoolTimeout) or is_unreachable(error)
     if away and (caller := services.tokens.find(secret)):
-        log.warning("database down: token %s goes by what was known of it", caller.token_id)
+        log.warning("database down: token %s counts as it was verified a moment ago", caller.token_id)
         return replace(caller, remembered=True)
     raise error
 
@@ -140,12 +140,12 @@ def _remembered(services: Services, secret: str, error: DBAPIError | PoolTimeout
 async def _in_passing(
     services: Services, rescue: bool, command: Callable[[Session, str, datetime], object], which: str, now: datetime
 ) -> None:
-    """That a token was used is worth a note, but no request fails for want of it."""
+    """Write that a token or sign-in was used. No request fails because this could not be written."""
     try:
         async with within_rescue_time(rescue):
             await services.database.write(command, which, now)
     except (DBAPIError, PoolTimeout) as error:
-        log.warning("the use of a token could not be noted: %s", error)
+        log.warning("the use of a token could not be written: %s", error)
 
 
 def _unauthenticated(detail: str, error: str) -> Problem:

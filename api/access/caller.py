@@ -10,7 +10,7 @@ from api.access.tokens import TokenKind
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `client_id` is empty for an admin that does not act for a client."""
+    """Who sent a request. `client_id` is empty for an admin that does not act for a client."""
 
     kind: TokenKind
     token_id: str
@@ -18,11 +18,11 @@ class Caller:
     instance_id: str = ""
     server_id: str = ""
     token_digest: str = field(default="", repr=False)
-    cookie: str = field(default="", repr=False)  # came with this one and not with the token itself
-    ends_at: datetime | None = None  # the cookie, if it is not used any more
-    remembered: bool = False  # the database was away and could not be asked
+    cookie: str = field(default="", repr=False)  # the cookie that was sent instead of a token
+    ends_at: datetime | None = None  # when the cookie ends if it is not used any more
+    remembered: bool = False  # verified from memory: the database could not be asked
 
     @property
     def scope(self) -> str | None:
-        """The client whose things the caller sees; None: everybody's."""
+        """The client whose rows the caller sees; None: those of all clients."""
         return self.client_id or None

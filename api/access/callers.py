@@ -1,9 +1,9 @@
 """Who may call what. Nothing under /api is reachable without a declared kind of token.
 
-A route names its callers in its signature (`ClientCaller`, …); `GuardedRoute` refuses to be made without.
-401: no token, or none that is valid. 403: a valid one of the wrong kind. What belongs to another client is
-404, and that is the queries' business, by the caller's scope. A cookie stands for the token it was made with,
-on every route but the agents' (see api.access.cookies for what else its requests have to show).
+A route names its callers in its signature (`ClientCaller`, …); a `GuardedRoute` without one cannot be made.
+401: no valid token. 403: a valid token of the wrong kind. What belongs to another client is 404: queries see to
+that, by the caller's scope. A cookie stands for the token it was made with, on every route but the agents'
+(see api.access.cookies for what else a request with a cookie has to show).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Requires:
     """A dependency: the caller, if its token is of one of these kinds.
 
     An admin passes as a client when it names one in X-Spot-Client; `acts` false: it stays an admin.
-    `cookies` false: a token alone will do. `rescue`: who is remembered does not wait for the database.
+    `cookies` false: only a token counts. `rescue`: a caller that is remembered does not wait for the database.
     """
 
     def __init__(self, *kinds: TokenKind, cookies: bool = True, acts: bool = True, rescue: bool = False) -> None:
@@ -57,7 +57,7 @@ class Requires:
     async def _caller(
         self, services: Services, request: Request, credentials: HTTPAuthorizationCredentials | None
     ) -> Caller:
-        """A token, if there is one, counts alone: a script's request is not what its browser happens to carry."""
+        """The token's caller, if a token was sent; the cookie is then ignored."""
         cookie = cookie_of(request, services.settings) if self._cookies and credentials is None else None
         if cookie is None:
             return await authenticate(services, credentials, rescue=self._rescue)
@@ -91,8 +91,8 @@ RegisteringCaller = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, cookies
 class RequiresSignInToken(Requires):
     """The caller by a token in the body, or as a bearer's; never by a cookie.
 
-    Failures are counted by address, and are all that is limited: whoever has a right token is let in, however
-    many others have failed from behind the same address.
+    Failures are counted by address, and only failures are limited: a right token is let in, however many others
+    have failed from the same address.
     """
 
     async def __call__(  # type: ignore[override]  # another signature is what FastAPI reads
@@ -140,7 +140,7 @@ StreamingCaller = Annotated[Caller, Depends(RequiresNamedClient(TokenKind.CLIENT
 
 
 class GuardedRoute(APIRoute):
-    """A route that cannot be made without saying whose it is."""
+    """A route that cannot be made without naming its callers."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -151,7 +151,7 @@ class GuardedRoute(APIRoute):
 
 
 def token_kinds_of(dependant: Dependant) -> frozenset[TokenKind]:
-    """The kinds of token that a route lets in; empty: none was declared."""
+    """The kinds of token that a route accepts; empty: none was declared."""
     declared = [d.call for d in _dependants(dependant) if isinstance(d.call, Requires)]
     return frozenset().union(*(requires.kinds for requires in declared))
 

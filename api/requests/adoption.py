@@ -55,7 +55,7 @@ async def launch(incoming: IncomingRequest, body: NewServer, spec: LaunchRequest
 
 
 async def adopt(incoming: IncomingRequest, body: ServerRequest) -> AdoptionView:
-    """The instance becomes a server, or is refused with what would be lost and the calls that mend it."""
+    """The instance becomes a server; or it is refused, with what would be lost and the calls that help."""
     assert body.instance_id is not None
     server_id = adopted_server_id(incoming.caller.client_id, incoming.key, incoming.digest)
     server = ServerRef(server_id, incoming.caller.client_id, body.name, body.region)
@@ -92,7 +92,7 @@ def _check_adoption(session: Session, incoming: IncomingRequest, server: ServerR
             raise Problem(KEY_REUSED, f"it made server {made.id}; use a new key for a new request")
         if made is not None:
             return True
-    # Asked without a client: another client's server keeps the instance too. Whose it is stays unsaid.
+    # Looked up for all clients: an instance of another client is taken too. The answer does not say whose it is.
     held = get_instance(session, None, instance_id)
     if held is not None and held.state not in ENDED:
         mine = held.client_id == server.client_id
@@ -155,7 +155,7 @@ def _placement(primary: Instance | None) -> PlacementView | None:
 
 
 async def _wait_for_record(incoming: IncomingRequest, server_id: str) -> None:
-    """The server's record follows its workflow; wait a moment, so that the answer's server can be looked at."""
+    """Wait a moment for the server's record, which follows its workflow: then the server of the answer can be read."""
     deadline = time.monotonic() + RECORD_WAIT_S
     while time.monotonic() < deadline:
         if await incoming.services.database.read(get_server, incoming.caller.client_id, server_id) is not None:

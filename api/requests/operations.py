@@ -1,8 +1,8 @@
-"""Asking a server's workflow for an operation: one way in for every route that does.
+"""Requests for an operation: every route that asks a server's workflow for one goes through `submit`.
 
-Ordinary requests need the database: for whose server it is, and for what the request ID was used. A rescue
-does not wait for it (invariant 6): it goes by what this process knows of the token and the server, and the
-workflow itself compares request IDs.
+An ordinary request needs the database, to know whose server it is and whether the request ID was used before. A
+rescue does not wait for the database (invariant 6). It uses what this process knows of the token and the server;
+the workflow itself compares request IDs.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from domain.servers import ServerRef
 
 log = logging.getLogger(__name__)
 
-RECORD_WAIT_S = 1.0  # records follow the work; an answer's links should lead somewhere
+RECORD_WAIT_S = 1.0  # records follow the work; the links of the answer should lead somewhere
 RECORD_POLL_S = 0.025
 
 
 @dataclass(frozen=True)
 class IncomingRequest:
-    """A request as it came in: who, what for, and under which ID."""
+    """A request as it came in: from whom, with which body, under which ID."""
 
     services: Services
     caller: Caller
@@ -122,7 +122,7 @@ RescueRequestContext = Annotated[RequestContext, Depends(_by_rescuer)]
 
 
 async def find_server(services: Services, caller: Caller, server_id: str, *, rescue: bool = False) -> ServerRef:
-    """The caller's server, or 404. A rescue goes by memory when the database is down or does not answer soon."""
+    """The caller's server, or 404. A rescue uses the cache when the database is down or slow."""
     known = services.server_owners.find(server_id) if rescue else None
     if known and caller.remembered:
         return _of_caller(known, caller)
@@ -164,7 +164,7 @@ async def repeated_answer(incoming: IncomingRequest) -> AcceptedView | None:
 
 
 async def submit(incoming: IncomingRequest, server: ServerRef, wanted: OperationRequest) -> AcceptedView:
-    """202 with the operation; refusals of the workflow leave as gateway errors."""
+    """Ask the server's workflow; 202 with the operation. A refusal of the workflow is raised as WorkflowCallError."""
     if (repeated := await _replay_of(incoming, _is_rescue(wanted))) is not None:
         return repeated
     accepted = await incoming.services.temporal.request(server.server_id, wanted)
@@ -174,7 +174,7 @@ async def submit(incoming: IncomingRequest, server: ServerRef, wanted: Operation
 async def answer_accepted(
     incoming: IncomingRequest, server: ServerRef, wanted: OperationRequest, accepted: AcceptedRequest
 ) -> AcceptedView:
-    """After the workflow accepted: audit, and wait a moment for the operation's record."""
+    """After the workflow has accepted: write the audit, and wait a moment for the operation's record."""
     await _write_audit(incoming, server, wanted, accepted)
     if not incoming.caller.remembered:
         await _wait_for_record(incoming.services, server.client_id, wanted, accepted.operation_id)
@@ -198,14 +198,14 @@ async def _replay_of(incoming: IncomingRequest, rescue: bool) -> AcceptedView | 
             return await repeated_answer(incoming)
     except (DBAPIError, PoolTimeout) as error:
         if rescue and _down(error):
-            return None  # the workflow knows its request IDs itself
+            return None  # the workflow compares request IDs itself
         raise
 
 
 async def _write_audit(
     incoming: IncomingRequest, server: ServerRef, wanted: OperationRequest, accepted: AcceptedRequest
 ) -> None:
-    """The audit follows the deed: a rescue is not held up by it, nor undone when it fails."""
+    """Write the audit after the fact: it does not hold up a rescue, and its failure undoes nothing."""
     try:
         async with within_rescue_time(_is_rescue(wanted)):
             outcome = "repeated" if accepted.repeated else "accepted"
@@ -227,7 +227,7 @@ async def _wait_for_record(
             async with within_rescue_time(_is_rescue(wanted)):
                 found = await services.database.read(get_operation, client_id, operation_id)
         except (DBAPIError, PoolTimeout):
-            return None  # it is accepted all the same; the record is caught up when the database is back
+            return None  # it is accepted all the same; its record is written when the database is back
         if found is not None:
             return found.operation
         await asyncio.sleep(RECORD_POLL_S)

@@ -1,4 +1,4 @@
-"""Plans, for people to read and for the API to check a named pool before anything starts."""
+"""Plans: for people to read, and to check a named pool before a switch begins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def policy_of(server: Server) -> ServerPolicy:
 
 
 def terms_of(session: Session, server: Server) -> MoveTerms:
-    """What a move costs its owner by: its word and its client's, and the type it came with."""
+    """The terms that price a move: the server's and the client's preferences, and the type the server came with."""
     wish = wish_of(session.get(Client, server.client_id))
     return MoveTerms(home_type(session, server.id), resolve_policy(policy_of(server).autopilot, wish))
 
@@ -51,7 +51,7 @@ async def make_plan(services: Services, caller: Caller, server_id: str, pool: st
 
 
 async def check_pool(incoming: IncomingRequest, server_id: str, pool: str) -> None:
-    """Refuse a pool that the plan refuses. Whatever else goes wrong here, the switch itself will tell."""
+    """Refuse a pool that the plan refuses. Any other failure is left to the switch itself."""
     if await repeated_answer(incoming) is not None:
         return
     services = incoming.services
@@ -82,7 +82,7 @@ async def _refuse_what_the_plan_refuses(services: Services, work: PlanInput) -> 
 
 
 def _not_now(view: ServerView) -> bool:
-    """While something runs, where the server will be is not known; the queue decides when its turn comes."""
+    """Whether the pool cannot be checked now: while an operation runs, nobody knows where the server will be."""
     return view.ended or view.running is not None or view.shape.primary is None
 
 

@@ -1,4 +1,4 @@
-"""A server whose workflow Temporal has lost: looked at, and brought back."""
+"""Resumption: a server whose workflow Temporal has lost gets a new one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.servers import ServerRef
 
 
 async def resume(incoming: IncomingRequest, server: ServerRef, body: ResumeRequest) -> ResumeView:
-    """Brought back, or refused with what is in the way. The same key again, once it is, is answered the same."""
+    """Resume the server, or raise a Problem with what is in the way. The same key again gets the same answer."""
     if incoming.key is not None:
         used = await incoming.services.database.read(operation_by_request, server.client_id, incoming.request_id)
         if used is not None:

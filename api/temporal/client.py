@@ -49,7 +49,7 @@ from domain.servers import ServerPolicy
 
 ACCEPT_TIMEOUT_S = 15.0  # an update is answered as soon as a worker takes one workflow task
 ADOPT_TIMEOUT_S = 60.0
-RESUME_TIMEOUT_S = 60.0  # of them 15 for an agent that does not answer
+RESUME_TIMEOUT_S = 60.0  # 15 of them are for an agent that does not answer
 PLAN_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 60.0
 RECONCILE_TIMEOUT_S = 60.0
@@ -60,7 +60,7 @@ _T = TypeVar("_T")
 
 
 class WorkflowCallError(Exception):
-    """A call to Temporal that did not lead to what was asked."""
+    """A call to Temporal that failed."""
 
 
 class TemporalUnreachable(WorkflowCallError):
@@ -72,7 +72,7 @@ class NoWorker(WorkflowCallError):
 
 
 class NoSuchWorkflow(WorkflowCallError):
-    """The workflow asked does not run (any more)."""
+    """The workflow does not run, or not any more."""
 
 
 class AlreadyRunning(WorkflowCallError):
@@ -140,11 +140,11 @@ class WorkflowClient:
             await _server(client, server_id).signal(contract.SIGNAL_CANCEL, operation_id)
 
     async def server_state(self, server_id: str) -> ServerView:
-        """What its workflow says."""
+        """The server as its workflow sees it."""
         async with self._call("look at a server", ACCEPT_TIMEOUT_S) as client:
             try:
                 return await _view(client, server_id)
-            except WorkflowQueryFailedError:  # then its worker forgets it, and replays it for the next
+            except WorkflowQueryFailedError:  # its worker has dropped the workflow, and replays it for the next query
                 return await _view(client, server_id)
 
     async def adopt(self, input: AdoptInput) -> AdoptResult:
@@ -163,7 +163,7 @@ class WorkflowClient:
             return result
 
     async def resume(self, input: ResumeInput) -> ResumeResult:
-        """One resumption of a server at a time: the workflow's ID names the server. A dry run is beside it."""
+        """One resumption of a server at a time: the workflow's ID names the server. A dry run may run beside it."""
         workflow_id = resume_workflow_id(input.server.server_id) + (f"/{new_id('look')}" if input.dry_run else "")
         async with self._call("resume a server", RESUME_TIMEOUT_S) as client:
             result: ResumeResult = await client.execute_workflow(
@@ -191,7 +191,7 @@ class WorkflowClient:
             return plan
 
     async def evaluate(self, input: autopilot.EvaluateInput) -> autopilot.EvaluateResult:
-        """One pass of the autopilot over the fleet; the one that runs, if one does."""
+        """One pass of the autopilot over the fleet; if one runs already, its result."""
         async with self._call("let the autopilot decide", EVALUATE_TIMEOUT_S) as client:
             evaluated: autopilot.EvaluateResult = await client.execute_workflow(
                 autopilot.AUTOPILOT_WORKFLOW,
@@ -204,7 +204,7 @@ class WorkflowClient:
             return evaluated
 
     async def reconcile(self, input: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
-        """One comparison of EC2 with the ledger; the one that was asked for and runs, if there is one."""
+        """One comparison of EC2 with the ledger; if one that was asked for runs already, its result."""
         async with self._call("compare EC2 with the ledger", RECONCILE_TIMEOUT_S) as client:
             done: reconciliation.ReconcileResult = await client.execute_workflow(
                 reconciliation.RECONCILE_WORKFLOW,
@@ -213,13 +213,13 @@ class WorkflowClient:
                 task_queue=CONTROL_QUEUE,
                 result_type=reconciliation.ReconcileResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                # A check that nobody waits for any more, because EC2 is away, ends.
+                # When EC2 does not answer, the check must end with the call that waits for it.
                 execution_timeout=timedelta(seconds=RECONCILE_TIMEOUT_S),
             )
             return done
 
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
-        """The same again while it runs, or after it has ended, is the one that there is."""
+        """Starting it twice changes nothing, also after it has ended."""
         async with self._call("start a backtest", ACCEPT_TIMEOUT_S) as client:
             with suppress(WorkflowAlreadyStartedError):
                 await client.start_workflow(
@@ -258,7 +258,7 @@ class WorkflowClient:
             raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {CHECK_TIMEOUT_S:g} s") from error
 
     async def temporal_state(self) -> TemporalState:
-        """Its version, its pollers, its schedules."""
+        """Temporal's version, pollers and schedules."""
         try:
             async with self._call("look at Temporal", STATE_TIMEOUT_S) as client:
                 return await read_temporal_state(client)
@@ -272,7 +272,7 @@ class WorkflowClient:
                 yield await self._connected()
 
     async def _connected(self) -> Client:
-        # Lazy: the first call connects, and so does each later one until it succeeds.
+        # Lazy: the first call connects, and each later one tries again until it succeeds.
         if self._client is None:
             self._client = await Client.connect(self.address, namespace=self.namespace, lazy=True)
         return self._client
@@ -288,8 +288,8 @@ async def _view(client: Client, server_id: str) -> ServerView:
 
 
 def _update_id(request: OperationRequest) -> str:
-    # Temporal answers a repeated update ID by itself, without asking the workflow. The workflow must be
-    # asked: it alone compares the digest, and says `repeated` or refuses a reused request ID.
+    # Temporal answers a repeated update ID itself, without asking the workflow. The workflow has to be asked: only
+    # it compares the digests, and answers `repeated` or refuses a reused request ID.
     return f"{request.request_id}/{new_id('try')}"
 
 
@@ -299,7 +299,7 @@ def _person(client_id: str) -> TaskPriority:
 
 @contextmanager
 def _as_ours(doing: str, address: str, timeout_s: float) -> Iterator[None]:
-    """Turn every error of the Temporal client into one of ours; let none of theirs leave."""
+    """Turn every error of Temporal's SDK into a WorkflowCallError."""
     try:
         yield
     except (TimeoutError, RPCTimeoutOrCancelledError) as error:
@@ -317,7 +317,7 @@ def _as_ours(doing: str, address: str, timeout_s: float) -> Iterator[None]:
 
 
 def _refused(cause: BaseException | None) -> WorkflowRefused:
-    """The failure that a workflow's own code gave, under the layers that Temporal wraps it in."""
+    """The failure that a workflow's own code raised, without the errors that Temporal wraps it in."""
     while isinstance(cause, (ActivityError, ChildWorkflowError)) and cause.cause is not None:
         cause = cause.cause
     if isinstance(cause, ApplicationError):

@@ -40,7 +40,7 @@ class Watched:
         until = self.now + seconds
         while self.now < until:
             self.now += CHECK_EVERY_S
-            await self.listening.look()
+            await self.listening.check()
 
     def told(self) -> bool:
         with self.world.services.database.sessions() as session:
