@@ -34,8 +34,7 @@ from activities.backtests.activity import BacktestActivities
 from activities.ec2 import notice_queue
 from activities.ec2.clients import Clients
 from activities.ec2.registry import ec2_activities
-from activities.market import schedules as market_schedules
-from activities.market.registry import market_activities
+from activities.market.registry import market_activities, market_schedules
 from activities.notice_reader import NoticeQueue, read_notices
 from activities.reconciliation.activity import ReconciliationActivities
 from activities.records.activity import record_activities
@@ -350,7 +349,7 @@ def _wanted_schedules(settings: WorkerSettings) -> list[ScheduledWorkflow]:
         wanted.append(_reconciliation(settings))
     if settings.prices_every_s:
         every = timedelta(seconds=settings.prices_every_s)
-        wanted += market_schedules.schedules(settings.regions, every, settings.keep_prices)
+        wanted += market_schedules(settings.regions, every, settings.keep_prices)
     if settings.savings_every_s:
         every, keep = timedelta(seconds=settings.savings_every_s), timedelta(days=settings.events_days)
         wanted += savings_schedules.schedules(every, keep)

@@ -1,4 +1,4 @@
-"""The records as the market's activities reach them: what fails there fails in our words."""
+"""Turns errors of the database into failures that a workflow may retry."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from domain.errors import Failure
 
 @contextmanager
 def database_unavailable(what: str) -> Iterator[None]:
-    """Unavailable when the database is away, or rolled us back for another's sake: worth another try."""
+    """Raise Unavailable when the database cannot be reached, or rolled the transaction back after a deadlock."""
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
         if not (isinstance(error, PoolTimeout) or is_deadlock(error) or is_unreachable(error)):
             raise
         cause = getattr(error, "orig", None) or error
-        # Without the statement: a workflow's history is no place for it.
+        # Without the SQL statement, which does not belong into a workflow's history.
         raise ApplicationError(f"{what}: {cause}", type=Failure.UNAVAILABLE.value) from None

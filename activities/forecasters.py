@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from db.autopilot.forecast_models import RunningModel, model_content, running_models
 from db.engine.session import SessionFactory
 from domain.autopilot.decision_inputs import Offer
-from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform, rate_by_forecast
-from domain.autopilot.pool_supply import Supply
+from domain.autopilot.forecast_ratings import ForecastRatings, rate_by_forecast
+from domain.autopilot.pool_supply import RegionPlatform, Supply
 from domain.forecasting.forecaster import Forecast, Forecaster, ForecastFailed
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster

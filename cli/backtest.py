@@ -14,11 +14,11 @@ from rich.console import Group, RenderableType
 from cli import tables
 from cli.api_client import CliError
 from cli.session import Session, exit_on_error
-from domain.backtest.errors import BacktestError
-from research.backtest.command import OUT, replay_folder
+from domain.backtest.contract import BacktestError
 
 ENDED = frozenset({"done", "failed", "cancelled"})
 POLL_S = 1.0
+OUT = Path("var/backtest/report.json")
 
 
 @exit_on_error
@@ -50,6 +50,14 @@ def backtest(
 
 
 def _folder(data: Path, quick: bool, out: Path) -> None:
+    """Research is no part of the product: it is imported only here, when somebody asks for it."""
+    try:
+        from research.backtest.command import replay_folder
+    except ModuleNotFoundError as error:
+        raise CliError(
+            f"a folder is replayed by the package `research`, and {error.name} is not installed here; "
+            "run this in a checkout of the repository, after `make setup`"
+        ) from error
     try:
         replay_folder(data, quick=quick, out=out)
     except BacktestError as error:

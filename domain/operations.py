@@ -208,5 +208,4 @@ UPDATE_POLICY = "change_policy"  # ServerPolicy -> None
 SIGNAL_NOTICE = "notice"  # Notice, to ServerWorkflow
 SIGNAL_CANCEL = "cancel_operation"  # operation_id: str, to ServerWorkflow
 SIGNAL_COMMITTED = "operation_settled"  # Settled, from an operation to ServerWorkflow
-SIGNAL_ABORT = "abort"  # reason: str, from ServerWorkflow to an operation
 QUERY_STATE = "state"  # -> ServerView

@@ -8,6 +8,7 @@ wait for those of the server's operation before it (`after`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -78,3 +79,24 @@ class CoolDowns:
     """Pools that gave a notice or had no capacity, until when (epoch seconds). Invariant 10."""
 
     until: dict[str, float] = field(default_factory=dict)
+
+
+class MeasureKind(StrEnum):
+    LAUNCH = "launch"
+    TERMINATION = "termination"
+    OPERATION = "operation"  # to its end
+    SWITCH = "switch"  # to its commit
+    FAILOVER = "failover"  # to its commit
+    OUTAGE = "outage"
+    STEP = "step"
+    TIME_LEFT = "time_left"  # of a notice, at the commit
+    NOTICE = "notice"  # counted, as the following
+    CAPACITY = "capacity"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    measure: MeasureKind
+    seconds: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO
 from forecasting.framing import read_block, write_block
 
 MEMORY = 3 * 1024**3  # of address space, most of it never touched
-TRIAL_ROWS = 64
 
 
 def main() -> None:

@@ -10,8 +10,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from domain.autopilot.decision_inputs import Offer
-from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import Reliability
+from domain.autopilot.pool_records import PriceRecord, Reliability
 
 FEATURES = ["log_up_h", "absence"]
 Step = tuple[str, list[str], str]

@@ -18,8 +18,8 @@ from db.tables import (
     PriceSeries,
     PriceSetAside,
 )
-from domain.market.canonical_prices import PriceStep
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
+from domain.market.price_series import PriceStep
 from tests.database_schemas import NOW, unique
 
 REGION, ZONE = "us-east-1", "us-east-1a"

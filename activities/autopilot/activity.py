@@ -1,27 +1,24 @@
-"""The autopilot's activities. Those that read EC2 and the database are sync, the one that asks a workflow is not.
+"""The autopilot's activities. Those that read EC2 and the database are sync; the one that calls a workflow is async.
 
-Unavailable    the database is away: worth another try
+Unavailable    the database cannot be reached: worth another try
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from temporalio import activity
 from temporalio.client import WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.autopilot.fleet_facts import FleetFacts
 from activities.autopilot.fleet_pass import FleetPasses
+from activities.database_errors import database_unavailable
 from activities.ec2.clients import Clients
 from activities.ec2.heartbeats import heartbeats
 from db.autopilot.decisions import change_decision_state
@@ -31,12 +28,11 @@ from domain.autopilot import contract
 from domain.autopilot.decision_figures import decision_figures
 from domain.autopilot.fleet_evaluation import JudgedCase, decision_label
 from domain.autopilot.policy_gates import DecisionState, Gate
-from domain.errors import Failure
 from domain.names import server_workflow_id
 from domain.operations import UPDATE_REQUEST, AcceptedRequest, OperationRequest, Priority
 
 _OPEN = (DecisionState.APPROVED, DecisionState.ASKED)
-# What held when it was decided and holds no more by our own doing: the operation that asks is running.
+# Gates that our own action may have closed since the decision: its operation is already running.
 _OUR_OWN = frozenset({Gate.NONE, Gate.BUSY, Gate.FLEET_LIMIT})
 
 
@@ -47,18 +43,18 @@ class Workflows(Protocol):
 class AutopilotActivities:
     def __init__(self, sessions: SessionFactory, clients: Clients, workflows: Workflows) -> None:
         self._sessions = sessions
-        self._rounds = FleetPasses(sessions, FleetFacts.from_clients(clients))
+        self._passes = FleetPasses(sessions, FleetFacts.from_clients(clients))
         self._workflows = workflows
 
     @activity.defn(name=contract.EVALUATE, no_thread_cancel_exception=True)
     def evaluate(self, given: contract.EvaluateInput) -> contract.EvaluateResult:
-        with _as_ours("deciding for the fleet"), heartbeats():
-            return self._rounds.run(given)
+        with database_unavailable("deciding for the fleet"), heartbeats():
+            return self._passes.run(given)
 
     @activity.defn(name=contract.RECONSIDER, no_thread_cancel_exception=True)
     def reconsider(self, given: contract.ReconsiderInput) -> contract.ReconsiderResult:
-        """The facts once more, for one server. A decision that no longer holds is dropped, and says why."""
-        with _as_ours("reconsidering"), heartbeats():
+        """Read the facts again, for one server. A decision that no longer holds is dropped, with the reason."""
+        with database_unavailable("reconsidering"), heartbeats():
             with self._sessions() as session:
                 row = session.get(DecisionRow, given.decision_id)
             if row is None:
@@ -69,9 +65,9 @@ class AutopilotActivities:
             return contract.ReconsiderResult(not why, why)
 
     @activity.defn(name=contract.PREVIEW, no_thread_cancel_exception=True)
-    def look(self, given: contract.PreviewInput) -> contract.PreviewResult:
-        """What would be decided now; nothing is kept, and nothing asked for."""
-        with _as_ours("looking at a server's candidates"), heartbeats():
+    def preview(self, given: contract.PreviewInput) -> contract.PreviewResult:
+        """What would be decided now. Nothing is kept and no operation is requested."""
+        with database_unavailable("looking at a server's candidates"), heartbeats():
             found = self._one(given.server_id)
         if isinstance(found, str):
             return contract.PreviewResult(problem=found)
@@ -86,7 +82,7 @@ class AutopilotActivities:
 
     @activity.defn(name=contract.KEEP_PLAN)
     def keep_plan(self, given: contract.KeepPlanInput) -> None:
-        """What the decision would do, for whoever has to approve it."""
+        """Keep the plan of a decision, for the person who has to approve it."""
 
         def work(session: Session) -> None:
             row = session.get(DecisionRow, given.decision_id, with_for_update=True)
@@ -94,12 +90,12 @@ class AutopilotActivities:
                 plan = asdict(given.plan) if given.plan else None
                 row.figures = {**row.figures, "plan": plan, "plan_problem": given.problem}
 
-        with _as_ours("keeping a plan"):
+        with database_unavailable("keeping a plan"):
             in_transaction(self._sessions, work)
 
     @activity.defn(name=contract.ASK_SERVER)
     async def ask(self, given: contract.AskServerInput) -> str:
-        """Ask the server's workflow. The same decision is the same request, however often it is sent."""
+        """Request the operation from the server's workflow. One decision is one request, however often it is sent."""
         wanted = OperationRequest(
             request_id=given.decision_id,
             kind=given.kind,
@@ -133,20 +129,20 @@ class AutopilotActivities:
         found = verdict.decision
         if (found.kind, found.pool) != (row.kind, row.to_pool):
             return f"the facts have changed: {decision_label(found)} to {found.pool or 'nowhere'}"
-        approved = row.settled_by not in ("", contract.REQUESTED_BY)  # by a person, whom only a freeze stops
+        approved = row.settled_by not in ("", contract.REQUESTED_BY)  # by a person: then only a freeze holds it
         if verdict.gate is Gate.FROZEN if approved else verdict.gate not in _OUR_OWN:
             return f"held by {verdict.gate.value}"
         return "it waits for approval now" if verdict.ask_first and not approved else ""
 
     def _one(self, server_id: str) -> JudgedCase | str:
-        """The decision for one server now, by the same path as for all; or why there is none."""
-        outcome = self._rounds.decide(datetime.now(UTC), most_moves=1_000_000, server_id=server_id)
+        """The decision for one server now, made as in a pass over all; or why there is none."""
+        outcome = self._passes.decide(datetime.now(UTC), most_moves=1_000_000, server_id=server_id)
         if outcome.skipped:
             return f"its facts cannot be read now: {'; '.join(outcome.skipped.values())}"
         return outcome.judged[0] if outcome.judged else "the server has no primary that EC2 knows"
 
     def _settle(self, decision_id: str, state: DecisionState, why: str, operation_id: str | None = None) -> None:
-        with _as_ours("settling a decision"):
+        with database_unavailable("settling a decision"):
             in_transaction(
                 self._sessions,
                 lambda session: change_decision_state(
@@ -162,13 +158,4 @@ class AutopilotActivities:
 
     @property
     def all(self) -> list[Callable[..., Any]]:
-        return [self.evaluate, self.reconsider, self.look, self.keep_plan, self.ask]
-
-
-@contextmanager
-def _as_ours(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except (DBAPIError, PoolTimeout) as error:
-        cause = getattr(error, "orig", None) or error
-        raise ApplicationError(f"{doing}: {cause}", type=Failure.UNAVAILABLE.value) from None
+        return [self.evaluate, self.reconsider, self.preview, self.keep_plan, self.ask]

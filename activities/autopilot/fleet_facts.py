@@ -1,4 +1,4 @@
-"""From rows and EC2's answers to cases: for every server what it needs, where it may go, what holds for it."""
+"""From rows and EC2's answers to cases: for every server what it needs, where it may go, and its conditions."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from activities.autopilot.region_records import RegionRecords
 from activities.ec2.attached_volumes import AttachedVolumes
 from activities.ec2.clients import Clients
 from activities.ec2.instance_outlines import InstanceOutlines
 from activities.ec2.market_facts import MarketFacts
 from activities.ec2.subnets import subnet_by_zone
 from db.autopilot.fleet import ClientRow, FleetRow
-from db.market.price_records import RecordedPrices
+from db.market.region_records import RecordedPrices, RegionRecords
 from domain.autopilot.candidates import ServerKind, pool_requirements, server_kind, spot_pools
 from domain.autopilot.contract import REQUESTED_BY
-from domain.autopilot.decision_inputs import Needs, ReplicaMode, ServerPosition
+from domain.autopilot.decision_inputs import Needs, ServerPosition
 from domain.autopilot.fleet_evaluation import ServerCase
 from domain.autopilot.policy import AutopilotPolicy, AutopilotPreferences, resolve_policy
 from domain.autopilot.policy_gates import ServerConditions
+from domain.autopilot.pool_records import PriceRecord, with_price
 from domain.autopilot.pool_supply import hours
-from domain.autopilot.price_record import PriceRecord, with_price
 from domain.blueprint import Blueprint
 from domain.market.observed_prices import PoolKey
 from domain.market.on_demand_prices import LINUX
@@ -40,12 +39,12 @@ log = logging.getLogger(__name__)
 
 Prices = dict[PoolKey, PriceRecord]  # (zone, type) -> its price, of one platform
 _ELSEWHERE = ""  # any zone but the server's own
-_POLICY, _WISH = TypeAdapter(ServerPolicy), TypeAdapter(AutopilotPreferences)
+_POLICY, _PREFERENCES = TypeAdapter(ServerPolicy), TypeAdapter(AutopilotPreferences)
 
 
 @dataclass(frozen=True)
 class ServerContext:
-    """A server with what its policies and EC2 say. `left_out`: what EC2 did not say, and is reckoned without."""
+    """A server with what its policies and EC2 say. `left_out`: what EC2 did not tell, so that figures leave it out."""
 
     row: FleetRow
     policy: ServerPolicy
@@ -55,7 +54,7 @@ class ServerContext:
 
     @property
     def copied(self) -> bool:
-        """Whether a move may copy its volumes, by way of snapshots: only then does their size matter."""
+        """Whether a move may copy its volumes by snapshots: only then does their size matter."""
         return not only_zone(self.outline, self.policy) and (
             self.policy.handoff is Handoff.SNAPSHOT or bool(self.outline.data_volumes)
         )
@@ -71,11 +70,11 @@ class FleetFacts:
     def from_clients(cls, clients: Clients) -> FleetFacts:
         return cls(MarketFacts(clients), InstanceOutlines(clients), AttachedVolumes(clients))
 
-    def known(self, region: str, rows: Sequence[FleetRow], clients: Mapping[str, ClientRow]) -> list[ServerContext]:
-        """Those that EC2 knows; one that it does not is left to those who look after lost instances."""
+    def servers(self, region: str, rows: Sequence[FleetRow], clients: Mapping[str, ClientRow]) -> list[ServerContext]:
+        """The servers whose instance EC2 knows. Lost instances are left to the reconciliation."""
         outlines = self._outlines.of(region, [row.instance_id for row in rows])
-        wishes = {client: _WISH.validate_python(row.autopilot or {}) for client, row in clients.items()}
-        # Servers come in kinds: reading ten thousand policies one by one would take a second and more.
+        of_clients = {client: _PREFERENCES.validate_python(row.autopilot or {}) for client, row in clients.items()}
+        # Many servers share a policy: reading ten thousand one by one would take more than a second.
         policies: dict[tuple[str, str], tuple[ServerPolicy, AutopilotPolicy]] = {}
         found: list[ServerContext] = []
         for row in rows:
@@ -86,13 +85,13 @@ class FleetFacts:
                 policy = _POLICY.validate_python(row.policy)
                 policies[key] = (
                     policy,
-                    resolve_policy(policy.autopilot, wishes.get(row.client_id, AutopilotPreferences())),
+                    resolve_policy(policy.autopilot, of_clients.get(row.client_id, AutopilotPreferences())),
                 )
             found.append(ServerContext(row, *policies[key], outline))
         return self._with_volumes(region, found)
 
     def _with_volumes(self, region: str, servers: list[ServerContext]) -> list[ServerContext]:
-        """What cannot be read stops nobody: the snapshots of such a server's move are reckoned to cost nothing."""
+        """Read sizes of volumes. Where that fails, snapshots of a move count as free, and the decision says so."""
         copied = {one.row.instance_id: one.outline.root_device_name for one in servers if one.copied}
         if not copied:
             return servers
@@ -142,12 +141,12 @@ class FleetFacts:
         recorded = records.prices if platform == LINUX else RecordedPrices()
         known = {pool: price for pool, price in recorded.prices.items() if pool[1] in types}
         found = {pool: price for pool, price in known.items() if recorded.collected and pool in recorded.current}
-        # What a collected region has never priced is not sold there.
+        # In a region that is collected, a pool that never had a price is not sold.
         unsure = {kind for _, kind in known.keys() - found} if recorded.collected else set(types)
         if unsure:
             told = self._market.spot_prices(region, sorted(unsure), platform)
-            found |= {pool: _repriced(known.get(pool), usd, hours(now)) for pool, usd in told.items()}
-        # Whoever runs in a pool that is sold no more still runs: at its last price.
+            found |= {pool: _with_current_price(known.get(pool), usd, hours(now)) for pool, usd in told.items()}
+        # A server in a pool that is no longer sold still runs: at its last price.
         return found | {pool: known[pool] for pool in running if pool in known and pool not in found}
 
     def cases(
@@ -160,18 +159,18 @@ class FleetFacts:
         tried: Mapping[str, Collection[tuple[str, str]]],
     ) -> list[ServerCase]:
         kinds: dict[ServerKind, frozenset[str]] = {}
-        dear = self._on_demand(region, servers, records)
+        on_demand = self._on_demand(region, servers, records)
         found: list[ServerCase] = []
         for one in servers:
             if not _is_priced(one, prices[one.outline.platform]):
-                # Without a price it would be taken for lost, and moved at once.
-                log.warning("nothing is decided for %s: %s has no price anywhere", one.row.server_id, one.row.pool)
+                # Without a price it would count as lost, and be moved at once.
+                log.warning("nothing is decided for %s: no price of %s is known", one.row.server_id, one.row.pool)
                 continue
             kind = server_kind(one.outline, one.policy, one.row.home_type)
             if kind not in kinds:
                 usd_of = {pool: price.usd for pool, price in prices[one.outline.platform].items()}
                 kinds[kind] = self._pools(region, one, usd_of)
-            standing = ServerConditions(
+            conditions = ServerConditions(
                 policy=one.autopilot,
                 moved_at=tuple(moved.get(one.row.server_id, ())),
                 busy=one.row.busy,
@@ -185,12 +184,12 @@ class FleetFacts:
                     position=ServerPosition(
                         one.row.pool, hours(one.row.since), one.row.replica_pool, one.outline.data_gib
                     ),
-                    needs=_needs(one, dear),
+                    needs=_needs(one, on_demand),
                     pools=kinds[kind],
-                    standing=standing,
+                    conditions=conditions,
                     region=region,
                     platform=one.outline.platform,
-                    replica_ours=_replica_ours(one),
+                    replica_ours=_has_our_replica(one),
                     left_out=one.left_out,
                 )
             )
@@ -224,29 +223,29 @@ class FleetFacts:
         return found
 
 
-def _repriced(known: PriceRecord | None, usd: float, at_h: float) -> PriceRecord:
-    """A price that is recorded for later than it is here is one of a clock ahead of ours, and no reason to stop."""
+def _with_current_price(known: PriceRecord | None, usd: float, at_h: float) -> PriceRecord:
+    """The record may be of a time after now, if its clock is ahead of ours. That is no error."""
     return with_price(known, max(at_h, known.at_h), usd) if known else PriceRecord(at_h, usd)
 
 
-def _needs(one: ServerContext, dear: Mapping[tuple[str, str], float]) -> Needs:
-    """What an outage costs goes by the type the server came with; what on-demand costs by where that would be."""
+def _needs(one: ServerContext, on_demand: Mapping[tuple[str, str], float]) -> Needs:
+    """The outage's cost depends on the type the server came with, the on-demand price on the pool it would be in."""
     pool, platform = _on_demand_pool(one), one.outline.platform
     within = move_profile_to(one.outline, one.outline.zone, one.autopilot.keep_old_s)
     stays = only_zone(one.outline, one.policy)
     return Needs(
         on_demand_pool=str(pool),
-        on_demand_usd=dear.get((pool.instance_type, platform), math.inf),
-        outage_usd_per_h=one.autopilot.outage_usd(dear.get((one.row.home_type, platform), 0.0)),
+        on_demand_usd=on_demand.get((pool.instance_type, platform), math.inf),
+        outage_usd_per_h=one.autopilot.outage_usd(on_demand.get((one.row.home_type, platform), 0.0)),
         within=within,
         beyond=within if stays else move_profile_to(one.outline, _ELSEWHERE, one.autopilot.keep_old_s),
         minimum_stay_h=one.autopilot.minimum_stay_h,
-        replica=ReplicaMode(one.autopilot.replica.value),
+        replica=one.autopilot.replica,
     )
 
 
 def _on_demand_pool(one: ServerContext) -> Pool:
-    """Where it is, if that is on demand (a rescue may have taken another type); else its own type in its zone."""
+    """Its pool if that is on-demand (a rescue may have used another type); else its own type in its zone."""
     here = Pool.parse(one.row.pool)
     return Pool(here.zone, here.instance_type if not here.spot else one.row.home_type, Lifecycle.ON_DEMAND)
 
@@ -256,6 +255,6 @@ def _is_priced(one: ServerContext, prices: Prices) -> bool:
     return not here.spot or (here.zone, here.instance_type) in prices
 
 
-def _replica_ours(one: ServerContext) -> bool:
-    """A person's replica, and the old instance that the policy keeps as one, are not ours to drop."""
+def _has_our_replica(one: ServerContext) -> bool:
+    """Whether the autopilot may drop its replica. A person's, or an old instance kept by policy, it may not."""
     return one.row.replica_by.startswith(REQUESTED_BY) and one.policy.retire is not Retire.KEEP_REPLICA

@@ -1,7 +1,7 @@
 """BACKTEST_RUN and BACKTEST_SETTLE.
 
 NotYet            another one is being replayed: worth another try
-Unavailable       the database is away, or EC2: worth another try
+Unavailable       the database or EC2 cannot be reached: worth another try
 NoData            nothing was observed in the period
 BacktestFailed    the replay ended with a problem
 """
@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.autopilot.fleet_facts import FleetFacts
 from activities.backtests.history_reading import NothingToReplay, read_history
+from activities.database_errors import database_unavailable
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
 from activities.ec2.heartbeats import heartbeats
@@ -47,7 +46,7 @@ from domain.errors import Failure
 
 LONGEST_S = 600.0
 RETRY_DELAY = timedelta(seconds=5)
-MOST_REPLAYS = 1  # replays of this worker: each has a processor to itself
+MOST_REPLAYS = 1  # replays at once in this worker: each takes a whole processor
 COMMAND = (sys.executable, "-m", "activities.backtests.replay_process")
 _LISTEN_S = 1.0
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -62,26 +61,18 @@ class BacktestActivities:
 
     @activity.defn(name=BACKTEST_RUN)
     def run(self, given: RunBacktestInput) -> None:
-        """Gather, replay, keep. Again after a worker died: nothing is kept before the end."""
-        try:
-            with heartbeats():
-                self._run(given.backtest_id)
-        except (DBAPIError, PoolTimeout) as error:
-            cause = getattr(error, "orig", None) or error
-            raise ApplicationError(f"running a backtest: {cause}", type=Failure.UNAVAILABLE.value) from None
+        """Read, replay, keep the result. Safe to repeat after a worker died: nothing is kept before the end."""
+        with database_unavailable("running a backtest"), heartbeats(), self._turn():
+            self._replay(given.backtest_id)
 
     @activity.defn(name=BACKTEST_SETTLE)
     def settle(self, given: BacktestEnd) -> None:
-        """An end that is none: failed, cancelled."""
+        """Record that a backtest has ended without a result: failed or cancelled."""
         now = datetime.now(UTC)
         in_transaction(
             self._sessions,
             lambda session: finish_backtest(session, given.backtest_id, given.state, now, problem=given.problem),
         )
-
-    def _run(self, backtest_id: str) -> None:
-        with self._turn():
-            self._replay(backtest_id)
 
     def _replay(self, backtest_id: str) -> None:
         row: BacktestRow | None = in_transaction(
@@ -103,7 +94,7 @@ class BacktestActivities:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One after another. Whoever has to wait comes again later: it keeps no thread from what is urgent."""
+        """One replay at a time. Another one is retried later, so that it takes no thread from urgent work."""
         if not self._turns.acquire(blocking=False):
             why = "another backtest is being replayed"
             raise ApplicationError(why, type=Failure.NOT_YET.value, next_retry_delay=RETRY_DELAY)
@@ -118,7 +109,7 @@ class BacktestActivities:
 
 
 def replay_in_process(past: ReplayHistory) -> dict[str, Any]:
-    """In a process of its own, which ends with us or when we are cancelled. Raise ApplicationError."""
+    """Replay in a process of its own, which ends when this call ends or is cancelled. Raise ApplicationError."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, cwd=_ROOT, env={})
     try:
@@ -137,12 +128,12 @@ def replay_in_process(past: ReplayHistory) -> dict[str, Any]:
 
 
 def _answer(process: subprocess.Popen[bytes], question: bytes) -> tuple[bytes, bytes]:
-    """Waits a second at a time: while a thread waits, it does not hear that it was cancelled."""
+    """Wait a second at a time, since a waiting thread does not notice a cancellation."""
     ends, given = time.monotonic() + LONGEST_S, question or None
     while time.monotonic() < ends:
         try:
             return process.communicate(given, timeout=min(_LISTEN_S, LONGEST_S))
         except subprocess.TimeoutExpired:
-            given = None  # it goes on with the question that it has
+            given = None  # the question was sent the first time
     why = f"it took longer than {LONGEST_S:g} s; ask for fewer servers or days"
     raise ApplicationError(why, type=FAILED, non_retryable=True)

@@ -1,4 +1,4 @@
-"""A client's servers and the market they lived in, as the replay takes them: canonical prices, reliability records."""
+"""Reads a client's servers and their market as the replay takes them: canonical prices and reliability records."""
 
 from __future__ import annotations
 
@@ -14,33 +14,31 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from activities.autopilot.fleet_facts import FleetFacts, Prices, ServerContext
-from activities.autopilot.region_records import RegionRecords
-from db.autopilot import fleet as reading
 from db.autopilot.backtests import pools_at
+from db.autopilot.fleet import ClientRow, read_clients, read_fleet
 from db.engine.session import SessionFactory
 from db.market.canonical import region_between
 from db.market.on_demand import on_demand_prices
-from db.market.pool_facts import pool_facts_since
-from db.market.pool_history import stays_since
+from db.market.pool_facts import pool_facts_since, stays_since
+from db.market.region_records import RegionRecords
 from db.market.scores_and_bands import bands_of
 from db.tables import BacktestRow, ModelRow
 from domain.autopilot.fleet_evaluation import ServerCase
 from domain.autopilot.policy import AutopilotPreferences, resolve_policy
+from domain.autopilot.pool_records import PriceRecord
 from domain.autopilot.pool_supply import hours
-from domain.autopilot.price_record import PriceRecord
 from domain.backtest.history import ForecastModel, KindHistory, PoolHistory, RegionHistory, ReplayHistory, ServerHistory
-from domain.market.canonical_prices import PriceStep
 from domain.market.observed_prices import PoolKey
 from domain.market.on_demand_prices import LINUX
-from domain.market.pool_facts import PoolFact
-from domain.market.pool_reliability import MEMORY_H, InstanceStay
+from domain.market.pool_reliability import MEMORY_H, InstanceStay, PoolFact
+from domain.market.price_series import PriceStep
 from domain.pools import Pool
 
 RECORDS_BEFORE = timedelta(hours=MEMORY_H)  # the records before the period say what was known when it began
 MOST_POOLS = 150  # of a kind of server: the cheapest
 TICKS = 3000.0  # about so many of the period; between five minutes and an hour each
 _GAPS_H = (1 / 12, 0.25, 0.5, 1.0)
-_WISH = TypeAdapter(AutopilotPreferences)
+_PREFERENCES = TypeAdapter(AutopilotPreferences)
 
 
 class NothingToReplay(Exception):
@@ -51,21 +49,19 @@ def read_history(sessions: SessionFactory, facts: FleetFacts, row: BacktestRow) 
     """Everything the replay needs. Raise NothingToReplay, or Ec2Failure where EC2 does not tell."""
     with sessions() as session:
         wanted = set(row.server_ids)
-        fleet = [
-            one for one in reading.read_fleet(session) if one.server_id in wanted and one.client_id == row.client_id
-        ]
-        clients, places = reading.read_clients(session), pools_at(session, row.server_ids, row.from_at)
+        fleet = [one for one in read_fleet(session) if one.server_id in wanted and one.client_id == row.client_id]
+        clients, places = read_clients(session), pools_at(session, row.server_ids, row.from_at)
     if not fleet:
         raise NothingToReplay("none of the servers is active any more")
     regions: list[RegionHistory] = []
     skipped: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for region in sorted({one.region for one in fleet}):
-        known = facts.known(region, [one for one in fleet if one.region == region], clients)
+        known = facts.servers(region, [one for one in fleet if one.region == region], clients)
         asked = [_asked(one, row.asked, clients) for one in known]
         left_out |= {one.row.server_id: one.left_out for one in known if one.left_out}
         with sessions() as session:
-            past = _Gathering(session, facts, row, region, places)
+            past = _RegionReading(session, facts, row, region, places)
             regions.append(past.region_of(asked))
             skipped |= past.skipped
     if not any(one.pools for one in regions):
@@ -78,18 +74,18 @@ def read_history(sessions: SessionFactory, facts: FleetFacts, row: BacktestRow) 
     return ReplayHistory(hours(row.from_at), hours(row.until_at), gap, regions, skipped, model, left_out)
 
 
-def _asked(one: ServerContext, asked: Mapping[str, Any], clients: Mapping[str, reading.ClientRow]) -> ServerContext:
+def _asked(one: ServerContext, asked: Mapping[str, Any], clients: Mapping[str, ClientRow]) -> ServerContext:
     """The server with the policy that was asked for over its own."""
     if not asked:
         return one
     own, client = one.policy.autopilot, clients.get(one.row.client_id)
-    wish = _WISH.validate_python({**_WISH.dump_python(own), **asked})
-    of_client = _WISH.validate_python((client.autopilot if client else None) or {})
-    return replace(one, autopilot=resolve_policy(wish, of_client))
+    preferences = _PREFERENCES.validate_python({**_PREFERENCES.dump_python(own), **asked})
+    of_client = _PREFERENCES.validate_python((client.autopilot if client else None) or {})
+    return replace(one, autopilot=resolve_policy(preferences, of_client))
 
 
 @dataclass
-class _Gathering:
+class _RegionReading:
     """One region, read once."""
 
     session: Session
@@ -118,13 +114,13 @@ class _Gathering:
         grouped: defaultdict[tuple[Any, ...], list[ServerCase]] = defaultdict(list)
         for case in cases:
             if math.isfinite(case.needs.on_demand_usd):
-                grouped[case.needs, case.pools, repr(case.standing.policy)].append(case)
+                grouped[case.needs, case.pools, repr(case.conditions.policy)].append(case)
             else:
                 self.skipped[case.server_id] = f"the on-demand price of {case.needs.on_demand_pool} is not known"
         kinds = [
             KindHistory(
                 needs,
-                members[0].standing.policy,
+                members[0].conditions.policy,
                 self._cheapest(pools),
                 [
                     ServerHistory(one.server_id, names[one.server_id], self._place(one), one.position.data_gib)
@@ -139,7 +135,7 @@ class _Gathering:
         return RegionHistory(self.region, LINUX, [one for one in pools if one.pool.endswith("/spot")], kinds, bands)
 
     def _cases(self, known: Sequence[ServerContext]) -> list[ServerCase]:
-        """As the autopilot makes them, at the prices in force at the start: no choice knows what came later."""
+        """Cases as the autopilot makes them, at the prices of the start, so that no choice knows what came later."""
         priced: Prices = {
             pool: PriceRecord(hours(step.from_at), float(step.usd)) for pool, step in self._at_start.items()
         }
@@ -155,7 +151,7 @@ class _Gathering:
         return self.places.get(case.server_id, case.position.pool)
 
     def _cheapest(self, pools: Iterable[str]) -> list[str]:
-        """The cheapest at the start, as far as there is room; by name, so that the same facts are replayed the same."""
+        """The cheapest pools at the start, at most MOST_POOLS; by name, so that a replay can be repeated exactly."""
         priced = [(self._at_start[_key(pool)].usd, pool) for pool in pools if _key(pool) in self._at_start]
         return sorted(pool for _, pool in sorted(priced)[:MOST_POOLS])
 
@@ -169,7 +165,7 @@ class _Gathering:
 
 
 def _step_at(steps: Sequence[PriceStep], at: datetime) -> PriceStep:
-    """The last one begun by then; of a pool first priced later, its first."""
+    """The last step that began by then; for a pool that was first priced later, its first step."""
     return next((step for step in reversed(steps) if step.from_at <= at), steps[0])
 
 

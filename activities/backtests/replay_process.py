@@ -1,7 +1,7 @@
-"""A replay in a process of its own: python -m activities.backtests.replay_process, a Past as JSON in, its result or
-problem out.
+"""A replay in a process of its own: python -m activities.backtests.replay_process, a ReplayHistory as JSON
+in, its result or problem out.
 
-It takes seconds of processor: beside a worker's threads it would hold up a rescue.
+A replay takes seconds of processor time. In the worker's own process it would hold up a rescue.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from domain.backtest.contract import FAILED, NO_DATA
-from domain.backtest.errors import BacktestError, NoData
+from domain.backtest.contract import FAILED, NO_DATA, BacktestError, NoData
 from domain.backtest.history import ForecastModel, ReplayHistory
 from domain.backtest.server_replay import replay_history
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster
 
 NICE = 10
-MODEL_ANSWER_S = 60.0  # for eight thousand rows at once, on a machine that is busy with better things
+MODEL_ANSWER_S = 60.0  # for eight thousand rows at once, on a busy machine
 
 
 def main() -> None:

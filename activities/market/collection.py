@@ -16,9 +16,8 @@ from activities.ec2.market_facts import MarketFacts
 from activities.ec2.spot_history import SpotHistory
 from db.autopilot.fleet import home_types
 from db.engine.session import SessionFactory, in_transaction
-from db.market.file_loading import keep_in_batches
+from db.market.incoming_prices import collected_until, keep_in_batches, mark_collected
 from db.market.on_demand import keep_on_demand, on_demand_prices, types_to_price
-from db.market.pool_prices import collected_until, mark_collected
 from db.market.scores_and_bands import keep_scores
 from domain.errors import Failure
 from domain.market import contract

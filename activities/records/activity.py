@@ -24,8 +24,7 @@ from activities.records.pools import pools_in_cool_down
 from db.engine.session import SessionFactory, in_transaction, is_deadlock, is_unreachable
 from db.event_log.writing import UnknownClient
 from domain.errors import Failure
-from domain.measurements import Measurement
-from domain.records import COOL_DOWNS, RECORD, CoolDowns, CoolDownsInput, RecordBatch
+from domain.records import COOL_DOWNS, RECORD, CoolDowns, CoolDownsInput, Measurement, RecordBatch
 
 T = TypeVar("T")
 

@@ -17,8 +17,7 @@ from activities.records.measurements import measurements_of
 from db.event_log.writing import NewEvent, append_events
 from db.tables import Operation, RecordStream
 from domain.instance_states import IllegalMove
-from domain.measurements import Measurement
-from domain.records import Record, RecordBatch, RecordKind
+from domain.records import Measurement, Record, RecordBatch, RecordKind
 
 log = logging.getLogger(__name__)
 

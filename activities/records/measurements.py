@@ -12,9 +12,8 @@ from activities.records.entry import RecordEntry
 from db.event_log.writing import NewEvent
 from db.tables import Instance, Notice, Operation
 from domain.host import NoticeKind
-from domain.measurements import MeasureKind, Measurement
 from domain.operations import OperationKind
-from domain.records import RecordKind
+from domain.records import MeasureKind, Measurement, RecordKind
 
 log = logging.getLogger(__name__)
 

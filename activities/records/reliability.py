@@ -11,7 +11,7 @@ from activities.records.entry import RecordEntry
 from db.market.pool_facts import append_pool_facts
 from db.tables import Instance, Notice
 from domain.host import NoticeKind, NoticeSource
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.market.spot_price_file import region_of
 from domain.pools import Pool
 

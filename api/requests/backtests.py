@@ -23,7 +23,7 @@ from db.autopilot.backtests import (
 from db.tables import BacktestRow, Client, ModelRow
 from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
 from domain.backtest.contract import MOST_SERVERS, MOST_UNDER_WAY, BacktestState
-from domain.forecasting.registry import ForecasterState
+from domain.forecasting.forecaster import ForecasterState
 
 _WISH = TypeAdapter(AutopilotPreferences)
 

@@ -14,7 +14,7 @@ from api.http.problems import CONTRADICTION, Problem
 from api.views.autopilot import ClientChange
 from db.clients.clients import change_client
 from db.tables import Client, Server
-from domain.autopilot.limits import FleetLimits
+from domain.autopilot.crowding import FleetLimits
 from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
 from domain.servers import Retire, ServerPolicy
 

@@ -28,8 +28,8 @@ from api.views.agents import (
 from db.fleet.agents import agent_seen, register_agent
 from db.fleet.instances import get_instance
 from db.fleet.servers import get_server
+from db.market.incoming_prices import store_spot_prices
 from db.market.on_demand import on_demand_prices
-from db.market.pool_prices import store_spot_prices
 from db.market.tiers import BatchResult
 from db.tables import Instance
 from domain.instance_states import ENDED

@@ -47,8 +47,7 @@ from db.autopilot.forecast_models import (
 from db.clients.audit import write_audit
 from db.clients.clients import get_client
 from db.tables import ModelRow
-from domain.forecasting.forecaster import ForecastFailed
-from domain.forecasting.registry import ForecasterState
+from domain.forecasting.forecaster import ForecasterState, ForecastFailed
 from domain.names import new_id
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster

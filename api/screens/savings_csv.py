@@ -7,8 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from domain.savings.amounts import Amounts
-from domain.savings.money import usd
+from domain.savings.amounts import Amounts, usd
 
 MONEY = ("cost_usd", "primary_usd", "replica_usd", "overlap_usd", "snapshot_usd", "on_demand_usd", "saved_usd")
 _QUALITY = ("unpriced_seconds", "filled_seconds")

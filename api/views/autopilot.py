@@ -9,9 +9,9 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from api.views.base import Request
-from domain.autopilot.limits import FleetLimits
+from domain.autopilot.crowding import FleetLimits
 from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
-from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaMode, Tolerance
 
 TimeOfDay = Annotated[str, Field(pattern=r"^\d{2}:\d{2}$", examples=["22:00"])]
 _WISH = TypeAdapter(AutopilotPreferences)
@@ -44,7 +44,7 @@ class AutopilotChange(Request):
 
     auto_switch: AutoSwitch | None = None
     approval_needed: bool | None = None
-    replica: ReplicaWish | None = None
+    replica: ReplicaMode | None = None
     keep_old_s: Annotated[float | None, Field(ge=0, le=7 * 86_400, allow_inf_nan=False)] = None
     min_saving: Annotated[float | None, Field(ge=0, lt=1, allow_inf_nan=False)] = None
     outage_usd_per_hour: Annotated[float | None, Field(ge=0, le=10_000_000, allow_inf_nan=False)] = None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.views.base import Name, Request, View
-from domain.autopilot.limits import FleetLimits
+from domain.autopilot.crowding import FleetLimits
 from domain.autopilot.policy import AutopilotPreferences
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from api.views.base import Name, Request, View
-from domain.forecasting.registry import ForecasterState
+from domain.forecasting.forecaster import ForecasterState
 
 MOST_REPORT = 64 * 1024
 

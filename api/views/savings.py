@@ -9,8 +9,7 @@ from pydantic import Field
 from api.views.base import View
 from db.savings.totals import Unit
 from db.status.summary import Summary
-from domain.savings.amounts import Amounts
-from domain.savings.money import usd
+from domain.savings.amounts import Amounts, usd
 
 
 class MoneyView(View):

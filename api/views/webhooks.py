@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from api.views.base import Request, View
 from domain.webhooks.allowed_urls import MAX_URL
-from domain.webhooks.deliveries import DeliveryState
+from domain.webhooks.contract import DeliveryState
 from domain.webhooks.event_kinds import CHOICES, WebhookKind
 
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, examples=["https://hooks.example.com/spot"])]

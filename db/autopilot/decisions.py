@@ -1,18 +1,17 @@
-"""Decisions of the autopilot: stored, moved on, and read.
+"""Decisions of the autopilot as they are kept: a repeated one is counted, a new one replaces the old one.
 
-A decision that is made again is counted, not stored again. A new one takes the place of the server's former one.
-Every function is part of the caller's transaction. A change that people care about is an event.
+Every function runs in the caller's transaction. A change that people care about is also an event.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.autopilot.in_flight import keeps_old_instance
@@ -26,11 +25,8 @@ from domain.operations import OperationStatus
 
 _CHUNK = 1000
 _ENDS = {OperationStatus.COMMITTED: DecisionState.DONE}
-_OVER = [
-    one.value
-    for one in DecisionState
-    if one not in (DecisionState.PROPOSED, DecisionState.APPROVED, DecisionState.ASKED)
-]
+_OPEN = (DecisionState.PROPOSED.value, DecisionState.APPROVED.value, DecisionState.ASKED.value)
+_OVER = [one.value for one in DecisionState if one.value not in _OPEN]
 _RUNNING = frozenset({OperationStatus.QUEUED, OperationStatus.RUNNING})
 
 
@@ -50,8 +46,21 @@ class NewDecision:
     informed_by: str = ""
 
 
+@dataclass(frozen=True)
+class OpenDecision:
+    id: str
+    server_id: str
+    kind: str
+    reason: str
+    held_by: str
+    to_pool: str
+    state: str
+    priority: int
+    informed_by: str
+
+
 def store_decisions(session: Session, decisions: Sequence[NewDecision], now: datetime) -> None:
-    """New decisions. Those that wait for somebody, or are acted on, are told as events."""
+    """Keep new decisions. Those that wait for a person, or are acted on, become events."""
     for at in range(0, len(decisions), _CHUNK):
         former = DecisionRow.latest_server_id.in_([one.server_id for one in decisions[at : at + _CHUNK]])
         session.execute(update(DecisionRow).where(former).values(latest_server_id=None))
@@ -64,13 +73,15 @@ def store_decisions(session: Session, decisions: Sequence[NewDecision], now: dat
     events: defaultdict[str, list[NewEvent]] = defaultdict(list)
     for one in decisions:
         if one.state is not DecisionState.NOTED:
-            events[one.client_id].append(_event(f"decision.{one.state.value}", now, one.server_id, one.id, _said(one)))
+            events[one.client_id].append(
+                _event(f"decision.{one.state.value}", now, one.server_id, one.id, _payload(one))
+            )
     for client_id in sorted(events):
         append_events(session, client_id, events[client_id])
 
 
 def count_repeated(session: Session, ids: Sequence[str], now: datetime) -> None:
-    """They were found the same once more."""
+    """Count that the same decisions were made once more."""
     for at in range(0, len(ids), _CHUNK):
         chunk = DecisionRow.id.in_(ids[at : at + _CHUNK])
         session.execute(update(DecisionRow).where(chunk).values(last_at=now, times=DecisionRow.times + 1))
@@ -87,9 +98,9 @@ def change_decision_state(
     expected: Iterable[DecisionState],
     operation_id: str | None = None,
 ) -> DecisionRow | None:
-    """Move a decision on, with its event. None: it is in none of the expected states; nothing was changed.
+    """Change a decision's state, with its event. None: it is in none of the expected states, and nothing was changed.
 
-    Whose word it was stays while the decision is carried out: a person's approval stays a person's.
+    `settled_by` stays while the decision is carried out: a person's approval stays a person's.
     """
     row = session.get(DecisionRow, decision_id, with_for_update=True, populate_existing=True)
     if row is None or row.state not in {one.value for one in expected}:
@@ -106,10 +117,55 @@ def change_decision_state(
     return row
 
 
-def expire_decisions(sessions: SessionFactory, before: datetime) -> int:
-    """Delete those made before that came to nothing; return how many.
+def open_decisions(session: Session, server_ids: Collection[str] | None = None) -> dict[str, OpenDecision]:
+    """By server: the one that waits for approval or for its operation."""
+    query = _decisions().where(DecisionRow.state.in_(_OPEN))
+    if server_ids is not None:
+        query = query.where(DecisionRow.server_id.in_(server_ids))
+    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
 
-    What led to an operation stays, as the operation does; so does what is open, and a server's latest.
+
+def last_decisions(session: Session) -> dict[str, OpenDecision]:
+    """By server: the latest, in whatever state."""
+    query = _decisions().where(DecisionRow.latest_server_id.is_not(None))
+    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
+
+
+def turned_down_targets(
+    session: Session, failed_since: datetime, rejected_since: datetime
+) -> dict[str, set[tuple[str, str]]]:
+    """By server: (kind, pool) of decisions that failed, did not hold, or were rejected since."""
+    short = (DecisionState.FAILED.value, DecisionState.DROPPED.value)
+    query = select(DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool).where(
+        or_(
+            and_(DecisionRow.state.in_(short), DecisionRow.settled_at >= failed_since),
+            and_(DecisionRow.state == DecisionState.REJECTED.value, DecisionRow.settled_at >= rejected_since),
+        )
+    )
+    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for server_id, kind, pool in session.execute(query):
+        found[server_id].add((kind, pool))
+    return found
+
+
+def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
+    return select(
+        DecisionRow.id,
+        DecisionRow.server_id,
+        DecisionRow.kind,
+        DecisionRow.reason,
+        DecisionRow.held_by,
+        DecisionRow.to_pool,
+        DecisionRow.state,
+        DecisionRow.priority,
+        DecisionRow.informed_by,
+    )
+
+
+def expire_decisions(sessions: SessionFactory, before: datetime) -> int:
+    """Delete decisions made before that led to nothing; return how many.
+
+    Decisions that led to an operation, open ones, and each server's latest stay.
     """
     old = select(DecisionRow.id).where(
         DecisionRow.state.in_(_OVER),
@@ -121,7 +177,7 @@ def expire_decisions(sessions: SessionFactory, before: datetime) -> int:
 
 
 def decisions_without_plan(session: Session) -> Sequence[Row[str, str, str, str]]:
-    """(id, server_id, kind, to_pool) of what waits for approval and has no plan yet, the most urgent first."""
+    """(id, server_id, kind, to_pool) of decisions that wait for approval without a plan, the most urgent first."""
     planned = func.json_contains_path(DecisionRow.figures, "one", "$.plan_problem")
     query = (
         select(DecisionRow.id, DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool)
@@ -132,7 +188,7 @@ def decisions_without_plan(session: Session) -> Sequence[Row[str, str, str, str]
 
 
 def follow_operations(session: Session, now: datetime) -> int:
-    """Decisions whose operation has ended are done or failed, and done where it only keeps the old instance.
+    """Mark decisions as done or failed once their operation has ended; as done if it only keeps the old instance.
 
     Return how many.
     """
@@ -149,7 +205,7 @@ def follow_operations(session: Session, now: datetime) -> int:
 
 
 def drop_decisions_of_ended_servers(session: Session, now: datetime) -> int:
-    """Decisions that wait for a server which has ended; return how many."""
+    """Drop decisions that wait for a server which has ended; return how many."""
     waiting = (DecisionState.PROPOSED, DecisionState.APPROVED)
     query = (
         select(DecisionRow.id)
@@ -164,7 +220,7 @@ def drop_decisions_of_ended_servers(session: Session, now: datetime) -> int:
     return len(ended)
 
 
-def _said(one: NewDecision) -> dict[str, Any]:
+def _payload(one: NewDecision) -> dict[str, Any]:
     figures = {name: one.figures.get(name) for name in ("gain_usd_per_h", "payback_h")}
     return {"kind": one.kind, "reason": one.reason, "from_pool": one.from_pool, "to_pool": one.to_pool, **figures}
 

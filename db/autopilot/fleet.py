@@ -1,30 +1,26 @@
-"""What the autopilot reads: the whole fleet in a few statements, as plain rows."""
+"""The fleet as the autopilot reads it: all servers in a few statements, as plain rows."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.autopilot.in_flight import keeps_old_instance
-from db.tables import Client, DecisionRow, Instance, Operation, Server
+from db.tables import Client, Instance, Operation, Server
 from domain.autopilot.decision_inputs import ServerPosition
-from domain.autopilot.policy_gates import DecisionState
-from domain.operations import OperationKind, OperationStatus, Priority
+from domain.operations import OperationStatus
 
-AUTOPILOT = "autopilot"  # operations.requested_by begins so
 _UNFINISHED = (OperationStatus.QUEUED.value, OperationStatus.RUNNING.value)
-_OPEN = (DecisionState.PROPOSED.value, DecisionState.APPROVED.value, DecisionState.ASKED.value)
 
 
 @dataclass(frozen=True)
 class FleetRow:
-    """An active server with a primary. `home_type`: the instance type it came with."""
+    """An active server with a primary. `home_type`: the instance type it was adopted with."""
 
     server_id: str
     client_id: str
@@ -33,12 +29,12 @@ class FleetRow:
     policy: dict[str, Any]
     instance_id: str
     pool: str
-    since: datetime  # when it came there: was launched, or promoted where its replica was
+    since: datetime  # when it came there: by its launch, or by the promotion of its replica
     home_type: str
     replica_pool: str
     replica_by: str  # who asked for the replica
     busy: bool
-    keeps_old_instance: bool = False  # what runs is a switch that has committed and keeps the old instance for a while
+    keeps_old_instance: bool = False  # a switch has committed and only keeps the old instance for a while
 
 
 @dataclass(frozen=True)
@@ -46,19 +42,6 @@ class ClientRow:
     client_id: str
     autopilot: dict[str, Any] | None
     limits: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class OpenDecision:
-    id: str
-    server_id: str
-    kind: str
-    reason: str
-    held_by: str
-    to_pool: str
-    state: str
-    priority: int
-    informed_by: str
 
 
 def read_fleet(session: Session, server_id: str | None = None) -> list[FleetRow]:
@@ -109,19 +92,19 @@ def read_fleet(session: Session, server_id: str | None = None) -> list[FleetRow]
 
 
 def home_types(session: Session, region: str) -> Counter[str]:
-    """How many active servers of the region came with each type."""
+    """By type, how many active servers of the region were adopted with it."""
     active = session.scalars(select(Server.id).where(Server.region == region, Server.active_name.is_not(None)))
     homes = _home_types(session, None)
     return Counter(homes[server] for server in active if homes.get(server))
 
 
 def home_type(session: Session, server_id: str) -> str:
-    """The type the server came with; empty: it has had no instance."""
+    """The type the server was adopted with; empty: it has had no instance."""
     return _home_types(session, server_id).get(server_id, "")
 
 
-def placements_of(session: Session, client_id: str) -> dict[str, ServerPosition]:
-    """By server of the client, where it and its replica run; since when is not asked."""
+def positions_of(session: Session, client_id: str) -> dict[str, ServerPosition]:
+    """By server of the client, where it and its replica run. `since_h` is not read."""
     query = select(Instance.server_id, Instance.role, Instance.pool).where(
         Instance.client_id == client_id, Instance.role.in_(("primary", "replica")), Instance.pool != ""
     )
@@ -140,86 +123,8 @@ def read_clients(session: Session) -> dict[str, ClientRow]:
     return {row[0]: ClientRow(*row) for row in session.execute(query)}
 
 
-def moves_since(session: Session, since: datetime) -> dict[str, list[datetime]]:
-    """When the autopilot's ordinary moves of each server committed."""
-    query = select(Operation.server_id, Operation.finished_at).where(
-        Operation.status == OperationStatus.COMMITTED.value,
-        Operation.requested_at >= since,
-        Operation.requested_by.startswith(AUTOPILOT),
-        Operation.kind == OperationKind.SWITCH.value,
-        Operation.priority == int(Priority.ORDINARY),
-    )
-    found: defaultdict[str, list[datetime]] = defaultdict(list)
-    for server_id, at in session.execute(query):
-        if at is not None:
-            found[server_id].append(at)
-    return found
-
-
-def count_under_way(session: Session) -> dict[str, int]:
-    """How many operations of the autopilot each client has queued or running, or is about to have.
-
-    One that has committed and only keeps the old instance for a while takes no place.
-    """
-    running = select(Operation.client_id, Operation.server_id, Operation.id).where(
-        Operation.status.in_(_UNFINISHED), Operation.requested_by.startswith(AUTOPILOT), ~keeps_old_instance()
-    )
-    found = session.execute(running).all()
-    count, shown = Counter(client for client, _, _ in found), {server for _, server, _ in found}
-    coming = select(DecisionRow.client_id, DecisionRow.server_id).where(
-        DecisionRow.state.in_((DecisionState.APPROVED.value, DecisionState.ASKED.value))
-    )
-    count.update(client for client, server in session.execute(coming) if server not in shown)
-    return dict(count)
-
-
-def open_decisions(session: Session, server_ids: Collection[str] | None = None) -> dict[str, OpenDecision]:
-    """By server: the one that waits for approval or for its operation."""
-    query = _decisions().where(DecisionRow.state.in_(_OPEN))
-    if server_ids is not None:
-        query = query.where(DecisionRow.server_id.in_(server_ids))
-    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
-
-
-def last_decisions(session: Session) -> dict[str, OpenDecision]:
-    """By server: the latest, whatever became of it."""
-    query = _decisions().where(DecisionRow.latest_server_id.is_not(None))
-    return {row[1]: OpenDecision(*row) for row in session.execute(query)}
-
-
-def turned_down_targets(
-    session: Session, failed_since: datetime, rejected_since: datetime
-) -> dict[str, set[tuple[str, str]]]:
-    """By server: (kind, pool) of decisions that failed, did not hold, or were rejected since."""
-    short = (DecisionState.FAILED.value, DecisionState.DROPPED.value)
-    query = select(DecisionRow.server_id, DecisionRow.kind, DecisionRow.to_pool).where(
-        or_(
-            and_(DecisionRow.state.in_(short), DecisionRow.settled_at >= failed_since),
-            and_(DecisionRow.state == DecisionState.REJECTED.value, DecisionRow.settled_at >= rejected_since),
-        )
-    )
-    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    for server_id, kind, pool in session.execute(query):
-        found[server_id].add((kind, pool))
-    return found
-
-
-def _decisions() -> Select[str, str, str, str, str, str, str, int, str]:
-    return select(
-        DecisionRow.id,
-        DecisionRow.server_id,
-        DecisionRow.kind,
-        DecisionRow.reason,
-        DecisionRow.held_by,
-        DecisionRow.to_pool,
-        DecisionRow.state,
-        DecisionRow.priority,
-        DecisionRow.informed_by,
-    )
-
-
 def _promoted_at(roles: list[Any] | None) -> datetime | None:
-    """When a replica became the primary it is: the server's stay there began then. None: it never was a replica."""
+    """When a replica became primary: the server's stay there began then. None: it never was a replica."""
     known = roles or []
     if "replica" not in [role for _, role in known]:
         return None
@@ -227,7 +132,7 @@ def _promoted_at(roles: list[Any] | None) -> datetime | None:
 
 
 def _occupied(session: Session, server_id: str | None) -> tuple[set[str], set[str]]:
-    """Servers that have something to do, and those of which a switch only keeps the old instance."""
+    """Servers with an unfinished operation, and those where it only keeps the old instance."""
     query = select(Operation.server_id, keeps_old_instance()).where(Operation.status.in_(_UNFINISHED))
     if server_id is not None:
         query = query.where(Operation.server_id == server_id)
@@ -239,7 +144,7 @@ def _occupied(session: Session, server_id: str | None) -> tuple[set[str], set[st
 def _home_types(session: Session, server_id: str | None) -> dict[str, str]:
     """The type of each server's first instance."""
     order = func.row_number().over(partition_by=Instance.server_id, order_by=(Instance.created_at, Instance.id))
-    # Not a join with the earliest time of each: without statistics MariaDB goes through all of it for each row.
+    # Not a join with each server's earliest time: without statistics MariaDB reads all of it for each row.
     numbered = select(Instance.server_id, Instance.instance_type, order.label("number"))
     if server_id is not None:
         numbered = numbered.where(Instance.server_id == server_id)

@@ -17,7 +17,7 @@ from db.event_log.writing import NewEvent, append_events
 from db.tables import BacktestRow, ModelRow, ModelShadow, ModelUse
 from domain.autopilot.shadow_comparison import ShadowComparison
 from domain.backtest.contract import BacktestState
-from domain.forecasting.registry import MOST_IN_SHADOW, PROOF_AGE_DAYS, PROOF_DAYS, ForecasterState
+from domain.forecasting.forecaster import MOST_IN_SHADOW, PROOF_AGE_DAYS, PROOF_DAYS, ForecasterState
 from domain.names import new_id
 
 _FAILURE = 500

@@ -17,8 +17,8 @@ from sqlalchemy import Select, delete
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.engine.session import SessionFactory, in_transaction
-from domain.market.canonical_prices import PriceStepKind
 from domain.market.observed_prices import PriceSource
+from domain.market.price_series import PriceStepKind
 
 ROWS = 4000  # in one statement: well below any server's max_allowed_packet (16 MB or more)
 _NAME = re.compile(r"[A-Za-z0-9._-]*")

@@ -1,8 +1,7 @@
-"""The canonical prices: the steps of a pool or of a region in a time, and the corrections of the past.
+"""What the canonical series say: a pool's prices, a region's day, and which part of the past has changed.
 
-Corrections are a queue for whoever has counted on the past (the savings ledger). Take what is open, put right what
-was built on it, and settle it, all in one transaction. The queue has no order that a reader could skip: what commits
-late is simply still open.
+Changes are a queue for whoever has built on the prices (the savings ledger): take what is open, correct what was built
+on it, settle it, all in one transaction. There is no order that a reader could skip: what commits late is still open.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from db.tables import PriceCanonical, PriceCorrection, PriceSeries
 from db.tables.types import UtcDateTime
-from domain.market.canonical_prices import PriceStep, PriceStepKind
 from domain.market.observed_prices import PoolKey, PriceSource
+from domain.market.price_series import PriceStep, PriceStepKind
 
 DAY = timedelta(days=1)
 # Series named in one query: MariaDB turns a list of a thousand into a join, which reads each series whole
@@ -97,7 +96,7 @@ def day_of_prices(session: Session, region: str, day: datetime) -> dict[PoolKey,
 
 
 def canonical_checksum(session: Session, region: str) -> int:
-    """A number that is the same as long as no canonical step of the region differs."""
+    """A number that stays the same as long as no canonical step of the region changes."""
     query = (
         select(PriceSeries.zone, PriceSeries.instance_type, *_STEP)
         .join(PriceCanonical, PriceCanonical.series_id == PriceSeries.id)
@@ -135,7 +134,7 @@ def _moment(microseconds: int) -> datetime:
 
 
 def open_corrections(session: Session, limit: int = 1000) -> list[PriceCorrection]:
-    """The oldest that nobody has settled. `until_at` None: until further notice."""
+    """The oldest changes that are not settled. `until_at` None: the change has no end."""
     unsettled = PriceCorrection.settled_at.is_(None)
     return list(session.scalars(select(PriceCorrection).where(unsettled).order_by(PriceCorrection.id).limit(limit)))
 

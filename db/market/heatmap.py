@@ -14,7 +14,7 @@ from db.market.pool_facts import count_facts
 from db.market.pool_reports import DAY, PoolCounts, pool_counts
 from db.market.scores_and_bands import scores_of_types
 from db.tables import PoolRow
-from domain.market.canonical_prices import confidence_at
+from domain.market.price_series import confidence_at
 from domain.pools import Lifecycle, Pool
 
 _MOMENT = timedelta(microseconds=1)
@@ -32,7 +32,7 @@ class HeatmapRow:
     share_of_on_demand: float | None
     min_usd_per_hour: float
     max_usd_per_hour: float
-    kind: str  # domain.market.canonical_prices.Kind
+    kind: str  # domain.market.price_series.Kind
     confidence: float
     lived: PoolCounts
     placement_score: int | None

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from db.market.on_demand import on_demand_prices
 from db.market.pool_facts import count_facts
-from db.market.supply_facts import read_supply_facts
+from db.market.region_records import read_supply_facts
 from db.tables import PoolRow
 from domain.autopilot.appraisal import hazard
+from domain.autopilot.pool_records import PriceRecord
 from domain.autopilot.pool_supply import PoolKnowledge, hours, supply_of
-from domain.autopilot.price_record import PriceRecord
 from domain.autopilot.tuning import DEFAULT_TUNING
-from domain.market.pool_facts import PoolFactKind
+from domain.market.pool_reliability import PoolFactKind
 from domain.pools import Lifecycle
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
@@ -88,8 +88,8 @@ class _Region:
             placement_score=score.score if score else None,
             score_fallen=score.fallen if score else None,
             advisor_band=self._known.bands.get(row.instance_type),
-            own_history=row.id in self._known.lived,
-            availability=offer.reliability.availability if row.id in self._known.lived else None,
+            own_history=row.id in self._known.histories,
+            availability=offer.reliability.availability if row.id in self._known.histories else None,
             losses_per_hour=hazard(offer, DEFAULT_TUNING),
         )
 

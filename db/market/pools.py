@@ -1,4 +1,4 @@
-"""Pools: one, a page of them, or those that must not be chosen now. The market is the same for every client."""
+"""Pools: one, a page of them, and those in a cool-down. They are the same for every client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def page_of_pools(
     cursor: str | None = None,
     limit: int = 100,
 ) -> Page[PoolRow]:
-    """By name; the cursor is the last pool of the page before."""
+    """A page of pools by name. The cursor is the last pool of the page before."""
     query = select(PoolRow)
     if region is not None:
         query = query.where(PoolRow.region == region)

@@ -2,7 +2,7 @@
 
     admit         what can be true and is new; the pools' series are held from here on
     observe       the first tier, and what was set aside
-    consolidate   the second tier: the runs near what is new are mended (domain.market.consolidated_prices)
+    consolidate   the second tier: the runs near what is new are mended (domain.market.price_series)
     canonise      the third tier, its versions, and what of the past is another price now
 
 A batch that comes again, or after others that came later, ends in the same rows.
@@ -19,11 +19,8 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.engine.bulk import insert_missing_rows, insert_rows
-from db.market import neighbouring_runs
-from db.market.series import SeriesHead, lock_series, series_heads
+from db.market.series import SeriesHead, lock_series, read_neighbouring_runs, series_heads
 from db.tables import PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, PriceSetAside
-from domain.market.canonical_prices import PriceStep, TimeSpan, changed_spans, differing_slices, price_steps
-from domain.market.consolidated_prices import UnchangedPrice, merge_points, minute_of
 from domain.market.observed_prices import (
     PoolKey,
     PriceBounds,
@@ -34,6 +31,16 @@ from domain.market.observed_prices import (
     SetAsideReason,
     SiftedPrices,
     sift_prices,
+)
+from domain.market.price_series import (
+    PriceStep,
+    TimeSpan,
+    UnchangedPrice,
+    changed_spans,
+    differing_slices,
+    merge_points,
+    minute_of,
+    price_steps,
 )
 
 _RUN_COLUMNS = ("series_id", "minute", "at", "usd_per_hour", "source", "last_at", "last_source")
@@ -223,7 +230,7 @@ def _mended(session: Session, head: SeriesHead, points: list[PricePoint]) -> Run
     if head.tail is None or minute_of(head.tail.last_at) < low:
         near: list[UnchangedPrice] = [head.tail] if head.tail else []
         return RunChange(head, near, merge_points(near, (), points), None)
-    around = neighbouring_runs.read_neighbouring_runs(session, head, low, high)
+    around = read_neighbouring_runs(session, head, low, high)
     return RunChange(head, around.runs, merge_points(around.runs, around.points, points), around.next_at)
 
 

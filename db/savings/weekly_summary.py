@@ -17,8 +17,7 @@ from db.savings.totals import Unit, period_totals, unit_start
 from db.status.overview import count_needing_attention
 from db.status.summary import track_record_between
 from db.tables import Client, WeeklySummary
-from domain.savings.amounts import total
-from domain.savings.money import usd
+from domain.savings.amounts import total, usd
 
 WEEK = timedelta(days=7)
 ACCRUAL_WAIT = timedelta(hours=6)  # for the accrual of the week's last hour

@@ -63,7 +63,7 @@ class ExperienceRow(Base):
     __tablename__ = "experiences"
     __table_args__ = (Index(None, "region", "at"), TABLE)
 
-    key: Mapped[str] = mapped_column(Ascii(64), primary_key=True)  # domain.autopilot.experience_by_needs.key_of
+    key: Mapped[str] = mapped_column(Ascii(64), primary_key=True)  # domain.autopilot.experience.key_of
     region: Mapped[str] = mapped_column(Ascii(32))
     needs: Mapped[dict[str, Any]]  # in words, for people
     losses: Mapped[float] = mapped_column(Double)

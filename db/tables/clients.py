@@ -24,7 +24,7 @@ class Client(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     autopilot: Mapped[dict[str, Any] | None]  # domain.autopilot.policy.Wish
-    limits: Mapped[dict[str, Any] | None]  # domain.autopilot.limits.FleetLimits
+    limits: Mapped[dict[str, Any] | None]  # domain.autopilot.crowding.FleetLimits
 
 
 class Token(Base):

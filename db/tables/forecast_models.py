@@ -14,7 +14,7 @@ from db.tables.types import Ascii, UtcDateTime
 
 
 class ModelRow(Base):
-    """A registered ONNX file. `state`: domain.forecasting.registry.ModelState."""
+    """A registered ONNX file. `state`: domain.forecasting.forecaster.ModelState."""
 
     __tablename__ = "models"
     __table_args__ = (Index(None, "registered_at", "id"), Index("uq_models_sha256", "sha256", unique=True), TABLE)

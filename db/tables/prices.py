@@ -97,7 +97,7 @@ class PriceConsolidated(Base):
 
 
 class PriceCanonical(Base):
-    """A step of a pool's gapless series. `confidence` is that at its start: domain.market.canonical_prices."""
+    """A step of a pool's gapless series. `confidence` is that at its start: domain.market.price_series."""
 
     __tablename__ = "prices_canonical"
     __table_args__ = (TABLE,)
@@ -106,7 +106,7 @@ class PriceCanonical(Base):
     from_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     until_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: until further notice
     usd_per_hour: Mapped[Decimal] = mapped_column(_USD)
-    kind: Mapped[str] = mapped_column(Ascii(16))  # domain.market.canonical_prices.Kind
+    kind: Mapped[str] = mapped_column(Ascii(16))  # domain.market.price_series.Kind
     confidence: Mapped[float] = mapped_column(Numeric(5, 4, asdecimal=False))
     confirmed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     source: Mapped[str] = mapped_column(Ascii(32))
@@ -179,7 +179,7 @@ class AdvisorBand(Base):
 
 
 class PoolFactRow(Base):
-    """One thing we lived through in a pool: domain.market.pool_facts."""
+    """One thing we lived through in a pool: domain.market.pool_reliability."""
 
     __tablename__ = "pool_facts"
     __table_args__ = (Index(None, "region", "at"), TABLE)

@@ -54,7 +54,7 @@ class WebhookDelivery(Base):
     kind: Mapped[str] = mapped_column(Ascii(32))
     type: Mapped[str] = mapped_column(Ascii(64))
     payload: Mapped[dict[str, Any]]  # the message's data: events expire before deliveries do
-    state: Mapped[str] = mapped_column(Ascii(16))  # domain.webhooks.deliveries.DeliveryState
+    state: Mapped[str] = mapped_column(Ascii(16))  # domain.webhooks.contract.DeliveryState
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     response_code: Mapped[int | None] = mapped_column(Integer)
     duration_ms: Mapped[int | None] = mapped_column(Integer)

@@ -15,7 +15,7 @@ from db.engine.session import SessionFactory
 from db.event_log.writing import append_events
 from db.tables import Webhook, WebhookDelivery
 from db.webhooks.registration import ACTIVE, disable_webhook
-from domain.webhooks.deliveries import DISABLE_AFTER, GONE, DeliveryState, is_delivered, next_delay
+from domain.webhooks.contract import DISABLE_AFTER, GONE, DeliveryState, is_delivered, next_delay
 
 
 @dataclass(frozen=True)

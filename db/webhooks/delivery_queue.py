@@ -20,8 +20,7 @@ from db.event_log.reading import events_after
 from db.tables import Client, Event, Webhook, WebhookDelivery
 from db.webhooks.delivery_slots import AT_ONCE, read_delivery_slots
 from db.webhooks.registration import ACTIVE
-from domain.webhooks.contract import DeliverInput
-from domain.webhooks.deliveries import DeliveryState
+from domain.webhooks.contract import DeliverInput, DeliveryState
 from domain.webhooks.event_kinds import TEST_TYPE, WebhookKind, kinds_of
 from domain.webhooks.signing import message_id
 

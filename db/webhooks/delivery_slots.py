@@ -14,7 +14,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from db.tables import Webhook, WebhookDelivery
-from domain.webhooks.deliveries import DeliveryState
+from domain.webhooks.contract import DeliveryState
 from domain.webhooks.event_kinds import WebhookKind
 
 # Of one webhook: a receiver that does not answer keeps nobody else's waiting.

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.event_log.writing import NewEvent, append_events
 from db.tables import Client, Webhook, WebhookDelivery
-from domain.webhooks.deliveries import DeliveryState
+from domain.webhooks.contract import DeliveryState
 
 MAX_PER_CLIENT = 20  # of one client
 ACTIVE, PAUSED, DISABLED = "active", "paused", "disabled"

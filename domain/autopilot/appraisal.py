@@ -12,7 +12,7 @@ from domain.autopilot.tuning import Tuning
 
 @dataclass(frozen=True, slots=True)
 class RatedOffer:
-    """An offer and its risk, whoever wants it."""
+    """An offer and its risk, independent of any server."""
 
     pool: str
     zone: str
@@ -26,10 +26,10 @@ class RatedOffer:
 
 @dataclass(frozen=True, slots=True)
 class CandidateCost:
-    """One candidate: what it costs to be in. USD per hour."""
+    """A pool and what it costs to run in it, in USD per hour."""
 
     rated: RatedOffer
-    hazard_per_h: float  # with the caution that experience teaches
+    hazard_per_h: float  # with the caution learnt from experience
     risk_usd: float  # hazard times the cost of a loss
     cost_usd: float  # price and risk
 
@@ -61,7 +61,7 @@ class Appraisal:
     open: Sequence[CandidateCost]  # of the ranked, those that may be entered
 
     def best(self, barred: Collection[str] = (), other_than: str = "", zone: str = "") -> CandidateCost | None:
-        """The cheapest that may be entered, other than these; of that zone alone, if one is named."""
+        """The cheapest that may be entered, other than these; only of `zone` if it is given."""
         return next(
             (
                 one
@@ -73,7 +73,7 @@ class Appraisal:
 
 
 def hazard(offer: Offer, tuning: Tuning) -> float:
-    """Losses per hour: by age, by the pool's own record of losses and of absence, by its region now, by AWS's words."""
+    """Losses per hour, from the pool's age, its own losses and absence, the state of its region, and AWS's warnings."""
     record = offer.reliability
     own = math.pow(record.factor(tuning.prior_losses), tuning.own)
     shared = math.exp(tuning.absence * (1 - record.availability) + tuning.tight * offer.tightness + offer.warning)
@@ -97,26 +97,19 @@ def rate_offers(offers: Iterable[Offer], tuning: Tuning) -> list[RatedOffer]:
 
 
 def caution(tuning: Tuning, losses: float = 0.0, expected: float = 0.0) -> float:
-    """How many times the foreseen risk to reckon with, after so many losses where so many were expected."""
+    """The factor for the foreseen risk, after so many losses where so many were expected."""
     suffered = tuning.caution_losses + losses
     return (suffered + tuning.caution_deviations * math.sqrt(suffered)) / (tuning.caution_losses + expected)
 
 
-def appraise(
-    offers: Iterable[Offer], needs: Needs, at_h: float, tuning: Tuning, learnt: float | None = None
-) -> Appraisal:
-    """`learnt`: the caution that experience teaches; None: nothing was learnt yet."""
-    return appraise_rated(rate_offers(offers, tuning), needs, at_h, caution(tuning) if learnt is None else learnt)
-
-
 def appraise_rated(rated: Iterable[RatedOffer], needs: Needs, at_h: float, learnt: float) -> Appraisal:
-    """The same of offers that are rated already, as they are for servers with other needs."""
-    ranked = [_figures(one, learnt * one.hazard_per_h, needs.loss_usd) for one in rated]
+    """The market for servers with these needs. `learnt`: the caution learnt from experience."""
+    ranked = [_candidate_cost(one, learnt * one.hazard_per_h, needs.loss_usd) for one in rated]
     ranked.sort(key=lambda one: (one.cost_usd, one.rated.pool))
     candidates = [one for one in ranked if one.rated.up and not one.rated.blocked]
     return Appraisal(at_h, needs, ranked, {one.rated.pool: one for one in ranked}, candidates)
 
 
-def _figures(one: RatedOffer, hazard_per_h: float, loss_usd: float) -> CandidateCost:
+def _candidate_cost(one: RatedOffer, hazard_per_h: float, loss_usd: float) -> CandidateCost:
     risk = hazard_per_h * loss_usd
     return CandidateCost(one, hazard_per_h, risk, one.price_usd + risk)

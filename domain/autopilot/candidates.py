@@ -1,4 +1,4 @@
-"""Which pools a server may be moved to, by the same rules as a person's switch."""
+"""Which pools a server may be moved to, by the same rules as for a switch that a person requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.servers import ServerPolicy
 
 @dataclass(frozen=True)
 class ServerKind:
-    """Servers of one kind may go to the same pools. Hashable: pools are found once for each."""
+    """Servers of one kind may go to the same pools. Hashable, so that pools are looked up once for each kind."""
 
     region: str
     home_type: str
@@ -58,7 +58,7 @@ def server_kind(outline: Blueprint, policy: ServerPolicy, home_type: str) -> Ser
 
 
 def pool_requirements(outline: Blueprint, policy: ServerPolicy, home_type: str) -> PoolRequirements:
-    """The server as ranking sees it, but like the type it came with: else each move could only be upwards."""
+    """The server as ranking takes it, with the type it was adopted with: else moves could only go to larger types."""
     return PoolRequirements(outline, policy, same_zone=only_zone(outline, policy), home_type=home_type)
 
 
@@ -68,7 +68,7 @@ def spot_pools(
     zones: Mapping[str, str],
     prices: Mapping[tuple[str, str], float],
 ) -> frozenset[str]:
-    """Pools with a price that the server can run in. `zones`: those with a subnet of the server's."""
+    """Pools that have a price and that the server can run in. `zones`: zones with a subnet of the server."""
     if wanted.blueprint.tenancy == "host":  # EC2 sells no spot on dedicated hosts
         return frozenset()
     allowed = open_zones(wanted.policy, zones)

@@ -10,17 +10,17 @@ from domain.adoption import Plan, PlanInput
 from domain.autopilot.decision import DecisionKind
 from domain.operations import OperationKind
 
-EVALUATE = "autopilot_evaluate"  # Round -> Evaluated: decide for every server, and keep the decisions
-ASK_SERVER = "autopilot_ask"  # Ask -> str: the operation's ID; empty when the server refused
-KEEP_PLAN = "autopilot_keep_plan"  # PlanKept -> None: what a decision that waits for approval would do
-RECONSIDER = "autopilot_reconsider"  # Reconsider -> Reconsidered: does the decision still hold?
+EVALUATE = "autopilot_evaluate"  # EvaluateInput -> EvaluateResult: decide for every server, and keep the decisions
+ASK_SERVER = "autopilot_ask"  # AskServerInput -> str: the operation's ID; empty when the server refused
+KEEP_PLAN = "autopilot_keep_plan"  # KeepPlanInput -> None: what a decision that waits for approval would do
+RECONSIDER = "autopilot_reconsider"  # ReconsiderInput -> ReconsiderResult: does the decision still hold?
 
-PREVIEW = "autopilot_look"  # Look -> Looked: what would be decided for one server now, and on which figures
+PREVIEW = "autopilot_look"  # PreviewInput -> PreviewResult: what would be decided for one server now, with its figures
 
 AUTOPILOT_WORKFLOW = "AutopilotWorkflow"
 CANDIDATES_WORKFLOW = "CandidatesWorkflow"
 AUTOPILOT_SCHEDULE = "autopilot"
-PASS_LIMIT = timedelta(minutes=15)  # a pass: the sum of its limits is less, and the next one waits for its end
+PASS_LIMIT = timedelta(minutes=15)  # of a pass: its activities' limits add up to less; the next pass waits for its end
 REQUESTED_BY = "autopilot"
 
 
@@ -33,7 +33,7 @@ _OPERATIONS: dict[str, OperationKind] = {
 
 
 def operation_for(kind: str) -> OperationKind:
-    """What a decision of this kind asks of the server."""
+    """The operation that carries out a decision of this kind."""
     return _OPERATIONS[kind]
 
 
@@ -46,7 +46,7 @@ class EvaluateInput:
 
 @dataclass(frozen=True)
 class AskServerInput:
-    """A decision that its server's workflow is to be asked for."""
+    """A decision whose operation is to be requested from the server's workflow."""
 
     decision_id: str
     server_id: str
@@ -58,7 +58,7 @@ class AskServerInput:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A decision that waits for approval; its plan is made beside."""
+    """A decision that waits for approval, and the input of its plan."""
 
     decision_id: str
     plan: PlanInput
@@ -103,7 +103,7 @@ class PreviewInput:
 
 @dataclass(frozen=True)
 class PreviewResult:
-    """A decision that nobody keeps. `problem`: why there is none."""
+    """A decision that is not kept. `problem`: why there is none."""
 
     kind: str = ""
     reason: str = ""

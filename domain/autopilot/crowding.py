@@ -1,4 +1,4 @@
-"""A client's limits as the fleet's decisions want them: numbers of instances, and who is where."""
+"""A client's limits on how crowded a pool or zone may get: as shares, as numbers of instances, and who is where."""
 
 from __future__ import annotations
 
@@ -9,13 +9,26 @@ from dataclasses import dataclass
 
 from domain.autopilot.decision_inputs import ServerPosition
 from domain.autopilot.fleet_decision import NO_LIMITS, CrowdingLimits, RestOfFleet
-from domain.autopilot.limits import FleetLimits
 from domain.pools import Pool
+
+
+@dataclass(frozen=True)
+class FleetLimits:
+    """A client's limits, so that one lost pool does not take too many servers. Shares of its active servers, 0 to 1.
+
+    `moves_at_once`: operations that the autopilot may have under way for this client; 0: as many as the control
+    plane allows. A fleet too small to be spread keeps at least one server's place in every pool.
+    """
+
+    most_per_pool: float = 1.0
+    most_per_zone: float = 1.0
+    least_on_demand: float = 0.0
+    moves_at_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A server on its way to `pool`, or its replica; until it is there it has its place `here` as well."""
+    """A server, or its replica, that moves to `pool`. Until it arrives it also counts in the pool `here`."""
 
     server_id: str
     pool: str
@@ -24,21 +37,21 @@ class Arrival:
 
 
 def crowding_limits(limits: FleetLimits, servers: int) -> CrowdingLimits:
-    """Parts of so many servers as numbers; a fleet too small to be spread keeps one place in every pool."""
+    """Turn shares of so many servers into numbers of instances. A very small fleet keeps one place in every pool."""
     if (limits.most_per_pool, limits.most_per_zone, limits.least_on_demand) == (1.0, 1.0, 0.0):
         return NO_LIMITS
     return CrowdingLimits(
-        per_pool=_places(limits.most_per_pool, servers),
-        per_zone=_places(limits.most_per_zone, servers),
+        per_pool=_most_instances(limits.most_per_pool, servers),
+        per_zone=_most_instances(limits.most_per_zone, servers),
         on_demand_share=limits.least_on_demand,
     )
 
 
-def with_positions(others: RestOfFleet, position: Iterable[ServerPosition]) -> RestOfFleet:
-    """The others and these: who is not decided within limits still has its place."""
+def with_positions(others: RestOfFleet, positions: Iterable[ServerPosition]) -> RestOfFleet:
+    """Add servers that are not decided within the limits: they still take a place."""
     pools, zones = Counter(others.pools), Counter(others.zones)
     servers, on_demand = others.servers, others.on_demand
-    for one in position:
+    for one in positions:
         servers += 1
         on_demand += not Pool.parse(one.pool).spot
         for pool in (Pool.parse(name) for name in (one.pool, one.replica) if name):
@@ -49,7 +62,7 @@ def with_positions(others: RestOfFleet, position: Iterable[ServerPosition]) -> R
 
 
 def with_arrivals(others: RestOfFleet, arrivals: Iterable[Arrival]) -> RestOfFleet:
-    """Whoever is on its way has its place already where it goes, and is on demand, or not, as it will be there."""
+    """Add servers on their way. Each counts in the pool it goes to, and as on-demand or spot as it will be there."""
     pools, zones, on_demand = Counter(others.pools), Counter(others.zones), others.on_demand
     for one in arrivals:
         to = Pool.parse(one.pool)
@@ -61,5 +74,5 @@ def with_arrivals(others: RestOfFleet, arrivals: Iterable[Arrival]) -> RestOfFle
     return RestOfFleet(pools, zones, others.servers, on_demand)
 
 
-def _places(part: float, servers: int) -> int:
+def _most_instances(part: float, servers: int) -> int:
     return max(1, math.floor(part * servers + 1e-9)) if part < 1 else 0

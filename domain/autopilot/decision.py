@@ -19,11 +19,11 @@ class DecisionKind(StrEnum):
 
 class DecisionReason(StrEnum):
     BEST_ALREADY = "best_already"  # no pool costs less
-    GAIN_TOO_SMALL = "gain_too_small"  # below the least gain, or what the next change of price may undo
+    GAIN_TOO_SMALL = "gain_too_small"  # below the least gain, or the next change of price may undo it
     NOT_PAID_BACK = "not_paid_back"  # the gain is not expected to last until the move is paid back
     MINIMUM_STAY = "minimum_stay"
     CHEAPER = "cheaper"  # a move that pays
-    LOST = "lost"  # its pool is gone: wherever it is cheapest
+    LOST = "lost"  # its pool is gone: it goes where it is cheapest
     SPOT_TOO_RISKY = "spot_too_risky"  # on-demand costs less than any pool with its risk
     NO_SPOT = "no_spot"  # no pool is up and open
     CROWDED = "crowded"  # a pool would do, but the client's limit for it or for its zone is reached
@@ -37,12 +37,12 @@ class DecisionReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`pool`: where the server, or its replica, is to run. Money in USD, gain per hour. `move`: to get there."""
+    """`pool`: where the server, or its replica, is to run. Money in USD, gain per hour. `move`: the cost of moving."""
 
     kind: DecisionKind
     pool: str
     reason: DecisionReason
-    cost_now_usd: float = 0.0  # expected per hour where it is, with risk
+    cost_now_usd: float = 0.0  # expected per hour where it is, risk included
     cost_then_usd: float = 0.0  # expected per hour in the best other place
     move: MoveCost = FREE_MOVE
 

@@ -1,4 +1,4 @@
-"""What a decision was made on, and what it came to: for its record, and for whoever asks. USD and hours; JSON."""
+"""The figures of a decision, for its record and for people: what it was made on, and its result. USD, hours; JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CANDIDATES_KEPT = 5  # candidates whose figures are kept with a decision
 
 
 def decision_figures(one: JudgedCase, candidates: int = CANDIDATES_KEPT) -> dict[str, Any]:
-    """`candidates`: how many of the best other pools are shown; the one that is decided for is among them."""
+    """`candidates`: how many of the best other pools are included; the chosen one is always among them."""
     decision, needs, position = one.verdict.decision, one.case.needs, one.case.position
     return {
         "cost_now_usd_per_h": _number(decision.cost_now_usd),
@@ -45,14 +45,14 @@ def _others(one: JudgedCase, count: int) -> list[str]:
 
 
 def _model(one: JudgedCase) -> dict[str, Any] | None:
-    """Whose forecasts are in the figures, or why they are not."""
+    """Whose forecasts the figures use, or why they do not use them."""
     if one.informed is None:
         return None
     return {"id": one.informed.model, "used": not one.informed.fell_back, "fell_back": one.informed.fell_back}
 
 
 def pool_figures(one: JudgedCase, pool: str) -> dict[str, Any]:
-    """One pool as the decision saw it."""
+    """One pool as it was in the decision."""
     found = one.market.by_pool.get(pool)
     return {"pool": pool} if found is None else {"pool": pool} | _priced(found) | _inputs(one, pool)
 
@@ -70,11 +70,11 @@ def _priced(found: CandidateCost) -> dict[str, Any]:
 
 
 def _inputs(one: JudgedCase, pool: str) -> dict[str, Any]:
-    """What of our own history and of AWS's words went into the risk."""
+    """What went into the risk from our own history and from AWS's warnings."""
     offer, known, place = one.supply.offers[pool], one.supply.known, Pool.parse(pool)
     score = known.scores.get((place.zone, place.instance_type))
     return {
-        "own_history": pool in known.lived,
+        "own_history": pool in known.histories,
         "losses": _number(offer.reliability.losses),
         "availability": _number(offer.reliability.availability),
         "tightness": _number(offer.tightness),

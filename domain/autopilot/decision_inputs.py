@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 from domain.autopilot.move_cost import USUAL_MOVE, MoveCost, MoveProfile
-from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import Reliability
+from domain.autopilot.policy import ReplicaMode
+from domain.autopilot.pool_records import PriceRecord, Reliability
 
-SHARE_BACK_TO_SPOT = 0.5  # part of the losses after which there is only on-demand, and a way back to pay for
-
-
-class ReplicaMode(StrEnum):
-    NONE = "none"
-    ON_RISK = "on_risk"
-    ALWAYS = "always"
+SHARE_BACK_TO_SPOT = 0.5  # part of the losses after which only on-demand is left, and a move back to spot to pay for
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +17,16 @@ class Needs:
     """What losing and moving a server costs its owner; equal for servers that are decided alike."""
 
     on_demand_pool: str
-    on_demand_usd: float  # per hour; math.inf: on-demand is not to be had, or its price is not known
+    on_demand_usd: float  # per hour; math.inf: there is no on-demand capacity, or its price is not known
     outage_usd_per_h: float
     loss_outage_h: float = 1 / 6  # 0.2 h to replace an instance, less the notice of two minutes
     within: MoveProfile = USUAL_MOVE  # a planned move to a place in the same zone
-    beyond: MoveProfile = USUAL_MOVE  # and to any other
+    beyond: MoveProfile = USUAL_MOVE  # a planned move to any other place
     minimum_stay_h: float = 0.0
     replica: ReplicaMode = ReplicaMode.NONE
 
     def move(self, position: ServerPosition, to: str, price_usd: float) -> MoveCost:
-        """Cost of a planned move to that pool, away from where it is at this price per hour."""
+        """Cost of a planned move to the pool `to`. `price_usd`: per hour, of the pool that it leaves."""
         move_profile = self.within if zone_of(position.pool) == zone_of(to) else self.beyond
         return move_profile.cost(price_usd, self.outage_usd_per_h, position.data_gib)
 
@@ -44,12 +37,12 @@ class Needs:
 
     @property
     def back_to_spot_usd(self) -> float:
-        """What the overlap costs that brings a server from on-demand back to spot."""
+        """Cost of the overlap when a server moves from on-demand back to spot."""
         return self.beyond.overlap_h * self.on_demand_usd if math.isfinite(self.on_demand_usd) else 0.0
 
     @property
     def loss_usd(self) -> float:
-        """Cost of one loss: its outage, and the way back from on-demand where there is nothing else."""
+        """Cost of one loss: its outage, and the move back from on-demand where nothing else was left."""
         return self.outage_usd + SHARE_BACK_TO_SPOT * self.back_to_spot_usd
 
 
@@ -60,10 +53,10 @@ class Offer:
     pool: str
     price: PriceRecord
     reliability: Reliability
-    tightness: float = 0.0  # of capacity in its region, see reliability
+    tightness: float = 0.0  # of capacity in its region, see pool_records
     blocked: str = ""  # why it must not be entered now: cool-down, limits; empty: it may be
     zone: str = ""  # for limits per zone
-    warning: float = 0.0  # log of how many times the hazard AWS's own words make it: scores, rebalance; 0: none
+    warning: float = 0.0  # log of the factor by which AWS's warnings (scores, rebalance) raise the hazard; 0: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-"""Decisions for a client's servers at once, within its limits on crowding.
+"""Decisions for all servers of a client, within its limits on crowding.
 
-The market is appraised once for all servers with equal needs; each server is then decided by the same
-`decide`, with the pools that are full barred, and after it each replica by `decide_replica`. Places are
-taken as they are decided, and given back by nobody: a server that leaves a pool is still there until its
-move is done.
+The market is appraised once for all servers with equal needs. Each server is then decided by `decide_server`, with
+full pools barred, and after that each replica by `decide_replica`. A decision takes its place at once, and no place is
+given back: a server that leaves a pool is still there until its move is done.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from domain.autopilot.appraisal import Appraisal
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
-from domain.autopilot.decision_inputs import ReplicaMode, ServerPosition
+from domain.autopilot.decision_inputs import ServerPosition
+from domain.autopilot.policy import ReplicaMode
 from domain.autopilot.replica_decision import decide_replica
 from domain.autopilot.server_decision import decide_server, within_minimum_stay
 from domain.autopilot.tuning import Tuning
@@ -23,7 +23,7 @@ from domain.autopilot.tuning import Tuning
 
 @dataclass(frozen=True, slots=True)
 class FleetMember:
-    """A server of the fleet. `market`: which of the appraisals is for its needs."""
+    """A server of the fleet. `market`: the key of the appraisal for its needs."""
 
     server: str
     position: ServerPosition
@@ -50,7 +50,7 @@ NO_LIMITS = CrowdingLimits()
 
 @dataclass(frozen=True, slots=True)
 class RestOfFleet:
-    """The rest of the fleet, that is not decided now: how many instances in each pool and zone, how many servers."""
+    """Servers of the client that are not decided now: how many there are, and their instances by pool and zone."""
 
     pools: Mapping[str, int] = field(default_factory=dict)
     zones: Mapping[str, int] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def decide_fleet(
     limits: CrowdingLimits = NO_LIMITS,
     others: RestOfFleet = NO_REST,
 ) -> dict[str, Decision]:
-    """By server. Who has lost its pool goes first, then in the order given: the first has the first choice."""
+    """Decisions by server. Servers that have lost their pool choose first, then in the order given."""
     places = _Places(members, markets, limits, others)
     floor = math.ceil(limits.on_demand_share * (len(members) + others.servers) - 1e-9)
     on_demand = others.on_demand + sum(_on_demand(one, markets) for one in members)
@@ -77,7 +77,7 @@ def decide_fleet(
         decision = _decide(one, markets[one.market], tuning, places)
         if decision.kind is DecisionKind.MOVE and _on_demand(one, markets):
             if on_demand <= floor:
-                decision = _held(one, decision, DecisionReason.ON_DEMAND_SHARE)
+                decision = _waiting(one, decision, DecisionReason.ON_DEMAND_SHARE)
             else:
                 on_demand -= 1
         on_demand += decision.kind is DecisionKind.ON_DEMAND
@@ -95,7 +95,7 @@ def decide_replicas(
     limits: CrowdingLimits = NO_LIMITS,
     others: RestOfFleet = NO_REST,
 ) -> dict[str, Decision]:
-    """By server, for those that have a replica or may want one. `moves`: what was decided for the servers."""
+    """Decisions by server, for those that have a replica or may need one. `moves`: decisions for the servers."""
     asked = [
         one for one in members if one.position.replica or markets[one.market].needs.replica is not ReplicaMode.NONE
     ]
@@ -160,14 +160,14 @@ def _decide(one: FleetMember, market: Appraisal, tuning: Tuning, places: _Places
     return decision if freely.kind is not DecisionKind.MOVE else replace(decision, reason=DecisionReason.CROWDED)
 
 
-def _held(one: FleetMember, decision: Decision, reason: DecisionReason) -> Decision:
+def _waiting(one: FleetMember, decision: Decision, reason: DecisionReason) -> Decision:
     return replace(decision, kind=DecisionKind.WAIT, pool=one.position.pool, reason=reason)
 
 
 def _to_on_demand(
     members: Sequence[FleetMember], markets: Mapping[str, Appraisal], found: Mapping[str, Decision], missing: int
 ) -> dict[str, Decision]:
-    """Of those that would stay on spot, as many as are missing: who pays and risks most there, saves least."""
+    """Send as many as are missing from spot to on-demand: first those that save least on spot, risk included."""
     if missing <= 0:
         return {}
     staying = [one for one in members if found[one.server].kind is DecisionKind.STAY and _can_go(one, markets)]

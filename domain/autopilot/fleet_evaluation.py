@@ -1,8 +1,8 @@
 """One pass over a fleet: for every server a decision, and what its policy makes of it.
 
-Servers with the same needs and the same possible pools share one appraisal of the market, so that ten thousand
-servers cost little more than their kinds do. A client's limits on crowding are kept by
-domain.autopilot.fleet_decision, for those of its servers that may be moved now; the others count where they are.
+Servers with the same needs and possible pools share one appraisal of the market, so the work depends on the number of
+kinds of servers, not of servers. domain.autopilot.fleet_decision keeps a client's limits on crowding, for those of its
+servers that may be moved now; the others count where they are.
 """
 
 from __future__ import annotations
@@ -13,36 +13,33 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated, rate_offers
-from domain.autopilot.crowding import crowding_limits, with_positions
+from domain.autopilot.crowding import FleetLimits, crowding_limits, with_positions
 from domain.autopilot.decision import Decision, DecisionKind
 from domain.autopilot.decision_inputs import Needs, ServerPosition
-from domain.autopilot.experience import Experience
-from domain.autopilot.experience_by_needs import experience_key, learn_from_watched, needs_in_words
+from domain.autopilot.experience import Experience, experience_key, learn_from_watched, needs_in_words
 from domain.autopilot.fleet_decision import NO_LIMITS, FleetMember, RestOfFleet, decide_fleet, decide_replicas
 from domain.autopilot.forecast_ratings import ForecastRatings
-from domain.autopilot.limits import FleetLimits
 from domain.autopilot.policy_gates import Gate, ServerConditions, Verdict, apply_gates, asks_for_change
-from domain.autopilot.pool_supply import Supply
+from domain.autopilot.pool_supply import RegionPlatform, Supply
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING, Tuning
 from domain.market.on_demand_prices import LINUX
 
 NOT_ALLOWED = "the server's policy or network does not allow it"
-RegionPlatform = tuple[str, str]  # region, platform
 ExperienceByKey = dict[str, tuple[Mapping[str, str | float | None], Experience]]  # by key, with the needs in words
 
 
 @dataclass(frozen=True)
 class ServerCase:
-    """A server to decide for. `pools`: where it may go. `replica_ours`: the autopilot has made its replica. `left_out`:
-    what is not in the figures, and why."""
+    """A server to decide for. `pools`: where it may go. `replica_ours`: the autopilot has created its replica.
+    `left_out`: what is not in the figures, and why."""
 
     server_id: str
     client_id: str
     position: ServerPosition
     needs: Needs
     pools: frozenset[str]
-    standing: ServerConditions
+    conditions: ServerConditions
     region: str = ""
     platform: str = LINUX
     replica_ours: bool = False
@@ -55,7 +52,7 @@ class ServerCase:
 
 @dataclass(frozen=True)
 class OperationBudget:
-    """How many operations of the autopilot may still be started: over all, and by client; and who else is where."""
+    """How many operations of the autopilot may run, over all and by client; and where the other servers are."""
 
     over_all: int
     limits: Mapping[str, FleetLimits] = field(default_factory=dict)
@@ -69,12 +66,12 @@ class JudgedCase:
     verdict: Verdict
     market: Appraisal
     supply: Supply
-    informed: ForecastRatings | None = None  # by whose forecasts; None: the built-in reckoning
+    informed: ForecastRatings | None = None  # whose forecasts were used; None: the built-in hazard
 
 
 @dataclass(frozen=True)
 class FleetEvaluation:
-    """`judged`: in the order of the cases. `learnt`: the caution that the next pass begins with."""
+    """`judged`: in the order of the cases. `learnt`: the experience with which the next pass begins."""
 
     judged: list[JudgedCase]
     learnt: ExperienceByKey
@@ -82,7 +79,7 @@ class FleetEvaluation:
 
 @dataclass(frozen=True)
 class AppraisedMarket:
-    """What some servers see, and the key under which it is known to `domain.autopilot.fleet_decision`."""
+    """The market for one kind of server. `key`: its name in `domain.autopilot.fleet_decision`."""
 
     key: str
     appraisal: Appraisal
@@ -95,24 +92,24 @@ def evaluate_fleet(
     supplies: Mapping[RegionPlatform, Supply],
     at_h: float,
     now: datetime,
-    room: OperationBudget,
+    budget: OperationBudget,
     experience: Mapping[str, Experience] | None = None,
     tuning: Tuning = DEFAULT_TUNING,
     informed: Mapping[str, ForecastRatings] | None = None,
 ) -> FleetEvaluation:
-    """`at_h`: `now` in the hours of the offers' records. `experience`: what was learnt before, by key. `informed`: by
-    client, a model's forecasts."""
+    """`at_h`: `now` in hours, as in the offers' records. `experience`: by key, what was learnt before. `informed`: by
+    client, ratings by a model's forecasts."""
     rated = {
         where: {one.pool: one for one in rate_offers(supplies[where].offers.values(), tuning)} for where in supplies
     }
     learnt = _learnt(cases, supplies, rated, at_h, experience or {}, tuning)
     markets = markets_of(cases, supplies, rated, learnt, at_h, tuning, informed or {})
-    decided = _Deciding(cases, markets, now, room, tuning).verdicts()
+    decided = _Decisions(cases, markets, now, budget, tuning).verdicts()
     judged = [
         JudgedCase(case, verdict, market.appraisal, market.supply, market.informed)
         for case, verdict, market in zip(cases, decided, markets, strict=True)
     ]
-    return FleetEvaluation(_within(judged, room), learnt)
+    return FleetEvaluation(_within(judged, budget), learnt)
 
 
 # --- the market, as each kind of server sees it
@@ -150,8 +147,8 @@ def markets_of(
     tuning: Tuning,
     informed: Mapping[str, ForecastRatings],
 ) -> list[AppraisedMarket]:
-    """One appraisal for each kind of server, in the order of the cases: its possible pools, and those its members are
-    in now. Clients that are informed by different models see different markets."""
+    """A market for each case, shared by servers of one kind: their possible pools, and the pools they are in now.
+    Clients with different models have different markets."""
     members: defaultdict[tuple[str, RegionPlatform, Needs, frozenset[str]], set[str]] = defaultdict(set)
     sources = {one.model: one for one in informed.values()}
     by_client = {client: one.model for client, one in informed.items()}
@@ -178,17 +175,17 @@ def _seen(pools: frozenset[str], here: set[str], rated: Mapping[str, RatedOffer]
 
 
 @dataclass(frozen=True)
-class _Deciding:
+class _Decisions:
     cases: Sequence[ServerCase]
     markets: Sequence[AppraisedMarket]
     now: datetime
-    room: OperationBudget
+    budget: OperationBudget
     tuning: Tuning
 
     def verdicts(self) -> list[Verdict]:
-        """In the order of the cases: the server's own decision, or its replica's where that is what there is to do."""
+        """In the order of the cases: the decision for the server, or for its replica where only that is to change."""
         free = [
-            apply_gates(decide_server(case.position, market.appraisal, self.tuning), case.standing, self.now)
+            apply_gates(decide_server(case.position, market.appraisal, self.tuning), case.conditions, self.now)
             for case, market in zip(self.cases, self.markets, strict=True)
         ]
         found = list(free)
@@ -198,23 +195,25 @@ class _Deciding:
         return found
 
     def _clients(self) -> dict[str, list[int]]:
-        """By server within a client, so that it does not matter in which order the cases come."""
+        """Numbers of the cases by client, sorted by server, so that the order of the cases does not matter."""
         found: defaultdict[str, list[int]] = defaultdict(list)
         for number in sorted(range(len(self.cases)), key=lambda number: self.cases[number].server_id):
             found[self.cases[number].client_id].append(number)
         return found
 
     def _of_client(self, client: str, numbers: Sequence[int], free: Sequence[Verdict]) -> Iterator[tuple[int, Verdict]]:
-        """Who may be moved is decided within the client's limits; who may not is decided as if there were none."""
-        others = self.room.others.get(client, RestOfFleet())
-        limits = crowding_limits(self.room.limits.get(client, FleetLimits()), len(numbers) + others.servers)
+        """Servers that may be moved are decided within the client's limits, the others as if there were no limits."""
+        others = self.budget.others.get(client, RestOfFleet())
+        limits = crowding_limits(self.budget.limits.get(client, FleetLimits()), len(numbers) + others.servers)
         known = {self.markets[n].key: self.markets[n].appraisal for n in numbers}
         moves = {self.cases[n].server_id: free[n] for n in numbers}
         if able := [n for n in numbers if limits is not NO_LIMITS and self._may_move(n, free[n])]:
             rest = with_positions(others, [self.cases[n].position for n in sorted(set(numbers) - set(able))])
             within = decide_fleet(self._members(able), known, self.tuning, limits, rest)
             moves |= {
-                self.cases[n].server_id: apply_gates(within[self.cases[n].server_id], self.cases[n].standing, self.now)
+                self.cases[n].server_id: apply_gates(
+                    within[self.cases[n].server_id], self.cases[n].conditions, self.now
+                )
                 for n in able
             }
         acting = {server: verdict.decision for server, verdict in moves.items() if verdict.acts}
@@ -226,31 +225,31 @@ class _Deciding:
         return [FleetMember(self.cases[n].server_id, self.cases[n].position, self.markets[n].key) for n in numbers]
 
     def _may_move(self, number: int, free: Verdict) -> bool:
-        """Whether its policy would let it go now, if the limits asked for that."""
-        return free.acts or (not asks_for_change(free.decision) and self.cases[number].standing.may_move(self.now))
+        """Whether its policy would allow a move now, if the limits required one."""
+        return free.acts or (not asks_for_change(free.decision) and self.cases[number].conditions.may_move(self.now))
 
     def _either(self, own: Verdict, replica: Decision | None, case: ServerCase) -> Verdict:
-        """One thing at a time: a server that moves does that first."""
+        """One change at a time: a move of the server goes before a change of its replica."""
         if own.acts or replica is None or not asks_for_change(replica):
             return own
         if replica.kind is DecisionKind.DROP_REPLICA and not case.replica_ours:
-            return own  # somebody else wanted it
-        verdict = apply_gates(replica, case.standing, self.now)
+            return own  # a person or a policy created it
+        verdict = apply_gates(replica, case.conditions, self.now)
         return verdict if verdict.acts or not asks_for_change(own.decision) else own
 
 
 # --- how many at once
 
 
-def _within(judged: Sequence[JudgedCase], room: OperationBudget) -> list[JudgedCase]:
-    """The most urgent and the most saving first, as far as there is room; the rest is held."""
-    left, under_way = room.over_all - sum(room.under_way.values()), Counter(room.under_way)
+def _within(judged: Sequence[JudgedCase], budget: OperationBudget) -> list[JudgedCase]:
+    """Let the most urgent act, then those that save most, as far as the budget goes. Hold the others."""
+    left, under_way = budget.over_all - sum(budget.under_way.values()), Counter(budget.under_way)
     held = list(judged)
     turns = sorted((i for i, one in enumerate(judged) if one.verdict.acts), key=lambda i: _turn(judged[i]))
     for index in turns:
         one = judged[index]
         client = one.case.client_id
-        most = room.limits.get(client, FleetLimits()).moves_at_once or room.over_all
+        most = budget.limits.get(client, FleetLimits()).moves_at_once or budget.over_all
         if one.verdict.ask_first:
             continue  # a proposal starts nothing yet
         if left < 1 or under_way[client] >= most:

@@ -1,4 +1,4 @@
-"""Windows of time in which ordinary moves may happen."""
+"""Maintenance windows: times in which ordinary moves may happen."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ORDER = list(Weekday)
 
 @dataclass(frozen=True)
 class MaintenanceWindow:
-    """From `start` to `end`, local times "HH:MM" of `timezone` (IANA), on the days it starts; past midnight if
-    `end` is the earlier. No days: every day."""
+    """From `start` to `end`, local times "HH:MM" of `timezone` (IANA). `days`: when it starts; empty: every day. It
+    goes past midnight if `end` is the earlier time."""
 
     start: str
     end: str
@@ -32,11 +32,11 @@ class MaintenanceWindow:
     timezone: str = "UTC"
 
     def problem(self) -> str:
-        """Why it is no window; empty when it is one."""
+        """Why the window is not valid; empty when it is."""
         try:
             start, end = time.fromisoformat(self.start), time.fromisoformat(self.end)
         except ValueError:
-            return f"{self.start}-{self.end} are no times of day; write them as HH:MM"
+            return f"{self.start}-{self.end} are not times of day; write them as HH:MM"
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):

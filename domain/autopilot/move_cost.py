@@ -1,4 +1,4 @@
-"""What a planned move costs its owner, part by part. Decisions, plans and backtests reckon by this and nothing else."""
+"""What a planned move costs its owner, part by part. Decisions, plans and backtests all use this calculation."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.savings.accrual import MONTH_H, SNAPSHOT_MICRO_USD_PER_GIB_MONTH
-from domain.savings.money import MICRO_PER_USD
+from domain.savings.amounts import MICRO_PER_USD
 
 SNAPSHOT_USD_PER_GIB_H = SNAPSHOT_MICRO_USD_PER_GIB_MONTH / MICRO_PER_USD / MONTH_H  # as the ledger of savings books it
-# The last snapshots stay until those of the next move to another zone take their place. When that is nobody knows: a
-# move answers for as long as its gain is believed.
+# The last snapshots stay until the next move to another zone replaces them. Nobody knows when that is, so a move pays
+# for them as long as its gain counts.
 SNAPSHOTS_KEPT_H = DEFAULT_TUNING.horizon_h
 
 
 @dataclass(frozen=True, slots=True)
 class MoveCost:
-    """USD. `overlap_usd`: both instances at once. `snapshot_usd`: of data volumes. `outage_usd`: to its owner."""
+    """USD. `overlap_usd`: both instances run. `snapshot_usd`: of data volumes. `outage_usd`: its cost to the owner."""
 
     overlap_usd: float = 0.0
     snapshot_usd: float = 0.0
@@ -33,10 +33,10 @@ FREE_MOVE = MoveCost()
 
 @dataclass(frozen=True, slots=True)
 class MoveProfile:
-    """How a server gets to another place. Hours: both instances are paid for, and its service is out.
+    """How a server moves. `overlap_h`: both instances are paid for. `outage_h`: its service is down.
 
-    `copies`: its data volumes stay, and copies are made of their snapshots: an early one while it serves, gone when the
-    move is over, and the last one, which is kept. As if each held the whole volume: EC2 does not tell what it holds.
+    `copies`: its data volumes are copied by snapshots: an early one while it serves, deleted after the move, and a last
+    one, which is kept. Each counts with the size of the whole volume, since EC2 does not tell what a snapshot holds.
     """
 
     overlap_h: float = 0.2
@@ -47,7 +47,7 @@ class MoveProfile:
         return data_gib * SNAPSHOT_USD_PER_GIB_H * (self.overlap_h + SNAPSHOTS_KEPT_H) if self.copies else 0.0
 
     def cost(self, price_usd: float, outage_usd_per_h: float, data_gib: float) -> MoveCost:
-        """Away from a place of this price per hour; of a price that is not known (infinite) no overlap is reckoned."""
+        """Cost of leaving a place with this price per hour. With an infinite (unknown) price, no overlap."""
         overlap_usd = self.overlap_h * price_usd if math.isfinite(price_usd) else 0.0
         return MoveCost(overlap_usd, self.snapshot_usd(data_gib), self.outage_h * outage_usd_per_h)
 
@@ -56,5 +56,5 @@ USUAL_MOVE = MoveProfile()
 
 
 def payback_h(move_usd: float, gain_usd: float) -> float:
-    """Hours until a move has paid for itself, at so much of gain per hour; infinite if it never does."""
+    """Hours until a move has paid for itself, with this gain per hour; infinite if it never does."""
     return move_usd / gain_usd if gain_usd > 0 else math.inf

@@ -1,4 +1,4 @@
-"""What the autopilot may do: a server's wish over its client's over the defaults, and what contradicts itself."""
+"""What the autopilot may do: a server's preferences, then its client's, then the defaults; and contradictions in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AutoSwitch(StrEnum):
     ON = "on"
 
 
-class ReplicaWish(StrEnum):
+class ReplicaMode(StrEnum):
     NONE = "none"
     ON_RISK = "on_risk"
     ALWAYS = "always"
@@ -37,16 +37,16 @@ class Tolerance(StrEnum):
 
 
 class Contradiction(ValueError):
-    """A policy that contradicts itself; the message says in what, and what to change."""
+    """A policy contradicts itself; the message says where, and what to change."""
 
 
 @dataclass(frozen=True)
 class AutopilotPreferences:
-    """What an owner has said; None: as the client says, else the default of `AutopilotPolicy`."""
+    """What an owner has set. None: as the client has it, else the default of `AutopilotPolicy`."""
 
     auto_switch: AutoSwitch | None = None
     approval_needed: bool | None = None
-    replica: ReplicaWish | None = None
+    replica: ReplicaMode | None = None
     keep_old_s: float | None = None
     min_saving: float | None = None
     outage_usd_per_hour: float | None = None
@@ -60,7 +60,7 @@ class AutopilotPreferences:
 
 @dataclass(frozen=True)
 class AutopilotPolicy:
-    """A wish with nothing left open.
+    """Preferences with every value resolved.
 
     `approval_needed`: with `on`, ordinary moves wait for approval, and only urgent ones go ahead. `keep_old_s`:
     the old instance stays for so long after a switch. `min_saving`: part of what is paid now that an ordinary move
@@ -70,7 +70,7 @@ class AutopilotPolicy:
 
     auto_switch: AutoSwitch = AutoSwitch.OFF
     approval_needed: bool = False
-    replica: ReplicaWish = ReplicaWish.NONE
+    replica: ReplicaMode = ReplicaMode.NONE
     keep_old_s: float = 0.0
     min_saving: float = 0.05
     outage_usd_per_hour: float | None = None  # None: by `tolerance`
@@ -92,17 +92,17 @@ class AutopilotPolicy:
 
 
 def resolve_policy(server: AutopilotPreferences, client: AutopilotPreferences) -> AutopilotPolicy:
-    """Field by field: the server's word, else the client's, else the default."""
-    said: dict[str, Any] = {}
+    """Field by field: the server's value, else the client's, else the default."""
+    values: dict[str, Any] = {}
     for one in fields(AutopilotPreferences):
-        for wish in (server, client):
-            if (value := getattr(wish, one.name)) is not None:
-                said[one.name] = value
+        for preferences in (server, client):
+            if (value := getattr(preferences, one.name)) is not None:
+                values[one.name] = value
                 break
-    # Who names a tolerance for a server means it, whatever price the client has named for all.
+    # A tolerance set for a server counts before a price per hour that the client has set for all.
     if server.tolerance is not None and server.outage_usd_per_hour is None:
-        said.pop("outage_usd_per_hour", None)
-    return AutopilotPolicy(**said)
+        values.pop("outage_usd_per_hour", None)
+    return AutopilotPolicy(**values)
 
 
 def check_policy(policy: AutopilotPolicy, *, keeps_replica: bool = False) -> None:
@@ -122,7 +122,7 @@ def check_policy(policy: AutopilotPolicy, *, keeps_replica: bool = False) -> Non
             f"{policy.max_moves_per_week} moves a week cannot each be followed by a stay of "
             f"{policy.minimum_stay_h:g} h; lower one of them"
         )
-    if policy.replica is ReplicaWish.ON_RISK and policy.outage_usd_per_hour == 0:
+    if policy.replica is ReplicaMode.ON_RISK and policy.outage_usd_per_hour == 0:
         raise Contradiction(
             "replica `on_risk` is made for what an outage costs, and outage_usd_per_hour is 0; name a cost, or take "
             "`none` or `always`"

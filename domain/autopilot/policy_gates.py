@@ -1,8 +1,8 @@
-"""From a decision of the market to what is done about it: the owner's policy has its say.
+"""Gates: whether a decision may be acted on now, by the owner's policy.
 
-The market's decision is about money and risk alone. Here it meets the policy: whether the autopilot may act at
-all, whether now is a time for ordinary moves, and whether somebody has to approve. What is urgent, a server whose
-place is likely to be lost, waits for no window and counts against no weekly limit.
+A decision is about money and risk alone. The policy says whether the autopilot may act at all, whether now is a time
+for ordinary moves, and whether a person has to approve. An urgent decision, for a server that is likely to lose its
+place, waits for no window and does not count against the weekly limit.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Gate(StrEnum):
     NONE = ""
     OFF = "off"
     FROZEN = "frozen"
-    TRIED = "tried"  # it failed or was turned down a short while ago
+    TRIED = "tried"  # it failed or was rejected a short while ago
     BUSY = "busy"  # an operation runs or waits: it goes first
     SAVES_TOO_LITTLE = "saves_too_little"  # below the owner's min_saving
-    WINDOW = "window"  # no window for ordinary moves is open
+    WINDOW = "window"  # no maintenance window is open
     MOVES_USED_UP = "moves_used_up"
-    FLEET_LIMIT = "fleet_limit"  # as many moves as may be under way are
+    FLEET_LIMIT = "fleet_limit"  # as many operations as allowed are under way
 
 
 class DecisionState(StrEnum):
@@ -41,13 +41,13 @@ class DecisionState(StrEnum):
     ASKED = "asked"  # the server's workflow has the request
     DONE = "done"  # its operation committed
     FAILED = "failed"  # its operation ended otherwise
-    DROPPED = "dropped"  # it no longer held when it was to be acted on
+    DROPPED = "dropped"  # it did not hold any more when it was to be acted on
     EXPIRED = "expired"  # a newer decision took its place
 
 
 @dataclass(frozen=True)
 class ServerConditions:
-    """What holds for the server beside the market."""
+    """What else counts for the server, besides the market."""
 
     policy: AutopilotPolicy
     moved_at: tuple[datetime, ...] = ()  # ordinary moves of the last week
@@ -58,7 +58,7 @@ class ServerConditions:
     tried: frozenset[tuple[str, str]] = frozenset()  # (kind, pool) that failed or was turned down of late
 
     def may_move(self, now: datetime) -> bool:
-        """Whether the policy lets an ordinary move of it happen now, whatever it would save."""
+        """Whether the policy allows an ordinary move now, whatever it would save."""
         policy = self.policy
         return not (
             policy.auto_switch is AutoSwitch.OFF
@@ -75,7 +75,7 @@ class ServerConditions:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`gate` empty: act on it, or propose it when `ask_first`."""
+    """A decision and its gate. Without a gate it is acted on, or proposed when `ask_first`."""
 
     decision: Decision
     gate: Gate
@@ -105,45 +105,45 @@ def asks_for_change(decision: Decision) -> bool:
     return decision.kind in _CHANGES
 
 
-def apply_gates(decision: Decision, standing: ServerConditions, now: datetime) -> Verdict:
-    """What is done about the decision, or which gate holds it."""
+def apply_gates(decision: Decision, conditions: ServerConditions, now: datetime) -> Verdict:
+    """The verdict on a decision: acted on with a priority, or held by a gate."""
     urgent = decision.reason in _URGENT or (
         decision.kind is DecisionKind.ON_DEMAND and decision.reason is DecisionReason.CROWDED
     )
     priority = Priority.URGENT if urgent else Priority.ORDINARY
-    gate = _gate(decision, standing, now, urgent) if asks_for_change(decision) else Gate.NONE
-    return Verdict(decision, gate, priority, ask_first=_ask_first(standing.policy, urgent))
+    gate = _gate(decision, conditions, now, urgent) if asks_for_change(decision) else Gate.NONE
+    return Verdict(decision, gate, priority, ask_first=_ask_first(conditions.policy, urgent))
 
 
 def _ask_first(policy: AutopilotPolicy, urgent: bool) -> bool:
     return policy.auto_switch is AutoSwitch.PROPOSE or (policy.approval_needed and not urgent)
 
 
-def _gate(decision: Decision, standing: ServerConditions, now: datetime, urgent: bool) -> Gate:
-    policy = standing.policy
-    # A replica that the policy asks for is kept also where nothing is moved.
+def _gate(decision: Decision, conditions: ServerConditions, now: datetime, urgent: bool) -> Gate:
+    policy = conditions.policy
+    # A replica that the policy asks for is created and kept even where nothing is moved.
     if policy.auto_switch is AutoSwitch.OFF and decision.kind not in _REPLICA:
         return Gate.OFF
     if policy.is_frozen(now):
         return Gate.FROZEN
-    if standing.busy:
+    if conditions.busy:
         return Gate.BUSY
-    if (decision.kind.value, decision.pool) in standing.tried:
+    if (decision.kind.value, decision.pool) in conditions.tried:
         return Gate.TRIED
     if urgent or decision.kind in _REPLICA:
         return Gate.NONE
-    return _ordinary_gate(decision, standing, now)
+    return _ordinary_gate(decision, conditions, now)
 
 
-def _ordinary_gate(decision: Decision, standing: ServerConditions, now: datetime) -> Gate:
-    policy = standing.policy
-    if standing.keeps_old_instance:  # its owner wants the old instance for longer than a small gain is worth
+def _ordinary_gate(decision: Decision, conditions: ServerConditions, now: datetime) -> Gate:
+    policy = conditions.policy
+    if conditions.keeps_old_instance:  # its owner keeps the old instance; a small gain must not end that early
         return Gate.BUSY
-    spread = decision.reason is DecisionReason.ON_DEMAND_SHARE  # the client asks for it, and knows that it costs
+    spread = decision.reason is DecisionReason.ON_DEMAND_SHARE  # the client has asked for it, though it costs more
     if not spread and decision.gain_usd < policy.min_saving * decision.cost_now_usd:
         return Gate.SAVES_TOO_LITTLE
     if not any_window_open(policy.windows, now):
         return Gate.WINDOW
-    if standing.moves_used_up(now):
+    if conditions.moves_used_up(now):
         return Gate.MOVES_USED_UP
     return Gate.NONE

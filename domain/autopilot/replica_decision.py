@@ -1,8 +1,8 @@
 """Whether a server should have a replica now, and where.
 
-A replica costs its pool's price every hour. When the server's pool is lost, the replica is promoted
-within seconds, so that it averts the outage, unless both pools go together. What is not averted
-counts with the price when its place is chosen: a cheap pool that goes with the server's own is none.
+A replica costs the price of its pool every hour. When the server's pool is lost, the replica is promoted within seconds
+and so averts the outage, unless both pools are lost together. The risk that remains is added to the price when a place
+is chosen, so a cheap pool that is lost together with the server's own is a bad place.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Collection
 
 from domain.autopilot.appraisal import Appraisal, CandidateCost
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
-from domain.autopilot.decision_inputs import ReplicaMode, ServerPosition
+from domain.autopilot.decision_inputs import ServerPosition
+from domain.autopilot.policy import ReplicaMode
 from domain.autopilot.tuning import Tuning
 
 
 def decide_replica(
     position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()
 ) -> Decision:
-    """STAY: leave it as it is, with its replica or without one. Costs: per hour without a replica, and with."""
+    """STAY: leave it as it is, with or without a replica. The costs are per hour, without a replica and with one."""
     risk = outage_risk(position.pool, market)
     lost = bool(position.replica) and not _runs(position.replica, market)
     if market.needs.replica is ReplicaMode.NONE:
@@ -32,7 +33,7 @@ def decide_replica(
         return _with(
             position, place, DecisionReason.REPLICA_LOST if lost else DecisionReason.ALWAYS_REPLICA, risk, cost
         )
-    # One that is there already is kept until it averts less than it costs: that is what keeps it from flapping.
+    # An existing replica is kept until it averts less than it costs, so that it is not dropped and created in turns.
     asked = 1.0 if position.replica and not lost else tuning.replica_margin
     averted = risk * (1 - tuning.together * _is_spot(place, market))
     if averted > asked * _price(place, market):
@@ -41,13 +42,13 @@ def decide_replica(
 
 
 def outage_risk(pool: str, market: Appraisal) -> float:
-    """USD per hour that outages are expected to cost a server there; none on on-demand."""
+    """USD per hour that outages are expected to cost a server in that pool; 0 on on-demand."""
     figures = market.by_pool.get(pool)
     return figures.hazard_per_h * market.needs.outage_usd if figures else 0.0
 
 
 def _place(position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str], risk: float) -> str:
-    """Where price and the risk that stays are least: never the server's own pool; on-demand if that is less."""
+    """The pool with the least sum of price and remaining risk, never the server's own; on-demand if that costs less."""
     best: CandidateCost | None = min(
         (one for one in market.open if one.pool != position.pool and one.pool not in barred),
         key=lambda one: (one.price_usd, one.pool),

@@ -1,9 +1,9 @@
-"""The decision for one server: an appraisal of the market and where the server is, in; what to do, out.
+"""The decision for one server, from an appraisal of the market and the server's position.
 
-It reasons in cost per hour: price plus hazard times the cost of a loss. A falling hazard makes the
-time to wait before a pool is entered follow from that: the pool is entered once its saving against
-on-demand exceeds its risk. A server stays where it is unless another place is expected to bring a
-multiple of the move's cost before that place is lost or the prices change again.
+It compares costs per hour: price plus hazard times the cost of a loss. The hazard of a pool falls with its age, so a
+pool is entered once its saving against on-demand exceeds its risk; no waiting time has to be configured. A server
+stays where it is unless another place is expected to bring a multiple of the move's cost before that place is lost or
+prices change again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from domain.autopilot.tuning import Tuning
 def decide_server(
     position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str] = ()
 ) -> Decision:
-    """`barred`: pools that this server must not enter now, though others may; see fleet."""
+    """`barred`: pools that this server must not enter now, though others may; see fleet_decision."""
     if position.pool == market.needs.on_demand_pool:
         return _from_on_demand(position, market, tuning, barred)
     now = market.by_pool.get(position.pool)
@@ -46,11 +46,11 @@ def _after_loss(market: Appraisal, tuning: Tuning, barred: Collection[str]) -> D
 
 
 def _worth_a_try(one: CandidateCost, needs: Needs, tuning: Tuning) -> bool:
-    """Whether to go to a pool that is too young at once, rather than by way of on-demand.
+    """Whether to enter a young pool right after a loss, instead of going to on-demand first.
 
-    That saves the move back, if the pool lives until it is old enough to be entered, and its lower price
-    meanwhile; it risks one more outage. The hazard is scale * (age) ** -power, so the age comes in closed
-    form, and with it the chance to get there; the time in the pool is reckoned with an even hazard.
+    It saves the move back if the pool lives until it is old enough to be entered, and is cheaper meanwhile. It risks
+    one more outage. The hazard is scale * age ** -power, so that age, and the chance to reach it, have a closed form.
+    The time in the pool is computed with a constant hazard.
     """
     saving, shape = needs.on_demand_usd - one.price_usd, tuning.shape
     if saving <= 0 or one.hazard_per_h <= 0 or not tuning.at_once:
@@ -65,7 +65,7 @@ def _worth_a_try(one: CandidateCost, needs: Needs, tuning: Tuning) -> bool:
 def _from_on_demand(position: ServerPosition, market: Appraisal, tuning: Tuning, barred: Collection[str]) -> Decision:
     needs, now_usd = market.needs, market.needs.on_demand_usd
 
-    # What a loss costs holds the way back to spot, so the stay is not cut short by the hazard once more.
+    # The cost of a loss includes the move back to spot, so the hazard must not shorten the stay a second time.
     def brings(one: CandidateCost) -> float:
         return (now_usd - one.cost_usd) * tuning.horizon_h
 
@@ -113,9 +113,9 @@ def _destination(
     barred: Collection[str],
     brings: Callable[[CandidateCost], float],
 ) -> CandidateCost | None:
-    """The cheapest other pool; or the cheapest of its own zone, where a cheaper move makes up for what it costs more.
+    """The cheapest other pool, or the cheapest of its own zone if the cheaper move makes up for the higher cost.
 
-    `now`: cost and price per hour where it is. `brings`: USD until the stay there is over.
+    `now`: cost and price per hour where it is. `brings`: USD that a candidate brings until the stay there ends.
     """
     best, needs = market.best(barred, position.pool), market.needs
     if best is None or needs.within == needs.beyond:
@@ -127,20 +127,20 @@ def _destination(
 
 
 def within_minimum_stay(position: ServerPosition, market: Appraisal) -> bool:
-    """Whether its minimum stay is not over."""
+    """Whether its minimum stay is not over yet."""
     return market.at_h - position.since_h < market.needs.minimum_stay_h
 
 
 def _gain(now: CandidateCost, best: CandidateCost, tuning: Tuning) -> float:
-    """USD per hour that a move is believed to bring: all of the price, a part of the risk."""
+    """USD per hour that a move brings: the whole difference in price, and a part of that in risk."""
     return now.price_usd - best.price_usd + tuning.risk_believed * (now.risk_usd - best.risk_usd)
 
 
 def _usual_change(now: CandidateCost, best: CandidateCost) -> float:
-    """USD per hour by which the next change of either price may undo a gain."""
+    """USD per hour that the next change of either price may take from a gain."""
     return now.rated.typical_change * now.price_usd + best.rated.typical_change * best.price_usd
 
 
 def _lasts(best: CandidateCost, tuning: Tuning) -> float:
-    """Hours one can expect to stay there."""
+    """Expected hours of the stay there."""
     return min(tuning.horizon_h, 1 / best.hazard_per_h) if best.hazard_per_h else tuning.horizon_h

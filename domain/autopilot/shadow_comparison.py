@@ -1,4 +1,4 @@
-"""A model beside the built-in policy: what it would have decided, and what that would cost."""
+"""A model compared with the built-in policy: what it would have decided, and what that would cost."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from domain.autopilot.appraisal import Appraisal, rate_offers
 from domain.autopilot.decision import Decision, DecisionKind
 from domain.autopilot.fleet_evaluation import ExperienceByKey, ServerCase, markets_of
-from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform
-from domain.autopilot.pool_supply import Supply
+from domain.autopilot.forecast_ratings import ForecastRatings
+from domain.autopilot.pool_supply import RegionPlatform, Supply
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING, Tuning
 
 
 @dataclass(frozen=True)
 class ShadowComparison:
-    """One client's servers in one pass. Costs: USD per hour, price and risk as the built-in reckoning has them, of the
-    places each would have the servers in."""
+    """One client's servers in one pass. Costs are USD per hour of the places that each would choose, price and risk
+    as the built-in policy computes them."""
 
     model_id: str
     client_id: str
@@ -38,7 +38,7 @@ def compare_shadow(
     at_h: float,
     tuning: Tuning = DEFAULT_TUNING,
 ) -> list[ShadowComparison]:
-    """By client. What it decides for each server by itself: gates and limits on crowding are the same for both."""
+    """By client. Each server is decided separately: gates and limits on crowding are the same for both."""
     clients = {case.client_id for case in cases}
     if informing.fell_back:
         counts = {client: sum(case.client_id == client for case in cases) for client in clients}
@@ -71,7 +71,7 @@ def compare_shadow(
 
 
 def _cost(case: ServerCase, decision: Decision, market: Appraisal) -> float:
-    """Of the place it would be in; nothing where that is not known."""
+    """Cost of the place it would be in; 0 where that is not known."""
     pool = decision.pool if decision.kind in (DecisionKind.MOVE, DecisionKind.ON_DEMAND) else case.position.pool
     if pool == market.needs.on_demand_pool:
         return market.needs.on_demand_usd if math.isfinite(market.needs.on_demand_usd) else 0.0

@@ -1,1 +1,1 @@
-"""What would the policy have done with a client's own servers? The question, its limits, and the history."""
+"""What the policy would have done: the replay of a market's or a client's history, tick by tick."""

@@ -1,17 +1,17 @@
-"""What a way through a market costs. It knows choices and the market, and nothing of policies."""
+"""What a sequence of places in a market costs. This module knows choices and the market, but no policy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from domain.backtest.errors import BacktestError
+from domain.backtest.contract import BacktestError
 from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
 
 
 @dataclass(frozen=True)
 class Bill:
-    """One run, or several: USD, hours, and how often what happened. `outage_h`: of interruptions alone."""
+    """One run, or several: USD, hours, and counts. `outage_h` is that of interruptions; see `move_outage_h`."""
 
     money_usd: float = 0.0
     outage_h: float = 0.0
@@ -30,7 +30,7 @@ class Bill:
 
 
 def total(bills: Iterable[Bill], share: float = 1.0) -> Bill:
-    """Of one market, where the price of on-demand is one: a `share` of the sum."""
+    """A `share` of the sum of bills of one market, which has one on-demand price."""
     found = list(bills)
     return Bill(
         money_usd=share * sum(one.money_usd for one in found),
@@ -79,7 +79,7 @@ def bill(market: MarketHistory, window: TickWindow, choices: Sequence[int], came
 def by_day(
     market: MarketHistory, window: TickWindow, choices: Sequence[int], came_from: int | None = None
 ) -> dict[int, Bill]:
-    """The same, by the market's days: what one day costs says little of the next."""
+    """The same by the market's days, since the cost of one day says little about the next."""
     found, before = dict[int, Bill](), came_from
     for day, part in window.days(market):
         some = choices[part.start - window.start : part.stop - window.start]

@@ -1,8 +1,8 @@
 """The cheapest way through a market that is known in advance, by dynamic programming.
 
-Backwards: the cost to go from each place at a tick is the price of the best next place plus what the
-change costs. It obeys the rules of `billing`; it may leave one tick before a loss. While nothing
-changes, a move at the first or the last tick is as good as any between, so only those are looked at.
+It works backwards: the remaining cost from each place at a tick is that of the best next place plus the cost of the
+move. It follows the rules of `billing`, and may leave one tick before a loss. While nothing changes, a move at the
+first or the last tick is as good as any between them, so only those two are considered.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Clairvoyant:
         return self._costs.onward(start, self._to_go[start])[pool - ON_DEMAND]
 
     def path(self, came_from: int | None = None) -> list[int]:
-        """The place at each tick, of the way that costs the least. `came_from`: None is nowhere."""
+        """The place at each tick, on the cheapest path. `came_from`: the place before; None: nowhere."""
         place, found = came_from, list[int]()
         for tick, until in zip(self._marks, [*self._marks[1:], self._window.stop], strict=True):
             to_go = self._to_go[tick]
@@ -63,7 +63,7 @@ class Clairvoyant:
 
 @dataclass(frozen=True)
 class _Tick:
-    """By place, on-demand first: USD per hour to be there; USD to have left it, for any place and within its zone."""
+    """By place, on-demand first. `be`: USD per hour. `leave`: USD for a move anywhere; `leave_near`: in its zone."""
 
     be: Sequence[float]
     leave: Sequence[float]
@@ -71,7 +71,7 @@ class _Tick:
 
 
 class _Costs:
-    """What it costs to be in each place at a tick, and to go on from it."""
+    """What it costs to be in each place at a tick, and to move away from it."""
 
     def __init__(self, market: MarketHistory, weight: float) -> None:
         self._market = market
@@ -87,7 +87,7 @@ class _Costs:
         return self._at(tick).be
 
     def onward(self, tick: int, to_go: Sequence[float]) -> list[float]:
-        """From each place, the least of staying there and of leaving it at that tick."""
+        """For each place, the lesser of staying and of leaving at that tick."""
         best, at = min(to_go), self._at(tick)
         least = [stay if stay < best + usd else best + usd for stay, usd in zip(to_go, at.leave, strict=True)]
         if not self._near:
@@ -96,7 +96,7 @@ class _Costs:
         return [min(usd, n + leave) for usd, n, leave in zip(least, nearest, at.leave_near, strict=True)]
 
     def next(self, tick: int, to_go: Sequence[float], place: int) -> int:
-        """Where one goes from that place: stay, unless another is less with what it costs to get there."""
+        """The next place: the same one, unless another costs less including the move."""
         at = self._at(tick)
         best = min(range(len(to_go)), key=to_go.__getitem__)
         usd = to_go[best] + at.leave[place]
@@ -107,7 +107,7 @@ class _Costs:
         return best if to_go[place] > usd else place
 
     def _at(self, tick: int) -> _Tick:
-        """Most ticks are like some other, so each kind is reckoned once."""
+        """Most ticks are like another one, so each kind is computed once."""
         key = self._market.up[tick], self._market.prices[tick]
         found = self._known.get(key)
         if found is None:

@@ -1,7 +1,7 @@
-"""The policy with its owner's gates, led through one server's history.
+"""The policy with its owner's gates, run through one server's history.
 
-Approval is taken as given and `auto_switch` as on: what is asked is what it would have done. What is urgent waits for
-no window, and a server whose pool is lost goes somewhere whatever is allowed: that is a rescue, not a decision.
+Approval counts as given and `auto_switch` as on, since the question is what the policy would have done. Urgent moves
+wait for no window. A server whose pool is lost always goes somewhere: that is a rescue, not a decision.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONG_AGO_H = 0.0
 
 
 class GatedPolicy:
-    """One market, one kind of server. `appraisal`: how it saw its market at a tick."""
+    """One market, one kind of server. `appraisal`: how the market looked to it at a tick."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class GatedPolicy:
         self._index = {pool: number for number, pool in enumerate(market.pools)} | {needs.on_demand_pool: ON_DEMAND}
 
     def run(self, window: TickWindow, start: int, data_gib: int = 0) -> list[int]:
-        """The place at each tick of a server that was at `start` for long before, with so much data."""
+        """The place at each tick of a server that had been at `start` for a long time, with `data_gib` of data."""
         position = ServerPosition(self._name(start), LONG_AGO_H, data_gib=data_gib)
         moved, found = list[datetime](), list[int]()
         for tick in range(window.start, window.stop):

@@ -1,6 +1,6 @@
-"""A client's own history, as it is handed to the replay: plain values, so that it can go to a process of its own.
+"""A client's own history as the replay takes it: plain values, since the replay runs in a process of its own.
 
-Times are hours since 1970, the clock of the policy's records.
+Times are hours since 1970, as in the policy's records.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from domain.autopilot.policy import AutopilotPolicy
 @dataclass(frozen=True)
 class PoolHistory:
     """`steps`: (hour, USD per hour) from which each price holds. `facts`: (kind, hour) of the reliability record,
-    see domain.market.pool_facts. `stays`: (from, until), when an instance of ours ran there."""
+    see domain.market.pool_reliability. `stays`: (from, until), when an instance of ours ran there."""
 
     pool: str
     steps: list[tuple[float, float]]

@@ -1,4 +1,4 @@
-"""A market as it was: which pools could be had at each tick, and for how much."""
+"""A market as it was: which pools were up at each tick, their prices, and what a move between them costs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,35 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from domain.autopilot.move_cost import MoveProfile
-from domain.backtest.errors import NoData
-from domain.backtest.move_rules import USUAL_RULES, MoveRules
+from domain.backtest.contract import NoData
+
+PLANNED_MOVE = MoveProfile(overlap_h=0.2)  # paid twice, and no outage
+
+
+@dataclass(frozen=True)
+class MoveRules:
+    """What a planned move of `data_gib` costs within a zone and beyond it, and how long the outage of a loss is.
+
+    A move beyond the zone must not cost less than one within it: the clairvoyant relies on that.
+    """
+
+    within: MoveProfile = PLANNED_MOVE
+    beyond: MoveProfile = PLANNED_MOVE
+    outage_h: float = 0.2 - 2 / 60  # the notice comes two minutes before
+    data_gib: int = 0
+
+    def __post_init__(self) -> None:
+        near, far = self.within, self.beyond
+        if far.overlap_h < near.overlap_h or far.outage_h < near.outage_h or far.copies < near.copies:
+            raise ValueError(f"a move beyond the zone ({far}) costs less than one within it ({near})")
+
+    @property
+    def overlap_h(self) -> float:
+        """Of any move, for markets where zones make no difference."""
+        return self.beyond.overlap_h
+
+
+USUAL_RULES = MoveRules()
 
 ON_DEMAND = -1  # instead of a pool's index
 DAY_H = 24.0
@@ -39,7 +66,7 @@ class MarketHistory:
 
     @cached_property
     def changes(self) -> list[int]:
-        """Ticks at which anything is not as it was the tick before."""
+        """Ticks at which anything differs from the tick before."""
         ups, prices = self.up, self.prices
         return [at for at in range(1, self.ticks) if ups[at] != ups[at - 1] or prices[at] != prices[at - 1]]
 
@@ -50,7 +77,7 @@ class MarketHistory:
         return pool == ON_DEMAND or self.up[tick][pool]
 
     def move_profile(self, before: int, pool: int) -> MoveProfile:
-        """How one gets from one place to another by a planned move."""
+        """The profile of a planned move from one place to another."""
         zones = self.zones
         same = bool(zones) and zones[before - ON_DEMAND] == zones[pool - ON_DEMAND]
         return self.rules.within if same else self.rules.beyond
@@ -62,13 +89,13 @@ class MarketHistory:
 
 @dataclass(frozen=True)
 class TickWindow:
-    """Ticks `start` to `stop`, the latter not among them."""
+    """Ticks from `start` up to, not including, `stop`."""
 
     start: int
     stop: int
 
     def checked(self, market: MarketHistory) -> TickWindow:
-        """Raise NoData, saying what there is, unless the market has every tick of it."""
+        """Return the window; raise NoData, saying what there is, unless the market has every tick of it."""
         if not 0 <= self.start < self.stop <= market.ticks:
             hours = market.gap_h
             raise NoData(

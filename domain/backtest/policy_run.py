@@ -1,4 +1,4 @@
-"""A policy led through a market, tick by tick."""
+"""A policy run through a market, tick by tick."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DECIDED_EVERY_H = 0.05  # a policy is asked about every three minutes, and at on
 
 
 class ReplayPolicy(Protocol):
-    """Where to be at a tick, given where one was before (None: nowhere yet). Of tick and place alone."""
+    """Chooses the place for a tick, from nothing but the tick and the place before (None: nowhere yet)."""
 
     def choose(self, tick: int, current: int | None) -> int: ...
 
@@ -22,7 +22,7 @@ def run_policy(market: MarketHistory, window: TickWindow, chooser: ReplayPolicy,
 
 
 class PolicyRun:
-    """One policy through many windows. They overlap: who comes to where the run before was, goes on as that did."""
+    """One policy through many windows. They overlap: once a run is where the last one was, it goes on like it."""
 
     def __init__(self, market: MarketHistory, chooser: ReplayPolicy) -> None:
         self._market, self._chooser = market, chooser
@@ -46,7 +46,7 @@ class PolicyRun:
         return choices
 
     def by_day(self, window: TickWindow) -> dict[int, Bill]:
-        """What the run costs, by the market's days; most are as in the window before."""
+        """What the run costs, by the market's days. Most days are the same as in the window before."""
         choices = self.run(window)
         found: dict[int, Bill] = {}
         before: int | None = None
@@ -57,7 +57,7 @@ class PolicyRun:
         return found
 
     def _from(self, tick: int, before: int, stop: int) -> list[int]:
-        """How the last run went on from `tick`, if it was at the same place before it."""
+        """The rest of the last run from `tick`, if that run was at the same place before."""
         at = tick - self._last.start
         if not 0 < at < len(self._choices) or self._choices[at - 1] != before:
             return []

@@ -1,4 +1,4 @@
-"""A client's own servers through their own history, under the policy and beside what else could have been done."""
+"""Replays a client's own servers through their own history, under the policy and under others to compare with."""
 
 from __future__ import annotations
 
@@ -10,25 +10,21 @@ from typing import Any
 
 from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated
 from domain.autopilot.decision_inputs import zone_of
-from domain.autopilot.experience import Experience
-from domain.autopilot.experience_by_needs import learn_from_watched
+from domain.autopilot.experience import Experience, learn_from_watched
 from domain.autopilot.fleet_evaluation import NOT_ALLOWED
 from domain.autopilot.pool_supply import Supply
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.backtest.billing import Bill, bill
 from domain.backtest.clairvoyant import Clairvoyant
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from domain.backtest.gated_policy import GatedPolicy
 from domain.backtest.history import KindHistory, PoolHistory, RegionHistory, ReplayHistory
-from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
-from domain.backtest.move_rules import MoveRules
+from domain.backtest.market_history import ON_DEMAND, MarketHistory, MoveRules, TickWindow
+from domain.backtest.offers_by_tick import rate_by_tick, supply_by_tick, tick_count
 from domain.backtest.policy_run import ReplayPolicy, run_policy
-from domain.backtest.product_policy import rate_by_tick
 from domain.backtest.simple_policies import AlwaysOnDemand, Cheapest, StayPut
-from domain.backtest.supply_by_tick import supply_by_tick, tick_count
 from domain.forecasting.forecaster import Forecaster
-from domain.market.pool_facts import PoolFactKind
-from domain.market.pool_reliability import CLOSED_H
+from domain.market.pool_reliability import CLOSED_H, PoolFactKind
 
 POLICY, MODEL = "policy", "model"
 STAY, ON_DEMAND_ALWAYS, CHEAPEST, CLAIRVOYANT = (
@@ -110,7 +106,7 @@ Ratings = Sequence[Mapping[str, RatedOffer]]  # by tick, by pool
 
 @dataclass(frozen=True)
 class RatedRegion:
-    """A region as it was seen at each tick, and rated: by the built-in reckoning, and by a model if there is one."""
+    """A region at each tick, with its offers rated by the built-in hazard, and by a model if there is one."""
 
     supplies: Sequence[Supply]
     rated: Mapping[str, Ratings]  # by policy
@@ -126,7 +122,7 @@ class RatedRegion:
 
 
 def market_of(past: ReplayHistory, region: RegionHistory, kind: KindHistory) -> MarketHistory:
-    """The kind's pools over the period; one without a price yet, or lost a short while ago, is down. Raise NoData."""
+    """The kind's pools over the period. A pool without a price yet, or just lost, is down. Raise NoData."""
     wanted = set(kind.pools) | {server.pool for server in kind.servers}
     chosen = [one for one in region.pools if one.pool in wanted and one.steps and one.steps[0][0] < past.until_h]
     if not chosen:
@@ -159,7 +155,7 @@ def _column(pool: PoolHistory, past: ReplayHistory) -> tuple[list[bool], list[fl
 
 
 def _down(pool: PoolHistory, gap_h: float) -> list[tuple[float, float]]:
-    """From each loss for as long as the autopilot sends nobody there, or until a launch; at least one tick."""
+    """The times a pool is closed: from a loss until the autopilot would use it again or a launch; at least one tick."""
     launches = [hour for kind, hour in pool.facts if kind == PoolFactKind.LAUNCHED]
     found = []
     for kind, hour in pool.facts:
@@ -173,7 +169,7 @@ def _kind(past: ReplayHistory, region: RegionHistory, kind: KindHistory, seen: R
     market = market_of(past, region, kind)
     cautions = _cautions(past, region, kind, seen)
 
-    def led(ratings: Ratings) -> GatedPolicy:
+    def gated(ratings: Ratings) -> GatedPolicy:
         @cache
         def appraisal(tick: int) -> Appraisal:
             some = [ratings[tick][pool] for pool in market.pools if pool in ratings[tick]]
@@ -184,7 +180,7 @@ def _kind(past: ReplayHistory, region: RegionHistory, kind: KindHistory, seen: R
         return GatedPolicy(market, appraisal, kind.needs, kind.policy, DEFAULT_TUNING)
 
     pools = frozenset(kind.pools)
-    ways = {name: led(ratings) for name, ratings in seen.rated.items()}
+    ways = {name: gated(ratings) for name, ratings in seen.rated.items()}
     window = TickWindow(0, market.ticks)
     weight = kind.needs.outage_usd_per_h / kind.needs.on_demand_usd
     known: dict[tuple[str, int], list[PolicyOutcome]] = {}
@@ -199,7 +195,7 @@ def _kind(past: ReplayHistory, region: RegionHistory, kind: KindHistory, seen: R
 
 
 def _cautions(past: ReplayHistory, region: RegionHistory, kind: KindHistory, seen: RatedRegion) -> list[float]:
-    """As the autopilot learns it, from the first tick on."""
+    """By tick, the caution that the autopilot would have learnt."""
     experience: Experience | None = None
     found = []
     for tick, (supply, by_pool) in enumerate(zip(seen.supplies, seen.rated[POLICY], strict=True)):
@@ -213,7 +209,7 @@ def _cautions(past: ReplayHistory, region: RegionHistory, kind: KindHistory, see
 def _from(
     market: MarketHistory, window: TickWindow, ways: Mapping[str, GatedPolicy], weight: float, pool: str
 ) -> list[PolicyOutcome]:
-    """Every policy, of a server that begins there; in a pool without a history it begins on on-demand."""
+    """Every policy, for a server that starts in `pool`; where that has no history, on on-demand."""
     start = market.pools.index(pool) if pool in market.pools else ON_DEMAND
     simple: dict[str, ReplayPolicy] = {
         STAY: StayPut(market, start) if start != ON_DEMAND else AlwaysOnDemand(),

@@ -1,1 +1,1 @@
-"""Forecasts of risk and price per pool, from wherever they come: the interface, its features, and the way back."""
+"""Forecasts of risk and price per pool: the interface of a forecaster, its features, how a forecast is checked."""

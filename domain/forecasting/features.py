@@ -1,7 +1,7 @@
-"""What a model may know of a pool: each feature a number with a name, of the offer alone.
+"""What a model may know of a pool. Each feature is a named number that is computed from the offer alone.
 
-Prices come from the canonical series, the rest from the pool's reliability record; ages are cut at a month.
-A feature, once named, never changes its meaning: models are registered with the names of what they take.
+Prices come from the canonical series, the rest from the pool's reliability record. Ages are cut off at a month.
+A feature never changes its meaning once it has a name: models are registered with the names of their features.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ FEATURES: Mapping[str, Callable[[Offer], float]] = {
 
 
 def feature_rows(offers: Sequence[Offer], names: Sequence[str]) -> list[list[float]]:
-    """One row for each offer, its features in the order of the names. Raise KeyError of a name that is none."""
+    """One row for each offer, with its features in the order of the names. Raise KeyError for an unknown name."""
     chosen = [FEATURES[name] for name in names]
     return [[of(offer) for of in chosen] for offer in offers]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from domain.market.canonical_prices import PriceStep
+from domain.market.price_series import PriceStep
 
 HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.market.canonical_prices import PriceStep, PriceStepKind, confidence_at
 from domain.market.instance_cost import instance_cost
+from domain.market.price_series import PriceStep, PriceStepKind, confidence_at
 
 
 @dataclass(frozen=True, slots=True)

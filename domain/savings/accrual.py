@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from domain.savings.amounts import Amounts
-from domain.savings.money import MICRO_PER_USD, rounded
+from domain.savings.amounts import MICRO_PER_USD, Amounts, rounded
 from domain.savings.price_periods import PricePeriod, RegionPrices, periods_within
 from domain.savings.server_usage import InstanceUsage, PaidRole, RoleStretch, ServerUsage, role_stretches
 

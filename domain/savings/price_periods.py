@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from domain.market.canonical_prices import PriceStep, PriceStepKind
 from domain.market.observed_prices import PoolKey
-from domain.savings.money import micro_usd
+from domain.market.price_series import PriceStep, PriceStepKind
+from domain.savings.amounts import micro_usd
 
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 

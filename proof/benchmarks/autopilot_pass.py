@@ -33,20 +33,19 @@ from activities.ec2.market_facts import MarketFacts
 from db.autopilot.forecast_models import activate
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.market.file_loading import keep_in_batches
+from db.market.incoming_prices import keep_in_batches, mark_collected
 from db.market.on_demand import keep_on_demand
 from db.market.pool_facts import append_pool_facts
-from db.market.pool_prices import mark_collected
 from db.market.scores_and_bands import keep_bands, keep_scores
 from db.tables import Client, Instance, ModelRow, Server
 from domain.autopilot.contract import EvaluateInput
-from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaMode, Tolerance
 from domain.blueprint import Blueprint
 from domain.market.contract import spot_collection
 from domain.market.observed_prices import PriceBounds as Observed
 from domain.market.observed_prices import PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
 from domain.ranking import TypeFacts
@@ -233,7 +232,7 @@ def _fleet(sessions: SessionFactory, count: int, market: MarketInMemory, chance:
                 autopilot=AutopilotPreferences(auto_switch=AutoSwitch.PROPOSE, tolerance=tolerance, replica=replica)
             )
         )
-        for tolerance, replica in zip(Tolerance, ReplicaWish, strict=True)
+        for tolerance, replica in zip(Tolerance, ReplicaMode, strict=True)
     ]
     for n in range(count):
         zone, kind = chance.choice(list(market.spot))

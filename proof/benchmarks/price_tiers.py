@@ -27,8 +27,9 @@ from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.market import partitions, tiers
 from db.market.canonical import DAY, canonical_checksum, day_of_prices
-from db.market.file_loading import AT_ONCE, by_pool, text_of
+from db.market.file_loading import text_of
 from db.market.heatmap import region_heatmap
+from db.market.incoming_prices import AT_ONCE, by_pool
 from db.tables import PriceCanonical, PriceConsolidated, PriceObservation, PriceSetAside
 from domain.market import spot_price_file
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice

@@ -25,7 +25,7 @@ from sqlalchemy import insert
 
 from db.engine import schema
 from db.engine.session import SessionFactory, in_transaction, make_engine, make_session_factory
-from db.market.file_loading import keep_in_batches
+from db.market.incoming_prices import keep_in_batches
 from db.market.on_demand import keep_on_demand
 from db.savings.accrual import AccrualResult, accrue
 from db.savings.totals import Unit, period_totals, server_totals

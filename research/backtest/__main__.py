@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from domain.backtest.errors import BacktestError
+from domain.backtest.contract import BacktestError
 from research.backtest.command import OUT, replay_folder
 
 

@@ -10,13 +10,13 @@ from domain.autopilot.tuning import Tuning
 from domain.backtest.billing import Bill, by_day, total
 from domain.backtest.clairvoyant import Clairvoyant
 from domain.backtest.market_history import MarketHistory, TickWindow
-from domain.backtest.offers_by_tick import Offers, observe_market
+from domain.backtest.offers_by_tick import Offers, observe_market, rate_by_tick
 from domain.backtest.policy_run import PolicyRun, ReplayPolicy
-from domain.backtest.product_policy import ProductPolicy, rate_by_tick
-from domain.backtest.simple_policies import AlwaysOnDemand, AnyUp, BestAvailability, StayPut
+from domain.backtest.simple_policies import AlwaysOnDemand, StayPut
 from domain.forecasting.forecaster import Forecaster
+from research.backtest.compared_policies import AnyUp, BestAvailability, ProductPolicy
 from research.backtest.confidence_intervals import DAYS, Estimate, ratio
-from research.backtest.replay_windows import halves, windows
+from research.backtest.market_sets import halves, windows
 
 WEIGHTS = (1.0, 10.0, 50.0)
 PRODUCT_POLICY = "policy"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from research.backtest import tables
 from research.backtest.report import CHOSEN_ON, FULL, JUDGED_ON, QUICK, Report, run_all
 

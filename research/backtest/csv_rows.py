@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from domain.backtest.errors import BadData, NoData
+from domain.backtest.contract import BadData, NoData
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from research.backtest.traces import Trace
 
 WORK_H, DEADLINE_H, START_H = 48.0, 60.0, 0.2

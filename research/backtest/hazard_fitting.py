@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from domain.autopilot.decision_inputs import Offer
-from domain.autopilot.reliability import HazardShape
+from domain.autopilot.pool_records import HazardShape
 from domain.autopilot.tuning import Tuning
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from research.backtest.availability import ObservedMarket
 
 WARM_H = 24.0  # records say little before

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from domain.backtest.errors import NoData
-from domain.backtest.market_history import MarketHistory
+from domain.backtest.contract import NoData
+from domain.backtest.market_history import MarketHistory, TickWindow
 from research.backtest.traces import Trace
+
+WEEK_H = 168.0
+SEED = 7
+
+
+def windows(market: MarketHistory, starts: int, part: TickWindow | None = None) -> list[TickWindow]:
+    """`starts` windows of seven days, at random in `part` (all of it); one of the whole if it is shorter."""
+    part = (part or TickWindow(0, market.ticks)).checked(market)
+    length = min(round(WEEK_H / market.gap_h), part.stop - part.start)
+    if length < 1:
+        raise NoData(f"{market.name} is too short for a window")
+    chance = random.Random(SEED)  # noqa: S311 - not a secret
+    if part.stop - part.start == length:
+        return [part]
+    begins = sorted(chance.randint(part.start, part.stop - length) for _ in range(starts))
+    return [TickWindow(at, at + length) for at in begins]
+
+
+def halves(market: MarketHistory) -> tuple[TickWindow, TickWindow] | None:
+    """The first half in time, on which parameters were chosen, and the second; None if they hold no week each."""
+    middle = market.ticks // 2
+    if middle * market.gap_h < WEEK_H:
+        return None
+    return TickWindow(0, middle), TickWindow(middle, market.ticks)
+
 
 SPOT_SHARE = 0.3  # p3.2xlarge: 0.918 of 3.06 USD, observed in 2021 and 2023; where no price was recorded
 

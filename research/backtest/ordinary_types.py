@@ -17,13 +17,13 @@ from domain.autopilot.tuning import Tuning
 from domain.backtest.billing import Bill, bill, total
 from domain.backtest.clairvoyant import Clairvoyant
 from domain.backtest.market_history import MarketHistory, TickWindow
-from domain.backtest.offers_by_tick import observe_market
+from domain.backtest.offers_by_tick import observe_market, rate_by_tick
 from domain.backtest.policy_run import ReplayPolicy, run_policy
-from domain.backtest.product_policy import ProductPolicy, rate_by_tick
 from domain.backtest.simple_policies import AlwaysOnDemand, Cheapest, StayPut
 from research.backtest.availability import CLAIRVOYANT, ON_DEMAND, PRODUCT_POLICY
+from research.backtest.compared_policies import ProductPolicy
 from research.backtest.confidence_intervals import Estimate, ratio
-from research.backtest.price_groups import MONTH_H, months
+from research.backtest.price_histories import MONTH_H, months
 
 WEIGHT = 10.0
 DOWN_H = 6.0  # assumed: how long a pool has no capacity after it took an instance back, in the mean

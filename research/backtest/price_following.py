@@ -11,12 +11,12 @@ from domain.autopilot.tuning import Tuning
 from domain.backtest.billing import bill
 from domain.backtest.clairvoyant import Clairvoyant
 from domain.backtest.market_history import MarketHistory, TickWindow
-from domain.backtest.offers_by_tick import observe_market
+from domain.backtest.offers_by_tick import observe_market, rate_by_tick
 from domain.backtest.policy_run import ReplayPolicy, run_policy
-from domain.backtest.product_policy import ProductPolicy, rate_by_tick
 from domain.backtest.simple_policies import Cheapest, StayPut
+from research.backtest.compared_policies import ProductPolicy
 from research.backtest.confidence_intervals import Estimate, ratio
-from research.backtest.price_groups import months
+from research.backtest.price_histories import months
 
 PRODUCT_POLICY = "policy"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
+from domain.backtest.market_history import MarketHistory, TickWindow
 from research.backtest.csv_rows import CsvRow, read_rows
 
 COLUMNS = ("instance_type", "az", "timestamp", "price_usd_h")
@@ -79,3 +82,34 @@ def _hour(row: CsvRow) -> float:
     if at.tzinfo is None:
         raise row.bad(f"timestamp {text} has no time zone; write it in UTC, with a Z")
     return at.timestamp() / 3600
+
+
+MONTH_H = 720
+
+
+def price_markets(history: PriceHistory, groups: Mapping[str, Sequence[str]]) -> Iterator[MarketHistory]:
+    """A market per group with at least two pools; nobody can go to on-demand, so prices alone count."""
+    first, hours = history.first_hour, history.last_hour - history.first_hour
+    if hours < 1:
+        return
+    for group, types in groups.items():
+        rows = {key: hourly(history.steps[key], first, hours) for key in sorted(history.steps) if key[0] in types}
+        columns = {key: row for key, row in rows.items() if row}
+        if len(columns) > 1:
+            yield MarketHistory(
+                name=f"{history.name} {group}",
+                pools=[f"{zone}/{kind}/spot" for kind, zone in columns],
+                regions=[zone[:-1] for _, zone in columns],
+                gap_h=1.0,
+                up=[(True,) * len(columns)] * hours,
+                prices=list(zip(*columns.values(), strict=True)),
+                on_demand_usd=math.inf,
+            )
+
+
+def months(market: MarketHistory) -> list[TickWindow]:
+    """Thirty days each, one after the other; a shorter history is one window."""
+    count = market.ticks // MONTH_H
+    if not count:
+        return [TickWindow(0, market.ticks)]
+    return [TickWindow(number * MONTH_H, (number + 1) * MONTH_H) for number in range(count)]

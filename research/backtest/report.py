@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from domain.autopilot.tuning import DEFAULT_TUNING
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from domain.backtest.market_history import MarketHistory
-from research.backtest.ablation import Ablation, by_part
+from research.backtest.ablation import WHOLE, Ablation, by_part, without_parts, without_price_parts
 from research.backtest.availability import (
     WEIGHTS,
     ObservedMarket,
@@ -25,13 +25,10 @@ from research.backtest.deadline_jobs import PUBLISHED, check
 from research.backtest.market_sets import availability_sets
 from research.backtest.ordinary_types import OrdinaryResult, draw_losses, sum_by_policy
 from research.backtest.ordinary_types import follow_losses as follow_ordinary
-from research.backtest.policy_parts import WHOLE, without_parts, without_price_parts
 from research.backtest.price_following import PRODUCT_POLICY, PriceRun, PriceRunSummary, follow_prices, summarize_runs
-from research.backtest.price_groups import price_markets
-from research.backtest.price_histories import load_history, price_files
-from research.backtest.spot_advisor import load_hazards
+from research.backtest.price_histories import load_history, price_files, price_markets
 from research.backtest.traces import load_traces
-from research.backtest.type_catalog import load_groups, load_on_demand
+from research.backtest.type_catalog import load_groups, load_hazards, load_on_demand
 from research.backtest.validation import WEIGHT, HazardFit, fit_first_halves, fit_others, judge_fits
 
 CHOSEN_ON = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.backtest.errors import BadData, NoData
+from domain.backtest.contract import BadData, NoData
 from research.backtest.csv_rows import CsvRow, read_rows
 
 SERIES = ("series_id", "kind", "instance_type", "zone", "nodes", "gap_seconds", "n_ticks")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from domain.autopilot.tuning import Tuning
 from research.backtest.availability import MarketPart, ObservedMarket, PolicyResult, compare_tunings
 from research.backtest.hazard_fitting import UpStretch, fit_hazard, likelihood_gain, stretches
-from research.backtest.replay_windows import halves
+from research.backtest.market_sets import halves
 
 SHIPPED = "as shipped"
 ON_FIRST = "fitted on first halves"

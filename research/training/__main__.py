@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from domain.autopilot.tuning import DEFAULT_TUNING
-from domain.backtest.errors import BacktestError
+from domain.backtest.contract import BacktestError
 from domain.forecasting.features import FEATURES
 from forecasting.onnx_forecaster import OnnxForecaster
 from research.backtest.availability import ObservedMarket
 from research.backtest.market_sets import availability_sets
-from research.backtest.price_groups import price_markets
-from research.backtest.price_histories import load_history, price_files
+from research.backtest.price_histories import load_history, price_files, price_markets
 from research.backtest.traces import load_traces
 from research.backtest.type_catalog import load_groups, load_on_demand
 from research.backtest.validation import fit_first_halves

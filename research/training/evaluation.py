@@ -16,7 +16,7 @@ from research.backtest.availability import (
     compare_tunings,
     prepare,
 )
-from research.backtest.replay_windows import halves
+from research.backtest.market_sets import halves
 
 WEIGHTS = (1.0, 10.0, 50.0)
 BUILT_IN, MODEL = "built-in", "model"

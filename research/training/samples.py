@@ -17,7 +17,7 @@ from domain.backtest.offers_by_tick import observe_market
 from domain.forecasting.features import feature_rows
 from research.backtest.availability import ObservedMarket
 from research.backtest.hazard_fitting import UpStretch, stretches
-from research.backtest.replay_windows import halves
+from research.backtest.market_sets import halves
 from research.backtest.validation import whole_sets
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from domain.measurements import MeasureKind, Measurement
+from domain.records import MeasureKind, Measurement
 from telemetry.metrics.bounded_label import BoundedLabel
 
 # To five minutes: what takes longer is stuck, and has an alert of its own.

@@ -84,11 +84,15 @@ class Cloud:
 
     def original(self, **changed: Any) -> str:
         """An instance as its owner once launched it, with much that a replacement could lose."""
+        return self.originals(1, **changed)[0]
+
+    def originals(self, count: int, **changed: Any) -> list[str]:
+        """So many of them at once. They run."""
         asked: dict[str, Any] = {
             "ImageId": self.world["images"]["x86_64"],
             "InstanceType": "m5.large",
-            "MinCount": 1,
-            "MaxCount": 1,
+            "MinCount": count,
+            "MaxCount": count,
             "SubnetId": self.world["subnets"][A],
             "SecurityGroupIds": [self.world["security_group_id"]],
             "KeyName": self.world["key_name"],
@@ -108,9 +112,10 @@ class Cloud:
             **changed,
         }
         made = self.ec2.run_instances(**{k: v for k, v in asked.items() if v is not None})
-        instance_id = str(made["Instances"][0]["InstanceId"])
-        self.confirmed(instance_id)
-        return instance_id
+        instance_ids = [str(one["InstanceId"]) for one in made["Instances"]]
+        for instance_id in instance_ids:
+            self.confirmed(instance_id)
+        return instance_ids
 
     def confirmed(self, instance_id: str) -> contract.ConfirmResult:
         found: contract.ConfirmResult = self.wait(contract.CONFIRM_RUNNING, contract.InstanceInput(REGION, instance_id))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.temporal.client import NoSuchWorkflow, TemporalUnreachable
-from db.market.file_loading import keep_in_batches
+from db.market.incoming_prices import keep_in_batches
 from db.tables import BacktestRow
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from tests.api_world import Tenant, World, unique

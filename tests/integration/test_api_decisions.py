@@ -14,7 +14,7 @@ from api.temporal.client import TemporalUnreachable, WorkflowRefused
 from db.tables import Audit, DecisionRow
 from domain.autopilot.contract import EvaluateInput, EvaluateResult, Proposal
 from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
-from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaWish, Tolerance
+from domain.autopilot.policy import AutopilotPreferences, AutoSwitch, ReplicaMode, Tolerance
 from domain.servers import Retire, ServerPolicy
 from tests.api_world import SPOT, Tenant, World, problem_type, unique
 
@@ -65,7 +65,7 @@ async def test_a_servers_wish_changes_in_the_fields_that_are_given(world: World)
 
 async def test_null_gives_the_word_back_to_the_client(world: World) -> None:
     server = world.server(
-        policy=asdict(ServerPolicy(autopilot=AutopilotPreferences(replica=ReplicaWish.ALWAYS, min_saving=0.5)))
+        policy=asdict(ServerPolicy(autopilot=AutopilotPreferences(replica=ReplicaMode.ALWAYS, min_saving=0.5)))
     )
     await world.call("PATCH", f"/api/servers/{server.id}", json={"policy": {"autopilot": {"replica": None}}})
     [(_, policy)] = world.temporal.asked

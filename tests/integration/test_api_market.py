@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from db.market.incoming_prices import store_spot_prices
 from db.market.on_demand import keep_on_demand
 from db.market.pool_facts import append_pool_facts
-from db.market.pool_prices import store_spot_prices
 from db.market.scores_and_bands import keep_bands, keep_scores
 from domain.autopilot.contract import PreviewInput, PreviewResult
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
 from tests.api_world import World, problem_type, unique

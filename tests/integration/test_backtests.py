@@ -18,14 +18,14 @@ from activities.backtests.activity import BacktestActivities
 from activities.backtests.history_reading import read_history
 from db.autopilot.backtests import create_backtest
 from db.engine.session import SessionFactory, in_transaction
-from db.market.file_loading import keep_in_batches
+from db.market.incoming_prices import keep_in_batches
 from db.market.pool_facts import append_pool_facts
 from db.tables import BacktestRow, Event, Instance, ModelRow, Server
 from domain.autopilot.move_cost import SNAPSHOT_USD_PER_GIB_H
 from domain.autopilot.policy import AutopilotPreferences
 from domain.backtest.contract import BacktestEnd, BacktestState, RunBacktestInput
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
 from tests.database_schemas import unique

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from temporalio import activity
 from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.exceptions import ApplicationError
@@ -18,13 +18,13 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities.ec2.clients import Clients
-from activities.market import schedules
-from activities.market.registry import market_activities
+from activities.market.registry import market_activities, market_schedules
 from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.market import canonical, on_demand, pool_prices, scores_and_bands
+from db.market import canonical, incoming_prices, on_demand, scores_and_bands
 from db.tables import (
+    Base,
     Instance,
     PlacementScore,
     PoolRow,
@@ -75,20 +75,27 @@ class Market:
         self.cloud.post("/faults", **fault)
 
 
-@pytest.fixture
-def market(clean: Cloud, db_server: Database) -> Iterator[Market]:
-    """The lab's market, and records that know nothing of it yet."""
+@pytest.fixture(scope="module")
+def engine(db_server: Database) -> Iterator[Engine]:
     with temporary_schema(db_server) as url:
         schema.upgrade(url)
         engine = make_engine(url)
-        sessions = make_session_factory(engine)
-        clients = Clients()
-        named = {
-            activity._Definition.must_from_callable(one).name or "": one
-            for one in market_activities(clients, sessions, engine)
-        }
-        yield Market(clean, sessions, named)
+        yield engine
         engine.dispose()
+
+
+@pytest.fixture
+def market(clean: Cloud, engine: Engine) -> Market:
+    """The lab's market, and records that know nothing of it yet."""
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    sessions = make_session_factory(engine)
+    named = {
+        activity._Definition.must_from_callable(one).name or "": one
+        for one in market_activities(Clients(), sessions, engine)
+    }
+    return Market(clean, sessions, named)
 
 
 def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:
@@ -153,14 +160,14 @@ def test_a_collection_of_a_time_asked_for_does_not_hide_what_lies_before(market:
     now = datetime.now(UTC)
     market.collect(since=now - timedelta(hours=3))
     with market.sessions.begin() as session:
-        assert pool_prices.collected_until(session, SPOT) is None
-        pool_prices.mark_collected(session, SPOT, now - timedelta(days=4))
+        assert incoming_prices.collected_until(session, SPOT) is None
+        incoming_prices.mark_collected(session, SPOT, now - timedelta(days=4))
     market.collect(since=now - timedelta(hours=3))
     with market.sessions() as session:
-        assert pool_prices.collected_until(session, SPOT) == now - timedelta(days=4)
+        assert incoming_prices.collected_until(session, SPOT) == now - timedelta(days=4)
     assert market.collect().observed > 100, "four days of it"
     with market.sessions() as session:
-        assert (pool_prices.collected_until(session, SPOT) or now) > now
+        assert (incoming_prices.collected_until(session, SPOT) or now) > now
 
 
 @pytest.mark.parametrize(
@@ -269,7 +276,7 @@ async def test_a_schedule_collects_and_is_made_once(market: Market, temporal_ser
     client = await Client.connect(temporal_server)
     region = f"{REGION}-{uuid.uuid4().hex[:6]}"  # a schedule of the test's own; what it asks for is the lab's region
     for _ in range(2):
-        for regular in schedules.schedules([region], timedelta(minutes=7)):
+        for regular in market_schedules([region], timedelta(minutes=7)):
             await ensure_schedule(client, regular)
     made = [one async for one in await client.list_schedules() if one.id.endswith(region)]
     described = await client.get_schedule_handle(f"market/spot/{region}").describe()

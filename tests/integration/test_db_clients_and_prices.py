@@ -14,7 +14,7 @@ from db.clients.tokens import find_token, list_tokens
 from db.engine.session import SessionFactory
 from db.event_log.reading import events_after
 from db.fleet import agents
-from db.market.pool_prices import store_spot_prices
+from db.market.incoming_prices import store_spot_prices
 from db.market.pools import get_pool, page_of_pools
 from db.tables import Agent, Audit, Client, PriceObservation, Server, Token
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice

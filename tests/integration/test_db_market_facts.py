@@ -13,18 +13,18 @@ from sqlalchemy import Engine, select, text
 from db.engine.session import SessionFactory, make_session_factory
 from db.market import (
     file_loading,
+    incoming_prices,
     on_demand,
     pool_facts,
-    pool_prices,
     scores_and_bands,
 )
-from db.market.pool_prices import store_spot_prices
+from db.market.incoming_prices import store_spot_prices
 from db.tables import (
     PlacementScore,
 )
 from domain.market.observed_prices import PriceBounds
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
-from domain.market.pool_facts import PoolFact, PoolFactKind
+from domain.market.pool_reliability import PoolFact, PoolFactKind
 from domain.market.spot_advisor import InterruptionBand
 from domain.pools import Pool
 from tests.database_schemas import NOW, unique
@@ -103,11 +103,11 @@ def test_what_happened_in_a_pool_is_written_once_and_read_by_region(sessions: Se
 def test_a_collection_only_goes_forward(sessions: SessionFactory) -> None:
     name = unique("spot")
     with sessions.begin() as session:
-        assert pool_prices.collected_until(session, name) is None
-        pool_prices.mark_collected(session, name, at(5))
-        pool_prices.mark_collected(session, name, at(3))
+        assert incoming_prices.collected_until(session, name) is None
+        incoming_prices.mark_collected(session, name, at(5))
+        incoming_prices.mark_collected(session, name, at(3))
         session.expire_all()
-        assert pool_prices.collected_until(session, name) == at(5)
+        assert incoming_prices.collected_until(session, name) == at(5)
 
 
 def test_files_are_loaded_plain_or_compressed_and_twice_is_once(sessions: SessionFactory, tmp_path: Path) -> None:

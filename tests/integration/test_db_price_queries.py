@@ -17,7 +17,7 @@ from db.market import (
     canonical,
 )
 from db.market.heatmap import region_heatmap
-from db.market.supply_facts import read_supply_facts
+from db.market.region_records import read_supply_facts
 from db.tables import (
     OnDemandPriceRow,
     PlacementScore,
@@ -26,10 +26,10 @@ from db.tables import (
     PriceCanonical,
     PriceSeries,
 )
-from domain.market.canonical_prices import PriceStepKind
 from domain.market.instance_cost import instance_cost
 from domain.market.observed_prices import ReportedPrice
 from domain.market.on_demand_prices import LINUX
+from domain.market.price_series import PriceStepKind
 from lab.stack.database import Database
 from tests.database_schemas import NOW, temporary_schema
 from tests.integration.test_db_queries import explained
@@ -142,7 +142,7 @@ YESTERDAY = NOW - timedelta(days=1)
 READS: dict[str, Callable[[Session], Any]] = {
     "a region's day": lambda s: canonical.day_of_prices(s, "eu-west-3", YESTERDAY),
     "a region's market": lambda s: region_heatmap(s, "eu-west-3", YESTERDAY, NOW),
-    "a region's pools": lambda s: read_supply_facts(s, "eu-west-3", NOW).lived,
+    "a region's pools": lambda s: read_supply_facts(s, "eu-west-3", NOW).histories,
     "a pool's steps": lambda s: canonical.series_between(s, "eu-west-3a", "t7.large", YESTERDAY, NOW),
 }
 

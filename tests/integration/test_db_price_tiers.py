@@ -17,7 +17,7 @@ from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.market import (
     canonical,
 )
-from db.market.pool_prices import store_spot_prices
+from db.market.incoming_prices import store_spot_prices
 from db.tables import (
     PoolRow,
     PriceCanonical,
@@ -27,9 +27,8 @@ from db.tables import (
     PriceSeries,
     PriceSetAside,
 )
-from domain.market.canonical_prices import PriceStepKind, confidence_at, price_steps
-from domain.market.consolidated_prices import consolidate
 from domain.market.observed_prices import PriceBounds, PricePoint, PriceSource, ReportedPrice, SetAsideReason
+from domain.market.price_series import PriceStepKind, confidence_at, consolidate, price_steps
 from lab.stack.database import Database
 from tests.database_schemas import NOW, temporary_schema
 from tests.price_records import (

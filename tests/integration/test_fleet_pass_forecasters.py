@@ -13,11 +13,11 @@ from db.engine.session import SessionFactory, in_transaction
 from db.tables import ModelRow, ModelShadow, ModelUse
 from domain.autopilot.policy import AutopilotPreferences
 from tests.database_schemas import unique
+from tests.integration.autopilot_site import Site, running_instances, site
 from tests.integration.lab_cloud import clean, cloud
-from tests.integration.test_fleet_pass import Site, site
 from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
 
-__all__ = ["clean", "cloud", "site"]  # fixtures
+__all__ = ["clean", "cloud", "running_instances", "site"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 NOW = datetime.now(UTC)
@@ -66,7 +66,7 @@ def shadow(site: Site) -> ModelShadow:
 def test_a_model_in_shadow_changes_nothing_and_is_counted(site: Site) -> None:
     server, model_id = site.server(OFF), registered(site, 30.0)
     for _ in range(2):
-        site.round()
+        site.run_pass()
     [decision] = site.decisions(server)
     assert (decision.kind, decision.informed_by, decision.figures["model"]) == ("move", "", None)
     found = shadow(site)
@@ -77,7 +77,7 @@ def test_a_model_in_shadow_changes_nothing_and_is_counted(site: Site) -> None:
 def test_a_model_that_decides_is_in_the_decision(site: Site) -> None:
     server, model_id = site.server(OFF), registered(site, 30.0)
     activated(site, model_id)
-    site.round()
+    site.run_pass()
     [decision] = site.decisions(server)
     assert (decision.kind, decision.reason, decision.informed_by) == ("wait", "spot_too_risky", model_id)
     assert decision.figures["model"] == {"id": model_id, "used": True, "fell_back": ""}
@@ -89,7 +89,7 @@ def test_a_model_that_fails_leaves_the_decision_to_the_policy_which_says_so(site
     server = site.server(OFF)
     model_id = registered(site, 0.01, content=onnx_bytes(model(0.02)))
     activated(site, model_id)
-    site.round()
+    site.run_pass()
     [decision] = site.decisions(server)
     assert (decision.kind, decision.informed_by) == ("move", f"{model_id}:fell_back")
     assert decision.figures["model"]["used"] is False
@@ -100,11 +100,11 @@ def test_a_model_that_fails_leaves_the_decision_to_the_policy_which_says_so(site
 
 def test_a_decision_of_somebody_else_is_another_decision_though_it_says_the_same(site: Site) -> None:
     server, model_id = site.server(OFF), registered(site, 0.0001)
-    site.round()
+    site.run_pass()
     activated(site, model_id)
-    site.round()
+    site.run_pass()
     in_transaction(site.sessions, lambda session: retire(session, model_id, "tok-1", NOW))
-    site.round()
+    site.run_pass()
     found = site.decisions(server)
     assert [one.informed_by for one in found] == ["", model_id, ""]
     assert len({(one.kind, one.to_pool) for one in found}) == 1

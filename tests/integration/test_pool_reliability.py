@@ -8,15 +8,14 @@ import pytest
 
 from db.autopilot.experiences import experiences, forget_experiences, keep_experiences
 from db.engine.session import SessionFactory
+from db.market.incoming_prices import mark_collected, store_spot_prices
 from db.market.pool_facts import pool_facts_since
-from db.market.pool_prices import mark_collected, store_spot_prices
-from db.market.price_records import PriceRecords
-from db.market.supply_facts import read_supply_facts
+from db.market.region_records import PriceRecords, read_supply_facts
 from domain.autopilot.experience import Experience
 from domain.market.contract import spot_collection
 from domain.market.observed_prices import PriceBounds as Checked
 from domain.market.observed_prices import PriceSource, ReportedPrice
-from domain.market.pool_facts import PoolFactKind
+from domain.market.pool_reliability import PoolFactKind
 from tests.database_schemas import NOW, unique
 from tests.fleet_records import POOL, K, RecordedServer, instance, switch_records
 
@@ -88,10 +87,10 @@ def test_what_was_lived_through_is_read_with_who_is_still_there(
         found = read_supply_facts(session, REGION, LATER)
         before = read_supply_facts(session, REGION, NOW - timedelta(days=1))
     assert POOL in found.watched
-    assert POOL in found.resting
-    assert found.lived[POOL].losses > 0.9
+    assert POOL in found.cooling_down
+    assert found.histories[POOL].losses > 0.9
     assert 0 < found.rebalanced[POOL] < 1
-    assert before.lived == {}, "a look at the past sees nothing newer"
+    assert before.histories == {}, "a look at the past sees nothing newer"
 
 
 # --- prices

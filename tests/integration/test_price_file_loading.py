@@ -15,9 +15,9 @@ from db.engine.session import SessionFactory
 from db.market.canonical import canonical_checksum
 from db.market.on_demand import on_demand_prices
 from db.market.scores_and_bands import bands_of
-from domain.market.canonical_prices import confidence_at
 from domain.market.contract import ThinOutInput
 from domain.market.observed_prices import SetAsideReason
+from domain.market.price_series import confidence_at
 from tests.price_records import set_aside_since, step_at
 
 pytest_plugins = ["tests.database_fixtures"]

@@ -175,7 +175,7 @@ def test_what_was_left_of_a_notice_is_measured_at_the_commit(
 
 
 def test_capacity_failures_are_counted_by_pool_up_to_a_bound(work: tuple[WorkerMetrics, CollectorRegistry]) -> None:
-    from domain.measurements import MeasureKind, Measurement
+    from domain.records import MeasureKind, Measurement
 
     pools = [f"us-east-1a/type-{n}/spot" for n in range(MOST_POOLS + 50)]
     labels = [{"pool": pool, "reason": "NoCapacity"} for pool in pools]

@@ -23,7 +23,7 @@ from db.webhooks.delivery_slots import AT_ONCE, AT_ONCE_OF_CLIENT, AT_ONCE_WHILE
 from db.webhooks.registration import change_webhook, create_webhook, delete_webhook, list_webhooks
 from db.webhooks.secret_sealing import Sealer
 from domain.webhooks import contract
-from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, DISABLE_AFTER
+from domain.webhooks.contract import DELAYS_S, DISABLE_AFTER
 from domain.webhooks.event_kinds import CHOICES, WebhookKind
 from domain.webhooks.signing import signature
 from tests.database_schemas import NOW, unique
@@ -356,9 +356,9 @@ async def test_a_delivery_is_given_up_after_its_last_attempt(sessions: SessionFa
     queue_deliveries(sessions, NOW)
     [row] = log(sessions, webhook_id)
     work = activities(sessions, Receiver([503] * 99))
-    for _ in range(ATTEMPTS - 1):
+    for _ in range(len(DELAYS_S)):
         assert isinstance(await deliver(work, row.id), ApplicationError)
-    assert await deliver(work, row.id) == contract.DeliverResult("failed", ATTEMPTS)
+    assert await deliver(work, row.id) == contract.DeliverResult("failed", len(DELAYS_S) + 1)
     [done] = log(sessions, webhook_id)
     assert (done.state, done.next_try_at, done.finished_at) == ("failed", None, NOW)
 

@@ -21,7 +21,7 @@ from db.tables import WebhookDelivery
 from db.webhooks.registration import create_webhook
 from db.webhooks.secret_sealing import Sealer
 from domain.names import CONTROL_QUEUE, WEBHOOK_QUEUE
-from domain.webhooks import contract, deliveries
+from domain.webhooks import contract
 from domain.webhooks.event_kinds import WebhookKind
 from domain.webhooks.signing import new_secret, signature
 from tests.database_schemas import unique
@@ -65,7 +65,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 async def test_an_event_reaches_its_receiver_signed_and_again_after_a_failure(
     sessions: SessionFactory, client_id: str, temporal_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "DELAYS_S", (0.2, 0.2))
+    monkeypatch.setattr(contract, "DELAYS_S", (0.2, 0.2))
     sealer, secret, webhook_id, now = Sealer("k" * 32), new_secret(), unique("whk"), datetime.now(UTC)
     client = await Client.connect(temporal_server)
     work = WebhookActivities(sessions, sealer, WebhookSender(private=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from lab.stack.settings import REPOSITORY
 from research.backtest import deadline_jobs
 from research.backtest.__main__ import main

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from domain.backtest.errors import BadData, NoData
+from domain.backtest.contract import BadData, NoData
 from research.backtest.price_histories import hourly, load_history
-from research.backtest.spot_advisor import load_hazards
 from research.backtest.traces import load_traces
-from research.backtest.type_catalog import load_groups, load_on_demand
+from research.backtest.type_catalog import load_groups, load_hazards, load_on_demand
 from tests.market_histories import write, write_history_folder
 
 PRICE_HEAD = "instance_type,az,timestamp,price_usd_h"

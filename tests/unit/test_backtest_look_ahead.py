@@ -15,10 +15,10 @@ from domain.autopilot.appraisal import rate_offers
 from domain.autopilot.decision import Decision
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
-from domain.backtest.offers_by_tick import observe_market
+from domain.backtest.offers_by_tick import observe_market, rate_by_tick
 from domain.backtest.policy_run import run_policy
-from domain.backtest.product_policy import ProductPolicy, rate_by_tick
 from research.backtest.availability import ObservedMarket
+from research.backtest.compared_policies import ProductPolicy
 from tests.market_histories import long_market
 
 ABSURD = (-1e9, -0.01, 1e-300, 1e308, math.inf, -math.inf, math.nan)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.autopilot.tuning import DEFAULT_TUNING
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from domain.backtest.market_history import TickWindow
 from research.backtest.availability import (
     CLAIRVOYANT,
@@ -23,8 +23,7 @@ from research.backtest.availability import (
     prepare,
 )
 from research.backtest.confidence_intervals import ratio
-from research.backtest.market_sets import availability_sets, market_of
-from research.backtest.replay_windows import halves, windows
+from research.backtest.market_sets import availability_sets, halves, market_of, windows
 from research.backtest.traces import Trace
 from tests.market_histories import long_market, market
 

@@ -13,21 +13,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.autopilot.crowding import Arrival, with_arrivals
+from domain.autopilot.crowding import Arrival, FleetLimits, with_arrivals
 from domain.autopilot.decision import DecisionKind, DecisionReason
 from domain.autopilot.decision_figures import decision_figures
-from domain.autopilot.decision_inputs import Needs, Offer, ReplicaMode, ServerPosition
+from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
 from domain.autopilot.experience import Experience
 from domain.autopilot.fleet_decision import RestOfFleet
-from domain.autopilot.fleet_evaluation import FleetEvaluation, JudgedCase, OperationBudget, RegionPlatform, ServerCase
+from domain.autopilot.fleet_evaluation import FleetEvaluation, JudgedCase, OperationBudget, ServerCase
 from domain.autopilot.fleet_evaluation import evaluate_fleet as evaluate_all
-from domain.autopilot.limits import FleetLimits
 from domain.autopilot.move_cost import MoveProfile
-from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
+from domain.autopilot.policy import AutopilotPolicy, AutoSwitch, ReplicaMode
 from domain.autopilot.policy_gates import Gate, ServerConditions
-from domain.autopilot.pool_supply import PoolKnowledge, Supply
-from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import first_observation
+from domain.autopilot.pool_records import PriceRecord, first_observation
+from domain.autopilot.pool_supply import PoolKnowledge, RegionPlatform, Supply
 from domain.market.on_demand_prices import LINUX
 from domain.operations import Priority
 

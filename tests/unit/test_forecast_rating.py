@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from domain.autopilot.appraisal import appraise_rated, caution, rate_offers
 from domain.autopilot.decision import DecisionKind
 from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
+from domain.autopilot.forecast_ratings import rate_with_forecaster
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.forecasting.features import FEATURES, feature_rows
 from domain.forecasting.forecaster import Forecast, ForecastFailed
-from domain.forecasting.rating import rate_with_forecaster
 from tests.onnx_models import offer
 
 ON_DEMAND, A, B = "us-east-1a/m5.large/on-demand", "us-east-1a/m5.large/spot", "us-east-1b/m5.large/spot"

@@ -11,10 +11,10 @@ from activities.forecasters import RETRY_AFTER_S, GuardedForecaster
 from domain.autopilot.decision_figures import decision_figures
 from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
 from domain.autopilot.fleet_evaluation import JudgedCase, OperationBudget, ServerCase, evaluate_fleet
-from domain.autopilot.forecast_ratings import ForecastRatings, RegionPlatform, rate_by_forecast
+from domain.autopilot.forecast_ratings import ForecastRatings, rate_by_forecast
 from domain.autopilot.policy import AutopilotPolicy, AutoSwitch
 from domain.autopilot.policy_gates import ServerConditions
-from domain.autopilot.pool_supply import Supply
+from domain.autopilot.pool_supply import RegionPlatform, Supply
 from domain.autopilot.shadow_comparison import compare_shadow
 from domain.forecasting.forecaster import Forecast, Forecaster, ForecastFailed
 from domain.market.on_demand_prices import LINUX

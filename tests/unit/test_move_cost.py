@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.adoption import MoveTerms
-from domain.autopilot.appraisal import appraise
+from domain.autopilot.appraisal import appraise_rated, caution, rate_offers
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
 from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
 from domain.autopilot.move_cost import FREE_MOVE, SNAPSHOTS_KEPT_H, MoveProfile, payback_h
 from domain.autopilot.policy import AutopilotPolicy
-from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import Reliability
+from domain.autopilot.pool_records import PriceRecord, Reliability
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.blueprint import BlockDevice, Blueprint
@@ -108,7 +107,9 @@ def decided(*usd: float, data_gib: int = 0, pool: str = HERE, needs: Needs = NEE
     record = Reliability(at_h=0.0, up=True, since_h=-200.0, up_share=1.0, seen_share=1.0)
     offers = [Offer(name, PriceRecord(0.0, one), record) for name, one in zip((HERE, NEAR, FAR), usd, strict=False)]
     return decide_server(
-        ServerPosition(pool, -100.0, data_gib=data_gib), appraise(offers, needs, 0.0, DEFAULT_TUNING), DEFAULT_TUNING
+        ServerPosition(pool, -100.0, data_gib=data_gib),
+        appraise_rated(rate_offers(offers, DEFAULT_TUNING), needs, 0.0, caution(DEFAULT_TUNING)),
+        DEFAULT_TUNING,
     )
 
 

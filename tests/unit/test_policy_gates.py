@@ -10,7 +10,7 @@ import pytest
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
 from domain.autopilot.maintenance_windows import MaintenanceWindow
 from domain.autopilot.move_cost import MoveCost
-from domain.autopilot.policy import AutopilotPolicy, AutoSwitch, ReplicaWish
+from domain.autopilot.policy import AutopilotPolicy, AutoSwitch, ReplicaMode
 from domain.autopilot.policy_gates import Gate, ServerConditions, apply_gates
 from domain.operations import Priority
 
@@ -38,7 +38,7 @@ def test_what_is_urgent_waits_for_no_window_no_limit_and_no_minimum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "gate"),
+    ("conditions", "gate"),
     [
         (ServerConditions(AutopilotPolicy()), Gate.OFF),
         (ServerConditions(replace(ON, frozen=True)), Gate.FROZEN),
@@ -54,14 +54,14 @@ def test_what_is_urgent_waits_for_no_window_no_limit_and_no_minimum() -> None:
         ),
     ],
 )
-def test_an_ordinary_move_is_held_by_the_policy(standing: ServerConditions, gate: Gate) -> None:
-    verdict = apply_gates(CHEAPER, standing, NOW)
+def test_an_ordinary_move_is_held_by_the_policy(conditions: ServerConditions, gate: Gate) -> None:
+    verdict = apply_gates(CHEAPER, conditions, NOW)
     assert (verdict.gate, verdict.acts) == (gate, False)
 
 
 def test_moves_of_more_than_a_week_ago_do_not_count() -> None:
-    standing = ServerConditions(replace(ON, max_moves_per_week=1), moved_at=(NOW - timedelta(days=7),))
-    assert apply_gates(CHEAPER, standing, NOW).acts
+    conditions = ServerConditions(replace(ON, max_moves_per_week=1), moved_at=(NOW - timedelta(days=7),))
+    assert apply_gates(CHEAPER, conditions, NOW).acts
 
 
 def test_a_freeze_and_a_running_operation_stop_urgent_decisions_too() -> None:
@@ -82,7 +82,7 @@ def test_in_propose_everything_waits_and_with_approval_only_what_is_not_urgent()
 
 
 def test_a_replica_is_kept_also_where_nothing_is_moved() -> None:
-    off = AutopilotPolicy(replica=ReplicaWish.ON_RISK)
+    off = AutopilotPolicy(replica=ReplicaMode.ON_RISK)
     assert apply_gates(REPLICA, ServerConditions(off), NOW).acts
     assert apply_gates(REPLICA, ServerConditions(replace(off, frozen=True)), NOW).gate is Gate.FROZEN
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.autopilot.appraisal import hazard
+from domain.autopilot.pool_records import PriceRecord, first_observation, with_observation, without_observation
 from domain.autopilot.pool_supply import (
     CLOSED_WHY,
     PoolKnowledge,
@@ -21,12 +22,9 @@ from domain.autopilot.pool_supply import (
     supply_of,
     warning,
 )
-from domain.autopilot.price_record import PriceRecord
-from domain.autopilot.reliability import first_observation, with_observation, without_observation
 from domain.autopilot.tuning import DEFAULT_TUNING
 from domain.market.placement_scores import PoolScore, latest_scores, types_asked_together
-from domain.market.pool_facts import PoolFact, PoolFactKind
-from domain.market.pool_reliability import CLOSED_H, InstanceStay, pool_reliability
+from domain.market.pool_reliability import CLOSED_H, InstanceStay, PoolFact, PoolFactKind, pool_reliability
 from domain.pools import Pool
 from domain.ranking import TypeFacts
 
@@ -122,7 +120,7 @@ def test_what_happens_later_changes_no_earlier_record(
     record = pool_reliability(facts, stays, PRIOR, AT_H)
     assert pool_reliability([*facts, *moved], [*stays, InstanceStay(AT_H + 1, AT_H + 2)], PRIOR, AT_H) == record
     assert record.at_h == AT_H
-    assert math.isfinite(hazard(supply(PoolKnowledge(lived={POOL: record})).offers[POOL], DEFAULT_TUNING))
+    assert math.isfinite(hazard(supply(PoolKnowledge(histories={POOL: record})).offers[POOL], DEFAULT_TUNING))
 
 
 def test_unwatched_time_fades_what_was_learnt_and_adds_nothing() -> None:
@@ -140,7 +138,7 @@ def test_unwatched_time_fades_what_was_learnt_and_adds_nothing() -> None:
 
 def test_a_pool_that_was_just_lost_is_blocked_and_young_but_not_lost_for_who_still_runs_there() -> None:
     lost = pool_reliability([fact(PoolFactKind.NOTICE, 0.1)], [stay(30)], PRIOR, AT_H)
-    found = supply(PoolKnowledge(lived={POOL: lost}))
+    found = supply(PoolKnowledge(histories={POOL: lost}))
     offer = found.offers[POOL]
     assert offer.blocked == CLOSED_WHY
     assert offer.reliability.up
@@ -151,8 +149,8 @@ def test_a_pool_that_was_just_lost_is_blocked_and_young_but_not_lost_for_who_sti
 def test_a_loss_in_one_pool_makes_the_region_tight_for_all_others() -> None:
     steady = pool_reliability([], [stay(100)], PRIOR, AT_H)
     lost = pool_reliability([fact(PoolFactKind.NO_CAPACITY, 0.1)], [stay(100)], PRIOR, AT_H)
-    calm = supply(PoolKnowledge(lived={POOL: steady}))
-    tight = supply(PoolKnowledge(lived={POOL: lost}))
+    calm = supply(PoolKnowledge(histories={POOL: steady}))
+    tight = supply(PoolKnowledge(histories={POOL: lost}))
     assert risk(tight, OTHER) > risk(calm, OTHER)
 
 

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.market.canonical_prices import PriceStep, PriceStepKind, price_steps
-from domain.market.consolidated_prices import UnchangedPrice
 from domain.market.instance_cost import instance_cost
 from domain.market.observed_prices import PriceSource
 from domain.market.price_charts import chart_pieces
+from domain.market.price_series import PriceStep, PriceStepKind, UnchangedPrice, price_steps
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 START, END = NOW - timedelta(days=7), NOW

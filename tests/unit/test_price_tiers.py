@@ -13,17 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.market import on_demand_prices, spot_advisor, spot_price_file
-from domain.market.canonical_prices import (
-    PriceStep,
-    PriceStepKind,
-    TimeSpan,
-    changed_spans,
-    confidence_at,
-    differing_slices,
-    price_steps,
-    step_at,
-)
-from domain.market.consolidated_prices import HOLD, UnchangedPrice, consolidate, merge_points, minute_of
 from domain.market.instance_cost import instance_cost, instance_cost_by_hour
 from domain.market.observed_prices import (
     PriceBounds,
@@ -34,6 +23,21 @@ from domain.market.observed_prices import (
     sift_prices,
 )
 from domain.market.on_demand_prices import BadMarketFile
+from domain.market.price_series import (
+    HOLD,
+    PriceStep,
+    PriceStepKind,
+    TimeSpan,
+    UnchangedPrice,
+    changed_spans,
+    confidence_at,
+    consolidate,
+    differing_slices,
+    merge_points,
+    minute_of,
+    price_steps,
+    step_at,
+)
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from domain.autopilot.move_cost import MoveProfile
 from domain.backtest.billing import Bill, bill, by_day, total
 from domain.backtest.clairvoyant import Clairvoyant
-from domain.backtest.errors import BacktestError
-from domain.backtest.market_history import ON_DEMAND, MarketHistory, TickWindow
-from domain.backtest.move_rules import PLANNED_MOVE, USUAL_RULES, MoveRules
+from domain.backtest.contract import BacktestError
+from domain.backtest.market_history import ON_DEMAND, PLANNED_MOVE, USUAL_RULES, MarketHistory, MoveRules, TickWindow
 from tests.market_histories import long_market, market, markets
 
 A, B = 0, 1

@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.savings.accrual import HOUR, Accrual
-from domain.savings.amounts import NOTHING, Amounts, total
+from domain.savings.amounts import NOTHING, US_PER_HOUR, Amounts, rounded, total, usd
 from domain.savings.ledger import BookedHour, EntryReason, LedgerEntry, booked_until, difference_entry
-from domain.savings.money import US_PER_HOUR, rounded, usd
 from domain.savings.price_periods import PricePeriod, RegionPrices, on_demand_series, periods_within
 from domain.savings.server_usage import InstanceUsage, KeptSnapshot, PaidRole, ServerUsage, role_stretches
 

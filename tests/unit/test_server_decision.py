@@ -9,20 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.autopilot.appraisal import Appraisal, appraise, hazard, rate_offers
+from domain.autopilot.appraisal import Appraisal, appraise_rated, caution, hazard, rate_offers
 from domain.autopilot.decision import Decision, DecisionKind, DecisionReason
 from domain.autopilot.decision_inputs import Needs, Offer, ServerPosition
 from domain.autopilot.experience import Experience, learn
 from domain.autopilot.move_cost import MoveProfile
-from domain.autopilot.price_record import PriceRecord, with_price
-from domain.autopilot.reliability import (
+from domain.autopilot.pool_records import (
     SHAPE,
     HazardShape,
     OutOfOrder,
+    PriceRecord,
     Reliability,
     first_observation,
     tightness,
     with_observation,
+    with_price,
 )
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import DEFAULT_TUNING
@@ -45,7 +46,7 @@ def offer(pool: str = A, *, up_h: float = 200.0, usd: float = 0.3, up: bool = Tr
 
 
 def market(*offers: Offer, needs: Needs = NEEDS) -> Appraisal:
-    return appraise(offers, needs, 0.0, DEFAULT_TUNING)
+    return appraise_rated(rate_offers(offers, DEFAULT_TUNING), needs, 0.0, caution(DEFAULT_TUNING))
 
 
 def decided(pool: str, appraisal: Appraisal, *, since_h: float = -100.0) -> Decision:

@@ -22,8 +22,9 @@ from domain.autopilot.decision_inputs import Needs
 from domain.autopilot.maintenance_windows import MaintenanceWindow, Weekday
 from domain.autopilot.move_cost import MoveProfile
 from domain.autopilot.policy import AutopilotPolicy, Tolerance
-from domain.backtest.errors import NoData
+from domain.backtest.contract import NoData
 from domain.backtest.history import ForecastModel, KindHistory, PoolHistory, RegionHistory, ReplayHistory, ServerHistory
+from domain.backtest.offers_by_tick import supply_by_tick
 from domain.backtest.server_replay import (
     CHEAPEST,
     CLAIRVOYANT,
@@ -34,7 +35,6 @@ from domain.backtest.server_replay import (
     market_of,
     replay_history,
 )
-from domain.backtest.supply_by_tick import supply_by_tick
 from lab.stack.settings import REPOSITORY
 from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
 

@@ -24,7 +24,7 @@ from activities.webhooks.sender import WebhookSender
 from db.webhooks.delivery_slots import AT_ONCE_OF_CLIENT
 from db.webhooks.secret_sealing import Sealer, SecretUnreadable
 from domain.webhooks.allowed_urls import is_public, why_url_refused
-from domain.webhooks.deliveries import ATTEMPTS, DELAYS_S, is_delivered, next_delay
+from domain.webhooks.contract import DELAYS_S, is_delivered, next_delay
 from domain.webhooks.event_kinds import WebhookKind, kinds_of
 from domain.webhooks.signing import body_of, headers, message_id, new_secret, signature
 from worker import WEBHOOK_SLOTS
@@ -362,10 +362,10 @@ def test_two_clients_whose_receivers_do_not_answer_leave_slots_to_the_others() -
 
 
 def test_attempts_lie_further_and_further_apart_and_end_after_days() -> None:
-    delays = [next_delay(n) for n in range(1, ATTEMPTS)]
+    delays = [next_delay(n) for n in range(1, len(DELAYS_S) + 1)]
     assert delays == sorted(delays, key=lambda one: one or timedelta())
     assert timedelta(days=2) < timedelta(seconds=sum(DELAYS_S)) < timedelta(days=5)
-    assert next_delay(ATTEMPTS) is None
+    assert next_delay(len(DELAYS_S) + 1) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""What is known of one pool's availability: a record that grows by one observation at a time.
+"""What is known of one pool: a record of its availability, and one of its price. Each grows by one observation.
 
-A record holds nothing from after its own time, so whatever is decided on it cannot look ahead.
+A record holds nothing from after its own time, so a decision made on it cannot look ahead.
 
 The hazard of losing an instance falls with the time its pool has been up, from minutes to days, as
 scale * (hours + offset) ** -power (fitted on public traces of scarce types, 2022 to 2023: what has been
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 AVAILABILITY_MEMORY_H = 24.0
 LOSSES_MEMORY_H = 168.0
-RECENT_LOSS, RECENT_LOSS_H = 1.0, 0.5  # a loss counts so much more at once, for about half an hour
+RECENT_LOSS, RECENT_LOSS_H = 1.0, 0.5  # for about half an hour a loss counts that much more
 
 
 class OutOfOrder(ValueError):
@@ -52,11 +52,11 @@ SHAPE = HazardShape()
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """One pool as observed until `at_h`. Counts of losses decay, so that old evidence fades."""
+    """One pool's availability as observed until `at_h`. Counts of losses decay, so that old evidence fades."""
 
     at_h: float
     up: bool
-    since_h: float  # when it last came up or went down; at the first sight: then, or earlier by its prior
+    since_h: float  # when it last came up or went down; for the first observation: that time, or earlier by its prior
     up_share: float = 0.0  # decayed hours up, as a part of AVAILABILITY_MEMORY_H
     seen_share: float = 0.0  # decayed hours observed, likewise
     losses: float = 0.0  # decayed
@@ -72,7 +72,7 @@ class Reliability:
         return self.at_h - self.since_h if self.up else 0.0
 
     def factor(self, prior_losses: float) -> float:
-        """How much more often it is lost than the shape says; `prior_losses` is the weight of 1."""
+        """How many times more often it is lost than the shape says. `prior_losses` is the weight of a factor of 1."""
         return (prior_losses + self.losses) / (prior_losses + self.expected)
 
 
@@ -82,15 +82,15 @@ def first_observation(
     """A record of one observation.
 
     A prior (such as the Spot Advisor's band as losses per hour) counts as the age at which the shape
-    has that hazard: it fades as the pool grows older, and is forgotten at the first loss. `shape`: that
-    with which the hazard will be reckoned, so that it begins as the prior says.
+    has that hazard: it fades as the pool grows older, and is forgotten at the first loss. Pass the `shape`
+    with which the hazard will be computed, so that it starts as the prior says.
     """
     age = shape.age(prior_hazard_per_h) if prior_hazard_per_h else 0.0
     return Reliability(at_h, up, at_h - age if up else at_h)
 
 
 def with_observation(record: Reliability, at_h: float, up: bool) -> Reliability:
-    """The record with one more observation. Raise OutOfOrder if it is older than the record."""
+    """Add one observation. Raise OutOfOrder if it is older than the record."""
     passed = at_h - record.at_h
     if passed < 0:
         raise OutOfOrder(f"observed at {at_h:.3f} h, but the record is of {record.at_h:.3f} h; sort them by time")
@@ -109,7 +109,7 @@ def with_observation(record: Reliability, at_h: float, up: bool) -> Reliability:
 
 
 def without_observation(record: Reliability, at_h: float) -> Reliability:
-    """The record at a later time of which nothing was seen: evidence fades, and none is added.
+    """The record at a later time, when nothing was observed in between: evidence fades, and none is added.
 
     Raise OutOfOrder if that time is before the record's.
     """
@@ -128,9 +128,9 @@ def without_observation(record: Reliability, at_h: float) -> Reliability:
 
 
 def tightness(regions: Sequence[str], records: Sequence[Reliability]) -> list[float]:
-    """For each record, how many other pools of its region are down beyond what is usual for them.
+    """For each record, how many other pools of its region are down more than is usual for them.
 
-    As a part of their number and two: one other pool says less than five. Above 0: capacity is short.
+    Divided by their number plus 2, since one other pool says less than five. Above 0, capacity is short.
     """
     count: dict[str, int] = {}
     beyond: dict[str, float] = {}
@@ -144,7 +144,35 @@ def tightness(regions: Sequence[str], records: Sequence[Reliability]) -> list[fl
 
 
 def _beyond(record: Reliability) -> float:
-    """0 for a pool that is as it always is, 1 for one that is down and never was before, more just after its loss."""
+    """0 for a pool as it usually is; 1 for one that is down for the first time; more just after its loss."""
     if record.up:
         return record.availability - 1
     return record.availability + RECENT_LOSS * math.exp((record.since_h - record.at_h) / RECENT_LOSS_H)
+
+
+CHANGES_MEMORY_H = 336.0
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRecord:
+    """A pool's price in USD per hour, as known at `at_h`. Its changes are decayed sums over about two weeks."""
+
+    at_h: float
+    usd: float
+    changes: float = 0.0  # how many
+    moved: float = 0.0  # the sum of their sizes, relative to the price before
+
+    def typical_change(self, prior_changes: float, prior_size: float) -> float:
+        """Usual size of a change, relative to the price. The prior loses weight as changes are seen."""
+        return (prior_changes * prior_size + self.moved) / (prior_changes + self.changes)
+
+
+def with_price(record: PriceRecord, at_h: float, usd: float) -> PriceRecord:
+    """Add one price. Raise OutOfOrder if it is older than the record."""
+    passed = at_h - record.at_h
+    if passed < 0:
+        raise OutOfOrder(f"priced at {at_h:.3f} h, but the record is of {record.at_h:.3f} h; sort prices by time")
+    if usd == record.usd:
+        return record
+    keep = math.exp(-passed / CHANGES_MEMORY_H)
+    return PriceRecord(at_h, usd, record.changes * keep + 1, record.moved * keep + abs(usd / record.usd - 1))

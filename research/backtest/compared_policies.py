@@ -1,40 +1,24 @@
-"""The policy of the product, led by the harness: the very code that decides for real servers."""
+"""Policies that only the backtests on published data compare: the product's own, and two of a few lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from dataclasses import dataclass, field
 
-from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated, rate_offers
+from domain.autopilot.appraisal import Appraisal, RatedOffer, appraise_rated
 from domain.autopilot.decision import Decision, DecisionKind
 from domain.autopilot.decision_inputs import Needs, ServerPosition
 from domain.autopilot.experience import Experience, learn
 from domain.autopilot.server_decision import decide_server
 from domain.autopilot.tuning import Tuning
-from domain.backtest.errors import BacktestError
 from domain.backtest.market_history import ON_DEMAND, MarketHistory
 from domain.backtest.offers_by_tick import Offers
-from domain.forecasting.forecaster import Forecaster
-from domain.forecasting.rating import rate_with_forecaster
 
 ON_DEMAND_POOL = "on-demand"
 
 
-def rate_by_tick(
-    offers: Sequence[Offers], tuning: Tuning, forecaster: Forecaster | None = None
-) -> list[list[RatedOffer]]:
-    """By tick; the same at every weight. Raise BacktestError where the forecaster fails: it is what is looked at."""
-    if forecaster is None:
-        return [rate_offers(some, tuning) for some in offers]
-    found = rate_with_forecaster((offer for some in offers for offer in some), tuning, forecaster)
-    if found.fell_back:
-        raise BacktestError(f"the model {found.model} gave no forecast: {found.fell_back}")
-    left = iter(found.rated)
-    return [list(islice(left, len(some))) for some in offers]
-
-
 class ProductPolicy:
-    """Decides once for each tick and place, for all runs over the same market.
+    """The policy of the product: decides once for each tick and place, for all runs over the same market.
 
     `weight`: hours of on-demand that an hour of outage costs.
     """
@@ -64,7 +48,7 @@ class ProductPolicy:
         return found
 
     def decide(self, tick: int, current: int | None) -> Decision:
-        """There is no minimum stay here, so it is all the same since when the server has been there."""
+        """There is no minimum stay here, so it does not matter since when the server has been there."""
         position = ServerPosition(self._name(current), 0.0)
         return decide_server(position, self._appraisal(tick), self._tuning)
 
@@ -95,3 +79,37 @@ class ProductPolicy:
             self._experience = learn(self._experience, self._seen[now], self._needs, at_h, self._tuning)
             self._cautions.append(self._experience.caution(self._tuning))
         return self._cautions[tick]
+
+
+@dataclass(frozen=True)
+class AnyUp:
+    """The first pool that is up, until it is lost."""
+
+    market: MarketHistory
+
+    def choose(self, tick: int, current: int | None) -> int:
+        up = self.market.up[tick]
+        if current is not None and current != ON_DEMAND and up[current]:
+            return current
+        return next((pool for pool, is_up in enumerate(up) if is_up), ON_DEMAND)
+
+
+@dataclass(frozen=True)
+class BestAvailability:
+    """The pool of the best decaying mean among those up for `after_h`, until it is lost."""
+
+    offers: Sequence[Offers]
+    after_h: float = 0.0
+    found: dict[int, int] = field(default_factory=dict)  # by tick: the same for all runs
+
+    def choose(self, tick: int, current: int | None) -> int:
+        if current is not None and current != ON_DEMAND and self.offers[tick][current].reliability.up:
+            return current
+        if tick not in self.found:
+            self.found[tick] = self._best(tick)
+        return self.found[tick]
+
+    def _best(self, tick: int) -> int:
+        records = [offer.reliability for offer in self.offers[tick]]
+        ready = [pool for pool, record in enumerate(records) if record.up and record.up_h >= self.after_h]
+        return max(ready, key=lambda pool: records[pool].availability, default=ON_DEMAND)
