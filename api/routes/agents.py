@@ -1,4 +1,4 @@
-"""The agents' side: introduce yourself, I am alive, AWS takes me away, these are the prices here."""
+"""What agents send: registration, heartbeats, notices of AWS, spot prices."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _identity(services: Services, body: RegisterRequest) -> IdentityDocument:
 
 
 def _live_instance(session: Session, client_id: str, document: IdentityDocument) -> Instance:
-    """The client's instance that the document speaks of. Another client's is not told from an unknown one."""
+    """The client's instance of the document. An instance of another client is answered as an unknown one."""
     instance = get_instance(session, client_id, document.instance_id)
     if instance is None or instance.state in ENDED or instance.region not in ("", document.region):
         raise Problem(

@@ -1,4 +1,4 @@
-"""For machines: is the process alive, and can it do its work."""
+"""For probes: whether the process lives, and whether it can work."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ async def _view(services: ServicesDep, client_id: str | None, server_id: str) ->
 
 
 def summary(row: ServerRow) -> ServerSummary:
-    """The server with who plays it now."""
+    """The server with its instances of now."""
     view = ServerSummary.model_validate(row.server)
     return view.model_copy(
         update={

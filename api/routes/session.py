@@ -23,7 +23,7 @@ from db.tables import SignIn
 router = APIRouter(prefix="/session", tags=["session"], route_class=GuardedRoute)
 
 SigningIn = Annotated[Caller, Depends(RequiresSignInToken(TokenKind.CLIENT, TokenKind.ADMIN))]
-# As who one is, not for whom one acts.
+# The caller itself, not the client it acts for.
 AnyPerson = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, TokenKind.ADMIN, acts=False))]
 
 

@@ -82,7 +82,7 @@ async def _database(services: Services) -> tuple[DatabaseView, _DatabaseFacts | 
 
 
 def _ask(session: Session) -> _DatabaseFacts:
-    version = system.version(session)  # the first statement connects; the second is what one costs
+    version = system.version(session)  # the first statement connects; the second shows what a statement costs
     started = time.perf_counter()
     migration = system.migration(session)
     ms = round(1000 * (time.perf_counter() - started), 2)

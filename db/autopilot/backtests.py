@@ -21,7 +21,7 @@ _PROBLEM = 2000
 
 
 def create_backtest(session: Session, row: BacktestRow) -> BacktestRow:
-    """Keep a new one; the same ID again, at the same moment even, is the one that is there already."""
+    """Store a new backtest. The same ID again, even at the same moment, gives the one that is already there."""
     values = {column.key: getattr(row, column.key) for column in BacktestRow.__table__.columns}
     given = {name: value for name, value in values.items() if value is not None}
     session.execute(insert(BacktestRow).prefix_with("IGNORE").values(given | {"problem": ""}))
@@ -29,13 +29,13 @@ def create_backtest(session: Session, row: BacktestRow) -> BacktestRow:
 
 
 def count_unfinished_backtests(session: Session, client_id: str) -> int:
-    """How many of the client's wait or run."""
+    """How many backtests of the client wait or run."""
     ours = BacktestRow.client_id == client_id, BacktestRow.state.not_in([state.value for state in ENDED])
     return session.scalar(select(func.count()).where(*ours)) or 0
 
 
 def begin_backtest(session: Session, backtest_id: str, now: datetime) -> BacktestRow | None:
-    """Take it up, or again after a worker died. None: there is none, or it has ended."""
+    """Mark it running, also again after a worker died. None: there is none, or it has ended."""
     row = session.get(BacktestRow, backtest_id, with_for_update=True)
     if row is None or row.state in ENDED:
         return None
@@ -52,7 +52,7 @@ def finish_backtest(
     problem: str = "",
     result: dict[str, Any] | None = None,
 ) -> bool:
-    """Its end, with its event. False: it had ended before; nothing was changed."""
+    """Store its end, with the event. False: it had ended before, and nothing was changed."""
     row = session.get(BacktestRow, backtest_id, with_for_update=True)
     if row is None or row.state in ENDED:
         return False
@@ -64,7 +64,7 @@ def finish_backtest(
 
 
 def pools_at(session: Session, server_ids: Iterable[str], at: datetime) -> dict[str, str]:
-    """Server -> the pool its instance of that moment was in; of a server that is younger, its first instance's."""
+    """Server -> the pool of its instance at that moment; for a younger server, the pool of its first instance."""
     query = (
         select(Instance.server_id, Instance.pool, Instance.created_at, Instance.terminate_confirmed_at)
         .where(Instance.server_id.in_(sorted(set(server_ids))), Instance.pool != "")
@@ -117,7 +117,7 @@ def backtest_servers(session: Session, client_id: str) -> list[BacktestServer]:
 
 
 def priced_period(session: Session, region: str, types: Iterable[str]) -> tuple[datetime, datetime | None] | None:
-    """From when to when the types have canonical prices there (None: until further notice); None: never."""
+    """From when to when the types have canonical prices (an end of None: until now); None: no prices at all."""
     here = PriceSeries.region == region, PriceSeries.instance_type.in_(sorted(set(types)))
     joined = select(func.min(PriceCanonical.from_at), func.max(PriceCanonical.until_at), func.count()).join(
         PriceSeries, PriceSeries.id == PriceCanonical.series_id

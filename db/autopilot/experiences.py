@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db.tables import ExperienceRow
 from domain.autopilot.experience import Experience
 
-KEEP = timedelta(days=30)  # of a kind of needs that no server has any more
+KEEP = timedelta(days=30)  # for kinds of needs that no server has any more
 _CHUNK = 200
 
 

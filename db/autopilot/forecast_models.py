@@ -53,7 +53,7 @@ def register(session: Session, row: ModelRow) -> ModelRow:
 
 
 def retire(session: Session, model_id: str, by: str, now: datetime) -> ModelRow | None:
-    """It is run for nobody any more; its clients are back at the built-in policy. None: no such model."""
+    """Stop running the model; its clients go back to the built-in policy. None: no such model."""
     row = session.get(ModelRow, model_id, with_for_update=True)
     if row is None:
         return None
@@ -67,7 +67,7 @@ def retire(session: Session, model_id: str, by: str, now: datetime) -> ModelRow 
 def activate(
     session: Session, model_id: str, client_id: str, by: str, now: datetime, *, forced: bool = False, why: str = ""
 ) -> ModelUse:
-    """From now on its forecasts inform the client's decisions. Raise ModelUnproven or ModelStateConflict."""
+    """Let its forecasts inform the client's decisions from now on. Raise ModelUnproven or ModelStateConflict."""
     row = session.get(ModelRow, model_id, with_for_update=True)
     if row is None or row.state != ForecasterState.SHADOW:
         raise ModelStateConflict(f"model {model_id} is retired; register it again")
@@ -100,7 +100,7 @@ def activate(
 
 
 def roll_back(session: Session, client_id: str, by: str, now: datetime) -> ModelUse | None:
-    """To the model before it, if that still runs, else to the built-in policy. None: there is nothing to undo."""
+    """Go back to the model before it, if that still runs, else to the built-in policy. None: nothing to undo."""
     uses = _open(session, client_id=client_id)
     if not uses:
         return None
@@ -125,7 +125,7 @@ def roll_back(session: Session, client_id: str, by: str, now: datetime) -> Model
 
 
 def _before(session: Session, use: ModelUse) -> ModelUse | None:
-    """The use that gave way to this one, if its model still runs."""
+    """The use before this one, if its model still runs."""
     query = (
         select(ModelUse)
         .join(ModelRow, ModelRow.id == ModelUse.model_id)
@@ -140,7 +140,7 @@ def _before(session: Session, use: ModelUse) -> ModelUse | None:
 
 
 def record_shadow_results(session: Session, found: Iterable[ShadowComparison], day: date) -> None:
-    """Added up by day."""
+    """Add the results to the sums of the day."""
     for one in sorted(found, key=lambda one: (one.model_id, one.client_id)):
         new = insert(ModelShadow).values(
             model_id=one.model_id,
@@ -161,7 +161,7 @@ def record_shadow_results(session: Session, found: Iterable[ShadowComparison], d
 
 
 def _proof(session: Session, model_id: str, client_id: str, now: datetime) -> str | None:
-    """The newest backtest with the model, of this client, of enough days: its ID, if the model was the cheaper one."""
+    """The ID of the client's newest long enough backtest with the model, if the model was cheaper."""
     rows = session.scalars(
         select(BacktestRow)
         .where(
@@ -199,7 +199,7 @@ def _end(session: Session, use: ModelUse, by: str, now: datetime, event: str) ->
 
 @dataclass(frozen=True)
 class ShadowResults:
-    """All days of a client under a model in shadow, or deciding."""
+    """The sums of all days of a client with a model, in shadow or deciding."""
 
     client_id: str
     decisions: int
@@ -211,7 +211,7 @@ class ShadowResults:
 
 @dataclass(frozen=True)
 class RunningModel:
-    """A model that is run in every pass. `active_for`: clients whose decisions it informs."""
+    """A model that runs in every pass. `active_for`: clients whose decisions it informs."""
 
     model_id: str
     sha256: str

@@ -31,7 +31,7 @@ def insert_rows(session: Session, table: str, columns: Sequence[str], rows: Sequ
 
 
 def insert_missing_rows(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert the rows whose key is not there yet; the values must fit, for what does not is cut to fit."""
+    """Insert the rows whose key is not there yet. The values must fit: the server cuts off what does not."""
     _insert(session, f"INSERT IGNORE INTO {table} ({', '.join(columns)}) VALUES ", rows)  # noqa: S608 - our own names
 
 
@@ -80,7 +80,7 @@ _WRITE: dict[type, Callable[[Any], str]] = {
 
 
 def delete_in_batches(sessions: SessionFactory, key: InstrumentedAttribute[Any], old: Select[Any]) -> int:
-    """Delete the rows whose key `old` selects; return how many. They are read first: a DELETE that searches locks."""
+    """Delete the rows whose key `old` selects; return how many. They are read first: a searching DELETE holds locks."""
     batch = old.limit(_ROWS)
 
     def work(session: Session) -> int:

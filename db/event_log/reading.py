@@ -1,4 +1,4 @@
-"""Reading events: in order, without a miss, and told when what was asked for has expired."""
+"""Reading events: in order, without a gap, and with a sign when the events asked for have expired."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def events_after(
     if operation_id is not None:
         query = query.where(Event.operation_id == operation_id)
     events = list(session.scalars(query.order_by(Event.seq).limit(limit)))
-    if operation_id is None and seq < latest and not _follows(events, seq):  # they expired, perhaps just now
+    if (
+        operation_id is None and seq < latest and not _follows(events, seq)
+    ):  # the events in between expired, perhaps just now
         oldest = events[0].seq if events else latest + 1
     if events:
         latest = max(latest, events[-1].seq)
@@ -71,7 +73,7 @@ def stream_ends(session: Session, client_id: str) -> StreamEnds:
 
 @dataclass(frozen=True)
 class EventSearch:
-    """What is looked for. `types`: whole types, or beginnings that end in a dot. `since`, `until`: as recorded."""
+    """A search. `types`: whole types, or beginnings that end in a dot. `since`, `until`: times of recording."""
 
     after: int = 0
     before: int | None = None
@@ -94,7 +96,7 @@ def search_events(session: Session, client_id: str, search: EventSearch, limit: 
         query = query.where(Event.operation_id == search.operation_id)
     if search.types:
         query = query.where(or_(*(_of_type(one) for one in search.types)))
-    # Numbers and times of recording rise together, so a time is a number.
+    # Numbers rise with the times of recording, so a time can be turned into a number.
     if search.since is not None:
         query = query.where(Event.seq >= _first_from(session, client_id, search.since))
     if search.until is not None:

@@ -31,7 +31,7 @@ def register_agent(
     now: datetime,
     interval_s: float = HEARTBEAT_S,
 ) -> None:
-    """An agent introduced itself: now, or again after a restart. `interval_s`: until it shall be heard of again."""
+    """Register an agent, the first time or after a restart. `interval_s`: until its next heartbeat is due."""
     row = insert(Agent).values(
         client_id=client_id,
         instance_id=instance_id,
@@ -64,7 +64,7 @@ def register_agent(
 def agent_seen(
     session: Session, client_id: str, instance_id: str, now: datetime, interval_s: float = HEARTBEAT_S
 ) -> bool:
-    """A heartbeat: no event but after a silence, and at most one write in five seconds. False: it never registered."""
+    """Record a heartbeat: one write in five seconds at most, an event only after a silence. False: not registered."""
     fresh = select(Agent.seen_at, Agent.silent_since).where(
         Agent.client_id == client_id, Agent.instance_id == instance_id
     )
@@ -80,14 +80,14 @@ def agent_seen(
 
 
 def silent_after(heard_at: datetime, interval_s: float) -> datetime:
-    """When an agent is silent that was told to be heard of again after so long."""
+    """When an agent counts as silent, if its heartbeats are due at this interval."""
     return heard_at + timedelta(seconds=MISSED_HEARTBEATS * interval_s)
 
 
 def mark_silent_agents(sessions: SessionFactory, now: datetime) -> int:
-    """Mark the agents that have not been heard of when they were due, with an event for each whose instance lives.
+    """Mark the agents whose heartbeats are overdue, with an event for each whose instance is live.
 
-    Any number of processes may do it at once: each agent is told by one of them. Returns how many were marked.
+    Several processes may do it at once: each agent is marked by one of them. Returns how many were marked.
     """
     quiet = select(Agent.client_id, Agent.instance_id).where(Agent.silent_since.is_(None), Agent.due_at < now)
     with sessions() as session:
@@ -123,7 +123,7 @@ def _mark(session: Session, client_id: str, instance_id: str, now: datetime) -> 
 
 
 def mark_agent_back(session: Session, client_id: str, instance_id: str, now: datetime) -> None:
-    """The agent was told to be silent, and is not."""
+    """The agent was reported silent and has been heard of again: an event says so."""
     mine = update(Agent).where(
         Agent.client_id == client_id, Agent.instance_id == instance_id, Agent.silent_since.is_not(None)
     )
@@ -135,7 +135,7 @@ def mark_agent_back(session: Session, client_id: str, instance_id: str, now: dat
 
 
 def servers_of_instances(session: Session, client_id: str, instance_ids: list[str]) -> dict[str, str]:
-    """Which server each of these instances plays in; those that have ended are left out."""
+    """The server of each of these instances; instances that have ended are left out."""
     if not instance_ids:
         return {}
     query = select(Instance.id, Instance.server_id).where(

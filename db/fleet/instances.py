@@ -41,7 +41,7 @@ def list_instances(
 
 
 def get_instance(session: Session, client_id: str | None, instance_id: str) -> Instance | None:
-    """The instance in its present life, or else in its latest."""
+    """The instance's live row, else its latest."""
     query = of_client(select(Instance).where(Instance.id == instance_id), Instance.client_id, client_id)
     latest = query.order_by(Instance.live_id.is_(None), Instance.created_at.desc()).limit(1)
     return session.scalar(latest.options(joinedload(Instance.agent)))
@@ -50,7 +50,7 @@ def get_instance(session: Session, client_id: str | None, instance_id: str) -> I
 def end_instance(
     session: Session, instance_id: str, server_id: str, now: datetime, why: str, by: str = "reconciliation"
 ) -> list[NewEvent]:
-    """Terminated by every legal move, without a role from now on. Nothing, if it had ended or is in no row."""
+    """Move the instance to terminated by legal moves and take its role; return the events, none if it had ended."""
     row = session.get(Instance, (instance_id, server_id), with_for_update=True, populate_existing=True)
     if row is None or (state := InstanceState(row.state)) in ENDED:
         return []
@@ -79,5 +79,5 @@ def _event(row: Instance, former: str, now: datetime, why: str, by: str) -> NewE
 
 
 def count_live_instances(session: Session) -> int:
-    """Of every client; from the index of live instances alone."""
+    """How many instances of all clients are live; read from an index alone."""
     return session.scalar(select(func.count()).where(Instance.live_id.is_not(None))) or 0

@@ -81,7 +81,7 @@ def _live_instances(session: Session, server_ids: list[str]) -> defaultdict[str,
 
 
 def pending_of(session: Session, server_ids: list[str]) -> defaultdict[str, list[Operation]]:
-    """By server, what is under way and then what waits, as it will be done."""
+    """By server, the running operation and then the queued ones, in the order in which they will run."""
     waiting = (OperationStatus.QUEUED, OperationStatus.RUNNING)
     query = select(Operation).where(Operation.server_id.in_(server_ids), Operation.status.in_(waiting))
     found: defaultdict[str, list[Operation]] = defaultdict(list)
