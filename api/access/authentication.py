@@ -16,8 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
-from api.access.tokens import TokenKind, digest_of, read_instance, same_digest, token_id_of
+from api.access.tokens import Caller, TokenKind, digest_of, read_instance, same_digest, token_id_of
 from api.database import within_rescue_time
 from api.http.problems import UNAUTHENTICATED, Problem
 from api.services import Services

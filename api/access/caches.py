@@ -10,8 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from api.access.caller import Caller
-from api.access.tokens import digest_of
+from api.access.tokens import Caller, digest_of
 from domain.servers import ServerRef
 
 CACHE_S = 60.0

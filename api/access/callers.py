@@ -18,9 +18,8 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.access.authentication import authenticate, authenticate_cookie
-from api.access.caller import Caller
 from api.access.cookies import check_csrf, check_origin, cookie_of
-from api.access.tokens import TokenKind
+from api.access.tokens import Caller, TokenKind
 from api.http.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
 from api.views.clients import SignInRequest

@@ -19,8 +19,8 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api.access.caller import Caller
 from api.access.callers import ClientCaller, RescuingCaller
+from api.access.tokens import Caller
 from api.database import within_rescue_time
 from api.http.problems import KEY_REUSED, NOT_FOUND, Problem
 from api.requests.idempotency import IdempotencyKey, digest_of, request_id_of

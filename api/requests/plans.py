@@ -7,7 +7,7 @@ import logging
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
+from api.access.tokens import Caller
 from api.http.problems import CONFLICT, ENDED, POOL_REFUSED, REFUSED, SAME_POOL, FindingDocument, Problem
 from api.requests.operations import IncomingRequest, no_server, repeated_answer
 from api.requests.policies import wish_of

@@ -9,10 +9,9 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
 from api.access.callers import GuardedRoute, InstanceCaller, RegisteringCaller
 from api.access.instance_identity import IdentityDocument, IdentityRefused
-from api.access.tokens import INSTANCE_TOKEN_TTL, InstanceIdentity, sign_instance
+from api.access.tokens import INSTANCE_TOKEN_TTL, Caller, InstanceIdentity, sign_instance
 from api.http.problems import FORBIDDEN, IDENTITY_REFUSED, INSTANCE_NOT_KNOWN, INVALID, NOT_FOUND, Problem, documented
 from api.services import Services, ServicesDep
 from api.views.agents import (

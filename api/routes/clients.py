@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
 from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
-from api.access.tokens import IssuedToken, TokenKind, issue_token
+from api.access.tokens import Caller, IssuedToken, TokenKind, issue_token
 from api.http.problems import CONFLICT, CONTRADICTION, NOT_FOUND, Problem, documented
 from api.requests.policies import change_client_policy as change_policies
 from api.services import ServicesDep

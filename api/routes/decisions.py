@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
 from api.access.callers import AdminCaller, ClientCaller, GuardedRoute, ReadingCaller
+from api.access.tokens import Caller
 from api.http.problems import CONFLICT, NOT_FOUND, Problem, documented
 from api.requests.policies import keep_old_seconds
 from api.services import Services, ServicesDep

@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
 from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
+from api.access.tokens import Caller
 from api.http.problems import (
     CONFLICT,
     INVALID,

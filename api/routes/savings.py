@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
 from api.access.callers import GuardedRoute, ReadingCaller
+from api.access.tokens import Caller
 from api.http.problems import INVALID, NOT_FOUND, FieldError, Problem, documented
 from api.screens.savings_csv import to_csv
 from api.services import Services, ServicesDep

@@ -8,10 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
 from api.access.callers import GuardedRoute, Requires, RequiresSignInToken
 from api.access.cookies import csrf_token, give_cookie, new_cookie, take_cookie
-from api.access.tokens import TokenKind, digest_of
+from api.access.tokens import Caller, TokenKind, digest_of
 from api.http.problems import CROSS_SITE, FORBIDDEN, TOO_MANY, documented
 from api.services import Services, ServicesDep
 from api.views.clients import SessionView

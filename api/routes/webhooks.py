@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from api.access.caller import Caller
 from api.access.callers import ClientCaller, GuardedRoute
+from api.access.tokens import Caller
 from api.http.problems import CONFLICT, INVALID, NOT_FOUND, FieldError, Problem, documented
 from api.services import Services, ServicesDep
 from api.views.base import Cursor, Limit
