@@ -6,13 +6,14 @@
 
 python := .venv/bin/python
 locks := $(wildcard requirements/*.lock)
-# Files of tests go side by side, each with servers of its own; the longest come first, as they are listed. Tracebacks
-# are Python's own: drawing pytest's, deep in a worker, ends CPython 3.11 with a SystemError now and then.
+# Files of tests go side by side; the longest come first, as they are listed. A test waits for most of its time, so there
+# are two workers for each processor. Tracebacks are Python's own: drawing pytest's, deep in a worker, ends CPython 3.11
+# with a SystemError now and then.
 side_by_side = $(if $(filter-out 0 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder --tb=native)
-WORKERS ?= $(if $(filter 1,$(words $(TESTS))),1,2)
+WORKERS ?= $(if $(filter 1,$(words $(TESTS))),1,$(shell expr 2 \* $$(nproc 2>/dev/null || echo 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard openapi up down status clean demo test check format lock bench backtest crash-matrix chaos
+.PHONY: help setup dashboard openapi up down status clean demo test check format structure lock bench backtest crash-matrix chaos
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -60,6 +61,9 @@ check: setup ## format, lint, types, layers, lock files
 format: setup ## format the code
 	@$(python) -m ruff format --quiet .
 	@$(python) -m ruff check --quiet --fix .
+
+structure: setup ## how large the code is, piece by piece; OF=folder of another checkout, to compare with
+	@$(python) -m proof.structure $(OF)
 
 lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes newer versions
 	@UV=.venv/bin/uv UPGRADE=$(UPGRADE) bash lab/stack/lock.sh

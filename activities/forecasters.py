@@ -1,4 +1,4 @@
-"""The models that run: each in a process that lives from pass to pass; one that fails is left alone for a while."""
+"""The models in use: each in a process that lives on between passes. One that fails is not asked for a while."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Forecasters:
     def ratings(
         self, supplies: Mapping[RegionPlatform, Supply], clients: Collection[str] | None = None
     ) -> list[tuple[RunningModel, ForecastRatings]]:
-        """What each model that runs says of what is offered. With clients: of those alone that decide for them."""
+        """Ratings of all offers by each model in use; with `clients`, only by models that decide for one of them."""
         with self._sessions() as session:
             models = running_models(session)
         if clients is not None:
@@ -56,7 +56,7 @@ class Forecasters:
 
 
 class GuardedForecaster(Forecaster):
-    """A forecaster that is not asked again at once after it failed: a pass has no time for what is broken."""
+    """A forecaster that is not asked again right after a failure, so that it does not hold up every pass."""
 
     def __init__(self, name: str, opened: Callable[[], OnnxForecaster], clock: Callable[[], float]) -> None:
         self._name, self._opened, self._clock = name, opened, clock
@@ -81,7 +81,7 @@ class GuardedForecaster(Forecaster):
         return found
 
     def _open(self) -> OnnxForecaster:
-        """A pass and a decision that is reconsidered may come at the same time: one process for both."""
+        """A pass and a reconsidered decision may come at the same time, and share one process."""
         with self._opening:
             self._forecaster = self._forecaster or self._opened()
             return self._forecaster

@@ -1,4 +1,4 @@
-"""What would be lost, or could not be moved, if this instance were switched (issue: adoption refuses)."""
+"""What would be lost, or could not be moved, if this instance were switched."""
 
 from __future__ import annotations
 

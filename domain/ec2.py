@@ -1,9 +1,9 @@
 """Contract of the EC2 activities: names, inputs, outputs.
 
-Every activity is short and safe to repeat. One that waits for a state asks once and raises
-`NotYet`: its retry policy is the poll loop. Whatever creates takes its token from the caller, so a
-repetition finds what the first attempt made. Failure types: `domain.errors.Failure`.
-All take a `region`; lists of IDs are worked on in the order given.
+Every activity is short and safe to repeat. One that waits for a state asks once and raises `NotYet`:
+its retry policy is the poll loop. Whatever creates something takes its token from the caller, so that a
+second attempt finds what the first one made. Failure types: `domain.errors.Failure`.
+All take a `region`; lists of IDs are processed in the given order.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from domain.blueprint import Blueprint, ElasticIp, Target
 from domain.pools import Candidate
 from domain.servers import ServerPolicy
 
-INSPECT = "ec2_inspect"  # InspectInput -> Inspected; Gone when EC2 does not know the instance
-SURVEY = "ec2_survey"  # SurveyInput -> Surveyed: INSPECT, RANK_POOLS and CHECK_LAUNCH in one
-RANK_POOLS = "ec2_rank_pools"  # RankInput -> Ranked
-CHECK_LAUNCH = "ec2_check_launch"  # CheckInput -> Checked: DryRun permissions, quota, subnet
-LAUNCH = "ec2_launch"  # LaunchInput -> Launched; NoCapacity, LimitReached, PermissionMissing
-FIND_BY_TOKEN = "ec2_find_by_token"  # noqa: S105  TokenInput -> Found
-CONFIRM_RUNNING = "ec2_confirm_running"  # InstanceInput -> Confirmed; NotYet, Gone, BadState
-TERMINATE = "ec2_terminate"  # TerminateInput -> Done: protection off, spot request cancelled, terminated
-CONFIRM_TERMINATED = "ec2_confirm_terminated"  # InstanceInput -> Confirmed; NotYet
-VOLUMES_OF = "ec2_volumes_of"  # InstanceInput -> Made: volumes that end with the instance
-KEEP_VOLUMES = "ec2_keep_volumes"  # VolumesInput -> Done: DeleteOnTermination=false
-TAG = "ec2_tag"  # TagInput -> Done: tags (and, with remove, untags)
-DETACH_VOLUMES = "ec2_detach_volumes"  # AttachInput -> Done; NotYet until all are detached
-ATTACH_VOLUMES = "ec2_attach_volumes"  # AttachInput -> Done; NotYet until all are attached
-CREATE_SNAPSHOTS = "ec2_create_snapshots"  # SnapshotInput -> Made (in the order of the volumes)
-CONFIRM_SNAPSHOTS = "ec2_confirm_snapshots"  # IdsInput -> Done; NotYet until all are completed
-CREATE_VOLUMES = "ec2_create_volumes"  # CreateVolumesInput -> Made
-CONFIRM_VOLUMES = "ec2_confirm_volumes"  # IdsInput -> Done; NotYet until all are available
-DELETE_VOLUMES = "ec2_delete_volumes"  # IdsInput -> Done; one already gone is fine
-DELETE_SNAPSHOTS = "ec2_delete_snapshots"  # IdsInput -> Done; one already gone is fine
-MOVE_ADDRESSES = "ec2_move_addresses"  # AddressesInput -> Done: elastic and secondary private addresses
-REGISTER_TARGETS = "ec2_register_targets"  # TargetsInput -> Done
-CONFIRM_TARGETS = "ec2_confirm_targets"  # TargetsInput -> Done; NotYet until all are healthy
-DEREGISTER_TARGETS = "ec2_deregister_targets"  # TargetsInput -> Done
-CONFIRM_DRAINED = "ec2_confirm_drained"  # TargetsInput -> Done; NotYet while any is draining
-MATCH_ATTRIBUTES = "ec2_match_attributes"  # MatchInput -> Done: what RunInstances cannot set
+INSPECT = "ec2_inspect"  # InspectInput -> InspectResult; Gone when EC2 does not know the instance
+SURVEY = "ec2_survey"  # SurveyInput -> SurveyResult: INSPECT, RANK_POOLS and CHECK_LAUNCH in one
+RANK_POOLS = "ec2_rank_pools"  # RankInput -> RankResult
+CHECK_LAUNCH = "ec2_check_launch"  # CheckInput -> CheckResult: DryRun permissions, quota, subnet
+LAUNCH = "ec2_launch"  # LaunchInput -> LaunchResult; NoCapacity, LimitReached, PermissionMissing
+FIND_BY_TOKEN = "ec2_find_by_token"  # noqa: S105  FindByTokenInput -> FindByTokenResult
+CONFIRM_RUNNING = "ec2_confirm_running"  # InstanceInput -> ConfirmResult; NotYet, Gone, BadState
+TERMINATE = "ec2_terminate"  # TerminateInput -> ActionResult: protection off, spot request cancelled, terminated
+CONFIRM_TERMINATED = "ec2_confirm_terminated"  # InstanceInput -> ConfirmResult; NotYet
+VOLUMES_OF = "ec2_volumes_of"  # InstanceInput -> CreateResult: volumes that end with the instance
+KEEP_VOLUMES = "ec2_keep_volumes"  # VolumesInput -> ActionResult: DeleteOnTermination=false
+TAG = "ec2_tag"  # TagInput -> ActionResult: tags (and, with remove, untags)
+DETACH_VOLUMES = "ec2_detach_volumes"  # AttachInput -> ActionResult; NotYet until all are detached
+ATTACH_VOLUMES = "ec2_attach_volumes"  # AttachInput -> ActionResult; NotYet until all are attached
+CREATE_SNAPSHOTS = "ec2_create_snapshots"  # SnapshotInput -> CreateResult (in the order of the volumes)
+CONFIRM_SNAPSHOTS = "ec2_confirm_snapshots"  # IdsInput -> ActionResult; NotYet until all are completed
+CREATE_VOLUMES = "ec2_create_volumes"  # CreateVolumesInput -> CreateResult
+CONFIRM_VOLUMES = "ec2_confirm_volumes"  # IdsInput -> ActionResult; NotYet until all are available
+DELETE_VOLUMES = "ec2_delete_volumes"  # IdsInput -> ActionResult; one already gone is fine
+DELETE_SNAPSHOTS = "ec2_delete_snapshots"  # IdsInput -> ActionResult; one already gone is fine
+MOVE_ADDRESSES = "ec2_move_addresses"  # AddressesInput -> ActionResult: elastic and secondary private addresses
+REGISTER_TARGETS = "ec2_register_targets"  # TargetsInput -> ActionResult
+CONFIRM_TARGETS = "ec2_confirm_targets"  # TargetsInput -> ActionResult; NotYet until all are healthy
+DEREGISTER_TARGETS = "ec2_deregister_targets"  # TargetsInput -> ActionResult
+CONFIRM_DRAINED = "ec2_confirm_drained"  # TargetsInput -> ActionResult; NotYet while any is draining
+MATCH_ATTRIBUTES = "ec2_match_attributes"  # MatchAttributesInput -> ActionResult: what RunInstances cannot set
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class RankResult:
 
 @dataclass(frozen=True)
 class CheckInput:
-    """Before anything is launched: may we, and is there quota for both at once?"""
+    """A check before a launch: do we have the permissions, and is there quota for both instances at once?"""
 
     region: str
     blueprint: Blueprint
@@ -136,7 +136,7 @@ class CheckResult:
 class SurveyInput:
     """What a plan has to know of the instance and the market. `asked`, `avoid`: as in RankInput.
 
-    `home_type`: the type the server came with, whose on-demand price is told; empty: nobody asks for it.
+    `home_type`: the type the server came with, whose on-demand price is told; empty: not wanted.
     """
 
     region: str
@@ -200,7 +200,7 @@ class FindByTokenInput:
 
 @dataclass(frozen=True)
 class FindByTokenResult:
-    """What a client token made: empty IDs when EC2 knows of nothing."""
+    """What was created with a client token; empty IDs when EC2 knows of nothing."""
 
     instance_id: str = ""
     state: str = ""
@@ -239,7 +239,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class AttachInput:
-    """`force` is never used by a workflow: it is EC2's last resort and may lose writes."""
+    """Volumes to attach to an instance, or to detach from it. EC2's forced detach is never used: it may lose writes."""
 
     region: str
     instance_id: str
@@ -250,7 +250,7 @@ class AttachInput:
 class SnapshotInput:
     """CreateSnapshot has no token: an existing snapshot with the same token tag is found instead.
 
-    `find_only`: make nothing; the answer holds what is there (undo of a call whose answer was lost).
+    `find_only`: create nothing and return what is there (undo of a call whose answer was lost).
     """
 
     region: str
@@ -329,7 +329,7 @@ class TargetsInput:
 
 @dataclass(frozen=True)
 class MatchAttributesInput:
-    """Make `instance_id` equal to `blueprint` in what RunInstances cannot set (source/dest check…).
+    """Make `instance_id` equal to `blueprint` where RunInstances cannot (source/dest check…).
 
     Termination protection is set here too, after commit.
     """

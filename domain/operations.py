@@ -203,9 +203,11 @@ class CommitReport:
 SERVER_WORKFLOW = "ServerWorkflow"
 ADOPT_WORKFLOW = "AdoptWorkflow"
 PLAN_WORKFLOW = "PlanWorkflow"
-UPDATE_REQUEST = "request"  # OperationRequest -> Accepted
+UPDATE_REQUEST = "request"  # OperationRequest -> AcceptedRequest
 UPDATE_POLICY = "change_policy"  # ServerPolicy -> None
-SIGNAL_NOTICE = "notice"  # Notice, to ServerWorkflow
+SIGNAL_NOTICE = "notice"  # Notice, to ServerWorkflow, and from it to an operation
 SIGNAL_CANCEL = "cancel_operation"  # operation_id: str, to ServerWorkflow
-SIGNAL_COMMITTED = "operation_settled"  # Settled, from an operation to ServerWorkflow
+SIGNAL_COMMITTED = "operation_settled"  # CommitReport, from an operation to ServerWorkflow
+SIGNAL_ABORT = "abort"  # reason: str, from ServerWorkflow to an operation
+SIGNAL_STOP_KEEPING_OLD = "hurry"  # from ServerWorkflow to an operation: something else waits
 QUERY_STATE = "state"  # -> ServerView

@@ -16,9 +16,9 @@ from domain.names import TAG_CLIENT, TAG_SERVER, server_workflow_id
 from domain.operations import OperationStatus
 from domain.servers import Handoff, Placement, ServerPolicy, ServerRef
 
-RESUME_SURVEY = "resume_look"  # ResumeInput -> Looked: what the records say, and what runs in Temporal
-RESUME_REMAINS = "resume_remains"  # ServerRef -> Remains: what EC2 has of a server whose primary does not run
-RESUME_FENCE = "resume_fence"  # FenceInput -> Fenced: from here on records of the lost workflow are taken no more
+RESUME_SURVEY = "resume_look"  # ResumeInput -> ResumeSurvey: what the records say, and what runs in Temporal
+RESUME_REMAINS = "resume_remains"  # ServerRef -> RemainingResources: what is left in EC2 when the primary is gone
+RESUME_FENCE = "resume_fence"  # ResumeFenceInput -> ResumeFenceResult: records of the lost workflow stop here
 
 RESUME_WORKFLOW = "ResumeWorkflow"
 MEMO_REQUEST, MEMO_DIGEST = "resumed_by", "resumed_digest"  # of the server's workflow: the request that resumed it

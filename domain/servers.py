@@ -11,7 +11,7 @@ from domain.host import Filesystem
 
 
 class Handoff(StrEnum):
-    """How state follows a server (DESIGN, "How state follows a server")."""
+    """How the state of a server follows it to another instance: the handoff."""
 
     STATELESS = "stateless"
     VOLUMES = "volumes"

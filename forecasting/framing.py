@@ -1,7 +1,7 @@
-"""How a model's process is spoken to: lengths, then plain float32. No pickle, no code.
+"""The protocol with a model's process: blocks of a length and bytes. No pickle, no code.
 
-First the file: count, bytes; then the features' names as JSON. The answer is a problem in words, empty for none.
-Then questions: count of rows, rows. Each answer: a problem, and if it is empty the count and the values.
+First the file, then the features' names as JSON; the answer is a problem in words, empty for none. Then questions,
+each a block of float32 rows; the answer is a problem and, if that is empty, a block of float32 values.
 """
 
 from __future__ import annotations

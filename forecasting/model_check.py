@@ -1,6 +1,6 @@
-"""What a model file must be before it is run: plain arithmetic over the named features, and nothing else.
+"""What a model file may hold to be run: plain arithmetic over the named features, and nothing else.
 
-Runs in the model's own process (`forecasting.model_child`), so that not even a parser's fault is ours.
+The check runs in the model's own process (`forecasting.model_child`), so that a fault of the parser stays there.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import onnx
 from google.protobuf.message import DecodeError
 
 INPUT, OUTPUTS = "features", ("losses_per_h", "price_ratio")
-DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})  # the standard's own
+DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})  # those of the standard
 OPSETS = range(13, 24)
-# No control flow, no random numbers, nothing that makes large tensors of small ones: what is here ends, and soon.
+# No control flow, no random numbers, nothing that turns small tensors into large ones: all of these end, and soon.
 OPERATORS = frozenset(
     {
         *("Add", "Sub", "Mul", "Div", "Neg", "Abs", "Exp", "Log", "Sqrt", "Pow", "Reciprocal", "Min", "Max", "Clip"),

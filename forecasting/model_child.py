@@ -1,6 +1,7 @@
-"""A model's own process: python -m forecasting.model_child. It checks the file, then answers questions until none come.
+"""A model's own process: python -m forecasting.model_child. It checks the file, then answers questions until its input
+ends.
 
-It has no secrets, writes no files, and no more memory than it needs; its parent ends it when it is late.
+It has no secrets, can write no files, and its memory is limited. Its parent ends it when it is late.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def _only_channel() -> BinaryIO:
-    """The pipe to the parent; what libraries print goes to stderr instead."""
+    """The pipe to the parent. What libraries print goes to stderr instead."""
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return channel
@@ -52,14 +53,14 @@ def _loaded(content: bytes, features: list[str]) -> tuple[Any, str]:
         return OnnxSession(content, features), ""
     except BadModel as error:
         return None, str(error)
-    except Exception as error:  # a runtime's own exceptions, of which it has many
+    except Exception as error:  # the runtime raises many exceptions of its own
         return None, f"cannot be loaded: {_first_line(error)}"
 
 
 def _answer(answers: BinaryIO, model: Any, asked: bytes) -> None:
     try:
         found, problem = model.run(asked), ""
-    except Exception as error:  # whatever it is, it is the model's
+    except Exception as error:  # any failure is one of the model
         found, problem = b"", _first_line(error)
     write_block(answers, problem.encode())
     if not problem:

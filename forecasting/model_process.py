@@ -1,4 +1,4 @@
-"""A model's process from outside: started when first asked, ended when late, and started again.
+"""A model's process, seen from outside: started with the first question, ended when it is late, and started again.
 
 ModelRefused     the file cannot be used as a model: final
 ForecastFailed   this question got no answer in time, or none at all
@@ -31,20 +31,21 @@ class ModelRefused(Exception):
 
 
 class ModelProcess:
-    """One model. Safe to ask from several threads, one after another."""
+    """One model. Several threads may ask; their questions are answered one after another."""
 
     def __init__(
-        self, content: bytes, features: Sequence[str], *, answer_s: float = ANSWER_S, start_s: float = START_S
+        self, content: bytes, features: Sequence[str], *, answer_s: float | None = None, start_s: float | None = None
     ) -> None:
         if len(content) > MAX_BYTES:
             raise ModelRefused(f"the file has {len(content)} bytes; a model may have {MAX_BYTES} at most")
         self._content, self._features = content, list(features)
-        self._answer_s, self._start_s = answer_s, start_s
+        self._answer_s = ANSWER_S if answer_s is None else answer_s
+        self._start_s = START_S if start_s is None else start_s
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Have the file checked and loaded, if it is not yet. Raise ModelRefused or ForecastFailed."""
+        """Check and load the file, if that is not done yet. Raise ModelRefused or ForecastFailed."""
         with self._lock:
             self._started()
 
@@ -66,12 +67,12 @@ class ModelProcess:
             return self._process
         self._end()
         command = [sys.executable, "-m", "forecasting.model_child"]
-        # An environment of its own: what is in ours is nobody else's business.
+        # An empty environment: ours holds secrets.
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_ROOT, env={}
             )
-        except OSError as error:  # no memory, too many files: the built-in reckoning needs neither
+        except OSError as error:  # no memory, too many files: the built-in hazard needs neither
             raise ForecastFailed(f"its process could not be started: {error}") from error
         self._process = process
         with self._within(self._start_s, process, "starting"):
@@ -103,7 +104,7 @@ class ModelProcess:
 
     @contextmanager
     def _within(self, seconds: float, process: subprocess.Popen[bytes], doing: str) -> Iterator[None]:
-        """Ends the process when it is late; the pipes then end, and whoever waits at them goes on."""
+        """End the process when it is late. Its pipes close then, so that nobody waits at them any longer."""
         late = threading.Event()
 
         def end() -> None:
@@ -129,5 +130,5 @@ class ModelProcess:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with suppress(OSError):  # what was still to be written to a process that is gone
+                with suppress(OSError):  # something was still to be written to a process that is gone
                     pipe.close()

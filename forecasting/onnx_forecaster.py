@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from domain.autopilot.decision_inputs import Offer
 from domain.forecasting.features import FEATURES, feature_rows
 from domain.forecasting.forecaster import Forecast, ForecastFailed
-from forecasting.model_process import ANSWER_S, ModelProcess, ModelRefused
+from forecasting.model_process import ModelProcess, ModelRefused
 
 
 class OnnxForecaster:
-    """Raise ModelRefused for a file that is not what was registered, or features that there are not."""
+    """Raise ModelRefused for a file that is not the registered one, or for unknown features."""
 
     def __init__(
-        self, name: str, content: bytes, features: Sequence[str], sha256: str, *, answer_s: float = ANSWER_S
+        self, name: str, content: bytes, features: Sequence[str], sha256: str, *, answer_s: float | None = None
     ) -> None:
         check_registration(content, features, sha256)
         self._name, self._features = name, tuple(features)
@@ -26,7 +26,7 @@ class OnnxForecaster:
         return self._name
 
     def start(self) -> None:
-        """Have the file checked and tried out. Raise ModelRefused or ForecastFailed."""
+        """Check the file and try it out. Raise ModelRefused or ForecastFailed."""
         self._process.start()
 
     def forecast(self, offers: Sequence[Offer]) -> list[Forecast]:

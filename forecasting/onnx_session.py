@@ -1,4 +1,4 @@
-"""A checked model under the runtime, one thread, in its own process."""
+"""A checked model in the runtime: one thread, in the model's own process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRIALS = 64
 
 
 class OnnxSession:
-    """Raise BadModel when a trial gives what cannot be, or something else each time."""
+    """Raise BadModel when a trial gives impossible values, or different ones each time."""
 
     def __init__(self, content: bytes, features: Sequence[str]) -> None:
         options = ort.SessionOptions()
@@ -37,7 +37,7 @@ class OnnxSession:
         return np.column_stack([one.reshape(-1) for one in found]).astype("<f4")
 
     def _try_out(self) -> None:
-        """On rows like those that come, from a fixed seed: finite, in range, the same again, each row by itself."""
+        """Try it on realistic rows from a fixed seed: values must be possible, repeatable, and independent."""
         rows = np.random.default_rng(7).uniform(-2.0, 7.0, (TRIALS, self._count)).astype(np.float32)
         rows[0], rows[1] = 0.0, 1.0
         found = self._values(rows)

@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> tuple[LabSettings, bool]:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--prices", type=Path, help="describe-spot-price-history as JSON, or CSV")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--access-log", type=Path)
+    parser.add_argument("--access-log", type=Path, help="a file that gets a line of JSON for each call")
     parser.add_argument("--no-hosts", action="store_true", help="the API alone: no processes, no sockets")
     given = parser.parse_args(arguments)
     settings = LabSettings(
@@ -74,12 +74,12 @@ def parse(arguments: Sequence[str]) -> tuple[LabSettings, bool]:
     return settings, not given.no_hosts
 
 
-def build(settings: LabSettings, with_hosts: bool) -> App:
+def build(settings: LabSettings, with_hosts: bool, clock: Clock | None = None) -> App:
     """The composition root. Raises BadPrices."""
     market = open_market(settings.prices, settings.region, settings.seed)
     settings = replace(settings, region=market.region)
     cloud = Ec2InstanceFacts()
-    world = World(settings, Clock(), market)
+    world = World(settings, clock or Clock(), market)
     cloud.world = world
     if with_hosts:
         from lab.hosts.process_hosts import ProcessHosts
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(name, lambda *_: ended.set())
     threading.Thread(target=server.serve_forever, name="lab-http", daemon=True).start()
     gc.collect()
-    gc.freeze()  # what is loaded stays for good: no collection has to go through it while calls wait
+    gc.freeze()  # what is loaded stays, so that no garbage collection goes through it while calls wait
     log.info("ready: EC2 at http://127.0.0.1:%d in %s (this is not AWS)", settings.port, app.world.region)
     ended.wait()
     log.info("closing")

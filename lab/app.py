@@ -26,11 +26,11 @@ NEVER_THROTTLED = ("sqs", "sts")
 
 
 class App:
-    """Each AWS call is logged, may meet a fault, the throttle or a missing permission, and is answered."""
+    """Answers AWS calls. Each is logged, and may meet a fault, the throttle or a missing permission."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.calls = CallLog()
+        self.calls = CallLog(world.settings.access_log)
         self.faults = Faults()
         self.throttle = Throttle()
         self.permissions = Permissions()
@@ -107,7 +107,7 @@ class Handler(WSGIRequestHandler):
         """Calls are logged by the lab itself."""
 
     def run_wsgi(self) -> None:
-        """In place of werkzeug's, which closes after each answer for fear of bodies left unread."""
+        """Replaces werkzeug's, which closes the connection after each answer."""
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
@@ -137,7 +137,7 @@ class Handler(WSGIRequestHandler):
 
 
 def _no_wsgi(environ: object, start_response: object) -> Iterable[bytes]:
-    raise NotImplementedError  # the handler asks the lab directly
+    raise NotImplementedError  # the handler calls the lab directly
 
 
 class Server(ThreadedWSGIServer):

@@ -1,13 +1,15 @@
-"""Every API call that the lab received, in order."""
+"""Every API call that the lab has received, in order."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import threading
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lab.faults import flatten
@@ -19,10 +21,13 @@ SECRET = ("UserData",)  # content that may hold secrets is not logged
 
 
 class CallLog:
-    def __init__(self) -> None:
+    """`access_log`: a file that gets a line of JSON for each call once it is answered."""
+
+    def __init__(self, access_log: Path | None = None) -> None:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._entries: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._file = access_log.open("a", buffering=1) if access_log else None
 
     def arrived(self, service: str, action: str, params: Mapping[str, Any], region: str, agent: str) -> dict[str, Any]:
         """A new entry; `status`, `code` and `ms` are filled in when the call is answered."""
@@ -45,6 +50,9 @@ class CallLog:
 
     def answered(self, entry: dict[str, Any], status: int, code: str | None, ms: float) -> None:
         entry.update(status=status, code=code, ms=round(ms, 2))
+        if self._file is not None:
+            with self._lock:
+                self._file.write(json.dumps(entry) + "\n")
         log.info("%s %s -> %s %s", entry["service"], entry["action"], status, code or "", extra={"call": entry["seq"]})
 
     def since(self, number: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What the lab's two halves know of each other.
+"""What the lab's two halves know about each other.
 
 The EC2 half (`lab.ec2`) answers the wire protocol and decides what is allowed; the host half
 (`lab.hosts`) is what can be felt: processes, directories, sockets. The EC2 half calls `Hosts`;
@@ -47,7 +47,7 @@ PROFILES: Mapping[str, Profile] = {p.name: p for p in (FAST, REALISTIC)}
 
 @dataclass(frozen=True)
 class AgentImage:
-    """What the machine image has baked in for the agent: as /etc/spot-optimizer/agent.json would.
+    """What the machine image contains for the agent, as /etc/spot-optimizer/agent.json would.
 
     The lab hands it to every host it boots, as environment of the agent process.
     """
@@ -177,10 +177,10 @@ class InstanceFacts(Protocol):
 
 @dataclass(frozen=True)
 class LabSettings:
-    """Everything the lab is told from outside."""
+    """All settings of the lab."""
 
     state_dir: Path
-    port: int  # EC2 endpoint and the control side
+    port: int  # the EC2 endpoint and `/_lab/`
     imds_port: int
     service_port: int  # the workload's port on every host and address
     network: str = "127.20"  # the first two octets of the lab's VPC, inside the loopback range
@@ -188,4 +188,4 @@ class LabSettings:
     profile: Profile = FAST
     seed: int = 1
     prices: Path | None = None
-    access_log: Path | None = None
+    access_log: Path | None = None  # a file for a line of JSON per call

@@ -1,4 +1,4 @@
-"""`/_lab/...`: what a test or a demo does to the lab, and how it looks behind the API."""
+"""`/_lab/...`: how tests and the demo control the lab, and see what really exists in it."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class ControlApi:
                 ("GET", "/truth", self._truth),
                 ("GET", "/calls", self._calls),
                 ("GET", "/market", lambda **_: {"pools": self.world.market.pools()}),
-                ("GET", "/faults", lambda **_: {"faults": self.faults.listed()}),
+                ("GET", "/faults", lambda **_: {"faults": self.faults.list_all()}),
                 ("POST", "/faults", lambda body, **_: self.faults.add(body)),
                 ("DELETE", "/faults", lambda **_: self.faults.clear() or {"faults": []}),  # type: ignore[func-returns-value]
                 ("POST", "/throttle", self._throttle),
                 ("POST", "/quotas", self._quotas),
                 ("GET", "/quotas", lambda **_: asdict(self.world.quotas)),
                 ("POST", "/permissions", self._deny),
-                ("GET", "/permissions", lambda **_: {"denied": self.permissions.listed()}),
+                ("GET", "/permissions", lambda **_: {"denied": self.permissions.list_all()}),
                 ("POST", "/images/agent", self._image),
                 ("POST", "/hooks", self._hooks),
                 ("GET", "/identity-certificate", self._certificate),
@@ -106,7 +106,7 @@ class ControlApi:
 
     def _deny(self, body: Body, **_: Any) -> object:
         self.permissions.deny(list(body["deny"]), str(body.get("access_key") or "*"))
-        return {"denied": self.permissions.listed()}
+        return {"denied": self.permissions.list_all()}
 
     def _image(self, body: Body, **_: Any) -> object:
         unknown = set(body) - {f.name for f in fields(AgentImage)}

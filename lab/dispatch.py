@@ -1,4 +1,4 @@
-"""From a request to its answer: which service and action it is, who answers it, and in which words."""
+"""From a request to its answer: which service and action it is, and whether the lab or moto answers it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,17 @@ from lab.ec2.errors import DryRunSucceeded, Ec2Error
 from lab.ec2.wire import answer_ec2, error_ec2, error_query, parse_ec2, request_id
 from lab.ec2.world import World
 
-ACTION_MODULES = (attributes, catalog, images, launch, snapshots, tags, volumes)  # importing them fills HANDLERS
+ACTION_MODULES = (
+    attributes,
+    catalog,
+    images,
+    launch,
+    snapshots,
+    tags,
+    volumes,
+)  # importing them fills ACTION_FUNCTIONS
 
-# What moto would answer with resources that the lab knows nothing of.
+# What moto would answer about resources that the lab does not have.
 UNSUPPORTED = frozenset(
     {
         "CopyImage",
@@ -62,7 +70,7 @@ class HttpResponse:
 
 
 def read_call(environ: Mapping[str, Any], body: bytes) -> Call:
-    """Service, region and key come from the signature's scope, which is not checked."""
+    """Reads service, region and key from the signature's scope. The signature is not checked."""
     key, region, service = _scope(str(environ.get("HTTP_AUTHORIZATION") or ""))
     target = str(environ.get("HTTP_X_AMZ_TARGET") or "")
     if target:
@@ -208,7 +216,7 @@ def _json(status: int, content: Mapping[str, Any], code: str | None = None) -> H
 
 
 def error_reply(call: Call, error: Ec2Error) -> HttpResponse:
-    """An error in the words of the service that was called."""
+    """An error in the format of the called service."""
     if call.service == "ec2":
         return HttpResponse(
             error.status, error_ec2(error).encode(), [("Content-Type", "text/xml;charset=UTF-8")], error.code

@@ -1,4 +1,4 @@
-"""Trouble on demand: calls that fail, are late, are held, or whose answer is lost; throttling; missing permissions."""
+"""Faults on request: calls that fail, are late, are held, or whose answer is lost; throttling; missing permissions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 KINDS = ("fail", "delay", "lose", "throttle", "hold")
 MOMENTS = ("before", "after")
-LONGEST_HOLD_S = 60.0  # a hold that nobody ends
+LONGEST_HOLD_S = 60.0  # a hold ends by itself after this time
 
 
 @dataclass
 class Fault:
-    """Strikes the `nth` matching call from now on, and the `times` - 1 after it."""
+    """Meets the `nth` matching call from now on, and the `times` - 1 calls after it."""
 
     action: str
     kind: str
@@ -45,7 +45,7 @@ class Faults:
         self._released = threading.Condition(self._lock)
 
     def add(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Raises ValueError for what cannot be a fault."""
+        """Add a fault. Raises ValueError for an invalid one."""
         known = {name: asked[name] for name in Fault.__dataclass_fields__ if name in asked}
         if asked.get("kind") not in KINDS or not asked.get("action"):
             raise ValueError(f"a fault needs an action, and a kind of {', '.join(KINDS)}")
@@ -59,18 +59,18 @@ class Faults:
             self._faults.append(fault)
         return asdict(fault)
 
-    def listed(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[dict[str, Any]]:
         with self._lock:
             return [{**asdict(fault), "spent": fault.spent} for fault in self._faults]
 
     def clear(self) -> None:
-        """End all of them; calls that are held go on without an answer."""
+        """End all faults. Held calls end without an answer."""
         with self._released:
             self._faults.clear()
             self._released.notify_all()
 
     def hold(self, fault: Fault) -> None:
-        """Return when the fault is cleared, or after a minute: somebody wants to do something meanwhile."""
+        """Hold a call until the fault is cleared, or for a minute."""
         with self._released:
             fault.held += 1
             self._released.wait_for(lambda: fault not in self._faults, LONGEST_HOLD_S)
@@ -117,7 +117,7 @@ def flatten(params: Any, prefix: str = "") -> dict[str, str]:
 
 
 class Throttle:
-    """A token bucket over all calls to EC2; without a rate nothing is throttled."""
+    """A token bucket over all calls to EC2. Without a rate nothing is throttled."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -154,7 +154,7 @@ class Permissions:
     def deny(self, actions: list[str], access_key: str = "*") -> None:
         self._denied[access_key] = [str(a) for a in actions]
 
-    def listed(self) -> dict[str, list[str]]:
+    def list_all(self) -> dict[str, list[str]]:
         return {key: list(actions) for key, actions in self._denied.items() if actions}
 
     def denied(self, action: str, access_key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Hosts that are not there (`--no-hosts`): for tests of the EC2 half alone, and for fleets too large for processes."""
+"""No hosts at all (`--no-hosts`): for tests of the EC2 half alone, and for fleets too large for processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.contracts import AgentImage, BootSpec, DeviceBusy, HealthCheck
 class NullHosts:
     """Remembers what it was told. `busy` names volumes that refuse to be unplugged, as mounted ones do.
 
-    `journal`: a file that gets a line of JSON for each change, for whoever plays the hosts from outside.
+    `journal`: a file that gets a line of JSON for each change, for a program that simulates the hosts.
     """
 
     def __init__(self, journal: Path | None = None) -> None:

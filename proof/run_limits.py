@@ -1,4 +1,4 @@
-"""What bounds a run: refused where it bounds nothing."""
+"""Options that limit a run of the crash matrix or of chaos. A value that limits nothing is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 
 
 def minutes(text: str) -> float:
-    """More than none. Raises ArgumentTypeError, which argparse shows with the option's name."""
+    """A number above 0. Raises ArgumentTypeError, which argparse shows with the option's name."""
     try:
         found = float(text)
     except ValueError:
@@ -18,7 +18,7 @@ def minutes(text: str) -> float:
 
 
 def cells(text: str) -> int:
-    """How many cells; 0 is all of them. Raises ArgumentTypeError."""
+    """A number of cells; 0 means all. Raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of cells; write 20, or 0 for all")
     return int(text)

@@ -1,5 +1,7 @@
 """What tests share: one database server and one Temporal server a session, and whole stacks where asked for.
 
+A stack has a schema and a namespace of its own on these servers. Tests that kill a server have servers of their own.
+
 Everything a fixture starts it stops, also on Ctrl-C (pytest then unwinds its fixtures) and when
 pytest itself is killed (the children's parent-death signal).
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 
@@ -20,6 +22,14 @@ from lab.stack.stack import Stack
 from tests.database_schemas import configured_server
 
 VERSION = pytest.StashKey[str]()
+
+
+@dataclass(frozen=True)
+class SharedServers:
+    """URL of a database server, and address of a Temporal server."""
+
+    database_server: str
+    temporal_server: str
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -77,17 +87,18 @@ def temporal_server(leases: Leases, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def shared_servers(request: pytest.FixtureRequest, temporal_server: str) -> SharedServers:
+    """Where a stack makes its schema and its namespace."""
+    if server := configured_server():
+        return SharedServers(server, temporal_server)
+    private: database.PrivateDatabase = request.getfixturevalue("database_server")
+    return SharedServers(private.url, temporal_server)
+
+
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything running: for tests that leave it as they found it."""
+    """Everything running, servers of its own included: for tests that leave it as they found it."""
     settings = StackSettings(var=tmp_path_factory.mktemp("stack"), database_server=configured_server())
     with Stack(settings) as running:
         yield running
     database.clean(running.settings.var)
-
-
-@pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[Stack]:
-    """Everything running, for one test alone: it may break what it likes."""
-    with Stack(StackSettings(var=tmp_path, database_server=configured_server())) as running:
-        yield running
-    database.clean(tmp_path)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from domain.autopilot.decision_inputs import Offer
 from domain.autopilot.pool_records import PriceRecord, Reliability
+from forecasting import model_process
 
 FEATURES = ["log_up_h", "absence"]
 Step = tuple[str, list[str], str]
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(autouse=True)
+def patience_with_models() -> Iterator[None]:
+    """For modules that import it: a busy machine is no reason for a model to be late."""
+    with pytest.MonkeyPatch.context() as limits:
+        for name in ("START_S", "ANSWER_S"):
+            limits.setattr(model_process, name, PATIENCE_S)
+        yield
 
 
 def offer(pool: str = "us-east-1a/m5.large/spot", *, up_h: float = 200.0, usd: float = 0.3, up: bool = True) -> Offer:

@@ -1,22 +1,22 @@
-"""Records are written beside the work, in order, and caught up at the end (invariant 6, 8).
+"""Records are written beside the work, in order, and are complete at the end (invariants 6 and 8).
 
-An operation never waits for its records, with one exception: an ordinary operation waits until
-what it is about to create stands in the ledger. An emergency does not even wait for that.
+An operation does not wait for its records while it works, with one exception: an ordinary operation waits until the
+ledger has what it is about to create. An emergency does not even wait for that.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
 
-from domain.names import CONTROL_QUEUE
 from domain.records import RECORD, Record, RecordBatch, RecordKind
 from domain.servers import ServerRef
 from workflows import timeouts
+from workflows.activity_calls import execute
 
 _BATCH = 40
 _LOOP_ITERATIONS = 6  # of the event loop, before a batch is closed
@@ -64,26 +64,31 @@ class Recorder:
 
     async def _write(self) -> None:
         for _ in range(_LOOP_ITERATIONS):
-            # What the work adds before it waits for something goes with it: the end of one step, the start
-            # of the next and what that one intends are one write, not three in a row. No timer, no command.
+            # The end of one step, the start of the next and what it intends are added in a row. They are written
+            # together when the loop has turned a few times: that needs no timer and adds no command.
             await asyncio.sleep(0)
         while self._waiting:
             batch = self._waiting[:_BATCH]
-            await workflow.execute_activity(
-                RECORD,
-                RecordBatch(
-                    stream=self._stream,
-                    client_id=self._server.client_id,
-                    server_id=self._server.server_id,
-                    operation_id=self._operation_id,
-                    records=batch,
-                    after=self._after,
-                    workflow_run_id=workflow.info().run_id,
-                ),
-                task_queue=CONTROL_QUEUE,
-                start_to_close_timeout=timedelta(seconds=timeouts.RECORD.attempt_s),
-                heartbeat_timeout=timedelta(seconds=timeouts.CALL_HEARTBEAT_S),
-                retry_policy=timeouts.RECORD.retry,
-            )
+            await execute(RECORD, self._batch(batch), int, timeouts.RECORD)
             self._applied = batch[-1].seq
             del self._waiting[: len(batch)]
+
+    def _batch(self, records: list[Record]) -> RecordBatch:
+        return RecordBatch(
+            stream=self._stream,
+            client_id=self._server.client_id,
+            server_id=self._server.server_id,
+            operation_id=self._operation_id,
+            records=records,
+            after=self._after,
+            workflow_run_id=workflow.info().run_id,
+        )
+
+
+def as_json(value: Any) -> Any:
+    """JSON of a dataclass's dict: instants as ISO 8601, enumerations as their values."""
+    if isinstance(value, dict):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value

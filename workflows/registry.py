@@ -8,11 +8,10 @@ from workflows.operations.promote import PromoteWorkflow
 from workflows.operations.replica import ReplicaWorkflow
 from workflows.operations.switch import SwitchWorkflow
 from workflows.operations.terminate import TerminateWorkflow
-from workflows.scheduled.adopt import AdoptWorkflow
+from workflows.scheduled.adopt import AdoptWorkflow, PlanWorkflow
 from workflows.scheduled.autopilot import AutopilotWorkflow, CandidatesWorkflow
 from workflows.scheduled.backtest import BacktestWorkflow
 from workflows.scheduled.market import MARKET_WORKFLOWS
-from workflows.scheduled.plan import PlanWorkflow
 from workflows.scheduled.reconcile import ReconcileWorkflow
 from workflows.scheduled.resume import ResumeWorkflow
 from workflows.scheduled.savings import SAVINGS_WORKFLOWS

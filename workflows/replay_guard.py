@@ -1,17 +1,22 @@
-"""No workflow goes on from where a question had it run ahead of its tasks.
+"""A worker that may have run a workflow ahead of its tasks replays it before it goes on.
 
-A query that a worker answers by replaying comes with all history that there is, and the SDK's core has the workflow
-take up also what no task has told yet. When that task comes, the worker goes on from there: what the task adds (an
-update, a signal) is taken up after it. Whoever replays it is given all of the task at once, signals and updates first.
-The commands came in two orders: NondeterminismError at every task from the next worker on, and the server stood still
-for good. It took a worker that was killed, a question before the next one was there, and a request with the end of an
-operation. Found by the crash matrix; tests/workflows/test_replay_guard.py.
+A worker may answer a query by replaying the workflow with the history that the query brings. That history can be
+longer than what workflow tasks have delivered so far, and the SDK's core lets the workflow process all of it. When
+the next task comes, the workflow processes only what is left of it: an update or a signal of that task comes last. A
+later replay processes the same task as a whole, with signals and updates first. The commands then differ in their
+order. The next worker gets a NondeterminismError at every task, and the server stands still for good. It takes a
+worker that was killed, a query before the next worker is there, and a request that comes together with the end of an
+operation: tests/workflows/test_replay_guard.py.
 
-Core does not say which it is, but every task has a time of its own: more of history with the time of the last task is
-a look ahead. It can also have the time of a task that a killed worker took and never answered: so whoever has been
-replayed, has taken up one task since, and is asked by a query of its own (not one that came with a task) may be ahead
-too. Whoever may be fails the next task once: the worker forgets it and begins with a replay. A further look ahead is
-no task, and is taken up: the query's answer would fail with it (a workflow that has ended gets no more tasks).
+Core does not say that a workflow ran ahead, so the guard concludes it, and in doubt assumes it:
+
+- Every task has a time of its own. More history with the time of the last task means that the workflow ran ahead.
+- History that a query brings can also have the time of a task that a killed worker took and never answered. So a
+  workflow that was replayed, has processed one task since, and answers a query that came by itself may be ahead too.
+
+A workflow that may be ahead fails its next task once: the worker forgets it, and begins again with a replay. More
+history without a new task is processed, and does not fail: the query's answer would fail with it, and a workflow that
+has ended gets no more tasks.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from temporalio.workflow import Info
 
 _LEGACY = "legacy_query"  # core's ID of a query that came by itself
-_WHY = "a query was answered since the replay, perhaps ahead of this task: it is taken up anew, after another replay"
+_WHY = "a query may have run this workflow ahead of its tasks: the worker replays it before it goes on"
 
 _Time = tuple[int, int]  # seconds since 1970, and nanoseconds of that second
 
@@ -41,11 +46,11 @@ class ReplayGuardRunner(UnsandboxedWorkflowRunner):
 class _ReplayGuard(WorkflowInstance):
     def __init__(self, instance: WorkflowInstance) -> None:
         self._instance = instance
-        self._told: _Time | None = None  # the time of the last task taken up
+        self._last: _Time | None = None  # the time of the last task that was processed
         self._length = 0  # of history then, in events
-        self._first: _Time | None = None  # the time of the first that was no replay
-        self._sound = False  # what comes with times of their own comes as tasks
-        self._ahead = False  # perhaps
+        self._first: _Time | None = None  # the time of the first task that was no replay
+        self._sound = False  # every time since the replay was that of a task
+        self._ahead = False  # the workflow may have run ahead of its tasks
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         queries = [job.query_workflow for job in act.jobs if job.HasField("query_workflow")]
@@ -53,19 +58,19 @@ class _ReplayGuard(WorkflowInstance):
             asked = any(query.query_id == _LEGACY for query in queries)
             self._ahead = self._ahead or (asked and self._first is not None and not self._sound)
         elif not any(job.HasField("remove_from_cache") for job in act.jobs):
-            told = (act.timestamp.seconds, act.timestamp.nanos)
-            if self._ahead and told != self._told:
+            time = (act.timestamp.seconds, act.timestamp.nanos)
+            if self._ahead and time != self._last:
                 return _failed()
-            self._take(act, told)
+            self._take(act, time)
         return self._instance.activate(act)
 
-    def _take(self, act: WorkflowActivation, told: _Time) -> None:
-        self._ahead = self._ahead or (told == self._told and act.history_length > self._length)
-        self._told, self._length = told, act.history_length
+    def _take(self, act: WorkflowActivation, time: _Time) -> None:
+        self._ahead = self._ahead or (time == self._last and act.history_length > self._length)
+        self._last, self._length = time, act.history_length
         if not act.is_replaying:
             begun = any(job.HasField("initialize_workflow") for job in act.jobs)
-            self._sound = self._sound or begun or self._first not in (None, told)
-            self._first = self._first or told
+            self._sound = self._sound or begun or self._first not in (None, time)
+            self._first = self._first or time
 
     def get_serialization_context(self, command_info: Any) -> Any:
         return self._instance.get_serialization_context(command_info)

@@ -26,9 +26,9 @@ from domain.market.on_demand_prices import LINUX
 from domain.market.placement_scores import MOST_GROUPS, types_asked_together
 from domain.ranking import is_similar_type
 
-# EC2 may list a change some minutes after it began to hold, and its clock is not ours.
+# EC2 may list a price some minutes after it came into force, and its clock may differ from ours.
 COLLECTION_OVERLAP = timedelta(hours=2)
-# One piece: some ten thousand prices of a large region; a collection that is cut off goes on with its piece.
+# A piece is some ten thousand prices of a large region. A collection that was cut off continues with its last piece.
 PIECE = timedelta(days=5)
 _VPC = " (Amazon VPC)"
 
@@ -50,7 +50,7 @@ class MarketCollection:
 
     @ec2_activity(contract.COLLECT_SPOT)
     def spot(self, given: contract.CollectSpotInput) -> contract.CollectSpotResult:
-        """What the region's pools have cost since the last collection ended, in all three tiers."""
+        """Collect the spot prices of the region's pools since the last collection, into all three tiers."""
         _refuse_other_platforms(given.products)
         now, name = self._clock(), contract.spot_collection(given.region)
         with database_unavailable(f"collecting the spot prices of {given.region}"):
@@ -65,34 +65,34 @@ class MarketCollection:
 
     @ec2_activity(contract.COLLECT_ON_DEMAND)
     def on_demand(self, given: contract.CollectOnDemandInput) -> contract.CollectOnDemandResult:
-        """One call of the Pricing API a type; what was told is kept at once, so a second attempt goes on from there."""
+        """Collect on-demand prices, one call for each type. Each is kept at once, so that a retry continues."""
         now, priced = self._clock(), 0
         with database_unavailable(f"collecting the on-demand prices of {given.region}"):
             before = now - timedelta(hours=given.older_than_h)
-            types = given.types or self._read(types_to_price, given.region, before, given.platform)
+            types = given.types or self._in_transaction(types_to_price, given.region, before, given.platform)
             for name in types:
                 _beat(name)
                 found = self._history.on_demand(given.region, name, given.platform)
                 if found is not None:
-                    priced += self._read(keep_on_demand, [found], now)
+                    priced += self._in_transaction(keep_on_demand, [found], now)
         return contract.CollectOnDemandResult(len(types), priced)
 
     @ec2_activity(contract.COLLECT_SCORES)
     def scores(self, given: contract.CollectScoresInput) -> contract.CollectScoresResult:
-        """Placement scores of each group of types; a group that EC2 gives none for is left out."""
+        """Collect placement scores of each group of types. A group without scores is left out."""
         now, kept = self._clock(), 0
         for types in given.groups or self._groups(given.region):
             _beat(types)
             scores = self._facts.scores(given.region, types)
             with database_unavailable(f"recording the placement scores of {given.region}"):
-                self._read(keep_scores, given.region, types, scores, now)
+                self._in_transaction(keep_scores, given.region, types, scores, now)
             kept += len(scores)
         return contract.CollectScoresResult(kept)
 
     def _groups(self, region: str) -> list[list[str]]:
-        """What the region's servers may run on, by their own type."""
+        """Groups of types that the region's servers may run on, one for each home type."""
         with database_unavailable(f"looking for what runs in {region}"):
-            homes = [home for home, _ in self._read(home_types, region).most_common(MOST_GROUPS)]
+            homes = [home for home, _ in self._in_transaction(home_types, region).most_common(MOST_GROUPS)]
         found: list[list[str]] = []
         for name, home in sorted(self._facts.named_types(region, homes).items()):
             possible = {
@@ -112,23 +112,23 @@ class MarketCollection:
         for page in self._history.pages(given.region, given.products, start, end):
             said += page
             _beat(len(said))
-        prices = self._read(on_demand_prices, given.region, now)
+        prices = self._in_transaction(on_demand_prices, given.region, now)
         known = PriceBounds(now, on_demand={(given.region, name): usd for name, usd in prices.items()})
         for kept in keep_in_batches(self._sessions, said, PriceSource.EC2, known):
             _beat(kept.observed)
             yield kept.observed, kept.set_aside, len(kept.changes)
 
     def _since(self, name: str, first_days: float, now: datetime) -> datetime:
-        until = self._read(collected_until, name)
+        until = self._in_transaction(collected_until, name)
         return now - timedelta(days=first_days) if until is None else min(until, now) - COLLECTION_OVERLAP
 
     def _mark(self, name: str, given: contract.CollectSpotInput, start: datetime, end: datetime) -> None:
-        """Only where no hole is left behind: a collection of a time asked for says nothing of what lies before."""
-        until = self._read(collected_until, name)
+        """Record the progress, unless it hides a hole: a collection since some time tells nothing of before."""
+        until = self._in_transaction(collected_until, name)
         if given.since is None or (until is not None and start <= until):
-            self._read(mark_collected, name, end)
+            self._in_transaction(mark_collected, name, end)
 
-    def _read(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    def _in_transaction(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return in_transaction(self._sessions, lambda session: work(session, *arguments))
 
 
@@ -139,7 +139,7 @@ def _refuse_other_platforms(products: list[str]) -> None:
 
 
 def _pieces(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """From old to new, so that each pool's series grows at its end."""
+    """Pieces from old to new, so that each pool's series grows at its end."""
     while start < end:
         yield start, min(start + PIECE, end)
         start += PIECE

@@ -26,9 +26,9 @@ def market_activities(clients: Clients, sessions: SessionFactory, engine: Engine
 
 SPOT_EVERY = timedelta(minutes=5)
 SPOT_JITTER = timedelta(minutes=1)
-# The Pricing API's answers change a few times a year; types that are new to a region are priced within hours.
+# On-demand prices change a few times a year. A type that is new in a region gets its price within hours.
 ON_DEMAND_EVERY = timedelta(hours=6)
-# A question that was asked before costs nothing of what EC2 grants a day.
+# EC2 limits new questions per day; one that was asked before does not count.
 SCORES_EVERY = timedelta(hours=1)
 THIN_OUT_EVERY = timedelta(days=1)
 JITTER = timedelta(minutes=30)

@@ -1,4 +1,4 @@
-"""Upkeep of the market's records: partitions rotate, old tiers thin out."""
+"""Deletes old records of the market: whole partitions of observations, and rows of the other tiers."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ class MarketThinning:
         try:
             return thinning.thin_observations(self._engine, now, keep)
         except RotationBusy:
-            return []  # another does it at this moment
+            return []  # another process is doing it

@@ -258,14 +258,14 @@ def get_decision(session: Session, client_id: str | None, decision_id: str) -> D
 
 
 class PoolForecast(NamedTuple):
-    """Of an instance in a pool: how often it would be lost, and what that is reckoned to cost, USD per hour."""
+    """For an instance in a pool: its expected losses per hour, and their cost in USD per hour."""
 
     losses_per_h: float
     risk_usd_per_h: float | None
 
 
 def pool_forecasts(session: Session, client_id: str, server_id: str) -> dict[str, PoolForecast]:
-    """By pool, as the server's latest decision has them: where it is, and the best others."""
+    """Forecasts by pool from the server's latest decision: of the pool where it is, and of the best others."""
     query = select(DecisionRow.figures).where(
         DecisionRow.latest_server_id == server_id, DecisionRow.client_id == client_id
     )

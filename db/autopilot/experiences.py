@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from db.tables import ExperienceRow
 from domain.autopilot.experience import Experience
 
-KEEP = timedelta(days=30)  # for kinds of needs that no server has any more
+KEEP = timedelta(days=30)  # after the last server with such needs
 _CHUNK = 200
 
 
 def experiences(session: Session) -> dict[str, Experience]:
-    """By key."""
+    """Experience by key of the needs."""
     return {
         row.key: Experience(row.at.timestamp() / 3600, row.losses, row.expected, row.held)
         for row in session.scalars(select(ExperienceRow))
@@ -26,7 +26,7 @@ def experiences(session: Session) -> dict[str, Experience]:
 
 
 def keep_experiences(session: Session, learnt: Mapping[str, tuple[Mapping[str, Any], Experience]]) -> None:
-    """By key: the needs in words, and the experience. The later one stands."""
+    """Keep experience by key, with the needs in words. The later one counts."""
     rows = [
         {
             "key": key,

@@ -1,4 +1,4 @@
-"""Files of prices and of AWS's beliefs, into the records. Plain or gzip; see domain.market for their forms.
+"""Loads files into the records: prices, and the Spot Advisor. Plain or gzip; domain.market has their formats.
 
 spot prices     CSV, or the answer of describe-spot-price-history
 on-demand       CSV, or the Pricing API's price list

@@ -1,4 +1,4 @@
-"""A region's market over a time, one line a pool: a day of a thousand pools is read in milliseconds."""
+"""A region's market over some time, one row for each pool."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HeatmapRow:
     share_of_on_demand: float | None
     min_usd_per_hour: float
     max_usd_per_hour: float
-    kind: str  # domain.market.price_series.Kind
+    kind: str  # a PriceStepKind
     confidence: float
     lived: PoolCounts
     placement_score: int | None

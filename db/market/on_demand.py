@@ -1,4 +1,4 @@
-"""On-demand prices, as AWS's Pricing API, its price list, or a file of one's own tells them."""
+"""On-demand prices, from AWS's Pricing API, its price list, or a file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from db.tables import OnDemandPriceRow, PriceSeries
 from domain.market.on_demand_prices import LINUX, OnDemandPrice
 
-# Of several prices valid since the same moment: the API's, then the price list's, then a file's; an estimate last.
+# Of several prices valid since the same moment, the API's counts first, then the price list's, a file's, an estimate.
 _STRENGTH = {"api": 3, "list": 2, "scaled": 0}
 
 
 def keep_on_demand(session: Session, prices: Iterable[OnDemandPrice], now: datetime) -> int:
-    """Keep them; one that is known is seen again. Returns how many came."""
+    """Keep the prices; a known one gets a new `seen_at`. Return how many came."""
     rows = [
         {
             "region": one.region,
@@ -31,7 +31,7 @@ def keep_on_demand(session: Session, prices: Iterable[OnDemandPrice], now: datet
         }
         for one in prices
     ]
-    rows.sort(key=lambda row: (row["region"], row["instance_type"], row["valid_from"]))  # one order of locking
+    rows.sort(key=lambda row: (row["region"], row["instance_type"], row["valid_from"]))  # one order for all
     if rows:
         new = insert(OnDemandPriceRow)
         again = new.on_duplicate_key_update(usd_per_hour=new.inserted.usd_per_hour, seen_at=new.inserted.seen_at)
@@ -40,7 +40,7 @@ def keep_on_demand(session: Session, prices: Iterable[OnDemandPrice], now: datet
 
 
 def on_demand_prices(session: Session, region: str, at: datetime, platform: str = LINUX) -> dict[str, Decimal]:
-    """Type -> USD per hour then: of those valid by then the latest, else the earliest that is known at all.
+    """Type -> USD per hour at that time: the latest price valid by then, else the earliest one known.
 
     A price that was first read today is the best guess of last month's: AWS's hardly ever change (all 181
     types of us-east-1 that are in both lists cost the same in 2019 and in 2026).
@@ -72,7 +72,7 @@ def on_demand_history(
 
 
 def types_to_price(session: Session, region: str, seen_since: datetime, platform: str = LINUX) -> list[str]:
-    """The types with a spot price in the region whose on-demand price the API has not told since then."""
+    """The types with a spot price in the region whose on-demand price was not read from the API since then."""
     row = OnDemandPriceRow
     known = select(row.instance_type).where(
         row.region == region, row.platform == platform, row.source == "api", row.seen_at >= seen_since

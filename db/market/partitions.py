@@ -1,7 +1,7 @@
-"""Partitions of the price observations: a month each, made ahead, dropped as wholes.
+"""Partitions of the price observations: one for each month, created ahead, and dropped as a whole.
 
 `pYYYYMM` holds a month; the oldest also what is older, and `pmax` what is newer than the newest. So a
-price of any time finds a place, also where nobody ever rotates.
+price of any time has its partition, even if nobody ever rotates.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLE = PriceObservation.__tablename__
 MONTHS_AHEAD = 2
 _LAST = "pmax"
 _NAMED = re.compile(r"p(\d{4})(\d{2})")
-_LOCK_S = 30  # for whoever still reads the table; DDL would wait for a day by itself
+_LOCK_S = 30  # at most, for readers of the table; by default DDL waits for a day
 
 
 class RotationBusy(Exception):
@@ -27,7 +27,7 @@ class RotationBusy(Exception):
 
 
 def rotate(engine: Engine, now: datetime, keep: timedelta) -> list[str]:
-    """Make the months from now on, drop those that ended before `now - keep`; return what was dropped.
+    """Create the coming months, drop those that ended before `now - keep`; return what was dropped.
 
     Prices are kept for at least `keep`, and at most a month longer. Raise RotationBusy.
     """
@@ -49,7 +49,7 @@ def partitions(connection: Connection) -> list[str]:
 
 
 def _add(connection: Connection, now: datetime) -> None:
-    """What `pmax` already holds of these months moves into them."""
+    """Rows of these months that `pmax` holds move into them."""
     known = _months(connection)
     month = _end(known[-1]) if known else now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     parts: list[str] = []
@@ -76,11 +76,11 @@ def _end(name: str) -> datetime:
 
 @contextmanager
 def _rotation_lock(engine: Engine) -> Iterator[Connection]:
-    """A connection of our own, on which no transaction is open: DDL would end it."""
+    """A connection of our own without a transaction, since DDL would end one."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.detach()  # its lock and its settings end with it
         connection.execute(text(f"SET SESSION lock_wait_timeout = {_LOCK_S}"))
-        # Locks are the server's, not the schema's.
+        # Named locks are global to the server, not to the schema.
         if not connection.scalar(text("SELECT GET_LOCK(LEFT(CONCAT('rotate.', DATABASE()), 64), 0)")):
             raise RotationBusy("partitions are being rotated by another process")
         yield connection

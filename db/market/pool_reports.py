@@ -1,4 +1,4 @@
-"""Pools as people look at them: price, on-demand price, what was lived through, how risky it looks now."""
+"""Pools for people: price, on-demand price, what happened to us there, and the risk now."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Counts = Mapping[PoolFactKind, tuple[int, float | None]]
 
 @dataclass(frozen=True)
 class PoolCounts:
-    """How often what happened in a pool in some time, to all clients. `launch_s`: mean of its launches."""
+    """What happened in a pool in some time, to all clients, as counts. `launch_s`: mean seconds of a launch."""
 
     capacity_failures: int = 0
     notices: int = 0
@@ -51,12 +51,12 @@ class PoolReport:
 
     @property
     def usd_per_hour(self) -> float | None:
-        """Now, or as last heard."""
+        """The price now, or the last one known."""
         return self.row.usd_per_hour if self.row.lifecycle == Lifecycle.SPOT else self.on_demand_usd_per_hour
 
 
 def reports(session: Session, rows: Sequence[PoolRow], now: datetime) -> list[PoolReport]:
-    """In the order of the rows."""
+    """One report for each row, in their order."""
     regions = {region: _Region(session, region, now) for region in {row.region for row in rows}}
     return [regions[row.region].report(row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""What AWS itself says of the risk in a pool: placement scores, and the Spot Advisor's bands."""
+"""What AWS says about the risk in a pool: placement scores, and bands of the Spot Advisor."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LONGEST_KEY = 191
 
 
 def types_key(types: Iterable[str]) -> str:
-    """The types a score was asked for, in one order; a digest of them where they are too many to spell out."""
+    """The types that a score was asked for, sorted; a digest of them if they are too many for the column."""
     spelt = ",".join(sorted(set(types)))
     return spelt if len(spelt) <= _LONGEST_KEY else f"sha256:{hashlib.sha256(spelt.encode()).hexdigest()}"
 
 
 def keep_scores(session: Session, region: str, types: Iterable[str], scores: Mapping[str, int], at: datetime) -> None:
-    """Zone -> score, 1 to 10, as EC2 gave them at that time. Raise ValueError for another number."""
+    """Keep scores by zone, 1 to 10, as of `at`. Raise ValueError for another number."""
     if strange := {zone: score for zone, score in scores.items() if not 1 <= score <= 10}:
         raise ValueError(f"placement scores go from 1 to 10: {strange}")
     key = types_key(types)
@@ -58,7 +58,7 @@ def keep_bands(session: Session, bands: Iterable[InterruptionBand]) -> int:
 
 
 def bands_of(session: Session, region: str, at: datetime) -> dict[str, int]:
-    """Type -> band, 0 to 4, of the newest snapshot by then: a decision about the past sees nothing newer."""
+    """Type -> band, 0 to 4, of the newest snapshot by then, so that a decision about the past sees nothing newer."""
     row = AdvisorBand
     newest = select(func.max(row.as_of)).where(row.region == region, row.as_of <= at).scalar_subquery()
     query = select(row.instance_type, row.band).where(row.region == region, row.as_of == newest)

@@ -1,4 +1,4 @@
-"""How long each tier is kept, and its thinning: one function each, safe to repeat.
+"""How long each tier is kept, and one function for each that deletes what is older. All are safe to repeat.
 
 Observations go by whole months (db.market.partitions); the others in small transactions.
 """
@@ -17,7 +17,7 @@ KEEP_OBSERVATIONS = timedelta(days=14)
 KEEP_CONSOLIDATED = timedelta(days=90)
 KEEP_CANONICAL = timedelta(days=400)
 KEEP_SET_ASIDE = timedelta(days=30)
-KEEP_CORRECTIONS = timedelta(days=90)  # also those that nobody settled: what they correct is thinned by then
+KEEP_CORRECTIONS = timedelta(days=90)  # also those that nobody settled: the prices they correct are deleted by then
 KEEP_SCORES = timedelta(days=30)
 KEEP_POOL_FACTS = timedelta(days=400)
 _ROWS = 10_000  # in one transaction
@@ -30,17 +30,17 @@ def thin_observations(engine: Engine, now: datetime, keep: timedelta = KEEP_OBSE
 
 
 def thin_consolidated(sessions: SessionFactory, now: datetime, keep: timedelta = KEEP_CONSOLIDATED) -> int:
-    """Delete the runs last confirmed longer ago, and seal that time: a price of it can change nothing any more."""
+    """Delete the runs last confirmed longer ago, and seal that time: later prices of it are set aside."""
     before = now - keep
     series = PriceSeries
     due = or_(series.sealed_until.is_(None), series.sealed_until < before)
     in_transaction(sessions, lambda session: session.execute(update(series).where(due).values(sealed_until=before)))
-    # A run starts before it is last confirmed: only what is old in the key is read.
+    # A run starts before it is last confirmed, so only old keys are read.
     return _thin_series(sessions, "prices_consolidated", "minute < :before AND last_at < :before", before)
 
 
 def thin_canonical(sessions: SessionFactory, now: datetime, keep: timedelta = KEEP_CANONICAL) -> int:
-    """Delete the steps that ended longer ago; the price in force at the edge stays."""
+    """Delete the steps that ended longer ago. The one in force at that time stays."""
     return _thin_series(sessions, "prices_canonical", "from_at < :before AND until_at < :before", now - keep)
 
 
@@ -55,7 +55,7 @@ def thin_corrections(sessions: SessionFactory, now: datetime, keep: timedelta = 
 
 
 def thin_facts(sessions: SessionFactory, now: datetime) -> int:
-    """Placement scores and what we lived through in pools, long after either says anything."""
+    """Delete placement scores and facts of pools that are too old to count."""
     scores = _thin(sessions, "placement_scores", "at < :before", now - KEEP_SCORES)
     return scores + _thin(sessions, "pool_facts", "at < :before", now - KEEP_POOL_FACTS)
 
@@ -64,14 +64,14 @@ def _thin_series(sessions: SessionFactory, table: str, which: str, before: datet
     with sessions() as session:
         numbers = list(session.scalars(select(PriceSeries.id).order_by(PriceSeries.id)))
     pieces = (numbers[first : first + _SERIES] for first in range(0, len(numbers), _SERIES))
-    # Named one by one, so that the key (series, time) is entered for each.
+    # Series are named one by one, so that the key (series, time) is used for each.
     return sum(
         _thin(sessions, table, f"series_id IN ({', '.join(map(str, piece))}) AND {which}", before) for piece in pieces
     )
 
 
 def _thin(sessions: SessionFactory, table: str, which: str, before: datetime) -> int:
-    """A limited number of rows at a time: nobody waits long, and a replica keeps up."""
+    """Delete a limited number of rows at a time, so that nobody waits long and a replica keeps up."""
     statement = text(f"DELETE FROM {table} WHERE {which} LIMIT {_ROWS}")  # noqa: S608 - our own names
     bare = {"before": before.replace(tzinfo=None)}
     total = 0

@@ -1,11 +1,11 @@
-"""From what was said to the canonical series, one batch of prices in one transaction.
+"""From reported prices to the canonical series: one batch of prices in one transaction.
 
-    admit         what can be true and is new; the pools' series are held from here on
-    observe       the first tier, and what was set aside
-    consolidate   the second tier: the runs near what is new are mended (domain.market.price_series)
-    canonise      the third tier, its versions, and what of the past is another price now
+    admit         keep prices that are possible and new; the pools' series are locked from here on
+    observe       write the first tier, and what was set aside
+    consolidate   write the second tier: the runs near the new prices are corrected (domain.market.price_series)
+    canonise      write the third tier, its versions, and the spans of the past whose price has changed
 
-A batch that comes again, or after others that came later, ends in the same rows.
+A batch that comes twice, or late, leads to the same rows.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from domain.market.price_series import (
 
 _RUN_COLUMNS = ("series_id", "minute", "at", "usd_per_hour", "source", "last_at", "last_source")
 _STEP_COLUMNS = ("series_id", "from_at", "until_at", "usd_per_hour", "kind", "confidence", "confirmed_at", "source")
-_LONGEST_WORD = 64  # of what was set aside; its digest is of the whole
+_LONGEST_WORD = 64  # of a word of what was set aside; the digest is of all of it
 
 
 @dataclass(slots=True)
 class Batch:
-    """What is new of each pool, and what was set aside."""
+    """The new prices of each pool, and what was set aside."""
 
     now: datetime
     heads: dict[PoolKey, SeriesHead]
@@ -60,7 +60,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class RunChange:
-    """A pool's runs before and after. `next_at`: where the run after these starts, which did not change."""
+    """A pool's runs before and after. `next_at`: the start of the next run, which did not change."""
 
     head: SeriesHead
     before: Sequence[UnchangedPrice]
@@ -70,7 +70,7 @@ class RunChange:
 
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """A part of a pool's canonical past that has another price now."""
+    """A span of a pool's canonical past whose price has changed."""
 
     region: str
     zone: str
@@ -80,7 +80,7 @@ class PriceChange:
 
 @dataclass(slots=True)
 class BatchResult:
-    """What a batch came to. `newest`: the newest point that was new, of each pool that had one."""
+    """The result of a batch. `newest`: for each pool with new points, the newest of them."""
 
     observed: int = 0
     set_aside: int = 0
@@ -92,7 +92,7 @@ class BatchResult:
 def store_in_tiers(
     session: Session, said: Iterable[ReportedPrice], source: PriceSource, known: PriceBounds, now: datetime
 ) -> BatchResult:
-    """All three tiers, mended for what was said. `known.now` None: times were checked by the caller."""
+    """Correct all three tiers for the reported prices. `known.now` None: the caller has checked the times."""
     batch = admit(session, said, source, known, now)
     observe(session, batch)
     changes = canonise(session, consolidate(session, batch), now)
@@ -108,7 +108,7 @@ def store_in_tiers(
 def admit(
     session: Session, said: Iterable[ReportedPrice], source: PriceSource, known: PriceBounds, now: datetime
 ) -> Batch:
-    """What can be true and is not known yet as its pool's newest price."""
+    """The prices that are possible and are not yet known as their pool's newest price."""
     sifted = sift_prices(said, source, known)
     _drop_known(session, sifted)
     heads = lock_series(session, {pool: sifted.regions[pool] for pool in sifted.points}) if sifted.points else {}
@@ -135,10 +135,10 @@ def observe(session: Session, batch: Batch) -> None:
 
 
 def consolidate(session: Session, batch: Batch) -> list[RunChange]:
-    """Write the runs that differ; return them with what they were."""
-    mended = [_mended(session, batch.heads[pool], points) for pool, points in batch.points.items()]
+    """Write the runs that differ; return them, before and after."""
+    corrected = [_corrected(session, batch.heads[pool], points) for pool, points in batch.points.items()]
     rows: list[tuple[Any, ...]] = []
-    for one in mended:
+    for one in corrected:
         out, put = differing_slices(one.before, one.after)
         if gone := one.before[out]:
             first, last = minute_of(gone[0].at), minute_of(gone[-1].at)
@@ -146,20 +146,20 @@ def consolidate(session: Session, batch: Batch) -> list[RunChange]:
             session.execute(delete(PriceConsolidated).where(PriceConsolidated.series_id == one.head.id, within))
         rows += [(one.head.id, minute_of(run.at), *run) for run in one.after[put]]
     insert_rows(session, "prices_consolidated", _RUN_COLUMNS, rows)
-    return mended
+    return corrected
 
 
-def canonise(session: Session, mended: Sequence[RunChange], now: datetime) -> list[PriceChange]:
+def canonise(session: Session, corrected: Sequence[RunChange], now: datetime) -> list[PriceChange]:
     """Write the steps that differ and the pools' newest runs; return, and record, where the price differs."""
     rows: list[tuple[Any, ...]] = []
     tails: list[dict[str, Any]] = []
     changes: list[PriceChange] = []
-    for one in mended:
+    for one in corrected:
         before, after = price_steps(one.before, one.next_at), price_steps(one.after, one.next_at)
         out, put = differing_slices(before, after)
         _take_out(session, one.head, before[out])
         if one.head.version and (not before or after[0].from_at < before[0].from_at):
-            _give_way(session, one.head, after[0].from_at, before[0].from_at if before else None)
+            _clear_steps(session, one.head, after[0].from_at, before[0].from_at if before else None)
         rows += [(one.head.id, *step) for step in after[put]]
         changes += [PriceChange(one.head.region, *one.head.pool, span) for span in changed_spans(before, after)]
         if before != after or one.before != one.after:
@@ -172,7 +172,7 @@ def canonise(session: Session, mended: Sequence[RunChange], now: datetime) -> li
 
 
 def _drop_known(session: Session, sifted: SiftedPrices) -> None:
-    """EC2 gives the price in force with every answer: what a series ends with is not looked at again."""
+    """Drop the price that a series ends with already: EC2 repeats the price in force with every answer."""
     for pool, head in (series_heads(session, sifted.points) if sifted.points else {}).items():
         tail = head.tail
         if tail is None:
@@ -199,8 +199,10 @@ def _seal(batch: Batch, head: SeriesHead, sealed_until: datetime) -> None:
 
 
 def _yield_to_ec2(session: Session, batch: Batch) -> None:
-    """An agent's host may be entered by others, and its word would be in force for all clients: it counts only of
-    pools that EC2 has said nothing of. What repeats the price in force adds nothing; what differs is set aside."""
+    """Drop an agent's prices of pools that EC2 itself has priced; those that differ are set aside.
+
+    Others may have entered the agent's host, and a price counts for all clients.
+    """
     for pool in _told_by_ec2(session, {pool: batch.heads[pool] for pool in batch.points}):
         head = batch.heads[pool]
         for at, usd, source in batch.points.pop(pool):
@@ -225,7 +227,7 @@ def _told_by_ec2(session: Session, heads: Mapping[PoolKey, SeriesHead]) -> set[P
     return told
 
 
-def _mended(session: Session, head: SeriesHead, points: list[PricePoint]) -> RunChange:
+def _corrected(session: Session, head: SeriesHead, points: list[PricePoint]) -> RunChange:
     low, high = minute_of(min(points).at), minute_of(max(points).at)
     if head.tail is None or minute_of(head.tail.last_at) < low:
         near: list[UnchangedPrice] = [head.tail] if head.tail else []
@@ -240,8 +242,8 @@ def _take_out(session: Session, head: SeriesHead, gone: Sequence[PriceStep]) -> 
         session.execute(delete(PriceCanonical).where(PriceCanonical.series_id == head.id, within))
 
 
-def _give_way(session: Session, head: SeriesHead, start: datetime, end: datetime | None) -> None:
-    """Make room from `start` to `end`: the runs before may have been thinned out and their steps not."""
+def _clear_steps(session: Session, head: SeriesHead, start: datetime, end: datetime | None) -> None:
+    """Clear the steps from `start` to `end`: their runs may have been thinned out before them."""
     ours, from_at, until_at = PriceCanonical.series_id == head.id, PriceCanonical.from_at, PriceCanonical.until_at
     inside = from_at >= start if end is None else and_(from_at >= start, from_at < end)
     session.execute(delete(PriceCanonical).where(ours, inside))
@@ -256,9 +258,9 @@ def _record(session: Session, changes: Sequence[PriceChange], now: datetime) -> 
 
 
 def _tail(one: RunChange) -> dict[str, Any]:
-    """The pool's newest run: among these, unless another follows them."""
+    """The pool's newest run: the last of these, unless another run follows."""
     run = one.after[-1] if one.next_at is None else one.head.tail
-    assert run is not None  # what follows is a run
+    assert run is not None  # the run that follows
     return {
         "tail_at": run.at,
         "tail_usd": run.usd,

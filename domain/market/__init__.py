@@ -1,1 +1,1 @@
-"""Prices, from what somebody said to one step series per pool. Pure: facts in, facts out."""
+"""Prices, from single reports to one step series per pool, and the other facts of pools. Pure."""

@@ -1,7 +1,8 @@
 """Contract of the market's collection: names, inputs, outputs, and the schedules' workflows.
 
-Every activity is safe to repeat: what is in already changes nothing, and how far a collection has come is
-said when a whole piece is in. Failure types: `domain.errors.Failure`.
+Every activity is safe to repeat: prices that are in already change nothing, and the progress of a collection is
+recorded only when a whole piece is in. Activities fail with Unavailable; those that call EC2 also with Throttled,
+PermissionMissing and Refused (`domain.errors.Failure`).
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from datetime import datetime, timedelta
 
 from domain.market.on_demand_prices import LINUX
 
-COLLECT_SPOT = "market_collect_spot"  # CollectSpot -> Collected; Throttled, Unavailable, PermissionMissing, Refused
-COLLECT_ON_DEMAND = "market_collect_on_demand"  # CollectOnDemand -> Priced; the same
-COLLECT_SCORES = "market_collect_scores"  # CollectScores -> Scored; the same
-THIN_OUT = "market_thin_out"  # ThinOut -> Thinned; Unavailable
+COLLECT_SPOT = "market_collect_spot"  # input, result: CollectSpotInput, CollectSpotResult
+COLLECT_ON_DEMAND = "market_collect_on_demand"  # CollectOnDemandInput, CollectOnDemandResult
+COLLECT_SCORES = "market_collect_scores"  # CollectScoresInput, CollectScoresResult
+THIN_OUT = "market_thin_out"  # ThinOutInput, ThinOutResult
 
 COLLECT_SPOT_WORKFLOW = "CollectSpotWorkflow"
 COLLECT_ON_DEMAND_WORKFLOW = "CollectOnDemandWorkflow"
 COLLECT_SCORES_WORKFLOW = "CollectScoresWorkflow"
 THIN_OUT_WORKFLOW = "ThinOutWorkflow"
 
-# A region whose collection ended longer ago is asked of EC2 itself: several turns of it were missed.
+# When a region's collection is older, several of its runs were missed: EC2 itself is asked for prices.
 STALE_AFTER = timedelta(minutes=20)
 
 # Accounts that still have EC2-Classic see VPC prices under a name of their own.
@@ -29,7 +30,7 @@ LINUX_PRODUCTS = (LINUX, f"{LINUX} (Amazon VPC)")
 
 
 def spot_collection(region: str) -> str:
-    """The name by which is kept how far a region's collection of spot prices has come."""
+    """The name under which the progress of a region's collection of spot prices is kept."""
     return f"spot/{region}/{LINUX}"
 
 
@@ -49,7 +50,7 @@ class CollectSpotInput:
 
 @dataclass(frozen=True)
 class CollectSpotResult:
-    """Prices that came and could be true, prices set aside, and parts of the past that have another price now."""
+    """Numbers of prices that were kept, of prices set aside, and of spans in the past whose price has changed."""
 
     observed: int = 0
     set_aside: int = 0
@@ -61,8 +62,8 @@ class CollectSpotResult:
 
 @dataclass(frozen=True)
 class CollectOnDemandInput:
-    """For `types`; without any, for every type with a spot price in the region that the Pricing API has not told
-    for so long."""
+    """For `types`; if empty, for every type with a spot price in the region whose on-demand price is older than
+    `older_than_h`."""
 
     region: str
     platform: str = LINUX
@@ -80,9 +81,9 @@ class CollectOnDemandResult:
 
 @dataclass(frozen=True)
 class CollectScoresInput:
-    """Each group of types is one question; EC2 grants few new ones a day, and wants three types at least.
+    """Each group of types is one request. EC2 allows few new ones a day, and needs at least three types.
 
-    No groups: one for each kind of server in the region, those with most servers first
+    Without groups: one for each kind of server in the region, those with most servers first
     (domain.market.placement_scores).
     """
 
@@ -99,7 +100,7 @@ class CollectScoresResult:
 
 @dataclass(frozen=True)
 class ThinOutInput:
-    """Days that each tier is kept."""
+    """Days for which each tier is kept."""
 
     observations: float = 14.0
     consolidated: float = 90.0
@@ -131,4 +132,4 @@ class ThinOutResult:
     canonical: int = 0
     set_aside: int = 0
     corrections: int = 0
-    facts: int = 0  # of pools: placement scores, and what we lived through
+    facts: int = 0  # of pools: placement scores and reliability facts

@@ -1,4 +1,4 @@
-"""What a pool cost over a time: the integral of its step series, exact.
+"""What an instance in a pool costs over some time: the exact integral of the pool's step series.
 
 Prices have six decimals and times are whole microseconds, so sums are taken in whole millionths of a
 dollar times microseconds: parts of an interval add up to it, however it is cut.
@@ -33,7 +33,7 @@ class InstanceCost:
 
     @property
     def usd(self) -> Decimal:
-        """The cost, to 28 digits (an hour is 3600 s, and a third of a cent has no end)."""
+        """The cost, to 28 digits."""
         return self.usd_seconds / 3600
 
     @property

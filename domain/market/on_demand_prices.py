@@ -1,4 +1,4 @@
-"""On-demand prices: of the Pricing API, of its price list as a file, or of a CSV of one's own.
+"""On-demand prices from the Pricing API, from its price list as a file, or from a CSV file.
 
 Only what runs as an ordinary instance counts: shared tenancy, no pre-installed software, used capacity
 (Pricing API, attributes of `AmazonEC2`). Other currencies than USD (China's) are left out.
@@ -24,13 +24,13 @@ SYSTEMS: Mapping[str, str] = {
     "Windows": "Windows",
 }
 ORDINARY: Mapping[str, str] = {"tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
-FIRST_EC2 = datetime(2006, 8, 25, tzinfo=UTC)  # valid since ever, where nothing tells since when
+FIRST_EC2 = datetime(2006, 8, 25, tzinfo=UTC)  # used as the beginning where none is given
 _COLUMNS = ("region", "instance_type", "ondemand_usd_h")
 _MILLIONTH = Decimal("0.000001")
 
 
 class BadMarketFile(ValueError):
-    """A file that is not what it should be; says the line and why."""
+    """A file is not valid; the message says the line and the reason."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -62,7 +62,7 @@ def price_from_api(region: str, name: str, platform: str, entries: Iterable[str]
 
 
 def read_on_demand_prices(text: str) -> list[OnDemandPrice]:
-    """A price list of the Pricing API (JSON), or CSV. Raise BadFile."""
+    """A price list of the Pricing API (JSON), or CSV. Raise BadMarketFile."""
     if not text.strip():
         raise BadMarketFile(1, "the file is empty")
     found = list(_from_list(text) if text.lstrip()[0] == "{" else _from_csv(text))
@@ -89,7 +89,7 @@ def _from_csv(text: str) -> Iterator[OnDemandPrice]:
 
 
 def _since(line: int, text: str | None) -> datetime:
-    """`2019-04`, `2019-04-30`, or nothing: since ever."""
+    """From `2019-04` or `2019-04-30`; FIRST_EC2 if empty."""
     if not text:
         return FIRST_EC2
     try:
@@ -131,7 +131,7 @@ def _hourly(offer: Mapping[str, Any]) -> tuple[Decimal, datetime] | None:
 
 
 def _usd(text: object) -> Decimal | None:
-    """USD per hour; None for what is no price."""
+    """USD per hour; None if it is not a price."""
     try:
         usd = Decimal(str(text)).quantize(_MILLIONTH)
     except InvalidOperation:

@@ -1,4 +1,4 @@
-"""EC2's placement scores: how likely one more instance of some types is to be had in a zone, 1 to 10.
+"""EC2's placement scores, 1 to 10: how likely a zone has capacity for one more instance of some types.
 
 EC2 answers for a set of types, grants few new sets a day, and calls an answer for fewer than three types
 useless (EC2 user guide, "Spot placement score"). So each kind of server is asked for with the types of its
@@ -36,7 +36,7 @@ def types_asked_together(home: TypeFacts, possible: Mapping[str, TypeFacts]) -> 
 
 
 def latest_scores(told: Iterable[tuple[Sequence[str], str, int]]) -> dict[tuple[str, str], PoolScore]:
-    """(zone, type) -> score, of what was told of the last day, (types, zone, score) in the order of time."""
+    """(zone, type) -> score, from the scores of the last day: (types, zone, score) in the order of time."""
     now: dict[tuple[tuple[str, ...], str], int] = {}
     best: dict[tuple[tuple[str, ...], str], int] = {}
     for types, zone, score in told:

@@ -28,7 +28,7 @@ class InterruptionBand:
 
 
 def read_bands(text: str, as_of: datetime) -> list[InterruptionBand]:
-    """AWS's `spot-advisor-data.json` as of that time, or CSV, whose rows have their own. Linux. Raise BadFile."""
+    """AWS's `spot-advisor-data.json` as of that time, or CSV, whose rows have their own. Linux. Raise BadMarketFile."""
     if not text.strip():
         raise BadMarketFile(1, "the file is empty")
     return list(_from_json(text, as_of) if text.lstrip()[0] == "{" else _from_csv(text))

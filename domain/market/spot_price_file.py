@@ -21,7 +21,7 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 
 
 def read_price_file(text: str) -> list[ReportedPrice]:
-    """What the file says of Linux pools, in its order. Raise BadFile."""
+    """The file's prices of Linux pools, in its order. Raise BadMarketFile."""
     if not text.strip():
         raise BadMarketFile(1, "the file is empty")
     found = list(_from_json(text) if text.lstrip()[0] in "{[" else _from_csv(text))
@@ -31,7 +31,7 @@ def read_price_file(text: str) -> list[ReportedPrice]:
 
 
 def region_of(zone: str) -> str:
-    """`us-east-1a`, or a local zone's `us-west-2-lax-1a`: what stands before; empty when it names no region."""
+    """The region of a zone such as `us-east-1a` or the local zone `us-west-2-lax-1a`; empty when there is none."""
     found = _REGION.match(zone)
     return found.group() if found else ""
 

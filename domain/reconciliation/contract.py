@@ -6,23 +6,23 @@ from dataclasses import dataclass, field, replace
 
 from domain.reconciliation.drift import DriftFinding
 
-RECONCILE_SURVEY = "reconcile_survey"  # Look -> Surveyed: what EC2 has and the records say, judged
-UNATTENDED = "reconcile_unattended"  # Look -> Surveyed: active servers whose workflow does not run
-AT_REST = "reconcile_at_rest"  # Servers -> Resting: ask the servers' workflows
-REPORT = "reconcile_report"  # Report -> Reported: keep the findings; which are due
-SETTLE = "reconcile_settle"  # Settle -> Settled: look once more, and do what is still right
-REPLACE_LOST = "reconcile_ask"  # Lost -> bool: tell a server's workflow that an instance is gone
+RECONCILE_SURVEY = "reconcile_survey"  # ReconcileInput -> DriftSurvey: EC2 compared with the records
+UNATTENDED = "reconcile_unattended"  # ReconcileInput -> DriftSurvey: active servers without a running workflow
+AT_REST = "reconcile_at_rest"  # AtRestInput -> AtRestResult: ask the servers' workflows
+REPORT = "reconcile_report"  # ReportInput -> ReportResult: keep the findings; which are due
+SETTLE = "reconcile_settle"  # SettleInput -> SettleResult: look again, and act where it is still right
+REPLACE_LOST = "reconcile_ask"  # LostInstance -> bool: tell a server's workflow that an instance is gone
 
 RECONCILE_WORKFLOW = "ReconcileWorkflow"
 RECONCILE_SCHEDULE = "reconcile"
 
-MOST_FINDINGS = 1000  # told in one pass; what is left out comes when these are settled
-MOST_REMOVALS = 10  # in one pass: a rule gone wrong is noticed before it has emptied an account
+MOST_FINDINGS = 1000  # reported in one pass; the others follow when these are settled
+MOST_REMOVALS = 10  # in one pass, so that a wrong rule is noticed before it has emptied an account
 
 
 @dataclass(frozen=True)
 class ReconcileInput:
-    """One pass. `regions` empty: the worker's. `asked`: somebody waits for it, so it looks at everything."""
+    """One pass. `regions` empty: those of the worker. `asked`: a person waits for it, so it checks everything."""
 
     regions: list[str] = field(default_factory=list)
     asked: bool = False
@@ -46,14 +46,14 @@ class DriftSurvey:
     attempts: int = 1
 
     def bounded(self) -> DriftSurvey:
-        """With as many findings as one pass tells, the first; and what it leaves out."""
+        """The same with the first MOST_FINDINGS findings, and the names of what is left out."""
         left_out = self.findings[MOST_FINDINGS:]
         cut = sorted({*self.cut, *(one.family for one in left_out)})
         told = self.findings[:MOST_FINDINGS]
         return replace(self, findings=told, left_out=self.left_out + len(left_out), cut=cut)
 
     def after(self, first: DriftSurvey) -> DriftSurvey:
-        """Both looks as one, whose findings begin with the other's."""
+        """Both surveys as one; the findings of `other` come first."""
         both = replace(
             self,
             findings=[*first.findings, *self.findings],
@@ -87,7 +87,7 @@ class ReportInput:
 
 @dataclass(frozen=True)
 class ReportResult:
-    found: int = 0  # that are new
+    found: int = 0  # new ones
     open: int = 0
     resolved: int = 0
     due: list[DriftFinding] = field(default_factory=list)
@@ -105,14 +105,14 @@ class SettleResult:
 
     done: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
-    lost: list[LostInstance] = field(default_factory=list)  # to be asked for
+    lost: list[LostInstance] = field(default_factory=list)  # to be replaced
     calls: list[str] = field(default_factory=list)
     attempts: int = 1
 
 
 @dataclass(frozen=True)
 class LostInstance:
-    """An instance of a server that is gone, or as good as gone."""
+    """An instance of a server that is lost, or will not serve again."""
 
     key: str
     server_id: str

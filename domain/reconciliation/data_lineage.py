@@ -1,7 +1,7 @@
-"""Is the data of a volume or a snapshot provably somewhere else? Only lineage at EC2 proves it.
+"""Whether the data of a volume or snapshot is provably elsewhere. Only its lineage in EC2 proves that.
 
-What proves: a volume of the same server that the ledger holds, that EC2 has, and that is attached to the server's
-primary (so it serves, and is itself never removed), is where the snapshot was taken from, or was made of it.
+The proof is a volume of the same server, in the ledger and in EC2, that is attached to the server's primary: it serves,
+and is itself never removed. The snapshot was taken from that volume, or the volume was made from the snapshot.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def snapshot_data_is_serving(facts: RegionFacts, snapshot: FoundResource) -> boo
 
 
 def copy_data_is_serving(facts: RegionFacts, volume: FoundResource) -> bool:
-    """A copy that an undone operation made: its snapshot is there, and was taken from a volume that serves.
+    """Whether this is a copy by an undone operation, with its snapshot still there and taken from a volume that serves.
 
-    The operation was undone before clients reached the copy, so nothing was acknowledged that is only on it.
+    The operation was undone before clients reached the copy, so nothing that was acknowledged is only on it.
     """
     operation = facts.operations.get(volume.operation_id)
     if operation is None or not operation.undone or operation.server_id != volume.server_id:
@@ -48,7 +48,7 @@ def copy_data_is_serving(facts: RegionFacts, volume: FoundResource) -> bool:
 
 
 def copies_to_remove(facts: RegionFacts, snapshot: FoundResource) -> list[str]:
-    """Volumes that only this snapshot shows to be copies: without it they would stay, for a person to look at."""
+    """Volumes that only this snapshot proves to be copies. They go first: without it they would stay for a person."""
     held = {row.resource_id for row in facts.rows if row.state == "live"}
     return sorted(
         one.resource_id

@@ -1,4 +1,4 @@
-"""A finding: a difference between EC2 and the records, with what becomes of it, when, and why."""
+"""A drift finding: a difference between EC2 and the records, and the action on it, with its time and reason."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from enum import StrEnum
 
 
 class DriftKind(StrEnum):
-    UNKNOWN_RESOURCE = "unknown_resource"  # our tags, and no record explains it
-    RETIRED_RESOURCE = "retired_resource"  # in the ledger, and used by nobody any more
-    RECORD_GONE = "record_gone"  # in the ledger, and EC2 has it no more
+    UNKNOWN_RESOURCE = "unknown_resource"  # it has our tags, and no record explains it
+    RETIRED_RESOURCE = "retired_resource"  # in the ledger, and not used any more
+    RECORD_GONE = "record_gone"  # in the ledger, but EC2 does not have it any more
     NEVER_MADE = "never_made"  # intended by an operation that has ended
     VANISHED_PRIMARY = "vanished_primary"
     VANISHED_REPLICA = "vanished_replica"
     SILENT_AGENT = "silent_agent"
     NO_PRIMARY = "no_primary"
     NO_WORKFLOW = "no_workflow"  # an active server whose ServerWorkflow does not run
-    STUCK_WORKFLOW = "stuck_workflow"  # or runs, and its tasks fail
-    UNWATCHED = "unwatched"  # its agent is heard of by the API, and takes no watch from Temporal
+    STUCK_WORKFLOW = "stuck_workflow"  # its ServerWorkflow runs, but its tasks fail
+    UNWATCHED = "unwatched"  # its agent reaches the API, but takes no watch from Temporal
 
 
 class DriftAction(StrEnum):
@@ -29,28 +29,28 @@ class DriftAction(StrEnum):
 
 
 class DriftReason(StrEnum):
-    """Why a finding is dealt with as it is."""
+    """Why a finding has its action."""
 
     IN_USE = "in_use"  # the server runs on it, or it is attached to what the server runs on
     OPERATION_ENDED = "operation_ended"  # what made it has ended, and the server does without it
     OPERATION_UNDONE = "operation_undone"  # what made it was rolled back, and the data is where it was
-    SUPERSEDED = "superseded"  # by age and count, and the data is on a volume that serves
+    SUPERSEDED = "superseded"  # by age and count; the data is on a volume that serves
     RETIRED = "retired"
     RECENT = "recent"  # kept for as long as the policy says
     ONLY_COPY = "only_copy"  # nothing proves that its data is elsewhere
     HOLDS_DATA = "holds_data"  # data volumes are attached to it
     STRANGE_TAGS = "strange_tags"  # of a client, server or operation that these records do not know
     ADOPTED = "adopted"  # its owner made it
-    ADDRESS = "address"  # given back, it is lost for good
-    EC2_SAYS_SO = "ec2_says_so"  # it lists it as ended
+    ADDRESS = "address"  # an address that is released is lost for good
+    EC2_SAYS_SO = "ec2_says_so"  # EC2 lists it as ended
     NOT_LISTED = "not_listed"
-    STILL_RUNS = "still_runs"  # the instance does, its agent does not
+    STILL_RUNS = "still_runs"  # the instance runs, its agent is silent
     IMPAIRED = "impaired"  # its status checks fail
     MAY_SERVE = "may_serve"  # what made it needs a person's attention, or the server's primary does not run
     NOTHING_SERVES = "nothing_serves"
-    NEVER_TWO = "never_two"  # its workflow may run where it was not looked for
-    TASKS_FAIL = "tasks_fail"  # Temporal tries again, ever less often
-    NOT_TAKEN = "not_taken"  # only what keeps the agent from Temporal helps
+    NEVER_TWO = "never_two"  # its workflow may run in a Temporal that was not looked at
+    TASKS_FAIL = "tasks_fail"  # Temporal retries, less and less often
+    NOT_TAKEN = "not_taken"  # a person has to remove what keeps the agent from Temporal
 
 
 REMOVED_FIRST = "go_first"  # in a finding's details: what has to be removed before it
@@ -81,18 +81,18 @@ class DriftFinding:
     resource_id: str = ""
     client_id: str = ""
     server_id: str = ""
-    grace_s: float = 0.0  # from the first sight to the action
-    certain: bool = False  # EC2's positive word: one look is enough
+    grace_s: float = 0.0  # seconds from the first sight to the action
+    certain: bool = False  # EC2 says so itself: one look is enough
     row_id: int = 0  # of the ledger, where it is about a record
     details: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """The same difference, found again."""
+        """Equal for the same difference when it is found again."""
         subject = self.resource_id or (f"row-{self.row_id}" if self.row_id else self.server_id)
         return f"{self.family}/{subject}"
 
     @property
     def family(self) -> str:
-        """All of one kind in one region."""
+        """Common to all findings of one kind in one region."""
         return f"{self.region}/{self.kind.value}"

@@ -1,4 +1,4 @@
-"""What a reconciliation looks at: what EC2 has, what the records say, and how patient it is."""
+"""The facts of a reconciliation: what EC2 has, what the records say, and the grace periods."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ResourceKind(StrEnum):
     SPOT_REQUEST = "spot_request"
 
 
-# States in which EC2 still lists a thing that is no more.
+# States in which EC2 still lists a resource that has ended.
 _ENDED = frozenset({"shutting-down", "terminated", "deleting", "deleted", "closed", "cancelled", "failed"})
 
 
@@ -42,7 +42,7 @@ class FoundResource:
     data_volumes: tuple[str, ...] = ()  # of an instance: all but its root
     image_id: str = ""  # of an instance
     impaired: bool = False  # an instance whose status checks fail
-    why: str = ""  # EC2's word for how it came into this state
+    why: str = ""  # the reason that EC2 gives for its state
 
     @property
     def ended(self) -> bool:
@@ -86,12 +86,12 @@ class ServerFacts:
     replica: str = ""
     busy: bool = False  # an operation is in progress, or was when the look began
     agent_seen_at: datetime | None = None
-    agent_due_at: datetime | None = None  # it beats seldom in a large fleet: no silence before that
+    agent_due_at: datetime | None = None  # in a large fleet heartbeats are rare: no silence before that time
     created_at: datetime | None = None
     retention: Retention = Retention()
 
     def is_silent(self, at: datetime, longest_s: float) -> bool:
-        """Its agent was heard of last too long ago, or never since it is a server."""
+        """Its agent was last heard too long ago, or never since it became a server."""
         heard = self.agent_seen_at or self.created_at
         if heard is None or (self.agent_due_at is not None and at <= self.agent_due_at):
             return False
@@ -114,12 +114,12 @@ class OperationFacts:
 
     @property
     def clean(self) -> bool:
-        """Committed or undone: not one that a person has to look at, after which anything may serve."""
+        """Committed or undone. After one that needs attention, any instance may serve."""
         return self.status == Outcome.COMMITTED or self.undone
 
     @property
     def undone(self) -> bool:
-        """It ended without effect: what it made is of no use to anybody."""
+        """It ended without effect: nobody uses what it made."""
         return self.status in (Outcome.ROLLED_BACK, Outcome.CANCELLED)
 
 
@@ -136,9 +136,9 @@ class RegionFacts:
 
 @dataclass(frozen=True)
 class GracePeriods:
-    """Seconds between the first sight of a finding and what is done about it."""
+    """Seconds from the first sight of a finding to the action on it."""
 
     ours_s: float = 900.0  # the ledger has its token: our own call made it
     unexplained_s: float = 86_400.0  # it carries our tags, and nothing says that we made it
-    gone_s: float = 120.0  # longer than EC2's answers lag behind
-    silent_s: float = 120.0  # an agent's silence before it is looked into
+    gone_s: float = 120.0  # longer than EC2's answers may be out of date
+    silent_s: float = 120.0  # an agent's silence before the server is checked

@@ -1,4 +1,4 @@
-"""Servers that have lost what they run on, or that nothing is heard of."""
+"""Servers that have lost their instance, or whose agent is silent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind, DriftReason
 from domain.reconciliation.facts import FoundResource, GracePeriods, RegionFacts, ResourceKind, ServerFacts
 
-_GONE = frozenset({"stopping", "stopped"})  # to its clients as gone as one that has ended
+_GONE = frozenset({"stopping", "stopped"})  # for its clients it is gone, like one that has ended
 
 
 def lost_instance_findings(facts: RegionFacts, patience: GracePeriods) -> Iterator[DriftFinding]:
@@ -29,7 +29,7 @@ def lost_instance_findings(facts: RegionFacts, patience: GracePeriods) -> Iterat
 def _lost(
     facts: RegionFacts, server: ServerFacts, instance_id: str, kind: DriftKind, patience: GracePeriods
 ) -> DriftFinding | None:
-    """EC2's word that it has ended is enough; that it is not listed may be a stale answer."""
+    """If EC2 says that it has ended, that is enough. That EC2 does not list it may be an outdated answer."""
     found = facts.found.get(instance_id)
     if found is not None and not found.ended and found.state not in _GONE:
         return None

@@ -1,4 +1,4 @@
-"""Records of what EC2 has no more, or never had."""
+"""Records of resources that EC2 does not have any more, or never had."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def _gone(facts: RegionFacts, row: ResourceRow, patience: GracePeriods) -> Itera
 
 
 def _never_made(facts: RegionFacts, row: ResourceRow, patience: GracePeriods) -> Iterator[DriftFinding]:
-    """Only once its operation has ended: until then the call may be under way."""
+    """Only after its operation has ended: before, the call may be under way."""
     operation = facts.operations.get(row.operation_id)
     if row.operation_id and (operation is None or not operation.ended):
         return
-    # Image, spot request: nothing finds them by their token, so nothing says that they were not made.
+    # An image or spot request cannot be found by its token, so nothing shows that it was not created.
     if row.kind not in (ResourceKind.INSTANCE, ResourceKind.VOLUME, ResourceKind.SNAPSHOT):
         return
     yield _finding(

@@ -1,4 +1,4 @@
-"""What the ledger holds and nobody uses any more: kept by age and count, as the server's policy says."""
+"""Resources of the ledger that are not used any more: kept by age and count, as the server's policy says."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The rules: every difference between EC2 and the records, and what becomes of it.
+"""The rules: every difference between EC2 and the records, and the action on it.
 
-A server with an operation in progress is left alone: its operation is about to change what is seen here. A kind of
-resource that EC2 did not tell completely is not judged at all.
+A server with an operation in progress is left alone, since the operation changes what is compared here. A kind of
+resource that EC2 did not list completely is skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from domain.reconciliation import lost_instances, missing_resources, unknown_res
 from domain.reconciliation.drift import DriftAction, DriftFinding
 from domain.reconciliation.facts import GracePeriods, RegionFacts
 
-# A server that is down comes first, what only a person settles comes last.
+# A server that is down comes first, a finding for a person last.
 _URGENCY = {
     DriftAction.ASK: 0,
     DriftAction.ADOPT: 1,
@@ -23,13 +23,13 @@ _URGENCY = {
 
 
 def drift_findings(facts: RegionFacts, patience: GracePeriods) -> list[DriftFinding]:
-    """Findings, the most urgent first, else in a stable order; at most one for each resource and kind."""
+    """Findings, the most urgent first, otherwise in a stable order; at most one for each resource and kind."""
     found = {one.key: one for one in _all(facts, patience)}
     return most_urgent_first(found[key] for key in sorted(found))
 
 
 def most_urgent_first(findings: Iterable[DriftFinding]) -> list[DriftFinding]:
-    """Whoever tells only some of them tells these. Stable."""
+    """The order in which findings are reported when there are too many. Stable."""
     return sorted(findings, key=lambda one: _URGENCY[one.action])
 
 

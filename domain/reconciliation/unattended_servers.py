@@ -1,9 +1,9 @@
-"""A server that nobody looks after: it is active, and no ServerWorkflow runs for it, or one that stands still; or its
-agent takes no watch from Temporal, whatever it says to the API.
+"""Unattended servers: active, but without a ServerWorkflow, or with one whose tasks fail, or with an agent that takes
+no watch from Temporal although it reaches the API.
 
-It is only ever told. We may look in the wrong Temporal, and two workflows of one server would both move it; and what
-stands still goes on by itself with the code that it can be replayed by. What keeps an agent from Temporal is mended by
-a person.
+They are only reported. We may look at the wrong Temporal, and two workflows of one server would both move it. A
+workflow whose tasks fail continues by itself with code that can replay it. What keeps an agent from Temporal has to be
+fixed by a person.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from domain.names import server_workflow_id
 from domain.reconciliation.drift import DriftAction, DriftFinding, DriftKind, DriftReason
 
-WORKFLOW = "workflow"  # as what such a finding names and what was looked at
+WORKFLOW = "workflow"  # the resource type of such findings
 WATCH = "watch"
 MEMO_UNWATCHED = "unwatched"  # of a ServerWorkflow: the instances whose agents take no watch
 

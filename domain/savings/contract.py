@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-ACCRUE = "savings_accrue"  # Accrue -> Accrued; Unavailable
-SEND_WEEKLY_SUMMARY = "savings_tell_week"  # TellWeek -> Told; Unavailable
-EXPIRE_EVENTS = "events_expire"  # Expire -> Expired; Unavailable
+ACCRUE = "savings_accrue"  # AccrueInput -> AccrueResult; Unavailable
+SEND_WEEKLY_SUMMARY = "savings_tell_week"  # WeeklySummaryInput -> WeeklySummaryResult; Unavailable
+EXPIRE_EVENTS = "events_expire"  # ExpireInput -> ExpireResult; Unavailable
 
 ACCRUE_WORKFLOW = "AccrueSavingsWorkflow"
 WEEKLY_SUMMARY_WORKFLOW = "WeeklySummaryWorkflow"
@@ -15,7 +15,7 @@ EXPIRE_WORKFLOW = "ExpireEventsWorkflow"
 
 @dataclass(frozen=True)
 class AccrueInput:
-    """`again_h`: hours before the last accrual that are looked at once more, for what was recorded late."""
+    """`again_h`: hours before the last accrual that are computed again, for what was recorded late."""
 
     again_h: float = 3.0
 
@@ -37,7 +37,7 @@ class AccrueResult:
 
 @dataclass(frozen=True)
 class WeeklySummaryInput:
-    """The last whole week, for every client that has not been told yet."""
+    """The last whole week, for every client that has no summary of it yet."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class WeeklySummaryResult:
 
 @dataclass(frozen=True)
 class ExpireInput:
-    """Events older than so many days, deliveries of webhooks that are over, decisions that came to nothing."""
+    """Events older than so many days, deliveries of webhooks that are over, decisions that led to nothing."""
 
     days: float = 30.0
 

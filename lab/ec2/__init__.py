@@ -1,1 +1,1 @@
-"""EC2 as strict as EC2 is: what an API call may do, when it takes effect, and what it answers."""
+"""EC2, as strict as the real one: what a call may do, when it takes effect, and what it answers."""

@@ -1,4 +1,4 @@
-"""Elastic IPs, and where each address leads: to one instance at a time.
+"""Elastic IPs, and the instance to which each address leads, one at a time.
 
 A change is answered at once and takes effect a moment later, as on EC2.
 """
@@ -32,7 +32,7 @@ def forward_now(world: World, ip: str) -> None:
 
 
 def forward_later(world: World, ip: str) -> None:
-    """Whoever has the address when the time comes gets it: the last change wins."""
+    """Forward to the instance that has the address by then: the last change wins."""
     world.after(world.profile.address_s, lambda: forward_now(world, ip))
 
 
@@ -54,7 +54,7 @@ def forward_all(world: World, instance: Instance) -> None:
 
 
 def release_all(world: World, instance: Instance) -> None:
-    """The instance has ended: its Elastic IPs are free, its addresses lead nowhere."""
+    """Free the Elastic IPs of an ended instance. Its addresses lead nowhere."""
     for interface in world.interfaces_of(instance.id):
         for ip in forwarded_ips(world, interface):
             world.hosts.forward(ip, None)

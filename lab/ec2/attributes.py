@@ -49,7 +49,7 @@ def describe_instance_attribute(world: World, params: Params) -> ActionResponse:
 
 @action("ModifyInstanceAttribute")
 def modify_instance_attribute(world: World, params: Params) -> ActionResponse:
-    """One attribute a call. Type, user data and the like change only while stopped; never a spot's type."""
+    """One attribute per call. Type, user data and others change only while stopped; a spot instance's type never."""
     instance = world.instance(str(params["InstanceId"]))
     changes = _changes(params)
     if params.get("BlockDeviceMappings"):
@@ -117,7 +117,7 @@ def _block_devices(world: World, instance: Instance, mappings: list[Params]) -> 
 
 @action("DescribeInstanceCreditSpecifications")
 def describe_instance_credit_specifications(world: World, params: Params) -> ActionResponse:
-    """Burstable instances alone; asked for by ID, one that is not burstable is an error."""
+    """Burstable instances only. An ID of another instance is an error."""
     ids = params.get("InstanceIds")
     found = [visible(world, i) for i in ids] if ids else list(world.instances.values())
     rows = []

@@ -15,7 +15,7 @@ ActionFunction = Callable[["World", Mapping[str, Any]], ActionResponse | None]
 
 @dataclass(frozen=True)
 class Call:
-    """What came over the wire."""
+    """One call as it was received."""
 
     service: str
     action: str
@@ -28,7 +28,7 @@ ACTION_FUNCTIONS: dict[str, ActionFunction] = {}
 
 
 def action(name: str) -> Callable[[ActionFunction], ActionFunction]:
-    """Register the handler of an EC2 action. A handler that returns None leaves the call to moto."""
+    """Register the function of an EC2 action. When it returns None, moto answers the call."""
 
     def register(handler: ActionFunction) -> ActionFunction:
         ACTION_FUNCTIONS[name] = handler

@@ -1,4 +1,4 @@
-"""What is sold where, at what price: types, offerings, price history, placement scores."""
+"""What is sold in which zone, and for how much: types, offerings, price history, placement scores."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _epoch(value: Any) -> float | None:
 
 
 def _quotes(world: World, params: Params, later_page: bool) -> list[Quote]:
-    """A later page is cut from the answer that the first was cut from."""
+    """All pages of a query come from the answer to its first page."""
     key = repr(sorted((k, str(v)) for k, v in params.items() if k != "NextToken"))
     if later_page and key in world.quote_cache:
         return world.quote_cache[key]
@@ -133,7 +133,7 @@ def describe_spot_price_history(world: World, params: Params) -> ActionResponse:
 
 @action("GetSpotPlacementScores")
 def get_spot_placement_scores(world: World, params: Params) -> ActionResponse:
-    """1 to 10 for each zone (SingleAvailabilityZone) or for the region: its best zone."""
+    """A score from 1 to 10 for each zone (SingleAvailabilityZone), or for the region, by its best zone."""
     if not params.get("TargetCapacity"):
         raise missing("TargetCapacity")
     types = [str(t) for t in params.get("InstanceTypes") or ()]

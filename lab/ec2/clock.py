@@ -1,4 +1,4 @@
-"""The lab's clock: everything that takes time is a timer here, on one thread with a heap."""
+"""The lab's clock: whatever takes time is a timer here, on one thread with a heap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("lab.clock")
 
 
 class Clock:
-    """Runs work after a delay. Work runs on a small pool, so a slow one does not hold up the others."""
+    """Runs work after a delay, in a small pool, so that slow work does not delay the rest."""
 
     def __init__(self, workers: int = 16) -> None:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []

@@ -1,4 +1,4 @@
-"""DescribeInstances and DescribeInstanceStatus: the shape of an instance from outside."""
+"""DescribeInstances and DescribeInstanceStatus: how the API shows an instance."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _mappings(attached: AttachmentIndex | World, instance: Instance) -> list[dic
 
 
 def _network(world: World, attached: AttachmentIndex | World, instance: Instance) -> dict[str, Any]:
-    """An instance that has ended has no network any more."""
+    """Network fields; an ended instance has none."""
     found = attached.interfaces_of(instance.id)
     groups = [{"GroupId": g, "GroupName": world.group_name(g)} for g in instance.groups]
     if not found:
@@ -180,7 +180,7 @@ def api_reservation(world: World, instances: list[Instance]) -> dict[str, Any]:
 
 
 def visible(world: World, instance_id: str) -> Instance:
-    """A new instance is unknown to describes for a moment."""
+    """The instance, unless it is so new that describe calls do not know it yet."""
     instance = world.instance(instance_id)
     if time.time() < instance.visible_at:
         raise Ec2Error("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
@@ -198,7 +198,7 @@ def describe_instances(world: World, params: Params) -> ActionResponse:
     now = time.time()
     found = [visible(world, i) for i in ids] if ids else [i for i in world.instances.values() if i.visible_at <= now]
     found, left = _narrowed(found, params)
-    attached = world.attached() if len(found) > _FEW else None
+    attached = world.attachment_index() if len(found) > _FEW else None
     if left:
         rows, token = page(select([api_shape(world, i, attached) for i in found], left, PATHS), params)
     else:
@@ -208,7 +208,7 @@ def describe_instances(world: World, params: Params) -> ActionResponse:
 
 
 def _narrowed(found: list[Instance], params: Params) -> tuple[list[Instance], list[Mapping[str, Any]]]:
-    """Cheap filters first, so that a look-up in a large fleet does not shape every instance; and which are left."""
+    """Apply cheap filters first, so that a large fleet is not described as a whole. The other filters are left."""
     left: list[Mapping[str, Any]] = []
     for one in params.get("Filters") or ():
         name, values = str(one.get("Name")), {str(v) for v in one.get("Values") or ()}

@@ -1,4 +1,4 @@
-"""Errors as EC2 words them.
+"""Errors with the codes and messages of EC2.
 
 Ec2Error
 └── DryRunSucceeded   the call would have worked (HTTP 412)
@@ -62,7 +62,7 @@ def throttled() -> Ec2Error:
 
 
 def denied(action: str) -> Ec2Error:
-    """IAM's word; the same whether or not DryRun was set."""
+    """IAM's refusal; it is the same with and without DryRun."""
     return Ec2Error(
         "UnauthorizedOperation",
         "You are not authorized to perform this operation. User: arn:aws:iam::123456789012:user/lab"

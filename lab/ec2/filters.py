@@ -1,4 +1,4 @@
-"""`Filters` of the describe calls, over answers shaped as the API reference shapes them, and paging."""
+"""`Filters` of the describe calls, applied to answers in the API's shape; and paging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def select(
 ) -> list[ApiShape]:
     """Every filter must match; within a filter any value may; `*` and `?` are wildcards.
 
-    `paths` says where in the shaped answer a filter's value stands (`State.Name`, lists are walked).
+    `paths` says where in the answer a filter's value is (`State.Name`; every element of a list counts).
     """
     wanted = [_compiled(one, paths) for one in filters or ()]
     return [item for item in items if all(_matches(item, path, values) for path, values in wanted)]

@@ -1,4 +1,4 @@
-"""The lab's world at its start: a network, images, a queue, a key pair."""
+"""What the lab's world has at its start: a network, images, a queue, a key pair."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _network(world: World) -> None:
 
 
 def launch_facts(world: World) -> dict[str, Any]:
-    """What a client has to know to launch here."""
+    """What a client needs to know to launch here."""
     by_name = {image.name: image.id for image in world.images.values()}
     return {
         "account_id": ACCOUNT,

@@ -10,7 +10,7 @@ from lab.ec2.world import World
 
 
 class Ec2InstanceFacts:
-    """Implements `lab.contracts.Cloud`. The world is set once it is there."""
+    """Implements `lab.contracts.InstanceFacts`. `world` is set once it exists."""
 
     def __init__(self) -> None:
         self.world: World

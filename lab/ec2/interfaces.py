@@ -1,4 +1,4 @@
-"""Network interfaces and their private addresses: in one subnet, on one instance, one address in one place."""
+"""Network interfaces and their private addresses. Each is in one subnet and on at most one instance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two services that speak JSON and that moto does not answer well: Pricing and Service Quotas."""
+"""Pricing and Service Quotas: two JSON services that moto does not answer well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RunInstances: what is asked for is checked, paid for in capacity and quota, and only then made."""
+"""RunInstances: the request is checked, takes capacity and quota, and only then makes instances."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEFAULT_METADATA = {
 
 @action("RunInstances")
 def run_instances(world: World, params: Params) -> ActionResponse:
-    """Idempotent by ClientToken: the same call again returns the same instances, whatever became of them."""
+    """Idempotent by ClientToken: the same call returns the same instances, also when they have ended."""
     token = str(params.get("ClientToken") or "")
     again = instances_of_token(world, token, params)
     if again is not None:
@@ -51,7 +51,7 @@ def fingerprint(params: Params) -> str:
 
 
 def result_of_token(world: World, name: str, token: str, params: Params) -> Any:
-    """What this token made before; None if nothing. Other parameters than then are refused."""
+    """What this token made before, or None. The same token with other parameters is refused."""
     if len(token) > 64 or not token.isascii():
         raise invalid_value(f"Value ({token}) for parameter clientToken is invalid. Token length exceeds 64.")
     known = world.tokens.get((name, token)) if token else None
@@ -71,7 +71,7 @@ def instances_of_token(world: World, token: str, params: Params) -> list[Instanc
 
 
 def launch(world: World, params: Params, token: str, request: str | None = None) -> list[Instance]:
-    """Check and make. `request` is the persistent spot request that launches again."""
+    """Check and launch. `request`: the persistent spot request that launches again."""
     least, most = _counts(params)
     image = world.image(str(params.get("ImageId") or _missing("ImageId")))
     kind = str(params.get("InstanceType") or "m1.small")

@@ -1,4 +1,4 @@
-"""How instances change state, and when. Every change goes through `move`; timers do the waiting.
+"""How instances change state, and when. Every change goes through `change_state`; timers wait.
 
 pending -> running -> stopping -> stopped -> pending ...
 pending, running, stopping, stopped -> shutting-down -> terminated
@@ -36,7 +36,7 @@ Reason = tuple[str, str]
 
 
 def change_state(world: World, instance: Instance, state: str) -> int:
-    """Change state; returns the turn, with which a timer can tell whether it still applies."""
+    """Change the state; returns its version, by which a timer knows whether it still applies."""
     if state not in LEGAL_CHANGES[instance.state]:
         raise incorrect_state(instance.id)
     log.info("instance %s: %s -> %s", instance.id, instance.state, state, extra={"instance_id": instance.id})
@@ -48,7 +48,7 @@ def change_state(world: World, instance: Instance, state: str) -> int:
 
 
 def start_pending(world: World, instance: Instance) -> None:
-    """A pending instance runs after a while. The volumes it is launched with are made meanwhile."""
+    """Start a pending instance after a while. Meanwhile its volumes are created."""
     state_version = instance.state_version
     world.after(world.profile.launch_s, lambda: _prepare(world, instance, state_version))
 
@@ -79,7 +79,7 @@ def _boot(world: World, instance: Instance, state_version: int) -> None:
 
 
 def _undo_late_boot(world: World, instance: Instance, state_version: int) -> None:
-    """The instance may have been ended while its host was starting."""
+    """Power the host off if the instance was ended while it started."""
     if instance.state_version != state_version and instance.state in ("terminated", "stopped"):
         world.hosts.power_off(instance.id)
 
@@ -126,7 +126,7 @@ def terminate(world: World, instance: Instance, reason: Reason, at_once: bool = 
 
 
 def _power_off(world: World, instance: Instance, state_version: int) -> None:
-    """Outside the lock: waits until the host is gone. Then whatever it held is released."""
+    """Runs outside the lock: wait until the host is gone, then release what it had."""
     try:
         world.hosts.power_off(instance.id)
     finally:
@@ -177,7 +177,7 @@ def state_change(instance: Instance, before: str) -> dict[str, object]:
 
 @action("TerminateInstances")
 def terminate_instances(world: World, params: Params) -> ActionResponse:
-    """Repeats safely. All or nothing when one is protected."""
+    """Repeating is safe. When one instance is protected, none is terminated."""
     found = [world.instance(i) for i in params.get("InstanceIds") or ()]
     for instance in found:
         if instance.alive and instance.attributes.get("disableApiTermination"):

@@ -1,4 +1,4 @@
-"""Load balancers: moto keeps the records, hosts open the listeners and judge the targets."""
+"""Load balancers: moto keeps the records, the hosts open listeners and check targets."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ LOCAL_ACTIONS: dict[str, Callable[[World, Params], dict[str, Any]]] = {
 
 
 def after_moto(world: World, name: str, params: Params, body: str) -> str:
-    """moto has done it: give balancers an address of the lab, and open or close listeners."""
+    """Once moto has answered: give balancers an address of the lab, and open or close listeners."""
     if name == "CreateLoadBalancer":
         for found in backend(world).load_balancers.values():
             if found.arn not in world.balancing.addresses:
@@ -155,7 +155,7 @@ def _name(world: World, balancer: Any) -> str:
 
 
 def _match_listeners(world: World) -> None:
-    """Open what moto's records have and hosts do not; close the rest."""
+    """Open the listeners that moto's records have and the hosts do not, and close all others."""
     wanted: dict[str, tuple[str, int]] = {}
     for balancer in backend(world).load_balancers.values():
         address = world.balancing.addresses.get(balancer.arn)

@@ -1,4 +1,4 @@
-"""How an instance and its owner learn of an interruption: IMDS, and EventBridge's message in a queue."""
+"""How an instance and its owner learn about an interruption: by IMDS, and by EventBridge's message in a queue."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _send(world: World, message: dict[str, Any]) -> None:
 
 
 def interrupt(world: World, instance_id: str, seconds: float, action: str, via: Collection[str]) -> dict[str, Any]:
-    """EC2 takes a spot instance back, after `seconds` of notice. None at all: it dies at once."""
+    """EC2 interrupts a spot instance after `seconds` of notice. 0: it ends at once."""
     instance = _spot_instance(world, instance_id)
     if action not in ACTIONS:
         raise Ec2Error("BadRequest", f"action is one of {', '.join(ACTIONS)}")
@@ -73,7 +73,7 @@ def _take_back(world: World, instance: Instance, action: str, state_version: int
 
 
 def rebalance(world: World, instance_id: str, via: Collection[str]) -> dict[str, Any]:
-    """The risk is elevated; nothing else happens to the instance."""
+    """A rebalance recommendation. Nothing else happens to the instance."""
     instance = _spot_instance(world, instance_id)
     now = time.time()
     if "imds" in via:
@@ -84,7 +84,7 @@ def rebalance(world: World, instance_id: str, via: Collection[str]) -> dict[str,
 
 
 def kill(world: World, instance_id: str, outcome: str) -> dict[str, Any]:
-    """The hardware dies. `impaired`: EC2 keeps calling it running, and its checks fail."""
+    """The hardware fails. `impaired`: EC2 still lists it as running, and its checks fail."""
     instance = world.instance(instance_id)
     if outcome == "impaired":
         instance.impaired = True

@@ -1,4 +1,4 @@
-"""What the lab remembers of each resource."""
+"""What the lab records about each resource."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Instance:
     launched: float = field(default_factory=time.time)
     ok_at: float | None = None  # when status checks pass; None while not running
     impaired: bool = False
-    state_version: int = 0  # counts state changes, so that a timer of an earlier turn does nothing
+    state_version: int = 0  # counts state changes, so that a timer of an earlier state does nothing
     transition_reason: str = ""
     state_reason: tuple[str, str] | None = None  # code, message
     attributes: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Snapshots: the state of a volume at the moment of the call, ready some time later."""
+"""Snapshots: the state of a volume at the moment of the call. They are completed some time later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spot requests: every spot launch has one, and it decides what may be done with its instance."""
+"""Spot requests. Every spot launch has one, and it decides what may be done with the instance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_spot_launch(params: Params) -> bool:
 
 
 def check(world: World, params: Params, zone: str, kind: str) -> None:
-    """What EC2 refuses of a spot launch."""
+    """Raise what EC2 raises for an invalid spot launch."""
     price = world.market.spot_price(zone, kind)
     if price is None:
         raise Ec2Error("Unsupported", f"The instance type '{kind}' is not offered as spot in {zone}.")
@@ -142,7 +142,7 @@ def instance_started(world: World, instance: Instance) -> None:
 
 
 def mark_for_interruption(world: World, instance: Instance, action_name: str) -> None:
-    """A notice was given."""
+    """Record that a notice was given."""
     request = request_of(world, instance)
     if request is not None and request.state == "active":
         code = "marked-for-termination" if action_name == "terminate" else "marked-for-stop"

@@ -19,7 +19,7 @@ VOLUME_TYPES = IOPS_TYPES | {"gp2", "st1", "sc1", "standard"}
 
 
 def mappings_of(params: Params, image: Image) -> list[dict[str, Any]]:
-    """The launch's mappings laid over the image's: same device replaces, NoDevice removes."""
+    """The image's mappings, overridden by the launch's: the same device replaces, NoDevice removes."""
     merged = {str(m["DeviceName"]): dict(m) for m in image.mappings}
     for asked in params.get("BlockDeviceMappings") or ():
         device = str(asked.get("DeviceName") or "")
@@ -60,7 +60,7 @@ def check_kind(asked: Params) -> None:
 def at_launch(world: World, instance: Instance, image: Image) -> None:
     for mapping in mappings_of(instance.params, image):
         if mapping.get("VirtualName"):
-            continue  # instance store: gone with the instance, not a volume
+            continue  # instance store: it ends with the instance, and is no volume
         device, ebs = str(mapping["DeviceName"]), mapping["Ebs"]
         volume = new_volume(world, ebs, instance.zone, tags_for(instance.params, "volume"))
         volume.root = device == image.root_device_name
@@ -90,7 +90,7 @@ def new_volume(world: World, asked: Params, zone: str, tags: dict[str, str]) -> 
 
 
 def create_launch_volumes(world: World, instance: Instance) -> None:
-    """Volumes that come with a launch get their directory; after a stop they have it already."""
+    """Give the volumes of a launch their directories. After a stop they have them already."""
     for volume in world.volumes_of(instance.id):
         if volume.state == "creating":
             volume.state = "in-use"
@@ -98,7 +98,7 @@ def create_launch_volumes(world: World, instance: Instance) -> None:
 
 
 def create_on_hosts(world: World, volume: Volume) -> None:
-    """Outside the lock: it may copy a snapshot. The volume may be deleted meanwhile."""
+    """Runs outside the lock, since it may copy a snapshot. The volume may be deleted meanwhile."""
     snapshot = world.snapshots.get(volume.snapshot_id or "")
     world.hosts.create_volume(volume.id, snapshot.id if snapshot else None)
     if volume.id not in world.volumes:
@@ -128,7 +128,7 @@ def delete(world: World, volume: Volume) -> None:
 
 
 def check_root(world: World, instance: Instance) -> None:
-    """A stopped instance without its root cannot start."""
+    """Refuse to start an instance without its root volume."""
     if not any(v.root for v in world.volumes_of(instance.id)):
         raise Ec2Error(
             "InvalidInstanceID.NotStartable", f"Invalid value '{instance.id}' for instanceId. No root volume attached"

@@ -1,4 +1,4 @@
-"""AWS's wire: the query protocol of EC2 in, XML out, driven by botocore's model of the service."""
+"""AWS's wire format: EC2's query protocol in, XML out, by botocore's model of the service."""
 
 from __future__ import annotations
 

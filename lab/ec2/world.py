@@ -43,7 +43,7 @@ class Quotas:
 
 @dataclass
 class LoadBalancerState:
-    """What moto does not keep of load balancers: their addresses in the lab, and open listeners."""
+    """What moto does not record about load balancers: their addresses in the lab, and open listeners."""
 
     addresses: dict[str, str] = field(default_factory=dict)  # load balancer ARN -> address
     open: dict[str, tuple[str, int]] = field(default_factory=dict)  # target group ARN -> its listener's place
@@ -105,7 +105,7 @@ class World:
         self._local.effects.append(effect)
 
     def after(self, seconds: float, work: Callable[[], None]) -> None:
-        """A change later on, by the lab's clock."""
+        """Make a change later, by the lab's clock."""
         self.clock.after(seconds, lambda: self.transact(work))
 
     def _run(self, effect: Callable[[], None]) -> None:
@@ -159,8 +159,8 @@ class World:
     def volumes_of(self, instance_id: str) -> list[Volume]:
         return [v for v in self.volumes.values() if v.attachment and v.attachment.instance_id == instance_id]
 
-    def attached(self) -> AttachmentIndex:
-        """As it is now, for who shapes many instances: one look at each volume and interface."""
+    def attachment_index(self) -> AttachmentIndex:
+        """An index of attachments now, for describing many instances: it reads each volume and interface once."""
         volumes: defaultdict[str, list[Volume]] = defaultdict(list)
         interfaces: defaultdict[str, list[Interface]] = defaultdict(list)
         for volume in self.volumes.values():
@@ -220,7 +220,7 @@ class World:
 
 @dataclass(frozen=True)
 class AttachmentIndex:
-    """By instance; answers as the world does."""
+    """Volumes and interfaces by instance. It has the same methods as `World`."""
 
     volumes: Mapping[str, list[Volume]]
     interfaces: Mapping[str, list[Interface]]

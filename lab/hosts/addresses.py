@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from lab.hosts.loop_thread import LoopThread
+from anyio.from_thread import BlockingPortal
+
 from lab.hosts.tcp_forwarder import Backend, TcpForwarder
 
 
 class Addresses:
     """`private_ip` gives an instance's primary address, or None while it is not known."""
 
-    def __init__(self, loop: LoopThread, service_port: int, private_ip: Callable[[str], str | None]) -> None:
-        self._loop = loop
+    def __init__(self, portal: BlockingPortal, service_port: int, private_ip: Callable[[str], str | None]) -> None:
+        self._portal = portal
         self._port = service_port
         self._private_ip = private_ip
         self._fronts: dict[str, TcpForwarder] = {}
         self._pointed: dict[str, str] = {}
 
     def forward(self, address: str, instance: str | None) -> None:
-        self._loop.call(self._point(address, instance))
+        self._portal.call(self._point, address, instance)
 
     def truth(self) -> Mapping[str, str]:
         return dict(self._pointed)

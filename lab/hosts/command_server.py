@@ -1,8 +1,8 @@
-"""Commands that a host's init carries out itself, in a child, for a shim that is a few lines of shell.
+"""Commands that a host's init runs itself, in a child, for a shim of a few lines of shell.
 
-To start Python for each `mount` or hook takes a processor longer than the command: on a machine with
-few processors that would be most of the outage that is measured. The shim sends its words through a
-named pipe and reads the exit code and the output from a pipe of its own.
+Starting Python for each `mount` or hook takes longer than the command. On a machine with few processors
+that would be most of the measured outage. The shim sends its words through a named pipe, and reads the
+exit code and the output from a pipe of its own.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class CommandServer:
         path = paths.commands_pipe(host)
         if not os.path.exists(path):
             os.mkfifo(path, 0o600)
-        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # also for writing: so it never ends
+        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # for writing too, so that it never reports its end
         self._rest = b""
         self._commands: dict[str, Callable[[list[str]], int]] = {}
 
     def load(self) -> None:
-        """Import what the commands need, once, before the first of them is asked for."""
+        """Import what the commands need, once, before the first command."""
         for name in SHIMS:
             self._commands[name] = importlib.import_module(f"lab.hosts.shims.{name}").main
         hook = importlib.import_module("lab.hosts.image_hooks").main
@@ -55,7 +55,7 @@ class CommandServer:
             self._commands[name] = lambda _, name=name: hook(name)  # type: ignore[misc]
 
     def take(self) -> None:
-        """Start every command that has been asked for."""
+        """Start every requested command."""
         *asked, self._rest = (self._rest + os.read(self.fd, 65536)).split(_END)
         for request in asked:
             reply, name, *words = request.removesuffix(_US).decode().split(_US.decode())
@@ -63,7 +63,7 @@ class CommandServer:
                 self._carry_out(reply, name, words)
 
     def _carry_out(self, reply: str, name: str, words: list[str]) -> None:
-        """In the child; it does not return."""
+        """Run the command in the child. Does not return."""
         try:
             die_with_parent()
             signal.set_wakeup_fd(-1)

@@ -1,8 +1,8 @@
-"""A host's disks as its kernel knows them: what is plugged, and what is mounted where.
+"""A host's disks as its kernel sees them: what is plugged, and what is mounted where.
 
 A mount point is a symbolic link: to the volume's content while something is mounted there, else to
-the directory beneath, which belongs to the root volume. So whoever writes to an unmounted mount
-point writes to the root volume, as on a real machine.
+the directory beneath, which belongs to the root volume. So a write to an unmounted mount
+point goes to the root volume, as on a real machine.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Disk:
 
 
 class Disks:
-    """The disks of one host. Every change is made under the host's file lock, by whichever process."""
+    """The disks of one host. Every process makes changes under the host's file lock."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -92,7 +92,7 @@ class Disks:
             self._drop(target, mounts)
 
     def mount_fstab(self, fstab: dict[str, str]) -> list[str]:
-        """Mount what the image's fstab names (device -> target); what is not plugged is skipped."""
+        """Mount what the image's fstab names (device -> target), except for volumes that are not plugged."""
         done = []
         for device, target in fstab.items():
             self.make_mount_point(target)
@@ -108,7 +108,7 @@ class Disks:
                 self._drop(target, self.mounts())
 
     def remove_volume(self, volume: str) -> None:
-        """The volume is gone from the machine, mounted or not. The caller holds the lock."""
+        """Remove the volume from the machine, mounted or not. The caller holds the lock."""
         mounts = self.mounts()
         for target in [t for t, row in mounts.items() if row["volume"] == volume]:
             self._drop(target, mounts)
@@ -126,7 +126,7 @@ class Disks:
         os.symlink(beneath, place)
 
     def root_content(self) -> str:
-        """What is on the root volume: the plugged one's content, or a directory of the host's own."""
+        """The content of the root volume: of the plugged one, or a directory of the host."""
         root = next((disk for disk in self.plugged() if disk.is_root), None)
         return paths.volume_content(self.state, root.volume) if root else os.path.join(self.host, "under")
 
@@ -173,7 +173,7 @@ class Disks:
 
 
 class FileLock:
-    """Held by one process of the machine at a time; let go of when that process ends."""
+    """Held by one process of the machine at a time, and released when that process ends."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -187,7 +187,7 @@ class FileLock:
 
 
 def _as_reported(asked: list[str]) -> str:
-    """The options as the kernel shows them: the defaults named, each once."""
+    """The options as the kernel shows them: with the defaults, each once."""
     first = ["ro" if "ro" in asked else "rw", "noatime" if "noatime" in asked else "relatime"]
     silent = ("rw", "ro", "relatime", "noatime", "defaults", "nofail")
     rest = [o for o in dict.fromkeys(asked) if o not in silent and not o.startswith(("X-", "x-"))]

@@ -1,4 +1,4 @@
-"""One machine of the lab: its directory, its process group, and the end of both."""
+"""One machine of the lab: its directory, its process group, and how both end."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class HostStillRunning(Exception):
 class HostSettings:
     """What a host needs from the lab around it.
 
-    `spawner` is one long-living thread: a host dies with the thread that started it, so none may
-    be started from a thread that comes and goes.
+    `spawner` is a thread that never ends: a host dies with the thread that started it, so no short-lived
+    thread may start one.
     """
 
     settings: LabSettings
@@ -143,7 +143,7 @@ class Host:
         return False
 
     def _resume_agent(self) -> None:
-        """A stopped process would sit out the shutdown's whole time."""
+        """Resume the agent: a stopped process would delay the shutdown to its limit."""
         if any(self._stopped.values()):
             self._stopped = dict.fromkeys(self._stopped, False)
             self._signal("agent", signal.SIGCONT)
@@ -153,10 +153,10 @@ class Host:
         if init is None:
             return
         deadline = time.monotonic() + GONE_TIMEOUT_S
-        # Once init is reaped, its number may be another process's; the environment still tells ours.
+        # Once init is reaped, its pid may belong to another process. The environment still identifies ours.
         root = init.pid if init.poll() is None else -1
         while members := processes.of_host(self.directory, root):
-            # Children first: while init lives, whatever leaves its parent still belongs to it.
+            # Children first: while init lives, processes that leave their parent still belong to it.
             for pid in sorted(members, key=lambda member: member == init.pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -183,7 +183,7 @@ class Host:
         paths.write_json(paths.spec_file(self.directory), facts, mode=0o600)
 
     def _command(self, folder: str, name: str, code: str) -> None:
-        """An executable that knows its host even when its caller clears the environment."""
+        """Write an executable that knows its host even when its caller clears the environment."""
         python = f"import sys; sys.path.insert(0, {paths.REPOSITORY!r}); {code}"
         text = (
             "#!/bin/sh\n"
@@ -196,7 +196,7 @@ class Host:
         path.chmod(0o755)
 
     def _short_cut(self, folder: str, name: str) -> str:
-        """By the host's init when it is up. A hook that is told to fail may be killed: it runs by itself."""
+        """Let the host's init run the command. A hook with a fault may be killed, so it runs by itself."""
         if folder == "bin" and name not in command_server.SHIMS:
             return ""
         quiet = '[ -p "$LAB_HOST_DIR/run/commands" ]'

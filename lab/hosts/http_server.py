@@ -1,6 +1,6 @@
-"""An HTTP/1.1 server of one page: threads, keep-alive, and a stop that finishes what is in flight.
+"""A small HTTP/1.1 server: threads, keep-alive, and a stop that finishes the requests in flight.
 
-The standard library's own server takes longer to import than a workload may take to start.
+The standard library's server takes longer to import than a workload may take to start.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Request:
 
 
 class Server:
-    """Listens from the start; `serve` answers until SIGTERM and returns when all is answered."""
+    """Listens from the start. `serve` answers until SIGTERM, and returns once every request is answered."""
 
     def __init__(self, address: str, port: int, handler: Handler) -> None:
         self.handler = handler
@@ -53,12 +53,12 @@ class Server:
         self._wait_for_term()
         with self._lock:
             self.stopping = True
-        self._accept_all()  # who has connected already is served
+        self._accept_all()  # clients that have connected are still served
         self._listener.close()
         self._finish(time.monotonic() + drain_s)
 
     def _wait_for_term(self) -> None:
-        """The wake-up pipe has the signal's number even when it arrives between two calls."""
+        """The wake-up pipe gets the signal's number, also when the signal arrives between two calls."""
         wake, write_end = os.pipe()
         os.set_blocking(write_end, False)
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -125,7 +125,7 @@ class Server:
 
 
 def _end_reading(connection: socket.socket) -> None:
-    """The reader still gets what has arrived, and then the end."""
+    """Let the reader get what has arrived, and then the end."""
     try:
         connection.shutdown(socket.SHUT_RD)
     except OSError:

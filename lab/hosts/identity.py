@@ -1,7 +1,7 @@
-"""The signed identity document: proof of which instance speaks.
+"""The signed identity document, by which an instance proves who it is.
 
-AWS signs with a key per region and publishes the certificate. The lab has a key of its own, made
-once per state directory.
+AWS signs with a key per region and publishes the certificate. The lab makes a key of its own, once per
+state directory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lab's machine image: what it makes of its user data, and the environment of its services."""
+"""The lab's machine image: how it reads its user data, and the environment of its services."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class HostImage:
         return bool(image.get("control_url") or image.get("temporal_address"))
 
     def fstab(self, plugged: list[Disk]) -> dict[str, str]:
-        """device -> mount point. What is plugged at boot is mounted; what comes later is not."""
+        """device -> mount point. Only volumes that are plugged at boot are mounted."""
         named = self.asked.get("mounts")
         if isinstance(named, dict):
             return {str(device): str(target) for device, target in named.items()}

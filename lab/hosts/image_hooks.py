@@ -1,4 +1,4 @@
-"""The lab image's hooks. They do what a user's would, and fail when the lab is told so."""
+"""The hooks of the lab's image. They do what a user's hooks would, and fail when a fault is set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _work(hook: str, host: str, image: HostImage) -> int:
 
 
 def find_fault(hook: str, host: str, image: HostImage) -> dict[str, object] | None:
-    """The fault that applies: a file on the host, its user data, or the lab's switch."""
+    """The fault that applies: from a file on the host, its user data, or the lab's settings."""
     if os.path.exists(os.path.join(host, "etc", f"fail-{hook}")):
         return {}
     own = image.asked.get("fail")

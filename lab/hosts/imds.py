@@ -7,7 +7,8 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 
-from lab.hosts.loop_thread import LoopThread
+from anyio.from_thread import BlockingPortal
+
 from lab.hosts.metadata import Notices, fact_paths, listing, notice_paths
 
 MAX_TTL_S = 21600
@@ -19,7 +20,7 @@ Response = tuple[int, str, dict[str, str]]
 
 
 class Endpoint:
-    """One instance's. `facts` may block, so it is asked in a worker thread."""
+    """The endpoint of one instance. `facts` may block, so it is called in a worker thread."""
 
     def __init__(self, facts: Callable[[], Mapping[str, object]], sign: Callable[[str], str]) -> None:
         self.notices = Notices()
@@ -67,12 +68,12 @@ class Endpoint:
 class Imds:
     """Opens and closes endpoints on `<private address>:port`."""
 
-    def __init__(self, loop: LoopThread, port: int, sign: Callable[[str], str]) -> None:
-        self._loop = loop
+    def __init__(self, portal: BlockingPortal, port: int, sign: Callable[[str], str]) -> None:
+        self._portal = portal
         self._port = port
         self._sign = sign
         self._endpoints: dict[str, Endpoint] = {}
-        self._early: dict[str, Notices] = {}  # said before the instance's endpoint was there
+        self._early: dict[str, Notices] = {}  # notices that came before the instance's endpoint
 
     def open(self, instance: str, address: str, facts: Callable[[], Mapping[str, object]]) -> None:
         async def work() -> None:
@@ -83,7 +84,7 @@ class Imds:
             endpoint.server = await asyncio.start_server(_conversation(endpoint), address, self._port)
             self._endpoints[instance] = endpoint
 
-        self._loop.call(work())
+        self._portal.call(work)
 
     def close(self, instance: str) -> None:
         async def work() -> None:
@@ -92,7 +93,7 @@ class Imds:
             if endpoint is not None and endpoint.server is not None:
                 endpoint.server.close()
 
-        self._loop.call(work())
+        self._portal.call(work)
 
     def notify(self, instance: str, change: Callable[[Notices], Notices]) -> None:
         async def work() -> None:
@@ -102,7 +103,7 @@ class Imds:
             else:
                 self._early[instance] = change(self._early.get(instance, Notices()))
 
-        self._loop.call(work())
+        self._portal.call(work)
 
 
 def _conversation(
@@ -122,7 +123,7 @@ async def _converse(endpoint: Endpoint, reader: asyncio.StreamReader, writer: as
             writer.write(_response(status, body, extra, method))
             await writer.drain()
     except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
-        return  # gone, silent, or not HTTP: there is nobody to answer
+        return  # the client is gone, silent, or does not speak HTTP
     finally:
         writer.close()
 

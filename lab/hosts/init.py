@@ -25,7 +25,7 @@ SHUTDOWN_S = 5.0
 
 
 class Init:
-    """One thread that waits for signals, commands and readiness, and moves the units on."""
+    """One thread. It waits for signals, commands and readiness, and changes the units' states."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -198,7 +198,7 @@ def _reply(connection: socket.socket, answer: dict[str, object]) -> None:
         try:
             connection.sendall(json.dumps(answer).encode() + b"\n")
         except OSError:
-            return  # the command that asked was killed
+            return  # the command that waited for the answer was killed
 
 
 def _kill(pid: int) -> None:
@@ -210,7 +210,7 @@ def _kill(pid: int) -> None:
 
 def main() -> int:
     host, lab_pid = os.path.abspath(sys.argv[1]), int(sys.argv[2])
-    # When the lab is gone, so is the whole machine, whatever its processes are doing.
+    # When the lab is gone, the whole machine is gone, whatever its processes do.
     signal.signal(signal.SIGUSR2, lambda *_: os.killpg(0, signal.SIGKILL))
     die_with_parent(signal.SIGUSR2)
     if os.getppid() != lab_pid:

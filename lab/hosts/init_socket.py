@@ -1,4 +1,4 @@
-"""How a host's commands ask its init: one JSON line there, one back, over an abstract socket."""
+"""How a host's commands talk to its init: one line of JSON each way, over an abstract socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TIMEOUT_S = 90.0
 
 
 def address(host: str) -> str:
-    """A name of its own for each host; a path would be longer than a socket's name may be."""
+    """The socket's name, one for each host. A path would be too long for a socket."""
     return "\0lab-host-" + hashlib.sha256(host.encode()).hexdigest()[:32]
 
 

@@ -1,7 +1,7 @@
 """The workload journal: one line when a workload starts, one when it has stopped, on any host.
 
-A start is written once the workload holds its volume's lock, a stop before it lets go of it. When
-a workload was killed, whoever buried it writes the stop. So no two runs on one volume may overlap.
+A start is written once the workload holds its volume's lock, a stop before it releases the lock. When a
+workload was killed, the process that reaps it writes the stop. So no two runs on one volume may overlap.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read(state_dir: str) -> list[dict[str, object]]:
 
 
 def open_runs(state_dir: str) -> list[dict[str, object]]:
-    """The start lines that no stop has answered."""
+    """The start lines without a stop."""
     running: dict[object, dict[str, object]] = {}
     for line in read(state_dir):
         key = (line["instance"], line["pid"])
@@ -43,7 +43,7 @@ def open_runs(state_dir: str) -> list[dict[str, object]]:
 
 
 def close_runs(state_dir: str, instance: str, how: str, pid: int | None = None) -> None:
-    """Write the stop of runs that ended without a word of their own."""
+    """Write the stop of runs that could not write it themselves."""
     for run in open_runs(state_dir):
         if run["instance"] == instance and pid in (None, run["pid"]):
             record(state_dir, "stop", instance, int(str(run["pid"])), str(run["volume"]), how)

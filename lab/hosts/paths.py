@@ -1,7 +1,7 @@
 """Where things are in the lab's state directory.
 
-This module and all that a host's own commands import stay with the standard library's smallest
-parts: a command such as `mount` has to be up in a few dozen milliseconds.
+This module, and all that a host's commands import, use only the smallest parts of the standard library:
+a command such as `mount` has to start within a few dozen milliseconds.
 
     <state>/hosts/<instance>/   bin/ hooks/ etc/ run/ log/ var/agent/ under/ root/
     <state>/volumes/<volume>/   fs/ meta.json

@@ -1,11 +1,11 @@
-"""The lab's machine room: hosts, volumes, addresses, listeners and IMDS behind one interface."""
+"""The lab's hosts as processes, with their volumes, addresses, listeners and IMDS behind one interface."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,10 +16,10 @@ from lab.hosts.disks import FileLock
 from lab.hosts.host import Host, HostSettings
 from lab.hosts.identity import Signer
 from lab.hosts.imds import Imds
-from lab.hosts.loop_thread import LoopThread
 from lab.hosts.target_group import TargetGroups
 from lab.hosts.tcp_forwarder import Backend
 from lab.hosts.volume_store import VolumeStore
+from lab.loop_thread import loop_thread
 
 
 class ProcessHosts:
@@ -34,12 +34,13 @@ class ProcessHosts:
         self._hosts: dict[str, Host] = {}
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-spawner")
         self._machine = HostSettings(settings, self._spawner)
-        self._loop = LoopThread("lab-sockets")
+        self._open = ExitStack()
+        self._portal = self._open.enter_context(loop_thread("lab-sockets"))
         self._signer = Signer(settings.state_dir)
-        self._imds = Imds(self._loop, settings.imds_port, self._signer.sign)
+        self._imds = Imds(self._portal, settings.imds_port, self._signer.sign)
         self._volumes = VolumeStore(settings.state_dir, self._init_pid)
-        self._addresses = Addresses(self._loop, settings.service_port, self._private_ip)
-        self._groups = TargetGroups(self._loop)
+        self._addresses = Addresses(self._portal, settings.service_port, self._private_ip)
+        self._groups = TargetGroups(self._portal)
 
     # Hosts
 
@@ -113,7 +114,7 @@ class ProcessHosts:
     def target_health(self, target_group: str) -> Mapping[str, str]:
         return self._groups.health(target_group)
 
-    # Notices and mishaps
+    # Notices and faults
 
     def spot_notice(self, instance_id: str, action: str | None, at: datetime | None) -> None:
         self._imds.notify(instance_id, lambda notices: notices.with_action(action, at))
@@ -134,8 +135,8 @@ class ProcessHosts:
         return host is not None and host.stop_agent_for("hung", hung)
 
     def partition(self, instance_id: str, cut: bool) -> None:
-        """The agent is stopped while it is cut off, so it cannot even act by itself; the workload
-        goes on. A real partition would leave the agent running without a connection."""
+        """The agent is stopped while it is cut off, so it cannot act at all; the workload goes on.
+        In a real partition the agent would run on without a connection."""
         host = self._hosts.get(instance_id)
         if host is not None:
             host.stop_agent_for("cut", cut)
@@ -175,7 +176,7 @@ class ProcessHosts:
             hosts = list(self._hosts.values())
         for host in hosts:
             host.power_off()
-        self._loop.close()
+        self._open.close()
         self._spawner.shutdown()
 
     def _init_pid(self, instance: str) -> int | None:
@@ -187,7 +188,7 @@ class ProcessHosts:
         return host.spec.private_ip if host is not None else None
 
     def _facts(self, host: Host) -> Mapping[str, object]:
-        """What the EC2 half says now, over what the host was booted with."""
+        """What the host was booted with, overridden by what the EC2 half says now."""
         spec = host.spec
         known: dict[str, object] = {
             "accountId": spec.account_id,
@@ -202,7 +203,7 @@ class ProcessHosts:
             "tags": spec.tags,
             "userData": spec.user_data,
         }
-        with suppress(KeyError):  # the EC2 half has forgotten it: the host's own facts remain
+        with suppress(KeyError):  # the EC2 half no longer has it; the host's own facts remain
             live = self._cloud.instance_facts(spec.instance_id)
             known |= {key: value for key, value in live.items() if value is not None}
         return known

@@ -1,7 +1,7 @@
 """Which processes a host has, from /proc.
 
 A host's processes are those of its session, those that descend from its init, and those that carry
-its directory in their environment: a hook that was started in a session of its own is the host's too.
+its directory in their environment: so a hook with its own session counts as the host's too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ HOST_VARIABLE = "LAB_HOST_DIR"
 
 
 class Process:
-    """One line of /proc: who it is, whose child, in which session."""
+    """One process by /proc: its pid, its parent and its session."""
 
     __slots__ = ("parent", "pid", "session", "state")
 
@@ -24,7 +24,7 @@ class Process:
 
 
 def read_process(pid: int) -> Process | None:
-    """The process, or None when it is gone or only waits to be reaped."""
+    """The process; None when it is gone or a zombie."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             text = file.read()
@@ -57,7 +57,7 @@ def of_host(host: str, init_pid: int) -> list[int]:
 
 
 def users_of_directory(pids: list[int], directory: str) -> list[int]:
-    """Those of the processes that have a file open, or work, beneath the directory."""
+    """Those of the processes that have an open file or their working directory beneath it."""
     base = os.path.realpath(directory)
     return [pid for pid in pids if _holds(pid, base)]
 
@@ -75,7 +75,7 @@ def _holds(pid: int, base: str) -> bool:
     try:
         links += [f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd")]
     except OSError:
-        return False  # gone meanwhile, so it holds nothing
+        return False  # it has ended meanwhile
     return any(_beneath(link, base) for link in links)
 
 

@@ -1,6 +1,6 @@
 """Start a child that dies with its parent.
 
-`fork` and `exec` by hand, since a host's init has one thread and must be up quickly.
+It calls `fork` and `exec` itself, since a host's init has one thread and must start quickly.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(how: signal.Signals = signal.SIGKILL) -> None:
-    """The kernel sends this signal when the thread that started us ends (Linux)."""
+    """Let the kernel send this signal when the thread that started us ends (Linux)."""
     _libc.prctl(PR_SET_PDEATHSIG, int(how), 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Descendants whose parent ends become our children, so that none leaves the host."""
+    """Adopt descendants whose parent ends, so that none leaves the host."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def spawn(command: list[str], env: dict[str, str], log: str, cwd: str, keep_fd: int | None = None) -> int:
-    """The pid of the child; its output is appended to the log."""
+    """Start a child whose output is appended to the log; returns its pid."""
     parent = os.getpid()
     pid = os.fork()
     if pid:

@@ -1,12 +1,13 @@
-"""A target group and its listener: round robin over the healthy, checked all the time."""
+"""A target group and its listener. Connections go round robin to healthy targets; checks go on all the time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
 
+from anyio.from_thread import BlockingPortal
+
 from lab.contracts import HealthCheck
-from lab.hosts.loop_thread import LoopThread
 from lab.hosts.tcp_forwarder import Backend, TcpForwarder
 
 
@@ -29,7 +30,7 @@ class Target:
 
 
 class TargetGroup:
-    """Runs in the loop's thread."""
+    """Everything runs in the thread of the portal."""
 
     def __init__(self) -> None:
         self.check = HealthCheck()
@@ -88,48 +89,48 @@ class TargetGroup:
 
 
 class TargetGroups:
-    """All of the lab's, called from any thread. A group comes into being when it is first named."""
+    """All target groups of the lab, called from any thread. A group is made when it is first named."""
 
-    def __init__(self, loop: LoopThread) -> None:
-        self._loop = loop
+    def __init__(self, portal: BlockingPortal) -> None:
+        self._portal = portal
         self._groups: dict[str, TargetGroup] = {}
 
     def open_listener(self, name: str, address: str, port: int, check: HealthCheck) -> None:
         async def work() -> None:
             await self._group(name).open(address, port, check)
 
-        self._loop.call(work())
+        self._portal.call(work)
 
     def close_listener(self, name: str) -> None:
         async def work() -> None:
             self._group(name).close()
 
-        self._loop.call(work())
+        self._portal.call(work)
 
     def register(self, name: str, backend: Backend) -> None:
         async def work() -> None:
             self._group(name).register(backend)
 
-        self._loop.call(work())
+        self._portal.call(work)
 
     def deregister(self, name: str, instance: str, drain_s: float) -> None:
         async def work() -> None:
             self._group(name).deregister(instance, drain_s)
 
-        self._loop.call(work())
+        self._portal.call(work)
 
     def health(self, name: str) -> Mapping[str, str]:
         async def work() -> Mapping[str, str]:
             group = self._groups.get(name)
             return {key: target.state for key, target in group.targets.items()} if group else {}
 
-        return self._loop.call(work())
+        return self._portal.call(work)
 
     def truth(self) -> Mapping[str, object]:
         async def work() -> Mapping[str, object]:
             return {name: _describe(group) for name, group in self._groups.items()}
 
-        return self._loop.call(work())
+        return self._portal.call(work)
 
     def _group(self, name: str) -> TargetGroup:
         return self._groups.setdefault(name, TargetGroup())

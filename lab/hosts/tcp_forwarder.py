@@ -1,6 +1,6 @@
-"""A listening address whose connections are carried on to a backend, byte for byte.
+"""A listening address whose connections are forwarded to a backend, byte for byte.
 
-Everything here runs in the loop's thread. asyncio sets TCP_NODELAY on both sides by itself.
+Everything here runs in the thread of the portal. asyncio sets TCP_NODELAY on both sides by itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class TcpForwarder:
-    """`choose` is asked for each new connection: backends in the order in which to try them."""
+    """`choose` is called for each new connection. It gives the backends in the order in which to try them."""
 
     def __init__(self, address: str, port: int, choose: Callable[[], Iterable[Backend]]) -> None:
         self.address = address
@@ -54,7 +54,7 @@ class TcpForwarder:
             task.cancel()
 
     async def drain(self, key: str, seconds: float) -> None:
-        """Let the connections to a backend end by themselves for so long, then close them."""
+        """Give the connections to a backend this much time to end, then close them."""
         tasks = set(self._open.get(key, ()))
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -97,7 +97,7 @@ async def _connect(backend: Backend) -> Stream | None:
 
 
 async def _carry(client: Stream, upstream: Stream) -> None:
-    """Both ways until both are done. One side may say its last word and still listen."""
+    """Forward both ways until both have ended. One side may close its half and still receive."""
     try:
         async with asyncio.TaskGroup() as both:
             both.create_task(_pump(client[0], upstream[1]))
@@ -119,10 +119,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """RST instead of FIN: nobody may take a cut connection for a complete answer."""
+    """Send RST instead of FIN, so that nobody takes a cut connection for a complete answer."""
     connection = writer.get_extra_info("socket")
     if connection is not None:
-        with suppress(OSError):  # the peer was quicker
+        with suppress(OSError):  # the peer has closed it already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     writer.transport.abort()
 

@@ -19,7 +19,7 @@ STOP_TIMEOUT_S = 10.0
 class Unit:
     """inactive -> activating -> active -> deactivating -> inactive, or failed.
 
-    `restart`: "always" or "on-failure", a second after it ended unasked. A unit that `notifies` is
+    `restart`: "always" or "on-failure"; it happens a second after an unexpected end. A unit that `notifies` is
     active once it has written to its ready pipe; another is active as soon as it runs. `condition`
     says why it may not start now, or None.
     """
@@ -48,7 +48,7 @@ class Unit:
         self.due: float | None = None  # when to start again, or to kill what does not stop
 
     def start(self) -> str | None:
-        """Start, or, while it is stopping, start again afterwards. Returns why it may not."""
+        """Start now, or once a stop is over. Returns why it may not start, or None."""
         refusal = self.condition()
         if refusal is not None:
             return refusal
@@ -81,7 +81,7 @@ class Unit:
         paths.write_json(paths.pid_file(self.host, self.name), {"pid": self.pid})
 
     def on_ready_pipe(self) -> None:
-        """It is ready, or it closed the pipe by ending (its exit status tells the rest)."""
+        """It is ready, or it has ended and so closed the pipe; then its exit status tells more."""
         if self.ready_fd is None:
             return
         said = os.read(self.ready_fd, 1)
@@ -109,7 +109,7 @@ class Unit:
         if self.state == "deactivating" and self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
         elif self.state == "failed" and self.start() is not None:
-            self.state = "inactive"  # what it needs is gone: it is not tried again by itself
+            self.state = "inactive"  # what it needs is gone, so it is not restarted
 
     def _close_pipe(self) -> None:
         if self.ready_fd is not None:

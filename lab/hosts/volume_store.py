@@ -29,7 +29,7 @@ class VolumeStore:
         self._plugged: dict[str, tuple[str, str]] = {}  # volume -> instance, device
 
     def create(self, volume: str, snapshot: str | None) -> None:
-        """Repeating is safe: a volume that is there stays as it is."""
+        """Repeating is safe: an existing volume stays as it is."""
         directory = paths.volume_dir(self._state, volume)
         if os.path.exists(directory):
             return
@@ -44,7 +44,7 @@ class VolumeStore:
         shutil.rmtree(paths.volume_dir(self._state, volume), ignore_errors=True)
 
     def snapshot(self, snapshot: str, volume: str) -> None:
-        """A crash-consistent copy when a workload is writing: each file is a prefix of what it becomes."""
+        """Copy the volume. While a workload writes, each file of the copy is a prefix of the later one."""
         _copy(paths.volume_dir(self._state, volume), paths.snapshot_dir(self._state, snapshot))
 
     def delete_snapshot(self, snapshot: str) -> None:
@@ -95,14 +95,14 @@ class VolumeStore:
         }
 
     def _in_use(self, volume: str, instance: str, device: str) -> bool:
-        """A live host has its root volume in use from start to end, others while they are mounted."""
+        """A live host uses its root volume all the time, other volumes while they are mounted."""
         if self._init_pid(instance) is None:
             return False
         mounts = Disks(paths.host_dir(self._state, instance)).mounts().values()
         return device in ROOT_DEVICES or any(row["volume"] == volume for row in mounts)
 
     def _cut_off(self, volume: str, instance: str) -> None:
-        """Whoever has files on a volume that is pulled would get I/O errors; here they end."""
+        """End the processes that have files on a removed volume. On a real machine they would get I/O errors."""
         pid = self._init_pid(instance)
         if pid is None:
             return
@@ -113,7 +113,7 @@ class VolumeStore:
 
 
 def _copy(source: str, target: str) -> None:
-    """Copy a tree that may be changing: a file that vanishes meanwhile means another attempt."""
+    """Copy a tree that may change meanwhile. When a file vanishes, try again."""
     if os.path.exists(target):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)

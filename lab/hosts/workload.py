@@ -1,4 +1,4 @@
-"""The workload of a lab host: a small service whose outage can be felt and whose losses counted.
+"""The workload of a lab host: a small service, made to measure outages and count lost writes.
 
 `POST /write {"client": "a", "n": 1}` is answered with 200 only once the line is on the data
 volume. The stateless kind keeps nothing, so it accepts no write (409). SIGTERM: finish what is in
@@ -21,7 +21,7 @@ CLIENT_NAME = re.compile(r"[\w.:@/-]{1,128}", re.ASCII)
 
 
 class Workload:
-    """What each request is answered with."""
+    """Answers each request."""
 
     def __init__(self, instance: str, kind: str, log: WriteLog | None) -> None:
         self.instance = instance

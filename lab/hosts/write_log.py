@@ -1,6 +1,6 @@
 """The workload's data: an append-only file that acknowledges a line once it is on disk.
 
-Writers that arrive while a sync is running share the next one (group commit).
+Writers that arrive during a sync share the next one (group commit).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class WriteLog:
         self._changed = threading.Condition()
         self._seen: dict[tuple[str, int], int] = dict.fromkeys(_entries(self._fd), 0)
         self._waiting: list[bytes] = []
-        self._accepted = 0  # how many lines were ever handed to the committer
+        self._accepted = 0  # how many lines the committer has got so far
         self._durable = 0  # how many of them are on disk
         self._broken: OSError | None = None
         self._closing = False
@@ -40,7 +40,7 @@ class WriteLog:
         return len(self._seen)
 
     def write(self, client: str, n: int) -> None:
-        """Return once the line is on disk; a line that is already there is not written again."""
+        """Return once the line is on disk. A line that is already there is not written again."""
         with self._changed:
             mine = self._seen.get((client, n))
             if mine is None:
@@ -51,7 +51,7 @@ class WriteLog:
                 raise self._broken
 
     def on_disk(self, client: str | None) -> dict[str, list[int]]:
-        """What the file holds, read again: client -> numbers in the order they were written."""
+        """What the file holds now: client -> numbers in the order of writing."""
         found: dict[str, list[int]] = {}
         for name, n in _entries(self._fd):
             if client in (None, name):
@@ -59,7 +59,7 @@ class WriteLog:
         return found
 
     def close(self) -> None:
-        """Put what is accepted on disk and stop. The lock stays until `release`."""
+        """Write what was accepted to disk, and stop. The lock stays until `release`."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -117,7 +117,7 @@ def _lock(path: str) -> int:
 
 
 def _cut_torn_line(fd: int) -> None:
-    """A copy of a live volume may end in half a line, which nobody was told is written."""
+    """Remove half a line at the end, as in a copy of a live volume. It was never acknowledged."""
     content = os.pread(fd, os.fstat(fd).st_size, 0)
     os.ftruncate(fd, content.rfind(b"\n") + 1)
 

@@ -1,1 +1,1 @@
-"""Prices and capacity: what a pool costs now, what it cost before, and whether it has room."""
+"""Prices and capacity: what a pool costs now and did before, and whether it has capacity."""

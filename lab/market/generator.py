@@ -43,7 +43,7 @@ DOWN_HOURS: Quantiles = ((0, 0.05), (0.1, 0.1625), (0.25, 0.1667), (0.5, 0.3333)
 DAY = 86400.0
 REPEAT_S = 24.4 * 3600  # an unchanged price is published again about once a day
 TURN = 0.06  # a price keeps its direction: it turns with this chance at each change
-REACH = 0.16  # and turns for sure when this far from where it started
+REACH = 0.16  # and turns in any case this far from where it started
 
 
 def sample(quantiles: Quantiles, rng: random.Random) -> float:
@@ -58,7 +58,7 @@ def sample(quantiles: Quantiles, rng: random.Random) -> float:
 def generate(
     region: str, zones: Sequence[str], on_demand: Mapping[str, float], seed: int, now: float, days: float = 60.0
 ) -> History:
-    """Price series for every type in every zone; half of the span is past, half is still to come."""
+    """Price series for every type in every zone. Half of the span is past, half is future."""
     series: dict[Pool, Series] = {}
     start, end = now - days * DAY / 2, now + days * DAY / 2
     for kind in sorted(on_demand):
@@ -76,7 +76,7 @@ def _starting_prices(kind: str, zones: Sequence[str], on_demand: float, rng: ran
 
 
 def _series(price: float, on_demand: float, start: float, end: float, rng: random.Random) -> Series:
-    """Steps at the pool's own pace, with AWS's daily repeats between them."""
+    """Price changes at the pool's own rate, with AWS's daily repeats between them."""
     first = price
     at = start + rng.uniform(0, DAY / 2)
     points: Series = [(at, round(price, 6))]

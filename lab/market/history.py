@@ -39,7 +39,7 @@ class History:
     series: dict[Pool, Series]
 
     def shifted(self, now: float) -> History:
-        """The same history moved so that its middle is `now`: half is past, half is still to come."""
+        """The same history, shifted so that its middle is `now`: half is past, half is future."""
         ends = [t for points in self.series.values() for t in (points[0][0], points[-1][0])]
         delta = now - (min(ends) + max(ends)) / 2
         moved = {pool: [(t + delta, p) for t, p in points] for pool, points in self.series.items()}

@@ -1,4 +1,4 @@
-"""The market in use: prices now and before, capacity by pool, placement scores."""
+"""The market in use: prices now and before, capacity of pools, placement scores."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Market:
         return found
 
     def set_price(self, zone: str, instance_type: str, price: float) -> None:
-        """From now on the pool costs `price`; what its series said of the future is dropped."""
+        """Set the price from now on. Later prices of the series are dropped."""
         with self._lock:
             now = time.time()
             old = self._series.get((zone, instance_type), [])
@@ -90,7 +90,7 @@ class Market:
         return self._capacity.get((zone, instance_type, lifecycle))
 
     def take(self, zone: str, instance_type: str, lifecycle: str, most: int, least: int) -> int:
-        """Take up to `most` places; fewer than `least` is none at all (0)."""
+        """Take up to `most` places; none (0) when fewer than `least` are left."""
         with self._lock:
             room = self._capacity.get((zone, instance_type, lifecycle))
             if room is None:

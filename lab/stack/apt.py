@@ -1,4 +1,4 @@
-"""Packages of the distribution, installed without letting them start their services."""
+"""Installs packages of the distribution without starting their services."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LOCKED_S = 300.0  # somebody else's apt is waited for so long
 
 
 class CannotInstall(Exception):
-    """Why not, to follow "and"."""
+    """The message completes a sentence that ends in "and"."""
 
 
 def find_or_install(find: Callable[[], T | None], for_what: str, *packages: str) -> T | None:
-    """What `find` finds, at first or once the packages are installed. One process at a time installs.
+    """What `find` returns, at once or after the packages are installed. One process installs at a time.
 
     Raises CannotInstall where this user may not, where there is no apt-get, or when it fails.
     """

@@ -55,7 +55,7 @@ def service_user() -> str | None:
 
 
 def version() -> str:
-    """What the server that would be used says of itself; it may be installed first."""
+    """The version that the server's program reports. It may be installed first."""
     return _version(str(find_or_install().binary))
 
 

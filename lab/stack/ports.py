@@ -12,7 +12,7 @@ import os
 import random
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,7 +34,7 @@ VARIABLES: Mapping[str, tuple[str, int | None]] = {
 
 # Below the kernel's ephemeral range (32768 and up), so that no outgoing connection holds one.
 _FREE_PORTS = range(20_000, 32_000)
-# 127.0 is everybody's; the rest of the loopback range is ours to number.
+# 127.0 belongs to everybody; the rest of the loopback range is free to use.
 _NETWORKS = range(20, 250)
 
 
@@ -138,11 +138,6 @@ def _configured(name: str, environment: Mapping[str, str], standard: bool) -> in
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise InvalidPort(f"{variable}={text!r} is not a port: a number from 1 to 65535 is")
     return int(text)
-
-
-def unreachable(ports: Iterable[int]) -> list[int]:
-    """Those on which nobody accepts a connection at 127.0.0.1."""
-    return [port for port in ports if not accepts(port)]
 
 
 def accepts(port: int, address: str = "127.0.0.1") -> bool:

@@ -21,7 +21,7 @@ _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 
 class StartFailed(Exception):
-    """A process ended early or was not healthy in time; the message ends with its log's last lines."""
+    """A process ended early or was not healthy in time. The message ends with the last lines of its log."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Process:
             self._child = _spawner.submit(self._spawn, log.fileno()).result()
 
     def wait_ready(self) -> None:
-        """Return when the probe is content; raise StartFailed when that takes longer than `ready_s`."""
+        """Return once the probe succeeds. Raises StartFailed after `ready_s`."""
         deadline = time.monotonic() + self.ready_s
         while True:
             missing = self._missing()
@@ -81,7 +81,7 @@ class Process:
         child = self._child
         if child is None or child.poll() is not None:
             return
-        child.send_signal(signal.SIGCONT)  # one that is frozen would never see the next
+        child.send_signal(signal.SIGCONT)  # a process that is stopped (SIGSTOP) would not get the next one
         child.terminate()
         try:
             child.wait(self.stop_s)
@@ -93,17 +93,8 @@ class Process:
         child = self._child
         if child is None or child.poll() is not None:
             return
-        os.killpg(child.pid, signal.SIGKILL)  # it leads its own group, so nobody else's is meant
+        os.killpg(child.pid, signal.SIGKILL)  # it leads its own group, so no other process is hit
         child.wait()
-
-    def freeze(self) -> None:
-        """SIGSTOP: it keeps its connections and does nothing."""
-        if self._child and self.running:
-            self._child.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        if self._child and self.running:
-            self._child.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         self.stop()

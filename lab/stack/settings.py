@@ -1,4 +1,4 @@
-"""Everything a stack is told from outside."""
+"""All settings of a stack."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class StackSettings:
     var: Path = REPOSITORY / "var"
     database_url: str = ""  # empty: a private server
     database_server: str = ""  # a server on which the stack makes a schema of its own, and drops it at its end
+    temporal_server: str = ""  # address of a server on which it makes a namespace of its own; empty: a private server
     region: str = "us-east-1"
     profile: str = "fast"  # how long things take in the lab: fast or realistic
     seed: int = 1  # of the lab's market, when no prices are given

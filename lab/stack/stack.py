@@ -47,6 +47,7 @@ class Stack:
         self.network = ""  # first two octets of the lab's addresses
         self.region = settings.region  # the lab's: a file of prices has its own
         self.database: database.Database | None = None
+        self.namespace = temporal.NAMESPACE
         self.credentials = credentials.load_or_make(settings.var)
         self._report = report
         self._leases = ports.Leases()
@@ -75,6 +76,8 @@ class Stack:
         """Stop everything, what leans on the rest first. May be called twice."""
         self._stop_processes()
         self._leases.close()
+        if self.namespace != temporal.NAMESPACE:
+            temporal.delete_namespace(self.temporal_address, self.namespace)
         if isinstance(self.database, temporary_schema.TemporarySchema):
             self.database.drop()
 
@@ -87,7 +90,7 @@ class Stack:
 
     @property
     def temporal_address(self) -> str:
-        return f"127.0.0.1:{self.ports['temporal']}"
+        return self.settings.temporal_server or f"127.0.0.1:{self.ports['temporal']}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,7 +100,7 @@ class Stack:
             **inherited(os.environ),
             "DATABASE_URL": self.database.url if self.database else self.settings.database_url,
             "TEMPORAL_ADDRESS": self.temporal_address,
-            "TEMPORAL_NAMESPACE": temporal.NAMESPACE,
+            "TEMPORAL_NAMESPACE": self.namespace,
             "SPOT_ADMIN_TOKEN": self.credentials.admin_token,
             "SPOT_SIGNING_KEY": self.credentials.signing_key,
             "SPOT_API_HOST": "127.0.0.1",
@@ -147,13 +150,6 @@ class Stack:
         self.processes[name].restart()
         if name == "lab" and self.credentials.client_token:
             self._bake()
-
-    def freeze(self, name: str) -> None:
-        """SIGSTOP: its peers wait, they are not refused. `thaw` ends it."""
-        self.processes[name].freeze()
-
-    def thaw(self, name: str) -> None:
-        self.processes[name].thaw()
 
     # How it starts.
 
@@ -210,6 +206,9 @@ class Stack:
         self._run(made.process)
 
     def _raise_temporal(self) -> None:
+        if self.settings.temporal_server:
+            self.namespace = temporal.create_namespace(self.settings.temporal_server)
+            return
         if self._has("lab"):
             temporal.delete_state(self.settings.var / "temporal.db")
         server = temporal.TemporalServer(
@@ -258,7 +257,7 @@ class Stack:
     def _bake(self) -> None:
         with self.lab() as lab:
             token = self.credentials.client_token
-            first_client.bake_image(lab, self.urls["api"], token, self.temporal_address, temporal.NAMESPACE)
+            first_client.bake_image(lab, self.urls["api"], token, self.temporal_address, self.namespace)
 
     def _stop_processes(self) -> None:
         with self._starting:

@@ -1,4 +1,4 @@
-"""What `make up` leaves for others to find: who supervises, whether all is ready, and where everything is."""
+"""What `make up` leaves for others to find: the supervisor's pid, whether everything is ready, and where it is."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read(var: Path) -> StackState | None:
 
 
 class StackLock:
-    """The right to run a stack in a folder: one supervisor at a time, given up when it dies."""
+    """The right to run a stack in a folder. One supervisor has it at a time, until it dies."""
 
     def __init__(self, var: Path) -> None:
         var.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from lab.stack.state import Phase, StackState
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-_REFUSALS = (StartFailed, PortsInUse, DatabaseUnavailable)  # their text says all there is to know
-_CALM_S = 60.0  # a process that ran this long is forgiven its former crashes
+_REFUSALS = (StartFailed, PortsInUse, DatabaseUnavailable)  # their text says everything, without a trace
+_CALM_S = 60.0  # after running this long, former crashes no longer count
 
 
 def supervise(settings: StackSettings) -> int:
@@ -50,7 +50,7 @@ class _StoppedEarly(BaseException):
 
 
 class _Orders:
-    """SIGTERM and SIGINT: they break off a start, and afterwards end the watch."""
+    """SIGTERM and SIGINT. They abort a start; later they end the supervision."""
 
     def __init__(self) -> None:
         self.started = False
@@ -81,7 +81,7 @@ def _run(settings: StackSettings, orders: _Orders) -> None:
 
 
 class _Crashes:
-    """When a process that keeps ending is next started: after a pause that doubles."""
+    """When to restart a process that keeps ending: after a pause that doubles each time."""
 
     def __init__(self) -> None:
         self.pause_s = _FIRST_PAUSE_S

@@ -1,7 +1,7 @@
-"""`python -m lab.stack.tcp_proxy PORT HOST TO_PORT`: a way to a server that is not ours, which can be cut.
+"""`python -m lab.stack.tcp_proxy PORT HOST TO_PORT`: a proxy to a database server that is not ours. It can be cut.
 
-It listens on 127.0.0.1:PORT and carries bytes to and from HOST:TO_PORT. Killed, it is to its callers what
-the server's death would be: open connections end, new ones are refused.
+It listens on 127.0.0.1:PORT and carries bytes to and from HOST:TO_PORT. Killing it looks to
+its clients like the server's death: open connections end, new ones are refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def serve(port: int, host: str, to_port: int) -> None:
         try:
             there, back = await asyncio.open_connection(host, to_port)
         except OSError:
-            writer.transport.abort()  # refused there is refused here
+            writer.transport.abort()  # the server refuses, so the proxy does
             return
         await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
 
@@ -33,7 +33,7 @@ async def serve(port: int, host: str, to_port: int) -> None:
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until either end closes: then the other's is closed too."""
+    """Copy until one end closes, then close the other."""
     with contextlib.suppress(OSError):
         while chunk := await reader.read(_CHUNK):
             writer.write(chunk)

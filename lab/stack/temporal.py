@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.operatorservice.v1 import DeleteNamespaceRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from lab.stack.processes import Probe, Process
 
 NAMESPACE = "default"
+RETENTION_S = 24 * 3600
 
 # The dev server has one shard, whose queues are each polled at most 20 times a second by default,
 # so that every hop of a workflow waits up to 50 ms. And it fires no timer, and repeats no activity,
@@ -87,6 +95,34 @@ class TemporalServer:
             return None if answer.is_success else f"namespace {NAMESPACE}: HTTP {answer.status_code}"
 
         return probe
+
+
+def create_namespace(address: str) -> str:
+    """Make a namespace that nobody else has on the server at this address, and return its name."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    asyncio.run(_register(address, name))
+    return name
+
+
+async def _register(address: str, name: str) -> None:
+    client = await Client.connect(address)
+    retention = Duration(seconds=RETENTION_S)
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=retention)
+    )
+
+
+def delete_namespace(address: str, name: str) -> None:
+    """Have the server delete it with all its workflows. One that has ended meanwhile has nothing left to delete."""
+    asyncio.run(_delete(address, name))
+
+
+async def _delete(address: str, name: str) -> None:
+    try:
+        client = await Client.connect(address)
+        await client.operator_service.delete_namespace(DeleteNamespaceRequest(namespace=name))
+    except (RPCError, RuntimeError):  # RuntimeError: nobody answers at the address
+        return
 
 
 def delete_state(database: Path) -> None:

@@ -1,1 +1,1 @@
-"""What is promised, measured beside a baseline of the same run."""
+"""Measures what the product promises, beside a baseline of the same run."""

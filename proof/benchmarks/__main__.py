@@ -1,7 +1,7 @@
-"""`python -m proof.benchmarks [--only NAME ...] [--quick]`: every promise measured, beside a baseline of the same run.
+"""`python -m proof.benchmarks [--only NAME ...] [--quick]`: measures every promise beside a baseline of the same run.
 
-Prints one table and writes proof/benchmarks/results.json. With --only, the other measures' last results stay there.
-A measure that breaks off is told, and the others go on; the exit code is 1 then.
+Prints one table and writes proof/benchmarks/results.json. With --only, the last results of the other measures stay.
+When a measure fails, the others still run, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             runs[name] = _run(name, setup, database).as_json()
         except Exception:
-            # The others are worth their hour all the same.
+            # The others take an hour, and are still useful.
             console.print_exception()
             runs.pop(name, None)
             broken.append(name)

@@ -1,8 +1,8 @@
 """The agents of a whole fleet in one process: `python -m proof.benchmarks.agent_fleet JOURNAL TEMPORAL API`.
 
-JOURNAL is the lab's `hosts.jsonl` (`--no-hosts`): an instance that boots gets an agent, one that is off loses it.
-Each registers with the API by SPOT_TOKEN and heartbeats as often as it is told. Where the journal gives an instance
-a `token`, it is registered already. A line `watching N` is printed every second: how many are being watched.
+JOURNAL is the lab's `hosts.jsonl` (`--no-hosts`). An instance that boots gets an agent, and loses it when it is off.
+Each agent registers with the API by SPOT_TOKEN, and sends heartbeats as often as the API tells it. An instance with a
+`token` in the journal is registered already. A line `watching N` every second says how many are being watched.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from proof.benchmarks.http_pool import HttpPool
 from proof.benchmarks.simulated_agent import SimulatedAgent
 
 LOOK_S = 0.05
-UNKNOWN_S = 2.0  # a launch is ahead of its record
+UNKNOWN_S = 2.0  # an instance may start before its record is written
 
 
 class AgentFleet:
@@ -40,7 +40,7 @@ class AgentFleet:
         return sum(one.watching for one in self._agents.values())
 
     def take(self, told: dict[str, Any]) -> None:
-        """One line of the journal."""
+        """Act on one line of the journal."""
         if instance_id := told.get("boot"):
             self._boot(instance_id, told)
         elif instance_id := told.get("off"):
@@ -65,7 +65,7 @@ class AgentFleet:
         self._running[instance_id] = [asyncio.ensure_future(one) for one in work]
 
     async def _report(self, instance_id: str, told: dict[str, Any]) -> None:
-        """Register, then heartbeat: spread, as a fleet that was not started in one moment is."""
+        """Register, then send heartbeats. They are spread, as in a fleet that did not start at one moment."""
         token = told.get("token") or await self._registered(instance_id, told)
         interval_s = float(told.get("heartbeat_s", HEARTBEAT_S))
         await asyncio.sleep(random.uniform(0, interval_s))
@@ -90,7 +90,7 @@ class AgentFleet:
                 if status == 200:
                     return str(json.loads(said)["instance_token"])
             except OSError:
-                pass  # as while it is not known yet
+                pass  # the API may not know the instance yet
             await asyncio.sleep(UNKNOWN_S)
 
 
@@ -102,7 +102,7 @@ async def main(journal: Path, temporal: str, api: str) -> None:
         while True:
             while line := lines.readline():
                 if not line.endswith("\n"):
-                    lines.seek(lines.tell() - len(line))  # the rest of it is being written
+                    lines.seek(lines.tell() - len(line))  # the line is not complete yet
                     break
                 fleet.take(json.loads(line))
             if since() - told >= 1.0:

@@ -1,4 +1,4 @@
-"""Switches carried at once, and failovers of servers that are hit in the same second."""
+"""Many switches at once, and many failovers after notices in the same second."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from domain.operations import OperationStatus
 from proof.benchmarks.figure import Figure, percentile
 from proof.benchmarks.setup import MeasureSetup
 from proof.benchmarks.simulated_fleet import AT_ONCE, NOTICE_S, SimulatedFleet, SimulatedServer, simulated_fleet
-from proof.harness.errors import RequestFailed
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, until
 
 NAME = "at_once"
 END_S = 900.0
 LONGEST_S = 1200.0  # for all of the switches
 COUNTS, QUICK = (1, 10, 100, 500), (1, 3)
 HIT, QUICK_HIT = 100, 2
-FULL = 0.85  # of the cores: the rest is other programs and waiting for each other
+FULL = 0.85  # share of the cores; the rest is other programs, and waiting for each other
 HOSTS = (
     "lab, profile fast, whose instances are rows without processes; their agents are one process that polls every"
     " instance's queue and answers at once (no mounts, no hooks); a data volume and an Elastic IP each; everything"
@@ -53,7 +52,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
             if len(servers) >= HIT and began + pace * count > ends:
                 figures.append(_left_out(count, pace, figures))
                 continue
-            servers += at.adopted(range(len(servers), count))
+            servers += at.adopt_servers(range(len(servers), count))
             setup.say(f"{NAME}: {count} servers adopted after {time.monotonic() - began:.0f} s")
             figures.append(_switches(setup, at, engine, servers[:count], turn, figures))
             pace = (time.monotonic() - began) / count
@@ -65,7 +64,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
 
 
 def _left_out(count: int, pace: float, before: Sequence[Figure]) -> Figure:
-    """What this machine cannot carry within the time is said, not left away."""
+    """A figure for what this machine cannot do within the time, so that it is not left out."""
     why = f"not tried: at {pace:.1f} s of this machine for each it would have taken more than {LONGEST_S:g} s"
     return Figure(NAME, f"switches at once, {count}", "s", {}, before[0].measured, "one switch, in the same run",
                   "throughput grows until the processor is full", False, HOW_SWITCHES, why)  # fmt: skip
@@ -79,27 +78,9 @@ def _switches(
     turn: int,
     before: Sequence[Figure],
 ) -> Figure:
-    kinds = at.market_choice.types
-
-    def ask(server: SimulatedServer) -> str:
-        pool = f"{at.market_choice.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
-        return until("a worker has answered", END_S, lambda: answered(server, pool), every_s=1.0)
-
-    def answered(server: SimulatedServer, pool: str) -> str | None:
-        """None: no worker had time within the API's patience, and one is to ask again with the same key."""
-        try:
-            return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
-        except RequestFailed as refused:
-            if not refused.outcome_unknown:
-                raise
-            again.append(server.id)
-            return None
-
     again: list[str] = []
     with at.cores_busy() as busy:
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            asked = list(threads.map(ask, servers))
-        done = _ended(engine, "switch", asked)
+        done = _ended(engine, "switch", _ask_for_switches(at, servers, turn, again))
     took = [1.0 * (one.finished_at - one.requested_at).total_seconds() for one in done if one.finished_at]
     whole = max(o.finished_at for o in done if o.finished_at) - min(o.requested_at for o in done)
     a_minute = 60 * len(done) / whole.total_seconds()
@@ -120,6 +101,28 @@ def _switches(
     return Figure(NAME, f"switches at once, {len(servers)}", "s", measured, single, "one switch, in the same run",
                   "throughput grows until the processor is full", grown and not measured["not committed"],
                   HOW_SWITCHES)  # fmt: skip
+
+
+def _ask_for_switches(at: SimulatedFleet, servers: Sequence[SimulatedServer], turn: int, again: list[str]) -> list[str]:
+    """Their operations. `again` grows by a server for each request that had to be repeated."""
+    kinds = at.market_choice.types
+
+    def ask(server: SimulatedServer) -> str:
+        pool = f"{at.market_choice.home}/{kinds[(turn + server.number) % len(kinds)]}/spot"
+        return until("a worker has answered", END_S, lambda: answered(server, pool), every_s=1.0)
+
+    def answered(server: SimulatedServer, pool: str) -> str | None:
+        """The operation's ID. None: no worker took the request in time, so it is repeated with the same key."""
+        try:
+            return at.api.ask(server.id, "switch", {"pool": pool}, f"switch-{turn}-{server.number}")
+        except RequestFailed as refused:
+            if not refused.outcome_unknown:
+                raise
+            again.append(server.id)
+            return None
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(ask, servers))
 
 
 def _rescues(
@@ -170,7 +173,7 @@ def _failovers(engine: Engine, server_ids: Sequence[str], since: datetime) -> li
 
 
 def _ended(engine: Engine, what: str, operation_ids: Sequence[str]) -> list[Operation]:
-    """When all are over; asked for rarely, since asking costs what is measured."""
+    """Wait until all are over. It polls rarely, since polling costs what is measured."""
 
     def look() -> bool | None:
         with Session(engine) as session:

@@ -1,4 +1,4 @@
-"""A fleet at rest: what it costs to watch 100, 1 000 and 10 000 servers, and how long the API's lists take then."""
+"""A fleet at rest: what it costs to watch 100, 1 000 and 10 000 servers, and how long the API's lists take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from temporalio.client import Client, ScheduleHandle
 from api.access.tokens import InstanceIdentity, sign_instance
 from db.engine.session import make_engine
 from db.fleet.agents import silent_after
-from db.tables import Agent, DriftRow, Instance, Operation, Resource, Server
+from db.tables import Agent, Base, DriftRow, Instance, Operation, Resource, Server
 from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, HeartbeatRate
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_workflow_id
 from domain.operations import SERVER_WORKFLOW, ServerInput
@@ -27,23 +27,23 @@ from domain.reconciliation.contract import RECONCILE_SCHEDULE
 from domain.reconciliation.drift import DriftState
 from domain.servers import Placement, ServerPolicy, ServerRef, ServerShape
 from lab.stack.stack import Stack
-from proof.benchmarks import processor_time, server_status
+from proof.benchmarks import counters
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.setup import MeasureSetup
 from proof.benchmarks.simulated_fleet import SimulatedFleet, agent_process
 
 NAME = "at_rest"
 POOL = "us-east-1a/m5.large/spot"
-PAST = 3  # operations that each server has behind it
+PAST = 3  # ended operations of each server
 STARTS_AT_ONCE = 64
 BATCH, RECORDS, NEARLY = 200, 1000, 0.98
 BEGIN_S, SETTLE_S = 900.0, 15.0
-WINDOW_S = 120.0  # as long as reconciliation's interval: of a shorter one some would hold a pass, and some none
+WINDOW_S = 120.0  # as long as reconciliation's interval, so that each window holds one pass
 COUNTS, QUICK = (100, 1000, 10_000), (5, 10)
 LISTS = ("/api/servers?limit=50", "/api/instances?limit=50", "/api/operations?limit=50")
 LIST_AIM_MS = 50.0
 NOT_OURS = frozenset({"agents", "lab"})
-SLACK = 1.25  # "linear" is a measure of two windows; this much of it is noise
+SLACK = 1.25  # "linear" compares two windows, and this much is noise
 HOW = (
     "workflows, records and API as they are, with everything on for servers that nobody switches; agents simulated on"
     " the wire by one process: each polls its queue, answers the watch with beats (every 8 s; as seldom as 100 a second"
@@ -62,12 +62,12 @@ def measure(setup: MeasureSetup) -> list[Figure]:
         engine = make_engine(stack.database.url)
         with agent_process(stack, journal) as process:
             at = GrowingFleet(stack, SimulatedFleet(stack, lab, http, process), engine, journal)
-            at.fleet.give_way("lab")  # it stands for AWS, which takes no processor from anybody
+            at.fleet.give_way("lab")  # it stands for AWS, which does not use this machine's processor
             first: dict[str, float] = {}
             for count in setup.choose(COUNTS, QUICK):
                 began = time.monotonic()
                 with _records_ahead_of_workflows(stack):
-                    at.grow(count, setup.choose(BEGIN_S, 60.0))
+                    at.grow(count, BEGIN_S)
                 setup.say(f"{NAME}: {at.begun} of {count} servers at rest after {time.monotonic() - began:.0f} s")
                 time.sleep(setup.choose(SETTLE_S, 1.0))
                 costs = _costs(setup, at.fleet, engine, at.begun)
@@ -91,7 +91,7 @@ class GrowingFleet:
         self._client_id = stack.credentials.client_id
 
     def grow(self, count: int, limit_s: float) -> None:
-        """To this many records; and as many of them at rest as begin within the limit, once the lab has launched."""
+        """Grow to `count` records, and bring to rest as many of these servers as begin within the limit."""
         have = len(self._instances)
         self._instances += self.fleet.launched(count - have)
         tags = [ownership_tags(self._client_id, _server_id(n), "") for n in range(have, count)]
@@ -106,12 +106,12 @@ class GrowingFleet:
             with self._journal.open("a") as lines:
                 lines.writelines(json.dumps(line) + "\n" for line in self._boots(batch))
             self.begun = batch.stop
-            # The answer to a poll may be lost on its way: such a watch is asked again after its heartbeat timeout.
+            # The answer to a poll may be lost. Such a watch is repeated after its heartbeat timeout.
             self.fleet.await_watched(int(NEARLY * self.begun))
         self.fleet.await_watched(self.begun)
 
     def _heard_of(self, numbers: Iterable[int]) -> None:
-        """Their agents register now; a heartbeat is not due before the first interval has passed."""
+        """Register their agents. A heartbeat is not due before the first interval has passed."""
         now = datetime.now(UTC)
         heard = {"seen_at": now, "due_at": silent_after(now, self._pace.interval_s)}
         with self._engine.begin() as connection:
@@ -130,56 +130,41 @@ class GrowingFleet:
             yield {"boot": self._instances[n], "token": token, "heartbeat_s": self._pace.interval_s}
 
     def _record(self, numbers: Iterable[int]) -> None:
-        """What adoption would have left."""
-        client_id, region, policy = self._client_id, self._stack.region, asdict(ServerPolicy())
-        servers, instances, ledger, seen, past = [], [], [], [], []
+        """Write what adoption would have written."""
         now = datetime.now(UTC)
-        due_at = silent_after(now, self._pace.interval_s)
+        rows: dict[type[Base], list[dict[str, Any]]] = {}
         for n in numbers:
-            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n)
-            owner = {"client_id": client_id, "created_at": at, "updated_at": at}
-            server_id, instance_id = _server_id(n), self._instances[n]
-            servers.append(
-                {"id": server_id, "name": server_id, "region": region, "account_id": "1", "handoff": "stateless",
-                 "policy": policy, "moves": [], "state": "active", "version": 1, **owner}
-            )  # fmt: skip
-            instances.append(
-                {"id": instance_id, "server_id": server_id, "state": "running_primary", "role": "primary",
-                 "pool": POOL, "region": region, "zone": "us-east-1a", "instance_type": "m5.large",
-                 "usd_per_hour": 0.03, **owner}
-            )  # fmt: skip
-            ledger.append(
-                {"client_id": client_id, "server_id": server_id, "type": "instance", "resource_id": instance_id,
-                 "state": "live", "how": "adopted", "live_at": at}
-            )  # fmt: skip
-            seen.append(
-                {
-                    "client_id": client_id,
-                    "instance_id": instance_id,
-                    "registered_at": at,
-                    "seen_at": now,
-                    "due_at": due_at,
-                }
-            )
-            past += [
-                {"id": f"op-{n}-{one}", "server_id": server_id, "client_id": client_id, "kind": "switch",
-                 "status": "committed", "requested_at": at + timedelta(hours=one)}
-                for one in range(PAST)
-            ]  # fmt: skip
+            for model, row in self._rows(n, now):
+                rows.setdefault(model, []).append(row)
         with self._engine.begin() as connection:
-            for model, made in (
-                (Server, servers),
-                (Instance, instances),
-                (Resource, ledger),
-                (Agent, seen),
-                (Operation, past),
-            ):
+            for model, made in rows.items():
                 connection.execute(insert(model), made)
+
+    def _rows(self, n: int, now: datetime) -> Iterator[tuple[type[Base], dict[str, Any]]]:
+        """Of one server, in the order in which they refer to each other."""
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n)
+        client_id, region = self._client_id, self._stack.region
+        owner = {"client_id": client_id, "created_at": at, "updated_at": at}
+        server_id, instance_id = _server_id(n), self._instances[n]
+        yield Server, {"id": server_id, "name": server_id, "region": region, "account_id": "1",
+                       "handoff": "stateless", "policy": asdict(ServerPolicy()), "moves": [], "state": "active",
+                       "version": 1, **owner}  # fmt: skip
+        yield Instance, {"id": instance_id, "server_id": server_id, "state": "running_primary", "role": "primary",
+                         "pool": POOL, "region": region, "zone": "us-east-1a", "instance_type": "m5.large",
+                         "usd_per_hour": 0.03, **owner}  # fmt: skip
+        yield Resource, {"client_id": client_id, "server_id": server_id, "type": "instance",
+                         "resource_id": instance_id, "state": "live", "how": "adopted", "live_at": at}  # fmt: skip
+        yield Agent, {"client_id": client_id, "instance_id": instance_id, "registered_at": at, "seen_at": now,
+                      "due_at": silent_after(now, self._pace.interval_s)}  # fmt: skip
+        for one in range(PAST):
+            yield Operation, {"id": f"op-{n}-{one}", "server_id": server_id, "client_id": client_id,
+                              "kind": "switch", "status": "committed",
+                              "requested_at": at + timedelta(hours=one)}  # fmt: skip
 
 
 @contextmanager
 def _records_ahead_of_workflows(stack: Stack) -> Iterator[None]:
-    """No pass of reconciliation meanwhile: it would find thousands of servers whose workflow is not there, and ask."""
+    """Pause reconciliation while the block runs: it would find thousands of servers without a workflow."""
 
     async def schedule() -> ScheduleHandle:
         return (await Client.connect(stack.temporal_address)).get_schedule_handle(RECONCILE_SCHEDULE)
@@ -220,11 +205,11 @@ def _server_id(n: int) -> str:
 
 
 def _costs(setup: MeasureSetup, at: SimulatedFleet, engine: Engine, count: int) -> dict[str, float]:
-    asked, began = server_status.statements(engine), time.monotonic()
+    asked, began = counters.statements(engine), time.monotonic()
     with at.cores_busy() as busy:
         time.sleep(setup.choose(WINDOW_S, 3.0))
-    a_second = (server_status.statements(engine) - asked) / (time.monotonic() - began)
-    memory = {name: processor_time.memory_mib(pid) for name, pid in at.pids().items()}
+    a_second = (counters.statements(engine) - asked) / (time.monotonic() - began)
+    memory = {name: counters.memory_mib(pid) for name, pid in at.pids().items()}
     watched = at.watched
     setup.details[f"{count} servers"] = {"cores busy": busy, "memory, MiB": memory}
     setup.say(f"{NAME}: {count} servers: cores {busy}, MiB {memory}, {a_second:.0f} queries/s, {watched} watched")
@@ -240,14 +225,14 @@ def _costs(setup: MeasureSetup, at: SimulatedFleet, engine: Engine, count: int) 
 
 
 def _begun(engine: Engine) -> int:
-    """Of servers that nobody touches: there must be none."""
+    """Operations of servers that nobody touches. There must be none."""
     with engine.connect() as connection:
         since = datetime.now(UTC) - timedelta(hours=6)
         return connection.scalar(select(func.count()).where(Operation.requested_at > since)) or 0
 
 
 def _found(engine: Engine) -> int:
-    """Open findings of reconciliation, of servers that are as they are recorded: there must be none."""
+    """Open findings of reconciliation. There must be none: the servers match their records."""
     with engine.connect() as connection:
         return connection.scalar(select(func.count()).where(DriftRow.state == DriftState.OPEN.value)) or 0
 
@@ -264,7 +249,7 @@ def _cost_figure(count: int, costs: dict[str, float], first: dict[str, float]) -
 
 
 def _lists(http: httpx.Client, times: int) -> list[float]:
-    """Milliseconds of every list by turns, over one connection."""
+    """Milliseconds of every list, by turns, over one connection."""
     taken = []
     for number in range(times):
         for path in LISTS:

@@ -1,8 +1,8 @@
 """`python -m proof.benchmarks.autopilot_pass`: one pass of the autopilot over a whole fleet, database included.
 
-EC2 is played by tables in memory, since the lab cannot hold ten thousand instances; everything else is the real
-thing: rows, a month of prices in their three tiers and our own history read from MariaDB, the policy with its limits
-and replicas, decisions and what was learnt written. A thousand servers are the baseline for ten thousand.
+Tables in memory stand for EC2, since the lab cannot hold ten thousand instances. Everything else is real: rows, a
+month of prices in three tiers and the fleet's own history are read from MariaDB, the policy decides with its limits
+and replicas, and decisions and learnt figures are written. A thousand servers are the baseline for ten thousand.
 The aim: ten thousand servers in under ten seconds.
 """
 
@@ -63,7 +63,7 @@ AIM_S = 10.0
 
 
 class MarketInMemory:
-    """A region of some 400 pools, with what the activities ask EC2 for."""
+    """A region of about 400 pools, with what the activities read from EC2."""
 
     def __init__(self, chance: random.Random) -> None:
         self.types = {
@@ -144,7 +144,7 @@ def _each(seconds: Sequence[float]) -> str:
 
 
 def _measure(url: str, count: int, passes: int, model: bool) -> tuple[float, float, list[float], dict[str, int]]:
-    """Seconds to decide alone, of the first pass, of later ones; and what was decided."""
+    """Seconds of deciding alone, of the first pass and of later ones; and what was decided."""
     schema.upgrade(url)
     engine = make_engine(url)
     sessions = make_session_factory(engine)
@@ -192,7 +192,7 @@ def _example_model(sessions: SessionFactory) -> None:
 
 
 def _market_records(sessions: SessionFactory, market: MarketInMemory, chance: random.Random) -> None:
-    """A price a day and pool, and what else the autopilot reads of the region."""
+    """One price a day for each pool, and what else the autopilot reads about the region."""
     now = datetime.now(UTC)
     said = [
         ReportedPrice(REGION, zone, kind, now - timedelta(days=day, minutes=5), f"{usd * (1 + 0.002 * (day % 3)):.6f}")

@@ -1,6 +1,6 @@
 """Baselines: what people script today to move a server, and to replace one that was interrupted.
 
-Both end as the product's do: the data volume mounted, the address moved, the service healthy.
+Both end as the product does: the data volume is mounted, the address has moved, the service is healthy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StopThenMove(MoveScript):
         return ScriptedServer(new, server.volume_id, server.allocation_id), times
 
     def _image_of(self, ec2: EC2Client, instance_id: str) -> str:
-        """Without the data volume, which is moved."""
+        """An image without the data volume, which is moved."""
         skip: Any = [{"DeviceName": "/dev/sdf", "NoDevice": ""}]
         name = f"move-{instance_id}-{time.time_ns()}"
         image = ec2.create_image(InstanceId=instance_id, Name=name, BlockDeviceMappings=skip)["ImageId"]
@@ -46,7 +46,7 @@ class StopThenMove(MoveScript):
 
 
 class ReplaceAfterEnd(MoveScript):
-    """An interrupted instance is replaced when EC2 says that it is gone."""
+    """Replaces an interrupted instance once EC2 says that it is gone."""
 
     def replace(self, server: ScriptedServer, instance_type: str, filesystem: str) -> ScriptedServer:
         old = self._look(server.instance_id)
@@ -57,5 +57,5 @@ class ReplaceAfterEnd(MoveScript):
         return ScriptedServer(new, server.volume_id, server.allocation_id)
 
     def filesystem(self, server: ScriptedServer) -> str:
-        """Its UUID: who waits until the host is gone has to know it before."""
+        """The UUID of its filesystem, which has to be read before the host is gone."""
         return self._mounted(server.instance_id)

@@ -1,6 +1,6 @@
-"""A large fleet and its market, made by the database itself: rows from a table of numbers, thousands a statement.
+"""A large fleet and its market. The database makes the rows itself from a table of numbers, thousands per statement.
 
-Every statement stays well under the session's read timeout. The same every time: nothing is drawn.
+Every statement stays well under the session's read timeout. The rows are the same every time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STATEMENT_ROWS = 25_000
 
 @dataclass(frozen=True)
 class FleetSize:
-    """`prices`: half observations, over months of partitions, half steps of canonical series."""
+    """`prices`: half are observations over months of partitions, half are steps of canonical series."""
 
     servers: int
     events: int
@@ -40,13 +40,13 @@ class FleetSize:
 
     @property
     def steps(self) -> int:
-        """Of each pool's series, and observations of it."""
+        """Steps of each pool's series, and as many observations."""
         return self.prices // 2 // self.pools
 
 
 @dataclass(frozen=True)
 class Month:
-    """The last whole one: whenever the benchmark runs, a whole month of money is summed."""
+    """The last whole month, so that every run sums a whole month of money."""
 
     since: datetime
     until: datetime
@@ -71,7 +71,7 @@ class FilledDatabase:
 
 
 def fill(engine: Engine, size: FleetSize, now: datetime) -> FilledDatabase:
-    """On an empty schema of the latest revision."""
+    """Fill an empty schema of the latest revision."""
     days = 90
     first_day = (now - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
     _numbers(engine, max(size.steps, STATEMENT_ROWS, size.servers))
@@ -176,7 +176,7 @@ def _fleet(size: FleetSize, month: Month) -> Iterable[str]:
 
 
 def _operations(size: FleetSize, month: Month) -> Iterable[str]:
-    """Of each server one every APART_DAYS, back from the month's end; with a receipt unless it is unfinished."""
+    """One operation of each server every APART_DAYS, back from the month's end; finished ones have a receipt."""
     steps = [{"name": "launch", "ms": 30_000, "calls": ["ec2:RunInstances"] * 3, "note": "as ever"}] * 10
     receipt = json.dumps({"control_outage_ms": 700, "steps": steps})
     for one in range(OPERATIONS):
@@ -193,7 +193,7 @@ def _operations(size: FleetSize, month: Month) -> Iterable[str]:
 
 
 def _savings(size: FleetSize, month: Month) -> Iterable[str]:
-    """The month's sums: of each client by the hour, of each server by the day."""
+    """The month's sums, by the hour for each client and by the day for each server."""
     sums, ones, since = ", ".join(SUMS), ", ".join("1" for _ in SUMS), f"'{month.since:%Y-%m-%d}'"
     yield (
         f"INSERT INTO savings_hours (client_id, hour, {sums}) SELECT id, {since} + INTERVAL n - 1 HOUR, {ones}"

@@ -1,4 +1,4 @@
-"""One figure as it was measured: what, how, beside which baseline, and whether its aim is met."""
+"""One measured figure: what it is, how it was measured, its baseline, and whether its aim is met."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Figure:
     baseline: Mapping[str, float]
     baseline_is: str
     aim: str
-    met: bool | None  # None: there is no aim to compare with
+    met: bool | None  # None: it has no aim
     how: str
     because: str = ""  # where it falls short: what it waits for
 
@@ -31,7 +31,7 @@ class Figure:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile: one of the values, and the largest of few."""
+    """The nearest-rank percentile. It is one of the values; of few values it is the largest."""
     return sorted(values)[max(0, math.ceil(share / 100 * len(values)) - 1)]
 
 
@@ -43,7 +43,7 @@ def summary(values: Sequence[float], *shares: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Machine:
-    """What it was measured on. Other programs may have run beside it; the load says how many."""
+    """The machine it was measured on. The load tells whether other programs ran beside it."""
 
     cores: int | None
     memory_gib: float
@@ -63,7 +63,7 @@ class Machine:
 
 @dataclass
 class MeasureRun:
-    """One measure's run: its figures, when, and under which load."""
+    """One run of a measure: its figures, its time, and the machine's load."""
 
     measure: str
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))

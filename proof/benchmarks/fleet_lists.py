@@ -2,8 +2,8 @@
 
 The API in this process, over a real MariaDB: sign-in by cookie, queries, JSON. A server has had five instances
 and twenty operations, half of them in the last 30 days; one in fifty is in the middle of something; each has a
-decision with its figures. The aim: a page (100 rows) within 50 ms at the 95th percentile. `processor ms` is what this
-process worked at an answer: on a busy machine the rest of its time it waited.
+decision with its figures. The aim: a page (100 rows) within 50 ms at the 95th percentile. `processor ms`: the processor
+time of this process for an answer. On a busy machine the rest is waiting.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ async def _measure(services: Services, token: str, given: argparse.Namespace, co
 
 
 async def _asked(http: httpx.AsyncClient, path: str, times: int) -> tuple[httpx.Response, list[float], float]:
-    """The last answer, the milliseconds of each but the first three, and those that this process worked at one."""
+    """The last answer, the milliseconds of each but the first three, and the processor time per answer."""
     took = []
     for number in range(times + 3):
         if number == 3:
@@ -140,7 +140,7 @@ def _server(n: int, policy: dict[str, Any]) -> dict[str, Any]:
 
 
 def _instance(n: int, k: int) -> dict[str, Any]:
-    """The last is the primary; one server in fifty launches another."""
+    """The last one is the primary. One server in fifty launches another."""
     state = "running_primary" if k == 4 else "launching" if k == 3 and n % 50 == 0 else "terminated"
     pool = POOLS[(n + k) % len(POOLS)]
     zone, kind, lifecycle = pool.split("/")

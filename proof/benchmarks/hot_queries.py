@@ -20,8 +20,8 @@ from db.market.canonical import series_between
 from db.status.summary import summary as summary_of
 from proof.benchmarks import bulk_rows
 from proof.benchmarks.bulk_rows import FilledDatabase, FleetSize
+from proof.benchmarks.counters import pages_from_disk
 from proof.benchmarks.figure import Figure, summary
-from proof.benchmarks.server_status import pages_from_disk
 from proof.benchmarks.setup import MeasureSetup
 
 NAME = "hot_queries"
@@ -111,10 +111,10 @@ def _how(engine: Engine, size: FleetSize) -> str:
 
 
 def _measured(engine: Engine, ask: HotQuery, times: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Of the question and of SELECT 1, asked by turns: what else the machine does meets both."""
+    """Milliseconds of the query and of SELECT 1, by turns, so that both meet the same load."""
     sessions = make_session_factory(engine)
     chance, asked, beside = random.Random(1), [], []
-    for _ in range(times // 10):  # not counted: what any of these needs is in memory then
+    for _ in range(times // 10):  # not counted: afterwards everything they need is in memory
         _ask(sessions, ask, chance)
     read = pages_from_disk(engine)
     for _ in range(times):
@@ -129,7 +129,7 @@ def _nothing(session: Session, _: random.Random) -> object:
 
 
 def _ask(sessions: SessionFactory, ask: HotQuery, chance: random.Random) -> tuple[float, float]:
-    """Milliseconds that it took, and that this process worked."""
+    """Milliseconds that it took, and that this process used the processor."""
     worked, began = time.process_time(), time.perf_counter()
     with sessions() as session:
         ask(session, chance)
@@ -142,7 +142,7 @@ def _summary(taken: Sequence[tuple[float, float]]) -> dict[str, float]:
 
 
 def _plans(engine: Engine, ask: HotQuery) -> list[dict[str, Any]]:
-    """What the database says that it would do: key and rows of every table it reads."""
+    """The database's plan: key and rows of every table it reads."""
     with make_session_factory(engine)() as session:
         with _noted(engine) as statements:
             ask(session, random.Random(1))

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over a few connections that stay open: what thousands of agents' heartbeats can be sent with."""
+"""HTTP/1.1 over a few open connections, which thousands of agents share for their heartbeats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class HttpPool:
-    """Calls take turns on `connections`; an agent of its own would have one to itself."""
+    """Calls share `connections`. A real agent would have its own."""
 
     def __init__(self, url: str, connections: int = 8) -> None:
         parts = urlsplit(url)
@@ -19,7 +19,7 @@ class HttpPool:
             self._free.put_nowait(None)
 
     async def post(self, path: str, token: str, body: Mapping[str, object]) -> tuple[int, bytes]:
-        """Status and body; OSError when there is no answer."""
+        """Returns status and body. Raises OSError when there is no answer."""
         content = json.dumps(body).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nAuthorization: Bearer {token}\r\n"

@@ -1,8 +1,7 @@
-"""The yardstick: what a switch costs somebody who writes it down with boto3, one call after the other.
+"""The baseline: what a switch costs when it is written with boto3, one call after the other.
 
-It moves a server with a data volume and an Elastic IP to a spot instance, in the order in which the
-product does it, and asks for each state as often. It plans nothing, records nothing, takes nothing
-back, and what it was doing when it died nobody knows.
+It moves a server with a data volume and an Elastic IP to a spot instance, in the product's order of steps,
+and polls for each state as often as the product does. It plans nothing, records nothing and undoes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ USER_DATA = json.dumps({"workload": "volume", "mount": MOUNT})
 
 @dataclass(frozen=True)
 class ScriptedServer:
-    """The server as it stands: its instance, and what has to move."""
+    """A server: its instance, its volume and its address."""
 
     instance_id: str
     volume_id: str
@@ -37,7 +36,7 @@ class ScriptedServer:
 
 @dataclass
 class ScriptTimes:
-    """Steps in the order in which they were made, milliseconds; and the hooks among them."""
+    """Milliseconds of each step, in order, and of the hooks among them."""
 
     steps: dict[str, float] = field(default_factory=dict)
     hooks: dict[str, float] = field(default_factory=dict)  # by step
@@ -50,7 +49,7 @@ class ScriptTimes:
 
 
 class MoveScript:
-    """`hosts`: the lab's hosts' directories, whose commands stand for a shell on each machine."""
+    """`hosts`: the directories of the lab's hosts. Their commands stand for a shell on each machine."""
 
     def __init__(self, ec2: EC2Client, hosts: Path, user_data: str) -> None:
         self._ec2 = ec2
@@ -111,7 +110,7 @@ class MoveScript:
         return answer["Instances"][0]["InstanceId"]
 
     def _state(self, instance_id: str) -> str:
-        """Empty while EC2 does not know it."""
+        """The instance's state; empty while EC2 does not know it."""
         filters: Any = [{"Name": "instance-id", "Values": [instance_id]}]
         found = self._ec2.describe_instances(Filters=filters)["Reservations"]
         return str(found[0]["Instances"][0]["State"]["Name"]) if found else ""
@@ -122,7 +121,7 @@ class MoveScript:
     # --- the machines
 
     def _take_over(self, server: ScriptedServer, new: str, filesystem: str, times: ScriptTimes) -> None:
-        """Volume and address to the new instance, and the service up on it."""
+        """Move volume and address to the new instance, and start its service."""
         wait_until(lambda: self._volume(server.volume_id)["State"] == "available")
         self._ec2.attach_volume(VolumeId=server.volume_id, InstanceId=new, Device="/dev/sdf")
         wait_until(lambda: attached(self._volume(server.volume_id), new))
@@ -131,7 +130,7 @@ class MoveScript:
         times.hooks["serve"] = self._hook(new, "start") + self._until_healthy(new)
 
     def agent_is_up(self, instance_id: str) -> bool:
-        """Its process is done with starting: the same wait as the product's, though nobody asks this agent."""
+        """Its agent has started. The product waits for the same, although nobody uses this agent."""
         log = self._hosts / instance_id / "log" / "agent.log"
         return log.exists() and "agent.registrar" in log.read_text()
 
@@ -141,13 +140,13 @@ class MoveScript:
         return str(json.loads(said)["filesystems"][0]["uuid"])
 
     def _hook(self, instance_id: str, name: str) -> float:
-        """Milliseconds."""
+        """Run a hook; returns its milliseconds."""
         began = time.perf_counter()
         self._run(instance_id, name, folder="hooks")
         return 1000 * (time.perf_counter() - began)
 
     def _until_healthy(self, instance_id: str) -> float:
-        """Milliseconds of the run that passed."""
+        """Repeat the health hook until it passes; returns the milliseconds of that run."""
         ends = time.monotonic() + LIMIT_S
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Outage of a switch, as clients feel it, per handoff; beside the order that people script today."""
+"""Outage of a switch as clients measure it, for each handoff, beside the order of steps that people script today."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 
 from proof.benchmarks.baseline_scripts import StopThenMove
-from proof.benchmarks.benchmark_site import BenchmarkServer, BenchmarkSite, benchmark_site
+from proof.benchmarks.benchmark_site import BenchmarkSite, benchmark_site
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.move_script import USER_DATA
 from proof.benchmarks.setup import MeasureSetup
-from proof.harness.server_owner import ServerSpec
+from proof.harness.server_owner import AdoptedServer, ServerSpec
 
 NAME = "outage"
 TENTH = 0.1
@@ -27,10 +27,10 @@ def measure(setup: MeasureSetup) -> list[Figure]:
     count = setup.choose(20, 1)
     with setup.stack() as stack, benchmark_site(stack) as at:
         *originals, scripted = at.launch(*OUTAGE_SERVERS, ServerSpec("scripted", "volumes", 8))
-        servers = [at.adopt(one) for one in originals]
+        servers = at.adopt(*originals)
         outages = {server.name: _switch(setup, at, server, count) for server in servers}
         script = StopThenMove(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
-        plain, usual = at.plain(scripted), []
+        plain, usual = at.scripted(scripted), []
         for number in range(count):
             began = time.time()
             plain, _ = script.move(plain, at.market_choice.types[number % len(at.market_choice.types)])
@@ -40,14 +40,14 @@ def measure(setup: MeasureSetup) -> list[Figure]:
     return [_figure(spec, outages[spec.name], usual) for spec in OUTAGE_SERVERS]
 
 
-def switched(at: BenchmarkSite, server: BenchmarkServer, number: int) -> float:
-    """Milliseconds that its clients were without it."""
-    operation = at.done(server, "switch", f"{server.name}-{number}", {"pool": next(server.pools)})
+def switched(at: BenchmarkSite, server: AdoptedServer, number: int) -> float:
+    """Switch the server; returns how many milliseconds its clients were without it."""
+    operation = at.commit_operation(server, "switch", f"{server.name}-{number}", {"pool": at.next_pool(server)})
     return at.outage_ms(server.name, operation.requested_at, operation.finished_at or time.time())
 
 
-def _switch(setup: MeasureSetup, at: BenchmarkSite, server: BenchmarkServer, count: int) -> list[float]:
-    """The first switch is not counted: it leaves on-demand, and finds everything cold."""
+def _switch(setup: MeasureSetup, at: BenchmarkSite, server: AdoptedServer, count: int) -> list[float]:
+    """The first switch is not counted: it leaves on-demand, and caches are empty."""
     found = []
     for number in range(count + 1):
         out = switched(at, server, number)

@@ -1,4 +1,4 @@
-"""Outage of a switch with delays as at AWS: the lab's `fast` profile shortens a launch far more than an attach."""
+"""Outage of a switch with the delays of AWS. The lab's `fast` profile shortens a launch far more than an attach."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from proof.benchmarks.baseline_scripts import StopThenMove
-from proof.benchmarks.benchmark_site import AGENT_S, benchmark_site
+from proof.benchmarks.benchmark_site import HOST_UP_S, benchmark_site
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.move_script import USER_DATA
 from proof.benchmarks.outage import BASELINE, HOW, TENTH, switched
@@ -19,13 +19,13 @@ SIDE_BY_SIDE, ROUNDS, APART_S = 5, 2, 5.0
 
 
 def measure(setup: MeasureSetup) -> list[Figure]:
-    """Several at once, one after the other, since each takes minutes of which almost all is waiting."""
+    """Several servers side by side, since a switch takes minutes, and almost all of it is waiting."""
     count, rounds = setup.choose((SIDE_BY_SIDE, ROUNDS), (1, 1))
     profile = setup.choose("realistic", "fast")
     with setup.stack(profile=profile) as stack, benchmark_site(stack) as at:
         specs = [ServerSpec(f"{who}-{n}", "volumes", 8) for who in ("ours", "scripted") for n in range(count)]
         originals = at.launch(*specs)
-        servers = [at.adopt(one) for one in originals[:count]]
+        servers = at.adopt(*originals[:count])
         hosts = stack.settings.var / "lab" / "hosts"
 
         def ours_of(number: int) -> list[float]:
@@ -34,8 +34,8 @@ def measure(setup: MeasureSetup) -> list[Figure]:
 
         def scripted(number: int) -> float:
             time.sleep((number + 0.5) * APART_S)
-            script, plain = StopThenMove(at.ec2, hosts, USER_DATA), at.plain(originals[count + number])
-            until("its host is up", AGENT_S, lambda: True if script.agent_is_up(plain.instance_id) else None)
+            script, plain = StopThenMove(at.ec2, hosts, USER_DATA), at.scripted(originals[count + number])
+            until("its host is up", HOST_UP_S, lambda: True if script.agent_is_up(plain.instance_id) else None)
             began = time.time()
             script.move(plain, at.market_choice.types[number % len(at.market_choice.types)])
             return at.outage_ms(f"scripted-{number}", began, time.time())

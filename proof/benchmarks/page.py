@@ -1,5 +1,5 @@
-"""From an event's commit to the page that shows it, in one tab and in twenty; and the time to draw two thousand
-servers. In a real browser on the same machine."""
+"""The time from an event's commit until the page shows it, in one tab and in twenty, and the time to draw two thousand
+servers, in a real browser on the same machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lab.stack.stack import Stack
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.setup import MeasureSetup
 from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import live_marker, open_session, server_row
+from proof.harness.browser import live_marker, open_session, server_row
 from proof.harness.fleet_rows import seed_fleet
 
 NAME = "page"
@@ -66,7 +66,7 @@ def measure(setup: MeasureSetup) -> list[Figure]:
 
 
 class PageClient:
-    """A client whose servers are rows alone."""
+    """A client whose servers are only rows."""
 
     def __init__(self, client_id: str, token: str, servers: Sequence[str]) -> None:
         self.client_id = client_id
@@ -93,7 +93,7 @@ class PageSite:
             return PageClient(client_id, token, seed_fleet(session, client_id, count))
 
     def tell(self, fleet: PageClient, kind: str, payload: dict[str, Any]) -> tuple[float, float]:
-        """One event of the first server's operation: when it was committed, epoch ms, and how long that took, ms."""
+        """Write an event of the first server's operation; returns when it committed and how long it took."""
         began = time.monotonic()
         with self.sessions() as session, session.begin():
             event = NewEvent(
@@ -146,7 +146,7 @@ def _seen(page: Page) -> dict[str, float]:
 
 
 def _drawn(setup: MeasureSetup, site: PageSite, running: Browser, crowd: PageClient) -> Figure:
-    """A page that is loaded anew, signed in, with its files in the browser's cache."""
+    """Load the page again, signed in, with its files in the browser's cache."""
     reader = open_session(running, site.url)
     page = reader.sign_in(crowd.token)
     reader.context.add_init_script(_DRAWN)

@@ -1,8 +1,8 @@
 """A million prices through the three tiers, on a private database: `python -m proof.benchmarks.price_tiers DATA`.
 
 DATA is a folder with `prices_*.csv.gz` (columns instance_type, az, timestamp, price_usd_h). Their prices
-are repeated, each time shifted by as much as they span, until there are enough; all of it is then put in
-again, which has to change nothing; and a region's day is read. The aim: two minutes on two cores.
+are repeated, shifted in time, until there are enough. Storing all of them a second time has to change
+nothing. Then a day of a region is read. The aim: two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from domain.market import spot_price_file
 from domain.market.observed_prices import PriceBounds, PriceSource, ReportedPrice
 from lab.stack import database
 from lab.stack.ports import Leases
-from proof.benchmarks import processor_time
+from proof.benchmarks import counters
 
 AIM_S = 120
 READS = 20
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class StageTimes:
-    """Seconds by stage, of all threads together."""
+    """Seconds of each stage, all threads together."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{len(said):,} prices of {len({one[1:3] for one in said}):,} pools, load {os.getloadavg()[0]:.1f}")
         worked = _worked(pid)
         watch, kept_s = _keep(sessions, said)
-        worked = processor_time.between(worked, _worked(pid))
+        worked = counters.between(worked, _worked(pid))
         _show(read_s, watch, kept_s, worked)
         before = _rows(sessions)
         for what, count in before.items():
@@ -91,7 +91,7 @@ def _show(read_s: float, watch: StageTimes, kept_s: float, worked: dict[str, flo
 
 
 def _worked(pid: int) -> dict[str, float]:
-    return processor_time.milliseconds({"database": pid, "this": os.getpid()})
+    return counters.processor_ms({"database": pid, "this": os.getpid()})
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -103,7 +103,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 @contextmanager
 def _sessions() -> Iterator[tuple[SessionFactory, int]]:
-    """Sessions on a database of our own, and its process."""
+    """Sessions on a private database, and the pid of its server."""
     with tempfile.TemporaryDirectory() as folder, Leases() as leases:
         var = Path(folder)
         with database.private(var, leases.port()) as server:
@@ -116,7 +116,7 @@ def _sessions() -> Iterator[tuple[SessionFactory, int]]:
 
 
 def _prices(data: Path, rows: int) -> Iterator[ReportedPrice]:
-    """The files' prices, the last of them now; then the same again and again, each time earlier."""
+    """The files' prices, shifted so that the last is now; then the same prices again, each time earlier."""
     files = [spot_price_file.read_price_file(text_of(path)) for path in sorted(data.glob("prices_*.csv.gz"))]
     if not files:
         raise SystemExit(f"there are no prices_*.csv.gz in {data}")
@@ -168,7 +168,7 @@ def _read(sessions: SessionFactory, said: list[ReportedPrice]) -> None:
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float, float]:
-    """What it found, and the median and the least of its milliseconds."""
+    """Its result, and the median and minimum of its milliseconds."""
     taken: list[float] = []
     for _ in range(READS):
         began = time.perf_counter()

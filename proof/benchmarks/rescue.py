@@ -1,18 +1,17 @@
-"""From the notice to a replacement that serves, with a replica and without; beside waiting until it is gone."""
+"""The time from a notice to a replacement that serves, with and without a replica. The baseline waits for the end."""
 
 from __future__ import annotations
 
 from proof.benchmarks.baseline_scripts import ReplaceAfterEnd
-from proof.benchmarks.benchmark_site import AGENT_S, BenchmarkServer, BenchmarkSite, benchmark_site
+from proof.benchmarks.benchmark_site import END_S, BenchmarkSite, benchmark_site
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.move_script import USER_DATA
 from proof.benchmarks.setup import MeasureSetup
-from proof.harness.server_owner import ServerSpec
-from proof.harness.waiting import until
+from proof.harness.server_owner import AdoptedServer, LaunchedServer, ServerSpec
 
 NAME = "rescue"
 NOTICE_S = 120.0
-LATE_S = 2.0  # of notice, for the baseline: all it does is pass
+LATE_S = 2.0  # of notice, for the baseline, which does nothing in that time
 AIM_MS = 5000.0
 BASELINE = (
     "a boto3 script that starts the replacement once EC2 says that the instance is gone; counted from the moment"
@@ -28,25 +27,25 @@ def measure(setup: MeasureSetup) -> list[Figure]:
     count = setup.choose(20, 1)
     with setup.stack() as stack, benchmark_site(stack) as at:
         ours, scripted = at.launch(ServerSpec("orders", "volumes", 8), ServerSpec("scripted", "volumes", 8))
-        server = at.adopt(ours)
-        at.done(server, "switch", "to-spot", {"pool": next(server.pools)})
+        (server,) = at.adopt(ours)
+        at.commit_operation(server, "switch", "to-spot", {"pool": at.next_pool(server)})
         with_replica, without = [], []
         for number in range(count):
-            at.done(server, "replica", f"replica-{number}")
+            at.commit_operation(server, "replica", f"replica-{number}")
             with_replica.append(_rescued(at, server))
             without.append(_rescued(at, server))
             pair = f"with a replica {with_replica[-1]:.0f} ms, without {without[-1]:.0f} ms"
             setup.say(f"{NAME}: {number + 1} of {count}: {pair}")
         script = ReplaceAfterEnd(at.ec2, stack.settings.var / "lab" / "hosts", USER_DATA)
-        plain, _ = script.move(at.plain(scripted), at.market_choice.types[0])
+        plain, _ = script.move(at.scripted(scripted), at.market_choice.types[0])
         usual = []
         for number in range(count):
             filesystem, doomed = script.filesystem(plain), plain.instance_id
             gone = at.interrupt(doomed, LATE_S) + LATE_S
             plain = script.replace(plain, at.market_choice.types[number % len(at.market_choice.types)], filesystem)
-            usual.append(at.serving_after("scripted", gone, doomed))
+            usual.append(_serving_ms(at, scripted, gone, doomed))
             setup.say(f"{NAME}: the usual script, {number + 1} of {count}: {usual[-1]:.0f} ms")
-        launch_ms = at.delays.launch + at.delays.boot
+        launch_ms = 1000 * (at.delays.launch_s + at.delays.boot_s)
     setup.details.update({"with a replica": with_replica, "without": without, "usual script": usual})
     first, second, theirs = summary(with_replica), summary(without), summary(usual)
     limit = launch_ms + AIM_MS
@@ -58,14 +57,13 @@ def measure(setup: MeasureSetup) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _rescued(at: BenchmarkSite, server: BenchmarkServer) -> float:
-    """Milliseconds; returns when the rescue is over and the ledger is at rest."""
-    doomed, known = at.primary(server), set(at.api.operation_ids(server.id, "failover"))
-    noticed = at.interrupt(doomed, NOTICE_S)
-    serving = at.serving_after(server.name, noticed, doomed)
+def _rescued(at: BenchmarkSite, server: AdoptedServer) -> float:
+    """Milliseconds until it was served; returns when the rescue is over and its records are written."""
+    doomed, known = str(at.primary(server)["id"]), at.api.operation_ids(server.id, "failover")
+    serving_ms = _serving_ms(at, server, at.interrupt(doomed, NOTICE_S), doomed)
+    at.committed(at.new_operation(server, "failover", known))
+    return serving_ms
 
-    def new() -> str | None:
-        return next((one for one in at.api.operation_ids(server.id, "failover") if one not in known), None)
 
-    at.end_of(until("its failover is recorded", AGENT_S, new))
-    return serving
+def _serving_ms(at: BenchmarkSite, server: LaunchedServer, since: float, not_by: str) -> float:
+    return 1000 * at.serving_after(server, since, not_by=not_by, limit_s=END_S)

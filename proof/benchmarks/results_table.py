@@ -1,4 +1,4 @@
-"""The one table: every figure, its baseline of the same run, its aim."""
+"""The table of results: every figure, its baseline of the same run, and its aim."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`python -m proof.benchmarks.savings_accrual`: the ledger of savings for a whole fleet, database included.
 
-Ten thousand servers in 360 pools with a price an hour: one hour booked, the same again (nothing to add), a day
-caught up, and then one late price in every pool, which corrects the hours after it. The aim: an hour of ten
+Ten thousand servers in 360 pools with a price an hour. It books one hour, books it again (nothing to add), catches up
+a day, and then adds one late price in every pool, which corrects the hours after it. The aim: an hour of ten
 thousand servers in under ten seconds.
 """
 
@@ -76,7 +76,7 @@ def _server(n: int) -> dict[str, Any]:
 
 
 def _instances(n: int, chance: random.Random) -> Iterator[dict[str, Any]]:
-    """The one it came with, on-demand, and a spot instance since: one in ten switches within the hour."""
+    """First its own on-demand instance, then a spot instance. One server in ten switches within the hour."""
     switched = chance.random() if n % 10 == 0 else -50 + chance.random()
     for number, (since, until) in enumerate(((-100.0, switched + 0.05), (switched - 0.05, None))):
         lifecycle = "spot" if number else "on-demand"

@@ -1,4 +1,4 @@
-"""What every measure is told, and the stack that most of them stand on."""
+"""What every measure gets: its options, and a stack or a database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MeasureSetup:
 
     @contextmanager
     def stack(self, **settings: Any) -> Iterator[Stack]:
-        """In a folder of its own, emptied before and after."""
+        """A stack in its own folder, which is emptied before and after."""
         with (
             self._folder() as var,
             Stack(StackSettings(var=var, database_server=self.server, **settings), report=lambda _: None) as running,
@@ -49,7 +49,7 @@ class MeasureSetup:
                 guest = TemporarySchema(self.server, leases.port(), var / "way.log")
                 guest.create()
                 try:
-                    # Past the way that can be cut: nothing is cut here, and it would be measured.
+                    # Not through the proxy: it would be measured, and nothing is cut here.
                     yield database.Database(guest.direct_url)
                 finally:
                     guest.drop()

@@ -1,7 +1,7 @@
-"""One agent as the control plane sees it: polls its queue, answers, heartbeats. No host is behind it.
+"""One agent without a host, as the control plane sees it: it polls its queue, answers, and sends heartbeats.
 
-It speaks Temporal's own calls, since an SDK worker for each of ten thousand instances would need more memory
-than the rest together. What a host would do takes no time here: mounts, hooks and boots are not measured.
+It uses Temporal's API directly, since SDK workers for ten thousand instances would need more memory than
+everything else. A host's work (mounts, hooks, boots) takes no time here, and is not measured.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SimulatedAgent:
         self._noticed.set()
 
     async def run(self) -> None:
-        """Until it is cancelled, as the host's power-off does."""
+        """Run until it is cancelled, as a host's power-off does."""
         try:
             while True:
                 task = await self._poll()
@@ -99,7 +99,7 @@ class SimulatedAgent:
         return [contract.Filesystem(f"uuid-{one}", f"/data/{one}", "ext4", "rw", at) for one, at in data.items()]
 
     async def _watch(self, task: calls.PollActivityTaskQueueResponse) -> None:
-        """The standing question: beats until there is a notice, as the real agent does."""
+        """The watch for notices: send heartbeats until there is a notice, as the real agent does."""
         (asked,) = await self._client.data_converter.decode(list(task.input.payloads), [contract.WatchRequest])
         self.watching = True
         try:
@@ -117,7 +117,7 @@ class SimulatedAgent:
             self.watching = False
 
     async def _beat(self, token: bytes) -> bool:
-        """Whether nobody wants the answer any more."""
+        """Send a heartbeat; True when nobody waits for the answer any more."""
         request = calls.RecordActivityTaskHeartbeatRequest(
             task_token=token, identity=self.instance_id, namespace=self._client.namespace
         )

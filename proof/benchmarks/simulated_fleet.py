@@ -1,4 +1,4 @@
-"""A fleet whose instances are rows of the lab and whose agents are one process: as many as two cores carry."""
+"""A fleet whose instances are rows of the lab, and whose agents are one process. Two cores carry thousands."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import httpx
 from lab.stack.processes import Process
 from lab.stack.settings import REPOSITORY, inherited
 from lab.stack.stack import Stack
-from proof.benchmarks import processor_time
-from proof.benchmarks.benchmark_site import ec2_client
+from proof.benchmarks import counters
 from proof.harness import market
 from proof.harness.api_client import ControlPlaneClient
+from proof.harness.server_owner import ec2_client
 from proof.harness.waiting import until
 
 LAUNCH_S = 120.0
-WATCHED_S = 420.0  # of a large fleet a watch that was lost is missed after 250
+WATCHED_S = 420.0  # in a large fleet a lost watch is noticed after 250 s
 AT_ONCE = 16
 BATCH = 50
 NOTICE_S = 120.0
@@ -47,7 +47,7 @@ class SimulatedFleet:
         self.agents = agents
         self.world: dict[str, Any] = lab.get("/_lab/world").raise_for_status().json()
         self.market_choice = market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"])
-        self._ec2 = ec2_client(stack)
+        self._ec2 = ec2_client(stack.aws)
         lab.post("/_lab/quotas", json={"spot": 1e6, "on_demand": 1e6}).raise_for_status()
 
     def pids(self) -> dict[str, int]:
@@ -55,24 +55,24 @@ class SimulatedFleet:
         return {name: pid for name, pid in {**named, "agents": self.agents.pid}.items() if pid}
 
     def give_way(self, name: str) -> None:
-        """This process takes what the others leave of the processor. Every thread of it, since each has a nice value
-        of its own (sched(7)); those that they start have theirs."""
+        """Let this process have only the processor time that the others leave. Each thread has its own nice value
+        (sched(7)), which later threads inherit."""
         for thread in Path(f"/proc/{self.pids()[name]}/task").iterdir():
             os.setpriority(os.PRIO_PROCESS, int(thread.name), _GIVES_WAY)
 
     @contextmanager
     def cores_busy(self) -> Iterator[dict[str, float]]:
-        """By process, filled when it ends."""
+        """Cores that each process keeps busy; filled at the end of the block."""
         found: dict[str, float] = {}
         pids, began = self.pids(), time.monotonic()
-        worked = processor_time.milliseconds(pids)
+        worked = counters.processor_ms(pids)
         yield found
         lasted = 1000 * (time.monotonic() - began)
-        for name, ms in processor_time.between(worked, processor_time.milliseconds(pids)).items():
+        for name, ms in counters.between(worked, counters.processor_ms(pids)).items():
             found[name] = round(ms / lasted, 2)
 
-    def adopted(self, numbers: range) -> list[SimulatedServer]:
-        """Launched on demand with a data volume and an Elastic IP each, adopted, and watched."""
+    def adopt_servers(self, numbers: range) -> list[SimulatedServer]:
+        """Launch on demand, each with a volume and an Elastic IP, and adopt. Returns when all are watched."""
         instances = self.launched(len(numbers), [self.market_choice.home], volume=True)
         self._await_running(instances)
         with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -87,7 +87,7 @@ class SimulatedFleet:
 
     @property
     def watched(self) -> int:
-        """Agents that are being asked the standing question now, as of the last second."""
+        """How many agents are being watched, as of the last second."""
         said = self.agents.log_tail(1).split()
         return int(said[1]) if said[:1] == ["watching"] and len(said) == 2 else 0
 
@@ -98,7 +98,7 @@ class SimulatedFleet:
         until(f"{count} agents are watched", WATCHED_S, look, every_s=0.5, last_seen=lambda: self.agents.log_tail(1))
 
     def launched(self, count: int, zones: Sequence[str] = (), *, volume: bool = False) -> list[str]:
-        """On demand, asked for in batches, by turns in these zones or in all: a subnet has room for four thousand.
+        """Launch instances on demand, in batches, in these zones by turns: a subnet has room for four thousand.
         They may not be running yet."""
         turns = itertools.cycle(zones or list(self.world["subnets"]))
         made: list[str] = []
@@ -107,7 +107,7 @@ class SimulatedFleet:
         return made
 
     def tag(self, instances: Sequence[str], tags: Sequence[Mapping[str, str]]) -> None:
-        """Each with its own."""
+        """Give each instance its own tags."""
 
         def one(instance_id: str, named: Mapping[str, str]) -> None:
             wanted = [{"Key": key, "Value": value} for key, value in named.items()]
@@ -181,7 +181,7 @@ def agent_process(stack: Stack, journal: Path) -> Iterator[Process]:
 
 @contextmanager
 def simulated_fleet(stack: Stack) -> Iterator[SimulatedFleet]:
-    """On a stack without hosts."""
+    """A fleet on a stack without hosts."""
     journal = stack.settings.var / "lab" / "hosts.jsonl"
     with stack.lab(timeout=120) as lab, stack.api(timeout=120) as http, agent_process(stack, journal) as process:
         yield SimulatedFleet(stack, lab, http, process)

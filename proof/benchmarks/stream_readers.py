@@ -1,7 +1,8 @@
 """Many readers of the event stream in one process: `python -m proof.benchmarks.stream_readers TOKEN COUNT URL ...`.
 
-They share the URLs evenly. `ready` is printed once every one of them is subscribed; when standard input
-ends, a line of JSON for each reader: its events as `[seq, epoch seconds]`, as they came.
+They share the URLs evenly. `ready` is printed once all of them are subscribed. Then standard input gives the number
+of the last event. Once every reader has it, or after a minute, each prints a line of JSON: its events as
+`[seq, epoch seconds]`, in the order in which they came.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from urllib.parse import urlsplit
 
 _ID = re.compile(rb"^id: ?(\d+)\r?$", re.MULTILINE)
 _CHUNK = 65536
+_FEW = 10
 _SUBSCRIBED = b"retry:"
 CONNECT_AT_ONCE = 50
+LAST_EVENT_S = 60.0
 
 
 class EventReader:
@@ -30,6 +33,9 @@ class EventReader:
         )
         self.seen: list[tuple[int, float]] = []
         self.subscribed = asyncio.Event()
+
+    def has(self, seq: int) -> bool:
+        return bool(self.seen) and max(number for number, _ in self.seen[-_FEW:]) >= seq
 
     async def run(self, turns: asyncio.Semaphore) -> None:
         async with turns:
@@ -57,7 +63,11 @@ async def main(token: str, count: int, urls: Sequence[str]) -> None:
         _raise_what_failed(running)
         await asyncio.sleep(0.05)
     print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    last = int(await asyncio.to_thread(sys.stdin.read))
+    ends = time.monotonic() + LAST_EVENT_S
+    while not all(one.has(last) for one in readers) and time.monotonic() < ends:
+        _raise_what_failed(running)
+        await asyncio.sleep(0.05)
     _raise_what_failed(running)
     for one in readers:
         print(json.dumps(one.seen), flush=True)

@@ -22,18 +22,15 @@ from lab.stack.ports import Leases
 from lab.stack.processes import Process
 from lab.stack.settings import REPOSITORY
 from lab.stack.stack import Stack
-from proof.benchmarks import processor_time, server_status
+from proof.benchmarks import counters
 from proof.benchmarks.figure import Figure, summary
 from proof.benchmarks.setup import MeasureSetup
 
 NAME = "streams"
 AIM_MS = 100.0
 PER_SECOND, BURST = 5, 100
-SETTLE_S = 1.5  # for the last events to arrive
-CALM_S, REST_S = (
-    12.0,
-    5.0,
-)  # until the hubs ask as seldom as they ever do (api.streams.hub); and for how long that is counted
+CALM_S = 12.0  # until the hubs poll at their slowest (api.streams.hub)
+REST_S = 5.0  # for how long statements are counted then
 PARTS = frozenset({"database", "temporal", "api"})
 BASELINE = "the transaction that changes a row and writes its event, from begin to commit, in the same run"
 HOW = (
@@ -76,14 +73,13 @@ def _figure(setup: MeasureSetup, stack: Stack, second: Process, count: int) -> F
             raise RuntimeError(f"{count} readers did not all subscribe")
         time.sleep(0.5)
         pids = {"api": stack.processes["api"].pid or 0, "api-2": second.pid or 0, "readers": readers.pid}
-        worked, began = processor_time.milliseconds(pids), time.monotonic()
+        worked, began = counters.processor_ms(pids), time.monotonic()
         single = writer.write(setup.choose(20, 1) * PER_SECOND, random.Random(count))
-        busy = processor_time.between(worked, processor_time.milliseconds(pids))
+        busy = counters.between(worked, counters.processor_ms(pids))
         lasted = 1000 * (time.monotonic() - began)
         burst = writer.write(BURST)
-        time.sleep(SETTLE_S)
         at_rest = writer.statements_at_rest(*setup.choose((CALM_S, REST_S), (0.0, 1.0)))
-        said, _ = readers.communicate()
+        said, _ = readers.communicate(str(max(burst.committed)))
     measured = _judged([json.loads(line) for line in said.splitlines()], count, single, burst) | {
         "SQL/s at rest": at_rest
     }
@@ -115,13 +111,13 @@ def _of(values: Sequence[float]) -> dict[str, float]:
 
 @dataclass
 class WriteTimes:
-    """Milliseconds of each transaction; and when it had committed, epoch seconds, by the event's number."""
+    """`took`: milliseconds of each transaction. `committed`: epoch seconds, by the event's number."""
 
     took: list[float] = field(default_factory=list)
     committed: dict[int, float] = field(default_factory=dict)
 
     def late(self, seen: Arrivals) -> list[float]:
-        """Milliseconds from an event's commit until a reader had it, of every reader and event."""
+        """Milliseconds from an event's commit until a reader had it, for every reader and event."""
         return [1000 * (at - self.committed[seq]) for one in seen for seq, at in one if seq in self.committed]
 
 
@@ -131,7 +127,7 @@ class EventWriter:
     client_id: str
 
     def write(self, count: int, chance: random.Random | None = None) -> WriteTimes:
-        """At moments that are drawn, PER_SECOND in the mean: no beat of anybody's polling; without chance, in a row."""
+        """Write at random moments, PER_SECOND on average, so as not to beat with polling. Without `chance` in a row."""
         sessions, written = make_session_factory(self.engine), WriteTimes()
         for number in range(count):
             if chance is not None:
@@ -144,11 +140,11 @@ class EventWriter:
         return written
 
     def statements_at_rest(self, calm_s: float, rest_s: float) -> float:
-        """A second, of all processes."""
+        """Statements of all processes per second."""
         time.sleep(calm_s)
-        before = server_status.statements(self.engine)
+        before = counters.statements(self.engine)
         time.sleep(rest_s)
-        return round((server_status.statements(self.engine) - before) / rest_s, 1)
+        return round((counters.statements(self.engine) - before) / rest_s, 1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One switch as it was measured, by whom each part of its time was taken, and what is left for us."""
+"""The times of one switch: what the lab took, what the host took, and what is left for the product."""
 
 from __future__ import annotations
 
@@ -14,37 +14,12 @@ from typing import Any
 from proof.benchmarks.move_script import ScriptTimes
 from proof.benchmarks.workflow_history import ActivityTimes
 from proof.harness.api_client import Operation, epoch
-
-
-@dataclass(frozen=True)
-class LabDelaysMs:
-    """The lab's own, milliseconds, of the calls that a switch waits for."""
-
-    launch: float
-    boot: float
-    detach: float
-    attach: float
-    terminate: float
-
-    @classmethod
-    def of(cls, world: Mapping[str, Mapping[str, float]]) -> LabDelaysMs:
-        found = world["delays"]
-        names = ("launch_s", "boot_s", "detach_s", "attach_s", "terminate_s")
-        return cls(*(1000 * found[name] for name in names))
-
-    def by_step(self) -> dict[str, float]:
-        """An address moves while volumes do: it is waited for by nobody."""
-        return {
-            "launch": self.launch,
-            "ready": self.boot,
-            "move": self.detach + self.attach,
-            "retire": self.terminate,
-        }
+from proof.harness.lab_delays import LabDelays
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """One step, milliseconds: all of it, the lab's delays in it, and what the host did with its own code."""
+    """One step in milliseconds: the whole, the lab's delays in it, and the host's own work."""
 
     name: str
     took: float
@@ -53,19 +28,19 @@ class StepTime:
 
     @property
     def left(self) -> float:
-        """Negative where we were late: a delay had begun before the step that waits for it."""
+        """Negative where a delay had begun before the step that waits for it."""
         return self.took - self.lab - self.host
 
 
 @dataclass(frozen=True)
 class SwitchTimes:
-    """One run. `share`: what is neither the lab's nor the host's, milliseconds."""
+    """One run. `share`: milliseconds that neither the lab nor the host took."""
 
     parts: Sequence[StepTime]
     took: float
-    outside: float = 0.0  # as its caller saw it: from the request to the answer that it is over
-    waits: Mapping[str, float] = field(default_factory=dict)  # the whole, by what was under way
-    processor: Mapping[str, float] = field(default_factory=dict)  # milliseconds that each process worked
+    outside: float = 0.0  # as its caller saw it: from the request until it was told the end
+    waits: Mapping[str, float] = field(default_factory=dict)  # the whole time, by what was under way
+    processor: Mapping[str, float] = field(default_factory=dict)  # processor time of each process, milliseconds
 
     @property
     def share(self) -> float:
@@ -74,15 +49,15 @@ class SwitchTimes:
 
 def times_of_switch(
     operation: Operation,
-    delays: LabDelaysMs,
+    delays: LabDelays,
     agent_start: float,
     outside: float,
     history: Sequence[ActivityTimes],
     processor: Mapping[str, float],
 ) -> SwitchTimes:
-    """By its receipt. `agent_start`: from the host's boot until its agent could be asked."""
+    """From the operation's receipt. `agent_start`: from the host's boot until its agent answered."""
     took = 1000 * ((operation.finished_at or operation.requested_at) - operation.requested_at)
-    lab, parts = delays.by_step(), []
+    lab, parts = delays.ms_by_step(), []
     for step in operation.receipt["steps"]:
         hooks = sum(float(hook["ms"]) for hook in step["hooks"])
         host = hooks + (agent_start if step["name"] == "ready" else 0.0)
@@ -91,8 +66,8 @@ def times_of_switch(
     return SwitchTimes(parts, took, outside, time_by_cause(history, took), processor)
 
 
-def times_of_script(times: ScriptTimes, delays: LabDelaysMs, host_start: float) -> SwitchTimes:
-    lab = delays.by_step()
+def times_of_script(times: ScriptTimes, delays: LabDelays, host_start: float) -> SwitchTimes:
+    lab = delays.ms_by_step()
     parts = [
         StepTime(name, ms, lab.get(name, 0.0), times.hooks.get(name, 0.0) + (host_start if name == "ready" else 0.0))
         for name, ms in times.steps.items()
@@ -102,7 +77,7 @@ def times_of_script(times: ScriptTimes, delays: LabDelaysMs, host_start: float) 
 
 
 def time_by_cause(history: Sequence[ActivityTimes], took: float) -> dict[str, float]:
-    """The whole time, milliseconds, by what was under way at each moment; the first that applies counts."""
+    """The whole time in milliseconds, by what was under way at each moment. The first cause that applies counts."""
     marks = sorted({0.0, took / 1000, *(at for one in history for at in _instants(one) if 0 <= at <= took / 1000)})
     found: dict[str, float] = {}
     for since, until in pairwise(marks):

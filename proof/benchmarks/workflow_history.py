@@ -1,4 +1,4 @@
-"""Where a workflow's time went, by its recorded history: the gaps between its events.
+"""Where the time of a workflow went, by the gaps between the events of its history.
 
 `python -m proof.benchmarks.workflow_history ADDRESS WORKFLOW_ID` prints every activity with how long it waited to be
 taken up and how long it ran, in the order of scheduling.
@@ -37,7 +37,7 @@ class ActivityTimes:
     failure: str = ""  # of the attempt before the last
 
     def runs(self, at: float) -> bool:
-        """Whether it was being worked on then. Earlier attempts leave no event: they count as work."""
+        """Whether it was running then. Earlier attempts leave no event, and count as running."""
         return self.attempts > 1 or (self.started is not None and at >= self.started)
 
 

@@ -1,1 +1,1 @@
-"""A fleet in all kinds of trouble, drawn from a seed."""
+"""A fleet under many kinds of faults, drawn from a seed."""

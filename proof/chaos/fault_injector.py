@@ -1,4 +1,4 @@
-"""What a chaos run does to a fleet: each trouble begins, and most end again after a while."""
+"""The faults that a chaos run puts into a fleet. Each begins at its moment, and most end after a while."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.names import operation_id as operation_id_of
-from proof.harness.errors import RequestFailed
 from proof.harness.site import Site
+from proof.harness.waiting import RequestFailed
 
 LOST: Sequence[str] = (
     "RunInstances",
@@ -23,23 +23,23 @@ LOST: Sequence[str] = (
     "RegisterTargets",
     "DescribeInstances",
 )
-NOTICES_S = (120.0, 120.0, 30.0, 8.0, 0.0)  # AWS's own, and shorter than it promises
+NOTICES_S = (120.0, 120.0, 30.0, 8.0, 0.0)  # what AWS gives, and less than it promises
 PROCESSES = ("worker-1", "worker-2", "api", "temporal", "database")
 EndFault = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """One trouble as it was drawn: the same seed draws the same, whatever comes of it."""
+    """One fault as it was drawn. The same seed draws the same faults, whatever happens to the fleet."""
 
     at_s: float
     what: str
-    number: int  # draws whom it meets, of those there are by then
+    number: int  # draws its target, of those that exist by then
     lasts_s: float
 
 
 def draw_faults(seed: int, seconds: float) -> list[PlannedFault]:
-    """Of the whole run, with one outage of the database of a minute, and one host cut off."""
+    """The faults of a whole run. One of them stops the database for a minute, and one cuts off a host."""
     chance = random.Random(f"{seed}/chaos")
     faults, at = [], 2.0
     while at < seconds:
@@ -62,11 +62,13 @@ class FaultInjector:
         self._servers = list(kinds)
         self._pools = list(pools)
         self.requests: list[tuple[str, str, str, str]] = []  # server, what, key, operation
-        self.unanswered: list[tuple[str, str, str, str]] = []  # the same: it would be that operation, if it worked
-        self.away: set[str] = set()  # processes that are down just now
+        self.unanswered: list[
+            tuple[str, str, str, str]
+        ] = []  # the same fields; the operation that it would be if the request worked
+        self.away: set[str] = set()  # processes that are down now
 
     def begin(self, fault: PlannedFault) -> tuple[str, EndFault | None]:
-        """What was done, in words, and how it ends; raises nothing that a fleet in trouble may answer."""
+        """Begin the fault; returns what was done, in words, and how to end it."""
         chance = random.Random(f"{fault.number}")
         return _DOES[fault.what](self, chance, fault)
 
@@ -124,7 +126,7 @@ class FaultInjector:
         return "calls are throttled", lambda: self._lab("POST", "/_lab/throttle", {"rate": None})
 
     def lose(self, chance: random.Random, fault: PlannedFault) -> tuple[str, EndFault | None]:
-        """Lost once, the SDK asks again, and the call is made twice; lost four times, it is our turn."""
+        """Lose the answer to a call. Lost once, the SDK repeats the call; lost four times, the product has to."""
         action, times = chance.choice(LOST), chance.choice((1, 1, 4))
         self._lab("POST", "/_lab/faults", {"action": action, "kind": "lose", "times": times})
         return f"{times} answers to {action} are lost", None
@@ -165,20 +167,20 @@ class FaultInjector:
         self._site.stack.kill(process)
 
         def back() -> None:
-            self._site.stack.processes[process].start()  # not waited for: what it needs may be away too
+            self._site.stack.processes[process].start()  # not waited for, since what it needs may be down too
             self.away.discard(process)
 
         return f"{process} is killed", back
 
     def all_back(self) -> None:
-        """Every process is up and says that it is ready."""
+        """Wait until every process is up and ready."""
         for process in self._site.stack.processes.values():
             process.wait_ready()
 
     # --- inside
 
     def _instances(self) -> list[dict[str, Any]]:
-        """Of the fleet, by EC2: the API may be down."""
+        """The fleet's instances as EC2 lists them, since the API may be down."""
         ours = {server.id for server in self._site.servers.values()}
         rows = self._site.truth()["instances"]
         return [one for one in rows if one["state"] == "running" and one["tags"].get("spot-optimizer:server") in ours]
@@ -188,11 +190,11 @@ class FaultInjector:
         return names[one["tags"]["spot-optimizer:server"]]
 
     def _lab(self, method: str, path: str, body: Mapping[str, Any]) -> None:
-        with suppress(AssertionError):  # what it was meant for has ended meanwhile
+        with suppress(AssertionError):  # its target has ended meanwhile
             self._site.ask_lab(method, path, body)
 
 
-# How often each is drawn; the rest comes once a run.
+# How often each is drawn. Faults that are not listed come once a run.
 _WEIGHTS: Mapping[str, int] = {
     "switch": 5,
     "replica": 2,

@@ -1,8 +1,8 @@
-"""`python -m proof.chaos.run`: a fleet under write load, and everything that can go wrong, drawn from a seed.
+"""`python -m proof.chaos.run`: a fleet under write load, and faults of every kind, drawn from a seed.
 
-A checker follows along and says at which moment which invariant broke. Afterwards all is quiet, and what
-must hold at rest is looked at too. Exit code 0 when everything held. Everything that was done, with its moment,
-is in var/chaos/actions.jsonl, the figures in var/chaos/report.json; the same seed draws the same troubles.
+A checker watches the invariants all the time, and logs when one breaks. Once the faults have ended, it also checks
+what must hold at rest. Exit code 0 when everything held. var/chaos/actions.jsonl has every action with its time,
+var/chaos/report.json the figures. The same seed draws the same faults.
 """
 
 from __future__ import annotations
@@ -18,26 +18,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.settings import REPOSITORY, StackSettings
 from lab.stack.stack import Stack
 from proof import run_limits
 from proof.chaos.fault_injector import EndFault, FaultInjector, PlannedFault, draw_faults
 from proof.harness import invariants
-from proof.harness.errors import RequestFailed, ScenarioFailed
-from proof.harness.loop_thread import LoopThread
 from proof.harness.server_owner import ServerSpec
 from proof.harness.site import Site
-from proof.harness.waiting import until
+from proof.harness.waiting import RequestFailed, ScenarioFailed, until
 
 _LOOK_S = 3.0
-_QUIET_S = 300.0  # operations end within this once nothing goes wrong any more
+_QUIET_S = 300.0  # operations end within this time once the faults have ended
 _LAST_DEEDS = 12
 HANDOFFS = ("volumes", "stateless", "snapshot", "volumes", "stateless", "volumes", "snapshot", "volumes")
 
 
 class ActionLog:
-    """What was done and seen, each line with its moment."""
+    """What was done and seen, each line with its time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("w")
@@ -55,7 +54,7 @@ class ActionLog:
 
 
 class InvariantChecker:
-    """Looks all the time at what must hold all the time. `broken`: what did not, and when it was seen."""
+    """Checks every few seconds what must always hold. `broken`: what did not."""
 
     def __init__(self, site: Site, log: ActionLog) -> None:
         self._site = site
@@ -80,11 +79,11 @@ class InvariantChecker:
                     self._log.write("BROKEN", one)
 
     def _look(self) -> list[str]:
-        """Two primaries and missing events by the tables; two workloads by the hosts' journal."""
+        """The tables tell of two primaries and missing events, the hosts' journal of two workloads."""
         self.looks += 1
         try:
             return invariants.broken_while_busy(self._site)
-        except Exception as error:  # the database or the API is down: that is what the run is about
+        except Exception as error:  # the database or the API is down, as the run intends
             self.blind += 1
             self._log.write("blind", f"{type(error).__name__}")
             return []
@@ -116,7 +115,7 @@ class ChaosRun:
         self.calm()
 
     def calm(self) -> None:
-        """Everything that is still wrong ends."""
+        """End every fault that still lasts."""
         for at, words, end in sorted(self._ends, key=lambda one: one[0]):
             self._end(words, end, at)
         self._ends.clear()
@@ -141,7 +140,7 @@ class ChaosRun:
 
 
 def at_rest(site: Site, trouble: FaultInjector, log: ActionLog) -> list[str]:
-    """Once everything has ended: invariants 1 to 5 and 8, every write of every server, and every request again."""
+    """Wait until everything has ended. Then check invariants 1 to 5 and 8 and every write, and repeat every request."""
     try:
         until("every operation ends, and every server is served", _QUIET_S, lambda: _quiet(site), every_s=1.0)
     except ScenarioFailed as error:
@@ -160,14 +159,16 @@ def at_rest(site: Site, trouble: FaultInjector, log: ActionLog) -> list[str]:
             continue
         if again != operation:
             wrong.append(f"4: {what} {key} was {operation}, and again {again}")
-    # Notices bring about rescues and new replicas, which nobody asks for by a key.
+    # Notices lead to failovers and new replicas, which nobody requests with a key.
     asked = {operation for *_, operation in requests}
-    site.asked |= asked | {one.id for one in site.api.operations() if one.kind not in ("switch", "promote")}
+    site.requested_operations |= asked | {
+        one.id for one in site.api.operations() if one.kind not in ("switch", "promote")
+    }
     return wrong + invariants.broken_invariants(site, site.servers.values())
 
 
 def _quiet(site: Site) -> bool | None:
-    """Nothing runs, and every server is played by an instance that is there: a death may not have been noticed yet."""
+    """No operation runs, and every primary exists in EC2: the product may not have noticed a death yet."""
     return None if _restless(site) else True
 
 
@@ -189,15 +190,15 @@ def _restless(site: Site) -> list[str]:
 
 
 def chaos(var: Path, seed: int, minutes: float, servers: int, *, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """One run; its report."""
+    """Make one run; returns its report."""
     stack_var = var / "stack"
     shutil.rmtree(stack_var, ignore_errors=True)
     planned_faults = draw_faults(seed, 60 * minutes)
     with (
         Stack(StackSettings(var=stack_var, workers=2), report=lambda line: None) as stack,
-        LoopThread("observer") as loop,
+        loop_thread("observer") as portal,
     ):
-        site = Site(stack, loop, seed, say)
+        site = Site(stack, portal, seed, say)
         try:
             return _chaos(site, planned_faults, ActionLog(var / "actions.jsonl"), servers)
         finally:
@@ -207,13 +208,13 @@ def chaos(var: Path, seed: int, minutes: float, servers: int, *, say: Callable[[
 
 def _chaos(site: Site, planned_faults: Sequence[PlannedFault], log: ActionLog, servers: int) -> dict[str, Any]:
     for number, handoff in enumerate(HANDOFFS[:servers]):
-        (made,) = site.adopted(ServerSpec(f"{handoff}-{number}", handoff, 0 if handoff == "stateless" else 8))
+        (made,) = site.adopt_servers(ServerSpec(f"{handoff}-{number}", handoff, 0 if handoff == "stateless" else 8))
         if handoff == "snapshot":
             site.api.change_policy(made.id, {"zones": list(site.market_choice.zones)})
         site.api.change_policy(made.id, {"cool_down_s": 8.0, "failover_pools": 2})
     to_spot = [site.ask(server, "switch", f"to-spot-{server.name}") for server in site.servers.values()]
     for operation_id in to_spot:
-        site.end_of(operation_id)  # whatever its end: a server that stays on demand is not interrupted
+        site.end_of(operation_id)  # however it ends: a server that stays on demand is not interrupted
     log.write("begin", f"{servers} servers, {len(planned_faults)} troubles, seed {site.seed}")
     run, checker = ChaosRun(site, log, planned_faults), InvariantChecker(site, log)
     checker.start()

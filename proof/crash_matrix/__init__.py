@@ -1,1 +1,1 @@
-"""A worker killed at every call, commit and hook of every operation, and what held afterwards."""
+"""Kills the worker at every call, commit and hook of every operation, and checks what holds afterwards."""

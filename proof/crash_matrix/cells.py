@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 BEFORE, AFTER = "before", "after"
-GIVEN_UP = "given-up"  # as `after`, and the operation is cancelled while nobody works
+GIVEN_UP = "given-up"  # as `after`, and the operation is cancelled while no worker runs
 WORKER, AGENT = "worker", "agent"
 _NOT_EC2 = frozenset({"sqs", "sts"})
 _LOOKING = ("Describe", "Get", "List")
@@ -41,7 +41,7 @@ class Cell:
 
 
 def cells_of_scenario(scenario: str, places: Iterable[KillPoint], *, cancels: bool) -> list[Cell]:
-    """Every place before and after; on the host the agent dies too. `cancels`: the operation can be given up."""
+    """A kill before and one after each place; on a host also kills of the agent. `cancels`: it can be cancelled."""
     found = []
     for place in places:
         victims = (WORKER, AGENT) if place.kind == "host" else (WORKER,)
@@ -52,7 +52,7 @@ def cells_of_scenario(scenario: str, places: Iterable[KillPoint], *, cancels: bo
 
 
 def ec2_kill_points(calls: Iterable[Mapping[str, Any]]) -> list[KillPoint]:
-    """Each call of the run. A question that is repeated while nothing is changed is one place: its first asking."""
+    """Each call of the run. A read that is repeated while nothing changes is one place, its first call."""
     times: Counter[str] = Counter()
     asked: set[str] = set()
     found = []
@@ -77,13 +77,13 @@ def db_kill_points(commits: int) -> list[KillPoint]:
 
 
 def host_kill_points(receipt: Mapping[str, Any]) -> list[KillPoint]:
-    """By the hooks in the receipt: each host activity that changes something runs one. A hook repeated is one."""
+    """The hooks in the receipt. Each host activity that changes something runs one. A repeated hook is one place."""
     hooks = [hook["name"] for step in receipt.get("steps") or () for hook in step.get("hooks") or ()]
     return [KillPoint("host", name) for name in dict.fromkeys(hooks)]
 
 
 def select_cells(cells: Sequence[Cell], only: str, sample: int, seed: int) -> list[Cell]:
-    """Those whose name begins as `only` says (`*` and `?` allowed); `sample` of them, 0: all."""
+    """Cells whose names begin with `only` (`*` and `?` allowed), and of these `sample` many; 0 means all."""
     found = [cell for cell in cells if fnmatchcase(cell.name, f"{only}*")]
     if not sample or sample >= len(found):
         return found

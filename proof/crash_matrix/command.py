@@ -1,7 +1,7 @@
-"""`python -m proof.crash_matrix.command`: kill the worker at every place of every operation, and look what holds.
+"""`python -m proof.crash_matrix.command`: kill the worker at every place of every operation, and check what holds.
 
-Exit code 0 when every invariant held in every cell, 1 when one broke, 2 when no cell is named so. The report is in
-var/crash-matrix/report.json, and grows with every cell: a matrix that was broken off goes on with --resume.
+Exit code 0 when every invariant held in every cell, 1 when one broke, 2 when no cell has such a name. The report,
+var/crash-matrix/report.json, grows with every cell. An interrupted matrix continues with --resume.
 """
 
 from __future__ import annotations
@@ -25,27 +25,29 @@ from proof.crash_matrix.cells import Cell, select_cells
 from proof.crash_matrix.rig import Rig, rig
 from proof.crash_matrix.runs import CellResult, run_cell, run_undisturbed
 from proof.crash_matrix.scenarios import SCENARIOS, Scenario
-from proof.harness.errors import ScenarioFailed
+from proof.harness.waiting import ScenarioFailed
 
 _WIDTH = 62
 
 
 class MatrixReport:
-    """What came of each cell, on disk from the moment that it is known."""
+    """The result of each cell. It is on disk as soon as it is known."""
 
     def __init__(self, path: Path, seed: int, rows: Iterable[CellResult] = ()) -> None:
         self.path = path
         self.rows = list(rows)
-        self.left = 0  # cells that there was no time for
+        self.left = 0  # cells that were not run for lack of time
         self._seed = seed
 
     @classmethod
     def resumed(cls, path: Path, seed: int) -> MatrixReport:
-        """With the cells that held; what was broken is run again. Raises SystemExit where there is no report."""
+        """Continue the report on disk. Only cells that held count as run. Raises SystemExit without a report."""
         try:
             rows = [CellResult(**row) for row in json.loads(path.read_text())["rows"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SystemExit(f"crash-matrix: nothing to go on with in {path} ({error}); leave RESUME away") from error
+            raise SystemExit(
+                f"crash-matrix: there is no report to resume in {path} ({error}); run without RESUME"
+            ) from error
         return cls(path, seed, [row for row in rows if not row.wrong])
 
     def note(self, row: CellResult) -> None:
@@ -64,8 +66,8 @@ class MatrixReport:
 
 
 class Matrix:
-    """Runs cells one after another on one rig; after a broken invariant on a new one, and what the broken one leaves
-    is kept: its logs and Temporal's histories."""
+    """Runs cells one after another on one rig. After a broken invariant it takes a new rig, and keeps the logs and
+    Temporal's histories of the old one."""
 
     def __init__(self, var: Path, seed: int, until: float, report: MatrixReport) -> None:
         self._var = var
@@ -74,8 +76,8 @@ class Matrix:
         self._open = ExitStack()
         self._rig: Rig | None = None
         self.report = report
-        self.named = 0  # cells that what is asked for may mean, run or not
-        self.unseen = 0  # scenarios whose cells are not known, for want of time or of an undisturbed run
+        self.named = 0  # cells that match what was asked for, run or not
+        self.unseen = 0  # scenarios without an undisturbed run, so that their cells are unknown
 
     def run(self, scenario: Scenario, only: str, sample: int) -> None:
         if self._late():
@@ -125,7 +127,7 @@ class Matrix:
             shutil.rmtree(kept, ignore_errors=True)
             kept.parent.mkdir(exist_ok=True)
             self._var.rename(kept)
-            _say(f"what it leaves is in {kept}")
+            _say(f"its logs and histories are kept in {kept}")
 
     def _late(self) -> bool:
         return time.monotonic() > self._until
@@ -142,7 +144,7 @@ def matching_scenarios(only: str) -> list[Scenario]:
 
 
 def scenarios_to_run(only: str, sample: int, seed: int) -> Iterator[tuple[Scenario, int]]:
-    """The scenarios that `only` may mean, and how many cells of each; a sample is of a few scenarios."""
+    """The scenarios that `only` matches, and how many cells of each. A sample is drawn from a few scenarios."""
     named = matching_scenarios(only)
     if not sample:
         yield from ((one, 0) for one in named)
@@ -167,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
     where = given.var / "report.json"
     report = MatrixReport.resumed(where, given.seed) if given.resume else MatrixReport(where, given.seed)
     if given.resume:
-        _say(f"{len(report.rows)} cells held already, by {where}")
+        _say(f"{len(report.rows)} cells held already, as {where} says")
     with matrix(given.var / "stack", given.seed, given.minutes, report) as made:
         for scenario, sample in scenarios_to_run(given.only, given.sample, given.seed):
             made.run(scenario, given.only, sample)

@@ -1,9 +1,9 @@
-"""Workers that have loaded everything before they are made: `python -m proof.crash_matrix.prefork SOCKET [MODULE ...]`.
+"""Forks workers that have everything loaded: `python -m proof.crash_matrix.prefork SOCKET [MODULE ...]`.
 
-Who connects to SOCKET and writes an environment (JSON, one line) is answered with the pid of a child, which is
-`worker.py` in that environment from then on. So a worker that was killed has a successor at once, as the other one of
-two would be, and none costs an import, which takes more processor than the operation that it is killed in.
-MODULE is loaded first: the broken builds of `tests/broken_builds` are worn this way, and not by a switch in the
+A caller connects to SOCKET and writes an environment (JSON, one line). The answer is the pid of a child that runs
+`worker.py` in that environment. So a killed worker has a successor at once, as the second of two workers would be.
+Imports are done only once; they take more processor time than the operation in which a worker is killed.
+Each MODULE is loaded first. This is how the broken builds of `tests/broken_builds` get in, without a switch in the
 product.
 """
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the children
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(path)
         door.listen()
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
             asking, _ = door.accept()
             with asking, asking.makefile("rw") as lines:
                 if not (line := lines.readline()):
-                    continue  # whoever only wanted to know whether we are here
+                    continue  # the caller only checked that this process answers
                 environment = json.loads(line)
                 pid = os.fork()
                 if pid == 0:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _begin(environment: Mapping[str, str]) -> None:
-    """In the child; it does not return."""
+    """Run the worker in the child. Does not return."""
     status = 1
     try:
         die_with_parent()

@@ -1,4 +1,4 @@
-"""A stack whose worker can be killed at a place that is chosen, with three servers that clients never leave alone."""
+"""A stack whose worker can be killed at a chosen place, with three servers that get requests all the time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.ports import Leases
 from lab.stack.settings import PARTS, StackSettings
@@ -19,24 +20,20 @@ from proof.crash_matrix.cells import BEFORE, GIVEN_UP, Cell
 from proof.crash_matrix.scenarios import Scenario, TargetServer, ask_until_answered
 from proof.crash_matrix.sql_proxy import SqlProxy
 from proof.crash_matrix.workers import Workers
-from proof.harness.api_client import Operation
-from proof.harness.errors import RequestFailed
-from proof.harness.loop_thread import LoopThread
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import Site, SiteServer
-from proof.harness.waiting import until
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import Site
+from proof.harness.waiting import RequestFailed, until
 
 MATRIX_SERVERS = {"volumes": ServerSpec("orders", "volumes", 8), "snapshot": ServerSpec("ledger", "snapshot", 8)}
 MATRIX_SERVERS |= {"stateless": ServerSpec("web", "stateless")}
-_QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls but the operation's
-_HOOK_S = 1.5  # how long a hook waits to be interrupted
+_QUIET = {"SPOT_AUTOPILOT_EVERY_S": "0", "SPOT_PRICES_EVERY_S": "0"}  # no calls of EC2 but the operation's
+_HOOK_S = 1.5  # how long a hook waits for the kill
 _REACHED_S = 60.0
 _COOL_DOWN_S = 5.0
-_AGENT_S = 40.0
 
 
 class Rig:
-    """One at a time is used: `arm` a place, bring the operation about, `strike` when it is `held`."""
+    """For each cell: `arm` its place, start the operation, and `strike` once it is `held` there."""
 
     def __init__(self, stack: Stack, site: Site, sql_proxy: SqlProxy, workers: Workers) -> None:
         self.stack = stack
@@ -45,7 +42,7 @@ class Rig:
         self.workers = workers
         self._cell: Cell | None = None
         self._made: dict[str, str] = {}  # the name of each server that was launched here
-        self.number = 0  # of runs so far: keys and names are derived from it
+        self.number = 0  # runs so far; keys and names derive from it
 
     # --- servers
 
@@ -56,34 +53,33 @@ class Rig:
         if scenario.on == "fresh":
             return self._launched()
         server = self._server(scenario.on)
-        if "spot" in scenario.needs and not self._primary(server)["pool"].endswith("/spot"):
-            self._done(server, "switch", f"to-spot-{self.number}")
+        if "spot" in scenario.needs and not self.site.primary(server)["pool"].endswith("/spot"):
+            self._commit(server, "switch", f"to-spot-{self.number}")
         has_replica = self.site.api.server(server.id)["replica"] is not None
         if "replica" in scenario.needs and not has_replica:
-            self._done(server, "replica", f"replica-{self.number}")
+            self._commit(server, "replica", f"replica-{self.number}")
         if "no-replica" in scenario.needs and has_replica:
             path, key = f"/api/servers/{server.id}/replica", f"no-replica-{self.number}"
-            self.done(ask_until_answered(self, lambda: self.call("DELETE", path, key)))
-        return TargetServer(server.id, str(self._primary(server)["id"]), server)
+            self.site.committed(ask_until_answered(self, lambda: self.call("DELETE", path, key)))
+        return TargetServer(server.id, str(self.site.primary(server)["id"]), server)
 
-    def _done(self, server: SiteServer, what: str, key: str) -> None:
-        """The worker may just be beginning."""
-        self.done(ask_until_answered(self, lambda: self.site.ask(server, what, key)))
+    def _commit(self, server: AdoptedServer, what: str, key: str) -> None:
+        """Request it until it is accepted, since the worker may be starting; then wait for its commit."""
+        self.site.committed(ask_until_answered(self, lambda: self.site.ask(server, what, key)))
 
-    def _server(self, kind: str) -> SiteServer:
+    def _server(self, kind: str) -> AdoptedServer:
         spec = MATRIX_SERVERS[kind]
         if spec.name not in self.site.servers:
-            (server,) = self.site.adopted(spec)
+            (server,) = self.site.adopt_servers(spec)
             zones = {"zones": list(self.site.market_choice.zones)} if kind == "snapshot" else {}
             self.site.api.change_policy(server.id, {"cool_down_s": _COOL_DOWN_S, **zones})
         return self.site.servers[spec.name]
 
-    def _primary(self, server: SiteServer) -> dict[str, Any]:
-        return self.site.primary(server)
-
     def _launched(self) -> TargetServer:
         key = f"fresh-{self.number}"
-        self.done(ask_until_answered(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key))))
+        self.site.committed(
+            ask_until_answered(self, lambda: self.call("POST", "/api/instances", key, self.launch_body(key)))
+        )
         (row,) = [row for row in self._all_servers() if row["name"] == key]
         self._made[str(row["id"])] = key
         return TargetServer(str(row["id"]), str(row["primary"]["id"]))
@@ -104,7 +100,7 @@ class Rig:
         return self._made[target.server_id]
 
     def elsewhere(self, target: TargetServer) -> str:
-        """A pool in another zone than that in which it began: the same when it is asked again, after the move."""
+        """A pool in another zone than its first instance's. It is the same when it is asked for after the move."""
         (began,) = [row for row in self.site.api.instances() if row["id"] == target.before]
         zone, kind, _ = str(began["pool"]).split("/")
         zones = self.site.market_choice.zones
@@ -112,13 +108,13 @@ class Rig:
         return f"{away}/{kind}/spot"
 
     def forget_made(self) -> list[str]:
-        """End what was launched here and still serves, as its owner would; what is wrong with what was released."""
+        """Terminate what was launched here and still runs, as its owner would."""
         wrong = []
         for row in self._all_servers():
             if row["name"] in self._names_here() and row["state"] == "active" and row["primary"]:
                 key = f"forget-{row['id']}"
                 body = {"confirm": row["name"]}
-                self.done(self.call("POST", f"/api/instances/{row['primary']['id']}/terminate", key, body))
+                self.site.committed(self.call("POST", f"/api/instances/{row['primary']['id']}/terminate", key, body))
         for one in self.site.truth()["instances"]:
             if (
                 one["state"] == "running"
@@ -149,7 +145,7 @@ class Rig:
     # --- the API
 
     def call(self, method: str, path: str, key: str, body: Mapping[str, Any] | None = None) -> str:
-        """The operation that was accepted."""
+        """Request an operation; returns its ID."""
         try:
             answer = self.site.http.request(method, path, json=body, headers={"Idempotency-Key": key})
         except httpx.HTTPError as error:
@@ -157,13 +153,8 @@ class Rig:
         if not answer.is_success:
             raise RequestFailed(f"{method} {path}: HTTP {answer.status_code} {answer.text[:300]}")
         operation_id = str(answer.json()["operation_id"])
-        self.site.asked.add(operation_id)
+        self.site.requested_operations.add(operation_id)
         return operation_id
-
-    def done(self, operation_id: str) -> Operation:
-        found = self.site.end_of(operation_id)
-        assert found.outcome == "committed", f"{operation_id}: {found.outcome}: {found.reason}"
-        return found
 
     def cancel(self, operation_id: str) -> None:
         self.site.http.post(f"/api/operations/{operation_id}/cancel").raise_for_status()
@@ -199,7 +190,7 @@ class Rig:
         return self._hook_met() != ""
 
     def await_held(self, over: Callable[[], bool]) -> bool:
-        """False when the operation ended without coming to that place."""
+        """Wait until the place is reached. False when the operation ended without reaching it."""
         began = asked_at = time.monotonic()
         while time.monotonic() - began < _REACHED_S:
             if self.held():
@@ -212,7 +203,7 @@ class Rig:
         return False
 
     def strike(self, give_up: Callable[[], None]) -> float:
-        """Kill, let go of what is held, and let the next worker begin; seconds until it does."""
+        """Kill, release what is held, and start the next worker; returns the seconds until it was ready."""
         assert self._cell is not None, "asked for only while a place is armed"
         if self._cell.victim == "agent":
             self.site.ask_lab("POST", f"/_lab/instances/{self._hook_met()}/agent/kill")
@@ -231,7 +222,7 @@ class Rig:
         self._cell = None
 
     def _hook_met(self) -> str:
-        """Whose hook waits."""
+        """The instance whose hook waits; empty: none does."""
         try:
             rules = json.loads((self.stack.settings.var / "lab" / "fail.json").read_text())
         except (OSError, ValueError):
@@ -241,18 +232,18 @@ class Rig:
 
 @contextmanager
 def rig(settings: StackSettings, seed: int, say: Callable[[str], None], modules: Sequence[str] = ()) -> Iterator[Rig]:
-    """Everything started, and stopped at the end."""
+    """Start everything, and stop it at the end."""
     settings = replace(settings, parts=frozenset(PARTS) - {"worker"})
     with (
         Stack(settings, report=lambda line: None) as stack,
-        LoopThread("observer") as loop,
-        LoopThread("gate") as gates,
+        loop_thread("observer") as portal,
+        loop_thread("gate") as gates,
         Leases() as leases,
     ):
         assert stack.database is not None, "a stack with a database has one"
         sql_proxy = SqlProxy(gates, stack.database.url, leases.port())
         workers = Workers(settings.var, {**stack.environment, **_QUIET, "DATABASE_URL": sql_proxy.url}, modules)
-        site = Site(stack, loop, seed, say)
+        site = Site(stack, portal, seed, say)
         try:
             workers.start_next()
             yield Rig(stack, site, sql_proxy, workers)

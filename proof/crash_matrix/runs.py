@@ -18,13 +18,13 @@ from proof.crash_matrix.cells import (
 from proof.crash_matrix.rig import Rig
 from proof.crash_matrix.scenarios import Scenario, TargetServer
 from proof.harness.api_client import Operation
-from proof.harness.errors import ScenarioFailed
 from proof.harness.invariants import OUTCOMES, broken_invariants
+from proof.harness.waiting import ScenarioFailed
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """What came of one cell. `reached` False: the operation ended without coming to that place."""
+    """The result of one cell. `reached` False: the operation ended without reaching its place."""
 
     cell: str
     outcome: str
@@ -40,7 +40,7 @@ class CellResult:
 
 
 def run_undisturbed(rig: Rig, scenario: Scenario) -> tuple[list[Cell], CellResult]:
-    """A run in which nothing is killed, and the cells that follow from it."""
+    """Run the operation without a kill; returns the cells that follow from it."""
     began, target, last = _begin(rig, scenario)
     rig.sql_proxy.count()
     operation = rig.site.end_of(scenario.ask(rig, target, _key(rig))())
@@ -52,7 +52,7 @@ def run_undisturbed(rig: Rig, scenario: Scenario) -> tuple[list[Cell], CellResul
 
 
 def run_cell(rig: Rig, scenario: Scenario, cell: Cell) -> CellResult:
-    """The run of one cell."""
+    """Run one cell."""
     began = time.monotonic()
     try:
         began, target, _ = _begin(rig, scenario)
@@ -66,7 +66,7 @@ def run_cell(rig: Rig, scenario: Scenario, cell: Cell) -> CellResult:
         reached = rig.await_held(lambda: _over(rig, asking))
         try:
             if reached:
-                # What is given up is known before nobody is left who could answer.
+                # The operation to cancel has to be known before the kill: afterwards no worker answers.
                 given_up = asking.result() if cell.moment == GIVEN_UP else ""
                 rig.strike(lambda: rig.cancel(given_up))
             else:
@@ -115,7 +115,7 @@ def _row(
 
 
 def _outcome(rig: Rig, scenario: Scenario, target: TargetServer, operation: Operation, given_up: bool) -> list[str]:
-    """Invariant 5: it ended in one of its ways, and the server is what that way says."""
+    """Invariant 5: it ended in one of the allowed ways, and the server matches that end."""
     ends = (*OUTCOMES, "cancelled") if given_up else OUTCOMES
     if operation.outcome not in ends:
         return [f"5: it ended {operation.outcome}"]
@@ -129,7 +129,7 @@ def _outcome(rig: Rig, scenario: Scenario, target: TargetServer, operation: Oper
 
 
 def _once(rig: Rig, scenario: Scenario, target: TargetServer, operation: Operation) -> list[str]:
-    """Invariant 4: the request again is the operation it was."""
+    """Invariant 4: the same request again is the same operation."""
     if target.server is None or scenario.name.startswith("failover"):
         return []
     again = scenario.ask(rig, target, _key(rig))()

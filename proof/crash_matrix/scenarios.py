@@ -1,4 +1,4 @@
-"""The kinds of operation, each with what it needs before and what is put right after."""
+"""The kinds of operation: how each is requested, and what its server has to be before."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proof.harness.errors import RequestFailed
-from proof.harness.site import SiteServer
-from proof.harness.waiting import until
+from proof.harness.server_owner import AdoptedServer
+from proof.harness.waiting import RequestFailed, until
 
 if TYPE_CHECKING:
     from proof.crash_matrix.rig import Rig
@@ -20,11 +19,11 @@ AwaitOperationId = Callable[[], str]  # waits for the operation and returns its 
 
 @dataclass(frozen=True)
 class TargetServer:
-    """The server an operation is about, and who was its primary before."""
+    """The server of an operation, and its primary before."""
 
     server_id: str
     before: str
-    server: SiteServer | None = None  # None: one that was made for this run, with no clients
+    server: AdoptedServer | None = None  # None: it was launched for this run, and has no clients
 
 
 StartOperation = Callable[["Rig", TargetServer, str], AwaitOperationId]
@@ -34,16 +33,16 @@ Body = Callable[["Rig", TargetServer], Mapping[str, Any]]
 @dataclass(frozen=True)
 class Scenario:
     name: str
-    on: str  # the kind of server: volumes, snapshot, stateless, or `fresh`: launched for it
+    on: str  # the kind of server: volumes, snapshot, stateless, `fresh` (launched for it) or none
     ask: StartOperation
     needs: tuple[str, ...] = ()  # spot, replica, no-replica
     cancels: bool = True
     moves: bool = True  # committed means another primary
-    ends: bool = False  # committed means that the server is no more
+    ends: bool = False  # committed means that the server has ended
 
 
 def post_request(what: str, body: Body = lambda rig, target: {}) -> StartOperation:
-    """By the API, with the same key until it answers."""
+    """Through the API, with the same key until it answers."""
 
     def ask(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
         given = body(rig, target)
@@ -62,7 +61,7 @@ def delete_request(path: str) -> StartOperation:
 
 
 def interrupt_primary(rig: Rig, target: TargetServer, key: str) -> AwaitOperationId:
-    """AWS takes the primary back."""
+    """AWS interrupts the primary."""
     known = rig.site.api.operation_ids(target.server_id, "failover")
     server = target.server
     assert server is not None, "clients watch a server that is rescued"
@@ -83,7 +82,7 @@ def terminate_server(rig: Rig, target: TargetServer, key: str) -> AwaitOperation
 
 
 def ask_until_answered(rig: Rig, ask: Callable[[], str]) -> str:
-    """Ask until an answer comes: nobody may be there to give it for a while. The key is the same."""
+    """Repeat the request with the same key until it is answered. The API may not answer for a while."""
     refusals = ["never refused"]
 
     def once() -> str | None:
@@ -94,7 +93,7 @@ def ask_until_answered(rig: Rig, ask: Callable[[], str]) -> str:
             return None
 
     operation_id = until("the request is answered", _HEARD_S, once, every_s=0.2, last_seen=lambda: refusals[0])
-    rig.site.asked.add(operation_id)
+    rig.site.requested_operations.add(operation_id)
     return operation_id
 
 

@@ -1,4 +1,4 @@
-"""A proxy between the worker and its database: it stops the nth COMMIT of a write before it arrives, or its answer."""
+"""A proxy between the worker and its database. It holds the nth COMMIT of a write, or the answer to it."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from anyio.from_thread import BlockingPortal
 from sqlalchemy import make_url
-
-from proof.harness.loop_thread import LoopThread
 
 _QUERY = 3  # COM_QUERY, MySQL's client protocol
 _HEADER = 4  # three bytes of length, one that counts the packets of a command
 _WRITES = (b"INSERT", b"UPDATE", b"DELETE", b"REPLACE")
 _CHUNK = 65536
-_START_S = 10.0
 
 
 class SqlProxy:
-    """Listens on a port of 127.0.0.1. `commits` counts those that came through since the last `arm` or `count`."""
+    """Listens on a port of 127.0.0.1. `commits`: how many writes have committed since the last `arm` or `count`."""
 
-    def __init__(self, loop: LoopThread, database_url: str, port: int) -> None:
+    def __init__(self, portal: BlockingPortal, database_url: str, port: int) -> None:
         self._url = make_url(database_url)
         self._port = port
-        self._loop = loop
+        self._portal = portal
         self._lock = threading.Lock()
         self._nth, self._when = 0, ""
         self.commits = 0
         self._held = threading.Event()
         self._released: asyncio.Event | None = None
-        self._server = loop.start(self._listen()).result(_START_S)
+        self._server = portal.call(self._listen)
 
     @property
     def url(self) -> str:
-        """The database's URL, by way of the gate."""
+        """The database's URL through the proxy."""
         return self._url.set(host="127.0.0.1", port=self._port).render_as_string(hide_password=False)
 
     @property
@@ -51,8 +49,8 @@ class SqlProxy:
             self._held.clear()
 
     def release(self) -> None:
-        """What is held is dropped, with its connection."""
-        self._loop.start(self._let_go()).result(_START_S)
+        """Drop what is held, together with its connection."""
+        self._portal.call(self._let_go)
 
     def close(self) -> None:
         self.release()
@@ -87,7 +85,7 @@ class SqlProxy:
             end.close()
 
     async def _queries(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, muted: asyncio.Event) -> None:
-        wrote = False  # a COMMIT of nothing is no write; one comes with every connection
+        wrote = False  # a COMMIT without a write does not count; every connection sends one
         with suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = await reader.readexactly(_HEADER)
@@ -113,7 +111,7 @@ class SqlProxy:
                 await writer.drain()
 
     def _met(self) -> str:
-        """`before` or `after` when this COMMIT is the one that is waited for."""
+        """`before` or `after` when this COMMIT is the one to hold, else empty."""
         with self._lock:
             self.commits += 1
             return self._when if self.commits == self._nth else ""
@@ -126,7 +124,7 @@ class SqlProxy:
 
 
 def _statement(head: Sequence[int], body: bytes) -> bytes:
-    """The beginning of the statement that this packet carries, in capitals; empty: it carries none."""
+    """The beginning of the packet's statement, in capitals; empty when it has none."""
     if head[3] != 0 or body[:1] != bytes([_QUERY]):
         return b""
     return body[1:60].strip().upper()

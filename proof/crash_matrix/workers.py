@@ -1,4 +1,4 @@
-"""The worker that works, and where the next one comes from."""
+"""The worker that runs now, and how the next one is started."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _END_S = 10.0
 
 
 class Workers:
-    """Each is a process of its own. `modules`: what is loaded into the next ones (`tests/broken_builds`)."""
+    """Each worker is a process. `modules` are loaded into the next ones (`tests/broken_builds`)."""
 
     def __init__(self, var: Path, environment: Mapping[str, str], modules: Sequence[str] = ()) -> None:
         self._run, self._log = var / "run", var / "log"
         self._run.mkdir(parents=True, exist_ok=True)
         self._environment = dict(environment)
         self._made = 0
-        self._worked = False  # it may have caches by now
-        self._pid = 0  # of the one that works; 0: nobody does
-        self._doors = tempfile.TemporaryDirectory(prefix="nursery-")  # a socket's path must be short
-        self._nurseries = 0
-        self._nursery = self._opened(modules)
+        self._worked = False  # its caches may be filled
+        self._pid = 0  # of the running worker; 0: none runs
+        self._sockets = tempfile.TemporaryDirectory(prefix="prefork-")  # a socket's path must be short
+        self._preforks = 0
+        self._prefork = self._start_prefork(modules)
 
     def kill(self) -> None:
-        """SIGKILL to the one that works; nobody works until `start_next`."""
+        """SIGKILL the worker. None runs until `start_next`."""
         if self._pid:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -44,7 +44,7 @@ class Workers:
             self._pid = 0
 
     def start_next(self) -> float:
-        """Another begins; seconds until it polls."""
+        """Start another worker; returns the seconds until it polled."""
         began = time.monotonic()
         self._made += 1
         ready = self._run / f"worker-{self._made}.ready"
@@ -52,49 +52,49 @@ class Workers:
         self._worked = False
 
         def look() -> bool | None:
-            assert _lives(self._pid), f"the worker ended before it was ready:\n{self._nursery.log_tail()}"
+            assert _lives(self._pid), f"the worker ended before it was ready:\n{self._prefork.log_tail()}"
             return True if ready.exists() else None
 
         until("the worker is ready", _START_S, look, every_s=0.02)
         return time.monotonic() - began
 
     def replace_if_used(self) -> None:
-        """One works that has worked for nobody: what it asks of EC2 is not in its caches."""
+        """Replace a worker that has run an operation, so that the caches are empty."""
         if self._worked:
             self.kill()
             self.start_next()
         self._worked = True
 
     def load_build(self, *modules: str) -> None:
-        """From now on another build works."""
+        """Replace the worker by one with these modules loaded."""
         self.kill()
-        self._nursery.stop()
-        self._nursery = self._opened(modules)
+        self._prefork.stop()
+        self._prefork = self._start_prefork(modules)
         self.start_next()
 
     def close(self) -> None:
         self.kill()
-        self._nursery.stop()
-        self._doors.cleanup()
+        self._prefork.stop()
+        self._sockets.cleanup()
 
     def _another(self, environment: Mapping[str, str]) -> int:
         with socket.socket(socket.AF_UNIX) as asking:
             asking.settimeout(_START_S)
-            asking.connect(str(self._door))
+            asking.connect(str(self._socket))
             with asking.makefile("rw") as lines:
                 lines.write(json.dumps(environment) + "\n")
                 lines.flush()
                 return int(lines.readline())
 
     @property
-    def _door(self) -> Path:
-        return Path(self._doors.name) / f"{self._nurseries}.sock"
+    def _socket(self) -> Path:
+        return Path(self._sockets.name) / f"{self._preforks}.sock"
 
-    def _opened(self, modules: Sequence[str]) -> Process:
-        self._nurseries += 1
+    def _start_prefork(self, modules: Sequence[str]) -> Process:
+        self._preforks += 1
         made = Process(
-            name="nursery",
-            argv=[sys.executable, "-m", "proof.crash_matrix.prefork", str(self._door), *modules],
+            name="prefork",
+            argv=[sys.executable, "-m", "proof.crash_matrix.prefork", str(self._socket), *modules],
             log=self._log / "workers.log",
             environment=self._environment,
             probe=self._missing,
@@ -107,7 +107,7 @@ class Workers:
 
     def _missing(self) -> str | None:
         with socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(str(self._door))
+            asking.connect(str(self._socket))
         return None
 
 

@@ -1,1 +1,1 @@
-"""The main job, played on the lab, with every promise checked."""
+"""The product's main job, run on the lab, with every promise checked."""

@@ -1,4 +1,4 @@
-"""`python -m demo`: the main job, played on the lab. Exit code 0 when every check held.
+"""`python -m proof.demo`: the product's main job, run on the lab. Exit code 0 when every check held.
 
 PRICES (or --prices) names a file of real price history; DATABASE_URL a database server of yours.
 """
@@ -19,7 +19,7 @@ from lab.stack import settings
 from lab.stack.settings import REPOSITORY, StackSettings
 from proof.demo.run import START_FAILURES, run_demo
 from proof.demo.screen import Screen
-from proof.harness.errors import ScenarioFailed
+from proof.harness.waiting import ScenarioFailed
 
 
 def main(arguments: Sequence[str]) -> int:

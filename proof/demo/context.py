@@ -1,4 +1,4 @@
-"""Everything that the acts of the scenario play with."""
+"""What the steps of the scenario share: the stack, its clients, and the servers."""
 
 from __future__ import annotations
 
@@ -13,29 +13,21 @@ import httpx
 from lab.stack.stack import Stack
 from proof.demo.screen import Screen
 from proof.harness.api_client import ControlPlaneClient, Operation
-from proof.harness.errors import RequestFailed, ScenarioFailed
 from proof.harness.follower import Event, EventFollower
 from proof.harness.market import MarketChoice
-from proof.harness.observer import Endpoint, Observer
-from proof.harness.waiting import until
+from proof.harness.observer import Observer
+from proof.harness.server_owner import AdoptedServer
+from proof.harness.waiting import RequestFailed, ScenarioFailed, until
 
-_OPERATION_S = 60.0
+_OPERATION_S = 180.0
 _LOOK_S = 0.25
-_ASK_S = 1.0  # how often the API is asked what the stream would tell
-_FAILOVER_STARTS_S = 10.0
-
-
-@dataclass(frozen=True)
-class DemoServer:
-    name: str
-    server_id: str
-    instance_id: str  # its first
-    endpoint: Endpoint
+_ASK_S = 1.0  # how often the API is asked, beside the stream
+_FAILOVER_STARTS_S = 90.0
 
 
 @dataclass(frozen=True)
 class ScenarioOperation:
-    """One operation that the scenario brought about, what should come of it, and what was noted of it."""
+    """One operation of the scenario: its ID, the expected outcome, and notes for the checks."""
 
     operation_id: str
     expected: str = "committed"
@@ -53,17 +45,18 @@ class DemoContext:
     world: Mapping[str, Any]  # what a client has to know to launch in the lab
     market_choice: MarketChoice
     chance: random.Random
-    servers: dict[str, DemoServer] = field(default_factory=dict)
+    untimed: bool = False  # limits of time are shown, and do not decide
+    servers: dict[str, AdoptedServer] = field(default_factory=dict)
     acts: dict[str, ScenarioOperation] = field(default_factory=dict)
 
     # --- what the acts do
 
     def ask(self, name: str, what: str, key: str, body: Mapping[str, Any] | None = None) -> str:
-        """Ask the API for an operation on a server; its ID."""
-        return self.api.ask(self.servers[name].server_id, what, body or {}, f"demo-{key}")
+        """Request an operation on a server; returns its ID."""
+        return self.api.ask(self.servers[name].id, what, body or {}, f"demo-{key}")
 
     def play(self, act: str, name: str, operation_id: str, *, expected: str = "committed", **notes: Any) -> Operation:
-        """Watch an operation to its end and enter it under the act's name."""
+        """Watch an operation to its end, and keep it under the step's name."""
         self.acts[act] = ScenarioOperation(operation_id, expected, notes)
         return self.watch(name, operation_id)
 
@@ -77,22 +70,22 @@ class DemoContext:
         return found
 
     def interrupt(self, name: str, notice_seconds: float) -> tuple[str, float, str]:
-        """AWS takes the server's primary back; the failover that follows, when notice was given, and to whom."""
+        """Interrupt the primary; returns the failover that follows, when notice was given, and to which instance."""
         instance_id = self.primary(name)["id"]
-        before = set(self.api.operation_ids(self.servers[name].server_id, "failover"))
+        before = set(self.api.operation_ids(self.servers[name].id, "failover"))
         noticed_at = time.time()
         self.tell_lab(f"/_lab/instances/{instance_id}/interrupt", {"notice_seconds": notice_seconds})
         self.screen.say(f"{name}: AWS gives {instance_id} {notice_seconds:g} s of notice")
 
         def look() -> str | None:
-            found = self.api.operation_ids(self.servers[name].server_id, "failover")
+            found = self.api.operation_ids(self.servers[name].id, "failover")
             return next((one for one in found if one not in before), None)
 
         operation_id = until(f"a failover of {name} begins", _FAILOVER_STARTS_S, look, every_s=0.05)
         return operation_id, noticed_at, str(instance_id)
 
     def await_step(self, operation_id: str, step: str, since: int, limit_s: float = _OPERATION_S) -> None:
-        """Return the moment the stream says that this step has begun; DemoFailed when the operation ends before."""
+        """Return once the stream says that this step has begun. Raises ScenarioFailed if the operation ends before."""
         place = since
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
@@ -107,8 +100,8 @@ class DemoContext:
         raise ScenarioFailed(f"{operation_id} did not begin its step {step} within {limit_s:g} s")
 
     def primary(self, name: str) -> dict[str, Any]:
-        """The instance that plays the server now, by the records."""
-        found = self.api.server(self.servers[name].server_id)["primary"]
+        """The server's primary now, by the records."""
+        found = self.api.server(self.servers[name].id)["primary"]
         if found is None:
             raise ScenarioFailed(f"{name} has no primary in the records")
         return dict(found)
@@ -120,9 +113,9 @@ class DemoContext:
 
 
 class _Steps:
-    """One operation's steps on the screen, as the stream tells them; the API tells when it is over.
+    """Prints one operation's steps as the event stream tells them. The API tells when it is over.
 
-    The stream would do; that it is asked too lets an operation be watched while the reader is away.
+    Asking the API too lets an operation be watched while the reader is disconnected.
     """
 
     def __init__(self, stage: DemoContext, name: str, operation_id: str, since: int) -> None:
@@ -143,7 +136,7 @@ class _Steps:
         return found if found.final else None
 
     def show_rest(self) -> None:
-        """What came while the operation was looked up."""
+        """Print what came while the operation was looked up."""
         self._show(self._stage.follower.since(self._place))
 
     def last_seen(self) -> str:

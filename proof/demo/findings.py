@@ -1,4 +1,4 @@
-"""Looking back: when nothing is in progress any more, what must always hold is looked for from outside."""
+"""What the demo finds at its end, once no operation runs: whether the invariants held, seen from outside."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from proof.demo.context import DemoContext
 from proof.demo.report import Invariants, Report, operation_report
 from proof.harness import audit
 from proof.harness.api_client import Operation
-from proof.harness.errors import WaitTimedOut
 from proof.harness.ledger import LedgerReader
 from proof.harness.observer import Writes
-from proof.harness.waiting import until
+from proof.harness.waiting import WaitTimedOut, until
 
-_SETTLE_S = 20.0
-_LAST_ANSWER_S = 5.0
+_SETTLE_S = 90.0
+_LAST_ANSWER_S = 60.0
 
 
 @dataclass
 class Findings:
-    """What is known at the end; it begins empty, so that a demo that fell over early has a report too."""
+    """What is known at the end. It begins empty, so that a demo that failed early has a report too."""
 
     operations: list[Operation] = field(default_factory=list)
     writes: dict[str, Writes] = field(default_factory=dict)
@@ -32,7 +31,7 @@ class Findings:
     details: dict[str, list[str]] = field(default_factory=dict)  # what an invariant's figure is made of
 
     def report(self, stage: DemoContext) -> Report:
-        names = {server.server_id: name for name, server in stage.servers.items()}
+        names = {server.id: name for name, server in stage.servers.items()}
         rows = []
         for one in self.operations:
             server = names.get(one.server_id, one.server_id)
@@ -51,14 +50,14 @@ class Findings:
 
 
 def collect_findings(stage: DemoContext, findings: Findings) -> None:
-    """Fill the findings in; what is found before something stands in the way stays in them."""
+    """Fill in the findings. When this fails, what was found before stays."""
     _settle(stage, findings)
     stage.observer.stop()
     for server in stage.servers:
         findings.writes[server] = stage.observer.count_writes(server)
     instances = stage.api.instances()
     ledger = LedgerReader(stage.stack.database.url if stage.stack.database else "", stage.stack.credentials.client_id)
-    originals = {server.instance_id for server in stage.servers.values()}
+    originals = {server.first_instance_id for server in stage.servers.values()}
     doubled = audit.duplicates(_truth(stage), ledger.instances_made(), originals)
     doubled += audit.unrequested(findings.operations, {act.operation_id for act in stage.acts.values()})
     findings.details["duplicates"] = doubled
@@ -96,7 +95,7 @@ def _watched_until(stage: DemoContext, server: str, end: float) -> None:
 
 
 def _orphans(stage: DemoContext, ledger: LedgerReader) -> list[str]:
-    """The last records may still be on their way: a difference counts when it stays."""
+    """Differences that stay: the last records may not be written yet."""
     last: list[str] = []
 
     def agree() -> bool | None:
@@ -111,9 +110,9 @@ def _orphans(stage: DemoContext, ledger: LedgerReader) -> list[str]:
 
 
 def _not_one_primary(stage: DemoContext, instances: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What speaks against one primary for each server, by the records and by the hosts' own journal."""
+    """Where a server has not exactly one primary, by the records and by the hosts' journal."""
     count = audit.primaries(instances)
-    names = {server.server_id: name for name, server in stage.servers.items()}
+    names = {server.id: name for name, server in stage.servers.items()}
     wrong = [f"{name} has {count[server_id]} primaries" for server_id, name in names.items() if count[server_id] != 1]
     owners = {str(row["id"]): names[str(row["server_id"])] for row in instances if row["server_id"] in names}
     lines = journal.read(str(stage.stack.settings.var / "lab"))
@@ -121,7 +120,7 @@ def _not_one_primary(stage: DemoContext, instances: Sequence[Mapping[str, Any]])
 
 
 def _missed(stage: DemoContext) -> int:
-    """Against the head of the stream, once the reader has had time to reach it."""
+    """How many events the reader missed, once it has had time to catch up."""
     head = stage.api.latest_event()
     tally = stage.follower.tally
     try:

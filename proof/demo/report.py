@@ -1,4 +1,4 @@
-"""`report.json`: every operation as it was measured, and whether what must always hold did."""
+"""`report.json`: every operation with its figures, and whether the invariants held."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Report:
     aws: str = "lab, profile fast"
 
     def write(self, path: Path) -> None:
-        """Whole or not at all."""
+        """Write the whole file or none of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".new")
         beside.write_text(json.dumps(asdict(self), indent=2) + "\n")
@@ -66,7 +66,7 @@ class Report:
 class Check:
     """Something that has to hold, whether it did, and the figures that say so.
 
-    `timed`: it depends on how fast this machine is just now.
+    `timed`: it depends on how fast the machine is.
     """
 
     name: str
@@ -82,7 +82,7 @@ def operation_report(
     writes: Writes,
     then: float = math.inf,
 ) -> OperationReport:
-    """The operation with what clients saw in its window; one that never finished has none.
+    """The operation with what clients saw in its window. An operation that never finished has no window.
 
     `then`: when the next operation of its server was requested.
     """

@@ -1,4 +1,4 @@
-"""The demo as a whole: a stack of its own, the scenario, the look back, the report; then all is stopped."""
+"""The whole demo: it starts a stack, runs the scenario, collects findings, writes the report, and stops everything."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from anyio.from_thread import BlockingPortal
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.database_server import DatabaseUnavailable
 from lab.stack.ports import PortsInUse
@@ -17,7 +19,7 @@ from lab.stack.processes import StartFailed
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
 from lab.stack.state import StackLock
-from proof.demo.checks import CheckInput, LabDelays, check_all
+from proof.demo.checks import CheckInput, check_all
 from proof.demo.context import DemoContext
 from proof.demo.findings import Findings, collect_findings
 from proof.demo.report import Check
@@ -25,10 +27,10 @@ from proof.demo.scenario import SCENARIO
 from proof.demo.screen import Screen
 from proof.harness import market
 from proof.harness.api_client import ControlPlaneClient
-from proof.harness.errors import ScenarioFailed
 from proof.harness.follower import EventFollower
-from proof.harness.loop_thread import LoopThread
+from proof.harness.lab_delays import LabDelays
 from proof.harness.observer import Observer
+from proof.harness.waiting import ScenarioFailed
 
 START_FAILURES = (StartFailed, PortsInUse, DatabaseUnavailable)
 _FAILURES = (ScenarioFailed, httpx.HTTPError)
@@ -37,34 +39,34 @@ _LOGS = ("worker-1", "api", "lab")
 
 
 def run_demo(settings: StackSettings, seed: int, screen: Screen, *, untimed: bool = False) -> bool:
-    """Play everything; True when every check held. Once the stack runs, a report is written whatever happens.
+    """Run the demo; True when every check held. Once the stack runs, a report is written in any case.
 
-    `untimed`: checks that depend on how fast this machine is are shown, and do not decide.
+    `untimed`: checks that depend on how fast the machine is are shown, and do not decide.
     """
     with _own_folder(settings.var):
         screen.act("Starting database, Temporal, lab, API and worker")
         screen.say(f"seed {seed}; logs in {settings.logs}")
         with (
             Stack(settings, report=screen.say) as stack,
-            LoopThread("observer") as loop,
+            loop_thread("observer") as portal,
             stack.lab() as lab,
             stack.api() as http,
         ):
-            return _play_on(_stage(stack, loop, lab, http, seed, screen), untimed)
+            return _play_on(_stage(stack, portal, lab, http, seed, screen, untimed))
 
 
-def _play_on(stage: DemoContext, untimed: bool) -> bool:
+def _play_on(stage: DemoContext) -> bool:
     findings = Findings()
     try:
         failures = [*_scenario(stage), *_look_back(stage, findings)]
     except BaseException:
         findings.report(stage).write(_report_path(stage))
         raise
-    return _tell(stage, findings, failures, untimed)
+    return _tell(stage, findings, failures)
 
 
 def _scenario(stage: DemoContext) -> Iterator[str]:
-    """Play it act by act; yield what stopped it, if anything did."""
+    """Run the steps in order; yields what stopped them, if anything did."""
     try:
         stage.follower.connect()
         for title, act in SCENARIO:
@@ -82,7 +84,7 @@ def _look_back(stage: DemoContext, findings: Findings) -> Iterator[str]:
         yield _said(stage, error)
 
 
-def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: bool) -> bool:
+def _tell(stage: DemoContext, findings: Findings, failures: list[str]) -> bool:
     report = findings.report(stage)
     report.write(_report_path(stage))
     stage.screen.receipts(report.operations)
@@ -99,7 +101,7 @@ def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: 
     whole = Check("the scenario was played to its end", not failures, "; ".join(failures))
     found = [whole, *check_all(evidence)]
     stage.screen.checks(found)
-    held = all(check.held or (check.timed and untimed) for check in found)
+    held = all(check.held or (check.timed and stage.untimed) for check in found)
     if failures:
         _show_logs(stage)
     stage.screen.say(f"{'every check held' if held else 'NOT every check held'}; report: {_report_path(stage)}")
@@ -107,24 +109,31 @@ def _tell(stage: DemoContext, findings: Findings, failures: list[str], untimed: 
 
 
 def _stage(
-    stack: Stack, loop: LoopThread, lab: httpx.Client, http: httpx.Client, seed: int, screen: Screen
+    stack: Stack,
+    portal: BlockingPortal,
+    lab: httpx.Client,
+    http: httpx.Client,
+    seed: int,
+    screen: Screen,
+    untimed: bool,
 ) -> DemoContext:
     return DemoContext(
         stack=stack,
         api=ControlPlaneClient(http),
         lab=lab,
-        observer=Observer(loop),
-        follower=EventFollower(loop, stack.urls["api"], stack.credentials.client_token),
+        observer=Observer(portal),
+        follower=EventFollower(portal, stack.urls["api"], stack.credentials.client_token),
         screen=screen,
         world=lab.get("/_lab/world").raise_for_status().json(),
         market_choice=market.choose_market(lab.get("/_lab/market").raise_for_status().json()["pools"]),
         chance=random.Random(seed),
+        untimed=untimed,
     )
 
 
 @contextmanager
 def _own_folder(var: Path) -> Iterator[None]:
-    """Nobody else's while it lasts, and empty at the start: what an earlier demo left would be found again."""
+    """Lock the folder and empty it: this demo would find what an earlier one left."""
     hold = StackLock(var)
     try:
         if not hold.take():

@@ -1,4 +1,4 @@
-"""What the demo shows while it plays and when it is over. Readable also where there is no terminal."""
+"""What the demo prints while it runs and at its end. It is readable without a terminal too."""
 
 from __future__ import annotations
 
@@ -150,5 +150,5 @@ def _took(one: OperationReport) -> str:
 
 
 def _pool(text: str) -> str:
-    """Zone, type and lifecycle on lines of their own: the table is wide enough as it is."""
+    """Zone, type and lifecycle, a line each, to keep the table narrow."""
     return text.replace("/", "\n")

@@ -1,4 +1,4 @@
-"""The API as the demo uses it."""
+"""The control plane's API, as scenarios and tests use it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from proof.harness.errors import RequestFailed
+from proof.harness.waiting import RequestFailed
 
 FINAL_STATUSES = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
 
@@ -45,23 +45,23 @@ class Operation:
 
     @property
     def outcome(self) -> str:
-        """Empty while it is under way."""
+        """Empty while the operation runs."""
         return self.status if self.final else ""
 
     @property
     def tried_pools(self) -> list[str]:
-        """`pool: why it gave nothing`."""
+        """Each as `pool: why nothing was launched there`."""
         return [str(one) for one in self.receipt.get("tried_pools") or ()]
 
 
 class ControlPlaneClient:
-    """Every answer that is no success is `Refused`, with the problem's words."""
+    """Raises RequestFailed for every answer that is no success, with the text of its problem document."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
 
     def adopt(self, body: Mapping[str, Any], key: str) -> str:
-        """The new server's ID."""
+        """Adopt a server; returns its ID."""
         return str(self._call("POST", "/api/servers", body, key)["server_id"])
 
     def server(self, server_id: str) -> dict[str, Any]:
@@ -71,14 +71,14 @@ class ControlPlaneClient:
         return self._call("POST", f"/api/servers/{server_id}/plan", {})
 
     def ask(self, server_id: str, what: str, body: Mapping[str, Any], key: str) -> str:
-        """Ask for `switch`, `replica`, ...; the operation's ID."""
+        """Request `switch`, `replica` and so on; returns the operation's ID."""
         return str(self._call("POST", f"/api/servers/{server_id}/{what}", body, key)["operation_id"])
 
     def change_policy(self, server_id: str, policy: Mapping[str, Any]) -> None:
         self._call("PATCH", f"/api/servers/{server_id}", {"policy": policy})
 
     def decide_now(self, admin_token: str) -> dict[str, Any]:
-        """One pass of the autopilot over the fleet."""
+        """Let the autopilot go over the fleet once."""
         return self._call("POST", "/api/decisions/rounds", {}, token=admin_token)
 
     def decisions(self, server_id: str) -> list[dict[str, Any]]:
@@ -96,12 +96,12 @@ class ControlPlaneClient:
         return [str(row["id"]) for row in rows]
 
     def operations(self) -> list[Operation]:
-        """All of the client's, in the order they were asked for."""
+        """All operations of the client, in the order of their requests."""
         found = [self.operation(operation_id) for operation_id in self.operation_ids()]
         return sorted(found, key=lambda one: one.requested_at)
 
     def instances(self) -> list[dict[str, Any]]:
-        """All of the client's, also those that have ended."""
+        """All instances of the client, also those that have ended."""
         return self._pages("/api/instances", {})
 
     def latest_event(self) -> int:
@@ -154,7 +154,7 @@ def as_operation(row: Mapping[str, Any]) -> Operation:
 
 
 def epoch(instant: str) -> float:
-    """Seconds of an ISO 8601 instant; one without a zone is a mistake of the sender's."""
+    """Seconds of an ISO 8601 instant; raises ValueError for one without a time zone."""
     parsed = datetime.fromisoformat(instant)
     if parsed.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone")
@@ -162,7 +162,7 @@ def epoch(instant: str) -> float:
 
 
 def _problem(answer: httpx.Response) -> str:
-    """Title and detail of a problem document, and what it finds."""
+    """Title, detail and findings of a problem document."""
     try:
         found = answer.json()
         words = [str(found[name]) for name in ("title", "detail") if found.get(name)]

@@ -1,6 +1,6 @@
-"""What must hold when nothing is in progress: EC2 against the ledger, and who ran when.
+"""What must hold when no operation runs: EC2 compared with the ledger, and which workload ran when.
 
-The lab's word of what exists (`/_lab/truth`) stands for EC2's, the ledger's rows for ours.
+What exists in EC2 comes from the lab (`/_lab/truth`), what should exist from the ledger's rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from proof.harness.api_client import Operation
 OUR_TAGS = "spot-optimizer:"
 Truth = Mapping[str, Any]
 
-# The ledger's types, where the lab lists them, and the states in which such a thing is no more.
+# The ledger's types, where the lab lists them, and the states that mean it is gone.
 _KINDS: Mapping[str, tuple[str, frozenset[str]]] = {
     "instance": ("instances", frozenset({"terminated"})),
     "volume": ("volumes", frozenset({"deleted"})),
@@ -36,7 +36,7 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class WorkloadRun:
-    """One run of a workload: from its start to its stop, by the journal of the lab's hosts."""
+    """One run of a workload from its start to its stop, by the journal of the lab's hosts."""
 
     instance_id: str
     since: float
@@ -44,7 +44,7 @@ class WorkloadRun:
 
 
 def orphans(truth: Truth, ledger: Iterable[LedgerRow]) -> list[str]:
-    """Every difference between EC2 and the ledger, in words, both ways (invariant 3)."""
+    """Every difference between EC2 and the ledger, in both directions, in words (invariant 3)."""
     rows = list(ledger)
     known = {(row.type, row.resource_id) for row in rows if row.resource_id}
     there = set(_existing(truth))
@@ -58,9 +58,9 @@ def orphans(truth: Truth, ledger: Iterable[LedgerRow]) -> list[str]:
 
 
 def duplicates(truth: Truth, made: Iterable[LedgerRow], originals: Collection[str]) -> list[str]:
-    """Instances too many: a second one of a token, or one that no token of the ledger made.
+    """Superfluous instances: a second one of the same token, or one without a token of the ledger.
 
-    `made`: the ledger's instances of operations, also those that are gone. `originals`: the owner's own.
+    `made`: instances that the ledger has of operations, also ended ones. `originals`: launched by the owner.
     """
     instances = [row for row in truth["instances"] if row["id"] not in originals]
     times = Counter(str(row["client_token"]) for row in instances if row["client_token"])
@@ -73,12 +73,12 @@ def duplicates(truth: Truth, made: Iterable[LedgerRow], originals: Collection[st
 
 
 def unrequested(operations: Iterable[Operation], asked: Collection[str]) -> list[str]:
-    """A request carried out twice, or a notice acted on twice, is an operation that nobody knows of."""
+    """Operations that nobody requested: a request or a notice was acted on twice."""
     return [f"nobody asked for {one.kind} {one.id}" for one in operations if one.id not in asked]
 
 
 def runs(journal: Iterable[Mapping[str, Any]], now: float) -> list[WorkloadRun]:
-    """The journal's runs of workloads that have a volume; those that go on last until `now`."""
+    """The runs of workloads that have a volume. A run that goes on lasts until `now`."""
     started: dict[tuple[str, int], float] = {}
     found: list[WorkloadRun] = []
     for line in journal:
@@ -110,7 +110,7 @@ def overlaps(found: Sequence[WorkloadRun], server_of: Mapping[str, str]) -> list
 
 
 def primaries(instances: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    """How many primaries each server has, by the records."""
+    """The number of primaries of each server, by the records."""
     count: Counter[str] = Counter()
     for row in instances:
         count[str(row["server_id"])] += row["role"] == "primary"
@@ -130,5 +130,5 @@ def _is_ours(row: Mapping[str, Any]) -> bool:
 
 
 def _unused_volumes(truth: Truth) -> Iterable[tuple[str, str]]:
-    """The owner uses every volume of his: one that nothing uses was left behind, tagged or not."""
+    """The owner uses all of his volumes, so a volume that nothing uses was left behind, with tags or without."""
     return (("volume", str(row["id"])) for row in truth["volumes"] if not row["attached_to"])

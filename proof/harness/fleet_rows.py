@@ -28,9 +28,9 @@ _CHUNK = 500
 
 
 def seed_fleet(session: Session, client_id: str, count: int, *, seed: int = 7) -> list[str]:
-    """So many active servers of a client, in many states; their IDs. One event tells of each.
+    """Add `count` active servers in many states to a client, with an event each; returns their IDs.
 
-    Nothing stands behind them: no workflow, no instance in EC2.
+    They have no workflow, and no instance in EC2.
     """
     draw, now = random.Random(f"{seed}/{client_id}"), datetime.now(UTC)
     rows: dict[type[Base], list[dict[str, Any]]] = {Server: [], Instance: [], Agent: [], Operation: []}
@@ -52,7 +52,7 @@ def seed_fleet(session: Session, client_id: str, count: int, *, seed: int = 7) -
 
 
 def _pools(draw: random.Random, now: datetime) -> list[dict[str, Any]]:
-    """What the fleet's pools cost, as far as nobody has said so yet."""
+    """Prices of the fleet's pools that have none yet."""
     return [
         {
             "id": f"{zone}/{kind}/{lifecycle}",
@@ -96,9 +96,21 @@ def _server(
     mood = draw.random()
     instance_id = f"i-{draw.getrandbits(68):017x}"
     owned = {"server_id": server_id, "client_id": client_id}
-    server = {
-        "id": server_id,
-        "client_id": client_id,
+    server = _server_row(draw, born, now, owned, number)
+    primary = _primary_row(born, owned, instance_id, pool, number) | {"usd_per_hour": usd}
+    agent = _agent_row(draw, born, now, owned, instance_id, silent=mood <= 0.02)
+    made: list[tuple[type[Base], dict[str, Any]]] = [(Server, server), (Instance, primary), (Agent, agent)]
+    if number % 3:
+        made.append((Operation, _operation(draw, now, owned, f"op-{server_id}-1", pool, mood)))
+    return made
+
+
+def _server_row(
+    draw: random.Random, born: datetime, now: datetime, owned: dict[str, Any], number: int
+) -> dict[str, Any]:
+    return {
+        "id": owned["server_id"],
+        "client_id": owned["client_id"],
         "name": f"{_NAMES[number % len(_NAMES)]}-{number // len(_NAMES) + 1:03}",
         "region": "us-east-1",
         "account_id": "123456789012",
@@ -110,7 +122,11 @@ def _server(
         "created_at": born,
         "updated_at": now,
     }
-    primary = {
+
+
+def _primary_row(born: datetime, owned: dict[str, Any], instance_id: str, pool: str, number: int) -> dict[str, Any]:
+    zone, kind, lifecycle = pool.split("/")
+    return {
         **owned,
         "id": instance_id,
         "state": "running_primary",
@@ -119,17 +135,20 @@ def _server(
         "region": "us-east-1",
         "zone": zone,
         "instance_type": kind,
-        "lifecycle": pool.rsplit("/", 1)[1],
+        "lifecycle": lifecycle,
         "private_ip": f"10.0.{number // 250}.{number % 250}",
-        "usd_per_hour": usd,
         "created_at": born,
         "updated_at": born,
     }
-    seen_at = (
-        now - timedelta(seconds=draw.uniform(1, 8) if mood > 0.02 else 400) + timedelta(hours=1 if mood > 0.02 else 0)
-    )
-    agent = {
-        "client_id": client_id,
+
+
+def _agent_row(
+    draw: random.Random, born: datetime, now: datetime, owned: dict[str, Any], instance_id: str, *, silent: bool
+) -> dict[str, Any]:
+    """One that is not silent was heard of an hour ahead, so that it stays so while a test lasts."""
+    seen_at = now - timedelta(seconds=400) if silent else now - timedelta(seconds=draw.uniform(1, 8), hours=-1)
+    return {
+        "client_id": owned["client_id"],
         "instance_id": instance_id,
         "version": "0.1.0",
         "identity": {},
@@ -137,10 +156,6 @@ def _server(
         "seen_at": seen_at,
         "due_at": silent_after(seen_at, HEARTBEAT_S),
     }
-    made: list[tuple[type[Base], dict[str, Any]]] = [(Server, server), (Instance, primary), (Agent, agent)]
-    if number % 3:
-        made.append((Operation, _operation(draw, now, owned, f"op-{server_id}-1", pool, mood)))
-    return made
 
 
 def _operation(

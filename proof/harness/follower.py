@@ -1,4 +1,4 @@
-"""A reader of the client's event stream that leaves and comes back, and counts what it missed.
+"""A reader of the client's event stream that disconnects and reconnects, and counts what it missed.
 
 Every change is one event, numbered per client from 1 without gaps (invariant 8). So a reader that
 reconnects with `Last-Event-ID` can tell by the numbers alone whether it got everything.
@@ -10,14 +10,13 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-
-from proof.harness.loop_thread import LoopThread
+from anyio.from_thread import BlockingPortal
 
 log = logging.getLogger(__name__)
 _AGAIN_S = 0.3
@@ -35,7 +34,7 @@ class Event:
 
 @dataclass
 class EventTally:
-    """What the numbers say: the latest, how many never came, and how many came twice."""
+    """The latest number, how many numbers never came, and how many came twice."""
 
     last: int = 0
     missed: int = 0
@@ -51,15 +50,15 @@ class EventTally:
         return True
 
     def missed_by(self, latest: int) -> int:
-        """With the stream's head known: those never seen, the last ones included."""
+        """How many were never seen, when `latest` is the number of the last event."""
         return self.missed + max(0, latest - self.last)
 
 
 class EventFollower:
-    """Reads in the loop's thread; its events are read, and waited for, from any other."""
+    """Reads in the thread of the given portal. Any other thread may read its events and wait for them."""
 
-    def __init__(self, loop: LoopThread, base_url: str, token: str) -> None:
-        self._loop = loop
+    def __init__(self, portal: BlockingPortal, base_url: str, token: str) -> None:
+        self._portal = portal
         self._base_url = base_url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._changed = threading.Condition()
@@ -69,18 +68,18 @@ class EventFollower:
         self.connections = 0
 
     def connect(self) -> None:
-        """Connect, after the last event that was seen; again and again until `disconnect`."""
-        self._reading = self._loop.start(self._read())
+        """Connect after the last event that was seen, and reconnect until `disconnect`."""
+        self._reading = self._portal.start_task_soon(self._read)
 
     def disconnect(self) -> None:
-        """Break the connection off, whatever comes meanwhile."""
+        """Close the connection."""
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
 
     @property
     def position(self) -> int:
-        """How many events there are so far: where a later `since` begins."""
+        """How many events there are so far, for a later `since`."""
         with self._changed:
             return len(self._events)
 
@@ -89,7 +88,7 @@ class EventFollower:
             return self._events[position:]
 
     def wait(self, position: int, seconds: float) -> Sequence[Event]:
-        """The events after `position`; when there are none, those that come within `seconds`."""
+        """The events after `position`. When there are none, wait up to `seconds` for some."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._events) > position, seconds)
             return self._events[position:]
@@ -121,9 +120,9 @@ class EventFollower:
 
 
 async def parse_events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
-    """Server-Sent Events that carry an event of ours; comments and `reset` are passed over.
+    """Server-Sent Events that carry one of the API's events. Comments and `reset` are skipped.
 
-    After a `reset` the numbers jump, so nothing has to be done for it to be counted as missed.
+    After a `reset` the numbers jump, so what it skipped is counted as missed.
     """
     data, number = "", ""
     async for line in lines:
@@ -148,7 +147,3 @@ def _event(found: dict[str, Any]) -> Event:
         operation_id=str(found.get("operation_id") or ""),
         payload=dict(found.get("payload") or {}),
     )
-
-
-def of_operation(operation_id: str) -> Callable[[Event], bool]:
-    return lambda event: event.operation_id == operation_id

@@ -1,7 +1,7 @@
-"""What must hold when all is quiet again, whatever was broken: invariants 1 to 5 and 8, in words.
+"""What must hold once nothing runs any more, whatever was broken: invariants 1 to 5 and 8, in words.
 
-The lab's word stands for EC2's, the tables for the records, the hosts' journal for who ran when, and
-the clients' notes for what was acknowledged.
+The sources are the lab (for EC2), the tables (for the records), the hosts' journal (which workload ran when),
+and the clients' samples (what was acknowledged).
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from db.status import invariants
 from lab.hosts import journal
 from proof.harness import audit
 from proof.harness.api_client import Operation
-from proof.harness.errors import ScenarioFailed, WaitTimedOut
 from proof.harness.ledger import LedgerReader
 from proof.harness.observer import EndpointClient, writes_on_disk
-from proof.harness.site import Site, SiteServer
-from proof.harness.waiting import until
+from proof.harness.server_owner import AdoptedServer
+from proof.harness.site import Site
+from proof.harness.waiting import ScenarioFailed, WaitTimedOut, until
 
-_SETTLE_S = 20.0
+_SETTLE_S = 60.0
 OUTCOMES = ("committed", "rolled_back", "needs_attention")
 
 
-def assert_invariants(site: Site, *servers: SiteServer) -> None:
-    """Invariants 1 to 5 and 8 of the whole site, and that these servers answer from their primary."""
+def assert_invariants(site: Site, *servers: AdoptedServer) -> None:
+    """Invariants 1 to 5 and 8 hold for the whole site, and these servers are answered by their primary."""
     wrong = broken_invariants(site, servers or tuple(site.servers.values()))
     assert not wrong, f"seed {site.seed}: " + "; ".join(wrong)
 
 
-def broken_invariants(site: Site, servers: Iterable[SiteServer]) -> list[str]:
-    """What does not hold, each with the number of its invariant in front; empty when all is well."""
+def broken_invariants(site: Site, servers: Iterable[AdoptedServer]) -> list[str]:
+    """What does not hold, each text beginning with the number of its invariant."""
     wrong = [*_at_rest(site), *_primaries(site), *_workloads(site), *_orphans(site), *_idle(site), *_unasked(site)]
     wrong += nondeterminism_errors(site)
     for server in servers:
@@ -42,7 +42,7 @@ def broken_invariants(site: Site, servers: Iterable[SiteServer]) -> list[str]:
 
 
 def nondeterminism_errors(site: Site) -> list[str]:
-    """By what the workers have logged: a workflow whose history they cannot replay stands still for good."""
+    """Histories that a worker could not replay, by its log. Such a workflow never goes on."""
     logs = sorted(site.stack.settings.logs.glob("worker*.log"))
     return [f"9: {one.name}: {line.strip()[:400]}" for one in logs for line in _nondeterminism(one)]
 
@@ -65,8 +65,8 @@ def broken_while_busy(site: Site) -> list[str]:
     return [*several, *holes, *_workloads(site)]
 
 
-def assert_outcome(site: Site, server: SiteServer, operation: Operation, before: str) -> None:
-    """Invariant 5 of one switch: `before` was the primary, and is it again if the switch was undone."""
+def assert_outcome(site: Site, server: AdoptedServer, operation: Operation, before: str) -> None:
+    """Invariant 5 of one switch: `before` was the primary, and is again if the switch was undone."""
     words = f"seed {site.seed}: {operation.id} {operation.outcome}: {operation.reason}"
     assert operation.outcome in OUTCOMES, words
     now = site.primary(server)["id"]
@@ -76,15 +76,15 @@ def assert_outcome(site: Site, server: SiteServer, operation: Operation, before:
         assert now != before, f"{words}; the primary is still {before}"
 
 
-def assert_once(site: Site, server: SiteServer, what: str, key: str, operation: Operation) -> None:
-    """Invariant 4: the same request again, after everything, is the operation it was."""
+def assert_once(site: Site, server: AdoptedServer, what: str, key: str, operation: Operation) -> None:
+    """Invariant 4: the same request, repeated after the end, is the same operation."""
     known = site.api.operation_ids(server.id)
     assert site.api.ask(server.id, what, {}, key) == operation.id, f"seed {site.seed}"
     assert site.api.operation_ids(server.id) == known, f"seed {site.seed}: the repetition became an operation"
 
 
 def _at_rest(site: Site) -> list[str]:
-    """By the tables: every operation has ended, one primary a server, no event is missing."""
+    """By the tables: every operation has ended, every server has one primary, no event is missing."""
     return _stays(lambda: _in_the_tables(site))
 
 
@@ -110,7 +110,7 @@ def _primaries(site: Site) -> list[str]:
 
 
 def _workloads(site: Site) -> list[str]:
-    """The workload never ran on two instances: of one server, and on one volume."""
+    """No server's workload ran on two instances at once, and no volume was used by two."""
     state = str(site.stack.settings.var / "lab")
     names = {server.id: server.name for server in site.servers.values()}
     rows = site.api.instances()
@@ -120,29 +120,31 @@ def _workloads(site: Site) -> list[str]:
 
 
 def _orphans(site: Site) -> list[str]:
-    """EC2 against the ledger, both ways; and nothing twice."""
+    """EC2 and the ledger list the same resources, each once."""
     ledger = LedgerReader(site.stack.database.url if site.stack.database else "", site.stack.credentials.client_id)
-    originals = {server.first for server in site.servers.values()}
+    originals = {server.first_instance_id for server in site.servers.values()}
     wrong = _stays(lambda: audit.orphans(site.truth(), ledger.open_rows()))
     wrong += audit.duplicates(site.truth(), ledger.instances_made(), originals)
     return [f"3: {one}" for one in wrong]
 
 
 def _idle(site: Site) -> list[str]:
-    """Every instance that EC2 still bills plays a server."""
+    """Instances that EC2 still bills and that no server uses."""
     players = {row["id"] for row in site.api.instances() if row["role"]}
     alive = [str(row["id"]) for row in site.truth()["instances"] if row["state"] not in ("terminated", "shutting-down")]
     return [f"3: {one} plays no server and was not ended" for one in alive if one not in players]
 
 
 def _unasked(site: Site) -> list[str]:
-    return [f"4: {one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.asked]
+    return [
+        f"4: {one} was asked for by nobody" for one in site.api.operation_ids() if one not in site.requested_operations
+    ]
 
 
-def _lost_writes(site: Site, server: SiteServer) -> list[str]:
+def _lost_writes(site: Site, server: AdoptedServer) -> list[str]:
     if not server.endpoint.writes:
         return []
-    # What was acknowledged is noted first: what is acknowledged later may or may not be on disk.
+    # The samples are read first: a write that is acknowledged later may not be on disk yet.
     notes = [sample.n for samples in site.observer.samples(server.name) for sample in samples if sample.ok]
     try:
         on_disk = writes_on_disk(EndpointClient(f"{server.name}-1", server.endpoint))
@@ -153,16 +155,16 @@ def _lost_writes(site: Site, server: SiteServer) -> list[str]:
     return words if notes else [f"2: no write of {server.name} was ever acknowledged"]
 
 
-def _answering(site: Site, server: SiteServer) -> list[str]:
+def _answering(site: Site, server: AdoptedServer) -> list[str]:
     try:
-        answered, primary = site.answers(server), site.primary(server)["id"]
+        answered, primary = site.serving_instance(server), site.primary(server)["id"]
     except WaitTimedOut as error:
         return [f"5: {error}"]
     return [] if answered == primary else [f"5: {server.name} is answered by {answered}, its primary is {primary}"]
 
 
 def _stays(look: Callable[[], list[str]]) -> list[str]:
-    """The last records may still be on their way: what is wrong counts when it stays."""
+    """What is still wrong after a while: the last records may not be written yet."""
     last: list[str] = []
 
     def quiet() -> bool | None:

@@ -1,4 +1,4 @@
-"""The ledger's rows, read from the records as an auditor would: past the API, from the tables."""
+"""The ledger's rows, read from the tables and not through the API, as an auditor would."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from proof.harness.audit import LedgerRow
 
 
 class LedgerReader:
-    """One client's."""
+    """Reads the ledger of one client."""
 
     def __init__(self, database_url: str, client_id: str) -> None:
         self._url = database_url
         self._client_id = client_id
 
     def open_rows(self) -> list[LedgerRow]:
-        """What exists, or may."""
+        """Resources that exist, or may exist."""
         query = select(Resource).where(Resource.client_id == self._client_id, Resource.state.in_(("intended", "live")))
         with self._session() as session:
             return [_row(one) for one in session.scalars(query.order_by(Resource.id))]

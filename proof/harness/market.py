@@ -1,4 +1,4 @@
-"""Which instance types and zones the demo plays in: they depend on the market in use."""
+"""Which instance types and zones a scenario uses. They depend on the lab's market."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proof.harness.errors import ScenarioFailed
+from proof.harness.waiting import ScenarioFailed
 
-# No smaller than the first, all x86_64; a market from a file knows some of them.
+# None is smaller than the first, and all are x86_64. A market from a file has some of them.
 CANDIDATE_TYPES = (
     "m5.large",
     "m5a.large",
@@ -25,7 +25,7 @@ _MOST_ZONES, _LEAST_ZONES = 3, 2
 
 @dataclass(frozen=True)
 class MarketChoice:
-    """Where the demo buys: everything begins in `home`, on demand."""
+    """Where a scenario buys. Every server begins in `home`, on demand."""
 
     home: str
     kind: str
@@ -33,16 +33,16 @@ class MarketChoice:
     zones: Sequence[str]
 
     @property
-    def away(self) -> list[str]:
-        """The zones that are not home."""
+    def other_zones(self) -> list[str]:
+        """All zones but `home`."""
         return [zone for zone in self.zones if zone != self.home]
 
 
 def choose_market(pools: Sequence[Mapping[str, Any]]) -> MarketChoice:
-    """From the lab's list of pools; DemoFailed when the market has too little to play in.
+    """Choose from the lab's list of pools. Raises ScenarioFailed when the market has too few.
 
-    The type to begin with has an on-demand price; the others' spot prices lie below it. Home is the
-    zone where most of them are sold, and each type is sold in every zone that is chosen.
+    The first type has an on-demand price, and the spot prices of all types are below it. `home` is the
+    zone that sells most of them, and every chosen zone sells every chosen type.
     """
     demand = {str(row["instance_type"]): float(row["on_demand_price"]) for row in pools if row["on_demand_price"]}
     kind = next((name for name in CANDIDATE_TYPES if name in demand), None)
@@ -64,7 +64,7 @@ def choose_market(pools: Sequence[Mapping[str, Any]]) -> MarketChoice:
 
 
 def _in_common(sold: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:
-    """Zones, the fullest first, as long as they have enough types in common; and those types."""
+    """Zones that have enough types in common, the one with most types first; and those types."""
     known = {zone: kinds & set(CANDIDATE_TYPES) for zone, kinds in sold.items()}
     zones: list[str] = []
     common = set(CANDIDATE_TYPES)

@@ -1,9 +1,9 @@
-"""The observer: clients of the servers, outside of everything, that never stop asking.
+"""The observer: clients that send the servers requests all the time, outside of the product.
 
-Each sends a request every few milliseconds over a connection of its own, and notes when it began,
-when it ended, whether it succeeded and who answered. Clients of a server with a volume write
-numbers, each again and again until it is acknowledged; afterwards every acknowledged number is
-looked for on disk. How an outage is read from the notes is defined in `proof.harness.outage`.
+Each client sends a request every few milliseconds, over a new connection each time. It notes when the
+request began and ended, whether it succeeded, and which instance answered. Clients of a server with a
+volume write numbers, and repeat each until it is acknowledged. At the end every acknowledged number has
+to be on disk. `proof.harness.outage` defines what an outage is by these notes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import httpx
+from anyio.from_thread import BlockingPortal
 
-from proof.harness.errors import ScenarioFailed
-from proof.harness.loop_thread import LoopThread
 from proof.harness.outage import Sample
-from proof.harness.waiting import until
+from proof.harness.waiting import ScenarioFailed, until
 
-PAUSE_S = 0.025  # with one client a server this costs a small share of one core; see `_exchange`
+PAUSE_S = 0.025  # at this pace one client for each server costs a small share of a core; see `_exchange`
 TIMEOUT_S = 2.0
 _CHUNK = 65536
-_ANSWERS_S = 20.0
+_ANSWERS_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Endpoint:
 
 @dataclass
 class EndpointClient:
-    """One client and all that it has seen; its notes are added to by the observer's thread alone."""
+    """One client and its samples. Only the observer's thread adds samples."""
 
     name: str
     endpoint: Endpoint
@@ -59,45 +58,45 @@ class EndpointClient:
 
 @dataclass(frozen=True)
 class Writes:
-    """What became of a server's writes: acknowledgement instants of all, and of those not on disk."""
+    """A server's writes: when each was acknowledged, and when those were that are not on disk."""
 
     acknowledged: Sequence[float] = ()
     lost: Sequence[float] = ()
 
 
 class Observer:
-    """Watches endpoints from the given loop until `stop`."""
+    """Sends requests to endpoints from the thread of the given portal until `stop`."""
 
-    def __init__(self, loop: LoopThread) -> None:
-        self._loop = loop
+    def __init__(self, portal: BlockingPortal) -> None:
+        self._portal = portal
         self._stop = asyncio.Event()
         self._clients: list[EndpointClient] = []
         self._done: list[Future[None]] = []
 
     def watch(self, endpoint: Endpoint, clients: int = 1) -> None:
-        """Begin once the endpoint answers; it has to within 20 s."""
+        """Begin once the endpoint answers. Raises WaitTimedOut when it does not."""
         with httpx.Client(base_url=endpoint.url, timeout=TIMEOUT_S, trust_env=False) as http:
             until(f"{endpoint.server} answers at {endpoint.url}", _ANSWERS_S, lambda: _answers(http))
         for number in range(1, clients + 1):
             client = EndpointClient(f"{endpoint.server}-{number}", endpoint)
             self._clients.append(client)
-            self._done.append(self._loop.start(self._ask_on(client)))
+            self._done.append(self._portal.start_task_soon(self._ask_on, client))
 
     def samples(self, server: str) -> list[Sequence[Sample]]:
-        """Of each client of the server, as far as they have come."""
+        """The samples of each client of the server so far."""
         return [tuple(client.samples) for client in self._of(server)]
 
     def seen_until(self, server: str, instant: float) -> bool:
-        """Whether every client of the server has had an answer that came after this instant."""
+        """Whether every client of the server has a sample that ended after this instant."""
         return all(client.samples and client.samples[-1].ended > instant for client in self._of(server))
 
     def stop(self) -> None:
-        """Let requests that are under way end; then nothing more is asked."""
-        self._loop.start(self._set_stop()).result(timeout=5)
-        until("the observer's last requests end", 5 * TIMEOUT_S, self._all_done)
+        """Send no new request, and wait for those under way."""
+        self._portal.call(self._stop.set)
+        until("the observer's last requests end", 30 * TIMEOUT_S, self._all_done)
 
     def count_writes(self, server: str) -> Writes:
-        """Compare what was acknowledged with what is on disk, asked for through the server's address."""
+        """Compare what was acknowledged with what is on disk, read through the server's address."""
         acknowledged: list[float] = []
         lost: list[float] = []
         for client in self._of(server):
@@ -113,9 +112,6 @@ class Observer:
     def _of(self, server: str) -> list[EndpointClient]:
         return [client for client in self._clients if client.endpoint.server == server]
 
-    async def _set_stop(self) -> None:
-        self._stop.set()
-
     def _all_done(self) -> bool | None:
         return True if all(future.done() for future in self._done) else None
 
@@ -130,7 +126,7 @@ class Observer:
 
 
 async def request_once(endpoint: Endpoint, client: str, n: int) -> Sample:
-    """One request: a read, or write number `n`. Any failure is part of the sample, never raised."""
+    """Send one request: a read, or write number `n`. A failure is part of the sample, and is not raised."""
     request = _write(endpoint, client, n) if n else _read(endpoint)
     started = time.time()
     try:
@@ -144,7 +140,7 @@ async def request_once(endpoint: Endpoint, client: str, n: int) -> Sample:
 
 
 def writes_on_disk(client: EndpointClient) -> set[int]:
-    """The client's numbers as the workload reads them from its volume now."""
+    """The client's numbers that the workload reads from its volume now."""
     try:
         answer = httpx.get(
             f"{client.endpoint.url}/writes", params={"client": client.name}, timeout=30, trust_env=False
@@ -168,7 +164,7 @@ def parse_response(answer: bytes) -> tuple[int, Mapping[str, object]]:
 
 
 async def _exchange(endpoint: Endpoint, request: bytes) -> bytes:
-    """Over plain sockets: asyncio's streams take about twice the time of the processor."""
+    """Over plain sockets, since asyncio's streams take about twice the processor time."""
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
@@ -194,5 +190,5 @@ def _answers(http: httpx.Client) -> bool | None:
     try:
         answer = http.get("/health")
     except httpx.HTTPError:
-        return None  # not yet: whoever waits says so when it takes too long
+        return None  # not yet; the wait has a limit
     return True if answer.status_code == 200 else None

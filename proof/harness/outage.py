@@ -1,8 +1,8 @@
 """What clients saw of a server: how long it was out, and who answered when.
 
 A client sends one request after the other. A request has failed when it was refused, cut off, not
-answered in time, or answered with anything but 200. Around failures there is a gap: from the end of
-that client's last success before them to the end of its first success after them.
+answered in time, or answered with anything but 200. The gap around failures begins at
+the end of that client's last success before them, and ends at the end of its first success after them.
 
 The outage of an operation is the longest gap of any client whose failures touch the operation's
 window: from 0.1 s before it was requested to 1 s after it finished, or until the window of the
@@ -27,7 +27,7 @@ class Sample:
     started: float
     ended: float
     ok: bool
-    instance: str = ""  # who answered
+    instance: str = ""  # that answered
     n: int = 0  # the write's number; 0: it was a read
     error: str = ""
 
@@ -39,7 +39,7 @@ class Window:
 
     @classmethod
     def around(cls, requested: float, finished: float, then: float = math.inf) -> Window:
-        """`then`: when the server's next operation was requested. What fails from there on is the next one's."""
+        """`then`: when the server's next operation was requested. Later failures belong to that one."""
         return cls(requested - BEFORE_S, max(finished, min(finished + AFTER_S, then - BEFORE_S)))
 
     def touches(self, since: float, until: float) -> bool:
@@ -62,7 +62,7 @@ class Gap:
 
 
 def gaps(samples: Iterable[Sample]) -> Iterator[Gap]:
-    """The gaps of one client, in order. One that never ended lasts until its last failure did."""
+    """The gaps of one client, in order. A gap without an end lasts until its last failure."""
     success_at: float | None = None
     failed: list[Sample] = []
     for sample in samples:

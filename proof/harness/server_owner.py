@@ -1,4 +1,4 @@
-"""The servers as their owner has them before: on-demand instances, launched with boto3 as anybody would."""
+"""The servers before they are adopted: on-demand instances, which their owner launches with boto3."""
 
 from __future__ import annotations
 
@@ -11,33 +11,43 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from proof.harness.errors import WaitTimedOut
 from proof.harness.market import MarketChoice
 from proof.harness.observer import Endpoint
-from proof.harness.waiting import until
+from proof.harness.waiting import WaitTimedOut, until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_elbv2.client import ElasticLoadBalancingv2Client
 
-_LAUNCH_S = 30.0
-_HEALTHY_S = 20.0
+_LAUNCH_S = 90.0
+_HEALTHY_S = 90.0
 _DRAIN_S = 5
 
 
 @dataclass(frozen=True)
 class LaunchedServer:
-    """A server's first instance, and how its clients find it."""
+    """A server that its owner has launched, and the address where its clients find it."""
 
     name: str
     handoff: str
-    instance_id: str
+    first_instance_id: str
     endpoint: Endpoint
 
 
 @dataclass(frozen=True)
+class AdoptedServer(LaunchedServer):
+    """The same server once the control plane knows it by an ID."""
+
+    id: str
+
+    @classmethod
+    def of(cls, launched: LaunchedServer, server_id: str) -> AdoptedServer:
+        return cls(launched.name, launched.handoff, launched.first_instance_id, launched.endpoint, server_id)
+
+
+@dataclass(frozen=True)
 class ServerSpec:
-    """What the owner runs: `volume_gib` 0 is a server with nothing on the machine to keep."""
+    """A server to launch. `volume_gib` 0: it keeps no data on the machine."""
 
     name: str
     handoff: str
@@ -47,22 +57,30 @@ class ServerSpec:
 DEMO_SERVERS = (ServerSpec("web", "stateless"), ServerSpec("orders", "volumes", 8), ServerSpec("ledger", "snapshot", 8))
 
 
+def ec2_client(aws: Mapping[str, str]) -> EC2Client:
+    """A client of EC2 with the owner's credentials; EC2 is the lab here."""
+    return _session(aws).client("ec2", endpoint_url=aws["AWS_ENDPOINT_URL"])
+
+
+def _session(aws: Mapping[str, str]) -> boto3.Session:
+    return boto3.Session(
+        aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
+        region_name=aws["AWS_DEFAULT_REGION"],
+    )
+
+
 class Owner:
-    """The owner's own AWS account, here the lab, through boto3."""
+    """The owner's AWS account, used through boto3."""
 
     def __init__(self, aws: Mapping[str, str], world: Mapping[str, Any], market_choice: MarketChoice) -> None:
-        session = boto3.Session(
-            aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
-            region_name=aws["AWS_DEFAULT_REGION"],
-        )
-        self._ec2: EC2Client = session.client("ec2", endpoint_url=aws["AWS_ENDPOINT_URL"])
-        self._elb: ElasticLoadBalancingv2Client = session.client("elbv2", endpoint_url=aws["AWS_ENDPOINT_URL"])
+        self._ec2 = ec2_client(aws)
+        self._elb: ElasticLoadBalancingv2Client = _session(aws).client("elbv2", endpoint_url=aws["AWS_ENDPOINT_URL"])
         self._world = world
         self._market_choice = market_choice
 
     def launch_all(self, specs: Sequence[ServerSpec] = DEMO_SERVERS) -> list[LaunchedServer]:
-        """All at once; each is running and reachable when this returns."""
+        """Launch all at once. Each is running and reachable when this returns."""
         with ThreadPoolExecutor(len(specs)) as pool:
             return list(pool.map(self._launch, specs))
 
@@ -98,7 +116,7 @@ class Owner:
             answer = self._ec2.describe_instances(InstanceIds=[instance_id])
         except ClientError as error:
             if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":
-                return None  # EC2 may not know a new instance for a moment
+                return None  # EC2 may not know a new instance yet
             raise
         state = answer["Reservations"][0]["Instances"][0]["State"]["Name"]
         if state not in ("pending", "running"):
@@ -146,7 +164,7 @@ class Owner:
 
 
 def _data_volume(gib: int) -> list[dict[str, Any]]:
-    """Kept when the instance ends, as a volume with anything on it should be."""
+    """The volume outlives its instance, as one with data should."""
     if not gib:
         return []
     return [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": gib, "VolumeType": "gp3", "DeleteOnTermination": False}}]

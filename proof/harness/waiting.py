@@ -1,4 +1,9 @@
-"""Waiting for a condition, within a limit that is always said."""
+"""Waiting for a condition within a stated limit, and why a scenario stops before its end.
+
+ScenarioFailed
+  WaitTimedOut    a condition did not come true within its limit
+  RequestFailed   the API or the lab refused a request, or did not answer it
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,28 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from proof.harness.errors import WaitTimedOut
-
 T = TypeVar("T")
+
+
+class ScenarioFailed(Exception):
+    """The message says what was being done, to what, and what came instead."""
+
+
+class WaitTimedOut(ScenarioFailed):
+    """The message ends with what was seen last."""
+
+
+class RequestFailed(ScenarioFailed):
+    """An HTTP answer that is no success. The message holds the text of its problem document. `status` 0: no answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """The request may have worked. The caller may send it again with the same key."""
+        return self.status == 0 or self.status >= 500
 
 
 def until(
@@ -19,7 +43,7 @@ def until(
     every_s: float = 0.1,
     last_seen: Callable[[], str] = lambda: "",
 ) -> T:
-    """Look again and again until it gives something, and return that; raise Overdue after `limit_s`."""
+    """Call `look` until it returns something, and return that; raise WaitTimedOut after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while True:
         found = look()

@@ -1,4 +1,4 @@
-"""What each part of the policy contributes, over all sets."""
+"""What each part of the policy contributes: the policy without that part, over all sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSTANT = HazardShape(scale=0.15, offset_h=1.0, power=0.02)  # the mean of all 
 
 
 def without_parts(tuning: Tuning) -> dict[str, Tuning]:
-    """Parameters with which one part does nothing, by what is left out."""
+    """Parameters that switch one part off, by the name of that part."""
     return {
         WHOLE: tuning,
         "hazard by age (a constant one)": replace(tuning, shape=CONSTANT),
@@ -43,7 +43,7 @@ def without_price_parts(tuning: Tuning) -> dict[str, Tuning]:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The policy without one part, at one weight. J is against always on-demand."""
+    """The policy without one part, at one weight. J is relative to always on-demand."""
 
     part: str
     regrets: Mapping[str, float]  # by set

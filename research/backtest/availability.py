@@ -1,4 +1,4 @@
-"""Backtest A: one instance must always run, and pools come and go."""
+"""Backtest A: one instance must always run, while pools come and go."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Days = Mapping[int, Bill]
 
 @dataclass(frozen=True)
 class PolicyResult:
-    """One policy over the windows of one part of a set. Per 30 days where it says so."""
+    """One policy over the windows of one part of a set. Some figures are per 30 days, as their names say."""
 
     market: str
     part: str  # all, first half, second half
@@ -84,7 +84,7 @@ def prepare(observed: ObservedMarket, starts: int) -> list[MarketPart]:
 def compare_policies(
     parts: Sequence[MarketPart], tuning: Tuning, weights: Iterable[float] = WEIGHTS
 ) -> list[PolicyResult]:
-    """The policy and the simple ones, at each weight, on each of the parts of one market."""
+    """Compare the policy with the simple ones, at each weight, on each part of one market."""
     observed = parts[0].observed
     market, seen = observed.market, rate_by_tick(observed.offers, tuning)
     simple = simple_policies(observed)
@@ -103,7 +103,7 @@ def compare_tunings(
     weight: float,
     forecasters: Mapping[str, Forecaster] | None = None,
 ) -> list[PolicyResult]:
-    """The policy with other parameters, by name; informed by the forecaster of that name, if there is one."""
+    """Compare tunings of the policy, by name; each with the forecaster of that name, if there is one."""
     lowest = [_js(clairvoyant(part, weight), weight) for part in parts]
     found: list[PolicyResult] = []
     for name, tuning in tunings.items():
@@ -115,7 +115,7 @@ def compare_tunings(
 
 
 def simple_policies(observed: ObservedMarket) -> dict[str, Sequence[ReplayPolicy]]:
-    """By name; of several choosers, such as one per pool, each counts alike."""
+    """Policies by name. Where there are several choosers, such as one for each pool, all have the same weight."""
     market, offers = observed.market, observed.offers
     return {
         ON_DEMAND: [AlwaysOnDemand()],
@@ -127,7 +127,7 @@ def simple_policies(observed: ObservedMarket) -> dict[str, Sequence[ReplayPolicy
 
 
 def days(part: MarketPart, choosers: Sequence[ReplayPolicy]) -> Days:
-    """What the windows cost, by the market's days."""
+    """The cost of the windows, by the market's days."""
     found: dict[int, list[Bill]] = defaultdict(list)
     for one in choosers:
         replay = PolicyRun(part.market, one)
@@ -138,7 +138,7 @@ def days(part: MarketPart, choosers: Sequence[ReplayPolicy]) -> Days:
 
 
 def clairvoyant(part: MarketPart, weight: float) -> Days:
-    """What the windows cost who knows the future, by the market's days."""
+    """The cost of the windows for the clairvoyant, by the market's days."""
     found: dict[int, list[Bill]] = defaultdict(list)
     for window in part.windows:
         for day, paid in by_day(part.market, window, Clairvoyant(part.market, window, weight).path()).items():

@@ -40,7 +40,7 @@ def ratio(above: Sequence[float], below: Sequence[float], block: int = 1) -> Est
 
 @cache
 def _draws(count: int, block: int) -> list[list[int]]:
-    """The same for all that are as many: a fixed seed, so that the same data give the same interval."""
+    """Draws for so many items, from a fixed seed, so that the same data give the same interval."""
     chance = random.Random(SEED)  # noqa: S311 - not a secret
     blocks = -(-count // block)
     found = []

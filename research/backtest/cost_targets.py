@@ -1,4 +1,4 @@
-"""What was asked of the policy, each with its figure: met or short."""
+"""Targets for the policy, each with its figure: met or missed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from research.backtest.validation import ON_OTHERS, WEIGHT
 
 EVERY_MARKET = "all"
 NINE_ZONES, US_EAST_1 = "avail1-2023-02-15 p3.2xlarge", "avail1-2023-02-15 p3.2xlarge us-east-1"
-# Set, weight, and the most that the regret may be; from the issue. Aims are hoped for.
+# Set, weight, and the most that the regret may be; some are requirements, others aims.
 REGRETS = (
     (NINE_ZONES, 10.0, 0.17, "target"),
     (NINE_ZONES, 10.0, 0.145, "aim"),
@@ -60,7 +60,7 @@ def _regrets(ours: Sequence[PolicyResult]) -> Iterator[TargetResult]:
 
 
 def _regrets_unseen(validation: Sequence[PolicyResult]) -> Iterator[TargetResult]:
-    """The same targets by a hazard fitted without the series that it is judged on: what to expect of new ones."""
+    """The same targets with a hazard fitted without the series it is tested on: what to expect of new series."""
     found = {one.market: one.regret for one in validation if one.policy == ON_OTHERS and one.part == WHOLE}
     for market, weight, limit, kind in REGRETS:
         if weight == WEIGHT and kind == "target" and (regret := found.get(market)):
@@ -68,7 +68,7 @@ def _regrets_unseen(validation: Sequence[PolicyResult]) -> Iterator[TargetResult
 
 
 def _beyond_simple(ours: Sequence[PolicyResult]) -> Iterator[TargetResult]:
-    """Worse than the best simple policy on no set, by more than the interval of the difference."""
+    """On no set is it worse than the best simple policy by more than the interval of the difference."""
     for weight in WEIGHTS:
         found = [one for one in ours if one.weight == weight and one.beyond_best]
         worse = [one for one in found if one.beyond_best and one.beyond_best.low > 0]

@@ -15,7 +15,7 @@ from domain.backtest.contract import BadData, NoData
 
 @dataclass(frozen=True, slots=True)
 class CsvRow:
-    """One line. What it says is taken by the methods, which refuse with file and line."""
+    """One line. Its values are read by methods that raise BadData with file and line."""
 
     file: Path
     line: int
@@ -51,7 +51,7 @@ class CsvRow:
 
 
 def read_rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[CsvRow]:
-    """The lines of `name` or `name.gz`. Raise NoData if there is neither, BadData of a line that is wrong."""
+    """The lines of `name` or `name.gz`. Raise NoData if there is neither, BadData for a wrong line."""
     path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
     if path is None:
         raise NoData(f"{folder} has no {name}, nor {name}.gz; name the folder that holds the data")

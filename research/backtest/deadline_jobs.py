@@ -25,7 +25,7 @@ NET_H = 2 * START_H
 
 @dataclass
 class Job:
-    """One job under way. Hours; `on`: where it runs, empty while it idles."""
+    """A running job. Times in hours. `on`: where it runs; empty: it waits."""
 
     uniform: bool
     done_h: float = 0.0
@@ -48,7 +48,7 @@ class Job:
         return "on-demand" if behind or self.on == "on-demand" else ""
 
     def work(self, on: str, hours: float) -> float:
-        """Run there; the work done, in hours."""
+        """Run there, and return the work done in hours."""
         if on and on != self.on:
             self.starting_h = START_H
         self.on = on
@@ -76,7 +76,7 @@ def hours_of_work(up: Sequence[bool], gap_h: float, uniform: bool) -> tuple[floa
 
 
 def check(traces: Iterable[Trace]) -> dict[str, tuple[float, float]]:
-    """Mean hours (on-demand, spot) of both policies over the first two weeks of the series, each alike."""
+    """Mean hours (on-demand, spot) of both policies over the first two weeks; all series have the same weight."""
     cut = [(trace.up[: round(TWO_WEEKS_H / trace.gap_h)], trace.gap_h) for trace in traces]
     if not cut:
         raise NoData("no series for the check of deadline jobs")
@@ -92,5 +92,5 @@ def _mean(series: Sequence[tuple[Sequence[bool], float]], uniform: bool) -> tupl
 
 
 def _starts(up: Sequence[bool], gap_h: float) -> Iterator[int]:
-    """One every two hours, while the deadline is within the series."""
+    """A start every two hours, as long as the deadline is within the series."""
     return iter(range(0, len(up) - int(DEADLINE_H / gap_h) - 1, max(1, round(EVERY_H / gap_h))))

@@ -1,4 +1,4 @@
-"""How the hazard's parameters are found: those that make the observed losses likeliest.
+"""Finds the hazard's parameters with the highest likelihood for the observed losses.
 
 Losses of a pool that is up are taken as a Poisson process whose rate is what `domain.autopilot.appraisal`
 says it is; its logarithm is linear in the parameters, so that Newton's method finds the likeliest in a
@@ -39,7 +39,7 @@ def stretches(
     until: float = 1.0,
     features_of: Callable[[Offer], tuple[float, ...]] | None = None,
 ) -> Iterator[UpStretch]:
-    """Of a part of a market, from one share of its time to another. `features_of`: other ones than the policy's."""
+    """Stretches of a part of a market, from one share of its time to another. `features_of`: not the policy's."""
     of = features_of or (lambda offer: features(offer, tuning))
     market, offers = observed.market, observed.offers
     first = max(math.ceil(WARM_H / market.gap_h), int(since * market.ticks))
@@ -68,7 +68,7 @@ def features(offer: Offer, tuning: Tuning) -> tuple[float, ...]:
 
 
 def fit_hazard(found: Iterable[UpStretch], tuning: Tuning) -> Tuning:
-    """The tuning with the likeliest hazard. Raise NoData if there is not a single loss."""
+    """The tuning with the hazard of the highest likelihood. Raise NoData if there is no loss at all."""
     rows = list(found)
     losses, hours = sum(row.lost for row in rows), sum(row.hours for row in rows)
     if not losses:
@@ -85,7 +85,7 @@ def fit_hazard(found: Iterable[UpStretch], tuning: Tuning) -> Tuning:
 
 
 def likelihood_gain(rows: Sequence[UpStretch], tuning: Tuning) -> float:
-    """How much likelier, as a logarithm per loss, what was observed is than under the best constant hazard."""
+    """Gain in log-likelihood per loss over the best constant hazard."""
     shape = tuning.shape
     beta = (math.log(shape.scale), shape.power, tuning.own, tuning.absence, tuning.tight)
     losses, hours = sum(row.lost for row in rows), sum(row.hours for row in rows)
@@ -112,7 +112,7 @@ def _slopes(rows: Sequence[UpStretch], beta: Sequence[float]) -> tuple[list[list
 
 
 def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """Gauss's elimination with pivots."""
+    """Gaussian elimination with pivots."""
     size = len(right)
     lines = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     for at in range(size):

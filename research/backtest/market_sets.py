@@ -1,4 +1,4 @@
-"""The sets of backtest A: series that share a clock, as one market."""
+"""The sets of backtest A: series with one clock as a market, and the windows of it that are replayed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEED = 7
 
 
 def windows(market: MarketHistory, starts: int, part: TickWindow | None = None) -> list[TickWindow]:
-    """`starts` windows of seven days, at random in `part` (all of it); one of the whole if it is shorter."""
+    """`starts` windows of seven days, at random in `part` (default: all) with a fixed seed; one if it is shorter."""
     part = (part or TickWindow(0, market.ticks)).checked(market)
     length = min(round(WEEK_H / market.gap_h), part.stop - part.start)
     if length < 1:
@@ -29,7 +29,7 @@ def windows(market: MarketHistory, starts: int, part: TickWindow | None = None) 
 
 
 def halves(market: MarketHistory) -> tuple[TickWindow, TickWindow] | None:
-    """The first half in time, on which parameters were chosen, and the second; None if they hold no week each."""
+    """The first half in time, on which parameters were chosen, and the second; None if they are shorter than a week."""
     middle = market.ticks // 2
     if middle * market.gap_h < WEEK_H:
         return None
@@ -59,7 +59,7 @@ def market_of(name: str, traces: Sequence[Trace], on_demand_usd: float) -> Marke
 
 
 def availability_sets(traces: Sequence[Trace], on_demand: Mapping[str, float]) -> list[MarketHistory]:
-    """One market per clock and instance type; of many zones, each region of four or more alone as well."""
+    """A market for each clock and instance type; also one for each of its regions with four or more series."""
     groups: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
         if trace.nodes == 1:
@@ -73,7 +73,7 @@ def availability_sets(traces: Sequence[Trace], on_demand: Mapping[str, float]) -
 
 
 def _clock(trace: Trace) -> str:
-    """The collection a series is of: its name up to and with the date."""
+    """The collection that a series belongs to: its name up to the date."""
     found = re.match(r".*?\d{4}-\d{2}-\d{2}", trace.series_id)
     return found.group() if found else trace.series_id
 

@@ -32,7 +32,7 @@ SEED = 2021
 
 @dataclass(frozen=True)
 class OrdinaryResult:
-    """One policy, all starts. Against always on-demand; per 30 days."""
+    """One policy, all starts. Relative to always on-demand; per 30 days."""
 
     policy: str
     starts: int
@@ -44,7 +44,7 @@ class OrdinaryResult:
 
 
 def draw_losses(market: MarketHistory, hazards: Mapping[str, float], on_demand_usd: float) -> MarketHistory:
-    """The market of prices with losses drawn; every pool is up at the first hour of each month, where runs start."""
+    """A market of prices with random losses. Every pool is up in the first hour of each month, when runs start."""
     kinds = [pool.split("/")[1] for pool in market.pools]
     known = [hazards.get(kind, max(hazards.values())) for kind in kinds]
     columns = [_drawn(market, pool, one) for pool, one in zip(market.pools, known, strict=True)]
@@ -86,14 +86,14 @@ def _policies(market: MarketHistory, ours: ProductPolicy, pool: int) -> dict[str
 
 
 def _paid(market: MarketHistory, window: TickWindow, choices: Sequence[int], pool: int) -> Bill:
-    """In hours of on-demand instead of USD, so that markets can be added."""
+    """The bill in hours of on-demand instead of USD, so that markets can be added."""
     one = bill(market, window, choices, pool)
     usd = market.on_demand_usd
     return replace(one, money_usd=one.money_usd / usd, always_on_demand_usd=one.always_on_demand_usd / usd)
 
 
 def sum_by_policy(markets: Iterable[Mapping[str, Sequence[Bill]]]) -> list[OrdinaryResult]:
-    """By policy; markets are drawn for the interval."""
+    """Sums by policy. For the interval, markets are drawn."""
     found: dict[str, list[Sequence[Bill]]] = defaultdict(list)
     for market in markets:
         for name, bills in market.items():

@@ -1,4 +1,4 @@
-"""Backtest B: what following prices costs, from every pool as the start, against the clairvoyant."""
+"""Backtest B: the cost of following prices, starting from every pool, compared with the clairvoyant."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def follow_prices(
 
 
 def summarize_runs(market: str, policy: str, starts: Sequence[PriceRun]) -> PriceRunSummary:
-    """Prices of one market go together, so of several, markets are drawn for the interval; of one, starts."""
+    """For the interval, markets are drawn, since prices within a market are correlated; with one market, starts."""
     drawn: dict[str | int, list[float]] = defaultdict(list)
     several = len({start.market for start in starts}) > 1
     for number, start in enumerate(starts):
@@ -107,7 +107,7 @@ def moves_of(pool: int, choices: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def unpaid(market: MarketHistory, window: TickWindow, choices: Sequence[int], moves: Sequence[tuple[int, int]]) -> int:
-    """Moves whose saving against the pool that was left never reached their cost before the next one."""
+    """Moves that had not saved their cost before the next one, compared with staying."""
     ends = [*(at for at, _ in moves[1:]), len(choices)][: len(moves)]
     return sum(
         not _pays(market, window.start, range(at, end), choices[at], left)

@@ -1,4 +1,7 @@
-"""Spot price histories: a price holds from its time until the next of the same pool."""
+"""Spot price histories, and the markets of backtest B made from them: pools of one size class, hour by hour.
+
+A price holds from its time until the next one of the same pool. Nobody loses an instance in these markets.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class PriceHistory:
 
     @property
     def first_hour(self) -> int:
-        """The first at which most pools have a price: AWS names each about once a day."""
+        """The first hour at which most pools have a price: AWS repeats each about once a day."""
         return int(min(steps[0][0] for steps in self.steps.values())) + 25
 
     @property
@@ -88,7 +91,7 @@ MONTH_H = 720
 
 
 def price_markets(history: PriceHistory, groups: Mapping[str, Sequence[str]]) -> Iterator[MarketHistory]:
-    """A market per group with at least two pools; nobody can go to on-demand, so prices alone count."""
+    """A market for each group with at least two pools. On-demand has no price there, so only spot prices count."""
     first, hours = history.first_hour, history.last_hour - history.first_hour
     if hours < 1:
         return

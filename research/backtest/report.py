@@ -1,4 +1,4 @@
-"""The whole backtest of a folder: what is in it, is replayed; what is not, is said to be missing."""
+"""The whole backtest of a folder: replays what it holds, and says what is missing."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _traces(folder: Path, effort: Effort, report: Report, say: ProgressReport) -
 
 
 def _validate(markets: Sequence[ObservedMarket], effort: Effort, report: Report, say: ProgressReport) -> None:
-    """Of sets long enough to be halved, if there are any."""
+    """Ablations on the sets that are long enough to be halved."""
     say("A: fitting the hazard on parts of the data")
     try:
         first = fit_first_halves(markets, DEFAULT_TUNING)

@@ -17,7 +17,7 @@ from research.backtest.validation import ON_FIRST, ON_OTHERS, SHIPPED, HazardFit
 
 
 def availability(console: Console, results: Sequence[PolicyResult]) -> None:
-    """A: our policy with its interval, then every policy at the weight of 10."""
+    """Backtest A: our policy with its interval, then every policy at weight 10."""
     table = Table(title="A, availability: regret 0 is the clairvoyant, 1 is always on-demand")
     for title in ("set", "part", "weight", "regret (95 %)", "J / on-demand (95 %)", "beyond the best simple (95 %)"):
         table.add_column(title)
@@ -42,7 +42,7 @@ def _everyone(results: Sequence[PolicyResult]) -> Table:
 
 
 def validation(console: Console, fits: Sequence[HazardFit], results: Sequence[PolicyResult]) -> None:
-    """The parameters that parts of the data yield, and what they cost on the rest."""
+    """Parameters fitted on parts of the data, and their cost on the rest."""
     table = Table(title="A, hazard fitted on a part; gain: log-likelihood per loss on the rest, beyond a constant")
     for title in ("fitted on", "losses", "scale", "power", "own", "absence", "tight", "judged on losses", "gain"):
         table.add_column(title)

@@ -32,7 +32,7 @@ class Trace:
 
 
 def load_traces(folder: Path) -> list[Trace]:
-    """Every series of the folder, in the order of its list. One node: up means all nodes are."""
+    """Every series of the folder, in the order of its list. With several nodes, up means that all of them are."""
     listed = {row.text("series_id"): row for row in read_rows(folder, "traces_series.csv", SERIES)}
     values = _expanded(folder, "traces_runs.csv", RUNS, "value", listed)
     prices = _expanded(folder, "traces_prices.csv", PRICES, "price_usd_h", listed)
@@ -62,7 +62,7 @@ def _trace(row: CsvRow, values: list[float], prices: list[float]) -> Trace:
 def _expanded(
     folder: Path, name: str, columns: Sequence[str], value: str, listed: dict[str, CsvRow]
 ) -> dict[str, list[float]]:
-    """Run lengths made plain; a series must have no hole and no overlap."""
+    """Expand run lengths to ticks. Raise BadData where a series has a hole or an overlap."""
     found: dict[str, list[float]] = {}
     for row in read_rows(folder, name, columns):
         series, start = row.text("series_id"), row.whole("start_tick")

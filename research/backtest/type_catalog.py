@@ -1,4 +1,4 @@
-"""On-demand prices, and which types are of one size: the groups of backtest B."""
+"""Facts of instance types: on-demand prices, groups of one size (backtest B), and bands of the Spot Advisor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MONTH_H = 720.0
 
 
 def load_hazards(folder: Path, region: str, before: str) -> dict[str, float]:
-    """Losses per hour by type, of the last snapshot up to a day (2021-03-02)."""
+    """Losses per hour by type, from the last snapshot up to the day `before` (such as 2021-03-02)."""
     bands: dict[str, dict[str, int]] = {}
     for row in read_rows(folder, "spot_advisor_linux.csv", COLUMNS):
         day = row.text("snapshot_date")

@@ -24,7 +24,7 @@ WEIGHT = 10.0
 
 @dataclass(frozen=True)
 class HazardFit:
-    """Parameters that a part of the data yields. `gain`: on the rest of the data, see fitting."""
+    """Parameters fitted on a part of the data. `gain`: on the rest of the data, see hazard_fitting."""
 
     name: str
     losses: int
@@ -34,19 +34,19 @@ class HazardFit:
 
 
 def collection_of(market: str) -> str:
-    """The clock of a set: its series were observed together, so they are left out together."""
+    """The clock of a set. Its series were observed together, so they are left out together."""
     found = re.match(r".*?\d{4}-\d{2}-\d{2}", market)
     return found.group() if found else market
 
 
 def whole_sets(markets: Sequence[ObservedMarket]) -> list[ObservedMarket]:
-    """Without those that are a region of another: no series counts twice."""
+    """Sets that are not a region of another set, so that no series counts twice."""
     names = [one.market.name for one in markets]
     return [one for one in markets if not any(one.market.name.startswith(f"{name} ") for name in names)]
 
 
 def fit_first_halves(markets: Sequence[ObservedMarket], shipped: Tuning) -> HazardFit:
-    """On the first half, in time, of the sets that hold a week in each half; judged on all the rest."""
+    """Fitted on the first halves of the sets with at least a week in each half; tested on all the rest."""
     early, late = list[UpStretch](), list[UpStretch]()
     for one in whole_sets(markets):
         middle = 0.5 if halves(one.market) else 0.0
@@ -56,7 +56,7 @@ def fit_first_halves(markets: Sequence[ObservedMarket], shipped: Tuning) -> Haza
 
 
 def fit_others(markets: Sequence[ObservedMarket], shipped: Tuning) -> dict[str, HazardFit]:
-    """By collection: fitted on all others, judged on it."""
+    """For each collection: fitted on all others, tested on it."""
     found: dict[str, list[UpStretch]] = {}
     for one in whole_sets(markets):
         found.setdefault(collection_of(one.market.name), []).extend(stretches(one, shipped))

@@ -1,4 +1,4 @@
-"""Make the example model of a folder of history: python -m research.training DATA [--out FOLDER]."""
+"""Train the example model on a folder of history: python -m research.training DATA [--out FOLDER]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the model beat the built-in policy? Both were fitted on first halves; what neither has seen judges them."""
+"""Compares the model with the built-in policy. Both were fitted on first halves and are tested on data new to both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STARTS = 80
 def judge_sets(
     markets: Sequence[ObservedMarket], tuning: Tuning, forecaster: Forecaster, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """A row per set and weight: J against always on-demand of both, with intervals. `tuning`: of first halves."""
+    """A row for each set and weight: J of both relative to on-demand, with intervals. `tuning`: of first halves."""
     found: list[dict[str, Any]] = []
     for observed in markets:
         say(f"judging: {observed.market.name}")

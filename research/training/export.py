@@ -1,4 +1,4 @@
-"""The network as an ONNX file: the standard's operators, free in the number of pools, the features in its metadata."""
+"""Writes the network as an ONNX file: standard operators, any number of pools, features in its metadata."""
 
 from __future__ import annotations
 

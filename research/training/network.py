@@ -1,4 +1,4 @@
-"""A network of one small hidden layer, learnt by likelihood, in plain numpy: a seed, and the same comes out again.
+"""A network with one small hidden layer, fitted by likelihood in plain numpy. The same seed gives the same network.
 
 The hazard is exp(a line + the hidden layer): the line alone is what the built-in reckoning is. Losses are a Poisson
 process, as in `research.backtest.hazard_fitting`. It stops where a held-back part of what it learns from gets no

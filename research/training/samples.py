@@ -1,4 +1,4 @@
-"""What the network learns from: losses by stretch of a pool's life, and prices a day on."""
+"""Training data: losses by stretch of a pool's life, and prices one day later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAY_H, EVERY_H = 24, 12
 
 @dataclass(frozen=True)
 class LossSamples:
-    """A row per stretch: features, its hours, whether it ended in a loss."""
+    """A row for each stretch: features, hours, and whether it ended in a loss."""
 
     features: Floats
     hours: Floats
@@ -44,7 +44,7 @@ class LossSamples:
 def loss_samples(
     markets: Sequence[ObservedMarket], tuning: Tuning, names: Sequence[str]
 ) -> tuple[LossSamples, LossSamples]:
-    """Of the first half in time of every set, to learn from, and of all the rest, to judge by."""
+    """Samples of the first half in time of every set, for training, and of all the rest, for testing."""
 
     def of(offer: Offer) -> tuple[float, ...]:
         return tuple(feature_rows([offer], names)[0])

@@ -1,4 +1,4 @@
-"""The undo of a launch is registered after the launch: one that worked and was not heard of is forgotten."""
+"""The undo of a launch is registered after the launch, so a launch whose answer was lost is forgotten."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from domain.blueprint import Blueprint
 from domain.pools import Candidate
 from workflows.operations import capacity
 from workflows.operations.base import Operation
-from workflows.operations.replacement import Replacement
+from workflows.operations.capacity_log import Replacement
 from workflows.operations.undo import UndoStack
 
 _launch = capacity._launch

@@ -1,4 +1,4 @@
-"""The old host is not fenced: it writes on while the new one begins."""
+"""The old host is not fenced: it goes on writing while the new one starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A launch's token is drawn anew at each attempt, and not derived from its step: asked again, it launches again."""
+"""A launch's token is random at each attempt, and not derived from its step: a repeated launch launches twice."""
 
 from __future__ import annotations
 

@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import pytest
 
+from lab.loop_thread import loop_thread
 from lab.stack import database
 from lab.stack.settings import REPOSITORY, StackSettings
 from lab.stack.stack import Stack
-from proof.harness.loop_thread import LoopThread
 from proof.harness.site import Site
+from tests.conftest import SharedServers
 from tests.database_schemas import configured_server
 
 PrintLine = Callable[[str], None]
@@ -62,29 +63,41 @@ def seed(say: PrintLine) -> int:
 def site(
     tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine, request: pytest.FixtureRequest
 ) -> Iterator[Site]:
-    """Two workers only where the module says so: `WORKERS = 2`; more environment for every program: `EXTRA`."""
+    """A module may say: `WORKERS = 2`, two workers; `EXTRA`, more environment for every program; `OWN_SERVERS = True`,
+    it kills the database or Temporal and so has its own."""
     workers, extra = getattr(request.module, "WORKERS", 1), getattr(request.module, "EXTRA", {})
-    with _site(StackSettings(var=tmp_path_factory.mktemp("site"), workers=workers, extra=extra), seed, say) as made:
+    settings = StackSettings(var=tmp_path_factory.mktemp("site"), workers=workers, extra=extra)
+    if getattr(request.module, "OWN_SERVERS", False):
+        settings = replace(settings, database_server=configured_server())
+    else:
+        settings = on(request.getfixturevalue("shared_servers"), settings)
+    with _site(settings, seed, say) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def calm_site(tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine) -> Iterator[Site]:
+def calm_site(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, say: PrintLine, shared_servers: SharedServers
+) -> Iterator[Site]:
     """For tests after which everything is as it was. Its market sells a type that starts from an instance store."""
     var = tmp_path_factory.mktemp("calm-site")
     prices = tmp_path_factory.mktemp("prices") / "prices.csv"
     rows = [f"{kind},{zone},{day}T00:00:00Z,0.03" for kind in SOLD for zone in ZONES for day in DAYS]
     prices.write_text("\n".join(["instance_type,az,timestamp,price_usd_h", *rows]) + "\n")
-    with _site(StackSettings(var=var, prices=prices), seed, say) as made:
+    with _site(on(shared_servers, StackSettings(var=var, prices=prices)), seed, say) as made:
         yield made
+
+
+def on(servers: SharedServers, settings: StackSettings) -> StackSettings:
+    """The settings of a stack with a schema and a namespace on these servers."""
+    return replace(settings, database_server=servers.database_server, temporal_server=servers.temporal_server)
 
 
 @contextmanager
 def _site(settings: StackSettings, seed: int, say: PrintLine) -> Iterator[Site]:
     report = logging.getLogger(__name__).info
-    settings = replace(settings, database_server=configured_server())
-    with Stack(settings, report=report) as stack, LoopThread("observer") as loop:
-        made = Site(stack, loop, seed, say)
+    with Stack(settings, report=report) as stack, loop_thread("observer") as portal:
+        made = Site(stack, portal, seed, say)
         try:
             yield made
         finally:

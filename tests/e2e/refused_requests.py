@@ -1,4 +1,4 @@
-"""A request that is refused: the answer that is expected, and that nothing was changed by it."""
+"""Checks of a refused request: its answer is as expected, and it changed nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import httpx
 
 from proof.harness.site import Site
 
-# What EC2 has. Not `hosts`: processes come and go with the agents' own work.
+# What EC2 has. Not `hosts`: the agents start and end processes by themselves.
 _KINDS = ("instances", "volumes", "snapshots", "images", "addresses", "interfaces", "spot_requests")
 
 
 @contextmanager
 def nothing_changes(site: Site) -> Iterator[None]:
-    """EC2 is afterwards as it was before, and so are the servers and their operations."""
+    """Check that the block changes nothing in EC2, and no server and no operation."""
     before, last = _everything(site), _last_call(site)
     yield
     after = _everything(site)
@@ -27,7 +27,7 @@ def nothing_changes(site: Site) -> Iterator[None]:
 
 
 def launches_since(site: Site, call: int) -> list[dict[str, Any]]:
-    """The calls that launch, without those that only asked whether they might."""
+    """The calls that launched, without dry runs."""
     calls = site.ask_lab("GET", f"/_lab/calls?since={call}")["calls"]
     return [one for one in calls if one["action"] == "RunInstances" and one["params"].get("DryRun") != "true"]
 
@@ -44,18 +44,18 @@ def _everything(site: Site) -> list[tuple[str, object]]:
 
 
 def _without_hosts(row: Mapping[str, Any]) -> dict[str, object]:
-    """What is mounted is the host's own affair: one that boots mounts its volumes."""
+    """Without mounts: a host that boots mounts its volumes by itself."""
     return {name: value for name, value in row.items() if name != "mounted"}
 
 
 def _lasting(server: Mapping[str, Any]) -> dict[str, object]:
-    """Without what agents report all the time."""
+    """Without the fields that agents report all the time."""
     primary = server["primary"] or {}
     return {name: server[name] for name in ("id", "name", "state", "handoff")} | {"primary": primary.get("id")}
 
 
 def assert_refused(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-    """The problem document, once it is what it should be."""
+    """Check the answer; returns its problem document."""
     told = f"HTTP {answer.status_code} {answer.text[:600]}"
     assert answer.status_code == status, told
     assert answer.headers["content-type"] == "application/problem+json", told

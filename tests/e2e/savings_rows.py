@@ -1,4 +1,4 @@
-"""Savings and webhooks that nobody earned or sent: rows straight into the database, beside proof.harness.fleet_rows."""
+"""Made-up savings and webhooks: rows straight into the database, for the fleets of proof.harness.fleet_rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MICRO = 1_000_000
 
 @dataclass
 class BookedSavings:
-    """What was booked, by hour and server: whatever the page adds up has to come to this."""
+    """What was booked, by hour and server. The page's sums have to equal it."""
 
     entries: dict[tuple[datetime, str], Amounts] = field(default_factory=dict)
 
@@ -38,9 +38,9 @@ class BookedSavings:
 
 
 def seed_savings(session: Session, client_id: str, days: int, *, seed: int = 7) -> BookedSavings:
-    """An entry for each hour of each of the client's servers, up to now, with the sums that are kept beside them.
+    """Write an entry for each hour of each server of the client, up to now, and the stored sums.
 
-    Every third server has a replica all along; each moves once a day, which overlaps.
+    Every third server always has a replica. Each server moves once a day, with an overlap.
     """
     draw, now = random.Random(f"savings/{seed}/{client_id}"), datetime.now(UTC)
     ledger = BookedSavings()
@@ -88,7 +88,7 @@ def _keep(session: Session, client_id: str, ledger: BookedSavings, now: datetime
 
 
 def seed_webhooks(session: Session, client_id: str) -> list[str]:
-    """One that works, with a log of every kind of outcome, and one that was disabled; their IDs."""
+    """Write a webhook with deliveries of every outcome, and a disabled one; returns their IDs."""
     now = datetime.now(UTC)
     pager, chat = f"whk-{client_id[-8:]}-1", f"whk-{client_id[-8:]}-2"
     kinds = ["attention", "failover", "notice"]

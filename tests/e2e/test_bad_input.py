@@ -8,11 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import Site, SiteServer
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import Site
 from tests.e2e.refused_requests import assert_refused, nothing_changes
-
-pytestmark = pytest.mark.timeout(120)
 
 ASKED_OF_A_SERVER = (
     ("GET", "/api/servers/{}"),
@@ -38,14 +36,14 @@ def site(calm_site: Site) -> Site:
 
 
 @pytest.fixture(scope="module")
-def orders(site: Site) -> SiteServer:
-    (server,) = site.adopted(ServerSpec("orders", "volumes", 8))
+def orders(site: Site) -> AdoptedServer:
+    (server,) = site.adopt_servers(ServerSpec("orders", "volumes", 8))
     return server
 
 
 @pytest.fixture(scope="module")
 def stranger(site: Site) -> Iterator[httpx.Client]:
-    """Another client of ours, with a token that is valid."""
+    """Another client with a valid token."""
     with site.stack.admin() as admin:
         client = admin.post("/api/clients", json={"name": "stranger"}).raise_for_status().json()["id"]
         made = admin.post(f"/api/clients/{client}/tokens", json={"label": "test"}).raise_for_status().json()
@@ -63,7 +61,7 @@ def ask(http: httpx.Client, method: str, path: str) -> httpx.Response:
 
 @pytest.mark.parametrize(("method", "path"), ASKED_OF_A_SERVER)
 def test_a_server_that_does_not_exist_or_is_anothers_is_not_found(
-    site: Site, orders: SiteServer, stranger: httpx.Client, method: str, path: str
+    site: Site, orders: AdoptedServer, stranger: httpx.Client, method: str, path: str
 ) -> None:
     with nothing_changes(site):
         unknown = assert_refused(ask(site.http, method, path.format("srv-unknown")), 404, "not-found")
@@ -73,13 +71,15 @@ def test_a_server_that_does_not_exist_or_is_anothers_is_not_found(
 
 
 @pytest.mark.parametrize(("method", "path"), ASKED_OF_AN_OPERATION)
-def test_an_operation_that_does_not_exist_is_not_found(site: Site, orders: SiteServer, method: str, path: str) -> None:
+def test_an_operation_that_does_not_exist_is_not_found(
+    site: Site, orders: AdoptedServer, method: str, path: str
+) -> None:
     with nothing_changes(site):
         assert_refused(ask(site.http, method, path.format("op-unknown")), 404, "not-found")
 
 
 @pytest.mark.parametrize(("method", "path"), [*ASKED_OF_A_SERVER, ("POST", "/api/servers"), ("GET", "/api/servers")])
-def test_no_token_and_a_wrong_token_are_not_let_in(site: Site, orders: SiteServer, method: str, path: str) -> None:
+def test_no_token_and_a_wrong_token_are_not_let_in(site: Site, orders: AdoptedServer, method: str, path: str) -> None:
     right = site.stack.credentials.client_token
     wrong = (right[:-1] + ("0" if right[-1] != "0" else "1"), "spt_client_unknown_secret", "not-one-of-ours")
     with nothing_changes(site), httpx.Client(base_url=site.stack.urls["api"], trust_env=False) as nobody:
@@ -91,7 +91,7 @@ def test_no_token_and_a_wrong_token_are_not_let_in(site: Site, orders: SiteServe
                 assert_refused(ask(http, method, path.format(orders.id)), 401, "unauthenticated")
 
 
-def test_a_revoked_token_is_not_let_in(site: Site, orders: SiteServer) -> None:
+def test_a_revoked_token_is_not_let_in(site: Site, orders: AdoptedServer) -> None:
     client = site.stack.credentials.client_id
     with site.stack.admin() as admin:
         made = admin.post(f"/api/clients/{client}/tokens", json={"label": "short"}).raise_for_status().json()
@@ -101,7 +101,7 @@ def test_a_revoked_token_is_not_let_in(site: Site, orders: SiteServer) -> None:
             assert_refused(http.post(f"/api/servers/{orders.id}/switch", json={}), 401, "unauthenticated")
 
 
-def test_a_token_of_the_wrong_kind_may_not(site: Site, orders: SiteServer) -> None:
+def test_a_token_of_the_wrong_kind_may_not(site: Site, orders: AdoptedServer) -> None:
     with nothing_changes(site), site.stack.admin() as admin:
         of_client = assert_refused(site.http.post("/api/clients", json={"name": "mine"}), 403, "forbidden")
         of_admin = assert_refused(admin.post(f"/api/servers/{orders.id}/switch", json={}), 403, "forbidden")
@@ -127,7 +127,9 @@ def test_a_token_of_the_wrong_kind_may_not(site: Site, orders: SiteServer) -> No
         ("replica", b'{"pool": "//"}', "body.pool"),
     ],
 )
-def test_a_malformed_body_names_its_field(site: Site, orders: SiteServer, path: str, body: bytes, field: str) -> None:
+def test_a_malformed_body_names_its_field(
+    site: Site, orders: AdoptedServer, path: str, body: bytes, field: str
+) -> None:
     headers = {"Content-Type": "application/json"}
     with nothing_changes(site):
         answer = site.http.post(f"/api/servers/{orders.id}/{path}", content=body, headers=headers)
@@ -147,7 +149,7 @@ def test_a_malformed_body_names_its_field(site: Site, orders: SiteServer, path: 
     ],
 )
 def test_a_policy_with_bad_values_stays_as_it_is(
-    site: Site, orders: SiteServer, policy: dict[str, Any], field: str
+    site: Site, orders: AdoptedServer, policy: dict[str, Any], field: str
 ) -> None:
     before = site.api.server(orders.id)["policy"]
     document = assert_refused(
@@ -167,18 +169,18 @@ def test_a_policy_with_bad_values_stays_as_it_is(
         ("eu-central-1a/m5.large/spot", "is not in us-east-1"),
     ],
 )
-def test_a_pool_that_cannot_be_says_why(site: Site, orders: SiteServer, what: str, pool: str, why: str) -> None:
-    places = {"home": site.market_choice.home, "away": site.market_choice.away[0]}
-    # The owner's list of types would be the first reason for every other type.
+def test_a_pool_that_cannot_be_says_why(site: Site, orders: AdoptedServer, what: str, pool: str, why: str) -> None:
+    places = {"home": site.market_choice.home, "away": site.market_choice.other_zones[0]}
+    # Any other type is refused first because the owner's list does not have it.
     with site.policy(orders, instance_types=[]), nothing_changes(site):
         answer = site.http.post(f"/api/servers/{orders.id}/{what}", json={"pool": pool.format(**places)})
     document = assert_refused(answer, 422, "pool-refused")
     assert why.format(**places) in document["detail"], document
 
 
-def test_a_zone_without_a_subnet_is_refused(site: Site, orders: SiteServer) -> None:
-    """Whether the zone is none at all, or one with prices whose subnet was deleted."""
-    zone = site.market_choice.away[-1]
+def test_a_zone_without_a_subnet_is_refused(site: Site, orders: AdoptedServer) -> None:
+    """The zone does not exist, or it has prices and its subnet was deleted."""
+    zone = site.market_choice.other_zones[-1]
     site.ec2.delete_subnet(SubnetId=site.world["subnets"][zone])
     with site.policy(orders, instance_types=[], handoff="snapshot", zones=[]), nothing_changes(site):
         for none in (f"{site.stack.region}z", zone):
@@ -186,7 +188,7 @@ def test_a_zone_without_a_subnet_is_refused(site: Site, orders: SiteServer) -> N
             assert f"no subnet in {none}" in assert_refused(answer, 422, "pool-refused")["detail"]
 
 
-def test_a_switch_to_the_pool_it_is_in_is_refused(site: Site, orders: SiteServer) -> None:
+def test_a_switch_to_the_pool_it_is_in_is_refused(site: Site, orders: AdoptedServer) -> None:
     pool = site.primary(orders)["pool"]
     with nothing_changes(site):
         assert_refused(site.http.post(f"/api/servers/{orders.id}/switch", json={"pool": pool}), 422, "same-pool")
@@ -195,7 +197,7 @@ def test_a_switch_to_the_pool_it_is_in_is_refused(site: Site, orders: SiteServer
 @pytest.mark.parametrize(
     ("method", "path", "kind"), [("DELETE", "replica", "no-replica"), ("POST", "promote", "no-replica")]
 )
-def test_what_needs_a_replica_says_so(site: Site, orders: SiteServer, method: str, path: str, kind: str) -> None:
+def test_what_needs_a_replica_says_so(site: Site, orders: AdoptedServer, method: str, path: str, kind: str) -> None:
     with nothing_changes(site):
         assert_refused(ask(site.http, method, f"/api/servers/{orders.id}/{path}"), 409, kind)
 
@@ -204,7 +206,7 @@ def test_what_needs_a_replica_says_so(site: Site, orders: SiteServer, method: st
 
 
 def test_a_second_operation_is_refused_by_who_does_not_wait_and_a_key_means_one_request(
-    site: Site, orders: SiteServer
+    site: Site, orders: AdoptedServer
 ) -> None:
     path = f"/api/servers/{orders.id}/switch"
     operation_id = site.ask(orders, "switch", "the-first")

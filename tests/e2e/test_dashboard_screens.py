@@ -1,5 +1,5 @@
-"""Every screen drawn, for people to look at (var/screens) and for axe to judge: light and dark, wide and narrow,
-with three servers and with two thousand."""
+"""Every screen, as pictures for people (var/screens) and for axe: light and dark, wide and narrow, with three servers
+and with two thousand."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from db.engine.session import make_engine
 from lab.stack import database
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
-from proof.harness.browser import browser as chromium
-from proof.harness.browser_session import (
+from proof.harness.browser import (
     SIZES,
     Theme,
     axe_violations,
@@ -29,10 +28,11 @@ from proof.harness.browser_session import (
     server_row,
     take_screenshot,
 )
+from proof.harness.browser import browser as chromium
 from proof.harness.fleet_rows import seed_fleet
+from tests.conftest import SharedServers
+from tests.e2e.conftest import on
 from tests.e2e.savings_rows import BookedSavings, seed_savings, seed_webhooks
-
-pytestmark = pytest.mark.timeout(200)
 
 CROWD = 2_000
 
@@ -73,11 +73,12 @@ class PageSite:
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory, page_built: None) -> Iterator[PageSite]:
+def gallery(
+    tmp_path_factory: pytest.TempPathFactory, page_built: None, shared_servers: SharedServers
+) -> Iterator[PageSite]:
     var = tmp_path_factory.mktemp("gallery")
-    with Stack(
-        StackSettings(var=var, parts=frozenset({"database", "temporal", "api"})), report=lambda _: None
-    ) as stack:
+    settings = on(shared_servers, StackSettings(var=var, parts=frozenset({"database", "temporal", "api"})))
+    with Stack(settings, report=lambda _: None) as stack:
         yield PageSite(stack)
     database.clean(var)
 
@@ -177,7 +178,7 @@ def _expect_sum(figures: Locator, name: str, micro: int) -> None:
 
 
 def _usd(micro: int, *, column: bool = False) -> str:
-    """As the page writes a sum: four digits where cents would not tell it, but never in a column."""
+    """A sum as the page writes it: with four digits when cents would show zero, but never in a column."""
     amount = Decimal(micro) / 1_000_000
     digits = 2 if column or micro == 0 or abs(amount) >= Decimal("0.1") else 4
     shown = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)

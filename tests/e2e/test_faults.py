@@ -1,7 +1,6 @@
-"""Any one process is killed in the middle of a switch: it ends in invariants 1 to 5.
+"""Any one process is killed in the middle of a switch, and invariants 1 to 5 hold afterwards.
 
-Who is switched, at which step the process is killed, and how long after the step began, are drawn
-from the seed that is printed.
+The server, the step, and the time of the kill after the step began are drawn from the printed seed.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from collections.abc import Mapping
 import pytest
 
 from proof.harness.invariants import assert_invariants, assert_once, assert_outcome
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import STEPS, Site, SiteServer, duration_s
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import STEPS, Site, duration_s
 
-pytestmark = pytest.mark.timeout(150)
+OWN_SERVERS = True
 
 PROCESSES = ("worker-1", "api", "agent", "temporal", "database")
 FAULT_SERVERS = (
@@ -23,13 +22,13 @@ FAULT_SERVERS = (
     ServerSpec("ledger", "snapshot", 8),
     ServerSpec("web", "stateless"),
 )
-LONGEST_DELAY_S = 0.3
+LONGEST_DELAY_S = 0.3  # the moment of the kill is drawn: nothing is waited for
 
 
 @pytest.fixture(scope="module")
-def server_for(site: Site) -> Mapping[str, SiteServer]:
-    """Mostly `volumes`; the others once each, with processes that the seed decides."""
-    orders, ledger, web = site.adopted(*FAULT_SERVERS)
+def server_for(site: Site) -> Mapping[str, AdoptedServer]:
+    """A server for each process to kill: `volumes` three times, the others once. The seed decides which."""
+    orders, ledger, web = site.adopt_servers(*FAULT_SERVERS)
     servers = [orders, orders, orders, ledger, web]
     site.chance("handoffs").shuffle(servers)
     return dict(zip(PROCESSES, servers, strict=True))
@@ -37,7 +36,7 @@ def server_for(site: Site) -> Mapping[str, SiteServer]:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_process_killed_in_the_middle_of_a_switch_loses_nothing(
-    site: Site, server_for: Mapping[str, SiteServer], process: str
+    site: Site, server_for: Mapping[str, AdoptedServer], process: str
 ) -> None:
     chance, server = site.chance(process), server_for[process]
     before = site.primary(server)["id"]
@@ -61,7 +60,7 @@ def test_a_process_killed_in_the_middle_of_a_switch_loses_nothing(
 
 
 def kill(site: Site, process: str, old_host: str) -> float:
-    """SIGKILL, and up again; an agent is started again by its host. Seconds until it is back."""
+    """SIGKILL the process and start it again (an agent's host does that); returns the seconds until it is back."""
     began = time.monotonic()
     if process == "agent":
         site.ask_lab("POST", f"/_lab/instances/{old_host}/agent/kill")

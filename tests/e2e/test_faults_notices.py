@@ -11,49 +11,49 @@ from db.engine.session import make_engine, make_session_factory
 from db.tables import Event
 from domain.pools import Pool
 from proof.harness.invariants import assert_invariants
-from proof.harness.server_owner import ServerSpec
-from proof.harness.site import Site, SiteServer
+from proof.harness.server_owner import AdoptedServer, ServerSpec
+from proof.harness.site import Site
 
-pytestmark = pytest.mark.timeout(150)
+OWN_SERVERS = True
 
 WORKERS = 2
-# The promises are 5 s with a replica, and launch time and 5 s without one, on a machine of its own; this machine
-# may be busy with other tests.
-SERVING_S, LAUNCHED_S = 15.0, 30.0
+PATIENCE_S = 120.0  # how fast a rescue is, the demo and the benchmarks measure
 COOL_DOWN_S = 5.0
 ALONE = ("database", "api", "worker")
 PAIRS = (("database", "api"), ("database", "worker"), ("api", "worker"))
 
 
 @pytest.fixture(scope="module")
-def orders(site: Site) -> SiteServer:
-    """On spot capacity: nothing else is interrupted. Pools rest for a moment, lest on-demand be what is left."""
-    (server,) = site.adopted(ServerSpec("orders", "volumes", 8))
+def orders(site: Site) -> AdoptedServer:
+    """A server on spot capacity: only that is interrupted. Short cool-downs, so that spot pools are left."""
+    (server,) = site.adopt_servers(ServerSpec("orders", "volumes", 8))
     site.api.change_policy(server.id, {"cool_down_s": COOL_DOWN_S})
-    site.done(server, "switch", "to-spot")
+    site.commit_operation(server, "switch", "to-spot")
     return server
 
 
 @pytest.fixture
-def on_spot(site: Site, orders: SiteServer, request: pytest.FixtureRequest) -> SiteServer:
-    """The rescue before may have found its first healthy replacement on demand, which is never interrupted."""
+def on_spot(site: Site, orders: AdoptedServer, request: pytest.FixtureRequest) -> AdoptedServer:
+    """Back on spot: the last rescue may have ended on demand, which is never interrupted."""
     if not Pool.parse(site.primary(orders)["pool"]).spot:
-        site.done(orders, "switch", f"to-spot-{abs(hash(request.node.name)):x}")
+        site.commit_operation(orders, "switch", f"to-spot-{abs(hash(request.node.name)):x}")
     return orders
 
 
 @pytest.mark.parametrize("away", [*ALONE, "two of them", "all of them"])
-def test_a_notice_with_processes_down_is_a_failover_to_the_replica(site: Site, on_spot: SiteServer, away: str) -> None:
-    site.done(on_spot, "replica", f"replica-{away.replace(' ', '-')}")
-    serving_s = _rescued(site, on_spot, _processes(site, away), "the replica")
-    assert serving_s <= SERVING_S
+def test_a_notice_with_processes_down_is_a_failover_to_the_replica(
+    site: Site, on_spot: AdoptedServer, away: str
+) -> None:
+    site.commit_operation(on_spot, "replica", f"replica-{away.replace(' ', '-')}")
+    replica = site.api.server(on_spot.id)["replica"]["id"]
+    assert _rescued(site, on_spot, _processes(site, away), "the replica") == replica
 
 
 @pytest.mark.parametrize("away", ["database", "all of them"])
-def test_a_notice_with_processes_down_and_no_replica(site: Site, on_spot: SiteServer, away: str) -> None:
-    """Replacements are launched before the ledger can say so; afterwards it says so of every one."""
-    serving_s = _rescued(site, on_spot, _processes(site, away), "a new instance")
-    assert serving_s <= LAUNCHED_S
+def test_a_notice_with_processes_down_and_no_replica(site: Site, on_spot: AdoptedServer, away: str) -> None:
+    """Replacements are launched before the ledger can record them. Afterwards it has every one."""
+    known = {row["id"] for row in site.api.instances()}
+    assert _rescued(site, on_spot, _processes(site, away), "a new instance") not in known
 
 
 def _processes(site: Site, away: str) -> list[str]:
@@ -62,15 +62,15 @@ def _processes(site: Site, away: str) -> list[str]:
     return [f"worker-{chance.choice([1, 2])}" if kind == "worker" else kind for kind in kinds]
 
 
-def _rescued(site: Site, orders: SiteServer, processes: list[str], by: str) -> float:
-    """Seconds from the notice until another instance answered; the processes come back after that."""
+def _rescued(site: Site, orders: AdoptedServer, processes: list[str], by: str) -> str:
+    """The instance that serves afterwards. The processes come back once another instance has answered."""
     doomed = site.primary(orders)["id"]
     known = site.api.operation_ids(orders.id, "failover")
     for process in processes:
         site.stack.kill(process)
 
     noticed_at = site.interrupt(doomed)
-    serving_s = site.serving_after(orders, noticed_at, not_by=doomed, limit_s=60.0)
+    serving_s = site.serving_after(orders, noticed_at, not_by=doomed, limit_s=PATIENCE_S)
     for process in processes:
         site.stack.restart(process)
     operation = site.end_of(site.new_operation(orders, "failover", known))
@@ -80,11 +80,11 @@ def _rescued(site: Site, orders: SiteServer, processes: list[str], by: str) -> f
     assert operation.outcome == "committed", f"seed {site.seed}: {operation.reason}"
     assert_invariants(site, orders)
     assert _out_of_order(site, operation.id) == []
-    return serving_s
+    return str(site.primary(orders)["id"])
 
 
 def _out_of_order(site: Site, operation_id: str) -> list[str]:
-    """Where the operation's events do not follow one another as things happened."""
+    """Events of the operation that are not in the order in which things happened."""
     told = [event for event in _events(site) if event.operation_id == operation_id]
     own = [
         event for event in told if event.type in ("operation.running", "operation.step") or "outcome" in event.payload

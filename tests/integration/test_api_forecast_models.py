@@ -12,7 +12,9 @@ from sqlalchemy import select, update
 
 from db.tables import Audit, BacktestRow, Event, ModelRow
 from tests.api_world import World, unique
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256, with_tensor
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256, with_tensor
+
+__all__ = ["patience_with_models"]  # fixtures
 
 pytest_plugins = ["tests.api_fixtures"]
 

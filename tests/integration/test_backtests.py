@@ -30,9 +30,9 @@ from domain.pools import Pool
 from domain.servers import Handoff, ServerPolicy
 from tests.database_schemas import unique
 from tests.integration.lab_cloud import REGION, A, B, Cloud, clean, cloud
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256
 
-__all__ = ["clean", "cloud"]  # fixtures
+__all__ = ["clean", "cloud", "patience_with_models"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 HOME, SPOT_A, SPOT_B = f"{A}/m5.large/on-demand", f"{A}/m5.large/spot", f"{B}/m5.large/spot"

@@ -15,9 +15,9 @@ from domain.autopilot.policy import AutopilotPreferences
 from tests.database_schemas import unique
 from tests.integration.autopilot_site import Site, running_instances, site
 from tests.integration.lab_cloud import clean, cloud
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256
 
-__all__ = ["clean", "cloud", "running_instances", "site"]  # fixtures
+__all__ = ["clean", "cloud", "patience_with_models", "running_instances", "site"]  # fixtures
 pytest_plugins = ["tests.database_fixtures"]
 
 NOW = datetime.now(UTC)

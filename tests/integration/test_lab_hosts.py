@@ -1,107 +1,21 @@
-"""The lab's hosts with real processes, directories and sockets, without the EC2 half."""
+"""The lab's hosts: their processes, volumes, commands and hooks, without the EC2 half."""
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab.contracts import AgentImage, BootSpec, DeviceBusy, HealthCheck, LabSettings
+from lab.contracts import AgentImage, DeviceBusy
 from lab.hosts import journal, processes
-from lab.hosts.process_hosts import ProcessHosts
+from tests.integration.lab_hosts import NETWORK, VOLUME_IMAGE, Lab, fetch, free_port, lab, until, volume_server
 
-NETWORK = f"127.61.{os.getpid() % 200 + 1}"
-VOLUME_IMAGE = json.dumps({"workload": "volume", "mount": "/data"})
-WAIT_S = 10.0
-
-
-class SomeCloud:
-    """Knows one tag of every instance."""
-
-    def instance_facts(self, instance_id: str) -> Mapping[str, object]:
-        options = {"InstanceMetadataTags": "enabled"}
-        return {"tags": {"Name": f"name-of-{instance_id}"}, "metadataOptions": options}
-
-
-class Lab:
-    """A machine room and the words the tests speak to it in."""
-
-    def __init__(self, state_dir: Path, service_port: int, imds_port: int) -> None:
-        self.settings = LabSettings(state_dir, 0, imds_port, service_port, network="127.61")
-        self.room = ProcessHosts(self.settings, SomeCloud())
-
-    def boot(self, instance: str, ip: str, user_data: str = "") -> None:
-        self.room.boot(
-            BootSpec(instance, ip, "us-east-1", "us-east-1a", "m6i.large", "ami-1", "123456789012", user_data)
-        )
-
-    def run(self, instance: str, *command: str) -> subprocess.CompletedProcess[str]:
-        folder = "hooks" if command[0] in ("start", "stop", "health", "warm-up") else "bin"
-        path = self.settings.state_dir / "hosts" / instance / folder / command[0]
-        return subprocess.run([path, *command[1:]], capture_output=True, text=True, timeout=30, env={})
-
-    def get(self, ip: str, path: str = "/") -> dict[str, Any]:
-        return fetch(f"http://{ip}:{self.settings.service_port}{path}")
-
-    def write(self, ip: str, n: int, client: str = "c") -> dict[str, Any]:
-        body = json.dumps({"client": client, "n": n}).encode()
-        return fetch(f"http://{ip}:{self.settings.service_port}/write", body)
-
-    def serves(self, ip: str, instance: str) -> bool:
-        with suppress(OSError):
-            return bool(self.get(ip)["instance"] == instance)
-        return False
-
-    def uuid(self, volume: str) -> str:
-        meta = json.loads((self.settings.state_dir / "volumes" / volume / "meta.json").read_text())
-        return str(meta["uuid"])
-
-
-def fetch(url: str, body: bytes | None = None) -> dict[str, Any]:
-    with urllib.request.urlopen(url, data=body, timeout=5) as answer:
-        found = json.loads(answer.read())
-        assert isinstance(found, dict)
-        return found
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path, free_port(), free_port())
-    yield made
-    made.room.close()
-
-
-def volume_server(lab: Lab, instance: str, ip: str, volume: str) -> None:
-    lab.room.create_volume(volume, None)
-    lab.room.plug(volume, instance, "/dev/sdf")
-    lab.boot(instance, ip, VOLUME_IMAGE)
-    until(lambda: lab.serves(ip, instance), f"{instance} serves")
+__all__ = ["lab"]  # a fixture
 
 
 def test_a_volume_carries_every_write_to_the_second_host(lab: Lab) -> None:
@@ -173,12 +87,20 @@ def test_power_off_leaves_no_process_and_no_mount(lab: Lab) -> None:
     lab.room.unplug("vol-1")
 
 
+def has_read_all(connection: socket.socket) -> bool:
+    """The server has accepted this connection and read what was sent so far (proc_net_tcp, rx_queue and inode)."""
+    ours, theirs = (f":{port:04X}" for port in (connection.getsockname()[1], connection.getpeername()[1]))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    server = [row for row in rows if row[1].endswith(theirs) and row[2].endswith(ours)]
+    return any(row[4].endswith(":00000000") and row[9] != "0" for row in server)
+
+
 def test_shutdown_answers_what_is_in_flight_and_unmounts(lab: Lab) -> None:
     ip = f"{NETWORK}.10"
     volume_server(lab, "i-1", ip, "vol-1")
     connection = socket.create_connection((ip, lab.settings.service_port))
     connection.sendall(b"POST /write HTTP/1.1\r\nContent-Length: 22\r\n\r\n")
-    time.sleep(0.1)  # the workload has begun to read the request
+    until(lambda: has_read_all(connection), "the workload has begun to read the request")
     lab.room.shutdown("i-1")
     connection.sendall(b'{"client":"x", "n": 1}')
     assert connection.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
@@ -231,103 +153,6 @@ def test_a_snapshot_holds_every_write_acknowledged_before_it(lab: Lab) -> None:
     lab.room.delete_snapshot("snap-1")
 
 
-def test_imds_asks_for_a_token_and_shows_notices(lab: Lab) -> None:
-    lab.boot("i-1", f"{NETWORK}.10")
-    base = f"http://{NETWORK}.10:{lab.settings.imds_port}/latest"
-
-    def read(path: str, **headers: str) -> str:
-        with urllib.request.urlopen(urllib.request.Request(f"{base}/{path}", headers=headers), timeout=5) as got:
-            return str(got.read().decode())
-
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        read("meta-data/instance-id")
-    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    asked = urllib.request.Request(f"{base}/api/token", method="PUT", headers=ttl)
-    with urllib.request.urlopen(asked, timeout=5) as answer:
-        token = {"X-aws-ec2-metadata-token": answer.read().decode()}
-    assert read("meta-data/instance-id", **token) == "i-1"
-    assert read("meta-data/placement/", **token) == "availability-zone\nregion"
-    assert read("meta-data/tags/instance/Name", **token) == "name-of-i-1"
-    assert json.loads(read("dynamic/instance-identity/document", **token))["instanceId"] == "i-1"
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        read("meta-data/spot/instance-action", **token)
-    at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-    lab.room.spot_notice("i-1", "terminate", at)
-    lab.room.rebalance_notice("i-1", at - timedelta(minutes=5))
-    action = {"action": "terminate", "time": "2026-11-23T12:00:00Z"}
-    assert json.loads(read("meta-data/spot/instance-action", **token)) == action
-    rebalance = json.loads(read("meta-data/events/recommendations/rebalance", **token))
-    assert rebalance == {"noticeTime": "2026-11-23T11:55:00Z"}
-
-
-def test_a_re_pointed_address_reaches_the_new_host_and_cuts_the_old_connections(lab: Lab) -> None:
-    address = f"{NETWORK}.200"
-    for name, last in (("i-1", 10), ("i-2", 11)):
-        lab.boot(name, f"{NETWORK}.{last}")
-        until(lambda n=name, ip=f"{NETWORK}.{last}": lab.serves(ip, n), "it serves")  # type: ignore[misc]
-    lab.room.forward(address, "i-1")
-    assert lab.get(address)["instance"] == "i-1"
-    kept = socket.create_connection((address, lab.settings.service_port), timeout=5)
-    kept.sendall(b"GET / HTTP/1.1\r\n\r\n")
-    assert kept.recv(15) == b"HTTP/1.1 200 OK"
-    lab.room.forward(address, "i-2")
-    with suppress(ConnectionResetError):
-        while kept.recv(4096):
-            pass
-    kept.close()
-    assert lab.get(address)["instance"] == "i-2"
-    lab.room.forward(address, None)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((address, lab.settings.service_port), timeout=5)
-
-
-def test_targets_are_swapped_without_a_failed_request(lab: Lab) -> None:
-    port, front = free_port(), f"{NETWORK}.201"
-    lab.room.open_listener("tg", front, port, HealthCheck(interval_s=0.05))
-    for name, last in (("i-1", 10), ("i-2", 11)):
-        lab.boot(name, f"{NETWORK}.{last}")
-
-    def register(name: str, last: int) -> None:
-        lab.room.register_target("tg", name, f"{NETWORK}.{last}", lab.settings.service_port)
-        assert lab.room.target_health("tg")[name] == "initial"
-        until(lambda: lab.room.target_health("tg")[name] == "healthy", f"{name} is healthy")
-
-    register("i-1", 10)
-    answered: list[str] = []
-    over = threading.Event()
-
-    def ask_all_the_time() -> None:
-        while not over.is_set():
-            answered.append(fetch(f"http://{front}:{port}/")["instance"])
-
-    asker = threading.Thread(target=ask_all_the_time)
-    asker.start()
-    until(lambda: len(answered) > 5, "the first serves")
-    register("i-2", 11)
-    lab.room.deregister_target("tg", "i-1", 2.0)
-    until(lambda: set(lab.room.target_health("tg")) == {"i-2"}, "the first is drained")
-    lab.room.power_off("i-1")
-    done = len(answered)
-    until(lambda: len(answered) > done + 5 or not asker.is_alive(), "the second serves")
-    assert asker.is_alive(), "a request failed"
-    over.set()
-    asker.join()
-    assert set(answered) == {"i-1", "i-2"}
-    assert set(answered[done + 1 :]) == {"i-2"}
-
-
-def test_a_connection_goes_to_another_target_when_the_chosen_one_is_down(lab: Lab) -> None:
-    port, front = free_port(), f"{NETWORK}.202"
-    lab.room.open_listener("tg", front, port, HealthCheck(interval_s=60.0, healthy_threshold=1))
-    for name, last in (("i-1", 10), ("i-2", 11)):
-        lab.boot(name, f"{NETWORK}.{last}")
-        until(lambda n=name, ip=f"{NETWORK}.{last}": lab.serves(ip, n), "it serves")  # type: ignore[misc]
-        lab.room.register_target("tg", name, f"{NETWORK}.{last}", lab.settings.service_port)
-    until(lambda: set(lab.room.target_health("tg").values()) == {"healthy"}, "both are healthy")
-    lab.room.power_off("i-1")  # which no health check has seen yet
-    assert {fetch(f"http://{front}:{port}/")["instance"] for _ in range(4)} == {"i-2"}
-
-
 def test_hooks_fail_where_the_lab_is_told(lab: Lab) -> None:
     lab.boot("i-1", f"{NETWORK}.10")
     until(lambda: lab.serves(f"{NETWORK}.10", "i-1"), "it serves")
@@ -361,15 +186,26 @@ def test_hosts_die_with_the_lab(tmp_path: Path) -> None:
     """A lab that is killed leaves no process behind, whichever thread booted the host."""
     service, imds = free_port(), free_port()
     code = f"""
-import threading, time, pathlib
-from lab.contracts import AgentImage, BootSpec, LabSettings
-from lab.hosts.process_hosts import MachineRoom
-room = MachineRoom(LabSettings(pathlib.Path({str(tmp_path)!r}), 0, {imds}, {service}), None)
-spec = BootSpec("i-1", "{NETWORK}.10", "r", "z", "t", "ami", "1", "")
-thread = threading.Thread(target=lambda: (room.boot(spec), time.sleep(0.5)))
-thread.start(); thread.join(); time.sleep(0.1)
+import pathlib, socket, threading, time
+from lab.contracts import BootSpec, LabSettings
+from lab.hosts.process_hosts import ProcessHosts
+
+def boot():
+    room.boot(BootSpec("i-1", "{NETWORK}.10", "r", "z", "t", "ami", "1", ""))
+    while True:
+        try:
+            return socket.create_connection(("{NETWORK}.10", {service}), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+
+room = ProcessHosts(LabSettings(pathlib.Path({str(tmp_path)!r}), 0, {imds}, {service}), None)
+thread = threading.Thread(target=boot)
+thread.start()
+thread.join()
+while pathlib.Path(f"/proc/self/task/{{thread.native_id}}").exists():
+    time.sleep(0.01)  # what dies with this thread has its signal once the kernel has let go of it
 pathlib.Path({str(tmp_path / "booted")!r}).touch()
-time.sleep(60)
+threading.Event().wait()
 """
     lab_process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     host = tmp_path / "hosts" / "i-1"

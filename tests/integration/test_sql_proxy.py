@@ -1,4 +1,4 @@
-"""The gate of the crash matrix before a real database: a COMMIT that never arrives, and one whose answer is lost."""
+"""The SQL proxy before a real database: a COMMIT that never arrives, and one whose answer is lost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engine.session import make_engine
+from lab.loop_thread import loop_thread
 from lab.stack.ports import Leases
 from proof.crash_matrix.sql_proxy import SqlProxy
-from proof.harness.loop_thread import LoopThread
 from proof.harness.waiting import until
 
+PATIENCE_S = 60.0
 pytest_plugins = ["tests.database_fixtures"]
 
 
@@ -28,9 +29,9 @@ def direct(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def gate(database_url: str, leases: Leases) -> Iterator[SqlProxy]:
-    with LoopThread("gate") as loop:
-        made = SqlProxy(loop, database_url, leases.port())
+def proxy(database_url: str, leases: Leases) -> Iterator[SqlProxy]:
+    with loop_thread("proxy") as portal:
+        made = SqlProxy(portal, database_url, leases.port())
         yield made
         made.close()
 
@@ -49,25 +50,27 @@ def _there(direct: Engine, n: int) -> bool:
         return bool(connection.execute(text("SELECT COUNT(*) FROM notes WHERE n = :n"), {"n": n}).scalar())
 
 
-def test_what_is_not_held_passes_and_is_counted(gate: SqlProxy, direct: Engine) -> None:
-    gate.count()
-    _write(gate.url, 1)
-    _write(gate.url, 2)
-    assert gate.commits == 2
+def test_what_is_not_held_passes_and_is_counted(proxy: SqlProxy, direct: Engine) -> None:
+    proxy.count()
+    _write(proxy.url, 1)
+    _write(proxy.url, 2)
+    assert proxy.commits == 2
     assert _there(direct, 2)
 
 
 @pytest.mark.parametrize(("when", "kept", "n"), [("before", False, 10), ("after", True, 20)])
-def test_the_nth_commit_is_held_and_then_dropped(gate: SqlProxy, direct: Engine, when: str, kept: bool, n: int) -> None:
-    gate.arm(2, when)
-    _write(gate.url, n)
+def test_the_nth_commit_is_held_and_then_dropped(
+    proxy: SqlProxy, direct: Engine, when: str, kept: bool, n: int
+) -> None:
+    proxy.arm(2, when)
+    _write(proxy.url, n)
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(_write, gate.url, n + 1)
-        until("it is held", 5.0, lambda: True if gate.held else None)
+        writing = pool.submit(_write, proxy.url, n + 1)
+        until("it is held", PATIENCE_S, lambda: True if proxy.held else None)
         assert _there(direct, n)
         assert _there(direct, n + 1) is kept
         assert not writing.done()
-        gate.release()
+        proxy.release()
         with pytest.raises(DBAPIError):
-            writing.result(timeout=10)
+            writing.result(timeout=PATIENCE_S)
     assert _there(direct, n + 1) is kept

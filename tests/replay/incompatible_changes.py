@@ -10,9 +10,9 @@ from temporalio import workflow
 from domain.operations import OperationInput, OperationResult
 from workflows.handoffs.base import HandoffWork
 from workflows.operations.capacity import await_ready
+from workflows.operations.capacity_log import Replacement
 from workflows.operations.outcome import run_to_outcome
 from workflows.operations.planning import PlanningResult
-from workflows.operations.replacement import Replacement
 from workflows.operations.switch import SwitchWorkflow
 
 

@@ -1,8 +1,8 @@
 """Record the histories that the replay tests replay: `python -m tests.replay.record [path ...]`.
 
-A recording is the promise kept to operations that run while the control plane is upgraded: one that
-no longer replays means that they would break. Record a new path, or one that a released version has
-never run; for all else change the workflow with `workflow.patched` and leave its recording alone.
+A recording stands for the operations that run while the control plane is upgraded: one that no longer replays means
+that they would break. Before the first release nobody has such operations, so a change may make the recordings anew.
+From then on, only a path that no released version has run is recorded: docs/operations.md.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from temporalio.service import RPCError
 from domain.names import operation_workflow_id, server_workflow_id
 from lab.stack.ports import Leases
 from lab.stack.temporal import TemporalServer
-from tests.replay.paths import PATHS, PathRun
+from tests.replay.operation_paths import OPERATION_PATHS
+from tests.replay.path_run import PathRun
+from tests.replay.scheduled_paths import SCHEDULED_PATHS
 from tests.workflows.fake_cloud import FakeActivities
 from tests.workflows.signal_first import hearing_signals_first
 from tests.workflows.workers import with_workers
 
+PATHS = {**OPERATION_PATHS, **SCHEDULED_PATHS}
 HISTORIES = Path(__file__).parent / "histories"
 # They name files of the machine that records.
 _PRIVATE = frozenset({"stackTrace", "encodedAttributes"})

@@ -14,7 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.incompatible_changes import HastySwitchWorkflow, later
-from tests.replay.paths import PATHS
+from tests.replay.record import PATHS
 from workflows.operations.base import Operation
 from workflows.operations.switch import SwitchWorkflow
 from workflows.operations.undo import UndoStack
@@ -73,7 +73,7 @@ _UNDONE = (*_NOT_COMMITTED, "failover-second-round")
     [
         (Operation, "commit", "operation", lambda path: path not in _NOT_COMMITTED),
         (UndoStack, "unwind", "operation", lambda path: path in _UNDONE),
-        (Recorder, "written", "operation", lambda path: True),
+        (Recorder, "flush", "operation", lambda path: True),
         (RunningOperation, "start", "server", lambda path: True),
     ],
     ids=["commit", "undo", "records", "start"],

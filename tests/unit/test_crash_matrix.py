@@ -1,18 +1,14 @@
-"""The crash matrix's cells, and what a chaos run draws."""
+"""The crash matrix: its cells, its report, and what it refuses to run."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from proof.chaos import run
-from proof.chaos.fault_injector import draw_faults
 from proof.crash_matrix import command
 from proof.crash_matrix.cells import (
     AFTER,
@@ -29,8 +25,7 @@ from proof.crash_matrix.cells import (
 from proof.crash_matrix.command import Matrix, MatrixReport, scenarios_to_run
 from proof.crash_matrix.runs import CellResult
 from proof.crash_matrix.scenarios import SCENARIOS, Scenario, ask_until_answered
-from proof.harness import invariants
-from proof.harness.errors import RequestFailed, WaitTimedOut
+from proof.harness.waiting import RequestFailed, WaitTimedOut
 
 
 def call(action: str, service: str = "ec2", **params: str) -> dict[str, Any]:
@@ -97,24 +92,6 @@ def test_a_sample_is_of_a_few_operations_and_all_is_of_all() -> None:
     }
 
 
-def test_a_chaos_run_has_its_outage_and_its_partition_and_is_drawn_from_its_seed() -> None:
-    faults = draw_faults(1, 600.0)
-    assert faults == draw_faults(1, 600.0) != draw_faults(2, 600.0)
-    assert [fault.at_s for fault in faults] == sorted(fault.at_s for fault in faults)
-    assert {fault.what: fault.lasts_s for fault in faults}["outage"] == 60.0
-    assert sum(fault.what == "partition" for fault in faults) == 1
-    assert len(faults) > 150
-
-
-def test_a_history_that_a_worker_could_not_replay_is_found_in_its_log(tmp_path: Path) -> None:
-    site: Any = SimpleNamespace(stack=SimpleNamespace(settings=SimpleNamespace(logs=tmp_path)))
-    (tmp_path / "worker-1.log").write_text("INFO all is well\n")
-    assert invariants.nondeterminism_errors(site) == []
-    failed = 'WARN Failing workflow task failure: "[TMPRL1100] Nondeterminism error: Activity machine does not handle"'
-    (tmp_path / "worker-2.log").write_text(f"INFO all is well\n{failed}\n")
-    assert invariants.nondeterminism_errors(site) == [f"9: worker-2.log: {failed}"]
-
-
 def test_a_report_is_on_disk_with_every_cell_and_what_held_is_not_run_again(tmp_path: Path) -> None:
     cells = cells_of_scenario("promote", [KillPoint("ec2", "AttachVolume", n) for n in (1, 2)], cancels=False)
     begun = MatrixReport(tmp_path / "report.json", 1)
@@ -171,17 +148,14 @@ def test_a_request_that_is_never_answered_says_what_it_was_refused_with(monkeypa
 def test_there_has_to_be_a_report_to_go_on_with(tmp_path: Path, there: str | None) -> None:
     if there is not None:
         (tmp_path / "report.json").write_text(there)
-    with pytest.raises(SystemExit, match="nothing to go on with"):
+    with pytest.raises(SystemExit, match="there is no report to resume"):
         MatrixReport.resumed(tmp_path / "report.json", 1)
 
 
 @pytest.mark.parametrize("minutes", ["0", "-3", "nan", "inf", "ten", ""])
-@pytest.mark.parametrize("main", [command.main, run.main])
-def test_a_run_that_has_no_time_is_refused(
-    main: Callable[[Sequence[str]], int], minutes: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_has_no_time_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:
-        main([f"--minutes={minutes}"])
+        command.main([f"--minutes={minutes}"])
     assert refused.value.code == 2
     assert f"{minutes!r} is no time to run; write minutes, more than 0: 10" in capsys.readouterr().err
 

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from proof.demo.checks import CheckInput, LabDelays, check_all
+from proof.demo.checks import CheckInput, check_all
 from proof.demo.context import ScenarioOperation
 from proof.demo.report import Check, Invariants, Report, operation_report
 from proof.harness.api_client import Operation, Step
+from proof.harness.lab_delays import LabDelays
 from proof.harness.outage import Sample
 
 HOME, AWAY = "us-east-1a/m5.large/on-demand", "us-east-1b/m5.large/spot"
 SPOT, OTHER = "us-east-1a/m5.large/spot", "us-east-1a/m5a.large/spot"
-DELAYS = LabDelays(launch_s=1.5, boot_s=0.2, attach_s=0.3, detach_s=0.3)
+DELAYS = LabDelays(launch_s=1.5, boot_s=0.2, detach_s=0.3, attach_s=0.3, terminate_s=1.0)
 
 # act: (server, requested at, handoff, from, to)
 PLAYED: dict[str, tuple[str, float, str, str, str]] = {
@@ -166,6 +167,7 @@ BREAKS: list[tuple[str, Callable[[CheckInput], CheckInput]]] = [
     ("switch web: no failed request, no outage", lambda e: row(e, "switch web", outage_ms=10)),
     ("switch web: no failed request, no outage", one_bad_request),
     ("switch orders: outage within detach + attach + 1 s", lambda e: row(e, "switch orders", outage_ms=1601)),
+    ("switch orders: its clients noticed", lambda e: row(e, "switch orders", outage_ms=0)),
     ("switch ledger: by snapshot to another zone", lambda e: row(e, "switch ledger", to_pool=SPOT)),
     ("switch ledger: by snapshot to another zone", lambda e: row(e, "switch ledger", handoff="volumes")),
     ("a request sent twice is one operation", lambda e: noted(e, "switch web", again="op-another")),

@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from proof.demo.report import Invariants, Report, operation_report
 from proof.harness.api_client import as_operation, epoch
-from proof.harness.errors import ScenarioFailed
-from proof.harness.market import choose_market
 from proof.harness.observer import Writes
 from proof.harness.outage import Sample
 
@@ -96,28 +92,3 @@ def test_an_operation_that_never_finished_has_no_outcome() -> None:
         as_operation({**ROW, "status": "running", "finished_at": None, "receipt": None}), "orders", [], Writes()
     )
     assert (row.outcome, row.finished_at, row.calls, row.handoff) == ("", None, 0, "snapshot")
-
-
-def test_an_instant_without_a_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="no time zone"):
-        epoch("2026-01-01T00:00:10")
-
-
-def pool(zone: str, kind: str, spot: float | None, demand: float | None = 0.1) -> dict[str, object]:
-    return {"zone": zone, "instance_type": kind, "spot_price": spot, "on_demand_price": demand}
-
-
-def test_the_demo_plays_where_most_types_are_sold_below_the_first_ones_price() -> None:
-    kinds = ("m5.large", "m5a.large", "c5.xlarge")
-    market = [pool(zone, kind, 0.03) for zone in ("z-b", "z-c") for kind in kinds]
-    market += [pool("z-a", "m5.large", 0.03), pool("z-b", "r5.large", 0.2), pool("z-b", "x1.32xlarge", 0.01)]
-    market_choice = choose_market(market)
-    assert (market_choice.home, market_choice.kind) == ("z-b", "m5.large")
-    assert set(market_choice.types) == set(kinds)
-    assert (market_choice.zones, market_choice.away) == (["z-b", "z-c"], ["z-c"])
-
-
-@pytest.mark.parametrize("market", [[], [pool("z-a", kind, 0.03) for kind in ("m5.large", "m5a.large", "c5.xlarge")]])
-def test_a_market_with_too_little_in_it_is_refused_in_words(market: list[dict[str, object]]) -> None:
-    with pytest.raises(ScenarioFailed, match="ive another PRICES file"):
-        choose_market(market)

@@ -20,8 +20,10 @@ from domain.forecasting.forecaster import Forecast, Forecaster, ForecastFailed
 from domain.market.on_demand_prices import LINUX
 from forecasting.model_process import ModelRefused
 from forecasting.onnx_forecaster import OnnxForecaster
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256
 from tests.unit.test_fleet_evaluation import AT_H, HOME, MARKET, NOW, A, B
+
+__all__ = ["patience_with_models"]  # fixtures
 
 ON = AutopilotPolicy(auto_switch=AutoSwitch.ON)
 NEEDS = Needs(on_demand_pool=HOME, on_demand_usd=0.1, outage_usd_per_h=1.0)

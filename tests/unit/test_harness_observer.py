@@ -11,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from proof.harness.errors import ScenarioFailed
-from proof.harness.loop_thread import LoopThread
+from lab.loop_thread import loop_thread
 from proof.harness.observer import Endpoint, Observer, parse_response, request_once
-from proof.harness.waiting import until
+from proof.harness.waiting import ScenarioFailed, until
+
+PATIENCE_S = 60.0
 
 
 class Service:
@@ -73,8 +74,8 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def observer() -> Iterator[Observer]:
-    with LoopThread("test") as loop:
-        yield Observer(loop)
+    with loop_thread("test") as portal:
+        yield Observer(portal)
 
 
 def seen(observer: Observer, count: int) -> bool | None:
@@ -84,7 +85,7 @@ def seen(observer: Observer, count: int) -> bool | None:
 def test_a_write_is_sent_again_until_it_is_acknowledged(service: Service, observer: Observer) -> None:
     service.mood = lambda n: "refuse" if n == 3 and service.received.count(3) < 3 else "ok"
     observer.watch(service.endpoint(writes=True))
-    until("writes go on", 5, lambda: True if 5 in service.disk else None)
+    until("writes go on", PATIENCE_S, lambda: True if 5 in service.disk else None)
     observer.stop()
     assert service.received[:6] == [1, 2, 3, 3, 3, 4]
     [samples] = observer.samples("orders")
@@ -95,7 +96,7 @@ def test_a_write_is_sent_again_until_it_is_acknowledged(service: Service, observ
 def test_a_write_that_was_acknowledged_and_is_not_on_disk_is_lost(service: Service, observer: Observer) -> None:
     service.mood = lambda n: "forget" if n == 2 else "ok"
     observer.watch(service.endpoint(writes=True))
-    until("writes go on", 5, lambda: seen(observer, 4))
+    until("writes go on", PATIENCE_S, lambda: seen(observer, 4))
     observer.stop()
     writes = observer.count_writes("orders")
     assert len(writes.acknowledged) == len(observer.samples("orders")[0])
@@ -105,7 +106,7 @@ def test_a_write_that_was_acknowledged_and_is_not_on_disk_is_lost(service: Servi
 def test_a_write_whose_answer_was_cut_off_is_no_acknowledged_one(service: Service, observer: Observer) -> None:
     service.mood = lambda n: "cut" if service.received.count(n) == 1 and n == 2 else "ok"
     observer.watch(service.endpoint(writes=True))
-    until("writes go on", 5, lambda: seen(observer, 4))
+    until("writes go on", PATIENCE_S, lambda: seen(observer, 4))
     observer.stop()
     assert not observer.samples("orders")[0][1].ok
     assert not observer.count_writes("orders").lost
@@ -113,7 +114,7 @@ def test_a_write_whose_answer_was_cut_off_is_no_acknowledged_one(service: Servic
 
 def test_reads_tell_who_answered_and_count_no_writes(service: Service, observer: Observer) -> None:
     observer.watch(service.endpoint(writes=False), clients=2)
-    until("reads go on", 5, lambda: seen(observer, 3))
+    until("reads go on", PATIENCE_S, lambda: seen(observer, 3))
     observer.stop()
     assert all(samples[0].instance == "i-1" for samples in observer.samples("orders"))
     assert observer.count_writes("orders").acknowledged == []
@@ -121,7 +122,7 @@ def test_reads_tell_who_answered_and_count_no_writes(service: Service, observer:
 
 def test_nothing_is_asked_after_stop(service: Service, observer: Observer) -> None:
     observer.watch(service.endpoint(writes=True))
-    until("writes go on", 5, lambda: seen(observer, 2))
+    until("writes go on", PATIENCE_S, lambda: seen(observer, 2))
     observer.stop()
     count = len(service.received)
     observer.count_writes("orders")

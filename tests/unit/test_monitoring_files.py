@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sqlalchemy import create_engine
 
 from db.status.control_plane import ControlPlaneStatus
 from db.status.overview import Overview
-from lab.stack import promtool
+from lab.stack import apt
 from lab.stack.settings import REPOSITORY
 from telemetry.metrics.fleet import FleetCollector
 from telemetry.metrics.registries import ApiMetrics, measure_process
@@ -26,9 +27,25 @@ from telemetry.metrics.worker import WorkerMetrics
 RULES = REPOSITORY / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARDS = sorted((REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"))
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+_PACKAGE = "prometheus"  # of Debian: it has promtool
 _NAME = re.compile(r"\b(?:spot_optimizer|process|python|temporal)_\w+\b")
 # Of Prometheus itself, and of the SDK's own exporter, which only a running worker has: tests/e2e compares those.
 _ELSEWHERE = re.compile(r"up$|temporal_")
+
+
+class PromtoolUnavailable(Exception):
+    """There is no promtool, and it could not be installed."""
+
+
+def find_or_install_promtool() -> str:
+    """The path of the program."""
+    try:
+        found = apt.find_or_install(lambda: shutil.which("promtool"), "promtool", _PACKAGE)
+    except apt.CannotInstall as error:
+        raise PromtoolUnavailable(f"no promtool is here, and {error}: sudo apt-get install {_PACKAGE}") from error
+    if found is None:
+        raise PromtoolUnavailable(f"{_PACKAGE} was installed, but there is no promtool")
+    return found
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -86,8 +103,8 @@ def _sample_names(registry: CollectorRegistry) -> set[str]:
 @pytest.fixture(scope="module")
 def program() -> str:
     try:
-        return promtool.find_or_install()
-    except promtool.PromtoolUnavailable as error:
+        return find_or_install_promtool()
+    except PromtoolUnavailable as error:
         pytest.skip(f"the alert rules are not tried: {error}")
 
 

@@ -36,7 +36,9 @@ from domain.backtest.server_replay import (
     replay_history,
 )
 from lab.stack.settings import REPOSITORY
-from tests.onnx_models import FEATURES, model, onnx_bytes, sha256
+from tests.onnx_models import FEATURES, model, onnx_bytes, patience_with_models, sha256
+
+__all__ = ["patience_with_models"]  # fixtures
 
 HOME = "us-east-1a/m5.large/on-demand"
 A, B = "us-east-1a/m5.large/spot", "us-east-1b/m5.large/spot"

@@ -92,10 +92,11 @@ def test_one_that_ignores_sigterm_is_killed(make: Make, tmp_path: Path) -> None:
     assert it.exit_code == -signal.SIGKILL
 
 
-def test_a_frozen_one_can_be_stopped(make: Make) -> None:
-    it = make("import time; time.sleep(60)")
+def test_one_that_is_frozen_can_be_stopped(make: Make) -> None:
+    it = make("import time; time.sleep(60)", stop_s=60.0)
     it.start()
-    it.freeze()
+    assert it.pid
+    os.kill(it.pid, signal.SIGSTOP)
     it.stop()
     assert it.exit_code == -signal.SIGTERM
 
@@ -120,7 +121,7 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
-        time.sleep(0.2)  # setpriv sets the signal a moment after the fork
+        _until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # setpriv has set the signal, and is gone
         parent.kill()
     _until(lambda: not _alive(pid))
 
@@ -133,7 +134,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _until(true: Callable[[], bool], seconds: float = 5) -> None:
+def _until(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
@@ -35,6 +36,7 @@ class Fault:
     skip: int = 0
     did_it: bool = False
     final: bool | None = None
+    retry_in: timedelta | None = None  # when the next attempt is due; None: as the call's limits say
     where: Callable[[Any], bool] = always
     meanwhile: Callable[[], Awaitable[object]] = nothing
     hits: int = field(default=0, init=False)
@@ -51,7 +53,8 @@ class Fault:
 
     def error(self) -> ApplicationError:
         final = self.failure in FINAL if self.final is None else self.final
-        return ApplicationError(f"{self.failure} of {self.activity}", type=self.failure, non_retryable=final)
+        words = f"{self.failure} of {self.activity}"
+        return ApplicationError(words, type=self.failure, non_retryable=final, next_retry_delay=self.retry_in)
 
 
 def failing(activity: str, failure: str = Failure.HOST_FAILED, **how: Any) -> Fault:
@@ -62,6 +65,11 @@ def failing(activity: str, failure: str = Failure.HOST_FAILED, **how: Any) -> Fa
 def stuck(activity: str, **how: Any) -> Fault:
     """Never gets there, and its limit has passed: no server skips the pauses between attempts."""
     return Fault(activity, Failure.NOT_YET, **{"final": True, **how})
+
+
+def too_late(activity: str, **how: Any) -> Fault:
+    """Not there yet, and the next attempt would come after any limit: Temporal gives it up at once."""
+    return Fault(activity, Failure.NOT_YET, **{"retry_in": timedelta(days=365), **how})
 
 
 def unanswered(activity: str, **how: Any) -> Fault:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import google.protobuf.empty_pb2
 import temporalio.api.testservice.v1 as testservice
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -38,6 +40,8 @@ from tests.workflows.ec2_state import OLD, REGION, REPLICA, SPOT_2
 from tests.workflows.fake_cloud import FakeCloud
 
 T = TypeVar("T")
+
+CANCELLATION = ""
 
 PATIENCE_S = 60.0  # of the clock on the wall; nothing here takes long, unless it is broken or the machine is busy
 
@@ -169,6 +173,24 @@ class ServerUnderTest:
         await self.handle.signal(SIGNAL_NOTICE, notice)
         return operation_id(self.ref.server_id, f"notice/{notice.notice_id}")
 
+    def asked_operation(self, request_id: str = "r1") -> str:
+        """The operation of the request with this ID: the first that was asked for, unless another is named."""
+        return operation_id(self.ref.server_id, request_id)
+
+    async def until_heard(self, operation: str, signal: str) -> None:
+        """Until the operation's workflow has taken up this signal; CANCELLATION stands for Temporal's own."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not _has_taken_up(await self._history(operation), signal):  # noqa: ASYNC110  a history has no event of ours
+                await asyncio.sleep(0.03)
+
+    async def _history(self, operation: str) -> Sequence[HistoryEvent]:
+        try:
+            return (await self.operation(operation).fetch_history()).events
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return ()
+
     async def until(self, condition: Callable[[ServerView], bool]) -> ServerView:
         """Look until it is so, while the server's time is skipped ahead."""
 
@@ -258,6 +280,19 @@ def adopted_shape(cloud: FakeCloud, ref: ServerRef, *, replica: bool, replica_id
 def _real(held: set[str]) -> set[str]:
     """Addresses are followed by what they belong to: the fake keeps no tags of theirs."""
     return {one for one in held if not one.startswith("eipalloc-")}
+
+
+def _has_taken_up(events: Sequence[HistoryEvent], signal: str) -> bool:
+    """A task was completed after the signal came: its handler has run."""
+    came = [event.event_id for event in events if _is_signal(event, signal)]
+    done = [event.event_id for event in events if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED]
+    return bool(came and done and done[-1] > came[0])
+
+
+def _is_signal(event: HistoryEvent, signal: str) -> bool:
+    if signal == CANCELLATION:
+        return event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+    return event.workflow_execution_signaled_event_attributes.signal_name == signal
 
 
 def steps(receipt: Receipt) -> list[str]:

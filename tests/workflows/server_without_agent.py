@@ -26,7 +26,7 @@ HOST = "i-without-an-agent"
 
 def shorten_timeouts(patch: pytest.MonkeyPatch) -> None:
     """What takes minutes takes a second."""
-    patch.setattr(timeouts, "WATCH_TAKEN_S", 1.0)
+    patch.setattr(timeouts, "WATCH_PICKUP_S", 1.0)
     patch.setattr(timeouts, "WATCH_TRIAL_S", 1.0)
     patch.setattr(host_watch, "_PAUSE_S", (0.05,))
 

@@ -18,9 +18,10 @@ from domain.operations import SERVER_WORKFLOW
 from domain.reconciliation.facts import GracePeriods
 from lab.stack.ports import Leases
 from lab.stack.temporal import DYNAMIC_CONFIG, TemporalServer
+from tests.workflows.server_under_test import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(200)
-_SOON = {**DYNAMIC_CONFIG, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "2"}
+_SOON = {**DYNAMIC_CONFIG, "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "1"}
 
 
 @workflow.defn(name=SERVER_WORKFLOW)
@@ -55,7 +56,7 @@ def _worker(client: Client, code: type) -> Worker:
 
 
 async def _until(liveness: WorkflowLiveness, wanted: set[str]) -> None:
-    async with asyncio.timeout(80):
+    async with asyncio.timeout(PATIENCE_S):
         while await liveness.failing() != wanted:  # noqa: ASYNC110  Temporal's list lags
             await asyncio.sleep(0.1)
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -29,7 +31,7 @@ from lab.stack.ports import Leases
 from lab.stack.settings import REPOSITORY
 from tests.workflows.ec2_state import LAUNCHED, OLD
 from tests.workflows.fake_cloud import FakeActivities, FakeCloud
-from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed
+from tests.workflows.server_under_test import PATIENCE_S, Clock, ServerUnderTest, TaskFailureLog, committed
 from tests.workflows.workers import on_own_temporal, replays
 from worker import make_worker
 
@@ -74,12 +76,19 @@ async def _described(server: ServerUnderTest) -> tuple[set[str], bool]:
 
 
 async def _until(server: ServerUnderTest, *, watched: bool, told: bool) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             queues, something = await _described(server)
             if (instance_queue(OLD) in queues, something) == (watched, told):
                 return
             await asyncio.sleep(0.05)
+
+
+async def _forget_killed_worker(server: ServerUnderTest) -> None:
+    """Temporal would offer the query to the killed worker first, and wait for its answer."""
+    execution = WorkflowExecution(workflow_id=server.handle.id)
+    request = ResetStickyTaskQueueRequest(namespace=server.client.namespace, execution=execution)
+    await server.client.workflow_service.reset_sticky_task_queue(request)
 
 
 async def test_what_a_query_had_it_hear_before_its_task_is_taken_up_as_it_is_replayed(
@@ -98,8 +107,10 @@ async def test_what_a_query_had_it_hear_before_its_task_is_taken_up_as_it_is_rep
         # Nobody wants its answer any more: a task in which there is nothing to do.
         fakes.cloud.heard[OLD].put_nowait(Notice(OLD, NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC)))
         await _until(server, watched=False, told=False)
+    await _forget_killed_worker(server)
     looking = asyncio.create_task(server.view())
-    await asyncio.sleep(3.0)  # until Temporal no longer waits for the killed worker to answer it; nothing tells
+    for _ in range(20):  # nothing tells that the query has arrived: that many answers later it has
+        await server.handle.describe()
     await server.operation(first.operation_id).terminate()
     await _until(server, watched=False, told=True)
     changing = asyncio.create_task(server.handle.execute_update(UPDATE_POLICY, replace(policy, cool_down_s=8.0)))

@@ -17,13 +17,13 @@ from domain import ec2, host, resumption
 from domain.errors import Failure
 from domain.host import Notice, NoticeKind, NoticeSource
 from domain.names import CONTROL_QUEUE, TAG_SERVER, operation_id, operation_workflow_id
-from domain.operations import OperationKind, OperationStatus, Outcome, Refusal
+from domain.operations import SIGNAL_ABORT, OperationKind, OperationStatus, Outcome, Refusal
 from domain.resumption import ResumeInput, ResumeResult
 from domain.servers import Handoff
 from tests.workflows.conftest import Given
 from tests.workflows.ec2_state import OLD, SPOT
 from tests.workflows.faults import LOST, Fault, failing, stuck, unanswered, while_in
-from tests.workflows.server_under_test import ServerUnderTest, committed
+from tests.workflows.server_under_test import PATIENCE_S, ServerUnderTest, committed
 
 
 async def lost(server: ServerUnderTest) -> ServerUnderTest:
@@ -122,7 +122,7 @@ async def test_a_rescue_that_a_person_cancelled_is_not_begun_again(given: Given)
 
     async def cancel() -> None:
         await server.cancel(rescue)
-        await asyncio.sleep(0.2)  # until it is heard
+        await server.until_heard(rescue, SIGNAL_ABORT)
 
     server.cloud.fault(while_in(ec2.RANK_POOLS, cancel))
     assert await server.notice() == rescue
@@ -166,7 +166,7 @@ async def test_temporal_itself_names_the_operations_of_a_server(given: Given) ->
     asked = await server.ask(OperationKind.SWITCH)
     await server.cloud.until(lambda: bool(server.cloud.called(host.HOST_READY)))
     both = {server.handle.id, operation_workflow_id(asked.operation_id)}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await running_workflows_of(server.client, server.ref.server_id, []) != both:  # noqa: ASYNC110  the list lags
             await asyncio.sleep(0.05)
     go_on.set()

@@ -16,7 +16,7 @@ from domain.servers import Handoff
 from tests.workflows.conftest import Given
 from tests.workflows.ec2_state import HOME, OTHER_ZONE, SPOT, SPOT_2
 from tests.workflows.faults import while_in
-from tests.workflows.server_under_test import ServerUnderTest, committed
+from tests.workflows.server_under_test import PATIENCE_S, ServerUnderTest, committed
 
 
 async def _refused(server: ServerUnderTest, kind: OperationKind, **how: object) -> str:
@@ -165,7 +165,7 @@ async def test_continued_as_new_it_knows_its_requests_its_shape_and_its_notices(
         committed(await server.result(operation))
     before = (await server.at_rest()).shape
     noticed = await server.notice("i-elsewhere")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (await server.handle.describe()).run_id == run:
             await server.ask(OperationKind.SWITCH, request_id="r1")
             await asyncio.sleep(0.05)

@@ -14,13 +14,13 @@ from temporalio.service import RPCError
 
 from domain import ec2
 from domain.names import operation_id
-from domain.operations import SIGNAL_CANCEL, SIGNAL_COMMITTED, OperationKind, Outcome
+from domain.operations import SIGNAL_ABORT, SIGNAL_CANCEL, SIGNAL_COMMITTED, OperationKind, Outcome
 from domain.servers import Handoff, ServerPolicy
 from lab.stack.ports import Leases
 from tests.workflows.ec2_state import OLD, REPLICA
 from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import while_in
-from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed
+from tests.workflows.server_under_test import PATIENCE_S, Clock, ServerUnderTest, TaskFailureLog, committed
 from tests.workflows.signal_first import SignalFirst, hearing_signals_first
 from tests.workflows.workers import on_own_temporal, replays
 
@@ -55,15 +55,6 @@ async def _child_began(server: ServerUnderTest, operation: str) -> None:
             return
 
 
-async def _was_told(server: ServerUnderTest, operation: str, signal: str) -> None:
-    while True:
-        history = await server.operation(operation).fetch_history()
-        signals = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
-        if signal in signals:
-            return
-        await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize("kind", [OperationKind.REPLICA_DROP, OperationKind.TERMINATE])
 async def test_a_commit_that_is_told_before_the_start_is_heard(
     late: Client, fakes: FakeActivities, kind: OperationKind, monkeypatch: pytest.MonkeyPatch
@@ -74,13 +65,13 @@ async def test_a_commit_that_is_told_before_the_start_is_heard(
     server.cloud.fault(while_in(ec2.TERMINATE, ended.wait, times=10**6))
     monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_COMMITTED)
     accepted = await server.ask(kind)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (view := await server.view()).shape.replica is not None:  # noqa: ASYNC110  a query has no event
             await asyncio.sleep(0.05)
     assert view.running is not None, "the server heard of the commit only when all was done"
     ended.set()
     committed(await server.result(accepted.operation_id))
-    await server.cloud.until(lambda: set(server.cloud.records.finished) == {accepted.operation_id}, 20)
+    await server.cloud.until(lambda: set(server.cloud.records.finished) == {accepted.operation_id}, PATIENCE_S)
     assert server.cloud.records.accepted == [accepted.operation_id], "nothing else was asked for"
     await replays(server)
     await server.end()
@@ -95,12 +86,11 @@ async def test_a_cancellation_that_is_heard_before_the_start_cancels(
     monkeypatch.setattr(SignalFirst, "awaited", SIGNAL_CANCEL)
     asking = asyncio.create_task(server.ask(OperationKind.SWITCH))
     operation = operation_id(server.ref.server_id, "r1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await _child_began(server, operation)
     await server.cancel(operation)
     assert (await asking).operation_id == operation
-    async with asyncio.timeout(20):
-        await _was_told(server, operation, "abort")
+    await server.until_heard(operation, SIGNAL_ABORT)
     launched.set()
     result = await server.result(operation)
     assert result.outcome is Outcome.CANCELLED, result.receipt.reason

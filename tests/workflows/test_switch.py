@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from domain import ec2, host
 from domain.errors import Failure
-from domain.operations import OperationKind, Outcome
+from domain.operations import SIGNAL_ABORT, OperationKind, Outcome
 from domain.records import RecordKind
 from domain.servers import Handoff, Retire
 from tests.workflows.conftest import Given
 from tests.workflows.ec2_state import HOME, OLD, OTHER_ZONE, SPOT, SPOT_2
-from tests.workflows.faults import Fault, failing, stuck, unanswered, while_in
-from tests.workflows.server_under_test import committed, rolled_back, steps
+from tests.workflows.faults import Fault, failing, stuck, too_late, unanswered, while_in
+from tests.workflows.server_under_test import CANCELLATION, committed, rolled_back, steps
 
 FENCED_FIRST = ["plan", "launch", "ready", "copy", "fence", "move", "serve", "commit", "retire", "receipt"]
 SERVED_FIRST = ["plan", "launch", "ready", "copy", "serve", "move", "fence", "commit", "retire", "receipt"]
@@ -141,8 +139,8 @@ async def test_when_every_pool_is_empty_nothing_has_changed(given: Given) -> Non
 
 
 async def test_a_launch_that_is_confirmed_too_late_is_given_up_for_the_next_pool(given: Given) -> None:
-    server = await given(launch_timeout_s=0.4)
-    server.cloud.fault(Fault(ec2.CONFIRM_RUNNING, Failure.NOT_YET, where=lambda given: given.instance_id == "i-1"))
+    server = await given()
+    server.cloud.fault(too_late(ec2.CONFIRM_RUNNING, where=lambda given: given.instance_id == "i-1"))
     result = committed(await server.switch())
     assert result.receipt.to_pool == SPOT_2
     assert server.cloud.ec2_state.alive == ["i-2"]
@@ -294,8 +292,8 @@ async def test_what_cannot_be_undone_needs_attention(given: Given) -> None:
 async def test_an_old_instance_that_does_not_end_in_time_needs_attention_and_is_ended_all_the_same(
     given: Given,
 ) -> None:
-    server = await given(terminate_timeout_s=0.4)
-    server.cloud.fault(Fault(ec2.CONFIRM_TERMINATED, Failure.NOT_YET, times=5))
+    server = await given()
+    server.cloud.fault(too_late(ec2.CONFIRM_TERMINATED, times=1))
     result = await server.switch()
     assert result.outcome is Outcome.NEEDS_ATTENTION
     assert f"{OLD} is not terminated" in result.receipt.reason
@@ -308,43 +306,37 @@ async def test_an_old_instance_that_does_not_end_in_time_needs_attention_and_is_
 @pytest.mark.parametrize("moment", [host.HOST_READY, host.HOST_QUIESCE, ec2.ATTACH_VOLUMES, host.HOST_SERVE])
 async def test_cancelled_before_its_commit_it_is_undone(given: Given, moment: str) -> None:
     server = await given(Handoff.VOLUMES)
-    accepted: list[str] = []
 
     async def cancel() -> None:
-        await server.cancel(accepted[0])
-        await asyncio.sleep(0.15)  # it is heard of while the call is under way
+        await server.cancel(server.asked_operation())
+        await server.until_heard(server.asked_operation(), SIGNAL_ABORT)
 
     server.cloud.fault(while_in(moment, cancel))
-    accepted.append((await server.ask(OperationKind.SWITCH)).operation_id)
-    result = await server.result(accepted[0])
+    result = await server.switch()
     assert result.outcome is Outcome.CANCELLED, result.receipt.reason
     assert server.cloud.ec2_state.alive == [OLD]
 
 
 async def test_cancelled_while_it_launches_what_was_launched_is_ended(given: Given) -> None:
     server = await given()
-    accepted: list[str] = []
 
     async def cancel() -> None:
-        await server.cancel(accepted[0])
+        await server.cancel(server.asked_operation())
 
     server.cloud.fault(while_in(ec2.LAUNCH, cancel))
-    accepted.append((await server.ask(OperationKind.SWITCH)).operation_id)
-    result = await server.result(accepted[0])
+    result = await server.switch()
     assert result.outcome is Outcome.CANCELLED
     assert server.cloud.ec2_state.alive == [OLD]
 
 
 async def test_cancelled_after_its_commit_it_goes_on(given: Given) -> None:
     server = await given()
-    accepted: list[str] = []
 
     async def cancel() -> None:
-        await server.cancel(accepted[0])
+        await server.cancel(server.asked_operation())
 
     server.cloud.fault(while_in(ec2.TERMINATE, cancel))
-    accepted.append((await server.ask(OperationKind.SWITCH)).operation_id)
-    committed(await server.result(accepted[0]))
+    committed(await server.switch())
 
 
 async def test_a_new_primary_that_ends_right_after_the_commit_is_no_matter_for_a_person(given: Given) -> None:
@@ -361,13 +353,11 @@ async def test_a_new_primary_that_ends_right_after_the_commit_is_no_matter_for_a
 
 async def test_a_cancellation_in_temporal_is_undone_too(given: Given) -> None:
     server = await given(Handoff.VOLUMES)
-    accepted: list[str] = []
 
     async def cancel() -> None:
-        await server.operation(accepted[0]).cancel()
-        await asyncio.sleep(0.15)
+        await server.operation(server.asked_operation()).cancel()
+        await server.until_heard(server.asked_operation(), CANCELLATION)
 
     server.cloud.fault(while_in(host.HOST_QUIESCE, cancel))
-    accepted.append((await server.ask(OperationKind.SWITCH)).operation_id)
-    result = await server.result(accepted[0])
+    result = await server.switch()
     assert result.outcome is Outcome.CANCELLED

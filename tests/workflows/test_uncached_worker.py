@@ -26,7 +26,7 @@ from lab.stack.ports import Leases
 from tests.workflows.ec2_state import LAUNCHED, OLD
 from tests.workflows.fake_cloud import FakeActivities, FakeCloud
 from tests.workflows.faults import while_in
-from tests.workflows.server_under_test import Clock, ServerUnderTest, TaskFailureLog, committed
+from tests.workflows.server_under_test import PATIENCE_S, Clock, ServerUnderTest, TaskFailureLog, committed
 from tests.workflows.workers import on_own_temporal, replays, sandboxed, worker_of
 from workflows.registry import WORKFLOWS
 
@@ -94,7 +94,7 @@ async def _recorded(server: ServerUnderTest, number: int) -> None:
 
 
 async def _no_task(server: ServerUnderTest) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while (await server.handle.describe()).raw_description.HasField("pending_workflow_task"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -102,7 +102,7 @@ async def _no_task(server: ServerUnderTest) -> None:
 async def _still(server: ServerUnderTest) -> None:
     """At rest, and its workflow has heard that its last records are written."""
     await server.at_rest()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             described = (await server.handle.describe()).raw_description
             records = [one for one in described.pending_activities if one.activity_type.name == RECORD]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from domain.errors import Failure
@@ -14,7 +16,7 @@ from domain.webhooks import contract
 from tests.database_schemas import unique
 from tests.workflows.conftest import Given
 from tests.workflows.faults import Fault, failing
-from tests.workflows.server_under_test import ServerUnderTest
+from tests.workflows.server_under_test import PATIENCE_S, ServerUnderTest
 
 
 async def one_pass(server: ServerUnderTest, workflow_id: str = "") -> contract.CollectEventsResult:
@@ -91,23 +93,44 @@ class Later(Fault):
     """An attempt that failed, and says when the next one is due."""
 
     def error(self) -> ApplicationError:
-        return ApplicationError("attempt failed", type=Failure.UNAVAILABLE.value, next_retry_delay=timedelta(hours=8))
+        return ApplicationError("attempt failed", type=Failure.UNAVAILABLE.value, next_retry_delay=self.retry_in)
 
 
-async def test_an_attempt_comes_when_the_last_one_said(given_skipping: Given) -> None:
-    server = await given_skipping()
-    one = unique("msg")
-    server.cloud.fault(Later(contract.DELIVER, Failure.UNAVAILABLE, times=3))
-    async with server.clock.skipping():
-        before = await server.clock.now()
-        handle = await server.client.start_workflow(
-            contract.DELIVER_WORKFLOW,
-            contract.DeliverInput(one),
-            id=contract.delivery_workflow_id(one),
-            task_queue=CONTROL_QUEUE,
-        )
-        await handle.result()
-        passed = await server.clock.now() - before
+async def start_delivery(server: ServerUnderTest, delivery_id: str) -> WorkflowHandle[Any, Any]:
+    return await server.client.start_workflow(
+        contract.DELIVER_WORKFLOW,
+        contract.DeliverInput(delivery_id),
+        id=contract.delivery_workflow_id(delivery_id),
+        task_queue=CONTROL_QUEUE,
+    )
+
+
+async def test_an_attempt_is_due_when_the_last_one_said(given: Given) -> None:
+    """Later than any pause of the delivery's own."""
+    server = await given()
+    server.cloud.fault(Later(contract.DELIVER, Failure.UNAVAILABLE, retry_in=timedelta(hours=8)))
+    handle = await start_delivery(server, unique("msg"))
+    async with asyncio.timeout(PATIENCE_S):
+        while not (waiting := await next_attempts(handle)):  # noqa: ASYNC110  Temporal tells nobody
+            await asyncio.sleep(0.03)
+    assert [round(one.total_seconds()) for one in waiting] == [8 * 3600]
+    await handle.terminate()
+
+
+async def next_attempts(handle: WorkflowHandle[Any, Any]) -> list[timedelta]:
+    """Of activities that have failed: how long after the failure the next attempt is due."""
+    pending = (await handle.describe()).raw_description.pending_activities
+    failed = [one for one in pending if one.HasField("last_failure") and one.HasField("next_attempt_schedule_time")]
+    return [one.next_attempt_schedule_time.ToDatetime() - one.last_attempt_complete_time.ToDatetime() for one in failed]
+
+
+async def test_it_is_tried_until_it_is_delivered(given: Given) -> None:
+    server = await given()
+    fault = server.cloud.fault(
+        Later(contract.DELIVER, Failure.UNAVAILABLE, times=3, retry_in=timedelta(milliseconds=10))
+    )
+    handle = await start_delivery(server, one := unique("msg"))
+    await handle.result()
+    assert fault.hits == 3
     assert server.cloud.delivered == [one]
-    assert timedelta(hours=24) <= passed < timedelta(hours=25)
     assert (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED

@@ -15,9 +15,10 @@ from domain import ec2
 from domain.blueprint import BlockDevice, Blueprint
 from domain.host import HOST_QUIESCE, HOST_SERVE, Filesystem, QuiesceReport, QuiesceRequest, ServeReport, ServeRequest
 from domain.servers import Handoff, Placement
-from workflows.operations.base import Operation, explain
+from workflows.activity_calls import explain
+from workflows.operations.base import Operation
 from workflows.operations.capacity import discard, end_instance
-from workflows.operations.replacement import Replacement
+from workflows.operations.capacity_log import Replacement
 from workflows.timeouts import CALL, FENCE_RESERVE_S, FOREVER, UNDO, Limits, poll
 
 
@@ -62,7 +63,7 @@ class HandoffWork(ABC):
 
     @property
     def compared_in_last_step(self) -> bool:
-        """Whether what the comparison looks at stands before the last step of `order` begins."""
+        """Whether everything that is compared is in place before the last step of `order` begins."""
         return True
 
     async def open_traffic(self) -> None:
@@ -97,12 +98,12 @@ class HandoffWork(ABC):
     # --- fencing
 
     async def stop_old(self) -> None:
-        """The old host stops writing, or it is gone. Nothing else counts as fenced (invariant 1)."""
+        """The old host stops writing, or its instance ends. Nothing else counts as fenced (invariant 1)."""
         if self.state.fenced or self.state.old_gone:
             return
         self.outage_from = workflow.now()
         budget = self.op.policy.quiesce_timeout_s
-        left = self.op.seconds_left(FENCE_RESERVE_S / 2)
+        left = self.op.urgency.seconds_left(FENCE_RESERVE_S / 2)
         budget = budget if left is None else max(2.0, min(budget, left))
         try:
             await self._quiesce(self.state.old.instance_id, budget)
@@ -114,7 +115,7 @@ class HandoffWork(ABC):
         self.state.fenced = True
 
     async def end_old(self) -> None:
-        """A host that cannot be fenced is waited out: its instance must be gone."""
+        """A host that cannot be fenced is ended, and its end is waited for."""
         await end_instance(self.op, self.state.old, self.state.before.dying_root, "could not be fenced")
         self.state.old_gone = True
 
@@ -135,7 +136,7 @@ class HandoffWork(ABC):
         self.state.fenced = False
 
     async def stop_new(self) -> None:
-        """Undo of serving: the new host lets go of everything, or is gone."""
+        """Undo of serving: the new host stops and unmounts everything, or its instance is ended."""
         if self.state.new.discarded:
             return
         try:
@@ -228,12 +229,12 @@ class HandoffWork(ABC):
     async def await_drained(self) -> None:
         if self.state.before.targets and not self.state.old_gone:
             seconds = self.op.policy.drain_s
-            left = self.op.seconds_left(FENCE_RESERVE_S / 2)
+            left = self.op.urgency.seconds_left(FENCE_RESERVE_S / 2)
             limit = seconds if left is None else min(seconds, left)
             try:
                 await self.op.ec2(ec2.CONFIRM_DRAINED, self.targets_of_old(), ec2.ActionResult, poll(max(1.0, limit)))
             except ActivityError as error:
-                # Requests that outlast the drain are the load balancer's to close, as its own delay says.
+                # The load balancer closes requests that outlast the drain, after its own delay.
                 self.op.note(f"still draining after {limit:.0f} s: {explain(error)}")
 
     async def readmit_old(self) -> None:

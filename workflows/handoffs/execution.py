@@ -18,11 +18,12 @@ from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
 from domain.instance_states import InstanceState
 from domain.records import RecordKind
 from domain.servers import Handoff, Placement, Retire, ServerShape
+from workflows.activity_calls import explain, failure_of
 from workflows.handoffs.base import HandoffState, HandoffWork, run_concurrently
 from workflows.handoffs.snapshot import SnapshotHandoff
 from workflows.handoffs.stateless import StatelessHandoff
 from workflows.handoffs.volumes import VolumesHandoff
-from workflows.operations.base import Operation, explain, failure_of
+from workflows.operations.base import Operation
 from workflows.operations.capacity import end_instance
 from workflows.timeouts import CALL, FOREVER
 
@@ -47,11 +48,11 @@ def handoff_for(op: Operation, move: HandoffState) -> HandoffWork:
 
 
 async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) -> list[Filesystem]:
-    """The data filesystems of the old host, from its agent; what is known of them if it is silent."""
+    """The data filesystems of the old host, as its agent reports them; if it is silent, as they were last known."""
     if not blueprint.data_volumes:
         return []
     if op.emergency and op.shape.filesystems:
-        return op.shape.filesystems  # a rescue does not ask what is known
+        return op.shape.filesystems  # a rescue does not ask for what is known
     patience = 3.0 if op.emergency else 20.0
     try:
         request = InventoryRequest(op.start.operation_id)
@@ -67,13 +68,13 @@ async def filesystems_of(op: Operation, instance_id: str, blueprint: Blueprint) 
         ) from error
     if not found.filesystems and op.shape.filesystems:
         return op.shape.filesystems
-    op.shape = replace(op.shape, filesystems=found.filesystems)
+    op.shape_draft.learn_filesystems(found.filesystems)
     return found.filesystems
 
 
 async def run_handoff(op: Operation, work: HandoffWork) -> None:
     """Copy, then the handoff's own steps in their order, each undone in reverse until the commit."""
-    op.blueprint_before_handoff = work.state.before
+    op.shape_draft.begin_handoff(work.state.before)
     await op.step("copy", work.copy)
     _record_promoting(op, work)
     *first, last = work.order
@@ -95,7 +96,7 @@ def _record_promoting(op: Operation, work: HandoffWork) -> None:
 
 
 async def _replica_again(op: Operation, instance_id: str) -> None:
-    if instance_id not in op.gone:
+    if not op.capacity.has_ended(instance_id):
         state = InstanceState.RUNNING_REPLICA.value
         op.recorder.add(RecordKind.INSTANCE, instance_id=instance_id, state=state, role="replica")
 
@@ -112,7 +113,7 @@ async def _last_step(op: Operation, work: HandoffWork, step: Callable[[], Awaita
 async def _commit(op: Operation, work: HandoffWork, compared: bool) -> None:
     """An unexplained difference fails the switch, here at the latest. Then there is no way back.
 
-    A rescue does not turn back for a difference: it is told in the receipt.
+    A rescue does not turn back for a difference; the receipt lists it.
     """
     if not (op.doomed or compared):
         await compare(op, work)
@@ -135,7 +136,7 @@ async def _commit(op: Operation, work: HandoffWork, compared: bool) -> None:
 
 
 def former_state(op: Operation, work: HandoffWork) -> InstanceState:
-    if work.state.old.instance_id in op.gone:
+    if op.capacity.has_ended(work.state.old.instance_id):
         return InstanceState.TERMINATED
     return InstanceState.RUNNING_REPLICA if keeps_old(op) else InstanceState.TERMINATING
 
@@ -143,7 +144,7 @@ def former_state(op: Operation, work: HandoffWork) -> InstanceState:
 def keeps_old(op: Operation) -> bool:
     """One replica is enough: where there is another one already, the old instance is retired."""
     before = op.start.shape.replica  # not op.shape's: past the commit that may be the old instance itself
-    another = before is not None and before.instance_id not in op.replacements
+    another = before is not None and not op.capacity.is_replacement(before.instance_id)
     return op.policy.retire is Retire.KEEP_REPLICA and not op.doomed and not another
 
 
@@ -151,7 +152,7 @@ def _replica_after(op: Operation, work: HandoffWork) -> Placement | None:
     if keeps_old(op) and not work.state.old_gone:
         return replace(work.state.old, dies_with=work.state.before.dying_root)
     replica = op.shape.replica
-    if replica and (replica.instance_id == work.state.new.instance_id or replica.instance_id in op.gone):
+    if replica and (replica.instance_id == work.state.new.instance_id or op.capacity.has_ended(replica.instance_id)):
         return None
     return replica
 
@@ -184,9 +185,9 @@ async def finish_handoff(op: Operation, work: HandoffWork) -> None:
 
 
 async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None:
-    """The new instance is looked at while the old one ends: that takes its time anyway.
+    """Inspect the new instance while the old one ends, which takes longer.
 
-    None: it has ended itself by now. Its rescue is another operation's work, and no person's.
+    None: the new instance has ended by now. Another operation rescues the server; no person has to look.
     """
     looking = asyncio.ensure_future(_inspect_new(op, work, protection_pending=False))
     try:
@@ -194,7 +195,7 @@ async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None
         try:
             return await looking
         except ActivityError as error:
-            if failure_of(error) is Failure.GONE and workflow.patched("a-primary-that-ended-is-not-compared"):
+            if failure_of(error) is Failure.GONE:
                 op.note(f"not compared once more: {explain(error)}")
                 return None
             raise
@@ -205,25 +206,28 @@ async def _retire_and_look(op: Operation, work: HandoffWork) -> Blueprint | None
 async def _retire(op: Operation, work: HandoffWork) -> None:
     if keeps_old(op) and not work.state.old_gone:
         await work.restart_as_replica()
-    elif work.state.old.instance_id not in op.gone:
+    elif not op.capacity.has_ended(work.state.old.instance_id):
         await _keep_old_for_a_while(op, work)
-        # Also when it was found gone: its spot request and its place in the ledger are still open.
+        # Also when it is gone already: its spot request and its entries in the ledger are still open.
         await end_instance(op, work.state.old, work.state.before.dying_root)
     kept = await work.clean_up()
-    op.shape = replace(op.shape, kept_snapshots=kept)
+    op.shape_draft.keep_snapshots(kept)
 
 
 async def _keep_old_for_a_while(op: Operation, work: HandoffWork) -> None:
-    """Its owner wants the old instance, stopped and detached, for a while. What is asked next does not wait for it."""
+    """The owner wants to keep the old instance for a while, stopped and detached. Another request ends that time."""
     keep_s = op.start.request.keep_old_s
     if keep_s and not work.state.old_gone:
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: op.keeping_cut_short, timeout=keep_s)
+            await workflow.wait_condition(lambda: op.urgency.keeping_cut_short, timeout=keep_s)
 
 
 async def _receipt(op: Operation, work: HandoffWork, after: Blueprint | None) -> None:
     if after is not None:
         op.describe(changes=blueprint_comparison.compare_blueprints(work.state.before, after, moved=True))
-        if after.state not in ("shutting-down", "terminated"):  # what it has left is not what the server has
-            op.shape = replace(op.shape, blueprint=after)
+        if after.state not in (
+            "shutting-down",
+            "terminated",
+        ):  # what such an instance still has is not what the server has
+            op.shape_draft.learn_blueprint(after)
     workflow.logger.info("%s is served by %s", op.server.name, work.state.new.instance_id)

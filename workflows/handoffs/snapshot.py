@@ -63,7 +63,7 @@ class SnapshotHandoff(HandoffWork):
     async def clean_up(self) -> list[str]:
         """The last snapshot is kept until the next; the old volumes and older snapshots go."""
         volumes = [volume.volume_id for volume in self.state.before.data_volumes]
-        if self.state.old.instance_id not in self.op.gone:  # kept as the replica
+        if not self.op.capacity.has_ended(self.state.old.instance_id):  # kept as the replica
             pairs = [ec2.Attachment(volume.volume_id, volume.device) for volume in self.state.before.data_volumes]
             on_old = ec2.AttachInput(self.region, self.state.old.instance_id, pairs)
             await self.op.ec2(ec2.DETACH_VOLUMES, on_old, ec2.ActionResult, FOREVER)

@@ -1,77 +1,27 @@
-"""What every operation shares: its steps, its records, its undo, its urgency, its receipt."""
+"""What every operation has. Its parts are modules of their own: steps, calls, capacity, urgency, undo, receipt, shape.
+
+This module holds them together: what a notice means for the operation, the commit, and its end.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
 
 from temporalio import workflow
-from temporalio.common import Priority as TemporalPriority
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
-from domain import ec2
-from domain.blueprint import Blueprint
-from domain.errors import Failure
-from domain.host import HookRun, Notice
-from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, instance_queue, ownership_tags, server_workflow_id
-from domain.operations import (
-    SIGNAL_COMMITTED,
-    AttributeChange,
-    CommitReport,
-    OperationInput,
-    OperationResult,
-    Outcome,
-    Receipt,
-    StepReport,
-)
+from domain.host import Notice
+from domain.names import ownership_tags, server_workflow_id
+from domain.operations import SIGNAL_COMMITTED, CommitReport, OperationInput, OperationResult, Outcome
 from domain.records import RecordKind
 from domain.servers import ServerShape
-from workflows.operations.replacement import Replacement
+from workflows.operations.calls import ActivityCalls
+from workflows.operations.capacity_log import CapacityLog
+from workflows.operations.receipt import ReceiptDraft
+from workflows.operations.shape import ShapeDraft
+from workflows.operations.steps import Steps
 from workflows.operations.undo import UndoStack
+from workflows.operations.urgency import Urgency
 from workflows.recorder import Recorder
-from workflows.timeouts import CALL, CALL_HEARTBEAT_S, Limits, host
-
-T = TypeVar("T")
-
-
-class Ec2Result(Protocol):
-    @property
-    def calls(self) -> list[str]: ...
-    @property
-    def attempts(self) -> int: ...
-
-
-R = TypeVar("R", bound=Ec2Result)
-
-
-class OperationAborted(Exception):
-    """The operation was asked to stop before its commit. `by_notice`: its replacement is doomed."""
-
-    def __init__(self, reason: str, by_notice: bool = False) -> None:
-        super().__init__(reason)
-        self.by_notice = by_notice
-
-
-@dataclass
-class _StepNotes:
-    """What one step gathers for its report."""
-
-    calls: Counter[str] = field(default_factory=Counter)
-    hooks: list[HookRun] = field(default_factory=list)
-    note: str = ""
-
-    def calls_made(self) -> list[str]:
-        """Each EC2 action once, in the order of its first call: `DescribeInstances x4`."""
-        return [name if times == 1 else f"{name} x{times}" for name, times in self.calls.items()]
-
-
-_notes: ContextVar[_StepNotes | None] = ContextVar("notes", default=None)
 
 
 class Operation:
@@ -79,288 +29,93 @@ class Operation:
         self.start = start
         self.server = start.server
         self.policy = start.policy
-        self.shape: ServerShape = start.shape
-        self.undo = UndoStack()
         self.recorder = Recorder(
             f"operation/{start.operation_id}",
             start.server,
             operation_id=start.operation_id,
             after=start.after_operation,
         )
-        self.emergency = False
-        self.blueprint_before_handoff: Blueprint | None = None  # what the primary had before anything was taken off it
-        self.doomed = False  # the old instance is going away, whatever we do
-        self.deadline: datetime | None = None
-        self.committed = False
-        self.attention = ""
-        self.replacements: set[str] = set()
-        self.launches: list[Replacement] = []
-        self.gone: set[str] = set()  # instances it ended
-        self.keeping_cut_short = False  # something else waits: what may be left out is
-        self.tried: list[str] = []
-        self.cool_downs: dict[str, float] = dict(start.shape.cool_downs)
-        self.receipt = Receipt(start.operation_id, start.request.kind, Outcome.ROLLED_BACK)
-        self.steps: list[StepReport] = []
-        self._abort: OperationAborted | None = None
+        self.undo = UndoStack()
+        self.urgency = Urgency()
+        self.capacity = CapacityLog(start.shape.cool_downs)
+        self.shape_draft = ShapeDraft(start.shape)
+        self._steps = Steps(self.recorder, self.urgency)
+        self._receipt = ReceiptDraft(start)
+        self._calls = ActivityCalls(start, self.urgency, self._steps, self._receipt)
+        self._attention = ""
+        # What a workflow says most often, by its short name.
+        self.step, self.note = self._steps.run, self._steps.note
+        self.ec2, self.host = self._calls.ec2, self._calls.host
+        self.describe = self._receipt.describe
 
-    # --- what it is told while it runs
+    @property
+    def shape(self) -> ServerShape:
+        return self.shape_draft.now
 
-    def abort(self, reason: str) -> None:
-        """Stop before the commit; past it this changes nothing."""
-        if not self.committed:
-            self._abort = self._abort or OperationAborted(reason)
+    @property
+    def emergency(self) -> bool:
+        return self.urgency.emergency
 
-    def take_notice(self, notice: Notice) -> None:
-        if self.committed:
-            return  # the server looks at what serves now
-        if notice.instance_id in self.replacements:
-            self._abort = self._abort or OperationAborted(
-                f"replacement {notice.instance_id} got an interruption notice", True
-            )
-        elif self.shape.primary and self.shape.primary.instance_id == notice.instance_id:
-            self.emergency = self.doomed = True
-            self.deadline = notice.deadline
+    @property
+    def doomed(self) -> bool:
+        """The old instance is going away, whatever we do."""
+        return self.urgency.doomed
 
-    def clear_abort(self) -> None:
-        """A failover goes on with another replacement when its first one is doomed."""
-        self._abort = None
-
-    # --- steps
-
-    async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Run one named step: recorded when it starts and ends, given up when the operation is aborted."""
-        started, notes, outer = workflow.now(), _StepNotes(), _notes.get()
-        _notes.set(notes)
-        self.recorder.add(RecordKind.STEP_STARTED, step=name)
-        try:
-            result = await self._unless_aborted(work())
-        except (FailureError, OperationAborted, asyncio.CancelledError) as error:
-            if not isinstance(error, asyncio.CancelledError):
-                notes.note = explain(error)
-            _notes.set(outer)
-            self._end_step(name, started, notes, False)
-            raise
-        _notes.set(outer)
-        self._end_step(name, started, notes, True)
-        return result
-
-    def _end_step(self, name: str, started: datetime, notes: _StepNotes, ok: bool) -> None:
-        ms = round((workflow.now() - started) / timedelta(milliseconds=1))
-        calls = notes.calls_made()
-        self.steps.append(StepReport(name, started, ms, calls, notes.hooks, notes.note))
-        hooks = [{"name": h.name, "exit_code": h.exit_code, "ms": h.ms, "output": h.output} for h in notes.hooks]
-        self.recorder.add(RecordKind.STEP_ENDED, step=name, ms=ms, ok=ok, calls=calls, hooks=hooks, note=notes.note)
-
-    async def _unless_aborted(self, work: Awaitable[T]) -> T:
-        if self.committed:
-            return await work
-        task = asyncio.ensure_future(work)
-        await workflow.wait_condition(lambda: task.done() or self._abort is not None)
-        if self._abort is None or task.done():
-            return await task
-        task.cancel()
-        with suppress(asyncio.CancelledError, FailureError):  # either is the cancellation just asked for
-            await task
-        raise self._abort
-
-    def stop_keeping_old(self) -> None:
-        self.keeping_cut_short = True
-
-    def note(self, text: str) -> None:
-        if notes := _notes.get():
-            notes.note = text
-
-    def note_hooks(self, hooks: list[HookRun]) -> None:
-        if notes := _notes.get():
-            notes.hooks.extend(hook for hook in hooks if isinstance(hook, HookRun))
-
-    def stop_if_cancelled(self) -> None:
-        """Stop here when the step was given up during a call that is not broken off."""
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
-
-    # --- activities
-
-    async def ec2(self, name: str, argument: object, answer: type[R], limits: Limits = CALL) -> R:
-        """One EC2 activity, on the queue that the operation's urgency asks for; its calls are noted.
-
-        A call that changes something is waited for even when the operation is aborted meanwhile: only
-        then is it known what there is to undo, and none takes effect after its undo.
-        """
-        self.stop_if_cancelled()
-        changes = name not in _READ_ONLY
-        result: R = await _execute_activity(
-            name,
-            argument,
-            result_type=answer,
-            task_queue=EMERGENCY_QUEUE if self.emergency else CONTROL_QUEUE,
-            start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-            schedule_to_close_timeout=_optional(limits.overall_s),
-            heartbeat_timeout=timedelta(seconds=CALL_HEARTBEAT_S),
-            retry_policy=limits.retry,
-            cancellation_type=(
-                workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
-                if changes
-                else workflow.ActivityCancellationType.TRY_CANCEL
-            ),
-            priority=self._priority(),
-        )
-        if notes := _notes.get():
-            notes.calls.update({call: result.calls.count(call) * result.attempts for call in result.calls})
-        self.receipt = replace(self.receipt, calls=self.receipt.calls + len(result.calls) * result.attempts)
-        return result
-
-    async def host(
-        self, instance_id: str, name: str, argument: object, answer: type[T], seconds: float, pickup_s: float = 15.0
-    ) -> T:
-        """One host activity on the agent's own queue: `seconds` to do it, `pickup_s` to be taken up."""
-        self.stop_if_cancelled()
-        limits = host(seconds, pickup_s=pickup_s)
-        result: T = await _execute_activity(
-            name,
-            argument,
-            result_type=answer,
-            task_queue=instance_queue(instance_id),
-            schedule_to_start_timeout=timedelta(seconds=pickup_s),
-            start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-            schedule_to_close_timeout=_optional(limits.overall_s),
-            heartbeat_timeout=_optional(limits.heartbeat_s),
-            retry_policy=limits.retry,
-            priority=self._priority(),
-        )
-        self.note_hooks(getattr(result, "hooks", []))  # an inventory names hooks; the others ran some
-        return result
-
-    def _priority(self) -> TemporalPriority:
-        key = 1 if self.emergency else self.start.request.priority.temporal_key
-        return TemporalPriority(priority_key=key, fairness_key=self.server.client_id[:64])
-
-    async def await_ledger(self) -> None:
-        """What is about to be made stands in the ledger first; an emergency does not wait for it."""
-        await self.recorder.flush(unless=lambda: self.emergency or self._abort is not None)
+    @property
+    def committed(self) -> bool:
+        return self.urgency.committed
 
     @property
     def tags(self) -> dict[str, str]:
         return ownership_tags(self.server.client_id, self.server.server_id, self.start.operation_id)
 
-    def seconds_left(self, reserve_s: float = 0.0) -> float | None:
-        """Until the notice's deadline, less a reserve; None without a deadline."""
-        if self.deadline is None:
-            return None
-        return max(0.0, (self.deadline - workflow.now()).total_seconds() - reserve_s)
+    def take_notice(self, notice: Notice) -> None:
+        """The replacement is doomed: stop. The old instance is: this operation is its rescue."""
+        if self.committed:
+            return  # the server looks at what serves now
+        if self.capacity.is_replacement(notice.instance_id):
+            self.urgency.abort_by_notice(f"replacement {notice.instance_id} got an interruption notice")
+        elif self.shape.primary and self.shape.primary.instance_id == notice.instance_id:
+            self.urgency.begin_emergency()
+            self.urgency.doom_old(notice.deadline)
 
-    # --- commit and end
+    async def await_ledger(self) -> None:
+        """Wait until the ledger has what is about to be made; an emergency does not wait."""
+        await self.recorder.flush(unless=lambda: self.urgency.emergency or self.urgency.aborted)
 
     async def commit(self, shape: ServerShape) -> None:
         """From here the operation only goes forward. The server hears of it before anything is retired."""
-        self.committed = True
+        self.urgency.commit()
         self.undo.clear()
-        self.shape = replace(shape, cool_downs=self.cool_downs)
+        self.shape_draft.commit(replace(shape, cool_downs=self.capacity.cool_downs))
         server = workflow.get_external_workflow_handle(server_workflow_id(self.server.server_id))
         await server.signal(SIGNAL_COMMITTED, CommitReport(self.start.operation_id, self.shape))
 
+    # --- its end
+
+    @property
+    def attention(self) -> str:
+        """Why a person should look; empty when nobody has to."""
+        return self._attention
+
     def needs_attention(self, reason: str) -> None:
         """Say that a person should look; the operation itself goes on where it can."""
-        self.attention = reason
+        self._attention = reason
         self.recorder.add(RecordKind.OPERATION_ATTENTION, reason=reason)
 
-    def describe(
-        self,
-        *,
-        handoff: str | None = None,
-        from_pool: str | None = None,
-        to_pool: str | None = None,
-        hourly_before: float | None = None,
-        hourly_after: float | None = None,
-        control_outage_ms: int | None = None,
-        changes: list[AttributeChange] | None = None,
-    ) -> None:
-        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        self.receipt = replace(self.receipt, **given)
+    def clear_attention(self) -> None:
+        """The problem was solved, so nobody has to look any more."""
+        self._attention = ""
 
     def finish(self, outcome: Outcome, reason: str, *, ended: bool = False) -> OperationResult:
-        self.receipt = replace(
-            self.receipt,
-            outcome=outcome,
-            reason=reason,
-            requested_at=self.start.requested_at,
-            finished_at=workflow.now(),
-            steps=list(self.steps),
-            unexplained_changes=sum(1 for change in self.receipt.changes if not change.reason),
-            tried_pools=list(self.tried),
-        )
+        receipt = self._receipt.finish(outcome, reason, self._steps.reports, self.capacity.refusals)
         shape = self.shape if self.committed else self._shape_undone(outcome)
-        if shape.replica and shape.replica.instance_id in self.gone:
+        if shape.replica and self.capacity.has_ended(shape.replica.instance_id):
             shape = replace(shape, replica=None)
-        return OperationResult(outcome, replace(shape, cool_downs=self.cool_downs), self.receipt, ended)
+        return OperationResult(outcome, replace(shape, cool_downs=self.capacity.cool_downs), receipt, ended)
 
     def _shape_undone(self, outcome: Outcome) -> ServerShape:
-        """As it began. To an instance that is lost nothing goes back: what it had is remembered for its rescue."""
-        shape = self.start.shape
-        lost = self.doomed or (shape.primary is not None and shape.primary.instance_id in self.gone)
-        if self.blueprint_before_handoff is None or not (lost or outcome is Outcome.NEEDS_ATTENTION):
-            return shape
-        return replace(shape, blueprint=self.blueprint_before_handoff, broken_off=True)
-
-    def refuse_if_broken_off(self, seen: Blueprint) -> None:
-        """Raise Refused where something of the server is off its primary: a move would leave it behind."""
-        had = self.start.shape.blueprint
-        if not self.start.shape.broken_off or had is None:
-            return
-        off = {one.volume_id for one in had.data_volumes} - {one.volume_id for one in seen.data_volumes}
-        off |= {one.allocation_id for one in had.elastic_ips} - {one.allocation_id for one in seen.elastic_ips}
-        if off:
-            raise ApplicationError(
-                f"an operation was broken off with {', '.join(sorted(off))} off {seen.instance_id}: put them back on "
-                "it, or ask for a failover, which takes them to the replacement",
-                type=Failure.REFUSED,
-                non_retryable=True,
-            )
-
-
-async def _execute_activity(name: str, argument: object, **options: Any) -> Any:
-    """`execute_activity`, with a cancellation told as asyncio does: no `except ActivityError` sees it."""
-    try:
-        return await workflow.execute_activity(name, argument, **options)
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise asyncio.CancelledError from error
-        raise
-
-
-_READ_ONLY = frozenset(
-    {
-        ec2.INSPECT,
-        ec2.SURVEY,
-        ec2.RANK_POOLS,
-        ec2.CHECK_LAUNCH,
-        ec2.FIND_BY_TOKEN,
-        ec2.CONFIRM_RUNNING,
-        ec2.CONFIRM_TERMINATED,
-        ec2.VOLUMES_OF,
-        ec2.CONFIRM_SNAPSHOTS,
-        ec2.CONFIRM_VOLUMES,
-        ec2.CONFIRM_TARGETS,
-        ec2.CONFIRM_DRAINED,
-    }
-)
-
-
-def _optional(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
-def failure_of(error: BaseException) -> Failure | None:
-    """Which of our failure types is behind an activity's error; None: something else, or a timeout."""
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.type in set(Failure):
-        return Failure(cause.type)
-    return None
-
-
-def explain(error: BaseException) -> str:
-    """An error in words for the record and the receipt; short, since payloads have limits."""
-    if isinstance(error, ActivityError) and error.cause is not None:
-        return f"{error.activity_type}: {error.cause}"[:1500]
-    return str(error)[:1500]
+        """To an instance that is lost nothing goes back, and where the undo failed something may not be back."""
+        primary = self.start.shape.primary
+        lost = self.doomed or (primary is not None and self.capacity.has_ended(primary.instance_id))
+        return self.shape_draft.undone(primary_keeps_all=not lost and outcome is not Outcome.NEEDS_ATTENTION)

@@ -17,8 +17,10 @@ from domain.names import client_token
 from domain.pools import Candidate
 from domain.records import RecordKind
 from domain.servers import Placement
-from workflows.operations.base import Operation, explain, failure_of
-from workflows.operations.replacement import Replacement
+from workflows.activity_calls import explain, failure_of
+from workflows.operations.base import Operation
+from workflows.operations.capacity_log import Replacement
+from workflows.operations.urgency import stop_if_cancelled
 from workflows.timeouts import FOREVER, UNDO, poll
 
 _TOKEN_SEARCHES = 12  # half a second apart: longer than describes lag behind a launch
@@ -34,9 +36,9 @@ async def obtain(op: Operation, blueprint: Blueprint, candidates: list[Candidate
         try:
             return await obtain_in_pool(op, blueprint, candidate, number)
         except PoolUnavailable as error:
-            op.tried.append(f"{candidate.pool}: {error}")
+            op.capacity.refused(candidate.pool, str(error))
     raise ApplicationError(
-        f"no capacity in any of {len(candidates)} pools: {'; '.join(op.tried) or 'none to try'}",
+        f"no capacity in any of {len(candidates)} pools: {'; '.join(op.capacity.refusals) or 'none to try'}",
         type=Failure.NO_CAPACITY,
         non_retryable=True,
     )
@@ -66,8 +68,7 @@ async def await_ready(
 async def _launch(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement:
     pool = str(candidate.pool)
     token = client_token(op.start.operation_id, "launch", number, pool)
-    replacement = Replacement(candidate, token)
-    op.launches.append(replacement)
+    replacement = op.capacity.begin(candidate, token)
     op.recorder.add(RecordKind.RESOURCE_INTENDED, token=token, type="instance", step="launch", details={"pool": pool})
     undo = op.undo.register(f"terminate what was launched in {pool}", lambda: discard(op, replacement))
     await op.await_ledger()
@@ -84,9 +85,9 @@ async def _launch(op: Operation, blueprint: Blueprint, candidate: Candidate, num
         raise PoolUnavailable(explain(error)) from error
     replacement.instance_id = launched.instance_id
     replacement.spot_request_id = launched.spot_request_id
-    op.replacements.add(launched.instance_id)
+    op.capacity.add_replacement(launched.instance_id)
     _record_launched(op, replacement, requested.isoformat())
-    op.stop_if_cancelled()
+    stop_if_cancelled()
     return replacement
 
 
@@ -155,12 +156,12 @@ async def _confirm(op: Operation, replacement: Replacement) -> None:
 def cool_down(op: Operation, pool: str, reason: str) -> None:
     """Leave a pool alone for a while (invariant 10)."""
     until = workflow.now() + timedelta(seconds=op.policy.cool_down_s)
-    op.cool_downs[pool] = until.timestamp()
+    op.capacity.rest_pool(pool, until.timestamp())
     op.recorder.add(RecordKind.POOL_COOL_DOWN, pool=pool, until=until.isoformat(), reason=reason)
 
 
 async def discard(op: Operation, replacement: Replacement) -> None:
-    """Terminate what this attempt made, also when nobody knows whether it made anything."""
+    """Terminate what this attempt made, also when it is not known whether it made anything."""
     if replacement.discarded:
         return
     if not replacement.instance_id and not await _found_by_token(op, replacement):
@@ -189,7 +190,7 @@ async def _found_by_token(op: Operation, replacement: Replacement) -> bool:
 
 
 async def volumes_deleted_with(op: Operation, placement: Placement) -> list[str]:
-    """Those that end with the instance, also with one that is gone: of that EC2 tells none any more."""
+    """Volumes that end with the instance. EC2 no longer lists those of one that is gone: they are known from before."""
     last_seen = op.start.shape.blueprint
     known = placement.dies_with
     if last_seen and last_seen.instance_id == placement.instance_id:
@@ -204,7 +205,7 @@ async def ec2_volumes_deleted_with(op: Operation, placement: Placement) -> list[
 
 
 async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[str] = (), reason: str = "") -> None:
-    """Terminate and confirm, within the termination limit; past it, a person is told and it goes on.
+    """Terminate and confirm, within the termination limit; past the limit a person is told, and the wait goes on.
 
     `dies_with`: volumes that end with the instance, for the ledger.
     """
@@ -219,7 +220,7 @@ async def end_instance(op: Operation, placement: Placement, dies_with: Sequence[
             f"{placement.instance_id} is not terminated {op.policy.terminate_timeout_s:.0f} s after it was asked to"
         )
         await op.ec2(ec2.CONFIRM_TERMINATED, target, ec2.ConfirmResult, FOREVER if op.committed else poll(3600.0))
-    op.gone.add(placement.instance_id)
+    op.capacity.ended(placement.instance_id)
     _record_ending(op, placement.instance_id, InstanceState.TERMINATED, reason, "terminate_confirmed_at")
     for resource_id in (placement.instance_id, *dies_with):
         op.recorder.add(RecordKind.RESOURCE_GONE, resource_id=resource_id, how="deleted")

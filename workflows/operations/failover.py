@@ -22,15 +22,17 @@ from domain.host import Filesystem
 from domain.operations import OperationInput, OperationResult
 from domain.pools import Candidate, Pool
 from domain.servers import Placement
+from workflows.activity_calls import explain, failure_of
 from workflows.handoffs.base import HandoffState, HandoffWork
 from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
-from workflows.operations.base import Operation, OperationAborted, explain, failure_of
+from workflows.operations.base import Operation
 from workflows.operations.capacity import discard
+from workflows.operations.capacity_log import Replacement
 from workflows.operations.hedged_launch import launch_hedged
 from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.planning import pools_to_avoid
-from workflows.operations.replacement import Replacement
 from workflows.operations.replica import existing_replica
+from workflows.operations.urgency import OperationAborted
 from workflows.timeouts import CALL, FENCE_RESERVE_S, REPLICA_PING_S
 
 _ROUNDS = 8
@@ -42,7 +44,7 @@ class FailoverWorkflow:
     @workflow.init
     def __init__(self, start: OperationInput) -> None:
         self.op = Operation(start)
-        self.op.emergency = True
+        self.op.urgency.begin_emergency()
         if notice := start.request.notice:
             self.op.take_notice(notice)
         self.surplus: asyncio.Future[None] | None = None  # being ended since a round has its winner
@@ -64,7 +66,7 @@ class FailoverWorkflow:
                 await self.after_failed_round(number, error)
         else:
             raise ApplicationError(f"not rescued in {_ROUNDS} rounds", type=Failure.NO_CAPACITY, non_retryable=True)
-        op.attention = ""
+        op.clear_attention()
         await asyncio.gather(finish_handoff(op, work), op.step("losers", self.surplus_ended))
 
     async def rescue(self, blueprint: Blueprint, number: int) -> HandoffWork:
@@ -90,14 +92,14 @@ class FailoverWorkflow:
     async def surplus_ended(self) -> None:
         assert self.surplus is not None, "a rescue that has committed had a winner"
         await self.surplus
-        self.op.note(f"{len(self.op.launches) - 1} other launches ended")
+        self.op.note(f"{self.op.capacity.attempts - 1} other launches ended")
 
     async def after_failed_round(self, number: int, error: FailureError | OperationAborted) -> None:
         """Undo the round, say so, and go on: a rescue that stops has lost the server."""
         op = self.op
         if op.committed or (isinstance(error, OperationAborted) and not error.by_notice):
             raise error
-        op.clear_abort()
+        op.urgency.clear_abort()
         await _cancel_and_wait(self.surplus)
         failed = await op.undo.unwind()
         op.needs_attention("; ".join([f"round {number + 1} failed: {explain(error)}", *failed]))
@@ -128,7 +130,7 @@ class FailoverWorkflow:
             blueprint = replace(known, state=blueprint.state)
         if blueprint.state in ("running", "stopped", "stopping") or known is None:
             return blueprint
-        self.op.doomed = True
+        self.op.urgency.doom_old()
         self.old_gone = blueprint.state == "terminated"
         return known
 
@@ -152,12 +154,14 @@ class FailoverWorkflow:
         try:
             return await existing_replica(self.op, blueprint, REPLICA_PING_S)
         except ActivityError as error:
-            self.op.tried.append(f"replica {replica.instance_id}: {explain(error)}")
+            self.op.capacity.refused(f"replica {replica.instance_id}", explain(error))
             return None
 
     async def candidates(self, blueprint: Blueprint) -> list[Candidate]:
         """Best pools first; those of the volumes' own zone before all others."""
-        avoid = await pools_to_avoid(self.op.server, {**self.op.cool_downs, **self.doomed_pool()}, patience_s=0.7)
+        avoid = await pools_to_avoid(
+            self.op.server, {**self.op.capacity.cool_downs, **self.doomed_pool()}, patience_s=0.7
+        )
         ranked = await self.op.ec2(
             ec2.RANK_POOLS,
             ec2.RankInput(self.op.server.region, blueprint, self.op.policy, avoid=avoid, limit=10),
@@ -174,7 +178,7 @@ class FailoverWorkflow:
 
     async def fence_in_time(self, blueprint: Blueprint) -> None:
         """When no replacement is healthy by then, stop writing while there is time to stop well."""
-        left = self.op.seconds_left(FENCE_RESERVE_S)
+        left = self.op.urgency.seconds_left(FENCE_RESERVE_S)
         if left is None or not blueprint.data_volumes or self.old_gone:
             return
         await workflow.sleep(left)
@@ -187,8 +191,7 @@ class FailoverWorkflow:
 
 async def end_surplus_launches(op: Operation, winner: Replacement) -> None:
     """The replacements that came second are terminated, each confirmed."""
-    surplus = [one for one in op.launches if one is not winner and not one.discarded]
-    await asyncio.gather(*(discard(op, launch) for launch in surplus))
+    await asyncio.gather(*(discard(op, launch) for launch in op.capacity.surplus(winner)))
 
 
 async def _cancel_and_wait(work: asyncio.Future[Any] | None) -> None:

@@ -10,15 +10,16 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.pools import Candidate
-from workflows.operations.base import Operation, explain
+from workflows.activity_calls import explain
+from workflows.operations.base import Operation
 from workflows.operations.capacity import PoolUnavailable, await_ready, discard, obtain_in_pool
-from workflows.operations.replacement import Replacement
+from workflows.operations.capacity_log import Replacement
 
 
 async def launch_hedged(op: Operation, blueprint: Blueprint, candidates: list[Candidate], number: int) -> Replacement:
     """As many lanes as the policy allows, each trying pool after pool from one list.
 
-    Those that lose are left to the caller: what was launched stands in `op.launches`.
+    The caller ends the surplus launches: `op.capacity` knows them.
     """
     waiting = list(enumerate(candidates))
 
@@ -47,7 +48,7 @@ async def _winner(op: Operation, lanes: list[asyncio.Task[Replacement | None]], 
                 return found
         pending = list(rest)
     raise ApplicationError(
-        f"none of {asked} pools gave a healthy replacement: {'; '.join(op.tried[-6:])}",
+        f"none of {asked} pools gave a healthy replacement: {'; '.join(op.capacity.refusals[-6:])}",
         type=Failure.NO_CAPACITY,
         non_retryable=True,
     )
@@ -57,12 +58,12 @@ async def _launch_in_pool(op: Operation, blueprint: Blueprint, candidate: Candid
     try:
         replacement = await obtain_in_pool(op, blueprint, candidate, number)
     except (PoolUnavailable, ActivityError) as error:
-        op.tried.append(f"{candidate.pool}: {explain(error)}")
+        op.capacity.refused(candidate.pool, explain(error))
         return None
     try:
         await await_ready(op, replacement, check_health=not blueprint.data_volumes)
     except ActivityError as error:
-        op.tried.append(f"{candidate.pool}: {explain(error)}")
+        op.capacity.refused(candidate.pool, explain(error))
         await discard(op, replacement)
         return None
     return replacement

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from domain.operations import OperationResult, Outcome
+from domain.operations import (
+    SIGNAL_ABORT,
+    SIGNAL_NOTICE,
+    SIGNAL_STOP_KEEPING_OLD,
+    OperationResult,
+    Outcome,
+)
 from domain.records import RecordKind
-from workflows.operations.base import Operation, OperationAborted, explain
+from workflows.activity_calls import explain
+from workflows.operations.base import Operation
+from workflows.operations.urgency import OperationAborted
+from workflows.recorder import as_json
 
 Body = Callable[[], Awaitable[bool | None]]
 
@@ -30,8 +37,8 @@ async def run_to_outcome(op: Operation, body: Body) -> OperationResult:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             if work.done():
-                raise  # the worker lets go of this workflow and cancels every task: it goes on elsewhere
-            op.abort("cancelled in Temporal")
+                raise  # the worker drops this workflow and cancels its tasks: another worker goes on
+            op.urgency.abort("cancelled in Temporal")
 
 
 async def _run_recorded(op: Operation, body: Body) -> OperationResult:
@@ -65,7 +72,7 @@ async def _outcome(op: Operation, body: Body) -> OperationResult:
 async def _roll_back(op: Operation, error: FailureError | OperationAborted) -> OperationResult:
     reason = explain(error)
     if op.committed:
-        # Nothing is undone past the commit; what could not be finished is said, with its reason.
+        # Nothing is undone past the commit. The record says what could not be finished, and why.
         op.needs_attention(reason)
         return op.finish(Outcome.NEEDS_ATTENTION, reason)
     failed = await op.undo.unwind()
@@ -78,17 +85,8 @@ async def _roll_back(op: Operation, error: FailureError | OperationAborted) -> O
     return op.finish(Outcome.CANCELLED if cancelled else Outcome.ROLLED_BACK, reason)
 
 
-def as_json(value: Any) -> Any:
-    """JSON of a dataclass's dict: instants as ISO 8601, enumerations as their values."""
-    if isinstance(value, dict):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
 def connect_signals(op: Operation) -> None:
     """Let a workflow's operation hear notices, aborts, and that something else waits."""
-    workflow.set_signal_handler("hurry", op.stop_keeping_old)
-    workflow.set_signal_handler("notice", op.take_notice)
-    workflow.set_signal_handler("abort", op.abort)
+    workflow.set_signal_handler(SIGNAL_STOP_KEEPING_OLD, op.urgency.stop_keeping_old)
+    workflow.set_signal_handler(SIGNAL_NOTICE, op.take_notice)
+    workflow.set_signal_handler(SIGNAL_ABORT, op.urgency.abort)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -15,18 +14,11 @@ from domain import adoption_rules, ec2, planning
 from domain.adoption import Finding, MoveTerms, Plan
 from domain.blueprint import Blueprint
 from domain.errors import Failure
-from domain.names import CONTROL_QUEUE
 from domain.pools import Candidate
 from domain.records import COOL_DOWNS, CoolDowns, CoolDownsInput
 from domain.servers import ServerPolicy, ServerRef
 from workflows import timeouts
-from workflows.timeouts import CALL, Limits
-
-R = TypeVar("R")
-
-
-class Ec2Caller(Protocol):
-    def __call__(self, name: str, argument: object, answer: type[R], limits: Limits = ...) -> Awaitable[R]: ...
+from workflows.activity_calls import execute
 
 
 @dataclass(frozen=True)
@@ -36,21 +28,6 @@ class PlanningResult:
     plan: Plan
     blueprint: Blueprint
     candidates: list[Candidate]
-
-
-async def execute_ec2(name: str, argument: object, answer: type[R], limits: Limits = CALL) -> R:
-    """EC2 activities for workflows that are no operation (adopt, plan)."""
-    result: R = await workflow.execute_activity(
-        name,
-        argument,
-        result_type=answer,
-        task_queue=CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-        schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
-        heartbeat_timeout=timedelta(seconds=timeouts.CALL_HEARTBEAT_S),
-        retry_policy=limits.retry,
-    )
-    return result
 
 
 async def survey_and_plan(
@@ -91,15 +68,8 @@ async def pools_to_avoid(server: ServerRef, own: dict[str, float], patience_s: f
     """Pools in their cool-down, by this server's own memory and, when it answers, the fleet's."""
     until = dict(own)
     try:
-        fleet = await workflow.execute_activity(
-            COOL_DOWNS,
-            CoolDownsInput(server.client_id, server.region),
-            result_type=CoolDowns,
-            task_queue=CONTROL_QUEUE,
-            start_to_close_timeout=timedelta(seconds=3),
-            schedule_to_close_timeout=timedelta(seconds=patience_s),
-            retry_policy=timeouts.ONCE.retry,
-        )
+        asked = CoolDownsInput(server.client_id, server.region)
+        fleet = await execute(COOL_DOWNS, asked, CoolDowns, timeouts.once(patience_s))
         until.update(fleet.until)
     except ActivityError as error:
         workflow.logger.warning("the fleet's cool-downs are not readable now: %s", error.cause)

@@ -9,9 +9,10 @@ from domain import ec2
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.operations import OperationInput, OperationResult
+from workflows.activity_calls import explain
 from workflows.handoffs.base import HandoffState, HandoffWork
 from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
-from workflows.operations.base import Operation, explain
+from workflows.operations.base import Operation
 from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.replica import existing_replica
 from workflows.timeouts import CALL
@@ -40,7 +41,7 @@ class PromoteWorkflow:
         assert primary is not None, "ServerWorkflow promotes only where there is a primary"
         request = ec2.InspectInput(self.op.server.region, primary.instance_id)
         blueprint = (await self.op.ec2(ec2.INSPECT, request, ec2.InspectResult, CALL)).blueprint
-        self.op.refuse_if_broken_off(blueprint)
+        self.op.shape_draft.refuse_if_broken_off(blueprint)
         return blueprint
 
     async def prepare(self, blueprint: Blueprint) -> HandoffWork:

@@ -1,18 +1,17 @@
-"""A decision of the autopilot is looked at once more when its turn comes: the answer may be old by then."""
+"""A decision of the autopilot is evaluated again just before it is acted on: by then its facts may have changed."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.autopilot import contract
 from domain.errors import Failure
-from domain.names import CONTROL_QUEUE
 from domain.operations import Priority
+from workflows.activity_calls import execute
 from workflows.operations.base import Operation
 from workflows.operations.planning import PlanningResult
 from workflows.timeouts import RECONSIDER
@@ -22,20 +21,12 @@ async def reconsider_decision(op: Operation) -> None:
     """Raise Refused, with what has changed, when the decision behind the operation no longer holds."""
     if not (decision := op.start.request.decision_id):
         return
-    if op.emergency and _a_notice_goes_first():
+    if op.emergency:
         return
     try:
-        looking = workflow.start_activity(
-            contract.RECONSIDER,
-            contract.ReconsiderInput(decision),
-            result_type=contract.ReconsiderResult,
-            task_queue=CONTROL_QUEUE,
-            start_to_close_timeout=timedelta(seconds=RECONSIDER.attempt_s),
-            schedule_to_close_timeout=timedelta(seconds=RECONSIDER.overall_s or RECONSIDER.attempt_s),
-            heartbeat_timeout=timedelta(seconds=RECONSIDER.heartbeat_s or RECONSIDER.attempt_s),
-            retry_policy=RECONSIDER.retry,
-        )
-        if _a_notice_goes_first() and await _notice_came_first(op, looking):
+        question = contract.ReconsiderInput(decision)
+        looking = asyncio.ensure_future(execute(contract.RECONSIDER, question, contract.ReconsiderResult, RECONSIDER))
+        if await _notice_came_first(op, looking):
             return
         found = await looking
     except ActivityError as error:
@@ -44,13 +35,8 @@ async def reconsider_decision(op: Operation) -> None:
         raise ApplicationError(f"the decision was dropped: {found.why}", type=Failure.REFUSED, non_retryable=True)
 
 
-def _a_notice_goes_first() -> bool:
-    """Not in operations that were under way before: their histories have waited."""
-    return workflow.patched("a-notice-does-not-wait-for-a-second-look")
-
-
 async def _notice_came_first(op: Operation, looking: asyncio.Future[contract.ReconsiderResult]) -> bool:
-    """Wait for the answer, or for the notice that makes it pointless: the rescue has no time for it (invariant 6)."""
+    """Wait for the answer, or for a notice: a rescue has no time to wait for the answer (invariant 6)."""
     try:
         await workflow.wait_condition(lambda: looking.done() or op.emergency)
     finally:
@@ -65,6 +51,6 @@ def decided_pool_only(op: Operation, planned: PlanningResult) -> PlanningResult:
     request = op.start.request
     if not request.decision_id or request.priority > Priority.ORDINARY or not request.pool:
         return planned
-    if op.emergency and _a_notice_goes_first():
+    if op.emergency:
         return planned
     return replace(planned, candidates=[one for one in planned.candidates if str(one.pool) == request.pool])

@@ -16,10 +16,10 @@ from domain.records import RecordKind
 from domain.servers import Placement
 from workflows.operations.base import Operation
 from workflows.operations.capacity import await_ready, end_instance, obtain, volumes_deleted_with
+from workflows.operations.capacity_log import Replacement
 from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.planning import PlanningResult, refuse_if_blocked, survey_and_plan
 from workflows.operations.reconsider import reconsider_decision
-from workflows.operations.replacement import Replacement
 from workflows.timeouts import poll
 
 
@@ -50,7 +50,12 @@ class ReplicaWorkflow:
         assert primary is not None, "ServerWorkflow makes a replica only beside a primary"
         await reconsider_decision(op)
         planned = await survey_and_plan(
-            op.ec2, op.server, op.policy, primary.instance_id, pool=op.start.request.pool, cool_downs=op.cool_downs
+            op.ec2,
+            op.server,
+            op.policy,
+            primary.instance_id,
+            pool=op.start.request.pool,
+            cool_downs=op.capacity.cool_downs,
         )
         refuse_if_blocked(planned.plan, op.policy.accepted_findings)
         return planned
@@ -97,7 +102,7 @@ async def existing_replica(op: Operation, blueprint: Blueprint, patience_s: floa
         private_ip=confirmed.private_ip,
         network_interface_id=confirmed.network_interface_id,
     )
-    op.replacements.add(replica.instance_id)
+    op.capacity.add_replacement(replica.instance_id)
     found.volume_ids = list(confirmed.volume_ids[:1])  # its root: nothing else is attached to it yet
     await await_ready(op, found, check_health=not blueprint.data_volumes, pickup_s=patience_s)
     return found

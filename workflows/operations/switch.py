@@ -15,10 +15,10 @@ from workflows.handoffs.base import HandoffState, HandoffWork
 from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
 from workflows.operations.base import Operation
 from workflows.operations.capacity import await_ready, obtain
+from workflows.operations.capacity_log import Replacement
 from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.planning import PlanningResult, refuse_if_blocked, survey_and_plan
 from workflows.operations.reconsider import decided_pool_only, reconsider_decision
-from workflows.operations.replacement import Replacement
 
 
 @workflow.defn
@@ -50,9 +50,9 @@ class SwitchWorkflow:
             self.op.policy,
             primary.instance_id,
             pool=self.op.start.request.pool,
-            cool_downs=self.op.cool_downs,
+            cool_downs=self.op.capacity.cool_downs,
         )
-        self.op.refuse_if_broken_off(planned.blueprint)
+        self.op.shape_draft.refuse_if_broken_off(planned.blueprint)
         refuse_if_blocked(planned.plan, self.op.policy.accepted_findings)
         planned = decided_pool_only(self.op, planned)
         self.op.describe(hourly_before=planned.plan.hourly_now, from_pool=primary.pool)

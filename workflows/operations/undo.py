@@ -31,7 +31,7 @@ class UndoStack:
         return entry
 
     def forget(self, entry: UndoEntry) -> None:
-        """Its step was undone otherwise, for good."""
+        """Its step needs no undo any more."""
         self._entries.remove(entry)
 
     def clear(self) -> None:

@@ -1,6 +1,6 @@
-"""AdoptWorkflow: a running instance becomes a server. It is looked at, then recorded, then tagged.
+"""Before a server's first move: AdoptWorkflow makes a running instance a server, PlanWorkflow says how it would move.
 
-Nothing is changed before it is clear that nothing would be lost.
+Adoption looks first, then tags and records: nothing is changed before it is clear that nothing would be lost.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from temporalio.exceptions import ActivityError
 from temporalio.workflow import ParentClosePolicy
 
 from domain import adoption_rules, ec2, planning
-from domain.adoption import AdoptInput, AdoptResult
+from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.blueprint import Blueprint
 from domain.instance_states import InstanceState
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_workflow_id
 from domain.operations import ServerInput
 from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
-from workflows.operations.outcome import as_json
-from workflows.operations.planning import execute_ec2
-from workflows.recorder import Recorder
+from workflows.activity_calls import execute_ec2
+from workflows.operations.planning import survey_and_plan
+from workflows.recorder import Recorder, as_json
 
 
 @workflow.defn
@@ -107,6 +107,24 @@ class AdoptWorkflow:
             task_timeout=timedelta(seconds=WORKFLOW_TASK_S),
             parent_close_policy=ParentClosePolicy.ABANDON,
         )
+
+
+@workflow.defn
+class PlanWorkflow:
+    """The dry run that a person reads before the first switch. It changes nothing."""
+
+    @workflow.run
+    async def run(self, start: PlanInput) -> Plan:
+        planned = await survey_and_plan(
+            execute_ec2,
+            start.server,
+            start.policy,
+            start.primary.instance_id,
+            pool=start.pool,
+            cool_downs=start.cool_downs,
+            terms=start.terms,
+        )
+        return planned.plan
 
 
 def _resources(blueprint: Blueprint) -> list[tuple[str, str]]:

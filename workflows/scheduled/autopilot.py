@@ -16,7 +16,7 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError
 from domain.adoption import Plan
 from domain.autopilot import contract
 from domain.operations import PLAN_WORKFLOW
-from workflows.scheduled.upkeep import execute_upkeep
+from workflows.activity_calls import execute_upkeep
 from workflows.timeouts import ASK, EVALUATE, RECONSIDER
 
 _PLANS_AT_ONCE = 5

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import Priority as TemporalPriority
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.backtest import contract
 from domain.backtest.contract import BacktestEnd, BacktestState, RunBacktestInput
-from domain.names import CONTROL_QUEUE
-from domain.operations import Priority
-from workflows.timeouts import RECORD
-
-_ATTEMPT, _OVERALL = timedelta(minutes=15), timedelta(minutes=45)
-_HEARTBEAT = timedelta(seconds=15)
-_RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1))
+from workflows.activity_calls import execute_upkeep
+from workflows.timeouts import BACKTEST, STORE
 
 
 @workflow.defn(name=contract.BACKTEST_WORKFLOW)
@@ -26,23 +18,11 @@ class BacktestWorkflow:
     @workflow.run
     async def run(self, given: RunBacktestInput) -> None:
         try:
-            await workflow.execute_activity(
-                contract.BACKTEST_RUN,
-                given,
-                task_queue=CONTROL_QUEUE,
-                start_to_close_timeout=_ATTEMPT,
-                schedule_to_close_timeout=_OVERALL,
-                heartbeat_timeout=_HEARTBEAT,
-                retry_policy=_RETRY,
-                priority=TemporalPriority(priority_key=Priority.UPKEEP.temporal_key),
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            )
-        except BaseException as error:
-            if is_cancelled_exception(error):
-                await asyncio.shield(_settle(BacktestEnd(given.backtest_id, BacktestState.CANCELLED)))
-                raise
-            if not isinstance(error, ActivityError):
-                raise
+            await execute_upkeep(contract.BACKTEST_RUN, given, type(None), BACKTEST, wait_when_cancelled=True)
+        except asyncio.CancelledError:
+            await asyncio.shield(_settle(BacktestEnd(given.backtest_id, BacktestState.CANCELLED)))
+            raise
+        except ActivityError as error:
             await _settle(BacktestEnd(given.backtest_id, BacktestState.FAILED, _in_words(error)))
 
 
@@ -52,11 +32,4 @@ def _in_words(error: ActivityError) -> str:
 
 
 async def _settle(end: BacktestEnd) -> None:
-    await workflow.execute_activity(
-        contract.BACKTEST_SETTLE,
-        end,
-        task_queue=CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=RECORD.attempt_s),
-        retry_policy=RECORD.retry,
-        priority=TemporalPriority(priority_key=Priority.UPKEEP.temporal_key),
-    )
+    await execute_upkeep(contract.BACKTEST_SETTLE, end, type(None), STORE)

@@ -11,8 +11,8 @@ from temporalio.exceptions import ActivityError
 
 from domain.reconciliation import contract
 from domain.reconciliation.drift import DriftFinding
-from workflows.scheduled.upkeep import execute_upkeep
-from workflows.timeouts import ASK_ALL_SERVERS, RECONCILE, RECORD
+from workflows.activity_calls import execute_upkeep
+from workflows.timeouts import ASK_ALL_SERVERS, RECONCILE, STORE
 
 
 @workflow.defn
@@ -20,12 +20,11 @@ class ReconcileWorkflow:
     @workflow.run
     async def run(self, given: contract.ReconcileInput) -> contract.ReconcileResult:
         surveyed = await execute_upkeep(contract.RECONCILE_SURVEY, given, contract.DriftSurvey, RECONCILE)
-        if workflow.patched("servers-without-a-workflow-are-told"):
-            unattended = await execute_upkeep(contract.UNATTENDED, given, contract.DriftSurvey, ASK_ALL_SERVERS)
-            surveyed = surveyed.after(unattended)
+        unattended = await execute_upkeep(contract.UNATTENDED, given, contract.DriftSurvey, ASK_ALL_SERVERS)
+        surveyed = surveyed.after(unattended)
         resting = await _at_rest(surveyed.findings)
         report = contract.ReportInput(surveyed, resting)
-        reported = await execute_upkeep(contract.REPORT, report, contract.ReportResult, RECORD)
+        reported = await execute_upkeep(contract.REPORT, report, contract.ReportResult, STORE)
         settled = await _settle(reported.due)
         return contract.ReconcileResult(
             resources=surveyed.resources,
@@ -46,7 +45,7 @@ async def _settle(due: list[DriftFinding]) -> contract.SettleResult:
     settled = await execute_upkeep(contract.SETTLE, given, contract.SettleResult, RECONCILE)
     for lost in settled.lost:
         try:
-            await execute_upkeep(contract.REPLACE_LOST, lost, bool, RECORD)
+            await execute_upkeep(contract.REPLACE_LOST, lost, bool, STORE)
         except ActivityError as error:
             workflow.logger.warning("server %s could not be asked: %s", lost.server_id, error.cause)
     return settled

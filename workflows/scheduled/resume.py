@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
@@ -20,24 +18,22 @@ from domain.adoption import Finding
 from domain.blueprint import Blueprint
 from domain.errors import Failure
 from domain.host import HOST_INVENTORY, Filesystem, Inventory, InventoryRequest
-from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, instance_queue, server_workflow_id
+from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, server_workflow_id
 from domain.operations import SERVER_WORKFLOW, Refusal, ServerInput
 from domain.resumption import ResumeInput, ResumeResult, ResumeSurvey
 from domain.servers import Placement, ServerShape
-from workflows.operations.base import failure_of
-from workflows.operations.planning import execute_ec2
-from workflows.timeouts import ASK, HOST_HEARTBEAT_S
+from workflows import timeouts
+from workflows.activity_calls import execute, execute_ec2, execute_on_host, failure_of
+from workflows.timeouts import ASK
 
-T = TypeVar("T")
 _GONE = "its workflow is gone from Temporal: nothing was undone; compare EC2 with the ledger (spot doctor)"
-_AGENT_S = 15.0  # to take up the question, and to answer it
 
 
 @workflow.defn
 class ResumeWorkflow:
     @workflow.run
     async def run(self, start: ResumeInput) -> ResumeResult:
-        looked = await _records(resumption.RESUME_SURVEY, start, ResumeSurvey)
+        looked = await execute(resumption.RESUME_SURVEY, start, ResumeSurvey, ASK)
         result = ResumeResult(placement=looked.recorded.primary)
         if _repeated(start, looked):
             return replace(result, resumed=not start.let_go, let_go=start.let_go, repeated=True)
@@ -98,7 +94,7 @@ class ResumeWorkflow:
 
     async def _fence(self, start: ResumeInput, looked: ResumeSurvey) -> int:
         fence = resumption.ResumeFenceInput(start, looked.recorded.record_seq, looked.recorded.unfinished, _GONE)
-        return (await _records(resumption.RESUME_FENCE, fence, resumption.ResumeFenceResult)).record_seq
+        return (await execute(resumption.RESUME_FENCE, fence, resumption.ResumeFenceResult, ASK)).record_seq
 
     async def _primary(
         self, start: ResumeInput, looked: ResumeSurvey, primary: Placement
@@ -125,15 +121,8 @@ class ResumeWorkflow:
     async def _agent(self, primary: Placement) -> list[Filesystem] | None:
         """What is mounted there; None when no agent takes the question up in this Temporal."""
         try:
-            inventory: Inventory = await workflow.execute_activity(
-                HOST_INVENTORY,
-                InventoryRequest("resume"),
-                result_type=Inventory,
-                task_queue=instance_queue(primary.instance_id),
-                schedule_to_start_timeout=timedelta(seconds=_AGENT_S),
-                start_to_close_timeout=timedelta(seconds=_AGENT_S),
-                heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
-                retry_policy=RetryPolicy(maximum_attempts=2),
+            inventory = await execute_on_host(
+                primary.instance_id, HOST_INVENTORY, InventoryRequest("resume"), Inventory, timeouts.inventory()
             )
         except ActivityError as error:
             workflow.logger.warning("the agent of %s gave no answer: %s", primary.instance_id, error.cause)
@@ -173,16 +162,3 @@ def _repeated(start: ResumeInput, looked: ResumeSurvey) -> bool:
         words = "this request ID was used for another request"
         raise ApplicationError(words, type=Refusal.REQUEST_ID_REUSED.value, non_retryable=True)
     return True
-
-
-async def _records(name: str, given: object, answer: type[T]) -> T:
-    result: T = await workflow.execute_activity(
-        name,
-        given,
-        result_type=answer,
-        task_queue=CONTROL_QUEUE,
-        start_to_close_timeout=timedelta(seconds=ASK.attempt_s),
-        schedule_to_close_timeout=timedelta(seconds=ASK.overall_s) if ASK.overall_s else None,
-        retry_policy=ASK.retry,
-    )
-    return result

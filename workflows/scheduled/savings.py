@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 from domain.market import contract as market
 from domain.savings import contract
-from workflows.scheduled.upkeep import execute_upkeep
-from workflows.timeouts import LEDGER
+from workflows.activity_calls import execute_upkeep
+from workflows.timeouts import COLLECT
 
 
 @workflow.defn(name=contract.ACCRUE_WORKFLOW)
@@ -17,7 +17,7 @@ class AccrueSavingsWorkflow:
 
     @workflow.run
     async def run(self, given: contract.AccrueInput) -> contract.AccrueResult:
-        accrued = await execute_upkeep(contract.ACCRUE, given, contract.AccrueResult, LEDGER)
+        accrued = await execute_upkeep(contract.ACCRUE, given, contract.AccrueResult, COLLECT)
         for region, types in sorted(accrued.lacking.items()):
             await _price(region, types)
         return accrued
@@ -27,14 +27,14 @@ class AccrueSavingsWorkflow:
 class WeeklySummaryWorkflow:
     @workflow.run
     async def run(self, given: contract.WeeklySummaryInput) -> contract.WeeklySummaryResult:
-        return await execute_upkeep(contract.SEND_WEEKLY_SUMMARY, given, contract.WeeklySummaryResult, LEDGER)
+        return await execute_upkeep(contract.SEND_WEEKLY_SUMMARY, given, contract.WeeklySummaryResult, COLLECT)
 
 
 @workflow.defn(name=contract.EXPIRE_WORKFLOW)
 class ExpireEventsWorkflow:
     @workflow.run
     async def run(self, given: contract.ExpireInput) -> contract.ExpireResult:
-        return await execute_upkeep(contract.EXPIRE_EVENTS, given, contract.ExpireResult, LEDGER)
+        return await execute_upkeep(contract.EXPIRE_EVENTS, given, contract.ExpireResult, COLLECT)
 
 
 async def _price(region: str, types: list[str]) -> None:
@@ -43,11 +43,9 @@ async def _price(region: str, types: list[str]) -> None:
             market.COLLECT_ON_DEMAND,
             market.CollectOnDemandInput(region, types=types),
             market.CollectOnDemandResult,
-            LEDGER,
+            COLLECT,
         )
     except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
         workflow.logger.warning("on-demand prices of %s cannot be had: %s", region, error.cause)
 
 

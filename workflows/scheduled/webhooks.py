@@ -7,8 +7,7 @@ first, and clients take turns: one client's receivers that take their time keep 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import TypeVar
+import functools
 
 from temporalio import workflow
 from temporalio.common import Priority, WorkflowIDReusePolicy
@@ -16,10 +15,10 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from domain.names import WEBHOOK_QUEUE
 from domain.webhooks import contract
-from workflows.timeouts import DELIVER, DISPATCH, Limits
+from workflows.activity_calls import execute
+from workflows.timeouts import DELIVER, DISPATCH
 
-R = TypeVar("R")
-
+_execute = functools.partial(execute, queue=WEBHOOK_QUEUE)
 _FIRST = Priority(priority_key=1)  # of five; a delivery has the middle one
 
 
@@ -29,11 +28,11 @@ class DispatchWebhooksWorkflow:
 
     @workflow.run
     async def run(self, given: contract.CollectEventsInput) -> contract.CollectEventsResult:
-        found = await _activity(contract.COLLECT_EVENTS, given, contract.CollectEventsResult, DISPATCH, _FIRST)
+        found = await _execute(contract.COLLECT_EVENTS, given, contract.CollectEventsResult, DISPATCH, priority=_FIRST)
         await asyncio.gather(*(_hand(one) for one in found.waiting))
         if found.waiting:
             handed = contract.MarkHandedOverInput([one.delivery_id for one in found.waiting])
-            await _activity(contract.MARK_HANDED_OVER, handed, type(None), DISPATCH, _FIRST)
+            await _execute(contract.MARK_HANDED_OVER, handed, type(None), DISPATCH, priority=_FIRST)
         return found
 
 
@@ -44,7 +43,7 @@ class DeliverWebhookWorkflow:
     @workflow.run
     async def run(self, given: contract.DeliverInput) -> contract.DeliverResult:
         turn = Priority(fairness_key=given.client_id)
-        return await _activity(contract.DELIVER, given, contract.DeliverResult, DELIVER, turn)
+        return await _execute(contract.DELIVER, given, contract.DeliverResult, DELIVER, priority=turn)
 
 
 WEBHOOK_WORKFLOWS: list[type] = [DispatchWebhooksWorkflow, DeliverWebhookWorkflow]
@@ -61,17 +60,3 @@ async def _hand(given: contract.DeliverInput) -> None:
         )
     except WorkflowAlreadyStartedError:
         workflow.logger.info("delivery %s has its workflow", given.delivery_id)
-
-
-async def _activity(name: str, given: object, answer: type[R], limits: Limits, priority: Priority) -> R:
-    result: R = await workflow.execute_activity(
-        name,
-        given,
-        result_type=answer,
-        task_queue=WEBHOOK_QUEUE,
-        start_to_close_timeout=timedelta(seconds=limits.attempt_s),
-        schedule_to_close_timeout=timedelta(seconds=limits.overall_s) if limits.overall_s else None,
-        retry_policy=limits.retry,
-        priority=priority,
-    )
-    return result

@@ -1,1 +1,1 @@
-"""The server's entity: its queue, its notices, its watches."""
+"""A server's own workflow: its state, its queue, its notices and its host watches."""

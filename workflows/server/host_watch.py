@@ -1,38 +1,31 @@
-"""A standing question to the agents of a server: has AWS said anything?
+"""Host watches: how a server hears of AWS's notices from its agents.
 
-A long-running activity on the instance's own queue answers with the notice. It uses nothing but
-what an activity worker may do, so it works while the API and the database are down. When its
-heartbeat stops, or nobody takes it, EC2 is asked whether the instance is still there. A host whose agent takes no watch
-is told in the workflow's memo, where reconciliation finds it: it may well say to the API that it lives.
+A watch is a long-running activity on the instance's own queue. It ends with the notice. It needs neither the API nor
+the database, so it works while they are down. When its heartbeat stops, or no agent takes it, EC2 is asked whether the
+instance is still there. A host whose agent takes no watch is named in the workflow's memo, where reconciliation finds
+it: the same agent may well report to the API that it is alive.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType, is_cancelled_exception
+from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
 
 from domain import ec2
 from domain.errors import Failure
 from domain.host import HOST_INVENTORY, HOST_WATCH, Inventory, InventoryRequest, Notice, WatchRequest
-from domain.names import CONTROL_QUEUE, instance_queue
 from domain.reconciliation.unattended_servers import MEMO_UNWATCHED
 from domain.servers import Placement, ServerShape
 from workflows import timeouts
-from workflows.operations.base import failure_of
-from workflows.timeouts import HOST_HEARTBEAT_S, WATCH_MISSED_BEATS, WATCH_PACE
+from workflows.activity_calls import execute, execute_on_host, failure_of
+from workflows.server.state import ServerState
 
-if TYPE_CHECKING:
-    from workflows.server.workflow import ServerWorkflow
-
+_NOTICES_SENT = 20  # the latest that a host need not tell again
 _PAUSE_S = (1.0, 5.0, 15.0, 60.0)
-_PATCH_ASK_EC2_AT_ONCE = "a-watch-that-is-not-taken-at-once-has-ec2-asked"
-# An instance that EC2 took back is told as NoCapacity: so it is to whoever waits for its launch.
+# EC2 took the instance back: reported as NoCapacity, because most who ask are waiting for a launch.
 _NOT_RUNNING = frozenset({Failure.BAD_STATE, Failure.GONE, Failure.NO_CAPACITY})
 
 
@@ -56,13 +49,19 @@ class UnwatchedHosts:
         return set(memo or ())
 
     def _write_memo(self, wanted: set[str]) -> None:
-        if wanted != self._read_memo() and workflow.patched("hosts-without-a-watch-are-told"):
+        if wanted != self._read_memo():
             workflow.upsert_memo({MEMO_UNWATCHED: sorted(wanted) or None})
 
 
 class HostWatches:
-    def __init__(self, server: ServerWorkflow) -> None:
-        self._server = server
+    """One watch for each instance of the server's shape. It calls `on_notice` and `on_lost` with what it finds."""
+
+    def __init__(
+        self, state: ServerState, *, on_notice: Callable[[Notice], None], on_lost: Callable[[Placement], None]
+    ) -> None:
+        self._state = state
+        self._on_notice = on_notice
+        self._on_lost = on_lost
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._unwatched = UnwatchedHosts()
 
@@ -86,87 +85,51 @@ class HostWatches:
 
     async def _watch(self, placement: Placement) -> None:
         failures = 0
-        # An agent that is there takes a watch at once. One that does not may have died under the watch before, of this
-        # run or of the last, when nobody missed its heartbeat any more: EC2 is asked as soon as if it had been missed.
-        not_picked_up = (
-            False  # by nobody, the last time: the pace may be another when this is replayed, and decides nothing
-        )
+        # The agent may have died under the last watch when nobody missed its heartbeat any more: EC2 is asked as soon
+        # as if it had been missed. How long that takes is no part of the history, and decides nothing in a replay.
+        not_picked_up = False
         while True:
-            at_once_s = min(WATCH_MISSED_BEATS * WATCH_PACE.interval_s, timeouts.WATCH_TAKEN_S)
-            pickup_s = timeouts.WATCH_TAKEN_S if not_picked_up else at_once_s
+            pickup_s = timeouts.watch_pickup_s(patient=not_picked_up)
             trial = placement.instance_id in self._unwatched
             try:
                 await self._learn_filesystems(placement, pickup_s)
-                self._server.notice_responder.take(await self._ask(placement, trial, pickup_s))
+                self._on_notice(await self._ask(placement, trial, pickup_s))
                 self._unwatched.discard(placement.instance_id)
                 failures, not_picked_up = 0, False
             except ActivityError as error:
-                if is_cancelled_exception(error):
-                    return
                 ran_out = _timeout_type(error)
                 if trial and ran_out is TimeoutType.START_TO_CLOSE:
                     self._unwatched.discard(placement.instance_id)
                     failures, not_picked_up = 0, False
                     continue
                 if await self._is_gone(placement):
-                    self._server.notice_responder.lost(placement)
+                    self._on_lost(placement)
                     return
                 again, not_picked_up = not_picked_up, ran_out is TimeoutType.SCHEDULE_TO_START
-                if not_picked_up and (again or not workflow.patched(_PATCH_ASK_EC2_AT_ONCE)):
+                if not_picked_up and again:
                     self._unwatched.add(placement.instance_id)
                 await workflow.sleep(_PAUSE_S[min(failures, len(_PAUSE_S) - 1)])
                 failures += 1
 
     async def _ask(self, placement: Placement, trial: bool, pickup_s: float) -> Notice:
-        longest_s = timeouts.WATCH_TRIAL_S if trial else timeouts.WATCH_S
-        beat_s = WATCH_PACE.interval_s
-        notice: Notice = await workflow.execute_activity(
-            HOST_WATCH,
-            WatchRequest(self._server.notice_responder.known[-20:], beat_s),
-            result_type=Notice,
-            task_queue=instance_queue(placement.instance_id),
-            start_to_close_timeout=timedelta(seconds=longest_s),
-            schedule_to_start_timeout=timedelta(seconds=pickup_s),
-            heartbeat_timeout=timedelta(seconds=WATCH_MISSED_BEATS * beat_s),
-            retry_policy=RetryPolicy(maximum_attempts=1),
-        )
-        return notice
+        request = WatchRequest(self._state.latest_notices(_NOTICES_SENT), timeouts.WATCH_PACE.interval_s)
+        limits = timeouts.watch(pickup_s, trial=trial)
+        return await execute_on_host(placement.instance_id, HOST_WATCH, request, Notice, limits)
 
     async def _learn_filesystems(self, placement: Placement, pickup_s: float) -> None:
-        """Known before it is needed: a dead host cannot be asked what it had mounted."""
-        primary = self._server.shape.primary
-        if primary != placement or self._server.shape.filesystems or not self._has_volumes():
+        """Ask before it is needed: a dead host cannot say what it had mounted."""
+        if not self._state.lacks_filesystems(placement.instance_id):
             return
-        inventory: Inventory = await workflow.execute_activity(
-            HOST_INVENTORY,
-            InventoryRequest("watch"),
-            result_type=Inventory,
-            task_queue=instance_queue(placement.instance_id),
-            start_to_close_timeout=timedelta(seconds=15),
-            schedule_to_start_timeout=timedelta(seconds=pickup_s),
-            heartbeat_timeout=timedelta(seconds=HOST_HEARTBEAT_S),
-            retry_policy=RetryPolicy(maximum_attempts=2),
-        )
-        self._server.learn_filesystems(inventory.filesystems)
-
-    def _has_volumes(self) -> bool:
-        blueprint = self._server.shape.blueprint
-        return bool(blueprint and blueprint.data_volumes)
+        request, limits = InventoryRequest("watch"), timeouts.inventory(pickup_s)
+        inventory = await execute_on_host(placement.instance_id, HOST_INVENTORY, request, Inventory, limits)
+        self._state.learn_filesystems(inventory.filesystems)
 
     async def _is_gone(self, placement: Placement) -> bool:
-        """EC2's word, not the agent's silence, decides that an instance is lost."""
+        """EC2 decides whether an instance is lost. The agent's silence does not."""
+        where = ec2.InstanceInput(self._state.server.region, placement.instance_id)
         try:
-            await workflow.execute_activity(
-                ec2.CONFIRM_RUNNING,
-                ec2.InstanceInput(self._server.server.region, placement.instance_id),
-                result_type=ec2.ConfirmResult,
-                task_queue=CONTROL_QUEUE,
-                start_to_close_timeout=timedelta(seconds=10),
-                schedule_to_close_timeout=timedelta(seconds=20),
-            )
+            await execute(ec2.CONFIRM_RUNNING, where, ec2.ConfirmResult, timeouts.STILL_THERE)
         except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise asyncio.CancelledError from error
             return failure_of(error) in _NOT_RUNNING
         return False
 

@@ -1,4 +1,4 @@
-"""What waits and what runs for one server: priority first, then the order of asking; one at a time."""
+"""The operations of one server that wait and run: by priority, then by arrival, one at a time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 from domain.host import Notice
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WORKFLOW_TASK_S, operation_workflow_id
 from domain.operations import (
+    SIGNAL_ABORT,
+    SIGNAL_NOTICE,
+    SIGNAL_STOP_KEEPING_OLD,
     OperationInput,
     OperationKind,
     OperationRequest,
@@ -64,7 +67,7 @@ class RunningOperation:
     handle: ChildWorkflowHandle[object, OperationResult]
     committed: bool = False  # committed: it only tidies up
     aborting: bool = False
-    broken_off: bool = False  # its workflow ended without a result
+    ended_without_result: bool = False  # its workflow ended without a result
     follower: asyncio.Task[None] | None = None
 
     @classmethod
@@ -103,7 +106,7 @@ class RunningOperation:
         try:
             return await self.handle
         except FailureError as error:
-            self.broken_off = True
+            self.ended_without_result = True
             reason = f"its workflow ended without a result: {error.cause or error}"
             receipt = Receipt(self.operation_id, self.kind, Outcome.NEEDS_ATTENTION, reason=reason)
             return OperationResult(Outcome.NEEDS_ATTENTION, self.shape, receipt)
@@ -111,15 +114,15 @@ class RunningOperation:
     async def abort(self, reason: str) -> None:
         self.aborting = True
         with suppress(FailureError):  # it has ended just now: its result is on its way
-            await self.handle.signal("abort", reason)
+            await self.handle.signal(SIGNAL_ABORT, reason)
 
     async def stop_keeping_old(self) -> None:
         with suppress(FailureError):
-            await self.handle.signal("hurry")
+            await self.handle.signal(SIGNAL_STOP_KEEPING_OLD)
 
     async def send_notice(self, notice: Notice) -> None:
-        with suppress(FailureError):  # as above; what is doomed is looked at again when the result is there
-            await self.handle.signal("notice", notice)
+        with suppress(FailureError):  # as above; when the result arrives, the server checks what is doomed
+            await self.handle.signal(SIGNAL_NOTICE, notice)
 
     def view(self) -> OperationView:
         return OperationView(self.operation_id, self.kind, int(self.request.priority), OperationStatus.RUNNING)

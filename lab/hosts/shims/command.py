@@ -1,4 +1,4 @@
-"""What every command of a lab host begins with: its host, its disks, its options."""
+"""What every command of a lab host needs: its host, its disks, its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fsfreeze -f|-u directory. In the lab it syncs but does not hold writers back."""
+"""fsfreeze -f|-u directory. In the lab it only syncs; writers go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sync [-f] [file...]: put the mounted volumes' files on disk, not those of the whole machine."""
+"""sync [-f] [file...]: write the files of the mounted volumes to disk, not those of the whole machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""umount directory|device. The lab knows no lazy unmount: EC2 would hang on such a volume."""
+"""umount directory|device. There is no lazy unmount: detaching such a volume would hang on EC2."""
 
 from __future__ import annotations
 
