@@ -41,7 +41,7 @@ from activities.wanted_schedules import make_schedules, wanted_schedules
 from activities.webhooks.activity import WebhookActivities
 from activities.webhooks.sender import WebhookSender
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.fleet.fleet_size import count_live_instances
+from db.fleet.instances import count_live_instances
 from db.webhooks.secret_sealing import Sealer
 from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE, WEBHOOK_QUEUE
 from telemetry.metrics.registries import measure_process

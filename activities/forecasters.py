@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from db.autopilot.forecast_models import RunningModel, model_content, running_models
 from db.engine.session import SessionFactory
-from db.forecast_models.queries import RunningModel, model_content, running_models
 from domain.autopilot.decision_inputs import Offer
 from domain.autopilot.forecast_ratings import ForecastRatings, rate_by_forecast
 from domain.autopilot.pool_supply import RegionPlatform, Supply

@@ -34,13 +34,13 @@ def main() -> int:
         log.warning("SPOT_IDENTITY_CERTIFICATE is not set: identity documents of agents are not verified")
     config = server_config(services)
     gc.collect()
-    gc.freeze()  # what is loaded stays for good: no collection has to go through it while requests wait
+    gc.freeze()  # what is loaded now is never freed, so that no collection looks through it while requests wait
     uvicorn.Server(config).run()
     return 0
 
 
 def server_config(services: Services) -> uvicorn.Config:
-    # Streams stay open as long as their readers: a stop does not wait for them.
+    # A stop does not wait for event streams: they stay open as long as somebody reads them.
     return uvicorn.Config(
         create_app(services),
         host=services.settings.api_host,

@@ -1,4 +1,4 @@
-"""The application: routes, errors and the life of its background tasks, around services made elsewhere."""
+"""The application: its routes, its answers to errors, and its background tasks. Its services are made elsewhere."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _KIND_OF_STATUS: dict[int, ProblemKind] = {
 def create_app(services: Services | None) -> FastAPI:
     """The API over these services; nothing is contacted before the first request or the lifespan.
 
-    Without services it can say what it is, and answer nothing.
+    Without services it can give its OpenAPI document, and answer no request.
     """
     app = FastAPI(
         title="Spot Optimizer",
@@ -115,7 +115,7 @@ def create_app(services: Services | None) -> FastAPI:
 
 
 def _add_page(app: FastAPI, services: Services | None) -> None:
-    """Last, as it takes what no other route took. Without services (for the document alone) there is none."""
+    """The last route: it takes what no other route took. Without services (for the document alone) there is none."""
     if services is not None:
         app.router.routes.append(DashboardRoute(services.settings.dashboard_dir))
 
@@ -123,7 +123,7 @@ def _add_page(app: FastAPI, services: Services | None) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    # The loop shuts it down when it ends itself.
+    # The loop shuts the executor down at its own end.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="api"))
     lasting = (services.hub.run(), log_until_available(services), report_silent_agents(services))
     tasks = [asyncio.create_task(one) for one in lasting]
@@ -191,7 +191,7 @@ def _database_down(request: Request, why: str) -> Problem:
 
 
 def _invalid_values(error: RequestValidationError) -> Problem:
-    """Which field, and why; never the value itself, which may be a secret."""
+    """The fields, and what is wrong with each; never the value itself, which may be a secret."""
     fields = [FieldError(field=_path(found["loc"]), message=found["msg"]) for found in error.errors()]
     first = f"{fields[0].field}: {fields[0].message}" if fields else "the request cannot be read"
     return Problem(problems.INVALID, first, errors=fields)
@@ -202,7 +202,7 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """What generated clients call it: `servers_show`."""
+    """The operation's name in generated clients, for example `servers_show`."""
     return f"{route.tags[0] if route.tags else 'plain'}_{route.name}"
 
 
@@ -212,7 +212,7 @@ def _problem_response() -> dict[str, object]:
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:
-    """FastAPI's document, with the problem's schema that every route's answers refer to."""
+    """FastAPI's document, and in it the schema of problems, to which every route refers."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -225,7 +225,7 @@ def _openapi(app: FastAPI) -> dict[str, object]:
 
 
 def _only_our_problems(document: dict[str, object]) -> None:
-    """FastAPI documents its own form of 422, which this API never sends."""
+    """Document 422 as this API sends it: FastAPI documents a form of its own."""
     paths = document["paths"]
     assert isinstance(paths, dict)
     for operations_of in paths.values():

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from api.streams.hub import StreamEvent
-from api.views.events import as_stream_event
 from db.engine.session import SessionFactory, in_transaction, make_session_factory
-from db.event_log.reading import events_after, heads_query
 
 P = ParamSpec("P")
 T = TypeVar("T")
 THREADS = 32  # asyncio's own choice, cores + 4, would leave most of the pool's 30 connections unused
-RESCUE_WAIT_S = 2.0  # a database that lets itself be waited for is as good as away
+RESCUE_WAIT_S = 2.0  # a rescue takes a database that is slower than this for one that is down
 
 
 class DatabaseTooSlow(PoolTimeout):
-    """The database gave none as soon as it was needed; what was asked of it may still be done."""
+    """The database did not answer in time; what was asked of it may still be done."""
 
 
 @asynccontextmanager
 async def within_rescue_time(rescue: bool) -> AsyncIterator[None]:
-    """A rescue waits RESCUE_WAIT_S for what is done within, for a free thread included; anybody else as it takes.
+    """Limit a rescue's wait for the database to RESCUE_WAIT_S, a free thread included; others wait as long as it takes.
 
-    A host that swallows packets would else hold it up at each look by the driver's time limits.
+    Without the limit a host that swallows packets would cost a rescue the driver's whole timeout at each query.
     """
     try:
         async with asyncio.timeout(RESCUE_WAIT_S if rescue else None):
@@ -56,54 +51,10 @@ class Database:
         return await asyncio.to_thread(work)
 
     async def write(self, command: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In one transaction; run again after a deadlock."""
+        """Run in one transaction, and once more after a deadlock."""
         return await asyncio.to_thread(in_transaction, self.sessions, lambda session: command(session, *args, **kwargs))
 
     def check(self) -> None:
         """Raise SQLAlchemy's error unless the database answers."""
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
-
-
-class DatabaseEvents:
-    """The hub's source: db.event_log.writing numbers a client's events without gaps and in commit order."""
-
-    def __init__(self, sessions: SessionFactory) -> None:
-        self._sessions = sessions
-        self._line: Connection | None = None
-        self._lock = Lock()
-
-    def heads(self, clients: Collection[str]) -> Mapping[str, int]:
-        """Asked many times a second: on a connection kept for it, so that it is one statement."""
-        with self._lock:
-            try:
-                return dict(self._kept().execute(heads_query(clients)).all())
-            except DBAPIError:
-                self._let_go()
-                raise
-
-    def _kept(self) -> Connection:
-        if self._line is None:
-            with self._sessions() as session:
-                engine = session.get_bind()
-            assert isinstance(engine, Engine)
-            self._line = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        return self._line
-
-    def close(self) -> None:
-        with self._lock:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            line.invalidate()
-            line.close()
-
-    def after(self, client_id: str, seq: int, limit: int) -> Sequence[StreamEvent]:
-        with self._sessions() as session:
-            return [as_stream_event(event) for event in events_after(session, client_id, seq, limit).events]
-
-    def oldest(self, client_id: str) -> int:
-        with self._sessions() as session:
-            return events_after(session, client_id, 0, 1).oldest_seq

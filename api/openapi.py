@@ -1,6 +1,6 @@
-"""`python -m api.openapi [FILE]`: what the API promises, as OpenAPI 3.1, without starting anything.
+"""`python -m api.openapi [FILE]`: the API's OpenAPI 3.1 document, written without starting anything.
 
-The same code gives the same bytes, so that the page's types can be made of a committed file.
+The same code gives the same bytes: the dashboard's types are made of the committed file.
 """
 
 from __future__ import annotations

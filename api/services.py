@@ -1,76 +1,56 @@
-"""What routes work with, made once in the composition root and handed to the app."""
+"""What routes work with: made once by `connect`, handed to the app."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.access.caches import ServerOwners, TokenCache
 from api.access.failed_sign_ins import FailedSignIns
 from api.access.instance_identity import IdentityVerifier
-from api.access.token_cache import TokenCache
-from api.database import Database, DatabaseEvents
+from api.database import Database
 from api.settings import Settings
+from api.streams.database_events import DatabaseEvents
 from api.streams.hub import Hub
 from api.temporal.client import WorkflowClient
 from db.engine.session import make_engine
 from domain.heartbeats import HEARTBEAT_S, HeartbeatRate
-from domain.servers import ServerRef
 from telemetry.metrics.registries import ApiMetrics
-
-CACHED_SERVERS = 10_000
-
-
-class ServerOwners:
-    """Whose server is whose, as last read. A server never changes hands, so this does not go stale."""
-
-    def __init__(self, size: int = CACHED_SERVERS) -> None:
-        self._size = size
-        self._servers: OrderedDict[str, ServerRef] = OrderedDict()
-
-    def learn(self, server: ServerRef) -> None:
-        self._servers[server.server_id] = server
-        self._servers.move_to_end(server.server_id)
-        if len(self._servers) > self._size:
-            self._servers.popitem(last=False)
-
-    def find(self, server_id: str) -> ServerRef | None:
-        return self._servers.get(server_id)
 
 
 @dataclass
 class Services:
     settings: Settings
     database: Database
-    operations: WorkflowClient
+    temporal: WorkflowClient
     hub: Hub
     identities: IdentityVerifier
     metrics: ApiMetrics
-    pace: HeartbeatRate  # of the agents' heartbeats; `api.background.silent_agents` counts them
+    heartbeat_rate: HeartbeatRate  # of agents; `api.background.silent_agents` counts their hosts
     tokens: TokenCache = field(default_factory=TokenCache)
-    ownership: ServerOwners = field(default_factory=ServerOwners)
-    attempts: FailedSignIns = field(default_factory=FailedSignIns)
+    server_owners: ServerOwners = field(default_factory=ServerOwners)
+    failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)
 
 
 def connect(settings: Settings) -> Services:
-    """Everything from the settings alone; nothing is contacted yet."""
+    """Make the services from the settings; nothing is contacted yet."""
     database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=20))
     hub = Hub(DatabaseEvents(database.sessions))
     return Services(
         settings=settings,
         database=database,
-        operations=WorkflowClient(settings.temporal_address, settings.temporal_namespace),
+        temporal=WorkflowClient(settings.temporal_address, settings.temporal_namespace),
         hub=hub,
         identities=IdentityVerifier.from_file(settings.identity_certificate),
-        pace=HeartbeatRate(HEARTBEAT_S, settings.heartbeats_per_second),
+        heartbeat_rate=HeartbeatRate(HEARTBEAT_S, settings.heartbeats_per_second),
         metrics=ApiMetrics(database.engine, database.sessions, lambda: hub.readers),
     )
 
 
 async def services_of(request: Request) -> Services:
-    """Async: what is not is run in another thread, which every request would wait for."""
+    """Async on purpose: FastAPI runs a plain function in a thread, and every request would wait for that."""
     services: Services = request.app.state.services
     return services
 

@@ -1,4 +1,4 @@
-"""What the API is told by its environment, checked once at start."""
+"""The API's settings: environment variables, checked once at start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIGNING_KEY_BYTES = 32  # HS256 asks for a key as long as its digest, RFC 7518 s
 
 
 class Settings(BaseSettings):
-    """Each field is the environment variable of the same name; `SPOT_` goes before the product's own."""
+    """Each field is the environment variable of that name; the product's own begin with `SPOT_`."""
 
     model_config = SettingsConfigDict(env_prefix="SPOT_", extra="ignore", populate_by_name=True)
 
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _addresses(cls, proxies: str) -> str:
-        """No `*`: behind it everybody could call themselves what they like."""
+        """Refuse `*`: it would trust every sender of X-Forwarded-For."""
         found = [one.strip() for one in proxies.split(",") if one.strip()]
         for one in found:
             try:
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         return ",".join(found)
 
     def workflow_url(self, workflow_id: str, run_id: str = "") -> str | None:
-        """A workflow in Temporal's own page; None: nobody said where that is."""
+        """The workflow's address in Temporal's UI; None: no UI is configured."""
         if not self.temporal_ui_url or not workflow_id:
             return None
         place = f"{self.temporal_ui_url.rstrip('/')}/namespaces/{quote(self.temporal_namespace, safe='')}/workflows"
@@ -84,17 +84,17 @@ class Settings(BaseSettings):
 
     @cached_property
     def admin_digest(self) -> str:
-        """Of the admin's token; empty: there is none."""
+        """The digest of the admin's token; empty: no token is configured."""
         return digest_of(self.admin_token.get_secret_value()) if self.admin_token else ""
 
     @property
     def database_address(self) -> str:
-        """Where the database is looked for, without its password."""
+        """The database's address, without its password."""
         url = make_url(self.database_url.get_secret_value())
         where = str(url.query.get("unix_socket", "")) or f"{url.host}:{url.port or 3306}"
         return f"{where}/{url.database or ''}"
 
     @property
     def agents_temporal_address(self) -> str:
-        """Where agents reach Temporal: not always the way the API does."""
+        """Where agents reach Temporal; the API may reach it at another address."""
         return self.agent_temporal_address or self.temporal_address

@@ -1,6 +1,6 @@
 """The API as the command line uses it.
 
-CliError                 what went wrong, in words for whoever typed the command
+CliError                 what went wrong, for the person who typed the command
   ApiProblem             the API refused; carries its problem document
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 TIMEOUT_S = 90.0  # an adoption may take a minute
-STREAM_SILENCE_S = 45.0  # three heartbeats of a stream that did not come
+STREAM_SILENCE_S = 45.0  # three missed heartbeats of a stream
 
 
 class CliError(Exception):
@@ -47,7 +47,7 @@ class ApiClient:
         return self._answer("GET", path, params={k: v for k, v in query.items() if v is not None}).text
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str = "") -> dict[str, Any]:
-        """Asked once and carried out once: a fresh Idempotency-Key unless the caller has one."""
+        """POST with an Idempotency-Key, a new one unless the caller has one: so it is carried out once."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         return self._send("POST", path, json=dict(body or {}), headers=headers)
 

@@ -1,4 +1,4 @@
-"""The autopilot: what it may do, what it decided and why, and a word on what waits for one."""
+"""The autopilot: its policy, its decisions and their reasons, and the approval of those that wait."""
 
 from __future__ import annotations
 

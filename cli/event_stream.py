@@ -1,4 +1,4 @@
-"""Following a stream of events through broken connections, without a miss and without a repetition."""
+"""Following a stream of events across broken connections: no event is missed, none comes twice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def follow(
     over: Callable[[StreamedEvent], bool] = lambda event: False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[StreamedEvent]:
-    """Events as they come, until `over` says that one was the last. Connects again for as long as it takes."""
+    """Events as they come, until `over` says that one was the last. It reconnects until then."""
     while True:
         try:
             for event in parse(api.stream(path, last_id)):
@@ -53,7 +53,7 @@ def follow(
                 if over(event):
                     return
         except httpx.TransportError:
-            pass  # broken off, or silent for too long: it goes on after last_id
+            pass  # the connection broke, or was silent for too long: go on after last_id
         except ApiProblem as problem:
             if problem.status < 500:
                 raise

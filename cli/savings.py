@@ -79,7 +79,7 @@ def _until(found: Mapping[str, Any]) -> str:
 
 
 def _money(one: Mapping[str, Any]) -> list[str]:
-    """To the millionth: so every column adds up."""
+    """With six decimals, so that every column adds up."""
     return [*(f"{one[name]:.6f}" for name in _MONEY), _said(one)]
 
 

@@ -1,4 +1,4 @@
-"""What every command shares: the connection, how to print, and how names become IDs."""
+"""What all commands share: the connection, printing, and finding IDs by names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FINAL = frozenset({"committed", "rolled_back", "cancelled", "needs_attention"})
 
 @dataclass
 class Session:
-    """Made once a command from the global options."""
+    """Made once for a command, from the global options."""
 
     api: ApiClient
     json: bool
@@ -72,7 +72,7 @@ def _is_over(event: StreamedEvent) -> bool:
 
 
 def exit_on_error(command: Callable[P, None]) -> Callable[P, None]:
-    """Errors of the API end a command in words and with exit code 1, not in a traceback."""
+    """End a command with the error's message and exit code 1, without a traceback."""
 
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,4 @@
-"""Tables and lines for people. Machines take --json."""
+"""Tables and lines for people; programs use --json."""
 
 from __future__ import annotations
 

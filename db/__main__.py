@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _waits(parser: argparse.ArgumentParser) -> None:
-    """Also after the command, where it always stood."""
+    """Accept --wait after the command too."""
     parser.add_argument("--wait", type=float, default=argparse.SUPPRESS, metavar="S", help=argparse.SUPPRESS)
 
 
@@ -84,7 +84,7 @@ def _run(do: str, url: str, revision: str | None) -> str | None:
 
 
 def _load(url: str, what: str, files: Sequence[Path], as_of: datetime | None) -> int:
-    """Each file by itself; one that cannot be read does not keep the others out. 1 when there was one."""
+    """Load each file by itself; return 1 if one could not be read."""
     engine = make_engine(url)
     sessions, bad = make_session_factory(engine), 0
     for path in files:

@@ -21,7 +21,8 @@ from api.database import Database
 from api.services import Services
 from api.settings import Settings
 from api.temporal.client import WorkflowCallError, WorkflowClient
-from db.clients.commands import create_client, create_token
+from db.clients.clients import create_client
+from db.clients.tokens import create_token
 from db.tables import Instance, Operation, Server
 from domain.adoption import AdoptInput, AdoptResult, Plan, PlanInput
 from domain.autopilot.contract import PreviewInput, PreviewResult
@@ -74,23 +75,25 @@ class FakeWorkflowClient(WorkflowClient):
     async def cancel(self, server_id: str, operation_id: str) -> None:
         self._take("cancel", operation_id)
 
-    async def state(self, server_id: str) -> ServerView:
+    async def server_state(self, server_id: str) -> ServerView:
         return self.view
 
-    async def adopt(self, work: AdoptInput) -> AdoptResult:
-        self._take("adopt", work)
-        return self.adoption or AdoptResult(work.server.server_id, Handoff.STATELESS, Placement(work.instance_id, POOL))
+    async def adopt(self, input: AdoptInput) -> AdoptResult:
+        self._take("adopt", input)
+        return self.adoption or AdoptResult(
+            input.server.server_id, Handoff.STATELESS, Placement(input.instance_id, POOL)
+        )
 
-    async def resume(self, work: ResumeInput) -> ResumeResult:
-        self._take("resume", work)
+    async def resume(self, input: ResumeInput) -> ResumeResult:
+        self._take("resume", input)
         return self.resumed
 
-    async def plan(self, work: PlanInput) -> Plan:
-        self._take("plan", work)
+    async def plan(self, input: PlanInput) -> Plan:
+        self._take("plan", input)
         return self.planned
 
-    async def reconcile(self, given: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
-        self._take("reconcile", given)
+    async def reconcile(self, input: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
+        self._take("reconcile", input)
         return reconciliation.ReconcileResult(resources=3)
 
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
@@ -99,8 +102,8 @@ class FakeWorkflowClient(WorkflowClient):
     async def cancel_backtest(self, backtest_id: str) -> None:
         self._take("cancel backtest", backtest_id)
 
-    async def candidates(self, look: PreviewInput) -> PreviewResult:
-        self._take("candidates", look)
+    async def candidates(self, input: PreviewInput) -> PreviewResult:
+        self._take("candidates", input)
         return self.looked
 
     async def check(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db.clients.commands import create_client
+from db.clients.clients import create_client
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from lab.stack.database import Database
@@ -26,6 +27,16 @@ def db_server(request: pytest.FixtureRequest) -> Database:
 def empty_schema(db_server: Database) -> Iterator[str]:
     with temporary_schema(db_server) as url:
         yield url
+
+
+@pytest.fixture
+def own(db_server: Database) -> Iterator[Engine]:
+    """An engine on a migrated schema of the test's own."""
+    with temporary_schema(db_server) as url:
+        schema.upgrade(url)
+        engine = make_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture(scope="module")

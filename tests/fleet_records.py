@@ -9,7 +9,6 @@ from sqlalchemy import select
 
 from activities.records import RecordActivities
 from db.engine.session import SessionFactory
-from db.fleet.ledger import server_resources
 from db.fleet.operations import get_operation
 from db.fleet.servers import ServerRow, get_server
 from db.tables import Event, Instance, Operation, OperationStep, Resource
@@ -71,7 +70,8 @@ class RecordedServer:
 
     def resources(self) -> list[Resource]:
         with self.sessions() as session:
-            return server_resources(session, self.client_id, self.server_id, ("intended", "live", "gone"))
+            query = select(Resource).where(Resource.server_id == self.server_id).order_by(Resource.id)
+            return list(session.scalars(query))
 
 
 def instance(instance_id: str, state: str, **more: Any) -> Step:

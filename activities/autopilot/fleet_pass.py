@@ -32,9 +32,9 @@ from db.autopilot.decisions import (
 )
 from db.autopilot.experiences import experiences, keep_experiences
 from db.autopilot.fleet import ClientRow, FleetRow, positions_of, read_clients, read_fleet
+from db.autopilot.forecast_models import record_shadow_results
 from db.autopilot.in_flight import arrivals_by_client, count_under_way, moves_since, servers_being_moved
 from db.engine.session import SessionFactory, in_transaction
-from db.forecast_models.registry import record_shadow_results
 from db.market.region_records import PriceRecords, RegionRecords, read_region_records
 from domain.adoption import MoveTerms, PlanInput
 from domain.autopilot.contract import AskServerInput, EvaluateInput, EvaluateResult, Proposal, operation_for

@@ -29,7 +29,7 @@ from activities.database_errors import database_unavailable
 from activities.ec2.clients import Clients
 from activities.ec2.errors import Ec2Failure
 from activities.heartbeats import heartbeats
-from db.backtesting.runs import begin_backtest, finish_backtest
+from db.autopilot.backtests import begin_backtest, finish_backtest
 from db.engine.session import SessionFactory, in_transaction
 from db.tables import BacktestRow
 from domain.backtest.contract import (

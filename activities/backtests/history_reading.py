@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from activities.autopilot.fleet_facts import FleetFacts, Prices, ServerContext
+from db.autopilot.backtests import pools_at
 from db.autopilot.fleet import ClientRow, read_clients, read_fleet
-from db.backtesting.runs import pools_at
 from db.engine.session import SessionFactory
 from db.market.canonical import region_between
 from db.market.on_demand import on_demand_prices

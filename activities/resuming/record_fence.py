@@ -18,7 +18,7 @@ from activities.records.batch import lock_stream
 from activities.records.entry import RecordEntry
 from activities.resuming.recorded_state import unfinished
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.instance_end import end_instance
+from db.fleet.instances import end_instance
 from db.tables import Instance, RecordStream, Server
 from domain.names import server_workflow_id
 from domain.operations import Outcome

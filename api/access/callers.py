@@ -1,41 +1,29 @@
 """Who may call what. Nothing under /api is reachable without a declared kind of token.
 
-A route names its callers in its signature (`ClientCaller`, …); `GuardedRoute` refuses to be made without.
-401: no token, or none that is valid. 403: a valid one of the wrong kind. What belongs to another client is
-404, and that is the queries' business, by the caller's scope. A cookie stands for the token it was made with,
-on every route but the agents' (see api.access.cookies for what else its requests have to show).
+A route names its callers in its signature (`ClientCaller`, …); a `GuardedRoute` without one cannot be made.
+401: no valid token. 403: a valid token of the wrong kind. What belongs to another client is 404: queries see to
+that, by the caller's scope. A cookie stands for the token it was made with, on every route but the agents'
+(see api.access.cookies for what else a request with a cookie has to show).
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
+from api.access.authentication import authenticate, authenticate_cookie
 from api.access.cookies import check_csrf, check_origin, cookie_of
-from api.access.token_cache import Caller
-from api.access.tokens import TokenKind, digest_of, read_instance, same_digest, token_id_of
-from api.database import within_rescue_time
+from api.access.tokens import Caller, TokenKind
 from api.http.problems import FORBIDDEN, NOT_FOUND, TOO_MANY, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep
-from api.streams.event_stream import StreamPermission
-from api.views.session import SignInRequest
-from db.clients.commands import token_used
-from db.clients.queries import find_token, get_client
-from db.clients.sign_ins import BOOTSTRAP, SEEN_EVERY, CurrentSignIn, find_sign_in, sign_in_seen
-from db.engine.session import is_unreachable
-
-log = logging.getLogger(__name__)
+from api.views.clients import SignInRequest
+from db.clients.clients import get_client
 
 _bearer = HTTPBearer(auto_error=False, description="`spt_…` of an admin or a client, or an instance's JWT")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -48,7 +36,7 @@ class Requires:
     """A dependency: the caller, if its token is of one of these kinds.
 
     An admin passes as a client when it names one in X-Spot-Client; `acts` false: it stays an admin.
-    `cookies` false: a token alone will do. `rescue`: who is remembered does not wait for the database.
+    `cookies` false: only a token counts. `rescue`: a caller that is remembered does not wait for the database.
     """
 
     def __init__(self, *kinds: TokenKind, cookies: bool = True, acts: bool = True, rescue: bool = False) -> None:
@@ -68,11 +56,11 @@ class Requires:
     async def _caller(
         self, services: Services, request: Request, credentials: HTTPAuthorizationCredentials | None
     ) -> Caller:
-        """A token, if there is one, counts alone: a script's request is not what its browser happens to carry."""
+        """The token's caller, if a token was sent; the cookie is then ignored."""
         cookie = cookie_of(request, services.settings) if self._cookies and credentials is None else None
         if cookie is None:
             return await authenticate(services, credentials, rescue=self._rescue)
-        caller = await _by_cookie(services, cookie, rescue=self._rescue)
+        caller = await authenticate_cookie(services, cookie, rescue=self._rescue)
         check_csrf(request, services.settings, cookie)
         return caller
 
@@ -102,8 +90,8 @@ RegisteringCaller = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, cookies
 class RequiresSignInToken(Requires):
     """The caller by a token in the body, or as a bearer's; never by a cookie.
 
-    Failures are counted by address, and are all that is limited: whoever has a right token is let in, however
-    many others have failed from behind the same address.
+    Failures are counted by address, and only failures are limited: a right token is let in, however many others
+    have failed from the same address.
     """
 
     async def __call__(  # type: ignore[override]  # another signature is what FastAPI reads
@@ -126,9 +114,9 @@ class RequiresSignInToken(Requires):
 
 def _count_failure(services: Services, request: Request) -> None:
     address = request.client.host if request.client else ""
-    if wait_s := services.attempts.wait_s(address):
+    if wait_s := services.failed_sign_ins.wait_s(address):
         raise Problem(TOO_MANY, f"try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
-    services.attempts.failed(address)
+    services.failed_sign_ins.failed(address)
 
 
 class RequiresNamedClient(Requires):
@@ -151,7 +139,7 @@ StreamingCaller = Annotated[Caller, Depends(RequiresNamedClient(TokenKind.CLIENT
 
 
 class GuardedRoute(APIRoute):
-    """A route that cannot be made without saying whose it is."""
+    """A route that cannot be made without naming its callers."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -162,7 +150,7 @@ class GuardedRoute(APIRoute):
 
 
 def token_kinds_of(dependant: Dependant) -> frozenset[TokenKind]:
-    """The kinds of token that a route lets in; empty: none was declared."""
+    """The kinds of token that a route accepts; empty: none was declared."""
     declared = [d.call for d in _dependants(dependant) if isinstance(d.call, Requires)]
     return frozenset().union(*(requires.kinds for requires in declared))
 
@@ -173,130 +161,7 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
         yield from _dependants(child)
 
 
-async def authenticate(
-    services: Services, credentials: HTTPAuthorizationCredentials | None, *, rescue: bool = False
-) -> Caller:
-    if credentials is None:
-        raise _unauthenticated("send `Authorization: Bearer <token>`", "")
-    text = credentials.credentials
-    if _is_bootstrap_admin(services, text):
-        return Caller(TokenKind.ADMIN, BOOTSTRAP, token_digest=digest_of(text))
-    by_database = text.startswith("spt_")
-    caller = await _by_database(services, text, rescue) if by_database else _by_signature(services, text)
-    if caller is None:
-        raise _unauthenticated("the token is wrong, has expired or was revoked", 'error="invalid_token"')
-    return caller
-
-
-def _is_bootstrap_admin(services: Services, text: str) -> bool:
-    admin = services.settings.admin_digest
-    # Digests are compared: equal lengths, so that not even the length of the token shows in the time.
-    return bool(admin) and same_digest(text, admin)
-
-
-def _by_signature(services: Services, text: str) -> Caller | None:
-    identity = read_instance(services.settings.signing_key.get_secret_value(), text)
-    if identity is None:
-        return None
-    who = identity.instance_id
-    return Caller(TokenKind.INSTANCE, who, identity.client_id, who, identity.server_id)
-
-
-async def _by_database(services: Services, text: str, rescue: bool) -> Caller | None:
-    claimed = token_id_of(text)
-    if claimed is None:
-        return None
-    kind, token_id = claimed
-    try:
-        async with within_rescue_time(rescue and services.tokens.find(text) is not None):
-            token = await services.database.read(find_token, token_id)
-    except (DBAPIError, PoolTimeout) as error:
-        return _remembered(services, text, error)
-    if token is None or token.kind != kind or not same_digest(text, token.secret_hash):
-        services.tokens.forget(text)
-        return None
-    caller = Caller(kind, token.id, token.client_id or "", token_digest=token.secret_hash)
-    services.tokens.learn(text, caller)
-    if token.last_used_at is None or (datetime.now(UTC) - token.last_used_at).total_seconds() > 60:
-        await _in_passing(services, rescue, token_used, token.id, datetime.now(UTC))
-    return caller
-
-
-async def _by_cookie(services: Services, cookie: str, *, rescue: bool = False) -> Caller:
-    digest, admin = digest_of(cookie), services.settings.admin_digest
-    try:
-        async with within_rescue_time(rescue and services.tokens.find(cookie) is not None):
-            known = await services.database.read(find_sign_in, digest, datetime.now(UTC), admin)
-    except (DBAPIError, PoolTimeout) as error:
-        return _remembered(services, cookie, error)
-    if known is None:
-        services.tokens.forget(cookie)
-        raise _unauthenticated("the session has ended: sign in again", 'error="invalid_token"')
-    caller = _signed_in(known, cookie)
-    services.tokens.learn(cookie, caller)
-    now = datetime.now(UTC)
-    if now - known.sign_in.seen_at > SEEN_EVERY:
-        await _in_passing(services, rescue, sign_in_seen, digest, now)
-    return caller
-
-
-def _signed_in(known: CurrentSignIn, cookie: str) -> Caller:
-    row = known.sign_in
-    return Caller(
-        TokenKind(row.kind),
-        row.token_id,
-        known.client_id,
-        token_digest=row.secret_hash,
-        cookie=cookie,
-        ends_at=known.ends_at,
-    )
-
-
-def stream_permission(services: Services, caller: Caller) -> StreamPermission:
-    """Whether a caller that reads a stream may still do so; while the database is away, it may."""
-
-    async def holds() -> bool:
-        try:
-            if caller.cookie:
-                await _by_cookie(services, caller.cookie)  # an open page is a page in use
-            elif caller.token_id != BOOTSTRAP:
-                token = await services.database.read(find_token, caller.token_id)
-                return token is not None and token.secret_hash == caller.token_digest
-        except Problem:
-            return False
-        except (DBAPIError, PoolTimeout) as error:
-            log.info("a stream goes on unasked: %s", error)
-        return True
-
-    return StreamPermission(caller.token_id, holds)
-
-
-def _remembered(services: Services, secret: str, error: DBAPIError | PoolTimeout) -> Caller:
-    """Who was here a moment ago, while the database is down (invariant 6); else the error goes on."""
-    away = isinstance(error, PoolTimeout) or is_unreachable(error)
-    if away and (caller := services.tokens.find(secret)):
-        log.warning("database down: token %s goes by what was known of it", caller.token_id)
-        return replace(caller, remembered=True)
-    raise error
-
-
-async def _in_passing(
-    services: Services, rescue: bool, command: Callable[[Session, str, datetime], object], which: str, now: datetime
-) -> None:
-    """That a token was used is worth a note, but no request fails for want of it."""
-    try:
-        async with within_rescue_time(rescue):
-            await services.database.write(command, which, now)
-    except (DBAPIError, PoolTimeout) as error:
-        log.warning("the use of a token could not be noted: %s", error)
-
-
 async def _acting_for(services: Services, admin: Caller, client_id: str) -> Caller:
     if await services.database.read(get_client, client_id) is None:
         raise Problem(NOT_FOUND, f"there is no client {client_id}")
     return replace(admin, kind=TokenKind.CLIENT, client_id=client_id)
-
-
-def _unauthenticated(detail: str, error: str) -> Problem:
-    challenge = 'Bearer realm="spot-optimizer"' + (f", {error}" if error else "")
-    return Problem(UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})

@@ -1,8 +1,8 @@
-"""The cookie that stands for a token at the page, and what a request with it has to show.
+"""The cookie that stands for a token in the browser, and what a request with it has to show.
 
-The cookie is a random word, HttpOnly and SameSite=Strict; with https also Secure, under a name that browsers
-take from this very host alone (`__Host-`). A request that changes something has to come from a page of this
-origin, and to carry a word that only such a page can have read: an HMAC of the cookie.
+The cookie is random, HttpOnly and SameSite=Strict. With https it is also Secure, and its name begins with `__Host-`,
+so that browsers accept it from this host alone. A request that changes something has to come from a page of this
+origin. It has to carry a token that only such a page can have read: an HMAC of the cookie.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def csrf_token(settings: Settings, cookie: str) -> str:
 
 
 def check_csrf(request: Request, settings: Settings, cookie: str) -> None:
-    """Raise a Problem unless a page of ours made this request, and meant to."""
+    """Raise a Problem unless a page of this origin made the request."""
     if request.method in SAFE:
         return
     check_origin(request, settings, needed=True)
@@ -74,7 +74,7 @@ def check_csrf(request: Request, settings: Settings, cookie: str) -> None:
 
 
 def check_origin(request: Request, settings: Settings, *, needed: bool = False) -> None:
-    """Browsers say where a request comes from, and pages cannot make them say something else."""
+    """Raise a Problem for a request from elsewhere: browsers name its origin, and a page cannot change that."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None and needed:
         raise Problem(CROSS_SITE, "with a cookie the browser has to send Origin or Sec-Fetch-Site; else use a token")

@@ -1,6 +1,6 @@
-"""How often an address may fail to sign in. Tokens cannot be guessed; this tells a page that tries to stop.
+"""How often an address may fail to sign in. Tokens cannot be guessed; the limit stops a client that keeps trying.
 
-Kept by each API process for itself: with several, an address has as many times the tries.
+Each API process counts for itself: with several processes an address has that many times the tries.
 """
 
 from __future__ import annotations

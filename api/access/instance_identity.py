@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 
 class IdentityRefused(Exception):
-    """The document is not what it has to be; the message says why."""
+    """The document is not genuine or cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)

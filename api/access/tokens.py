@@ -1,4 +1,4 @@
-"""Tokens: how they are made, written and checked; no I/O.
+"""Tokens, and the caller that one stands for: how they are made, written and verified; no I/O.
 
 Admin and client tokens are `spt_<kind>_<id>_<secret>`, kept only as a SHA-256 digest: the secret has 256
 random bits, so a slow hash would add nothing. An instance's token is a JWT (HS256): it is checked with the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -92,3 +92,23 @@ def read_instance(key: str, text: str) -> InstanceIdentity | None:
         return None
     expires_at = datetime.fromtimestamp(claims["exp"], UTC)
     return InstanceIdentity(claims["sub"], str(claims["cid"]), str(claims["sid"]), expires_at)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request. `client_id` is empty for an admin that does not act for a client."""
+
+    kind: TokenKind
+    token_id: str
+    client_id: str = ""
+    instance_id: str = ""
+    server_id: str = ""
+    token_digest: str = field(default="", repr=False)
+    cookie: str = field(default="", repr=False)  # the cookie that was sent instead of a token
+    ends_at: datetime | None = None  # when the cookie ends if it is not used any more
+    remembered: bool = False  # verified from memory: the database could not be asked
+
+    @property
+    def scope(self) -> str | None:
+        """The client whose rows the caller sees; None: those of all clients."""
+        return self.client_id or None

@@ -1,1 +1,1 @@
-"""What runs for as long as the API process lives."""
+"""What runs as long as the API process: waiting for its dependencies, and reporting silent agents."""

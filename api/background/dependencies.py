@@ -1,4 +1,4 @@
-"""Is what the API stands on there? Asked by /health/ready, and told in the log until it is."""
+"""Whether the database and Temporal answer: for /health/ready, and in the log until both do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RETRY_S = 2.0
 
 @dataclass(frozen=True)
 class DependencyState:
-    """One dependency: where it was looked for, without secrets, and what is wrong (empty: nothing)."""
+    """One dependency: its address, without secrets, and what is wrong with it (empty: nothing)."""
 
     name: str
     address: str
@@ -31,7 +31,7 @@ async def check_dependencies(services: Services) -> list[DependencyState]:
 
 
 async def log_until_available(services: Services) -> None:
-    """Say which of them cannot be reached and where it was looked for, until all are there."""
+    """Log which of them cannot be reached, and at which address, until all answer."""
     said: dict[str, str] = {}
     while True:
         answers = await check_dependencies(services)
@@ -56,15 +56,15 @@ async def _database(services: Services) -> DependencyState:
     try:
         await asyncio.to_thread(services.database.check)
     except (DBAPIError, PoolTimeout, RuntimeError) as error:
-        # The driver's own words carry neither the password nor the URL.
+        # The driver's message has neither the password nor the URL in it.
         return DependencyState("database", address, str(getattr(error, "orig", None) or error))
     return DependencyState("database", address)
 
 
 async def _temporal(services: Services) -> DependencyState:
-    address = f"{services.operations.address} (namespace {services.operations.namespace})"
+    address = f"{services.temporal.address} (namespace {services.temporal.namespace})"
     try:
-        await services.operations.check()
+        await services.temporal.check()
     except WorkflowCallError as error:
         return DependencyState("temporal", address, str(error))
     return DependencyState("temporal", address)

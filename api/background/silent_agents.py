@@ -1,6 +1,6 @@
-"""Tells which agents have fallen silent, as long as they could be heard: API and database were there all the while.
+"""Reports agents that have fallen silent. It does so only while API and database have been there all the time.
 
-It also counts them: how seldom they are to be heard depends on how many there are (`domain.heartbeats`).
+It also counts the instances: the interval of heartbeats depends on their number (`domain.heartbeats`).
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from api.services import Services
-from db.fleet.agent_silence import mark_silent_agents
-from db.fleet.fleet_size import count_live_instances
+from db.fleet.agents import mark_silent_agents
+from db.fleet.instances import count_live_instances
 from domain.heartbeats import MISSED_HEARTBEATS
 
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_S = 5.0
-BREAK_S = 2 * CHECK_EVERY_S  # without an answer of the database: heartbeats were lost, or waited as we did
+BREAK_S = 2 * CHECK_EVERY_S  # after so long without an answer of the database, heartbeats may have been lost
 
 
 async def report_silent_agents(services: Services) -> None:
-    """Every few seconds, for good."""
+    """Check every few seconds, until cancelled."""
     listening = SilenceCheck(services)
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
-        await listening.look()
+        await listening.check()
 
 
 class SilenceCheck:
-    """Since when heartbeats have been taken without a break; a break is nobody's silence but ours."""
+    """Knows since when heartbeats could be received without a break. During a break no agent counts as silent."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._services = services
         self._clock = clock
         self._since = self._answered_at = clock()
 
-    async def look(self) -> None:
-        """Ask the database how many there are and, if it has given them for long enough, for who is silent."""
+    async def check(self) -> None:
+        """Count the instances, and mark silent agents if heartbeats could be received for long enough."""
         try:
-            self._services.pace.hosts = await self._services.database.read(count_live_instances)
+            self._services.heartbeat_rate.hosts = await self._services.database.read(count_live_instances)
             if self._for_long():
                 await asyncio.to_thread(mark_silent_agents, self._services.database.sessions, datetime.now(UTC))
         except Exception as error:
-            # The database may be away for a while: nobody could be heard, whatever it says afterwards.
+            # While the database is down no heartbeat is received: a new count of time begins.
             log.info("silent agents could not be looked for: %s", error)
             self._since = self._clock()
 
@@ -54,4 +54,4 @@ class SilenceCheck:
         if now - self._answered_at > BREAK_S:
             self._since = now
         self._answered_at = now
-        return now - self._since >= MISSED_HEARTBEATS * self._services.pace.interval_s + CHECK_EVERY_S
+        return now - self._since >= MISSED_HEARTBEATS * self._services.heartbeat_rate.interval_s + CHECK_EVERY_S

@@ -1,4 +1,4 @@
-"""The API's own reference at /docs: Swagger UI from an installed package; nothing is loaded from elsewhere."""
+"""The API's reference at /docs: Swagger UI from an installed package. Nothing is loaded from other hosts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""No request body is larger than it has a reason to be.
+"""The limit of request bodies.
 
-FastAPI has such a limit itself, but answers it in plain text, whatever a handler says; here it is a problem
-like any other.
+FastAPI has such a limit too, but always answers it in plain text. Here it is a problem like any other.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ MAX_BODY = 1024 * 1024
 
 
 class BodyLimit:
-    """Refuses by Content-Length before anything is read, and what comes without one as it comes."""
+    """Refuses by Content-Length before anything is read; without one, as soon as the body is too long."""
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
         self._app = app
@@ -41,5 +40,5 @@ class BodyLimit:
         return counted
 
     def _too_large(self) -> HTTPException:
-        # Raised where the body is read, inside the route: it is answered like any error there.
+        # Raised inside the route, which reads the body: so it is answered like any other error.
         return HTTPException(413, f"a body may have {self._limit} bytes at most", {"Connection": "close"})

@@ -1,8 +1,8 @@
-"""The page at `/`: built files, served as they are, to people alone.
+"""The dashboard at `/`: its built files, served to people's browsers.
 
-Files whose names carry a hash of their content (Vite's `assets/`) may be kept for ever; the page itself never.
-Any other address that a person opens gets the page, which knows its own routes. What machines ask for is left
-alone. Only what was found in the folder can be asked for: no path of a request ever reaches the file system.
+Files whose names carry a hash of their content (Vite's `assets/`) may be cached for ever, the page itself never. Any
+other address that a person opens gets the page, which knows its own routes. Addresses for machines are not answered
+here. Only files that were found in the folder are served: no path of a request reaches the file system.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ mimetypes.add_type("application/manifest+json", ".webmanifest")
 
 @dataclass(frozen=True)
 class DashboardFile:
-    """One built file, packed once; `packed` None where packing gains nothing."""
+    """One built file, compressed once; `packed` None where compression gains nothing."""
 
     media_type: str
     plain: bytes
@@ -70,13 +70,13 @@ class DashboardFile:
 
 
 class DashboardFiles:
-    """What lies in the folder; read again when another page was built."""
+    """The files of the folder; read again after another build."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stamp: tuple[int, ...] | None = None
         self._files: dict[str, DashboardFile] = {}
-        self.find("index.html")  # packed now, not while somebody waits
+        self.find("index.html")  # compressed now, not while somebody waits
 
     def find(self, name: str) -> DashboardFile | None:
         """A file by its name in the folder."""
@@ -101,7 +101,7 @@ class DashboardFiles:
 
 
 class DashboardRoute(BaseRoute):
-    """The last route: takes what no other took, if a person's browser may have asked for it."""
+    """The last route: it takes what no other route took, if a person's browser may have asked for it."""
 
     def __init__(self, folder: Path) -> None:
         self._page = DashboardFiles(folder)
@@ -129,7 +129,7 @@ def _is_for_machines(path: str) -> bool:
 
 
 def _is_navigation(name: str, headers: Headers) -> bool:
-    """A person opens an address; a script or a picture of an older page that is gone is not answered with HTML."""
+    """Whether a person opens an address. A missing file of an older page must not be answered with HTML."""
     if name.startswith("assets/"):
         return False
     mode = headers.get("Sec-Fetch-Mode")

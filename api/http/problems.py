@@ -73,7 +73,7 @@ class FieldError(BaseModel):
 
 
 class FindingDocument(BaseModel):
-    """Something that would be lost, or would stop a move, and the call that mends it."""
+    """Something that would be lost, or would stop a move; and the call that helps."""
 
     model_config = ConfigDict(from_attributes=True)
 

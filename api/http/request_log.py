@@ -60,10 +60,10 @@ class RequestLog:
         try:
             await self._app(scope, receive, tagged)
         except Exception as error:
-            # Answered here and not further out, where the request's ID is no longer known.
+            # Answered here: further out the request's ID is no longer known.
             answer = self._on_error(Request(scope), error)
             if status:
-                raise  # too late for an answer: the server has to break the connection
+                raise  # the answer has begun: the server has to break the connection
             await answer(scope, receive, tagged)
         finally:
             _log_end(scope, status, started)

@@ -1,4 +1,4 @@
-"""What every answer tells the browser: guess nothing, load nothing from elsewhere, be framed by nobody."""
+"""Security headers of every answer: no guessed content types, nothing loaded from other hosts, no frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Plain ASGI, so that streams pass unhindered. A header that an answer has itself stays."""
+    """Plain ASGI, so that streams are not buffered. A header that the answer has already stays."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

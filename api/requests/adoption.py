@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
@@ -25,10 +24,8 @@ from api.temporal.client import AlreadyRunning, WorkflowCallError
 from api.temporal.workflow_problems import problem_of
 from api.views.operations import AcceptedView
 from api.views.servers import AdoptionView, LaunchRequest, NewServer, PlacementView, ServerRequest
-from db.clients.commands import write_audit
 from db.fleet.instances import get_instance
-from db.fleet.server_names import server_with_prefix
-from db.fleet.servers import get_server, server_by_name
+from db.fleet.servers import get_server, server_by_name, server_with_prefix
 from db.tables import Instance
 from domain.adoption import AdoptInput, AdoptResult
 from domain.instance_states import ENDED
@@ -40,62 +37,62 @@ RECORD_WAIT_S = 5.0
 RECORD_POLL_S = 0.05
 
 
-async def launch(asked: IncomingRequest, body: NewServer, spec: LaunchRequest) -> AcceptedView:
+async def launch(incoming: IncomingRequest, body: NewServer, spec: LaunchRequest) -> AcceptedView:
     """202: the server's workflow is started and launches the first instance."""
-    if (repeated := await repeated_answer(asked)) is not None:
+    if (repeated := await repeated_answer(incoming)) is not None:
         return repeated
     if not Pool.parse(spec.pool).zone.startswith(body.region):
         raise Problem(POOL_REFUSED, f"{spec.pool} is not in {body.region}")
-    server_id = launched_server_id(asked.caller.client_id, asked.key)
-    server = ServerRef(server_id, asked.caller.client_id, body.name, body.region)
+    server_id = launched_server_id(incoming.caller.client_id, incoming.key)
+    server = ServerRef(server_id, incoming.caller.client_id, body.name, body.region)
     policy = _policy(body)
-    await asked.services.database.read(_free_name, server)
-    await asked.services.database.read(require_sound_policy, server.client_id, policy)
-    wanted = asked.operation(OperationKind.LAUNCH, pool=spec.pool, launch=spec.spec())
-    accepted = await asked.services.operations.launch(ServerInput(server, policy), wanted)
-    asked.services.ownership.learn(server)
-    return await answer_accepted(asked, server, wanted, accepted)
+    await incoming.services.database.read(_free_name, server)
+    await incoming.services.database.read(require_sound_policy, server.client_id, policy)
+    wanted = incoming.operation_request(OperationKind.LAUNCH, pool=spec.pool, launch=spec.spec())
+    accepted = await incoming.services.temporal.launch(ServerInput(server, policy), wanted)
+    incoming.services.server_owners.learn(server)
+    return await answer_accepted(incoming, server, wanted, accepted)
 
 
-async def adopt(asked: IncomingRequest, body: ServerRequest) -> AdoptionView:
-    """The instance becomes a server, or is refused with what would be lost and the calls that mend it."""
+async def adopt(incoming: IncomingRequest, body: ServerRequest) -> AdoptionView:
+    """The instance becomes a server; or it is refused, with what would be lost and the calls that help."""
     assert body.instance_id is not None
-    server_id = adopted_server_id(asked.caller.client_id, asked.key, asked.digest)
-    server = ServerRef(server_id, asked.caller.client_id, body.name, body.region)
-    if await asked.services.database.read(_check_adoption, asked, server, body.instance_id):
-        asked.response.headers["Idempotent-Replay"] = "true"
-        return await _adopted_before(asked, server_id)
+    server_id = adopted_server_id(incoming.caller.client_id, incoming.key, incoming.digest)
+    server = ServerRef(server_id, incoming.caller.client_id, body.name, body.region)
+    if await incoming.services.database.read(_check_adoption, incoming, server, body.instance_id):
+        incoming.response.headers["Idempotent-Replay"] = "true"
+        return await _adopted_before(incoming, server_id)
     policy = _policy(body)
-    await asked.services.database.read(require_sound_policy, server.client_id, policy)
+    await incoming.services.database.read(require_sound_policy, server.client_id, policy)
     work = AdoptInput(server, body.instance_id, policy, body.accept, mend=body.mend, dry_run=body.dry_run)
-    result = await _adopt(asked, work)
+    result = await _adopt(incoming, work)
     if not result.server_id and not body.dry_run:
         raise _refused(result)
     if result.server_id:
-        asked.services.ownership.learn(server)
-        await _write_audit(asked, server, body.instance_id)
-        await _wait_for_record(asked, server_id)
+        incoming.services.server_owners.learn(server)
+        await incoming.write_audit(server, "server.adopt", "done", {"instance_id": body.instance_id})
+        await _wait_for_record(incoming, server_id)
     return _view(result, body.name)
 
 
-async def _adopt(asked: IncomingRequest, work: AdoptInput) -> AdoptResult:
+async def _adopt(incoming: IncomingRequest, work: AdoptInput) -> AdoptResult:
     try:
-        return await asked.services.operations.adopt(work)
+        return await incoming.services.temporal.adopt(work)
     except AlreadyRunning as error:
         raise Problem(BEING_ADOPTED, f"{work.instance_id} is being adopted by another request") from error
     except WorkflowCallError as error:
         raise problem_of(error, ADOPTION_REFUSED) from error
 
 
-def _check_adoption(session: Session, asked: IncomingRequest, server: ServerRef, instance_id: str) -> bool:
+def _check_adoption(session: Session, incoming: IncomingRequest, server: ServerRef, instance_id: str) -> bool:
     """True: this very request was carried out before. Raises when it cannot be."""
-    if asked.key is not None:
-        made = server_with_prefix(session, server.client_id, server_id_prefix(server.client_id, asked.key))
+    if incoming.key is not None:
+        made = server_with_prefix(session, server.client_id, server_id_prefix(server.client_id, incoming.key))
         if made is not None and made.id != server.server_id:
             raise Problem(KEY_REUSED, f"it made server {made.id}; use a new key for a new request")
         if made is not None:
             return True
-    # Asked without a client: another client's server keeps the instance too. Whose it is stays unsaid.
+    # Looked up for all clients: an instance of another client is taken too. The answer does not say whose it is.
     held = get_instance(session, None, instance_id)
     if held is not None and held.state not in ENDED:
         mine = held.client_id == server.client_id
@@ -133,8 +130,8 @@ def _view(result: AdoptResult, name: str) -> AdoptionView:
     )
 
 
-async def _adopted_before(asked: IncomingRequest, server_id: str) -> AdoptionView:
-    row = await asked.services.database.read(get_server, asked.caller.client_id, server_id)
+async def _adopted_before(incoming: IncomingRequest, server_id: str) -> AdoptionView:
+    row = await incoming.services.database.read(get_server, incoming.caller.client_id, server_id)
     assert row is not None
     return AdoptionView(
         server_id=server_id,
@@ -157,25 +154,10 @@ def _placement(primary: Instance | None) -> PlacementView | None:
     )
 
 
-async def _wait_for_record(asked: IncomingRequest, server_id: str) -> None:
-    """The server's record follows its workflow; wait a moment, so that the answer's server can be looked at."""
+async def _wait_for_record(incoming: IncomingRequest, server_id: str) -> None:
+    """Wait a moment for the server's record, which follows its workflow: then the server of the answer can be read."""
     deadline = time.monotonic() + RECORD_WAIT_S
     while time.monotonic() < deadline:
-        if await asked.services.database.read(get_server, asked.caller.client_id, server_id) is not None:
+        if await incoming.services.database.read(get_server, incoming.caller.client_id, server_id) is not None:
             return
         await asyncio.sleep(RECORD_POLL_S)
-
-
-async def _write_audit(asked: IncomingRequest, server: ServerRef, instance_id: str) -> None:
-    await asked.services.database.write(
-        write_audit,
-        datetime.now(UTC),
-        "server.adopt",
-        "done",
-        client_id=server.client_id,
-        token_id=asked.caller.token_id,
-        subject=server.server_id,
-        request_id=asked.request_id,
-        remote_address=asked.request.client.host if asked.request.client else "",
-        details={"instance_id": instance_id},
-    )

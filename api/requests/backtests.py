@@ -1,4 +1,4 @@
-"""From a request for a backtest to one that can be run: whose servers, which period, and whether there are prices."""
+"""A request for a backtest, checked: its servers, its period, and whether there are prices."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from sqlalchemy.orm import Session
 from api.http.problems import CONFLICT, CONTRADICTION, INVALID, NO_DATA, NOT_FOUND, FieldError, Problem
 from api.requests.policies import wish_of
 from api.views.backtests import BacktestRequest
-from db.backtesting.queries import BacktestServer, backtest_servers, priced_period
-from db.backtesting.runs import count_unfinished_backtests, create_backtest
+from db.autopilot.backtests import (
+    BacktestServer,
+    backtest_servers,
+    count_unfinished_backtests,
+    create_backtest,
+    priced_period,
+)
 from db.tables import BacktestRow, Client, ModelRow
 from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
 from domain.backtest.contract import MOST_SERVERS, MOST_UNDER_WAY, BacktestState
@@ -32,7 +37,7 @@ def store_backtest(
     requested_by: str,
     now: datetime,
 ) -> BacktestRow:
-    """The row of the request, new or as it was kept before. Raise the Problem that it has."""
+    """The row of the request, new or already there. Raise a Problem if it cannot be run."""
     if (known := session.get(BacktestRow, backtest_id)) is not None:
         return known
     try:
@@ -76,7 +81,7 @@ def _servers(session: Session, client_id: str, named: Sequence[str]) -> list[Bac
 
 
 def _priced(session: Session, servers: Sequence[BacktestServer], since: datetime, until: datetime) -> None:
-    """At least one of the regions has prices then; what lacks in the others is said in the result."""
+    """Raise a Problem unless one of the regions has prices then. The result says what is missing in the others."""
     types: defaultdict[str, set[str]] = defaultdict(set)
     for one in servers:
         types[one.region].add(one.instance_type)
@@ -103,7 +108,7 @@ def _model(session: Session, model_id: str) -> None:
 
 
 def _asked(session: Session, client_id: str, body: BacktestRequest) -> dict[str, Any]:
-    """The changed fields alone; refused when they contradict each other."""
+    """The changed fields of the policy; raise a Problem when they contradict each other."""
     wish = body.policy.over(AutopilotPreferences())
     try:
         check_policy(resolve_policy(wish, wish_of(session.get(Client, client_id))))

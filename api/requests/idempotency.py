@@ -31,7 +31,7 @@ def request_id_of(key: str | None) -> str:
 
 
 def digest_of(request: Request, body: BaseModel | None) -> str:
-    """SHA-256 over method, path and the body's values: how the JSON was laid out does not matter."""
+    """SHA-256 over method, path and the body's values: the layout of the JSON does not matter."""
     values = body.model_dump(mode="json", exclude_unset=True) if body is not None else {}
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     place = f"{request.method} {request.url.path}?{request.url.query}"
@@ -39,15 +39,15 @@ def digest_of(request: Request, body: BaseModel | None) -> str:
 
 
 def server_id_prefix(client_id: str, key: str) -> str:
-    """What the IDs of servers that were made with this key begin with."""
+    """The beginning of the ID of every server that was made with this key."""
     return f"srv-{uuid.uuid5(_NAMESPACE, f'{client_id}/{key}').hex[:20]}"
 
 
 def adopted_server_id(client_id: str, key: str | None, digest: str) -> str:
-    """Key and body in one ID: adoption needs no other record to tell a repetition from a reused key."""
+    """An ID made of key and body: so adoption tells a repetition from a reused key without another record."""
     return server_id_prefix(client_id, key) + digest[:12] if key else new_id("srv")
 
 
 def launched_server_id(client_id: str, key: str | None) -> str:
-    """The key alone: the launched server's own workflow compares the digests."""
+    """An ID made of the key alone: the launched server's workflow compares the digests."""
     return server_id_prefix(client_id, key) if key else new_id("srv")

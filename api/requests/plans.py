@@ -1,4 +1,4 @@
-"""Plans, for people to read and for the API to check a named pool before anything starts."""
+"""Plans: for people to read, and to check a named pool before a switch begins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from api.access.token_cache import Caller
+from api.access.tokens import Caller
 from api.http.problems import CONFLICT, ENDED, POOL_REFUSED, REFUSED, SAME_POOL, FindingDocument, Problem
 from api.requests.operations import IncomingRequest, no_server, repeated_answer
 from api.requests.policies import wish_of
@@ -34,7 +34,7 @@ def policy_of(server: Server) -> ServerPolicy:
 
 
 def terms_of(session: Session, server: Server) -> MoveTerms:
-    """What a move costs its owner by: its word and its client's, and the type it came with."""
+    """The terms that price a move: the server's and the client's preferences, and the type the server came with."""
     wish = wish_of(session.get(Client, server.client_id))
     return MoveTerms(home_type(session, server.id), resolve_policy(policy_of(server).autopilot, wish))
 
@@ -42,22 +42,22 @@ def terms_of(session: Session, server: Server) -> MoveTerms:
 async def make_plan(services: Services, caller: Caller, server_id: str, pool: str) -> Plan:
     server = await _server(services, caller, server_id)
     _in_region(pool, server.region)
-    view = await services.operations.state(server_id)
+    view = await services.temporal.server_state(server_id)
     terms = await services.database.read(terms_of, server)
     try:
-        return await services.operations.plan(_input(server, view, pool, terms))
+        return await services.temporal.plan(_input(server, view, pool, terms))
     except WorkflowCallError as error:
         raise problem_of(error, POOL_REFUSED) from error
 
 
-async def check_pool(asked: IncomingRequest, server_id: str, pool: str) -> None:
-    """Refuse a pool that the plan refuses. Whatever else goes wrong here, the switch itself will tell."""
-    if await repeated_answer(asked) is not None:
+async def check_pool(incoming: IncomingRequest, server_id: str, pool: str) -> None:
+    """Refuse a pool that the plan refuses. Any other failure is left to the switch itself."""
+    if await repeated_answer(incoming) is not None:
         return
-    services = asked.services
-    server = await _server(services, asked.caller, server_id)
+    services = incoming.services
+    server = await _server(services, incoming.caller, server_id)
     _in_region(pool, server.region)
-    view = await services.operations.state(server_id)
+    view = await services.temporal.server_state(server_id)
     if _not_now(view):
         return
     if view.shape.primary is not None and view.shape.primary.pool == pool:
@@ -67,7 +67,7 @@ async def check_pool(asked: IncomingRequest, server_id: str, pool: str) -> None:
 
 async def _refuse_what_the_plan_refuses(services: Services, work: PlanInput) -> None:
     try:
-        plan = await services.operations.plan(work)
+        plan = await services.temporal.plan(work)
     except WorkflowRefused as error:
         if error.type in (Failure.REFUSED, Failure.PERMISSION_MISSING):
             raise problem_of(error, POOL_REFUSED) from error
@@ -82,7 +82,7 @@ async def _refuse_what_the_plan_refuses(services: Services, work: PlanInput) -> 
 
 
 def _not_now(view: ServerView) -> bool:
-    """While something runs, where the server will be is not known; the queue decides when its turn comes."""
+    """Whether the pool cannot be checked now: while an operation runs, nobody knows where the server will be."""
     return view.ended or view.running is not None or view.shape.primary is None
 
 

@@ -1,4 +1,4 @@
-"""Whose word holds for a server, and whether it makes sense: checked before anything is kept."""
+"""Policies of servers and clients: checked for contradictions before they are stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.http.problems import CONTRADICTION, Problem
 from api.views.autopilot import ClientChange
-from db.clients.commands import change_client
+from db.clients.clients import change_client
 from db.tables import Client, Server
 from domain.autopilot.crowding import FleetLimits
 from domain.autopilot.policy import AutopilotPreferences, Contradiction, check_policy, resolve_policy
@@ -32,7 +32,7 @@ def limits_of(client: Client | None) -> FleetLimits:
 
 
 def require_sound_policy(session: Session, client_id: str, policy: ServerPolicy) -> None:
-    """Raise the Problem that says in what the policy and its client's contradict each other."""
+    """Raise a Problem if the policy and the client's contradict each other; it says in what."""
     try:
         _check(policy, wish_of(session.get(Client, client_id)))
     except Contradiction as error:
@@ -49,7 +49,7 @@ def keep_old_seconds(session: Session, client_id: str, server_id: str) -> float:
 
 
 def change_client_policy(session: Session, client_id: str, change: ClientChange) -> Client:
-    """The client with the change made; refused when one of its servers would contradict itself by it."""
+    """Change the client; raise a Problem if one of its servers would then contradict itself."""
     client = session.get_one(Client, client_id)
     wish, limits = wish_of(client), limits_of(client)
     if change.autopilot is not None:

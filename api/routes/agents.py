@@ -1,4 +1,4 @@
-"""The agents' side: introduce yourself, I am alive, AWS takes me away, these are the prices here."""
+"""What agents send: registration, heartbeats, notices of AWS, spot prices."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.access.callers import GuardedRoute, InstanceCaller, RegisteringCaller
 from api.access.instance_identity import IdentityDocument, IdentityRefused
-from api.access.token_cache import Caller
-from api.access.tokens import INSTANCE_TOKEN_TTL, InstanceIdentity, sign_instance
+from api.access.tokens import INSTANCE_TOKEN_TTL, Caller, InstanceIdentity, sign_instance
 from api.http.problems import FORBIDDEN, IDENTITY_REFUSED, INSTANCE_NOT_KNOWN, INVALID, NOT_FOUND, Problem, documented
 from api.services import Services, ServicesDep
 from api.views.agents import (
@@ -25,7 +24,7 @@ from api.views.agents import (
     RegisteredView,
     RegisterRequest,
 )
-from db.clients.commands import agent_seen, register_agent
+from db.fleet.agents import agent_seen, register_agent
 from db.fleet.instances import get_instance
 from db.fleet.servers import get_server
 from db.market.incoming_prices import store_spot_prices
@@ -49,7 +48,7 @@ async def register(body: RegisterRequest, caller: RegisteringCaller, services: S
     instance = await services.database.read(_live_instance, caller.client_id, document)
     now = datetime.now(UTC)
     identity = {"region": document.region, "account_id": document.account_id} | _booted(body)
-    interval_s = services.pace.interval_s
+    interval_s = services.heartbeat_rate.interval_s
     await services.database.write(
         register_agent, caller.client_id, instance.id, body.agent_version, identity, now, interval_s
     )
@@ -61,7 +60,7 @@ async def register(body: RegisterRequest, caller: RegisteringCaller, services: S
 @router.post("/heartbeat", responses=documented(FORBIDDEN, INSTANCE_NOT_KNOWN))
 async def heartbeat(body: HeartbeatRequest, caller: InstanceCaller, services: ServicesDep) -> HeartbeatTaken:
     _own_instance(caller, body.instance_id)
-    now, interval_s = datetime.now(UTC), services.pace.interval_s
+    now, interval_s = datetime.now(UTC), services.heartbeat_rate.interval_s
     known = await services.database.write(agent_seen, caller.client_id, caller.instance_id, now, interval_s)
     if not known:
         raise Problem(INSTANCE_NOT_KNOWN, f"{caller.instance_id} never registered; register again")
@@ -73,7 +72,7 @@ async def notice(body: NoticeRequest, caller: InstanceCaller, services: Services
     """AWS's word, straight to the server's workflow: no database in between (invariant 6)."""
     _own_instance(caller, body.instance_id)
     heard = body.notice()
-    await services.operations.notice(caller.server_id, heard)
+    await services.temporal.notice(caller.server_id, heard)
     log.warning(
         "notice passed on: %s",
         heard.kind.value,
@@ -113,7 +112,7 @@ def _identity(services: Services, body: RegisterRequest) -> IdentityDocument:
 
 
 def _live_instance(session: Session, client_id: str, document: IdentityDocument) -> Instance:
-    """The client's instance that the document speaks of. Another client's is not told from an unknown one."""
+    """The client's instance of the document. An instance of another client is answered as an unknown one."""
     instance = get_instance(session, client_id, document.instance_id)
     if instance is None or instance.state in ENDED or instance.region not in ("", document.region):
         raise Problem(

@@ -25,9 +25,8 @@ from api.services import Services, ServicesDep
 from api.temporal.client import NoSuchWorkflow
 from api.views.backtests import BacktestPage, BacktestRequest, BacktestSummary, BacktestView
 from api.views.base import Cursor, Limit
-from db.backtesting.queries import get_backtest, list_backtests
-from db.backtesting.runs import finish_backtest
-from db.clients.commands import write_audit
+from db.autopilot.backtests import finish_backtest, get_backtest, list_backtests
+from db.clients.audit import write_audit
 from db.tables import BacktestRow
 from domain.backtest.contract import ENDED, BacktestState
 from domain.names import new_id
@@ -66,7 +65,7 @@ async def create(
 
     row = await services.database.write(work)
     if row.state not in ENDED:
-        await services.operations.start_backtest(row.id, row.client_id)
+        await services.temporal.start_backtest(row.id, row.client_id)
     response.headers["Location"] = f"/api/backtests/{row.id}"
     return BacktestSummary.model_validate(row)
 
@@ -89,7 +88,7 @@ async def cancel(backtest_id: str, caller: ClientCaller, services: ServicesDep) 
     if row.state in ENDED:
         raise Problem(ALREADY_FINAL, f"backtest {row.id} is {row.state}")
     try:
-        await services.operations.cancel_backtest(row.id)
+        await services.temporal.cancel_backtest(row.id)
     except NoSuchWorkflow:  # it was kept, but never started
         await services.database.write(finish_backtest, row.id, BacktestState.CANCELLED, datetime.now(UTC))
     return BacktestView.model_validate(await _find(services, caller.client_id, backtest_id))

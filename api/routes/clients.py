@@ -8,16 +8,16 @@ from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
 from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
-from api.access.token_cache import Caller
-from api.access.tokens import IssuedToken, TokenKind, issue_token
+from api.access.tokens import Caller, IssuedToken, TokenKind, issue_token
 from api.http.problems import CONFLICT, CONTRADICTION, NOT_FOUND, Problem, documented
 from api.requests.policies import change_client_policy as change_policies
 from api.services import ServicesDep
 from api.views.autopilot import ClientChange
 from api.views.base import Cursor, Limit
 from api.views.clients import ClientPage, ClientRequest, ClientView, NewTokenView, TokenList, TokenRequest, TokenView
-from db.clients.commands import ClientHasServers, create_client, create_token, delete_client, revoke_token, write_audit
-from db.clients.queries import get_client, list_clients, list_tokens
+from db.clients.audit import write_audit
+from db.clients.clients import ClientHasServers, create_client, delete_client, get_client, list_clients
+from db.clients.tokens import create_token, list_tokens, revoke_token
 from db.tables import Client, Token
 from domain.names import new_id
 

@@ -9,16 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from api.access.callers import AdminCaller, ClientCaller, GuardedRoute, ReadingCaller
-from api.access.token_cache import Caller
+from api.access.tokens import Caller
 from api.http.problems import CONFLICT, NOT_FOUND, Problem, documented
 from api.requests.policies import keep_old_seconds
 from api.services import Services, ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.decisions import DecisionPage, DecisionView, Rejection, RoundView
 from api.views.operations import AcceptedView, links
-from db.autopilot.decision_queries import get_decision, list_decisions
-from db.autopilot.decisions import change_decision_state
-from db.clients.commands import write_audit
+from db.autopilot.decisions import change_decision_state, get_decision, list_decisions
+from db.clients.audit import write_audit
 from db.tables import DecisionRow
 from domain.autopilot.contract import REQUESTED_BY, EvaluateInput, operation_for
 from domain.autopilot.policy_gates import DecisionState
@@ -63,7 +62,7 @@ async def approve(
         decision_id=row.id,
         keep_old_s=await services.database.read(keep_old_seconds, row.client_id, row.server_id),
     )
-    accepted = await services.operations.request(row.server_id, wanted)  # if it fails, the next round asks again
+    accepted = await services.temporal.request(row.server_id, wanted)  # if it fails, the next round asks again
     await services.database.write(
         change_decision_state,
         row.id,
@@ -93,7 +92,7 @@ async def reject(
 @router.post("/rounds")
 async def decide_now(caller: AdminCaller, services: ServicesDep) -> RoundView:
     """One pass over every client's fleet, now; joins the one that runs."""
-    done = await services.operations.evaluate(EvaluateInput())
+    done = await services.temporal.evaluate(EvaluateInput())
     return RoundView(
         servers=done.servers,
         counts=done.counts,

@@ -10,7 +10,7 @@ from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
 from api.services import ServicesDep
 from api.views.base import Cursor, Limit
 from api.views.drift import CheckView, DriftPage, DriftView
-from db.reconciliation.drift_queries import list_drift
+from db.reconciliation.drift import list_drift
 from domain.reconciliation.contract import ReconcileInput
 from domain.reconciliation.drift import DriftKind, DriftState
 
@@ -37,5 +37,5 @@ async def index(
 @router.post("/checks")
 async def check_now(caller: AdminCaller, services: ServicesDep) -> CheckView:
     """One look at everything of every client, now; joins the one that runs. What is due is done, as by the schedule."""
-    done = await services.operations.reconcile(ReconcileInput(asked=True))
+    done = await services.temporal.reconcile(ReconcileInput(asked=True))
     return CheckView.model_validate(done)

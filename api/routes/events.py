@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
-from api.access.callers import ClientCaller, GuardedRoute, StreamingCaller, stream_permission
+from api.access.authentication import stream_permission
+from api.access.callers import ClientCaller, GuardedRoute, StreamingCaller
 from api.services import ServicesDep
 from api.streams.event_stream import EventStream
 from api.views.base import Limit

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
 from api.access.callers import AdminCaller, GuardedRoute, ReadingCaller
-from api.access.token_cache import Caller
+from api.access.tokens import Caller
 from api.http.problems import (
     CONFLICT,
     INVALID,
@@ -32,10 +32,20 @@ from api.views.forecast_models import (
     RollBackRequest,
     UseView,
 )
-from db.clients.commands import write_audit
-from db.clients.queries import get_client
-from db.forecast_models.queries import get_model, list_models, shadow_comparisons, uses_of
-from db.forecast_models.registry import ModelStateConflict, ModelUnproven, activate, register, retire, roll_back
+from db.autopilot.forecast_models import (
+    ModelStateConflict,
+    ModelUnproven,
+    activate,
+    get_model,
+    list_models,
+    register,
+    retire,
+    roll_back,
+    shadow_comparisons,
+    uses_of,
+)
+from db.clients.audit import write_audit
+from db.clients.clients import get_client
 from db.tables import ModelRow
 from domain.forecasting.forecaster import ForecasterState, ForecastFailed
 from domain.names import new_id

@@ -1,4 +1,4 @@
-"""For machines: is the process alive, and can it do its work."""
+"""For probes: whether the process lives, and whether it can work."""
 
 from __future__ import annotations
 
@@ -6,24 +6,9 @@ from fastapi import APIRouter, Response
 
 from api.background.dependencies import check_dependencies
 from api.services import ServicesDep
-from api.views.base import View
+from api.views.system import DependencyView, LiveView, ReadyView
 
 router = APIRouter(prefix="/health", tags=["health"])
-
-
-class LiveView(View):
-    status: str = "alive"
-
-
-class DependencyView(View):
-    ok: bool
-    address: str
-    detail: str = ""
-
-
-class ReadyView(View):
-    ready: bool
-    dependencies: dict[str, DependencyView]
 
 
 @router.get("/live")

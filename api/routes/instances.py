@@ -56,25 +56,25 @@ async def show(instance_id: str, caller: ReadingCaller, services: ServicesDep) -
 
 
 @router.post("", status_code=202, responses=documented(NAME_TAKEN, KEY_REUSED))
-async def launch(body: InstanceRequest, asking: ClientRequestContext) -> AcceptedView:
+async def launch(body: InstanceRequest, context: ClientRequestContext) -> AcceptedView:
     """Launch a new server: the same as POST /api/servers with `launch`."""
-    return await launch_server(asking.by(body), body, body.launch)
+    return await launch_server(context.with_body(body), body, body.launch)
 
 
 @router.post("/{instance_id}/terminate", status_code=202, responses=documented(NOT_FOUND, CONFIRM, CONFLICT))
 async def terminate(
     instance_id: str,
-    asking: ClientRequestContext,
+    context: ClientRequestContext,
     body: TerminateRequest | None = None,
 ) -> AcceptedView:
     """A replica is dropped. With its primary the server ends, so its name has to be given in `confirm`."""
     body = body or TerminateRequest()
-    asked = asking.by(body)
-    if (repeated := await repeated_answer(asked)) is not None:
+    incoming = context.with_body(body)
+    if (repeated := await repeated_answer(incoming)) is not None:
         return repeated
-    instance, server = await _with_server(asking, instance_id)
+    instance, server = await _with_server(context, instance_id)
     kind = _what_it_means(instance, server, body.confirm)
-    return await submit(asked, server, asked.operation(kind, wait=body.wait))
+    return await submit(incoming, server, incoming.operation_request(kind, wait=body.wait))
 
 
 def _what_it_means(instance: Instance, server: ServerRef, confirm: str) -> OperationKind:
@@ -91,9 +91,9 @@ def _what_it_means(instance: Instance, server: ServerRef, confirm: str) -> Opera
     return OperationKind.TERMINATE
 
 
-async def _with_server(asking: RequestContext, instance_id: str) -> tuple[Instance, ServerRef]:
-    instance = await _find(asking.services, asking.caller.client_id, instance_id)
-    return instance, await asking.about(instance.server_id)
+async def _with_server(context: RequestContext, instance_id: str) -> tuple[Instance, ServerRef]:
+    instance = await _find(context.services, context.caller.client_id, instance_id)
+    return instance, await context.server(instance.server_id)
 
 
 async def _find(services: ServicesDep, client_id: str | None, instance_id: str) -> Instance:

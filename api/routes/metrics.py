@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from api.access.callers import authenticate
+from api.access.authentication import authenticate
 from api.access.tokens import TokenKind
 from api.http.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from api.services import Services, ServicesDep

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller, stream_permission
+from api.access.authentication import stream_permission
+from api.access.callers import ClientCaller, GuardedRoute, ReadingCaller
 from api.http.problems import ALREADY_FINAL, NOT_FOUND, NOTHING_TO_APPROVE, Problem, documented
 from api.services import Services, ServicesDep
 from api.streams.event_stream import EventStream, Snapshot, Subject
@@ -65,7 +66,7 @@ async def cancel(operation_id: str, caller: ClientCaller, services: ServicesDep,
     operation = (await _find(services, caller.client_id, operation_id)).operation
     if operation.status in FINAL_STATUSES:
         raise Problem(ALREADY_FINAL, f"operation {operation_id} is {operation.status}")
-    await services.operations.cancel(operation.server_id, operation_id)
+    await services.temporal.cancel(operation.server_id, operation_id)
     found = links(operation_id, operation.server_id)
     response.headers["Location"] = found.self
     return AcceptedView(

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
 from api.access.callers import GuardedRoute, ReadingCaller
-from api.access.token_cache import Caller
+from api.access.tokens import Caller
 from api.http.problems import INVALID, NOT_FOUND, FieldError, Problem, documented
 from api.screens.savings_csv import to_csv
 from api.services import Services, ServicesDep

@@ -30,7 +30,7 @@ from api.services import ServicesDep
 from api.views.operations import AcceptedView, OperationAsked, ReplicaRequest, SwitchRequest
 from api.views.plans import PlanRequest, PlanView
 from api.views.servers import ResumeRequest, ResumeView
-from db.autopilot.decision_queries import pool_forecasts
+from db.autopilot.decisions import pool_forecasts
 from domain.operations import OperationKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["operations"], route_class=GuardedRoute)
@@ -50,50 +50,50 @@ async def plan(
 
 
 @router.post("/switch", status_code=202, responses=documented(*_ALWAYS, SAME_POOL, POOL_REFUSED))
-async def switch(server_id: str, asking: ClientRequestContext, body: SwitchRequest | None = None) -> AcceptedView:
+async def switch(server_id: str, context: ClientRequestContext, body: SwitchRequest | None = None) -> AcceptedView:
     """To the pool named, or to the best. A pool that cannot be used is refused before anything starts."""
     body = body or SwitchRequest()
-    asked, server = asking.by(body), await asking.about(server_id)
+    incoming, server = context.with_body(body), await context.server(server_id)
     if body.pool:
-        await check_pool(asked, server_id, body.pool)
-    wanted = asked.operation(OperationKind.SWITCH, pool=body.pool or "", wait=body.wait)
-    keep_s = await asking.services.database.read(keep_old_seconds, server.client_id, server.server_id)
-    return await submit(asked, server, replace(wanted, keep_old_s=keep_s))
+        await check_pool(incoming, server_id, body.pool)
+    wanted = incoming.operation_request(OperationKind.SWITCH, pool=body.pool or "", wait=body.wait)
+    keep_s = await context.services.database.read(keep_old_seconds, server.client_id, server.server_id)
+    return await submit(incoming, server, replace(wanted, keep_old_s=keep_s))
 
 
 @router.post("/failover", status_code=202, responses=documented(*_ALWAYS))
-async def failover(server_id: str, asking: RescueRequestContext, body: OperationAsked | None = None) -> AcceptedView:
+async def failover(server_id: str, context: RescueRequestContext, body: OperationAsked | None = None) -> AcceptedView:
     """Rescue now, ahead of everything else; also while the database is down."""
     body = body or OperationAsked()
-    asked, server = asking.by(body), await asking.about(server_id)
-    return await submit(asked, server, asked.operation(OperationKind.FAILOVER, wait=body.wait))
+    incoming, server = context.with_body(body), await context.server(server_id)
+    return await submit(incoming, server, incoming.operation_request(OperationKind.FAILOVER, wait=body.wait))
 
 
 @router.post("/replica", status_code=202, responses=documented(*_ALWAYS, HAS_REPLICA))
 async def create_replica(
-    server_id: str, asking: ClientRequestContext, body: ReplicaRequest | None = None
+    server_id: str, context: ClientRequestContext, body: ReplicaRequest | None = None
 ) -> AcceptedView:
     """Keep a warm replica, in the pool named or the best other one."""
     body = body or ReplicaRequest()
-    asked, server = asking.by(body), await asking.about(server_id)
-    wanted = asked.operation(OperationKind.REPLICA_CREATE, pool=body.pool or "", wait=body.wait)
-    return await submit(asked, server, wanted)
+    incoming, server = context.with_body(body), await context.server(server_id)
+    wanted = incoming.operation_request(OperationKind.REPLICA_CREATE, pool=body.pool or "", wait=body.wait)
+    return await submit(incoming, server, wanted)
 
 
 @router.delete("/replica", status_code=202, responses=documented(*_ALWAYS, NO_REPLICA))
-async def drop_replica(server_id: str, asking: ClientRequestContext, wait: Wait = True) -> AcceptedView:
-    asked, server = asking.by(), await asking.about(server_id)
-    return await submit(asked, server, asked.operation(OperationKind.REPLICA_DROP, wait=wait))
+async def drop_replica(server_id: str, context: ClientRequestContext, wait: Wait = True) -> AcceptedView:
+    incoming, server = context.with_body(), await context.server(server_id)
+    return await submit(incoming, server, incoming.operation_request(OperationKind.REPLICA_DROP, wait=wait))
 
 
-async def _promote(server_id: str, asking: ClientRequestContext, body: OperationAsked | None = None) -> AcceptedView:
+async def _promote(server_id: str, context: ClientRequestContext, body: OperationAsked | None = None) -> AcceptedView:
     """Make the replica the primary."""
     body = body or OperationAsked()
-    asked, server = asking.by(body), await asking.about(server_id)
-    return await submit(asked, server, asked.operation(OperationKind.PROMOTE, wait=body.wait))
+    incoming, server = context.with_body(body), await context.server(server_id)
+    return await submit(incoming, server, incoming.operation_request(OperationKind.PROMOTE, wait=body.wait))
 
 
-# DESIGN's table can be read either way; both are the same.
+# Two paths of one operation; the OpenAPI document has the first.
 for _path in ("/promote", "/replica/promote"):
     router.add_api_route(
         _path,
@@ -107,16 +107,16 @@ for _path in ("/promote", "/replica/promote"):
 
 
 @router.delete("", status_code=202, responses=documented(*_ALWAYS))
-async def release(server_id: str, asking: ClientRequestContext, wait: Wait = True) -> AcceptedView:
+async def release(server_id: str, context: ClientRequestContext, wait: Wait = True) -> AcceptedView:
     """Let go: the server is ours no longer, its instance keeps running."""
-    asked, server = asking.by(), await asking.about(server_id)
-    return await submit(asked, server, asked.operation(OperationKind.RELEASE, wait=wait))
+    incoming, server = context.with_body(), await context.server(server_id)
+    return await submit(incoming, server, incoming.operation_request(OperationKind.RELEASE, wait=wait))
 
 
 @router.post(
     "/resume", responses=documented(NOT_FOUND, KEY_REUSED, RESUME_REFUSED, BEING_RESUMED, TEMPORAL_UNREACHABLE)
 )
-async def resume(server_id: str, asking: ClientRequestContext, body: ResumeRequest | None = None) -> ResumeView:
+async def resume(server_id: str, context: ClientRequestContext, body: ResumeRequest | None = None) -> ResumeView:
     """A new workflow for an active server whose own Temporal has lost; refused with what is in the way."""
     body = body or ResumeRequest()
-    return await resume_server(asking.by(body), await asking.about(server_id), body)
+    return await resume_server(context.with_body(body), await context.server(server_id), body)

@@ -43,8 +43,7 @@ from api.views.servers import (
 )
 from api.views.timeline import TimelineView
 from db.fleet.operations import list_operations
-from db.fleet.server_names import servers_named
-from db.fleet.servers import ServerRow, get_server, list_servers
+from db.fleet.servers import ServerRow, get_server, list_servers, servers_named
 from domain.autopilot.contract import PreviewInput
 
 router = APIRouter(prefix="/servers", tags=["servers"], route_class=GuardedRoute)
@@ -70,16 +69,16 @@ _LAST_OPERATIONS = 10
         ),
     },
 )
-async def create(body: ServerRequest, asking: ClientRequestContext) -> AdoptionView | AcceptedView:
+async def create(body: ServerRequest, context: ClientRequestContext) -> AdoptionView | AcceptedView:
     """Adopt a running instance (201), look what adopting it would mean (200), or launch a new one (202)."""
-    asked = asking.by(body)
+    incoming = context.with_body(body)
     if body.launch is not None:
-        return await launch(asked, body, body.launch)
-    adopted = await adopt(asked, body)
+        return await launch(incoming, body, body.launch)
+    adopted = await adopt(incoming, body)
     if adopted.server_id:
-        asking.response.headers["Location"] = f"/api/servers/{adopted.server_id}"
+        context.response.headers["Location"] = f"/api/servers/{adopted.server_id}"
     else:
-        asking.response.status_code = 200
+        context.response.status_code = 200
     return adopted
 
 
@@ -122,7 +121,7 @@ async def candidates(
     """What the autopilot sees for this server now, whether or not it may do anything. Nothing is decided by it."""
     if await services.database.read(get_server, caller.scope, server_id) is None:
         raise no_server(server_id)
-    looked = await services.operations.candidates(PreviewInput(server_id, limit))
+    looked = await services.temporal.candidates(PreviewInput(server_id, limit))
     if looked.problem:
         raise Problem(CONFLICT, looked.problem)
     return CandidatesView(
@@ -141,7 +140,7 @@ async def change(server_id: str, body: ServerChange, caller: ClientCaller, servi
         raise no_server(server_id)
     policy = body.policy.over(policy_of(row.server))
     await services.database.read(require_sound_policy, row.server.client_id, policy)
-    await services.operations.change_policy(server_id, policy)
+    await services.temporal.change_policy(server_id, policy)
     # The record follows; the answer shows what was accepted.
     return view.model_copy(update={"policy": policy, "handoff": policy.handoff.value})
 
@@ -163,7 +162,7 @@ async def _view(services: ServicesDep, client_id: str | None, server_id: str) ->
 
 
 def summary(row: ServerRow) -> ServerSummary:
-    """The server with who plays it now."""
+    """The server with its instances of now."""
     view = ServerSummary.model_validate(row.server)
     return view.model_copy(
         update={

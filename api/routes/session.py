@@ -10,20 +10,19 @@ from sqlalchemy.orm import Session
 
 from api.access.callers import GuardedRoute, Requires, RequiresSignInToken
 from api.access.cookies import csrf_token, give_cookie, new_cookie, take_cookie
-from api.access.token_cache import Caller
-from api.access.tokens import TokenKind, digest_of
+from api.access.tokens import Caller, TokenKind, digest_of
 from api.http.problems import CROSS_SITE, FORBIDDEN, TOO_MANY, documented
 from api.services import Services, ServicesDep
-from api.views.session import SessionView
-from db.clients.commands import write_audit
-from db.clients.queries import get_client
+from api.views.clients import SessionView
+from db.clients.audit import write_audit
+from db.clients.clients import get_client
 from db.clients.sign_ins import CurrentSignIn, end_sign_in, open_sign_in
 from db.tables import SignIn
 
 router = APIRouter(prefix="/session", tags=["session"], route_class=GuardedRoute)
 
 SigningIn = Annotated[Caller, Depends(RequiresSignInToken(TokenKind.CLIENT, TokenKind.ADMIN))]
-# As who one is, not for whom one acts.
+# The caller itself, not the client it acts for.
 AnyPerson = Annotated[Caller, Depends(Requires(TokenKind.CLIENT, TokenKind.ADMIN, acts=False))]
 
 

@@ -82,7 +82,7 @@ async def _database(services: Services) -> tuple[DatabaseView, _DatabaseFacts | 
 
 
 def _ask(session: Session) -> _DatabaseFacts:
-    version = system.version(session)  # the first statement connects; the second is what one costs
+    version = system.version(session)  # the first statement connects; the second shows what a statement costs
     started = time.perf_counter()
     migration = system.migration(session)
     ms = round(1000 * (time.perf_counter() - started), 2)
@@ -92,13 +92,13 @@ def _ask(session: Session) -> _DatabaseFacts:
 async def _temporal(services: Services) -> tuple[TemporalView, str]:
     state, detail = None, ""
     try:
-        state = await services.operations.look()
+        state = await services.temporal.temporal_state()
     except WorkflowCallError as error:
         detail = str(error)
     view = TemporalView(
         ok=state is not None,
-        address=services.operations.address,
-        namespace=services.operations.namespace,
+        address=services.temporal.address,
+        namespace=services.temporal.namespace,
         detail=detail,
         ui_url=services.settings.temporal_ui_url,
         pollers=[PollerView.model_validate(one) for one in state.pollers] if state else [],

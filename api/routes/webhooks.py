@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
 from api.access.callers import ClientCaller, GuardedRoute
-from api.access.token_cache import Caller
+from api.access.tokens import Caller
 from api.http.problems import CONFLICT, INVALID, NOT_FOUND, FieldError, Problem, documented
 from api.services import Services, ServicesDep
 from api.views.base import Cursor, Limit
@@ -21,7 +21,7 @@ from api.views.webhooks import (
     WebhookRequest,
     WebhookView,
 )
-from db.clients.commands import write_audit
+from db.clients.audit import write_audit
 from db.tables import Webhook, WebhookDelivery
 from db.webhooks.delivery_log import list_deliveries
 from db.webhooks.delivery_queue import queue_test_delivery

@@ -1,1 +1,1 @@
-"""Documents made of many records."""
+"""Documents made of many records: the fleet page, a server's timeline, savings as CSV."""

@@ -1,4 +1,4 @@
-"""A server's row of the fleet's screen, made of what the queries found."""
+"""A server's row on the fleet page, made of the rows of `db.fleet.fleet_page`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from domain.pools import Lifecycle
 
 HOURS_A_MONTH = 730.0
 
-# What is under way comes first, and of that what is nearest to serving.
+# States in progress come first, and among them those nearest to serving.
 _UNDER_WAY: tuple[tuple[str, FleetState], ...] = (
     ("promoting", "promoting"),
     ("launching", "launching"),
@@ -170,7 +170,7 @@ def _last(one: AnyRow | None) -> FleetLastOperation | None:
 
 
 def _attention(last: AnyRow | None, unfinished: Sequence[AnyRow]) -> str | None:
-    """What runs and is stuck, or what ended so and was not followed by something better."""
+    """Why a person should look: an operation that is stuck, or the last one ended so."""
     stuck = next((one for one in (*unfinished, last) if one is not None and one.attention), None)
     return (stuck.attention_reason or stuck.reason or f"{stuck.kind} needs attention") if stuck else None
 

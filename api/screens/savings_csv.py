@@ -1,4 +1,4 @@
-"""Savings as CSV (RFC 4180). Amounts to the millionth of a dollar; names that a spreadsheet would run are quoted."""
+"""Savings as CSV (RFC 4180), in millionths of a dollar. Names that a spreadsheet would take for formulas are quoted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def to_csv(heads: Sequence[str], rows: Iterable[tuple[Sequence[str | datetime], Amounts]]) -> str:
-    """A header, a line a row."""
+    """A header line, then a line for each row."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\r\n")
     lines.writerow([*heads, *MONEY, *_QUALITY])

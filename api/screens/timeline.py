@@ -1,4 +1,4 @@
-"""A server's timeline, put together from its records. Where events have expired, from the instances' own times."""
+"""A server's timeline, from its events; where those have expired, from the times in the instances' rows."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _marks_without_events(instance: Instance) -> list[_Mark]:
 
 
 def _spans(marks: Sequence[_Mark]) -> list[SpanView]:
-    """Marks that say the same again are no new span."""
+    """A mark with the state and role of the one before begins no new span."""
     spans: list[SpanView] = []
     for at, state, role in marks:
         if spans and (spans[-1].state, spans[-1].role) == (state, role):

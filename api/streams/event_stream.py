@@ -18,7 +18,7 @@ from api.streams.hub import BATCH, EVERY_TOKEN, POLL_DOWN_S, Hub, Reader, Stream
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 15.0
-PERMISSION_CHECK_S = 60.0  # between two looks whether who reads may still do so
+PERMISSION_CHECK_S = 60.0  # between two checks whether the reader may still read
 RETRY_MS = 1_000
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold events back
 _COMMENT = b": waiting\n\n"
@@ -26,7 +26,7 @@ _COMMENT = b": waiting\n\n"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The present state of what a stream is about; `final`: nothing more will come of it."""
+    """The present state of a stream's subject; `final`: nothing more will happen to it."""
 
     data: str
     final: bool
@@ -34,7 +34,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Subject:
-    """A stream of one operation: begins with its state, ends with it."""
+    """The operation that a stream is about: the stream begins with its state and ends with its end."""
 
     operation_id: str
     snapshot: Callable[[], Awaitable[Snapshot]]
@@ -45,7 +45,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class StreamPermission:
-    """Whether who reads may still do so: asked every minute, and told at once by events that end its token."""
+    """Whether the reader may still read: checked every minute, and at once at an event that ends its token."""
 
     token_id: str
     holds: Callable[[], Awaitable[bool]]
@@ -57,7 +57,7 @@ class StreamPermission:
 class EventStream(StreamingResponse):
     """A client's events after `last_seq` (None: from now on), or those of one operation.
 
-    A response of its own, not FastAPI's generator: it has to be able to leave a peer that does not read.
+    Not FastAPI's response from a generator: this one can drop a peer that does not read.
     """
 
     media_type = "text/event-stream"
@@ -74,7 +74,7 @@ class EventStream(StreamingResponse):
         self._hub = hub
         self._client_id = client_id
         self._last_seq = last_seq
-        self._had = 0  # the last event that a reader ahead of the hub had already
+        self._had = 0  # the last event that the reader has already, if it is ahead of the hub
         self._permission = permission
         self._subject = subject
 
@@ -86,7 +86,7 @@ class EventStream(StreamingResponse):
             try:
                 await asyncio.wait({sending, cut}, return_when=asyncio.FIRST_COMPLETED)
                 if not sending.done():
-                    # It may be stuck in `send` to a peer that does not read: only leaving closes the connection.
+                    # `send` may be stuck at a peer that does not read: only leaving closes the connection.
                     log.info("a slow stream was cut off", extra={"client": self._client_id})
             finally:
                 cut.cancel()
@@ -117,7 +117,7 @@ class EventStream(StreamingResponse):
             yield chunk
 
     async def _opening(self) -> AsyncIterator[bytes | Snapshot]:
-        """The subject's state, read after the subscription, so that nothing falls between the two."""
+        """The subject's state. It is read after the subscription, so that no event falls between the two."""
         while self._subject is not None:
             try:
                 snapshot = await self._subject.snapshot()
@@ -138,7 +138,7 @@ class EventStream(StreamingResponse):
                     oldest = await asyncio.to_thread(source.oldest, self._client_id)
                     expired = last + 1 < oldest
                     if not expired and last > until and await self._exists(last):
-                        # The hub has not looked again since another process told the reader.
+                        # Another process gave the reader events that this hub has not read yet.
                         self._had = last
                         return
                     if expired or last > until:
@@ -157,7 +157,7 @@ class EventStream(StreamingResponse):
             yield self._frames(events)
 
     async def _exists(self, seq: int) -> bool:
-        """False: the reader's number is another database's, or of a time that was restored away."""
+        """False: the number is of another database, or of a state before a restore."""
         heads = await asyncio.to_thread(self._hub.source.heads, [self._client_id])
         return heads.get(self._client_id, 0) >= seq
 

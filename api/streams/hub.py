@@ -1,9 +1,9 @@
 """The hub: one reader of the database for every open event stream of this process.
 
-A single task polls the heads of the clients that somebody watches, reads what is new once, and hands it to
-that client's readers. A reader's backlog is bounded: who does not keep up is cut off and comes back with
-`Last-Event-ID`, so nobody waits for anybody. Sequence numbers of one client are in commit order (db.event_log.writing),
-so a position is all that a reader has to remember.
+One task polls the latest numbers of the clients that have readers, reads new events once, and gives them to all
+readers of the client. A reader's backlog is bounded: one that does not keep up is cut off and comes back with
+`Last-Event-ID`, so no reader waits for another. A client's numbers are in commit order (db.event_log.writing), so
+a reader has to remember only one number.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ EVERY_TOKEN = "*"  # noqa: S105 - it is none
 log = logging.getLogger(__name__)
 
 POLL_S = 0.05
-POLL_BUSY_S = 0.02  # where something happened, more follows: a step begins and ends
+POLL_BUSY_S = 0.02  # after an event more follow soon: a step begins and ends
 BUSY_S = 10.0
 FEW_READERS = 100
 POLL_DOWN_S = 1.0  # between tries while the database is down
 BATCH = 500
-BACKLOG_LIMIT = 2_000  # events a reader may lie behind before it is cut off
+BACKLOG_LIMIT = 2_000  # events that may wait for a reader before it is cut off
 
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One event of a client, with its wire form, made once for all readers."""
+    """One event of a client, with the bytes to send, made once for all readers."""
 
     seq: int
     type: str
@@ -53,7 +53,7 @@ class EventSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing will be asked any more."""
+        """Close what is open: no more calls follow."""
         ...
 
     def oldest(self, client_id: str) -> int:
@@ -62,7 +62,7 @@ class EventSource(Protocol):
 
 
 class Reader:
-    """One open stream's side of the hub."""
+    """The hub's side of one open stream."""
 
     def __init__(self, client_id: str, limit: int) -> None:
         self.client_id = client_id
@@ -75,7 +75,7 @@ class Reader:
         self._alarm: asyncio.TimerHandle | None = None
 
     def offer(self, events: Sequence[StreamEvent]) -> None:
-        """Take events in, or be cut off when they no longer fit."""
+        """Queue events for the reader; cut it off when they no longer fit."""
         if len(self._pending) + len(events) > self._limit:
             self.cut.set()
             return
@@ -83,7 +83,7 @@ class Reader:
         self._ready.set()
 
     async def take(self, timeout_s: float) -> list[StreamEvent]:
-        """Everything that is pending; empty when nothing came in time, which is the same in every call."""
+        """All pending events; empty when none came in time. `timeout_s` is the same in every call."""
         loop = asyncio.get_running_loop()
         self._wake_at = loop.time() + timeout_s
         if self._alarm is None:
@@ -94,12 +94,12 @@ class Reader:
         return events
 
     def leave(self) -> None:
-        """Nothing will be taken any more."""
+        """Stop the timer: no more calls of `take` follow."""
         if self._alarm is not None:
             self._alarm.cancel()
 
     def _wake(self) -> None:
-        """One timer goes on for as long as the stream: one for each event would cost a fifth of handing it out."""
+        """One timer serves the whole stream: a timer for each event would cost a fifth of the time to send it."""
         loop = asyncio.get_running_loop()
         self._alarm = None
         if loop.time() >= self._wake_at:
@@ -146,11 +146,11 @@ class Hub:
             self._watched.clear()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Feed the readers until cancelled."""
         try:
             await self._feed()
         finally:
-            # Not cancelled with us: a thread may still be reading.
+            # Shielded: a thread may still be reading.
             await asyncio.shield(asyncio.to_thread(self.source.close))
 
     async def _feed(self) -> None:
@@ -160,7 +160,7 @@ class Hub:
             try:
                 await self._poll()
             except Exception as error:
-                # Whatever it was, streams stay open and catch up: the database may be away for a while.
+                # Any error: streams stay open and catch up, since the database may only be down for a while.
                 if not down:
                     log.warning("events cannot be read, streams wait: %s", error)
                 down = True
@@ -172,7 +172,7 @@ class Hub:
             await asyncio.sleep(self._pause_s())
 
     def _pause_s(self) -> float:
-        """Many readers are better served by several events at once."""
+        """Poll faster after an event. With many readers do not: they are better served by several events at once."""
         quick = time.monotonic() < self._busy_until and self.readers <= FEW_READERS
         return min(self._poll_s, POLL_BUSY_S) if quick else self._poll_s
 
@@ -196,9 +196,9 @@ class Hub:
     async def _hand_out(self, client_id: str, position: int) -> None:
         while events := await asyncio.to_thread(self.source.after, client_id, position, BATCH):
             if self._positions.get(client_id) != position:
-                return  # the last reader left meanwhile, and perhaps another came: it starts anew
+                return  # the last reader left meanwhile; if another came, it starts anew
             position = self._positions[client_id] = events[-1].seq
-            # Who came while the thread was reading has no start yet; the next poll gives it this position.
+            # A reader that came while the thread was reading has no start yet: the next poll gives it this position.
             for reader in self._readers[client_id]:
                 if reader.start.done():
                     reader.offer(events)

@@ -1,11 +1,11 @@
-"""Operations: every call of the API to Temporal, and nothing else that knows Temporal.
+"""The Temporal client: every call of the API to Temporal. Nothing else in the API knows Temporal.
 
-OperationsError
+WorkflowCallError
   TemporalUnreachable      no answer from Temporal itself; the message says where it looked
   NoWorker                 Temporal answers, but no worker took the call in time
   NoSuchWorkflow           the server's workflow does not exist or has ended
   AlreadyRunning           a workflow with that ID is at work
-  Refused                  the workflow said no: `type` is a domain Refusal or Failure
+  WorkflowRefused          the workflow said no: `type` is a domain Refusal or Failure
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from domain.servers import ServerPolicy
 
 ACCEPT_TIMEOUT_S = 15.0  # an update is answered as soon as a worker takes one workflow task
 ADOPT_TIMEOUT_S = 60.0
-RESUME_TIMEOUT_S = 60.0  # of them 15 for an agent that does not answer
+RESUME_TIMEOUT_S = 60.0  # 15 of them are for an agent that does not answer
 PLAN_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 60.0
 RECONCILE_TIMEOUT_S = 60.0
@@ -60,7 +60,7 @@ _T = TypeVar("_T")
 
 
 class WorkflowCallError(Exception):
-    """A call to Temporal that did not lead to what was asked."""
+    """A call to Temporal that failed."""
 
 
 class TemporalUnreachable(WorkflowCallError):
@@ -72,7 +72,7 @@ class NoWorker(WorkflowCallError):
 
 
 class NoSuchWorkflow(WorkflowCallError):
-    """The workflow asked does not run (any more)."""
+    """The workflow does not run, or not any more."""
 
 
 class AlreadyRunning(WorkflowCallError):
@@ -139,63 +139,63 @@ class WorkflowClient:
         async with self._call("cancel an operation", ACCEPT_TIMEOUT_S) as client:
             await _server(client, server_id).signal(contract.SIGNAL_CANCEL, operation_id)
 
-    async def state(self, server_id: str) -> ServerView:
-        """What its workflow says."""
+    async def server_state(self, server_id: str) -> ServerView:
+        """The server as its workflow sees it."""
         async with self._call("look at a server", ACCEPT_TIMEOUT_S) as client:
             try:
                 return await _view(client, server_id)
-            except WorkflowQueryFailedError:  # then its worker forgets it, and replays it for the next
+            except WorkflowQueryFailedError:  # its worker has dropped the workflow, and replays it for the next query
                 return await _view(client, server_id)
 
-    async def adopt(self, work: AdoptInput) -> AdoptResult:
+    async def adopt(self, input: AdoptInput) -> AdoptResult:
         """One adoption of an instance at a time: the workflow's ID names the instance."""
-        workflow_id = f"adopt/{work.server.region}/{work.instance_id}"
+        workflow_id = f"adopt/{input.server.region}/{input.instance_id}"
         async with self._call("adopt an instance", ADOPT_TIMEOUT_S) as client:
             result: AdoptResult = await client.execute_workflow(
                 contract.ADOPT_WORKFLOW,
-                work,
+                input,
                 id=workflow_id,
                 task_queue=CONTROL_QUEUE,
                 result_type=AdoptResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                priority=_person(work.server.client_id),
+                priority=_person(input.server.client_id),
             )
             return result
 
-    async def resume(self, work: ResumeInput) -> ResumeResult:
-        """One resumption of a server at a time: the workflow's ID names the server. A dry run is beside it."""
-        workflow_id = resume_workflow_id(work.server.server_id) + (f"/{new_id('look')}" if work.dry_run else "")
+    async def resume(self, input: ResumeInput) -> ResumeResult:
+        """One resumption of a server at a time: the workflow's ID names the server. A dry run may run beside it."""
+        workflow_id = resume_workflow_id(input.server.server_id) + (f"/{new_id('look')}" if input.dry_run else "")
         async with self._call("resume a server", RESUME_TIMEOUT_S) as client:
             result: ResumeResult = await client.execute_workflow(
                 RESUME_WORKFLOW,
-                work,
+                input,
                 id=workflow_id,
                 task_queue=CONTROL_QUEUE,
                 result_type=ResumeResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                priority=_person(work.server.client_id),
+                priority=_person(input.server.client_id),
             )
             return result
 
-    async def plan(self, work: PlanInput) -> Plan:
+    async def plan(self, input: PlanInput) -> Plan:
         async with self._call("make a plan", PLAN_TIMEOUT_S) as client:
             plan: Plan = await client.execute_workflow(
                 contract.PLAN_WORKFLOW,
-                work,
-                id=f"plan/{work.server.server_id}/{new_id('plan')}",
+                input,
+                id=f"plan/{input.server.server_id}/{new_id('plan')}",
                 task_queue=CONTROL_QUEUE,
                 result_type=Plan,
                 execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
-                priority=_person(work.server.client_id),
+                priority=_person(input.server.client_id),
             )
             return plan
 
-    async def evaluate(self, given: autopilot.EvaluateInput) -> autopilot.EvaluateResult:
-        """One pass of the autopilot over the fleet; the one that runs, if one does."""
+    async def evaluate(self, input: autopilot.EvaluateInput) -> autopilot.EvaluateResult:
+        """One pass of the autopilot over the fleet; if one runs already, its result."""
         async with self._call("let the autopilot decide", EVALUATE_TIMEOUT_S) as client:
             evaluated: autopilot.EvaluateResult = await client.execute_workflow(
                 autopilot.AUTOPILOT_WORKFLOW,
-                given,
+                input,
                 id=f"{autopilot.AUTOPILOT_SCHEDULE}/now",
                 task_queue=CONTROL_QUEUE,
                 result_type=autopilot.EvaluateResult,
@@ -203,23 +203,23 @@ class WorkflowClient:
             )
             return evaluated
 
-    async def reconcile(self, given: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
-        """One comparison of EC2 with the ledger; the one that was asked for and runs, if there is one."""
+    async def reconcile(self, input: reconciliation.ReconcileInput) -> reconciliation.ReconcileResult:
+        """One comparison of EC2 with the ledger; if one that was asked for runs already, its result."""
         async with self._call("compare EC2 with the ledger", RECONCILE_TIMEOUT_S) as client:
             done: reconciliation.ReconcileResult = await client.execute_workflow(
                 reconciliation.RECONCILE_WORKFLOW,
-                given,
+                input,
                 id=f"{reconciliation.RECONCILE_SCHEDULE}/now",
                 task_queue=CONTROL_QUEUE,
                 result_type=reconciliation.ReconcileResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                # A check that nobody waits for any more, because EC2 is away, ends.
+                # When EC2 does not answer, the check must end with the call that waits for it.
                 execution_timeout=timedelta(seconds=RECONCILE_TIMEOUT_S),
             )
             return done
 
     async def start_backtest(self, backtest_id: str, client_id: str) -> None:
-        """The same again while it runs, or after it has ended, is the one that there is."""
+        """Starting it twice changes nothing, also after it has ended."""
         async with self._call("start a backtest", ACCEPT_TIMEOUT_S) as client:
             with suppress(WorkflowAlreadyStartedError):
                 await client.start_workflow(
@@ -236,13 +236,13 @@ class WorkflowClient:
         async with self._call("cancel a backtest", ACCEPT_TIMEOUT_S) as client:
             await client.get_workflow_handle(backtesting.backtest_workflow_id(backtest_id)).cancel()
 
-    async def candidates(self, look: autopilot.PreviewInput) -> autopilot.PreviewResult:
+    async def candidates(self, input: autopilot.PreviewInput) -> autopilot.PreviewResult:
         """What the autopilot sees for one server now."""
         async with self._call("look at a server's candidates", PLAN_TIMEOUT_S) as client:
             looked: autopilot.PreviewResult = await client.execute_workflow(
                 autopilot.CANDIDATES_WORKFLOW,
-                look,
-                id=f"candidates/{look.server_id}/{new_id('look')}",
+                input,
+                id=f"candidates/{input.server_id}/{new_id('look')}",
                 task_queue=CONTROL_QUEUE,
                 result_type=autopilot.PreviewResult,
                 execution_timeout=timedelta(seconds=PLAN_TIMEOUT_S),
@@ -257,8 +257,8 @@ class WorkflowClient:
         except NoWorker as error:
             raise TemporalUnreachable(f"Temporal at {self.address}: no answer in {CHECK_TIMEOUT_S:g} s") from error
 
-    async def look(self) -> TemporalState:
-        """Its version, its pollers, its schedules."""
+    async def temporal_state(self) -> TemporalState:
+        """Temporal's version, pollers and schedules."""
         try:
             async with self._call("look at Temporal", STATE_TIMEOUT_S) as client:
                 return await read_temporal_state(client)
@@ -272,7 +272,7 @@ class WorkflowClient:
                 yield await self._connected()
 
     async def _connected(self) -> Client:
-        # Lazy: the first call connects, and so does each later one until it succeeds.
+        # Lazy: the first call connects, and each later one tries again until it succeeds.
         if self._client is None:
             self._client = await Client.connect(self.address, namespace=self.namespace, lazy=True)
         return self._client
@@ -288,8 +288,8 @@ async def _view(client: Client, server_id: str) -> ServerView:
 
 
 def _update_id(request: OperationRequest) -> str:
-    # Temporal answers a repeated update ID by itself, without asking the workflow. The workflow must be
-    # asked: it alone compares the digest, and says `repeated` or refuses a reused request ID.
+    # Temporal answers a repeated update ID itself, without asking the workflow. The workflow has to be asked: only
+    # it compares the digests, and answers `repeated` or refuses a reused request ID.
     return f"{request.request_id}/{new_id('try')}"
 
 
@@ -299,7 +299,7 @@ def _person(client_id: str) -> TaskPriority:
 
 @contextmanager
 def _as_ours(doing: str, address: str, timeout_s: float) -> Iterator[None]:
-    """Turn every error of the Temporal client into one of ours; let none of theirs leave."""
+    """Turn every error of Temporal's SDK into a WorkflowCallError."""
     try:
         yield
     except (TimeoutError, RPCTimeoutOrCancelledError) as error:
@@ -317,7 +317,7 @@ def _as_ours(doing: str, address: str, timeout_s: float) -> Iterator[None]:
 
 
 def _refused(cause: BaseException | None) -> WorkflowRefused:
-    """The failure that a workflow's own code gave, under the layers that Temporal wraps it in."""
+    """The failure that a workflow's own code raised, without the errors that Temporal wraps it in."""
     while isinstance(cause, (ActivityError, ChildWorkflowError)) and cause.cause is not None:
         cause = cause.cause
     if isinstance(cause, ApplicationError):

@@ -1,4 +1,4 @@
-"""How Temporal is: its version, who polls its queues, which schedules there are. For an admin's eyes."""
+"""Temporal's state for admins: its version, who polls its queues, which schedules there are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_SCHEDULES = 200
 
 @dataclass(frozen=True)
 class Poller:
-    """A worker as its queue knows it: Temporal remembers one for some minutes after its last poll."""
+    """A worker that polls a queue. Temporal lists it for some minutes after its last poll."""
 
     queue: str
     kind: str  # workflows, activities

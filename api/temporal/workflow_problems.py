@@ -1,4 +1,4 @@
-"""What a workflow refused, in the API's words: the one place where gateway errors become problems."""
+"""The one place where errors of the Temporal client become problems of the API."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KIND_OF_REFUSAL: dict[str, ProblemKind] = {
 
 
 def problem_of(error: WorkflowCallError, refused: ProblemKind = problems.REFUSED) -> Problem:
-    """The answer to a failed call; `refused` is what Failure.REFUSED means where it was made."""
+    """The problem of a failed call; `refused` is what Failure.REFUSED means for this call."""
     match error:
         case TemporalUnreachable():
             return Problem(problems.TEMPORAL_UNREACHABLE, str(error), headers=RETRY_AFTER)

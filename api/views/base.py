@@ -20,7 +20,7 @@ class View(BaseModel):
 
 
 class Request(BaseModel):
-    """A body: a field that we do not know is an error, not something to pass over in silence."""
+    """A request's body: an unknown field is an error, and is not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 

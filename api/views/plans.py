@@ -10,7 +10,7 @@ from pydantic import Field
 from api.http.problems import FindingDocument
 from api.views.base import Request, View
 from api.views.pools import PoolName
-from db.autopilot.decision_queries import PoolForecast
+from db.autopilot.decisions import PoolForecast
 from domain.adoption import Plan
 from domain.autopilot.move_cost import payback_h
 from domain.pools import Candidate, Pool

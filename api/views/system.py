@@ -71,3 +71,18 @@ class SystemView(View):
     process: ApiProcessView
     counts: dict[str, int]
     at: datetime
+
+
+class LiveView(View):
+    status: str = "alive"
+
+
+class DependencyView(View):
+    ok: bool
+    address: str
+    detail: str = ""
+
+
+class ReadyView(View):
+    ready: bool
+    dependencies: dict[str, DependencyView]

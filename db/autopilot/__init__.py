@@ -1,1 +1,1 @@
-"""Decisions of the autopilot, and what they are made of."""
+"""The autopilot's records: decisions, what they are made of, backtests, and the forecast models it uses."""

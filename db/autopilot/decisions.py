@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.autopilot.in_flight import keeps_old_instance
-from db.engine.deletion import delete_in_batches
+from db.engine.bulk import delete_in_batches
+from db.engine.paging import Page, fetch_page, of_client
 from db.engine.session import SessionFactory
 from db.event_log.writing import NewEvent, append_events
 from db.tables import DecisionRow, Operation, Server
@@ -231,3 +232,47 @@ def _event(
     return NewEvent(
         kind, now, server_id=server_id, operation_id=operation_id, payload={"decision_id": decision_id, **said}
     )
+
+
+def list_decisions(
+    session: Session,
+    client_id: str | None,
+    *,
+    server_id: str | None = None,
+    state: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[DecisionRow]:
+    """Newest first, by when each was first made."""
+    query = of_client(select(DecisionRow), DecisionRow.client_id, client_id)
+    if server_id is not None:
+        query = query.where(DecisionRow.server_id == server_id)
+    if state is not None:
+        query = query.where(DecisionRow.state == state)
+    return fetch_page(session, query, DecisionRow.at, DecisionRow.id, cursor, limit)
+
+
+def get_decision(session: Session, client_id: str | None, decision_id: str) -> DecisionRow | None:
+    query = of_client(select(DecisionRow).where(DecisionRow.id == decision_id), DecisionRow.client_id, client_id)
+    return session.scalar(query)
+
+
+class PoolForecast(NamedTuple):
+    """For an instance in a pool: its expected losses per hour, and their cost in USD per hour."""
+
+    losses_per_h: float
+    risk_usd_per_h: float | None
+
+
+def pool_forecasts(session: Session, client_id: str, server_id: str) -> dict[str, PoolForecast]:
+    """Forecasts by pool from the server's latest decision: of the pool where it is, and of the best others."""
+    query = select(DecisionRow.figures).where(
+        DecisionRow.latest_server_id == server_id, DecisionRow.client_id == client_id
+    )
+    figures = session.scalar(query) or {}
+    shown = [figures.get("here") or {}, *(figures.get("candidates") or [])]
+    return {
+        one["pool"]: PoolForecast(float(one["losses_per_h"]), one.get("risk_usd_per_h"))
+        for one in shown
+        if one.get("losses_per_h") is not None
+    }

@@ -1,7 +1,7 @@
-"""Many rows at once, as plain tuples: a million prices go through here.
+"""Many rows at once: inserted as plain tuples, or deleted in batches.
 
-The driver would take most of that time to write the values into the statement, one by one. Here they are
-written by their types, and of text only names are let through, which no quoting can go wrong with.
+A million prices are inserted here. The driver would spend most of the time on writing the values into the statement,
+one by one. Here each value is written by its type. Of text only plain names are let through: they need no quoting.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, delete
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from db.engine.session import SessionFactory, in_transaction
 from domain.market.observed_prices import PriceSource
 from domain.market.price_series import PriceStepKind
 
 ROWS = 4000  # in one statement: well below any server's max_allowed_packet (16 MB or more)
 _NAME = re.compile(r"[A-Za-z0-9._-]*")
+_ROWS = 1000  # in one transaction
 
 
 def insert_rows(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -28,7 +31,7 @@ def insert_rows(session: Session, table: str, columns: Sequence[str], rows: Sequ
 
 
 def insert_missing_rows(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert the rows whose key is not there yet; the values must fit, for what does not is cut to fit."""
+    """Insert the rows whose key is not there yet. The values must fit: the server cuts off what does not."""
     _insert(session, f"INSERT IGNORE INTO {table} ({', '.join(columns)}) VALUES ", rows)  # noqa: S608 - our own names
 
 
@@ -74,3 +77,19 @@ _WRITE: dict[type, Callable[[Any], str]] = {
     datetime: _time,
     type(None): _null,
 }
+
+
+def delete_in_batches(sessions: SessionFactory, key: InstrumentedAttribute[Any], old: Select[Any]) -> int:
+    """Delete the rows whose key `old` selects; return how many. They are read first: a searching DELETE holds locks."""
+    batch = old.limit(_ROWS)
+
+    def work(session: Session) -> int:
+        chosen = list(session.scalars(batch))
+        session.execute(delete(key.class_).where(key.in_(chosen)))
+        return len(chosen)
+
+    total = 0
+    while True:
+        total += (gone := in_transaction(sessions, work))
+        if gone < _ROWS:
+            return total

@@ -1,4 +1,4 @@
-"""Pages, newest first. A cursor is where the page before ended, so rows that come and go shift nothing."""
+"""Pages, newest first. A cursor is where the last page ended, so rows that come and go do not shift the next page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Page(Generic[T]):
 
 
 def of_client(query: Select[*Ts], column: InstrumentedAttribute[str], client_id: str | None) -> Select[*Ts]:
-    """What belongs to another client is not there."""
+    """The query, limited to the client's rows; None: all clients."""
     return query if client_id is None else query.where(column == client_id)
 
 
@@ -55,7 +55,7 @@ def newest_first(
     cursor: str | None,
     limit: int,
 ) -> Select[T]:
-    """One row more than the page holds tells whether there is a next one."""
+    """The page's rows and one more: it tells whether there is a next page."""
     if cursor is not None:
         when, last = decode_cursor(cursor)
         # Spelled out: neither database uses an index range for (at, key) < (…, …).

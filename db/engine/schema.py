@@ -1,4 +1,4 @@
-"""The schema's versions: made, brought up to date, taken down. Safe to run twice and by two at once."""
+"""The schema: created, upgraded, downgraded. It is safe to run twice, and by two processes at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOCK_S = 300
 
 
 class SchemaBusy(Exception):
-    """Another process has been migrating this schema for as long as we were ready to wait."""
+    """Another process is migrating this schema and did not end in the time given."""
 
 
 def upgrade(url: str, revision: str = "head") -> str | None:
@@ -31,7 +31,7 @@ def upgrade(url: str, revision: str = "head") -> str | None:
 
 
 def downgrade(url: str, revision: str) -> str | None:
-    """Take the schema back to `revision`; `base` is empty. What the tables held is lost."""
+    """Take the schema back to `revision`; `base` is empty. The rows of dropped tables are lost."""
     return _locked(url, lambda connection: command.downgrade(_config(connection), revision))
 
 
@@ -47,11 +47,11 @@ def latest() -> str | None:
 
 
 def _locked(url: str, work: Callable[[Connection], None]) -> str | None:
-    """One migration of a schema at a time: DDL has no transaction that would keep two apart."""
+    """Hold the lock of the schema's migrations: DDL has no transaction that would keep two apart."""
     with _connection(url) as connection:
         _lock(connection, f"migrate.{connection.engine.url.database}"[:64])
         work(connection)
-        return _revision(connection)  # closing the connection frees the lock, however we leave
+        return _revision(connection)  # closing the connection frees the lock in any case
 
 
 def _lock(connection: Connection, name: str) -> None:
@@ -72,7 +72,7 @@ def _connection(url: str) -> Iterator[Connection]:
 
 
 def _create_schema(url: str) -> None:
-    """Only where it is missing: an account with rights on its own schema alone may not even ask."""
+    """Create the schema only where it is missing: an account with rights on its own schema alone may not try."""
     where = database_url(url)
     engine = create_engine(where._replace(database=None), connect_args=_OPTIONS)
     try:

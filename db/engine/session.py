@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 15
-# Below the read timeout: a wait for a lock ends as what it is (1205), not as a lost connection.
+# Below the read timeout: a wait for a lock ends with its own error (1205), not as a lost connection.
 LOCK_WAIT_S = 5
 _SQL_MODE = "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 _INIT = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_S}, sql_mode = '{_SQL_MODE}'"
-# PyMySQL's own takes a regular expression to every DATETIME that it reads, and a page of the fleet has hundreds.
+# PyMySQL's own converter uses a regular expression for each DATETIME, and a fleet page has hundreds of them.
 _CONVERSIONS = {**conversions, FIELD_TYPE.DATETIME: datetime.fromisoformat}
 
 _DEADLOCK = 1213
@@ -33,7 +33,7 @@ _UNREACHABLE = frozenset({1205, 2002, 2003, 2006, 2013, 2055, 1290, 1040, 1053, 
 
 
 def database_url(text: str) -> URL:
-    """Accept `mysql://` and `mariadb://` as people write them: PyMySQL speaks to both."""
+    """The URL for SQLAlchemy. `mysql://` and `mariadb://` are accepted: PyMySQL is the driver of both."""
     url = make_url(text)
     if url.get_backend_name() not in {"mysql", "mariadb"}:
         raise ValueError(f"DATABASE_URL is for {url.get_backend_name()}; write mysql+pymysql://user@host:3306/name")
@@ -54,7 +54,7 @@ def make_engine(url: str, pool_size: int = 10, max_overflow: int = 10) -> Engine
         pool_pre_ping=True,
         pool_recycle=1800,
         pool_timeout=10,
-        hide_parameters=True,  # rows hold what users wrote; errors end in logs and workflow histories
+        hide_parameters=True,  # rows hold users' text, and errors end in logs and workflow histories
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "read_timeout": READ_TIMEOUT_S,
@@ -71,18 +71,18 @@ def make_session_factory(engine: Engine) -> SessionFactory:
 
 
 def error_code(error: BaseException) -> int | None:
-    """MySQL's number of the error, if it is the database's."""
+    """MySQL's error number; None if the error is not the database's."""
     args = getattr(getattr(error, "orig", None), "args", ())
     return args[0] if args and isinstance(args[0], int) else None
 
 
 def is_deadlock(error: BaseException) -> bool:
-    """The transaction was rolled back for another's sake: the same again may well pass."""
+    """Whether the transaction was rolled back in favour of another: a second try may succeed."""
     return any(error_code(one) == _DEADLOCK for one in _chain(error))
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """The database is not there, or not for us now."""
+    """Whether the database cannot be used now: it is down, read-only, or refuses connections."""
     return any(
         isinstance(one, DBAPIError) and (one.connection_invalidated or error_code(one) in _UNREACHABLE)
         for one in _chain(error)
@@ -90,7 +90,7 @@ def is_unreachable(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """A deadlock takes the savepoints with it, and then going back to one fails: the cause lies behind."""
+    """The error and its causes: after a deadlock the rollback to a savepoint fails too, and hides the deadlock."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -100,7 +100,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def in_transaction(sessions: SessionFactory, work: Callable[[Session], T], attempts: int = 5) -> T:
     """Do `work` in one transaction and return what it returns; again, at once, after a deadlock.
 
-    `work` may run several times: it has no effect but on its session.
+    `work` may run several times: it must change nothing but its session.
     """
     for attempt in range(1, attempts + 1):
         try:

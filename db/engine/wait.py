@@ -1,4 +1,4 @@
-"""Wait for the database, and say which and where while it is not there."""
+"""Wait for the database; until it answers, log which one at which address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DatabaseNotReachable(Exception):
 
 
 def address_of(url: URL) -> str:
-    """The database as people may read it: no user, no password."""
+    """The database's address, without user and password."""
     return f"{url.host or 'localhost'}:{url.port or 3306}/{url.database or ''}"
 
 
@@ -29,10 +29,10 @@ def wait_for_database(
     every_s: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return when the database server answers; its schema may be missing still.
+    """Return when the database server answers; its schema may still be missing.
 
-    Tries for ever when `timeout_s` is None, else raises DatabaseNotThere. Wrong credentials are
-    raised at once: waiting does not mend them.
+    Tries for ever when `timeout_s` is None, else raises DatabaseNotReachable. Wrong credentials are
+    raised at once: waiting does not help.
     """
     where = database_url(url)
     engine = create_engine(where._replace(database=None), connect_args={"connect_timeout": CONNECT_TIMEOUT_S})

@@ -1,8 +1,8 @@
-"""Reading events: in order, without a miss, and told when what was asked for has expired."""
+"""Reading events: in order, without a gap, and with a sign when the events asked for have expired."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,7 +40,9 @@ def events_after(
     if operation_id is not None:
         query = query.where(Event.operation_id == operation_id)
     events = list(session.scalars(query.order_by(Event.seq).limit(limit)))
-    if operation_id is None and seq < latest and not _follows(events, seq):  # they expired, perhaps just now
+    if (
+        operation_id is None and seq < latest and not _follows(events, seq)
+    ):  # the events in between expired, perhaps just now
         oldest = events[0].seq if events else latest + 1
     if events:
         latest = max(latest, events[-1].seq)
@@ -71,7 +73,7 @@ def stream_ends(session: Session, client_id: str) -> StreamEnds:
 
 @dataclass(frozen=True)
 class EventSearch:
-    """What is looked for. `types`: whole types, or beginnings that end in a dot. `since`, `until`: as recorded."""
+    """A search. `types`: whole types, or beginnings that end in a dot. `since`, `until`: times of recording."""
 
     after: int = 0
     before: int | None = None
@@ -94,7 +96,7 @@ def search_events(session: Session, client_id: str, search: EventSearch, limit: 
         query = query.where(Event.operation_id == search.operation_id)
     if search.types:
         query = query.where(or_(*(_of_type(one) for one in search.types)))
-    # Numbers and times of recording rise together, so a time is a number.
+    # Numbers rise with the times of recording, so a time can be turned into a number.
     if search.since is not None:
         query = query.where(Event.seq >= _first_from(session, client_id, search.since))
     if search.until is not None:
@@ -114,19 +116,6 @@ def _first_from(session: Session, client_id: str, at: datetime) -> int:
     return latest_seq(session, client_id) + 1 if first is None else first
 
 
-def changed_clients(session: Session, known: Mapping[str, int]) -> dict[str, int]:
-    """Which of these clients are not at the number known of them, and their latest number.
-
-    For one poller that serves all readers of a process.
-    """
-    found = heads_of(session, known.keys())
-    return {client_id: seq for client_id, seq in found.items() if seq != known[client_id]}
-
-
-def heads_of(session: Session, client_ids: Collection[str]) -> dict[str, int]:
-    """The number of each client's latest event; one statement on the primary key."""
-    return dict(session.execute(heads_query(client_ids)).all()) if client_ids else {}
-
-
 def heads_query(client_ids: Collection[str]) -> Select[str, int]:
+    """The number of each client's latest event: one statement on the primary key."""
     return select(Client.id, Client.event_seq).where(Client.id.in_(list(client_ids)))

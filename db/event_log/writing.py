@@ -29,7 +29,7 @@ _UTC: TypeEngine[datetime] = UtcDateTime()
 
 
 class UnknownClient(LookupError):
-    """Events for a client that has no row: nothing can number them."""
+    """The client has no row, so its events cannot be numbered."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def append_events(session: Session, client_id: str, events: Sequence[NewEvent]) 
     """
     raised = update(Client).where(Client.id == client_id).values(event_seq=Client.event_seq + len(events))
     session.execute(raised, execution_options={"synchronize_session": False})
-    # The clock is read under the lock, so `recorded_at` never runs against `seq`.
+    # The clock is read under the lock, so `recorded_at` rises with `seq`.
     now = func.utc_timestamp(6, type_=_UTC)
     row = session.execute(select(Client.event_seq, now).where(Client.id == client_id)).one_or_none()
     if row is None:

@@ -1,1 +1,1 @@
-"""Servers, instances, operations and the ledger of resources."""
+"""Servers, instances, agents and operations; the fleet page and a server's timeline."""

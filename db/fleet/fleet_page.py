@@ -1,7 +1,7 @@
-"""The fleet as a screen shows it: a page of servers in five statements, as plain rows and not as objects.
+"""The fleet page's query: a page of servers in five statements, as plain rows and not as objects.
 
-Read beside the stream of events: `as_of` is taken before the rows, so what an event after it says is either in
-them already or comes with it; to apply such an event again changes nothing.
+The page is read beside the stream of events. `as_of` is read before the rows: the rows may already contain what a later
+event says, and applying that event again changes nothing.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def read_fleet_page(
         return FleetPageRows((), {}, {}, {}, {}, as_of, None)
     ids = {row.id for row in shown}
     if len(ids) <= _FEW:
-        server_ids = ids  # by their own index; else all that is under way at the client, and that is not much
+        server_ids = (
+            ids  # by their own index; otherwise all unfinished operations of the client are read, which are few
+        )
     unfinished = session.execute(_unfinished(client_id, server_ids)).all()
     running = [row.id for row in unfinished if row.status == OperationStatus.RUNNING and row.server_id in ids]
     last = session.execute(_operations().where(Operation.id.in_([row.last_id for row in shown if row.last_id])))
@@ -94,11 +96,11 @@ def _page(
     return query.order_by(Server.created_at.desc(), Server.id.desc()).limit(limit + 1)
 
 
-@cache  # to build it takes as long as the database takes to answer it
+@cache  # building it takes as long as the database takes to answer
 def _servers() -> Select[*tuple[Any, ...]]:
-    """One row a server: its primary, what its pool costs now, its latest decision, which operation was its last."""
+    """One row for each server: its primary, its pool's price now, its latest decision, its last operation."""
     primary = aliased(Instance)
-    # The end of the server's part of the index; not all of its operations.
+    # Reads the end of the server's part of the index, not all of its operations.
     latest = (
         select(Operation.id)
         .where(Operation.server_id == Server.id)
@@ -107,7 +109,7 @@ def _servers() -> Select[*tuple[Any, ...]]:
         .correlate(Server)
         .scalar_subquery()
     )
-    # For servers that nothing was decided for yet: its present type's, as Linux.
+    # For servers without a decision yet: the price of the present type, for Linux.
     on_demand = (
         select(OnDemandPriceRow.usd_per_hour)
         .where(

@@ -1,14 +1,19 @@
-"""Instances, of all servers or one."""
+"""Instances: listed, counted, and ended when their end was not their server's doing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine.paging import Page, fetch_page, of_client
-from db.tables import Agent, Instance
+from db.event_log.writing import NewEvent
+from db.tables import Instance
+from domain.instance_states import ENDED, InstanceState, change_state
+
+_S = InstanceState
 
 
 def list_instances(
@@ -36,12 +41,43 @@ def list_instances(
 
 
 def get_instance(session: Session, client_id: str | None, instance_id: str) -> Instance | None:
-    """The instance in its present life, or else in its latest."""
+    """The instance's live row, else its latest."""
     query = of_client(select(Instance).where(Instance.id == instance_id), Instance.client_id, client_id)
     latest = query.order_by(Instance.live_id.is_(None), Instance.created_at.desc()).limit(1)
     return session.scalar(latest.options(joinedload(Instance.agent)))
 
 
-def get_agent(session: Session, client_id: str, instance_id: str) -> Agent | None:
-    """The agent on an instance, adopted or not."""
-    return session.get(Agent, (client_id, instance_id))
+def end_instance(
+    session: Session, instance_id: str, server_id: str, now: datetime, why: str, by: str = "reconciliation"
+) -> list[NewEvent]:
+    """Move the instance to terminated by legal moves and take its role; return the events, none if it had ended."""
+    row = session.get(Instance, (instance_id, server_id), with_for_update=True, populate_existing=True)
+    if row is None or (state := InstanceState(row.state)) in ENDED:
+        return []
+    path = [_S.TERMINATED] if state in (_S.TERMINATING, _S.FAILED) else [_S.TERMINATING, _S.TERMINATED]
+    events = []
+    for then in path:
+        former, row.state = row.state, change_state(InstanceState(row.state), then).value
+        events.append(_event(row, former, now, why, by))
+    if row.role is not None:
+        row.role, row.roles = None, [*(row.roles or [[row.created_at.isoformat(), row.role]]), [now.isoformat(), None]]
+    row.terminate_confirmed_at, row.updated_at, row.reason = now, now, why[:1000]
+    return events
+
+
+def _event(row: Instance, former: str, now: datetime, why: str, by: str) -> NewEvent:
+    payload = {
+        "state": row.state,
+        "former_state": former,
+        "role": None,
+        "pool": row.pool,
+        "zone": row.zone,
+        "reason": why[:1000],
+        "by": by,
+    }
+    return NewEvent(f"instance.{row.state}", now, server_id=row.server_id, instance_id=row.id, payload=payload)
+
+
+def count_live_instances(session: Session) -> int:
+    """How many instances of all clients are live; read from an index alone."""
+    return session.scalar(select(func.count()).where(Instance.live_id.is_not(None))) or 0

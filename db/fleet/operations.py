@@ -29,7 +29,7 @@ def list_operations(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Operation]:
-    """Newest first, by when they were asked for; without their receipts, which are long and cannot be read off them."""
+    """Newest first, by when they were asked for. Receipts are long and left out: reading one off these rows raises."""
     query = of_client(select(Operation), Operation.client_id, client_id)
     query = query.options(defer(Operation.receipt, raiseload=True))
     if server_id is not None:

@@ -1,4 +1,4 @@
-"""Servers, with who plays them and what is being done to them."""
+"""Servers, each with its instances and its unfinished operations; found by ID, by name, or by how an ID begins."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _live_instances(session: Session, server_ids: list[str]) -> defaultdict[str,
 
 
 def pending_of(session: Session, server_ids: list[str]) -> defaultdict[str, list[Operation]]:
-    """By server, what is under way and then what waits, as it will be done."""
+    """By server, the running operation and then the queued ones, in the order in which they will run."""
     waiting = (OperationStatus.QUEUED, OperationStatus.RUNNING)
     query = select(Operation).where(Operation.server_id.in_(server_ids), Operation.status.in_(waiting))
     found: defaultdict[str, list[Operation]] = defaultdict(list)
@@ -93,3 +93,16 @@ def pending_of(session: Session, server_ids: list[str]) -> defaultdict[str, list
 def _turn(operation: Operation) -> tuple[bool, int, float]:
     queued = operation.status == OperationStatus.QUEUED
     return queued, -operation.priority, operation.requested_at.timestamp()
+
+
+def server_with_prefix(session: Session, client_id: str, prefix: str) -> Server | None:
+    """The client's server whose ID begins so: a range of the primary key. `prefix` has no wildcard in it."""
+    query = select(Server).where(Server.id.like(f"{prefix}%"), Server.client_id == client_id)
+    return session.scalar(query.order_by(Server.id).limit(1))
+
+
+def servers_named(session: Session, client_id: str | None, name: str) -> list[ServerRow]:
+    """The active server of that name; for an admin (None), one of each client that has one."""
+    query = of_client(select(Server).where(Server.active_name == name), Server.client_id, client_id)
+    found = [get_server(session, None, server.id) for server in session.scalars(query.limit(50))]
+    return [row for row in found if row is not None]

@@ -1,4 +1,4 @@
-"""What a server has lived through: its instances, what was said of them, what was done."""
+"""A server's history: its instances, their events and notices, its operations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TimelineRows:
 
 
 def server_history(session: Session, client_id: str, server_id: str) -> TimelineRows:
-    """The server is known to be the client's."""
+    """The caller has checked that the server is the client's."""
     instances = select(Instance).where(Instance.server_id == server_id)
     events = select(Event).where(
         Event.client_id == client_id, Event.server_id == server_id, Event.type.startswith("instance.")

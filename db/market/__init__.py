@@ -1,1 +1,1 @@
-"""The market's records: prices in three tiers, what they are held against, reliability. See domain.market."""
+"""The market: pools, prices in three tiers, what they are compared with, what happened. See domain.market."""

@@ -35,20 +35,6 @@ def keep_scores(session: Session, region: str, types: Iterable[str], scores: Map
     _upsert(session, PlacementScore, rows, "score")
 
 
-def scores_since(
-    session: Session, region: str, types: Iterable[str], since: datetime
-) -> dict[str, list[tuple[datetime, int]]]:
-    """Zone -> the scores for these types, in the order of time: what falls shows there."""
-    row = PlacementScore
-    query = select(row.zone, row.at, row.score).where(
-        row.region == region, row.at >= since, row.types_key == types_key(types)
-    )
-    found: dict[str, list[tuple[datetime, int]]] = {}
-    for zone, at, score in session.execute(query.order_by(row.at)):
-        found.setdefault(zone, []).append((at, score))
-    return found
-
-
 def scores_of_types(
     session: Session, region: str, since: datetime, until: datetime
 ) -> dict[tuple[str, str], PoolScore]:

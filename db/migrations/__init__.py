@@ -1,0 +1,1 @@
+"""The schema's migrations, as Alembic runs them."""

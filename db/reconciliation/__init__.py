@@ -1,1 +1,1 @@
-"""Differences between EC2 and the records."""
+"""Differences between EC2 and the ledger: what is compared, and the findings."""

@@ -1,7 +1,7 @@
-"""Findings as they are kept: each open once, counted when found again, settled with what became of it.
+"""Findings of reconciliation: open once, counted when found again, closed with what became of them; and read.
 
-Each function is part of the caller's transaction and writes its events in it, as its last locking step. Events are
-those of one client; what belongs to no client of ours is kept without one.
+Each function that writes is part of the caller's transaction and writes its events in it, as its last locking step.
+Events are those of one client; what belongs to no client of ours is kept without one.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
+from db.engine.paging import Page, fetch_page, of_client
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.instance_end import end_instance
-from db.reconciliation.drift_queries import open_drift
+from db.fleet.instances import end_instance
 from db.tables import DriftRow, Resource
 from domain.names import new_id
 from domain.reconciliation.drift import DriftAction, DriftFinding, DriftState
 
 MOST_WORDS = 2000
-ASK_AGAIN_AFTER = timedelta(minutes=10)  # at the least: a rescue takes seconds
+ASK_AGAIN_AFTER = timedelta(minutes=10)  # at least: a rescue takes seconds
 
 
 @dataclass(frozen=True)
 class StoredFinding:
-    """A finding's row after a look."""
+    """A finding as it is stored after a comparison."""
 
     finding: DriftFinding
     times: int
     first_seen_at: datetime
     new: bool = False
-    asked: bool = False  # its server's workflow was told, and has had no time to do all it can
+    asked: bool = False  # its server's workflow was told a short while ago and may still be at work
     tried_at: datetime | None = None
 
 
 def store_findings(
     session: Session, client_id: str, findings: Sequence[DriftFinding], now: datetime
 ) -> list[StoredFinding]:
-    """Write what was found. Two looks at once make one row: the key is unique while it is open."""
+    """Store the findings. Two comparisons at once make one row: the key is unique while the finding is open."""
     known = open_drift(session, [one.key for one in findings])
     fresh = [one for one in findings if one.key not in known]
     for one in fresh:
@@ -56,7 +56,7 @@ def store_findings(
         if not new:
             row.times += 1
             row.last_seen_at = now
-        if changed:  # what would be done is another thing: its grace begins anew
+        if changed:  # another action than before: the grace period begins anew
             row.action, row.reason, row.grace_s = one.action, one.reason, one.grace_s
             row.times, row.first_seen_at, row.outcome = 1, now, ""
             row.asked_at = row.tried_at = None
@@ -70,14 +70,14 @@ def store_findings(
 
 
 def _was_asked(row: DriftRow, now: datetime) -> bool:
-    """For as long as it had been there when it was asked: a rescue that fails is tried ever less often."""
+    """Whether the workflow was asked lately. The longer a finding lasts, the longer it takes to ask it again."""
     if row.asked_at is None:
         return False
     return now < row.asked_at + max(ASK_AGAIN_AFTER, row.asked_at - row.first_seen_at)
 
 
 def resolve_findings(session: Session, client_id: str, rows: Iterable[str], now: datetime) -> int:
-    """Those that a complete look no longer found."""
+    """Resolve the findings that a complete comparison no longer found."""
     query = select(DriftRow).where(DriftRow.id.in_(list(rows)), DriftRow.state == DriftState.OPEN).with_for_update()
     found = list(session.scalars(query))
     for row in found:
@@ -87,7 +87,7 @@ def resolve_findings(session: Session, client_id: str, rows: Iterable[str], now:
 
 
 def close_finding(session: Session, finding: DriftFinding, state: DriftState, now: datetime, outcome: str) -> bool:
-    """Done with, and the ledger with it, in one transaction. False: another was quicker."""
+    """Close the finding and correct the ledger, in one transaction. False: another process was quicker."""
     row = _locked(session, [finding.key]).get(finding.key)
     if row is None:
         return False
@@ -98,20 +98,20 @@ def close_finding(session: Session, finding: DriftFinding, state: DriftState, no
 
 
 def mark_asked(session: Session, key: str, now: datetime) -> None:
-    """Its server's workflow was told. It stays open until a look finds the server whole again."""
+    """Note that the server's workflow was told. The finding stays open until a comparison no longer finds it."""
     if row := _locked(session, [key]).get(key):
         row.outcome, row.asked_at = "the server's workflow was told that its instance is gone", now
         _tell(session, row.client_id, [_event("drift.asked", row, now)])
 
 
 def note_failed_try(session: Session, key: str, why: str, now: datetime) -> None:
-    """Why it could not be done now; it is tried again at the next pass."""
+    """Note why the action could not be done; the next pass tries again."""
     if row := _locked(session, [key]).get(key):
         row.outcome, row.tried_at = why[:MOST_WORDS], now
 
 
 def delete_closed_findings(session: Session, before: datetime, most: int = 1000) -> int:
-    """Delete what was settled long ago; what is open stays."""
+    """Delete findings that were closed before; open ones stay."""
     old = select(DriftRow.id).where(DriftRow.state != DriftState.OPEN, DriftRow.settled_at < before).limit(most)
     ids = list(session.scalars(old))
     session.execute(delete(DriftRow).where(DriftRow.id.in_(ids)))
@@ -119,7 +119,7 @@ def delete_closed_findings(session: Session, before: datetime, most: int = 1000)
 
 
 def open_findings_not_in(session: Session, looked: Collection[str], keys: Collection[str]) -> list[DriftRow]:
-    """Open rows of what was looked at ("region/type") that are not among these findings."""
+    """Open rows of the compared subjects ("region/type") that are not among these findings."""
     found, known = [], set(keys)
     for row in session.scalars(select(DriftRow).where(DriftRow.state == DriftState.OPEN)):
         subject = f"{row.region}/{row.resource_type or 'instance'}"
@@ -129,7 +129,7 @@ def open_findings_not_in(session: Session, looked: Collection[str], keys: Collec
 
 
 def _ledger(session: Session, finding: DriftFinding, row: DriftRow, now: datetime) -> list[NewEvent]:
-    """The record follows: adopted into the ledger, or closed with what happened."""
+    """Correct the ledger: adopt the resource, or close its row with what happened."""
     if finding.action is DriftAction.ADOPT:
         return _adopt(session, finding, now)
     if finding.action not in (DriftAction.REMOVE, DriftAction.CLOSE):
@@ -156,7 +156,7 @@ def _how(one: Resource) -> str:
 
 
 def _adopt(session: Session, finding: DriftFinding, now: datetime) -> list[NewEvent]:
-    """The row that meant to make it, if there is one; else a new one."""
+    """Adopt into the row that intended the resource, if there is one; else into a new row."""
     one = session.get(Resource, finding.row_id, with_for_update=True) if finding.row_id else None
     if one is None or one.state != "intended":
         one = Resource(
@@ -231,3 +231,36 @@ def _tell(session: Session, client_id: str, events: Sequence[NewEvent]) -> None:
     if client_id and events:
         session.flush()
         append_events(session, client_id, events)
+
+
+def list_drift(
+    session: Session,
+    client_id: str | None,
+    *,
+    server_id: str | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[DriftRow]:
+    """Newest first, by when each was first found."""
+    query = of_client(select(DriftRow), DriftRow.client_id, client_id)
+    for column, value in ((DriftRow.server_id, server_id), (DriftRow.state, state), (DriftRow.kind, kind)):
+        if value is not None:
+            query = query.where(column == value)
+    return fetch_page(session, query, DriftRow.first_seen_at, DriftRow.id, cursor, limit)
+
+
+def open_drift(session: Session, keys: Collection[str]) -> dict[str, DriftRow]:
+    """The open rows of these findings, by key."""
+    wanted, found = list(keys), dict[str, DriftRow]()
+    for at in range(0, len(wanted), 1000):
+        rows = session.scalars(select(DriftRow).where(DriftRow.open_key.in_(wanted[at : at + 1000])))
+        found |= {row.finding_key: row for row in rows}
+    return found
+
+
+def count_open_drift(session: Session) -> dict[tuple[str, str], int]:
+    """How many are open, by kind and action."""
+    query = select(DriftRow.kind, DriftRow.action, func.count()).where(DriftRow.state == DriftState.OPEN)
+    return {(kind, action): n for kind, action, n in session.execute(query.group_by(DriftRow.kind, DriftRow.action))}

@@ -20,7 +20,7 @@ _AT_ONCE = 1000  # values of an IN
 
 @dataclass(frozen=True)
 class ServerState:
-    """A server with who plays it and when its agent was last heard of."""
+    """A server with its instances, and when its agent was last heard of."""
 
     server_id: str
     client_id: str
@@ -35,7 +35,7 @@ class ServerState:
 
 
 def busy_servers(session: Session) -> set[str]:
-    """Those with an operation in progress or waiting."""
+    """Servers with an operation that runs or waits."""
     return set(session.scalars(select(Operation.server_id).where(Operation.status.in_(_UNFINISHED)).distinct()))
 
 
@@ -49,7 +49,7 @@ def servers_by_id(session: Session, server_ids: Collection[str]) -> list[ServerS
 
 
 def adopted_before(session: Session, regions: Collection[str], before: datetime) -> list[tuple[str, str, str]]:
-    """ID, client and region of the active servers that are there since."""
+    """ID, client and region of the active servers that were adopted before."""
     query = select(Server.id, Server.client_id, Server.region).where(Server.active_name.is_not(None))
     query = query.where(Server.region.in_(list(regions)), Server.created_at < before).order_by(Server.id)
     return [(one, client, region) for one, client, region in session.execute(query)]
@@ -63,7 +63,7 @@ def still_active(session: Session, server_ids: Collection[str]) -> set[str]:
 def instances_heard_of(
     session: Session, of: Collection[tuple[str, str]], now: datetime, longest: timedelta
 ) -> set[str]:
-    """`of`: client and instance. Those whose agents were heard of no longer ago, or are not due yet."""
+    """`of`: client and instance. Instances whose agents were heard of within `longest`, or are not due yet."""
     query = select(Agent.instance_id).where(or_(Agent.seen_at >= now - longest, Agent.due_at >= now))
     its = tuple_(Agent.client_id, Agent.instance_id)
     return {one for some in _pieces(of) for one in session.scalars(query.where(its.in_(some)))}
@@ -76,7 +76,7 @@ def open_rows(session: Session, region: str) -> list[Resource]:
 
 
 def rows_about(session: Session, resource_ids: Collection[str], tokens: Collection[str]) -> list[Resource]:
-    """Closed rows that name one of these resources, or the token that made one."""
+    """Closed rows that name one of these resources, or the token of its creation."""
     found: dict[int, Resource] = {}
     for column, values in ((Resource.resource_id, resource_ids), (Resource.token, tokens)):
         for some in _pieces(values):

@@ -1,6 +1,6 @@
 """Accrual of a whole fleet: what ran and what it cost is read in blocks of hours, and booked in small transactions.
 
-It can be cut off anywhere and done again: what is booked is not booked twice. There is one at a time.
+It can be interrupted anywhere and repeated: nothing is booked twice. There is one accrual at a time.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 
 from db.engine.session import SessionFactory
 from db.market.canonical import open_corrections, settle_corrections
+from db.savings.accrual_inputs import fleet_between, prices_between
 from db.savings.accrual_lock import AccrualLock, hold_accrual_lock
-from db.savings.accrual_prices import prices_between
 from db.savings.booking import EntryCounts, book, hours_between, mark_accrued, read_progress
-from db.savings.running import fleet_between
 from db.tables import PriceCorrection
 from domain.market.observed_prices import PoolKey
 from domain.savings.accrual import HOUR, Accrual, hour_start
@@ -54,7 +53,7 @@ def accrue(sessions: SessionFactory, now: datetime, again: timedelta) -> Accrual
     """Book every server's time up to now, and look again at what was booked `again` before the last time.
 
     Then what late prices have changed further back. The first time the ledger begins, `again` ago: what ran as
-    what before is not known. Raise AnotherAccrues while another accrual is under way.
+    what before is not known. Raise AccrualBusy while another accrual is under way.
     """
     with hold_accrual_lock(sessions) as held:
         return _accrue(held, now, again)
@@ -62,7 +61,7 @@ def accrue(sessions: SessionFactory, now: datetime, again: timedelta) -> Accrual
 
 def _accrue(held: AccrualLock, now: datetime, again: timedelta) -> AccrualResult:
     begins, until = held.transaction(lambda session: read_progress(session, hour_start(now - again)))
-    now = max(now, until)  # what is booked was booked by a clock that was ahead of ours
+    now = max(now, until)  # another machine booked with a clock ahead of ours
     start = max(begins, hour_start(until - again))
     done = AccrualResult()
     for block_start, block_end in _blocks(start, now):
@@ -112,9 +111,9 @@ def _pieces(servers: Sequence[ServerUsage]) -> Iterator[Sequence[ServerUsage]]:
 def _correct(
     held: AccrualLock, done: AccrualResult, begins: datetime, fresh_from: datetime, now: datetime
 ) -> AccrualResult:
-    """What late prices changed before `fresh_from`. What they changed after it was read a moment ago, or will be.
+    """Book what late prices changed before `fresh_from`. Later changes were read a moment ago, or will be.
 
-    The corrections are read before the prices, and settled after what came of them is booked.
+    The corrections are read before the prices, and settled after their result is booked.
     """
     while True:
         with held.sessions() as session:
@@ -147,7 +146,7 @@ def _spans(
 def _touched(
     server: ServerUsage, spans: dict[PoolKey, tuple[datetime, datetime]], start: datetime, end: datetime
 ) -> bool:
-    """Whether it ran in one of the pools while the price was another."""
+    """Whether the server ran in one of the pools while the price was different."""
     for ran in server.instances:
         span = spans.get(ran.pool) if ran.spot else None
         if span and max(span[0], ran.from_at, start) < min(span[1], ran.until_at or end, end):

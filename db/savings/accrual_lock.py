@@ -1,8 +1,8 @@
-"""One accrual at a time: what an older one has read must not undo what a newer one has booked.
+"""One accrual at a time: an older one must not undo, with what it has read, what a newer one has booked.
 
-The lock is MySQL's own, of the one connection that holds it, and goes with that connection. Should it be lost before
-the accrual is over, nothing more is booked: each transaction looks at it last. Whoever got the lock meanwhile and did
-not see such a transaction's entries books the same numbers, and fails on them (`db.savings.booking`).
+The lock is MySQL's GET_LOCK: it belongs to one connection and ends with it. If it is lost before the accrual is over,
+nothing more is booked, because each transaction checks the lock last. If another accrual took the lock meanwhile and
+did not see such a transaction's entries, it books the same numbers and fails on them (`db.savings.booking`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from db.engine.session import SessionFactory, in_transaction
 T = TypeVar("T")
 
 WAIT_S = 5  # for another to end; below the read timeout
-# A holder that is heard of no more (its machine is gone) is given up by the server after so long.
+# After so long the server drops a holder that has gone silent (its machine is gone).
 _SILENT_S = 300
-# The lock's name, in SQL: the server has one set of names for all its schemas.
+# The lock's name in SQL. It contains the schema: lock names are shared by all schemas of a server.
 LOCK = "CONCAT('savings/', LEFT(SHA2(DATABASE(), 256), 40))"
 
 
 class AccrualBusy(Exception):
-    """Another accrual is under way, or took over: come again."""
+    """Another accrual runs, or took over: try again later."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class AccrualLock:
     _holder_id: int
 
     def transaction(self, work: Callable[[Session], T]) -> T:
-        """As `in_transaction`. Raise AnotherAccrues, with nothing done, if the lock is lost."""
+        """As `in_transaction`. Raise AccrualBusy, with nothing done, if the lock is lost."""
 
         def guarded(session: Session) -> T:
             done = work(session)
-            self._holder.execute(text("SELECT 1"))  # it is heard of
+            self._holder.execute(text("SELECT 1"))  # a sign of life
             if session.scalar(text(f"SELECT IS_USED_LOCK({LOCK})")) != self._holder_id:
                 raise AccrualBusy("the lock of the accrual was lost")
             return done
@@ -53,7 +53,7 @@ class AccrualLock:
 
 @contextmanager
 def hold_accrual_lock(sessions: SessionFactory) -> Iterator[AccrualLock]:
-    """Raise AnotherAccrues if another does not end within WAIT_S."""
+    """Raise AccrualBusy if another does not end within WAIT_S."""
     with sessions() as session:
         holder = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         try:
@@ -64,4 +64,4 @@ def hold_accrual_lock(sessions: SessionFactory) -> Iterator[AccrualLock]:
                 raise AccrualBusy("another accrual is under way")
             yield AccrualLock(sessions, holder, holder_id)
         finally:
-            session.invalidate()  # closed, and not kept for others: the lock goes with it
+            session.invalidate()  # closed and not returned to the pool: this frees the lock

@@ -28,7 +28,7 @@ _BEGAN, _ACCRUED = "began", "accrued"
 
 @dataclass(frozen=True)
 class EntryCounts:
-    """Entries that were written: of time not booked before, and corrections."""
+    """How many entries were written: for time not booked before, and as corrections."""
 
     accruals: int = 0
     corrections: int = 0
@@ -44,9 +44,9 @@ def book(
     accruals: dict[str, Accrual],
     now: datetime,
 ) -> EntryCounts:
-    """Add what is missing so that these hours of these servers come to what is known now.
+    """Add the entries that bring these hours of these servers to the amounts known now.
 
-    The key of an entry is its number: of two that book the same at once one fails, and comes again.
+    An entry's key is its number: of two that book the same at once, one fails and tries again.
     """
     booked = _booked(session, [one.server_id for one in servers], hours)
     rows: list[tuple[ServerUsage, datetime, LedgerEntry]] = []
@@ -64,7 +64,7 @@ def book(
 
 
 def read_progress(session: Session, now: datetime) -> tuple[datetime, datetime]:
-    """When the ledger began, and up to when every server's time is booked; now, if it begins now."""
+    """When the ledger began, and up to when every server's time is booked. Both are now if it begins now."""
     for name in (_BEGAN, _ACCRUED):
         row = insert(SavingsProgress).values(name=name, until_at=now)
         session.execute(row.on_duplicate_key_update(name=SavingsProgress.name))
@@ -73,13 +73,13 @@ def read_progress(session: Session, now: datetime) -> tuple[datetime, datetime]:
 
 
 def accrued_until(session: Session) -> datetime | None:
-    """None: nothing has been booked yet."""
+    """Up to when time is booked; None: nothing has been booked yet."""
     row = session.get(SavingsProgress, _ACCRUED)
     return row.until_at if row else None
 
 
 def mark_accrued(session: Session, until_at: datetime) -> None:
-    """Forward only."""
+    """Move the time up to which is booked; forward only."""
     row = insert(SavingsProgress).values(name=_ACCRUED, until_at=until_at)
     later = func.greatest(SavingsProgress.until_at, row.inserted.until_at)
     session.execute(row.on_duplicate_key_update(until_at=later))

@@ -1,4 +1,4 @@
-"""Totals of the ledger. Sums of whole micro-dollars: hours, days, months, servers agree to the last digit."""
+"""Totals of the ledger, in whole micro-dollars: hours, days, months and servers agree to the last digit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def period_totals(
     until_at: datetime,
     server_id: str | None = None,
 ) -> list[PeriodTotal]:
-    """Those with an entry, in the order of time. The time is in whole units: see `floor`."""
+    """Periods with an entry, oldest first. The time is in whole units: see `unit_start`."""
     if unit is Unit.HOUR:
         hours = SavingsHour if server_id is None else SavingsEntry
         return _periods(session, client_id, hours, hours.hour, from_at, until_at, server_id)
@@ -55,7 +55,7 @@ def period_totals(
 
 
 def current_totals(session: Session, client_id: str | None, now: datetime) -> tuple[Amounts, Amounts, Amounts]:
-    """Of this hour, this day and this month, of all the client's servers."""
+    """This hour, this day and this month of all the client's servers."""
     hour, day, month = (unit_start(unit, now) for unit in (Unit.HOUR, Unit.DAY, Unit.MONTH))
     part = case((SavingsHour.hour >= hour, 2), (SavingsHour.hour >= day, 1), else_=0)
     query = select(part, *_sums(SavingsHour)).where(SavingsHour.hour >= month, SavingsHour.hour < now).group_by(part)
@@ -69,7 +69,7 @@ def current_totals(session: Session, client_id: str | None, now: datetime) -> tu
 def server_totals(
     session: Session, client_id: str | None, from_at: datetime, until_at: datetime, limit: int
 ) -> list[ServerTotal]:
-    """Who saved most first, over whole days."""
+    """Servers over whole days, the largest saving first."""
     sums = _sums(SavingsDay)
     query = select(SavingsDay.server_id, *sums).where(SavingsDay.day >= from_at, SavingsDay.day < until_at)
     query = of_client(query, SavingsDay.client_id, client_id).group_by(SavingsDay.server_id)
@@ -80,7 +80,7 @@ def server_totals(
 
 
 def unit_start(unit: Unit, at: datetime) -> datetime:
-    """The start, in UTC, of the unit that a moment lies in."""
+    """The start, in UTC, of the unit that contains a moment."""
     start = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     if unit is not Unit.HOUR:
         start = start.replace(hour=0)
@@ -104,7 +104,7 @@ def _periods(
 
 
 def _days(session: Session, client_id: str | None, from_at: datetime, until_at: datetime) -> list[PeriodTotal]:
-    """Of all servers together, days that begin in the time: 24 rows each, where SavingsDay has one for each server."""
+    """Days of all servers together that begin in the time: 24 rows each; SavingsDay has one for each server."""
     day, first, end = func.date(SavingsHour.hour), _midnight(from_at), _midnight(until_at)
     query = select(day, *_sums(SavingsHour)).where(SavingsHour.hour >= first, SavingsHour.hour < end)
     rows = session.execute(of_client(query, SavingsHour.client_id, client_id).group_by(day).order_by(day))
@@ -112,7 +112,7 @@ def _days(session: Session, client_id: str | None, from_at: datetime, until_at: 
 
 
 def _midnight(at: datetime) -> datetime:
-    """The first one from then on."""
+    """The first midnight at or after that moment."""
     return unit_start(Unit.DAY, at + timedelta(days=1) - timedelta(microseconds=1))
 
 

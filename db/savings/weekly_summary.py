@@ -25,7 +25,7 @@ EVENT_TYPE = "summary.weekly"
 
 
 def write_weekly_summaries(sessions: SessionFactory, now: datetime) -> tuple[datetime, int]:
-    """Tell each client the last whole week, if it has not been told; return its Monday, and how many were told."""
+    """Write each client the event of the last whole week, once; return its Monday and how many were written."""
     week = week_start(now) - WEEK
     with sessions() as session:
         until = accrued_until(session)

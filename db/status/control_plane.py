@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.reconciliation.drift_queries import count_open_drift
+from db.reconciliation.drift import count_open_drift
 from db.savings.booking import accrued_until
 from db.savings.totals import Unit, period_totals, unit_start
 from db.status.invariants import active_servers_without_primary, servers_with_several_primaries
@@ -32,8 +32,8 @@ class ControlPlaneStatus:
     agents_silent: int = 0  # of primaries
     drift: dict[tuple[str, str], int] = field(default_factory=dict)  # by kind and action
     price_age_s: dict[str, float] = field(default_factory=dict)  # by collection
-    day: Amounts = NOTHING  # booked of the 24 hours before the hour that runs
-    accrual_age_s: float | None = None  # since the time up to which savings are booked; None: nothing was
+    day: Amounts = NOTHING  # booked for the last 24 whole hours
+    accrual_age_s: float | None = None  # since the time up to which savings are booked; None: nothing is booked
 
 
 def read_control_plane_status(session: Session, now: datetime) -> ControlPlaneStatus:
@@ -54,7 +54,7 @@ def read_control_plane_status(session: Session, now: datetime) -> ControlPlaneSt
 
 
 def _stuck(session: Session, now: datetime) -> dict[str, int]:
-    """What waits behind another is not stuck: it counts from when it began."""
+    """Unfinished for long, counted from its start: an operation that waits for another is not stuck."""
     query = select(Operation.kind, func.count()).where(
         Operation.status == "running", Operation.started_at < now - STUCK
     )

@@ -1,5 +1,5 @@
-"""What must always hold in the tables, for tests and the doctor. The constraints guard most of it:
-these find what a restored backup or a hand at the console brought in.
+"""What must always hold in the tables, for tests and the doctor. Constraints guard most of it; these checks
+find what a restored backup or a manual change brought in.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ def servers_with_several_primaries(session: Session) -> dict[str, int]:
 
 
 def active_servers_without_primary(session: Session) -> list[str]:
-    """Nothing serves these. During a launch or a rescue that is so for a while; at rest it must be empty."""
+    """Active servers that nothing serves. During a launch or a rescue there may be some; at rest there must be none."""
     serving = select(Instance.primary_of).where(Instance.primary_of.is_not(None))
     query = select(Server.id).where(Server.state == "active", Server.id.not_in(serving))
     return list(session.scalars(query.order_by(Server.id)))
 
 
 def live_instances_of_ended_servers(session: Session) -> list[str]:
-    """Left behind: invariant 3, as far as the tables know."""
+    """Instances that were left behind (invariant 3), as far as the tables show."""
     ours = Instance.server_id == Server.id
     query = select(Instance.id).join(Server, ours).where(Server.state == "ended", Instance.state.not_in(ENDED))
     return list(session.scalars(query.order_by(Instance.id)))

@@ -42,7 +42,7 @@ def overview(session: Session, client_id: str | None) -> Overview:
 
 def count_needing_attention(session: Session, client_id: str | None) -> int:
     """Operations that say they need it."""
-    # Not `IS true`: that is no use of an index, and every operation that there ever was would be read.
+    # Not `IS true`: that uses no index, and would read every operation that there ever was.
     query = select(func.count(Operation.id)).where(Operation.attention == true())
     return session.scalar(of_client(query, Operation.client_id, client_id)) or 0
 

@@ -1,4 +1,4 @@
-"""The head of the dashboard: a client's fleet, its money and its month, in one query of an index each."""
+"""The figures at the top of the dashboard: fleet, money, last 30 days; each one query of an index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FINAL = frozenset(outcome.value for outcome in Outcome)
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """What became of operations in a time. `outage_ms`: as the control plane measured it, over all of them."""
+    """How the operations of a period ended. `outage_ms`: the sum of outages that the control plane measured."""
 
     switches: int = 0  # ended
     switches_committed: int = 0

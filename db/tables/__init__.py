@@ -9,12 +9,12 @@ from db.tables.events import Event, RecordStream
 from db.tables.fleet import Agent, Instance, Notice, Resource, Server
 from db.tables.forecast_models import ModelRow, ModelShadow, ModelUse
 from db.tables.operations import Operation, OperationStep
-from db.tables.pools import PoolRow
 from db.tables.prices import (
     AdvisorBand,
     OnDemandPriceRow,
     PlacementScore,
     PoolFactRow,
+    PoolRow,
     PriceCanonical,
     PriceCollection,
     PriceConsolidated,

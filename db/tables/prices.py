@@ -1,7 +1,7 @@
-"""Prices in three tiers, what they are held against, and what we lived through in each pool.
+"""Pools and their prices in three tiers, what spot prices are compared with, and what happened in each pool.
 
-The observations name their pool; the other two tiers name it by the number of its series. The tiers have
-no index but their key: whoever asks knows the pools, and every further index would double the writing.
+The observations name their pool; the other two tiers name it by the number of its series. The tiers have no index
+but their key: whoever reads knows the pools, and every further index would double the writing.
 """
 
 from __future__ import annotations
@@ -190,3 +190,22 @@ class PoolFactRow(Base):
     kind: Mapped[str] = mapped_column(Ascii(32))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     seconds: Mapped[float | None] = mapped_column(Numeric(16, 6, asdecimal=False))
+
+
+class PoolRow(Base):
+    """Where capacity is bought; `id` is `str(domain.pools.Pool)`."""
+
+    __tablename__ = "pools"
+    __table_args__ = (Index(None, "region", "id"), Index(None, "region", "cool_down_until"), TABLE)
+
+    id: Mapped[str] = mapped_column(Ascii(128), primary_key=True)
+    region: Mapped[str] = mapped_column(Ascii(32))
+    zone: Mapped[str] = mapped_column(Ascii(32))
+    instance_type: Mapped[str] = mapped_column(Ascii(32))
+    lifecycle: Mapped[str] = mapped_column(Ascii(16))
+    usd_per_hour: Mapped[float | None] = mapped_column(Numeric(12, 6, asdecimal=False))
+    priced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cool_down_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cool_down_reason: Mapped[str] = mapped_column(String(500), default="")
+    capacity_failures: Mapped[int] = mapped_column(Integer, default=0)
+    notices: Mapped[int] = mapped_column(Integer, default=0)

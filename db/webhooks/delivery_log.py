@@ -1,4 +1,4 @@
-"""The log of deliveries: what an attempt is made with, and what came of it."""
+"""The log of deliveries: each attempt, and its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.engine.deletion import delete_in_batches
+from db.engine.bulk import delete_in_batches
 from db.engine.paging import Page, fetch_page
 from db.engine.session import SessionFactory
 from db.event_log.writing import append_events
@@ -20,7 +20,7 @@ from domain.webhooks.contract import DISABLE_AFTER, GONE, DeliveryState, is_deli
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """What is needed to send a message once more. `sealed`: the webhook's secret, as kept."""
+    """What is needed to send a message. `sealed`: the webhook's secret, encrypted."""
 
     delivery_id: str
     webhook_id: str
@@ -33,7 +33,7 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """`code` None: no answer, and `error` says why."""
+    """The result of an attempt. `code` None: no answer; `error` says why."""
 
     code: int | None
     duration_ms: int
@@ -42,7 +42,7 @@ class AttemptResult:
 
 @dataclass(frozen=True)
 class DeliveryStatus:
-    """Where a delivery stands. `again_in`: until its next attempt; None: it is over."""
+    """The state of a delivery. `again_in`: until its next attempt; None: it is over."""
 
     state: DeliveryState
     attempts: int
@@ -50,7 +50,7 @@ class DeliveryStatus:
 
 
 def begin_attempt(session: Session, delivery_id: str, now: datetime) -> DeliveryAttempt | DeliveryStatus:
-    """The attempt to be made; or how the delivery stands, when none is to be made."""
+    """The attempt to make; or the state of the delivery, when none is to be made."""
     row = session.get(WebhookDelivery, delivery_id, with_for_update=True)
     if row is None:
         return DeliveryStatus(DeliveryState.DROPPED, 0)
@@ -65,7 +65,7 @@ def begin_attempt(session: Session, delivery_id: str, now: datetime) -> Delivery
 
 
 def finish_attempt(session: Session, delivery_id: str, result: AttemptResult, now: datetime) -> DeliveryStatus:
-    """Note the attempt; a webhook that does nothing but fail is disabled, with an event."""
+    """Write the attempt's result; a webhook that only fails is disabled, with an event."""
     row = session.get(WebhookDelivery, delivery_id, with_for_update=True)
     if row is None:
         return DeliveryStatus(DeliveryState.DROPPED, 0)

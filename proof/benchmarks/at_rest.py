@@ -18,7 +18,7 @@ from temporalio.client import Client, ScheduleHandle
 
 from api.access.tokens import InstanceIdentity, sign_instance
 from db.engine.session import make_engine
-from db.fleet.agent_silence import silent_after
+from db.fleet.agents import silent_after
 from db.tables import Agent, Base, DriftRow, Instance, Operation, Resource, Server
 from domain.heartbeats import HEARTBEAT_S, HEARTBEATS_A_SECOND, HeartbeatRate
 from domain.names import CONTROL_QUEUE, WORKFLOW_TASK_S, ownership_tags, server_workflow_id

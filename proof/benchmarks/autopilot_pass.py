@@ -30,9 +30,9 @@ from activities.autopilot.fleet_pass import FleetPasses
 from activities.ec2.attached_volumes import AttachedVolumes, AttachedVolumesResult
 from activities.ec2.instance_outlines import InstanceOutlines
 from activities.ec2.market_facts import MarketFacts
+from db.autopilot.forecast_models import activate
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.forecast_models.registry import activate
 from db.market.incoming_prices import keep_in_batches, mark_collected
 from db.market.on_demand import keep_on_demand
 from db.market.pool_facts import append_pool_facts

@@ -30,7 +30,8 @@ from api.access.tokens import TokenKind, issue_token
 from api.app import create_app
 from api.services import Services, connect
 from api.settings import Settings
-from db.clients.commands import create_client, create_token
+from db.clients.clients import create_client
+from db.clients.tokens import create_token
 from db.engine import schema
 from db.tables import Agent, DecisionRow, Instance, Operation, OperationStep, PoolRow, Server
 from domain.servers import ServerPolicy

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.agent_silence import silent_after
+from db.fleet.agents import silent_after
 from db.market.on_demand import keep_on_demand
 from db.market.tiers import store_in_tiers
 from db.tables import Agent, Base, Instance, Operation, PoolRow, Server

@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.engine.session import make_engine, make_session_factory
-from db.fleet.ledger import open_resources
 from db.tables import Resource
 from proof.harness.audit import LedgerRow
 
@@ -23,8 +22,9 @@ class LedgerReader:
 
     def open_rows(self) -> list[LedgerRow]:
         """Resources that exist, or may exist."""
+        query = select(Resource).where(Resource.client_id == self._client_id, Resource.state.in_(("intended", "live")))
         with self._session() as session:
-            return [_row(one) for one in open_resources(session, self._client_id)]
+            return [_row(one) for one in session.scalars(query.order_by(Resource.id))]
 
     def instances_made(self) -> list[LedgerRow]:
         """Every instance that an operation made, also those that are gone."""

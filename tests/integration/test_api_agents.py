@@ -162,7 +162,7 @@ async def test_a_heartbeat_shows_on_the_instance(world: World, primary: Instance
 async def test_a_large_fleet_is_told_to_be_heard_of_less_often(
     world: World, primary: Instance, aws: rsa.RSAPrivateKey
 ) -> None:
-    world.services.pace.hosts = 10_000
+    world.services.heartbeat_rate.hosts = 10_000
     registered = (await register(world, identity(primary, aws))).json()
     assert registered["heartbeat_interval_s"] == 200
     headers = {"Authorization": f"Bearer {registered['instance_token']}"}

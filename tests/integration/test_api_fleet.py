@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db.fleet.agent_silence import silent_after
+from db.fleet.agents import silent_after
 from db.tables import Agent, DecisionRow, Operation, OperationStep, PoolRow, Server
 from domain.heartbeats import HEARTBEAT_S
 from tests.api_world import SPOT, World, unique

@@ -54,7 +54,7 @@ class Fuzz:
             **{k: v for k, v in (kwargs.get("headers") or {}).items() if k != "Authorization"},
             **headers,
         }
-        answer = requests.request(**kwargs, stream=True, timeout=10)
+        answer = requests.request(**kwargs, stream=True, timeout=60)
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
             answer.close()  # it would go on
         else:
@@ -78,7 +78,7 @@ def _owned(world: World, theirs: bool) -> dict[str, str]:
 def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     """A server of its own, over a real socket: nothing is shared with the tests' event loop."""
     made = connect(settings_for(api_schema))
-    services = replace(made, operations=FakeWorkflowClient())
+    services = replace(made, temporal=FakeWorkflowClient())
     port = leases.port()
     config = uvicorn.Config(
         create_app(services), host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1
@@ -86,7 +86,7 @@ def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until("the API answers", 20.0, lambda: True if accepts(port) else None)
+    until("the API answers", 60.0, lambda: True if accepts(port) else None)
     none: Any = None
     world = World(services, FakeWorkflowClient(), none, new_tenant(services), new_tenant(services))
     patch = pytest.MonkeyPatch()
@@ -97,7 +97,7 @@ def fuzz(api_schema: str, leases: Leases) -> Iterator[Fuzz]:
     finally:
         patch.undo()
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=60)
 
 
 def _document() -> dict[str, Any]:

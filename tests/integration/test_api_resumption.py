@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from api.access.tokens import TokenKind, issue_token
 from api.temporal.client import AlreadyRunning, NoWorker, WorkflowCallError, WorkflowRefused
-from db.clients.commands import create_token
+from db.clients.tokens import create_token
 from db.tables import Audit
 from domain.adoption import Finding
 from domain.errors import Failure

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from db.clients import commands
 from db.engine import schema
 from db.engine.session import in_transaction
 from db.event_log.writing import NewEvent, append_events
-from db.fleet.agent_silence import mark_silent_agents, silent_after
+from db.fleet import agents
+from db.fleet.agents import mark_silent_agents, silent_after
 from db.tables import Agent, DecisionRow, Event, Instance, Notice, Operation, OperationStep
 from domain.adoption import MoveTerms, Plan
 from domain.autopilot.move_cost import MoveCost
@@ -203,7 +203,7 @@ async def test_an_agent_that_falls_silent_is_told_once_and_again_when_it_is_hear
         world.write(Agent(client_id=client_id, instance_id=one.id, version="1", identity={}, **seen))
 
     def heartbeat(when: datetime) -> None:
-        in_transaction(sessions, lambda session: commands.agent_seen(session, client_id, instance.id, when))
+        in_transaction(sessions, lambda session: agents.agent_seen(session, client_id, instance.id, when))
 
     def told(prefix: str = "agent.") -> list[tuple[str, str | None, str | None]]:
         with sessions() as session:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.background.silent_agents import BREAK_S, CHECK_EVERY_S, SilenceCheck
-from db.fleet.fleet_size import count_live_instances
+from db.fleet.instances import count_live_instances
 from db.tables import Agent, Event
 from domain.heartbeats import HEARTBEAT_S, MISSED_HEARTBEATS
 from tests.api_world import World, unreachable_database
@@ -40,7 +40,7 @@ class Watched:
         until = self.now + seconds
         while self.now < until:
             self.now += CHECK_EVERY_S
-            await self.listening.look()
+            await self.listening.check()
 
     def told(self) -> bool:
         with self.world.services.database.sessions() as session:
@@ -61,11 +61,11 @@ async def test_an_agent_is_called_silent_once_it_could_have_been_heard_for_long(
 
 
 async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watched: Watched) -> None:
-    pace = watched.world.services.pace
+    pace = watched.world.services.heartbeat_rate
     await watched.watch(CHECK_EVERY_S)
     with watched.world.services.database.sessions() as session:
         assert 0 < pace.hosts == count_live_instances(session)
-    watched.world.services.pace = replace(pace, per_second=pace.hosts / 200)  # as if there were ten thousand
+    watched.world.services.heartbeat_rate = replace(pace, per_second=pace.hosts / 200)  # as if there were ten thousand
     await watched.watch(LISTENED_S)
     assert not watched.told()
     await watched.watch(600)

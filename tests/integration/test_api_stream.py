@@ -1,62 +1,23 @@
-"""Invariant 8, seen from outside: in order, resumed without a miss, and nobody waits for a slow reader."""
+"""Invariant 8, seen from outside: in order, and resumed without a miss."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import socket
-import threading
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from api.app import create_app
-from api.database import DatabaseEvents
-from api.services import Services
-from api.streams.hub import Hub, StreamEvent
-from db.engine.session import in_transaction
+from api.streams.database_events import DatabaseEvents
+from api.streams.hub import Hub
 from db.event_log.reading import events_after
-from db.event_log.writing import NewEvent, append_events, expire_events
+from db.event_log.writing import NewEvent, expire_events
+from tests.api_streams import PATIENCE_S, Seen, events_of, numbered, positioned, reading, served, write
 from tests.api_world import Tenant, World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
-
-PATIENCE_S = 60.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - the state is the code's under test, which has no event to wait for
-            await asyncio.sleep(0.01)
-
-
-class OwnServer(uvicorn.Server):
-    """Leaves the signals to pytest."""
-
-    def capture_signals(self) -> Any:
-        return nullcontext()
-
-
-@asynccontextmanager
-async def served(services: Services) -> AsyncIterator[str]:
-    """A real server on a free port, in this loop."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(services), log_config=None, timeout_graceful_shutdown=1)
-    server = OwnServer(config)
-    running = asyncio.create_task(server.serve([listener]))
-    try:
-        await until(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await running
 
 
 @pytest.fixture
@@ -65,54 +26,6 @@ async def live(world: World) -> AsyncIterator[httpx.AsyncClient]:
     world.services.hub = Hub(DatabaseEvents(world.services.database.sessions))
     async with served(world.services) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
         yield http
-
-
-@dataclass
-class Seen:
-    """One event on the wire."""
-
-    id: str = ""
-    type: str = ""
-    data: Any = None
-    comments: list[str] = field(default_factory=list)
-
-
-async def events_of(answer: httpx.Response) -> AsyncIterator[Seen]:
-    seen = Seen()
-    async for line in answer.aiter_lines():
-        name, _, value = line.partition(": ")
-        if line.startswith(":"):
-            seen.comments.append(line)
-        elif name == "id":
-            seen.id = value
-        elif name == "event":
-            seen.type = value
-        elif name == "data":
-            seen.data = json.loads(value)
-        elif not line:
-            if seen.data is not None or seen.comments:
-                yield seen
-            seen = Seen()
-
-
-@asynccontextmanager
-async def reading(
-    http: httpx.AsyncClient, tenant: Tenant, path: str = "/api/events/stream", last: str = ""
-) -> AsyncIterator[AsyncIterator[Seen]]:
-    headers = tenant.headers | ({"Last-Event-ID": last} if last else {})
-    async with asyncio.timeout(PATIENCE_S), http.stream("GET", path, headers=headers) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        yield events_of(answer)
-
-
-def write(world: World, tenant: Tenant, *events: NewEvent) -> int:
-    sessions = world.services.database.sessions
-    return in_transaction(sessions, lambda session: append_events(session, tenant.client_id, events))
-
-
-def numbered(number: int, **values: Any) -> NewEvent:
-    return NewEvent("server.policy", datetime.now(UTC), payload={"n": number}, **values)
 
 
 async def test_a_reader_that_keeps_reconnecting_beside_writers_misses_nothing(
@@ -151,12 +64,6 @@ async def test_without_an_id_a_stream_begins_now(world: World, live: httpx.Async
         latest = write(world, world.tenant, numbered(2))
         event = await anext(stream)
     assert (event.id, event.type, event.data["payload"]) == (str(latest), "server.policy", {"n": 2})
-
-
-async def positioned(world: World) -> None:
-    """Until the hub has told every reader where it begins."""
-    hub = world.services.hub
-    await until(lambda: hub.readers > 0 and all(r.start.done() for group in hub._readers.values() for r in group))
 
 
 async def test_who_asks_for_expired_events_is_told_where_to_start_afresh(world: World, live: httpx.AsyncClient) -> None:
@@ -225,141 +132,6 @@ async def test_the_list_of_events_is_the_stream_in_pages(world: World) -> None:
     assert [event["payload"]["n"] for event in page["items"]] == [0, 1, 2]
     assert page["latest_seq"] == last
     assert not page["gap"]
-
-
-class Scripted:
-    """Events without a database: `step` more can be seen at each poll; `down` polls fail first."""
-
-    def __init__(self, total: int, step: int, size: int, down: int = 0) -> None:
-        self.total, self.step, self.size, self.down = total, step, size, down
-        self.visible = 0
-        self.closed = False
-
-    def heads(self, clients: Collection[str]) -> Mapping[str, int]:
-        if self.down:
-            self.down -= 1
-            raise ConnectionError("the database is away")
-        head = dict.fromkeys(clients, self.visible)
-        self.visible = min(self.total, self.visible + self.step)
-        return head
-
-    def after(self, client_id: str, seq: int, limit: int) -> Sequence[StreamEvent]:
-        return [self._event(n) for n in range(seq + 1, min(self.visible, seq + limit) + 1)]
-
-    def oldest(self, client_id: str) -> int:
-        return 1
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _event(self, seq: int) -> StreamEvent:
-        frame = f"event: big\nid: {seq}\ndata: {json.dumps('x' * self.size)}\n\n"
-        return StreamEvent(seq, "big", "", frame.encode())
-
-
-async def test_a_slow_reader_is_cut_off_and_slows_nobody(world: World) -> None:
-    source = Scripted(total=400, step=0, size=65_536)
-    world.services.hub = hub = Hub(source, poll_s=0.005, limit=50)
-    async with served(world.services) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
-        stuck = await connect_without_reading(url, world.tenant)
-        async with reading(http, world.tenant, last="0") as stream:
-            seen = [int((await read_at_ease(stream, source)).id) for _ in range(source.total)]
-            await until(lambda: hub.readers == 1)
-        assert seen == list(range(1, source.total + 1))
-        got = await asyncio.to_thread(drain, stuck)
-        assert 0 < got < source.total * source.size, "the connection is closed before everything was sent"
-
-
-async def read_at_ease(stream: AsyncIterator[Seen], source: Scripted) -> Seen:
-    """The writer stays ten events ahead of this reader, however busy the machine is: it is never the slow one."""
-    if source.visible == 0:
-        source.visible = 10
-    event = await anext(stream)
-    source.visible = min(source.total, int(event.id) + 10)
-    return event
-
-
-async def connect_without_reading(url: str, tenant: Tenant) -> socket.socket:
-    host, port = url.removeprefix("http://").split(":")
-    stuck = socket.socket()
-    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    await asyncio.to_thread(stuck.connect, (host, int(port)))
-    request = f"GET /api/events/stream HTTP/1.1\r\nHost: {host}\r\nLast-Event-ID: 0\r\n"
-    stuck.sendall(f"{request}Authorization: Bearer {tenant.token}\r\n\r\n".encode())
-    return stuck
-
-
-def drain(stuck: socket.socket) -> int:
-    """Read what is there until the other side's end; how many bytes it was."""
-    stuck.settimeout(PATIENCE_S)
-    size = 0
-    with stuck:
-        try:
-            while chunk := stuck.recv(1 << 20):
-                size += len(chunk)
-        except ConnectionResetError:
-            pass  # as good an end as any
-    return size
-
-
-async def test_a_stream_outlives_the_database_and_catches_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.streams.hub.POLL_DOWN_S", 0.01)
-    world.services.hub = Hub(Scripted(total=30, step=7, size=10, down=5), poll_s=0.005)
-    async with (
-        served(world.services) as url,
-        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http,
-        reading(http, world.tenant, last="0") as stream,
-    ):
-        assert [int((await anext(stream)).id) for _ in range(30)] == list(range(1, 31))
-
-
-class Held(Scripted):
-    """As if the hub's next look took long: it waits until `go` is set, and sees what is there by then."""
-
-    def __init__(self) -> None:
-        super().__init__(total=10, step=0, size=10)
-        self.visible = 5
-        self.go = threading.Event()
-        self.go.set()
-
-    def heads(self, clients: Collection[str]) -> Mapping[str, int]:
-        assert self.go.wait(PATIENCE_S)
-        return super().heads(clients)
-
-
-@pytest.mark.parametrize(
-    ("last", "expected"),
-    [
-        (8, [("big", "9"), ("big", "10")]),
-        (10, []),
-        (20, [("reset", "0"), *(("big", str(n)) for n in range(1, 11))]),
-    ],
-)
-async def test_a_reader_ahead_of_the_hub_goes_on_where_it_was_unless_its_number_cannot_be(
-    world: World, last: int, expected: list[tuple[str, str]]
-) -> None:
-    """Another API process told it of events that this one's hub, at work for an older reader, has not seen yet."""
-    source = Held()
-    world.services.hub = Hub(source, poll_s=0.005)
-    async with (
-        served(world.services) as url,
-        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http,
-        reading(http, world.tenant) as older,
-    ):
-        await positioned(world)
-        source.go.clear()
-        async with reading(http, world.tenant, last=str(last)) as stream:
-            source.visible = 10
-            source.go.set()
-            assert [int((await anext(older)).id) for _ in range(5)] == [6, 7, 8, 9, 10]
-            source.visible = source.total = 11
-            seen = []
-            async for event in stream:
-                if event.id == "11":
-                    break
-                if event.data is not None:
-                    seen.append((event.type, event.id))
-    assert seen == expected
 
 
 async def test_a_revoked_token_ends_the_streams_it_opened_and_no_others(world: World, live: httpx.AsyncClient) -> None:

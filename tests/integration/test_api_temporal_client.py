@@ -1,4 +1,4 @@
-"""The gateway against a real Temporal server: each of its errors, as it really comes."""
+"""The Temporal client against a real Temporal server: each of its errors, as it really comes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio import workflow
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleIntervalSpec, ScheduleSpec
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from api.temporal import client as gateway
+from api.temporal import client as temporal_client
 from api.temporal.client import (
     AlreadyRunning,
     NoSuchWorkflow,
@@ -127,8 +128,16 @@ async def client(temporal_server: str) -> Client:
 
 
 @pytest.fixture
-def operations(temporal_server: str) -> WorkflowClient:
+def temporal(temporal_server: str) -> WorkflowClient:
     return WorkflowClient(temporal_server, "default")
+
+
+async def runs_already(client: Client, workflow_name: str, input: object, workflow_id: str) -> None:
+    """Also where the call before gave up before Temporal had heard of it."""
+    again = WorkflowIDConflictPolicy.USE_EXISTING
+    await client.start_workflow(
+        workflow_name, input, id=workflow_id, task_queue=CONTROL_QUEUE, id_conflict_policy=again
+    )
 
 
 def new_server() -> ServerRef:
@@ -140,100 +149,104 @@ def asked(kind: OperationKind = OperationKind.SWITCH, key: str = "key-1", digest
 
 
 async def test_the_workflows_own_answer_comes_back_each_time_it_is_asked(
-    operations: WorkflowClient, client: Client
+    temporal: WorkflowClient, client: Client
 ) -> None:
     server = new_server()
     async with at_work(client):
-        first = await operations.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
-        again = await operations.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
+        first = await temporal.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
+        again = await temporal.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
         assert (first.repeated, again.repeated) == (False, True)
 
         with pytest.raises(WorkflowRefused) as refused:
-            await operations.request(server.server_id, asked(OperationKind.LAUNCH, digest="b"))
+            await temporal.request(server.server_id, asked(OperationKind.LAUNCH, digest="b"))
         assert refused.value.type == Refusal.REQUEST_ID_REUSED
 
         notice = Notice("i-1", NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC))
-        await operations.notice(server.server_id, notice)
-        await operations.cancel(server.server_id, "op-9")
-        await operations.change_policy(server.server_id, replace(ServerPolicy(), handoff=Handoff.SNAPSHOT))
-        view = await operations.state(server.server_id)
+        await temporal.notice(server.server_id, notice)
+        await temporal.cancel(server.server_id, "op-9")
+        await temporal.change_policy(server.server_id, replace(ServerPolicy(), handoff=Handoff.SNAPSHOT))
+        view = await temporal.server_state(server.server_id)
         assert {notice.notice_id, "op-9", "snapshot"} <= set(view.shape.cool_downs)
 
-        await operations.request(server.server_id, asked(OperationKind.RELEASE, key="key-2"))
+        await temporal.request(server.server_id, asked(OperationKind.RELEASE, key="key-2"))
         with pytest.raises(NoSuchWorkflow):
-            await operations.request(server.server_id, asked(key="key-3"))
+            await temporal.request(server.server_id, asked(key="key-3"))
 
 
-async def test_a_view_whose_query_failed_is_asked_for_again(operations: WorkflowClient, client: Client) -> None:
+async def test_a_view_whose_query_failed_is_asked_for_again(temporal: WorkflowClient, client: Client) -> None:
     server = new_server()
     async with at_work(client):
-        await operations.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
+        await temporal.launch(ServerInput(server, ServerPolicy()), asked(OperationKind.LAUNCH))
         _FAIL_ONCE.add(server_workflow_id(server.server_id))
-        view = await operations.state(server.server_id)
+        view = await temporal.server_state(server.server_id)
         assert not _FAIL_ONCE
         assert OperationKind.LAUNCH in view.shape.cool_downs
 
 
-async def test_a_server_that_never_was_has_no_workflow(operations: WorkflowClient, client: Client) -> None:
+async def test_a_server_that_never_was_has_no_workflow(temporal: WorkflowClient, client: Client) -> None:
     with pytest.raises(NoSuchWorkflow):
-        await operations.request("srv-never", asked())
+        await temporal.request("srv-never", asked())
     with pytest.raises(NoSuchWorkflow):
-        await operations.cancel("srv-never", "op-1")
+        await temporal.cancel("srv-never", "op-1")
 
 
 async def test_adoption_and_plan_answer_or_say_why_not(
-    operations: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
+    temporal: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = new_server()
     slow = AdoptInput(server, "i-slow", ServerPolicy())
     async with at_work(client):
-        adopted = await operations.adopt(AdoptInput(server, f"i-{uuid.uuid4().hex}", ServerPolicy()))
+        adopted = await temporal.adopt(AdoptInput(server, f"i-{uuid.uuid4().hex}", ServerPolicy()))
         assert adopted.server_id == server.server_id
         with pytest.raises(WorkflowRefused) as gone:
-            await operations.adopt(AdoptInput(server, "i-gone", ServerPolicy()))
+            await temporal.adopt(AdoptInput(server, "i-gone", ServerPolicy()))
         assert (gone.value.type, gone.value.reason) == (Failure.GONE, "i-gone does not exist")
 
-        plan = await operations.plan(PlanInput(server, ServerPolicy(), Placement("i-1", "here"), pool="there"))
+        plan = await temporal.plan(PlanInput(server, ServerPolicy(), Placement("i-1", "here"), pool="there"))
         assert (plan.from_pool, plan.reason) == ("here", "there")
-        looked = await operations.candidates(PreviewInput(server.server_id, 7))
+        looked = await temporal.candidates(PreviewInput(server.server_id, 7))
         assert (looked.kind, looked.figures) == ("stay", {"candidates": 7})
 
-        monkeypatch.setattr(gateway, "ADOPT_TIMEOUT_S", 1.0)
-        with pytest.raises(NoWorker):
-            await operations.adopt(slow)
+        with monkeypatch.context() as patch:
+            patch.setattr(temporal_client, "ADOPT_TIMEOUT_S", 1.0)
+            with pytest.raises(NoWorker):
+                await temporal.adopt(slow)
+        await runs_already(client, "AdoptWorkflow", slow, "adopt/us-east-1/i-slow")
         with pytest.raises(AlreadyRunning):
-            await operations.adopt(slow)
+            await temporal.adopt(slow)
         await client.get_workflow_handle("adopt/us-east-1/i-slow").terminate()
 
 
 async def test_one_resumption_of_a_server_at_a_time_and_a_look_beside_it(
-    operations: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
+    temporal: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "RESUME_TIMEOUT_S", 1.0)
     work = ResumeInput(new_server(), "key-1")
     async with at_work(client):
-        with pytest.raises(NoWorker):
-            await operations.resume(work)
+        with monkeypatch.context() as patch:
+            patch.setattr(temporal_client, "RESUME_TIMEOUT_S", 1.0)
+            with pytest.raises(NoWorker):
+                await temporal.resume(work)
+        await runs_already(client, "ResumeWorkflow", work, f"resume/{work.server.server_id}")
         with pytest.raises(AlreadyRunning):
-            await operations.resume(work)
-        looked = await operations.resume(replace(work, dry_run=True))
+            await temporal.resume(work)
+        looked = await temporal.resume(replace(work, dry_run=True))
         assert looked.ended[0].startswith(f"resume/{work.server.server_id}/")
         await client.get_workflow_handle(f"resume/{work.server.server_id}").terminate()
 
 
 async def test_without_a_worker_an_answer_comes_in_time(
-    operations: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
+    temporal: WorkflowClient, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "ACCEPT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(temporal_client, "ACCEPT_TIMEOUT_S", 0.5)
     server = new_server()
     with pytest.raises(NoWorker):
-        await operations.launch(ServerInput(server, ServerPolicy()), asked())
+        await temporal.launch(ServerInput(server, ServerPolicy()), asked())
     with pytest.raises(NoWorker):
-        await operations.request(server.server_id, asked())
+        await temporal.request(server.server_id, asked())
 
 
 async def test_a_temporal_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "CHECK_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(temporal_client, "CHECK_TIMEOUT_S", 1.0)
     away = WorkflowClient("127.0.0.1:1", "default")
     with pytest.raises(TemporalUnreachable, match=r"127\.0\.0\.1:1"):
         await away.check()
@@ -241,15 +254,15 @@ async def test_a_temporal_that_is_not_there_is_named(monkeypatch: pytest.MonkeyP
         await away.request("srv-1", asked())
 
 
-async def test_who_polls_and_what_is_scheduled_can_be_seen(operations: WorkflowClient, client: Client) -> None:
+async def test_who_polls_and_what_is_scheduled_can_be_seen(temporal: WorkflowClient, client: Client) -> None:
     schedule_id = f"regular/{uuid.uuid4().hex}"
     action = ScheduleActionStartWorkflow("PlanWorkflow", id=schedule_id, task_queue=CONTROL_QUEUE)
     every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))])
     handle = await client.create_schedule(schedule_id, Schedule(action, every))
     try:
-        async with at_work(client), asyncio.timeout(30):
+        async with at_work(client), asyncio.timeout(60):
             while True:  # Temporal shows both a moment after they are there
-                seen = await operations.look()
+                seen = await temporal.temporal_state()
                 found = [one for one in seen.schedules if one.schedule_id == schedule_id]
                 if found and any(poller.queue == CONTROL_QUEUE for poller in seen.pollers):
                     break

@@ -16,7 +16,7 @@ from activities.backtests import activity as backtests
 from activities.backtests import history_reading
 from activities.backtests.activity import BacktestActivities
 from activities.backtests.history_reading import read_history
-from db.backtesting.runs import create_backtest
+from db.autopilot.backtests import create_backtest
 from db.engine.session import SessionFactory, in_transaction
 from db.market.incoming_prices import keep_in_batches
 from db.market.pool_facts import append_pool_facts

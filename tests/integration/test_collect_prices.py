@@ -23,13 +23,23 @@ from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
 from db.market import canonical, incoming_prices, on_demand, scores_and_bands
-from db.tables import Base, Instance, PoolRow, PriceCanonical, PriceConsolidated, PriceObservation, PriceSeries, Server
+from db.tables import (
+    Base,
+    Instance,
+    PlacementScore,
+    PoolRow,
+    PriceCanonical,
+    PriceConsolidated,
+    PriceObservation,
+    PriceSeries,
+    Server,
+)
 from domain.market import contract
 from domain.names import CONTROL_QUEUE
 from lab.stack.database import Database
-from tests import market_tables
 from tests.database_schemas import temporary_schema
 from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
+from tests.price_records import set_aside_since, step_at
 from workflows.scheduled.market import MARKET_WORKFLOWS
 
 SPOT = f"spot/{REGION}/Linux/UNIX"
@@ -88,19 +98,25 @@ def market(clean: Cloud, engine: Engine) -> Market:
     return Market(clean, sessions, named)
 
 
-def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:
-    found = market.collect(first_days=10)
+def newest_prices(market: Market) -> dict[tuple[str, str], Any]:
+    """By pool. The lab's market goes on: a pool may have another price a moment later."""
     history = market.cloud.ec2.describe_spot_price_history(ProductDescriptions=["Linux/UNIX"])["SpotPriceHistory"]
-    newest = history[0]
+    return {(one["AvailabilityZone"], one["InstanceType"]): one for one in reversed(history)}
+
+
+def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:
+    before = newest_prices(market)
+    found = market.collect(first_days=10)
+    newest = next(one for pool, one in newest_prices(market).items() if before[pool] == one)
     assert found.calls.count("DescribeSpotPriceHistory") > 3, "several pages"
     assert found.set_aside == 0
     with market.sessions() as session:
-        price = market_tables.price_at(session, newest["AvailabilityZone"], newest["InstanceType"], datetime.now(UTC))
+        price = step_at(session, newest["InstanceType"], datetime.now(UTC), newest["AvailabilityZone"])
         pool = session.get(PoolRow, f"{newest['AvailabilityZone']}/{newest['InstanceType']}/spot")
         assert price is not None
         assert pool is not None
-        assert f"{price.usd_per_hour:f}" == newest["SpotPrice"]
-        assert pool.priced_at == newest["Timestamp"] == price.since
+        assert f"{price.usd:f}" == newest["SpotPrice"]
+        assert pool.priced_at == newest["Timestamp"] == price.confirmed_at
         observed = session.scalar(select(func.count()).select_from(PriceObservation))
     assert observed == found.observed > 2000
 
@@ -129,9 +145,9 @@ def test_a_new_price_is_found_with_what_it_changes(market: Market) -> None:
     found = market.collect()
     assert found.changes == 1
     with market.sessions() as session:
-        price = market_tables.price_at(session, A, "m5.large", datetime.now(UTC))
+        price = step_at(session, "m5.large", datetime.now(UTC), A)
     assert price is not None
-    assert f"{price.usd_per_hour:f}" == "0.012345"
+    assert f"{price.usd:f}" == "0.012345"
 
 
 def test_a_collection_that_breaks_off_leaves_no_hole(market: Market) -> None:
@@ -206,7 +222,7 @@ def test_on_demand_prices_are_asked_for_once_a_day_and_then_held_against_spot(ma
     market.cloud.post(f"/pools/{A}/m5.large/spot/price", price=0.97)
     assert market.collect().set_aside == 1
     with market.sessions() as session:
-        (strange,) = market_tables.list_set_aside(session, datetime.now(UTC) - timedelta(hours=1))
+        (strange,) = set_aside_since(session, datetime.now(UTC) - timedelta(hours=1))
     assert (strange.zone, strange.instance_type, strange.price, strange.reason) == (
         A,
         "m5.large",
@@ -220,7 +236,8 @@ def test_placement_scores_are_kept(market: Market) -> None:
     given = contract.CollectScoresInput(REGION, [types, ["m5.large"]])
     assert market.run(contract.COLLECT_SCORES, given).scores == 3, "EC2 scores three types or more"
     with market.sessions() as session:
-        found = scores_and_bands.scores_since(session, REGION, types, datetime.now(UTC) - timedelta(hours=1))
+        key = scores_and_bands.types_key(types)
+        found = session.scalars(select(PlacementScore.zone).where(PlacementScore.types_key == key)).all()
     assert A in found
 
 

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 from sqlalchemy.orm import Session
 
-from db.autopilot import decision_queries
-from db.clients import commands, queries, sign_ins
+from db.autopilot import decisions
+from db.clients import clients, sign_ins, tokens
 from db.engine.session import SessionFactory
 from db.event_log import reading
 from db.event_log.writing import NewEvent, append_events
 from db.fleet import fleet_page as fleet_rows
-from db.fleet import instances, ledger, notices, operations, servers, timeline
+from db.fleet import instances, operations, servers, timeline
 from db.market import pools
 from db.status import summary
 from db.status.overview import count_needing_attention, overview
@@ -36,7 +36,6 @@ from db.tables import (
     Server,
 )
 from domain.instance_states import InstanceState
-from tests import market_tables
 from tests.database_schemas import NOW
 
 pytest_plugins = ["tests.database_fixtures"]
@@ -125,8 +124,8 @@ def fleet(sessions: SessionFactory) -> SessionFactory:
     """Enough rows that reading them all is the worse plan, with statistics that say so."""
     with sessions.begin() as session:
         for n in range(CLIENTS):
-            commands.create_client(session, f"cli-{n}", f"client {n}", NOW)
-            commands.create_token(session, f"tok-{n}", "0" * 64, NOW, client_id=f"cli-{n}")
+            clients.create_client(session, f"cli-{n}", f"client {n}", NOW)
+            tokens.create_token(session, f"tok-{n}", "0" * 64, NOW, client_id=f"cli-{n}")
         session.execute(insert(Client), [_a_bystander(n) for n in range(1500)])
         session.execute(insert(Server), [a_server(n) for n in range(SERVERS)])
         session.execute(insert(Instance), [an_instance(n) for n in range(INSTANCES)])
@@ -207,10 +206,6 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
     "operations of a server": lambda s, c: operations.list_operations(s, c, server_id="srv-3").items,
     "operations to look at": lambda s, c: operations.list_operations(s, c, attention=True, kind="switch"),
     "operation": lambda s, c: operations.get_operation(s, c, "op-3"),
-    "resources of a server": lambda s, c: ledger.server_resources(s, c, "srv-3", ("gone", "live")),
-    "open resources": lambda s, c: ledger.open_resources(s, c),
-    "notices": lambda s, c: notices.list_notices(s, c, limit=5).items,
-    "notices of a server": lambda s, c: notices.list_notices(s, c, server_id="srv-3").items,
     "overview": overview,
     "servers by state": summary._servers,
     "agents online": lambda s, c: summary._agents(s, c, NOW),
@@ -228,16 +223,16 @@ LISTS: dict[str, Callable[[Session, str | None], Any]] = {
         s, c or MINE, reading.EventSearch(since=NOW, until=datetime.now(UTC) + timedelta(days=1), before=900), 20
     ),
     "a server's life": lambda s, c: timeline.server_history(s, c or MINE, "srv-3").events,
-    "foreseen": lambda s, c: decision_queries.pool_forecasts(s, MINE, "srv-3"),
+    "foreseen": lambda s, c: decisions.pool_forecasts(s, MINE, "srv-3"),
     "a cookie": lambda s, c: sign_ins.find_sign_in(s, "sign-in-7", NOW, "") is None,
-    "whose events went on": lambda s, c: reading.changed_clients(s, {"cli-3": 0, "cli-4": 0}),
-    "token": lambda s, c: queries.find_token(s, "tok-3"),
-    "tokens": lambda s, c: queries.list_tokens(s, c) or c is None,
-    "clients": lambda s, c: queries.list_clients(s, limit=5).items,
-    "client": lambda s, c: queries.get_client(s, "cli-3"),
+    "the latest of some clients": lambda s, c: s.execute(reading.heads_query(["cli-3", "cli-4"])).all(),
+    "token": lambda s, c: tokens.find_token(s, "tok-3"),
+    "tokens": lambda s, c: tokens.list_tokens(s, c) or c is None,
+    "clients": lambda s, c: clients.list_clients(s, limit=5).items,
+    "client": lambda s, c: clients.get_client(s, "cli-3"),
     "request": lambda s, c: operations.operation_by_request(s, MINE, "r-3"),
     "server by name": lambda s, c: servers.server_by_name(s, MINE, "n-3"),
-    "pools": lambda s, c: market_tables.list_pools(s, "region-3"),
+    "pools": lambda s, c: pools.page_of_pools(s, region="region-3", limit=5).items,
     "cooling pools": lambda s, c: pools.cooling_pools(s, "region-3", NOW),
 }
 
@@ -302,8 +297,6 @@ def test_what_is_anothers_is_not_there(fleet: SessionFactory) -> None:
         assert operations.get_operation(session, "cli-4", "op-3") is None
         assert instances.list_instances(session, "cli-4", server_id="srv-3").items == []
         assert operations.list_operations(session, "cli-4", server_id="srv-3").items == []
-        assert notices.list_notices(session, "cli-4", server_id="srv-3").items == []
-        assert ledger.server_resources(session, "cli-4", "srv-3", ("gone", "live")) == []
         assert operations.operation_by_request(session, "cli-4", "r-3") is None
         assert servers.server_by_name(session, "cli-4", "n-3") is None
         assert {row.server.client_id for row in servers.list_servers(session, "cli-4", limit=500).items} == {"cli-4"}

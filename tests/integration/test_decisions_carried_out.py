@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from db.autopilot.fleet import read_fleet
 from db.autopilot.in_flight import count_under_way
-from db.clients.commands import change_client
+from db.clients.clients import change_client
 from db.engine.session import in_transaction
 from db.tables import Instance, OperationStep, Server
 from domain.autopilot import contract

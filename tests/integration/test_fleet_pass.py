@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from activities.autopilot import fleet_pass
 from api.requests.policies import _WISH
 from db.autopilot.decisions import expire_decisions
-from db.clients.commands import change_client
+from db.clients.clients import change_client
 from db.engine.session import SessionFactory, in_transaction
 from db.tables import DecisionRow, Event, ExperienceRow, Instance, Operation
 from domain.autopilot import contract

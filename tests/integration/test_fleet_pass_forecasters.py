@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import delete, select
 
+from db.autopilot.forecast_models import activate, retire
 from db.engine.session import SessionFactory, in_transaction
-from db.forecast_models.registry import activate, retire
 from db.tables import ModelRow, ModelShadow, ModelUse
 from domain.autopilot.policy import AutopilotPreferences
 from tests.database_schemas import unique

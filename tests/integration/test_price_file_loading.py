@@ -17,7 +17,8 @@ from db.market.on_demand import on_demand_prices
 from db.market.scores_and_bands import bands_of
 from domain.market.contract import ThinOutInput
 from domain.market.observed_prices import SetAsideReason
-from tests.market_tables import count_set_aside, price_at
+from domain.market.price_series import confidence_at
+from tests.price_records import set_aside_since, step_at
 
 pytest_plugins = ["tests.database_fixtures"]
 REGION, ZONE = "us-east-1", "us-east-1a"
@@ -52,10 +53,10 @@ def test_spot_prices_go_through_the_tiers_and_what_cannot_be_true_is_set_aside(
     assert main(["load", "spot-prices", str(path)]) == 0
     assert "2 spot prices, 7 set aside" in capsys.readouterr().out
     with sessions() as session:
-        price = price_at(session, ZONE, "m5.large", TODAY)
-        assert count_set_aside(session, TODAY - timedelta(minutes=5)) == dict.fromkeys(bad, 1)
+        price = step_at(session, "m5.large", TODAY)
+        assert sorted(one.reason for one in set_aside_since(session, TODAY - timedelta(minutes=5))) == sorted(bad)
     assert price is not None
-    assert (price.usd_per_hour, price.confidence) == (Decimal("0.031"), 0.8)
+    assert (price.usd, confidence_at(price, TODAY)) == (Decimal("0.031"), 0.8)
     with sessions() as session:
         before = canonical_checksum(session, REGION)
     assert main(["load", "spot-prices", str(path)]) == 0

@@ -12,7 +12,7 @@ from sqlalchemy.event import listen, remove
 
 from db.engine.session import SessionFactory
 from db.market.canonical import open_corrections
-from db.savings.running import fleet_between
+from db.savings.accrual_inputs import fleet_between
 from domain.savings.amounts import NOTHING, Amounts
 from tests.integration.savings_ledger import (
     a_server,

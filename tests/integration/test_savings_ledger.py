@@ -16,8 +16,8 @@ from activities.savings.activity import SavingsActivities
 from db.engine.session import SessionFactory
 from db.savings import accrual
 from db.savings import accrual_lock as alone_
+from db.savings.accrual_inputs import prices_between
 from db.savings.accrual_lock import LOCK, AccrualBusy
-from db.savings.accrual_prices import prices_between
 from db.savings.booking import accrued_until
 from db.tables import Resource
 from domain.errors import Failure

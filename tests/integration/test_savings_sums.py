@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from api.screens.savings_csv import to_csv
-from db.clients import commands
+from db.clients import clients
 from db.engine.session import SessionFactory, in_transaction
+from db.fleet import agents
 from db.savings.accrual import accrue
 from db.savings.booking import SUMS, _booked
 from db.savings.totals import Unit, period_totals, server_totals, unit_start
@@ -61,7 +62,7 @@ def test_hours_days_months_servers_and_clients_agree_to_the_last_digit(
 def test_another_clients_money_is_not_in_it(sessions: SessionFactory, client_id: str) -> None:
     on_demand(sessions)
     other = unique("cli")
-    in_transaction(sessions, lambda session: commands.create_client(session, other, other, at(-100)))
+    in_transaction(sessions, lambda session: clients.create_client(session, other, other, at(-100)))
     theirs = a_server(sessions, other, since=0)
     run(sessions, 2)
     with sessions() as session:
@@ -81,7 +82,7 @@ def test_the_summary_counts_what_there_is(sessions: SessionFactory, client_id: s
     now = at(1.5)
     serving = primary_of(sessions, server_id)
     with sessions.begin() as session:
-        commands.register_agent(session, client_id, serving, "1", {}, now)
+        agents.register_agent(session, client_id, serving, "1", {}, now)
         for n, (kind, status, outage) in enumerate(
             [
                 ("switch", "committed", 1500),

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from activities.ec2.clients import Clients
 from activities.records import RecordActivities
 from db.engine.session import SessionFactory, make_engine, make_session_factory
-from db.fleet.agent_silence import silent_after
+from db.fleet.agents import silent_after
 from db.savings.booking import mark_accrued
 from db.status.control_plane import read_control_plane_status
 from db.tables import Agent, DriftRow, PriceCollection, SavingsHour

@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 
 from activities.reconciliation.finding_records import record_findings
 from activities.reconciliation.workflow_liveness import WorkflowLiveness
-from db.clients.commands import create_client
+from db.clients.clients import create_client
 from db.engine.session import SessionFactory
 from db.tables import Agent, DriftRow, Server
 from domain.names import server_workflow_id

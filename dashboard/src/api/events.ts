@@ -2,9 +2,9 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useMemo, useSyncExternalStore } from "react";
 import { tape } from "../live/tape";
-import { get } from "./http";
+import { answerOf, api } from "./http";
 import { keys } from "./keys";
-import type { Schemas, StreamEvent } from "./types";
+import type { StreamEvent } from "./types";
 
 export interface EventFilter {
   server_id?: string;
@@ -47,10 +47,7 @@ export function isIn(event: StreamEvent, filter: EventFilter): boolean {
 }
 
 async function before(filter: EventFilter, seq: number, signal: AbortSignal): Promise<Page> {
-  const page = await get<Schemas["EventList"]>(
-    "/api/events",
-    { ...filter, before: seq || undefined, order: "newest", limit: PAGE },
-    signal,
-  );
+  const query = { ...filter, before: seq || undefined, order: "newest", limit: PAGE } as const;
+  const page = await answerOf(api.GET("/api/events", { params: { query }, signal }));
   return { events: page.items, next: page.next_before ?? undefined };
 }

@@ -11,12 +11,18 @@ let pages: Record<string, unknown>;
 
 beforeEach(() => {
   answers = {};
-  vi.stubGlobal(
-    "fetch",
-    (path: string) => new Promise((resolve) => (answers[path] = () => resolve(Response.json(pages[path])))),
-  );
+  vi.stubGlobal("fetch", ({ url }: Request) => {
+    const path = url.slice(location.origin.length);
+    return new Promise((resolve) => (answers[path] = () => resolve(Response.json(pages[path]))));
+  });
 });
 afterEach(() => void vi.unstubAllGlobals());
+
+/** Let the API answer, once it was asked. */
+async function answer(path: string): Promise<void> {
+  await vi.waitFor(() => expect(answers[path]).toBeDefined());
+  answers[path]?.();
+}
 
 const idsOf = (rows: FleetRow[]) => rows.map((row) => row.id);
 
@@ -27,10 +33,10 @@ it("shows a large fleet's first page before the second is there", async () => {
   };
   const shown: FleetRow[][] = [];
   const loading = everyRow(QUIET, (rows) => void shown.push(rows));
-  answers["/api/fleet"]?.();
+  await answer("/api/fleet");
   await vi.waitFor(() => expect(answers["/api/fleet?cursor=two"]).toBeDefined());
   expect(shown.map(idsOf)).toEqual([["srv-1"]]);
-  answers["/api/fleet?cursor=two"]?.();
+  await answer("/api/fleet?cursor=two");
   expect(idsOf(await loading)).toEqual(["srv-1", "srv-2"]);
   expect(shown.map(idsOf)).toEqual([["srv-1"]]);
 });
@@ -39,7 +45,7 @@ it("has nothing to show before a fleet of one page", async () => {
   pages = { "/api/fleet": { items: [server("srv-1")], next_cursor: null, as_of: 0 } };
   const onFirst = vi.fn();
   const loading = everyRow(QUIET, onFirst);
-  answers["/api/fleet"]?.();
+  await answer("/api/fleet");
   expect(idsOf(await loading)).toEqual(["srv-1"]);
   expect(onFirst).not.toHaveBeenCalled();
 });

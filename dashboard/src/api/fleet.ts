@@ -4,7 +4,7 @@ import { reduceFleet } from "../live/reduceFleet";
 import { tape } from "../live/tape";
 import type { FleetRow, Risk } from "../model/fleet";
 import { levelOf } from "../model/risk";
-import { get } from "./http";
+import { answerOf, api } from "./http";
 import { keys } from "./keys";
 import type { Schemas } from "./types";
 
@@ -34,23 +34,25 @@ export async function everyRow(
   signal: AbortSignal,
   onFirst: (rows: FleetRow[]) => void,
 ): Promise<FleetRow[]> {
-  const first = await get<Page>("/api/fleet", {}, signal);
+  const first = await pageOf({}, signal);
   const rows = first.items.map(rowOf);
   if (first.next_cursor) onFirst(caughtUp([...rows], first.as_of));
   for (let cursor = first.next_cursor; cursor;) {
-    const page: Page = await get<Page>("/api/fleet", { cursor }, signal);
+    const page = await pageOf({ cursor }, signal);
     rows.push(...page.items.map(rowOf));
     cursor = page.next_cursor;
   }
   return caughtUp(rows, first.as_of);
 }
 
+const pageOf = (query: { cursor?: string; server_id?: string[] }, signal: AbortSignal): Promise<Page> =>
+  answerOf(api.GET("/api/fleet", { params: { query }, signal }));
+
 /** Load these rows again, for what no event tells: heartbeats, prices, risks. */
 export async function refreshRows(queries: QueryClient, ids: string[], signal: AbortSignal): Promise<void> {
   for (let at = 0; at < ids.length; at += AT_ONCE) {
     const wanted = ids.slice(at, at + AT_ONCE);
-    const query = new URLSearchParams(wanted.map((id) => ["server_id", id]));
-    const page = await get<Page>(`/api/fleet?${query.toString()}`, {}, signal);
+    const page = await pageOf({ server_id: wanted }, signal);
     if (signal.aborted) return;
     queries.setQueryData<FleetRow[]>(keys.fleet, (rows) => rows && merged(rows, wanted, page));
   }

@@ -1,4 +1,6 @@
-/** Requests to the API of this origin, with the session's cookie, and its errors as they are meant for people. */
+/** The API of this origin, typed by its OpenAPI document; its errors as they are meant for people. */
+import createClient, { defaultPathSerializer, type Middleware } from "openapi-fetch";
+import type { paths } from "./schema";
 import type { Schemas } from "./types";
 
 export class Problem extends Error {
@@ -32,58 +34,46 @@ export function onSignedOut(listener: () => void): void {
   signedOut = listener;
 }
 
-export interface Options {
-  query?: Record<string, string | number | boolean | null | undefined>;
-  body?: unknown;
-  /** Idempotency-Key: the same key again is the same request. */
-  key?: string;
-  token?: string;
-  signal?: AbortSignal;
-}
+export const api = createClient<paths>({
+  baseUrl: location.origin,
+  credentials: "same-origin",
+  headers: { Accept: "application/json" },
+  fetch: (request) => fetch(request),
+  // A pool's name has slashes in it; some proxies refuse a path in which they are encoded.
+  pathSerializer: (path, values) => defaultPathSerializer(path, values).replaceAll("%2F", "/"),
+});
 
-export async function request<T>(method: string, path: string, options: Options = {}): Promise<T> {
-  const answer = await send(method, path, options);
-  if (!answer.ok) {
-    const problem = await problemOf(answer);
-    if (problem.status === 401 && credentials.csrf) signedOut();
-    throw problem;
-  }
-  return (answer.status === 204 ? undefined : await answer.json()) as T;
-}
-
-export const get = <T>(path: string, query?: Options["query"], signal?: AbortSignal): Promise<T> =>
-  request<T>("GET", path, { ...(query && { query }), ...(signal && { signal }) });
-
-async function send(method: string, path: string, options: Options): Promise<Response> {
-  const init: RequestInit = { method, headers: headersOf(method, options), credentials: "same-origin" };
-  if (options.body !== undefined) init.body = JSON.stringify(options.body);
-  if (options.signal) init.signal = options.signal;
-  try {
-    return await fetch(path + queryOf(options.query), init);
-  } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
+const session: Middleware = {
+  onRequest({ request }) {
+    if (request.headers.has("Authorization")) return;
+    if (request.method !== "GET") request.headers.set("X-CSRF-Token", credentials.csrf);
+    if (credentials.client) request.headers.set("X-Spot-Client", credentials.client);
+  },
+  async onResponse({ response }) {
+    if (response.ok) return;
+    if (response.status === 401 && credentials.csrf) signedOut();
+    throw await problemOf(response);
+  },
+  onError({ error }) {
+    if (error instanceof DOMException && error.name === "AbortError") return error;
     const detail = "The API did not answer. It may be restarting; what you see is the last known state.";
-    throw new Problem({ type: "unreachable", title: "No connection", detail }, 0);
-  }
+    return new Problem({ type: "unreachable", title: "No connection", detail }, 0);
+  },
+};
+api.use(session);
+
+/** The document of an answer. Whatever is no success was thrown as a Problem. */
+export async function answerOf<T>(call: Promise<{ data?: T }>): Promise<T> {
+  return (await call).data as T;
 }
 
-function headersOf(method: string, options: Options): Headers {
-  const headers = new Headers({ Accept: "application/json" });
-  if (options.body !== undefined) headers.set("Content-Type", "application/json");
-  if (options.token) headers.set("Authorization", `Bearer ${options.token}`);
-  else if (method !== "GET") headers.set("X-CSRF-Token", credentials.csrf);
-  if (credentials.client && !options.token) headers.set("X-Spot-Client", credentials.client);
-  if (options.key) headers.set("Idempotency-Key", options.key);
-  return headers;
-}
+/** Idempotency-Key: the same key again is the same request. */
+export const keyed = (key: string) => ({ "Idempotency-Key": key });
 
-export function queryOf(query: Options["query"]): string {
-  const given = Object.entries(query ?? {}).filter(
-    ([, value]) => value !== undefined && value !== null && value !== "",
-  );
-  return given.length
-    ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()}`
-    : "";
+/** `crypto.randomUUID` is missing where the page comes by plain http from another host. */
+export function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
 async function problemOf(answer: Response): Promise<Problem> {

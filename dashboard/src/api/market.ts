@@ -2,7 +2,7 @@
 import { useQueries, useQuery, type UseQueryResult } from "@tanstack/react-query";
 import type { PoolFacts } from "../model/heat";
 import { HOURS_A_MONTH } from "../model/risk";
-import { get } from "./http";
+import { answerOf, api } from "./http";
 import { keys } from "./keys";
 import type { Schemas } from "./types";
 
@@ -24,7 +24,8 @@ async function everyPool(signal: AbortSignal): Promise<PoolFacts[]> {
   const pools: PoolFacts[] = [];
   let cursor: string | null | undefined;
   do {
-    const page: Schemas["PoolPage"] = await get("/api/pools", { limit: 500, cursor }, signal);
+    const query = { limit: 500, cursor };
+    const page: Schemas["PoolPage"] = await answerOf(api.GET("/api/pools", { params: { query }, signal }));
     pools.push(...page.items.map(factsOf));
     cursor = page.next_cursor;
   } while (cursor);
@@ -104,7 +105,12 @@ export function useOutlook(serverId: string) {
     queryKey: keys.candidates(serverId),
     queryFn: async ({ signal }) =>
       outlookOf(
-        await get<Schemas["CandidatesView"]>(`/api/servers/${serverId}/candidates`, { limit: 5 }, signal),
+        await answerOf(
+          api.GET("/api/servers/{server_id}/candidates", {
+            params: { path: { server_id: serverId }, query: { limit: 5 } },
+            signal,
+          }),
+        ),
       ),
     retry: false,
   });
@@ -128,6 +134,8 @@ const MOST_POINTS = 400;
 async function prices(pool: string, days: number, signal: AbortSignal): Promise<PricePoint[]> {
   const from = new Date(Date.now() - days * 86_400_000).toISOString();
   const query = { from, max_points: MOST_POINTS };
-  const series = await get<Schemas["PriceSeriesView"]>(`/api/pools/${pool}/prices`, query, signal);
+  const series = await answerOf(
+    api.GET("/api/pools/{pool}/prices", { params: { path: { pool }, query }, signal }),
+  );
   return series.points.map((piece) => ({ at: Date.parse(piece.from_at) / 1_000, usd: piece.usd_per_hour }));
 }

@@ -1,7 +1,7 @@
+/** What is saved: by time, by server, as a file, and in the figures above the fleet. */
 import { useQuery } from "@tanstack/react-query";
-import { credentials, get, Problem, queryOf } from "./http";
+import { answerOf, api } from "./http";
 import { keys } from "./keys";
-import type { SavingsView, ServersSavingsView } from "./types";
 
 export type Unit = "hour" | "day" | "month";
 
@@ -10,7 +10,7 @@ const AGAIN_MS = 60_000;
 export function useSavings(by: Unit) {
   return useQuery({
     queryKey: [...keys.savings, by],
-    queryFn: ({ signal }) => get<SavingsView>("/api/savings", { by }, signal),
+    queryFn: ({ signal }) => answerOf(api.GET("/api/savings", { params: { query: { by } }, signal })),
     refetchInterval: AGAIN_MS,
   });
 }
@@ -19,22 +19,34 @@ export function useSavingsByServer(days: number) {
   return useQuery({
     queryKey: [...keys.savings, "servers", days],
     queryFn: ({ signal }) =>
-      get<ServersSavingsView>("/api/savings/servers", { from: daysAgo(days), limit: 500 }, signal),
+      answerOf(
+        api.GET("/api/savings/servers", { params: { query: { from: daysAgo(days), limit: 500 } }, signal }),
+      ),
     refetchInterval: AGAIN_MS,
   });
 }
 
 /** By a request and not by a link: an admin has to name the client it acts for. */
 export async function downloadCsv(by: Unit | "server"): Promise<void> {
-  const headers = new Headers(credentials.client ? { "X-Spot-Client": credentials.client } : {});
-  const answer = await fetch(`/api/savings.csv${queryOf({ by })}`, { headers });
-  if (!answer.ok) throw new Problem({ title: "The file could not be made" }, answer.status);
+  const { data, response } = await api.GET("/api/savings.csv", {
+    params: { query: { by } },
+    parseAs: "blob",
+  });
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(await answer.blob());
+  link.href = URL.createObjectURL(data as Blob);
   link.download =
-    /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `savings-${by}.csv`;
+    /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1] ?? `savings-${by}.csv`;
   link.click();
   URL.revokeObjectURL(link.href);
+}
+
+/** The figures above the fleet. Savings accrue without an event: once a minute they are asked for. */
+export function useSummary() {
+  return useQuery({
+    queryKey: keys.summary,
+    queryFn: ({ signal }) => answerOf(api.GET("/api/summary", { signal })),
+    refetchInterval: (query) => (query.state.status === "error" ? false : AGAIN_MS),
+  });
 }
 
 function daysAgo(days: number): string {

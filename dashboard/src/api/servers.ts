@@ -1,9 +1,9 @@
 /** A server, what may be asked of it, and what is asked right now. */
 import { useMutation, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
 import type { FleetRow } from "../model/fleet";
-import { get, request } from "./http";
+import { answerOf, api, keyed } from "./http";
 import { keys } from "./keys";
-import type { Accepted, Plan, Schemas, Server } from "./types";
+import type { Accepted, Schemas } from "./types";
 
 export type Ask =
   "switch" | "failover" | "replica_create" | "replica_drop" | "promote" | "release" | "terminate";
@@ -17,7 +17,7 @@ export function useServer(id: string) {
   return useQuery({
     queryKey: keys.server(id),
     enabled: id !== "",
-    queryFn: ({ signal }) => get<Server>(`/api/servers/${id}`, {}, signal),
+    queryFn: ({ signal }) => answerOf(api.GET("/api/servers/{server_id}", { params: paramsOf(id), signal })),
   });
 }
 
@@ -25,7 +25,13 @@ export function usePlan(id: string, pool: string) {
   return useQuery({
     queryKey: keys.plan(id, pool),
     queryFn: ({ signal }) =>
-      request<Plan>("POST", `/api/servers/${id}/plan`, { body: { pool: pool || null }, signal }),
+      answerOf(
+        api.POST("/api/servers/{server_id}/plan", {
+          params: paramsOf(id),
+          body: { pool: pool || null },
+          signal,
+        }),
+      ),
     gcTime: 0, // a plan is worth what it was looked at with
     retry: false,
   });
@@ -34,8 +40,14 @@ export function usePlan(id: string, pool: string) {
 export function usePolicyChange(id: string) {
   const queries = useQueryClient();
   return useMutation({
+    // The generated type calls each field with a default required.
     mutationFn: (policy: Partial<Schemas["PolicyChange"]>) =>
-      request<Server>("PATCH", `/api/servers/${id}`, { body: { policy } }),
+      answerOf(
+        api.PATCH("/api/servers/{server_id}", {
+          params: paramsOf(id),
+          body: { policy: policy as Schemas["PolicyChange"] },
+        }),
+      ),
     onSuccess: (server) => queries.setQueryData(keys.server(id), server),
   });
 }
@@ -52,30 +64,35 @@ export function useAsk(id: string) {
   });
 }
 
+const paramsOf = (id: string) => ({ path: { server_id: id } });
+
 function send(id: string, asked: Asked): Promise<Accepted> {
-  const { key } = asked;
-  const server = `/api/servers/${id}`;
+  const params = { ...paramsOf(id), header: keyed(asked.key) };
   switch (asked.ask) {
     case "switch":
-      return request("POST", `${server}/switch`, { key, body: poolOf(asked) });
+      return answerOf(api.POST("/api/servers/{server_id}/switch", { params, body: poolOf(asked) }));
     case "replica_create":
-      return request("POST", `${server}/replica`, { key, body: poolOf(asked) });
+      return answerOf(api.POST("/api/servers/{server_id}/replica", { params, body: poolOf(asked) }));
     case "replica_drop":
-      return request("DELETE", `${server}/replica`, { key });
+      return answerOf(api.DELETE("/api/servers/{server_id}/replica", { params }));
     case "failover":
+      return answerOf(api.POST("/api/servers/{server_id}/failover", { params, body: WAIT }));
     case "promote":
-      return request("POST", `${server}/${asked.ask}`, { key, body: {} });
+      return answerOf(api.POST("/api/servers/{server_id}/promote", { params, body: WAIT }));
     case "release":
-      return request("DELETE", server, { key });
+      return answerOf(api.DELETE("/api/servers/{server_id}", { params }));
     case "terminate":
-      return request("POST", `/api/instances/${asked.instanceId}/terminate`, {
-        key,
-        body: { confirm: asked.confirm },
-      });
+      return answerOf(
+        api.POST("/api/instances/{instance_id}/terminate", {
+          params: { path: { instance_id: asked.instanceId }, header: keyed(asked.key) },
+          body: { confirm: asked.confirm, ...WAIT },
+        }),
+      );
   }
 }
 
-const poolOf = ({ pool }: { pool?: string }) => (pool ? { pool } : {});
+const WAIT = { wait: true }; // its turn, behind what the server does now
+const poolOf = ({ pool }: { pool?: string }) => (pool ? { pool, ...WAIT } : WAIT);
 const intentOf = (asked: Asked): string => `intent:${asked.key}`;
 
 function intend(queries: QueryClient, id: string, asked: Asked): void {

@@ -1,5 +1,5 @@
 /** Signing in: a token once; after that the browser has a cookie that no script can read. */
-import { credentials, request } from "./http";
+import { answerOf, api, credentials } from "./http";
 import type { Schemas } from "./types";
 
 export type Session = Schemas["SessionView"];
@@ -7,15 +7,17 @@ export type Session = Schemas["SessionView"];
 const ACTING = "spot-acting-for"; // the client that an admin looks at: an ID, no secret
 
 export async function currentSession(): Promise<Session> {
-  return remember(await request<Session>("GET", "/api/session"));
+  return remember(await answerOf(api.GET("/api/session")));
 }
 
 export async function signIn(token: string): Promise<Session> {
-  return remember(await request<Session>("POST", "/api/session", { token }));
+  return remember(
+    await answerOf(api.POST("/api/session", { headers: { Authorization: `Bearer ${token}` } })),
+  );
 }
 
 export async function signOut(): Promise<void> {
-  await request("DELETE", "/api/session");
+  await api.DELETE("/api/session");
   forget();
 }
 

@@ -1,17 +1,19 @@
 /** A client's own affairs: its tokens, what holds for all its servers, and where it is told of things. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { get, request } from "./http";
+import { answerOf, api } from "./http";
 import { keys } from "./keys";
-import type { DeliveryView, WebhookView } from "./types";
 import type { Schemas } from "./types";
 
 export type Client = Schemas["ClientView"];
 export type Token = Schemas["TokenView"];
 
+const paramsOf = (clientId: string) => ({ path: { client_id: clientId } });
+
 export const useClient = (clientId: string) =>
   useQuery({
     queryKey: [...keys.client, clientId],
-    queryFn: ({ signal }) => get<Client>(`/api/clients/${clientId}`, {}, signal),
+    queryFn: ({ signal }) =>
+      answerOf(api.GET("/api/clients/{client_id}", { params: paramsOf(clientId), signal })),
     enabled: clientId !== "",
   });
 
@@ -19,7 +21,7 @@ export function useClientChange(clientId: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (change: Schemas["ClientChange"]) =>
-      request<Client>("PATCH", `/api/clients/${clientId}`, { body: change }),
+      answerOf(api.PATCH("/api/clients/{client_id}", { params: paramsOf(clientId), body: change })),
     onSuccess: (client) => queries.setQueryData([...keys.client, clientId], client),
   });
 }
@@ -27,14 +29,15 @@ export function useClientChange(clientId: string) {
 export const useTokens = (clientId: string) =>
   useQuery({
     queryKey: [...keys.tokens, clientId],
-    queryFn: ({ signal }) => get<Schemas["TokenList"]>(`/api/clients/${clientId}/tokens`, {}, signal),
+    queryFn: ({ signal }) =>
+      answerOf(api.GET("/api/clients/{client_id}/tokens", { params: paramsOf(clientId), signal })),
   });
 
 export function useNewToken(clientId: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (label: string) =>
-      request<Schemas["NewTokenView"]>("POST", `/api/clients/${clientId}/tokens`, { body: { label } }),
+      answerOf(api.POST("/api/clients/{client_id}/tokens", { params: paramsOf(clientId), body: { label } })),
     onSuccess: () => queries.invalidateQueries({ queryKey: keys.tokens }),
   });
 }
@@ -42,7 +45,12 @@ export function useNewToken(clientId: string) {
 export function useRevoke(clientId: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (tokenId: string) => request("DELETE", `/api/clients/${clientId}/tokens/${tokenId}`),
+    mutationFn: (tokenId: string) =>
+      answerOf(
+        api.DELETE("/api/clients/{client_id}/tokens/{token_id}", {
+          params: { path: { client_id: clientId, token_id: tokenId } },
+        }),
+      ),
     onSuccess: () => queries.invalidateQueries({ queryKey: keys.tokens }),
   });
 }
@@ -50,18 +58,25 @@ export function useRevoke(clientId: string) {
 export const useWebhooks = () =>
   useQuery({
     queryKey: keys.webhooks,
-    queryFn: ({ signal }) => get<{ items: WebhookView[] }>("/api/webhooks", {}, signal),
+    queryFn: ({ signal }) => answerOf(api.GET("/api/webhooks", { signal })),
   });
 
 export const useDeliveries = (webhookId: string) =>
   useQuery({
     queryKey: [...keys.webhooks, webhookId],
     queryFn: ({ signal }) =>
-      get<{ items: DeliveryView[] }>(`/api/webhooks/${webhookId}/deliveries`, { limit: 20 }, signal),
+      answerOf(
+        api.GET("/api/webhooks/{webhook_id}/deliveries", {
+          params: { path: { webhook_id: webhookId }, query: { limit: 20 } },
+          signal,
+        }),
+      ),
   });
 
+export type WebhookKind = NonNullable<Schemas["WebhookRequest"]["kinds"]>[number];
+
 export type WebhookAct =
-  | { act: "create"; url: string; label: string; kinds: string[] }
+  | { act: "create"; url: string; label: string; kinds: WebhookKind[] }
   | { act: "change"; id: string; change: { active?: boolean } }
   | { act: "delete"; id: string }
   | { act: "test"; id: string };
@@ -69,20 +84,27 @@ export type WebhookAct =
 export function useWebhookAct() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (act: WebhookAct): Promise<{ secret?: string } | undefined> => {
-      switch (act.act) {
-        case "create":
-          return request("POST", "/api/webhooks", {
-            body: { url: act.url, label: act.label, kinds: act.kinds },
-          });
-        case "change":
-          return request("PATCH", `/api/webhooks/${act.id}`, { body: act.change });
-        case "delete":
-          return request("DELETE", `/api/webhooks/${act.id}`);
-        case "test":
-          return request("POST", `/api/webhooks/${act.id}/test`);
-      }
-    },
+    mutationFn: send,
     onSuccess: () => queries.invalidateQueries({ queryKey: keys.webhooks }),
   });
+}
+
+/** The secret of a new webhook is shown once: no other answer has one. */
+async function send(act: WebhookAct): Promise<{ secret?: string }> {
+  if (act.act === "create") {
+    const body = { url: act.url, label: act.label, kinds: act.kinds };
+    return answerOf(api.POST("/api/webhooks", { body }));
+  }
+  const params = { path: { webhook_id: act.id } };
+  switch (act.act) {
+    case "change":
+      await api.PATCH("/api/webhooks/{webhook_id}", { params, body: act.change });
+      break;
+    case "delete":
+      await api.DELETE("/api/webhooks/{webhook_id}", { params });
+      break;
+    case "test":
+      await api.POST("/api/webhooks/{webhook_id}/test", { params });
+  }
+  return {};
 }

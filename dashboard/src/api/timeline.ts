@@ -1,7 +1,7 @@
 /** A server's instances over time, with its notices and outages. */
 import { useQuery } from "@tanstack/react-query";
 import type { Life, Stay } from "../model/timeline";
-import { get } from "./http";
+import { answerOf, api } from "./http";
 import { keys } from "./keys";
 import type { Schemas } from "./types";
 
@@ -9,7 +9,11 @@ export function useLife(serverId: string) {
   return useQuery({
     queryKey: keys.timeline(serverId),
     queryFn: async ({ signal }) =>
-      lifeOf(await get<Schemas["TimelineView"]>(`/api/servers/${serverId}/timeline`, {}, signal)),
+      lifeOf(
+        await answerOf(
+          api.GET("/api/servers/{server_id}/timeline", { params: { path: { server_id: serverId } }, signal }),
+        ),
+      ),
   });
 }
 

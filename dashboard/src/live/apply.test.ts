@@ -18,10 +18,11 @@ beforeEach(() => {
   vi.useFakeTimers();
   asked = [];
   answer = () => Promise.resolve(Response.json({ items: [], next_cursor: "", as_of: 0 }));
-  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => {
+  vi.stubGlobal("fetch", ({ url, signal }: Request) => {
+    const path = url.slice(location.origin.length);
     asked.push(path);
     return new Promise((resolve, reject) => {
-      init?.signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+      signal.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
       answer(path).then(resolve, reject);
     });
   });

@@ -1,10 +1,6 @@
-import { useQuery } from "@tanstack/react-query";
 import { ShieldCheck } from "lucide-react";
 import { Link } from "react-router";
-import { get } from "../../api/http";
-import { keys } from "../../api/keys";
-import { useSystem } from "../../api/system";
-import type { Schemas } from "../../api/types";
+import { useClients, useSystem } from "../../api/admin";
 import { useSession } from "../../app/SessionContext";
 import { instant } from "../../model/time";
 import { Empty } from "../../ui/Empty";
@@ -57,10 +53,7 @@ function Whole() {
 
 function Clients() {
   const { clientId, actFor } = useSession();
-  const clients = useQuery({
-    queryKey: keys.clients,
-    queryFn: ({ signal }) => get<Schemas["ClientPage"]>("/api/clients", { limit: 500 }, signal),
-  });
+  const clients = useClients();
   return (
     <section className="card" aria-labelledby="clients">
       <header className="card__head">

@@ -1,8 +1,5 @@
-import { useQuery } from "@tanstack/react-query";
 import { UsersRound } from "lucide-react";
-import { get } from "../../api/http";
-import { keys } from "../../api/keys";
-import type { Schemas } from "../../api/types";
+import { useClients } from "../../api/admin";
 import { useSession } from "../../app/SessionContext";
 import { Empty } from "../../ui/Empty";
 import { Loaded } from "../../ui/Loaded";
@@ -10,10 +7,7 @@ import { Loaded } from "../../ui/Loaded";
 /** An admin belongs to no client: it looks at one at a time, as that client sees itself. */
 export function ChooseClient() {
   const { actFor } = useSession();
-  const clients = useQuery({
-    queryKey: keys.clients,
-    queryFn: ({ signal }) => get<Schemas["ClientPage"]>("/api/clients", { limit: 500 }, signal),
-  });
+  const clients = useClients();
   return (
     <div className="page">
       <h1 className="visually-hidden">Choose a client</h1>

@@ -1,4 +1,4 @@
-import type { System } from "../../api/system";
+import type { System } from "../../api/admin";
 import type { Schemas } from "../../api/types";
 import { instant } from "../../model/time";
 import { sentence } from "../../model/words";

@@ -1,5 +1,5 @@
 import { Link } from "react-router";
-import { useSummary } from "../../api/summary";
+import { useSummary } from "../../api/savings";
 import { rowState, type FleetRow } from "../../model/fleet";
 import { percent, usd } from "../../model/money";
 import { elapsed } from "../../model/time";

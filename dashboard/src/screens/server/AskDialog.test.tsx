@@ -13,8 +13,8 @@ let asked: string[];
 
 beforeEach(() => {
   asked = [];
-  vi.stubGlobal("fetch", (path: string) => {
-    asked.push(path);
+  vi.stubGlobal("fetch", ({ url }: Request) => {
+    asked.push(new URL(url).pathname);
     return Promise.resolve(Response.json({ operation_id: "op-1" }));
   });
 });

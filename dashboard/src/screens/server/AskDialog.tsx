@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { newKey } from "../../api/intent";
+import { newKey } from "../../api/http";
 import { useAsk, type Ask, type Asked } from "../../api/servers";
 import type { Server } from "../../api/types";
 import type { FleetRow } from "../../model/fleet";

@@ -1,7 +1,7 @@
 import { Plus, Webhook as Icon } from "lucide-react";
 import { useState } from "react";
 import type { DeliveryView, WebhookView } from "../../api/types";
-import { useDeliveries, useWebhookAct, useWebhooks } from "../../api/settings";
+import { useDeliveries, useWebhookAct, useWebhooks, type WebhookKind } from "../../api/settings";
 import { clock, duration } from "../../model/time";
 import { sentence, type Tone } from "../../model/words";
 import { Badge } from "../../ui/Badge";
@@ -13,13 +13,14 @@ import { ProblemNote } from "../../ui/ProblemNote";
 import { Secret } from "../../ui/Secret";
 import { complain, say } from "../../ui/toasts";
 
-const KINDS: Record<string, string> = {
+const KINDS: Partial<Record<WebhookKind, string>> = {
   notice: "Notices of AWS",
   failover: "Failovers",
   attention: "What needs a person",
   decision: "Decisions that wait",
   summary: "The week's summary",
 };
+const OFFERED = Object.keys(KINDS) as WebhookKind[];
 
 export function Webhooks() {
   const webhooks = useWebhooks();
@@ -55,8 +56,8 @@ function NewWebhook() {
   const acting = useWebhookAct();
   const [url, setUrl] = useState("");
   const [label, setLabel] = useState("");
-  const [kinds, setKinds] = useState(Object.keys(KINDS));
-  const toggle = (kind: string) =>
+  const [kinds, setKinds] = useState(OFFERED);
+  const toggle = (kind: WebhookKind) =>
     setKinds((before) => (before.includes(kind) ? before.filter((one) => one !== kind) : [...before, kind]));
   return (
     <div className="card__body stack">
@@ -106,10 +107,10 @@ function NewWebhook() {
       </form>
       <fieldset className="kinds">
         <legend>It is told of</legend>
-        {Object.entries(KINDS).map(([kind, words]) => (
+        {OFFERED.map((kind) => (
           <label key={kind} className="check">
             <input type="checkbox" checked={kinds.includes(kind)} onChange={() => toggle(kind)} />
-            {words}
+            {KINDS[kind]}
           </label>
         ))}
       </fieldset>
@@ -161,7 +162,7 @@ function Row({ webhook, onLook }: { webhook: WebhookView; onLook: () => void }) 
         {webhook.label && <b>{webhook.label} </b>}
         <span className="mono muted">{webhook.url}</span>
       </td>
-      <td>{webhook.kinds.map((kind) => KINDS[kind] ?? sentence(kind)).join(", ")}</td>
+      <td>{webhook.kinds.map((kind) => KINDS[kind as WebhookKind] ?? sentence(kind)).join(", ")}</td>
       <td>
         <Badge label={sentence(webhook.state)} tone={TONES[webhook.state]} /> <small>{webhook.why}</small>
       </td>

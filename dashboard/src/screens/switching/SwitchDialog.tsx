@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { newKey } from "../../api/intent";
+import { newKey } from "../../api/http";
 import { useAsk, usePlan } from "../../api/servers";
 import type { Candidate, Plan } from "../../api/types";
 import { hourly } from "../../model/money";

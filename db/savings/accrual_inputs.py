@@ -1,4 +1,4 @@
-"""What ran for every server in a time, as plain facts: a fleet in a few statements."""
+"""What an accrual reads: what ran for every server in a time, and what it cost. A fleet in a few statements."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from db.market.canonical import region_between
+from db.market.on_demand import on_demand_history
 from db.tables import Instance, Resource, SavingsDay, Server
 from domain.instance_states import ENDED, InstanceState
+from domain.savings.price_periods import RegionPrices, on_demand_series, spot_series
 from domain.savings.server_usage import InstanceUsage, KeptSnapshot, ServerUsage
 
 _LIVE = tuple(state.value for state in InstanceState if state not in ENDED)
@@ -39,7 +42,7 @@ _RAN = (
 def fleet_between(session: Session, from_at: datetime, until_at: datetime) -> list[ServerUsage]:
     """Every server that had an instance or kept a snapshot at some moment of the time, or is booked for it.
 
-    One that is booked though nothing ran (its end became known late) comes without instances: to nothing.
+    A server that is booked though nothing ran (its end became known late) comes without instances.
     """
     ran, kept = _instances(session, from_at, until_at), _snapshots(session, from_at, until_at)
     whose = {*ran, *kept, *_booked(session, from_at, until_at)}
@@ -59,7 +62,7 @@ def fleet_between(session: Session, from_at: datetime, until_at: datetime) -> li
 
 
 def _instances(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, list[InstanceUsage]]:
-    """Each once: what ends between the two statements is in both, and counts as ended."""
+    """Each instance once: one that ends between the two statements is in both, and counts as ended."""
     rows: dict[tuple[str, str], Any] = {}
     for query in _overlapping(from_at, until_at):
         rows |= {(row.server_id, row.id): row for row in session.execute(query)}
@@ -78,7 +81,7 @@ def _booked(session: Session, from_at: datetime, until_at: datetime) -> list[_Ke
 
 
 def _overlapping(from_at: datetime, until_at: datetime) -> Iterator[Select[Any]]:
-    """Those that live, and those that ended since: a row is not touched once its instance has ended."""
+    """Live instances, and those that ended since: a row does not change once its instance has ended."""
     query = select(*_RAN).where(Instance.created_at < until_at)
     yield query.where(Instance.state.in_(_LIVE))
     yield query.where(Instance.state.in_(_OVER), Instance.updated_at >= from_at)
@@ -91,7 +94,7 @@ def _ran(row: Any) -> InstanceUsage | None:
     state = InstanceState(row.state)
     confirmed = row.launch_confirmed_at
     if confirmed is None and state is InstanceState.LAUNCHING:
-        return None  # pending is free; should it run already, the next accrual knows
+        return None  # pending is free; if it runs already, the next accrual will see it
     start = row.created_at if confirmed is None else max(row.created_at, confirmed)
     end = row.terminate_requested_at or row.terminate_confirmed_at
     if end is None and state in ENDED:
@@ -102,7 +105,7 @@ def _ran(row: Any) -> InstanceUsage | None:
 
 
 def _roles(row: Any) -> tuple[tuple[datetime, str | None], ...]:
-    """As recorded; of a row older than such records, the one it has."""
+    """Its roles over time as recorded; a row without such records has its present role."""
     if row.roles is None:
         return ((row.created_at, row.role),) if row.role else ()
     return tuple((_instant(at), role) for at, role in row.roles)
@@ -114,7 +117,7 @@ def _instant(text: str) -> datetime:
 
 
 def _home_types(session: Session, server_ids: list[str]) -> dict[str, str]:
-    """The type of each server's first instance: what its owner ran before."""
+    """The type of each server's first instance: what the owner would run on-demand."""
     order = func.row_number().over(partition_by=Instance.server_id, order_by=(Instance.created_at, Instance.id))
     found: dict[str, str] = {}
     for piece in _pieces(server_ids):
@@ -133,7 +136,7 @@ def _regions(session: Session, server_ids: list[str]) -> dict[str, str]:
 
 
 def _snapshots(session: Session, from_at: datetime, until_at: datetime) -> defaultdict[_Key, tuple[KeptSnapshot, ...]]:
-    """What is kept now, or went since; as far as the size of the volume is in the ledger of resources."""
+    """Snapshots kept now or deleted since, if the ledger of resources has the volume's size."""
     went = or_(Resource.gone_at.is_(None), Resource.gone_at > from_at)
     query = select(Resource.server_id, Resource.client_id, Resource.details, Resource.live_at, Resource.gone_at).where(
         Resource.type == "snapshot", Resource.live_at < until_at, went
@@ -150,3 +153,18 @@ def _pieces(ids: Collection[str]) -> Iterator[list[str]]:
     ordered = list(ids)
     for start in range(0, len(ordered), _AT_ONCE):
         yield ordered[start : start + _AT_ONCE]
+
+
+def prices_between(
+    session: Session, regions: Collection[str], from_at: datetime, until_at: datetime
+) -> dict[str, RegionPrices]:
+    """By region. Pools without recorded prices are left out."""
+    return {region: _prices(session, region, from_at, until_at) for region in sorted(regions)}
+
+
+def _prices(session: Session, region: str, from_at: datetime, until_at: datetime) -> RegionPrices:
+    spot = region_between(session, region, from_at, until_at)
+    return RegionPrices(
+        spot={pool: spot_series(steps) for pool, steps in spot.items()},
+        on_demand={name: on_demand_series(valid) for name, valid in on_demand_history(session, region).items()},
+    )

@@ -1,8 +1,12 @@
-"""Models as they are registered, used and compared. Every function is part of the caller's transaction."""
+"""Forecast models: registered, activated, rolled back, compared, read.
+
+Every function is part of the caller's transaction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select, update
@@ -22,8 +26,8 @@ _FAILURE = 500
 class ModelRegistryError(Exception):
     """The change is refused; nothing was changed.
 
-    ├── Unproven       no backtest of the client's shows it to be better than the built-in policy
-    └── NotNow         not in the present state; the message says what to do first
+    ├── ModelUnproven        no backtest of the client's shows it to be better than the built-in policy
+    └── ModelStateConflict   not in the present state; the message says what to do first
     """
 
 
@@ -36,7 +40,7 @@ class ModelStateConflict(ModelRegistryError):
 
 
 def register(session: Session, row: ModelRow) -> ModelRow:
-    """Keep a new one; the same file again is the model that it is already. Raise NotNow when there are too many."""
+    """The model of the file: a new one, or the one that it is already. Raise ModelStateConflict for too many models."""
     known = session.scalar(select(ModelRow).where(ModelRow.sha256 == row.sha256))
     if known is not None:
         return known
@@ -49,7 +53,7 @@ def register(session: Session, row: ModelRow) -> ModelRow:
 
 
 def retire(session: Session, model_id: str, by: str, now: datetime) -> ModelRow | None:
-    """It is run for nobody any more; its clients are back at the built-in policy. None: no such model."""
+    """Stop running the model; its clients go back to the built-in policy. None: no such model."""
     row = session.get(ModelRow, model_id, with_for_update=True)
     if row is None:
         return None
@@ -63,7 +67,7 @@ def retire(session: Session, model_id: str, by: str, now: datetime) -> ModelRow 
 def activate(
     session: Session, model_id: str, client_id: str, by: str, now: datetime, *, forced: bool = False, why: str = ""
 ) -> ModelUse:
-    """From now on its forecasts inform the client's decisions. Raise Unproven, or NotNow for a retired one."""
+    """Let its forecasts inform the client's decisions from now on. Raise ModelUnproven or ModelStateConflict."""
     row = session.get(ModelRow, model_id, with_for_update=True)
     if row is None or row.state != ForecasterState.SHADOW:
         raise ModelStateConflict(f"model {model_id} is retired; register it again")
@@ -96,7 +100,7 @@ def activate(
 
 
 def roll_back(session: Session, client_id: str, by: str, now: datetime) -> ModelUse | None:
-    """To the model before it, if that still runs, else to the built-in policy. None: there is nothing to undo."""
+    """Go back to the model before it, if that still runs, else to the built-in policy. None: nothing to undo."""
     uses = _open(session, client_id=client_id)
     if not uses:
         return None
@@ -121,7 +125,7 @@ def roll_back(session: Session, client_id: str, by: str, now: datetime) -> Model
 
 
 def _before(session: Session, use: ModelUse) -> ModelUse | None:
-    """The use that gave way to this one, if its model still runs."""
+    """The use before this one, if its model still runs."""
     query = (
         select(ModelUse)
         .join(ModelRow, ModelRow.id == ModelUse.model_id)
@@ -136,7 +140,7 @@ def _before(session: Session, use: ModelUse) -> ModelUse | None:
 
 
 def record_shadow_results(session: Session, found: Iterable[ShadowComparison], day: date) -> None:
-    """Added up by day."""
+    """Add the results to the sums of the day."""
     for one in sorted(found, key=lambda one: (one.model_id, one.client_id)):
         new = insert(ModelShadow).values(
             model_id=one.model_id,
@@ -157,7 +161,7 @@ def record_shadow_results(session: Session, found: Iterable[ShadowComparison], d
 
 
 def _proof(session: Session, model_id: str, client_id: str, now: datetime) -> str | None:
-    """The newest backtest with the model, of this client, of enough days: its ID, if the model was the cheaper one."""
+    """The ID of the client's newest long enough backtest with the model, if the model was cheaper."""
     rows = session.scalars(
         select(BacktestRow)
         .where(
@@ -191,3 +195,67 @@ def _end(session: Session, use: ModelUse, by: str, now: datetime, event: str) ->
     if event:
         payload = {"model_id": use.model_id}
         append_events(session, use.client_id, [NewEvent(event, now, payload=payload)])
+
+
+@dataclass(frozen=True)
+class ShadowResults:
+    """The sums of all days of a client with a model, in shadow or deciding."""
+
+    client_id: str
+    decisions: int
+    agreed: int
+    fell_back: int
+    cost_usd: float
+    built_in_cost_usd: float
+
+
+@dataclass(frozen=True)
+class RunningModel:
+    """A model that runs in every pass. `active_for`: clients whose decisions it informs."""
+
+    model_id: str
+    sha256: str
+    features: list[str]
+    active_for: frozenset[str]
+
+
+def list_models(session: Session) -> Sequence[ModelRow]:
+    """Newest first, without their files."""
+    return session.scalars(select(ModelRow).order_by(ModelRow.registered_at.desc(), ModelRow.id)).all()
+
+
+def get_model(session: Session, model_id: str) -> ModelRow | None:
+    return session.get(ModelRow, model_id)
+
+
+def uses_of(session: Session, model_id: str, client_id: str | None) -> Sequence[ModelUse]:
+    query = select(ModelUse).where(ModelUse.model_id == model_id).order_by(ModelUse.began_at.desc(), ModelUse.id)
+    return session.scalars(query if client_id is None else query.where(ModelUse.client_id == client_id)).all()
+
+
+def shadow_comparisons(session: Session, model_id: str, client_id: str | None) -> list[ShadowResults]:
+    row = ModelShadow
+    sums = (row.decisions, row.agreed, row.fell_back, row.cost_usd, row.built_in_cost_usd)
+    query = select(row.client_id, *map(func.sum, sums)).where(row.model_id == model_id).group_by(row.client_id)
+    if client_id is not None:
+        query = query.where(row.client_id == client_id)
+    return [ShadowResults(one[0], *map(int, one[1:4]), *map(float, one[4:])) for one in session.execute(query)]
+
+
+def running_models(session: Session) -> list[RunningModel]:
+    """Without their files: those are read once, see `content_of`."""
+    query = select(ModelRow.id, ModelRow.sha256, ModelRow.features).where(
+        ModelRow.state == ForecasterState.SHADOW.value
+    )
+    rows = session.execute(query.order_by(ModelRow.id)).all()
+    if not rows:
+        return []
+    uses = session.execute(select(ModelUse.model_id, ModelUse.client_id).where(ModelUse.ended_at.is_(None))).all()
+    return [
+        RunningModel(model_id, sha256, features, frozenset(client for used, client in uses if used == model_id))
+        for model_id, sha256, features in rows
+    ]
+
+
+def model_content(session: Session, model_id: str) -> bytes:
+    return session.scalars(select(ModelRow.content).where(ModelRow.id == model_id)).one()

@@ -1,30 +1,93 @@
-"""Agents that fall silent are told once, and once more when they are heard again. A heartbeat itself is no event."""
+"""Agents: registered, heard of by heartbeats, and reported once when they fall silent.
+
+A heartbeat itself is no event. An agent that is heard of again after a silence is one.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import CursorResult, select, update
+from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.orm import Session
 
 from db.engine.session import SessionFactory, in_transaction
 from db.event_log.writing import NewEvent, append_events
 from db.tables import Agent, Instance
-from domain.heartbeats import MISSED_HEARTBEATS
+from domain.heartbeats import HEARTBEAT_S, MISSED_HEARTBEATS
 
 _AT_ONCE = 500
+HEARTBEAT_EVERY = timedelta(seconds=5)
+
+
+def register_agent(
+    session: Session,
+    client_id: str,
+    instance_id: str,
+    version: str,
+    identity: dict[str, Any],
+    now: datetime,
+    interval_s: float = HEARTBEAT_S,
+) -> None:
+    """Register an agent, the first time or after a restart. `interval_s`: until its next heartbeat is due."""
+    row = insert(Agent).values(
+        client_id=client_id,
+        instance_id=instance_id,
+        version=version,
+        identity=identity,
+        registered_at=now,
+        seen_at=now,
+        due_at=silent_after(now, interval_s),
+    )
+    again = {
+        "version": version,
+        "identity": identity,
+        "registered_at": now,
+        "seen_at": now,
+        "due_at": silent_after(now, interval_s),
+        "silent_since": None,
+    }
+    session.execute(row.on_duplicate_key_update(again))
+    server_id = servers_of_instances(session, client_id, [instance_id]).get(instance_id)
+    event = NewEvent(
+        "agent.registered",
+        now,
+        server_id=server_id,
+        instance_id=instance_id,
+        payload={"version": version, **identity},
+    )
+    append_events(session, client_id, [event])
+
+
+def agent_seen(
+    session: Session, client_id: str, instance_id: str, now: datetime, interval_s: float = HEARTBEAT_S
+) -> bool:
+    """Record a heartbeat: one write in five seconds at most, an event only after a silence. False: not registered."""
+    fresh = select(Agent.seen_at, Agent.silent_since).where(
+        Agent.client_id == client_id, Agent.instance_id == instance_id
+    )
+    known = session.execute(fresh).one_or_none()
+    if known is None:
+        return False
+    if known.seen_at < now - HEARTBEAT_EVERY:
+        mine = update(Agent).where(Agent.client_id == client_id, Agent.instance_id == instance_id)
+        _changed(session, mine.values(seen_at=now, due_at=silent_after(now, interval_s)))
+    if known.silent_since is not None:
+        mark_agent_back(session, client_id, instance_id, now)
+    return True
 
 
 def silent_after(heard_at: datetime, interval_s: float) -> datetime:
-    """When an agent is silent that was told to be heard of again after so long."""
+    """When an agent counts as silent, if its heartbeats are due at this interval."""
     return heard_at + timedelta(seconds=MISSED_HEARTBEATS * interval_s)
 
 
 def mark_silent_agents(sessions: SessionFactory, now: datetime) -> int:
-    """Mark the agents that have not been heard of when they were due, with an event for each whose instance lives.
+    """Mark the agents whose heartbeats are overdue, with an event for each whose instance is live.
 
-    Any number of processes may do it at once: each agent is told by one of them. Returns how many were marked.
+    Several processes may do it at once: each agent is marked by one of them. Returns how many were marked.
     """
     quiet = select(Agent.client_id, Agent.instance_id).where(Agent.silent_since.is_(None), Agent.due_at < now)
     with sessions() as session:
@@ -60,7 +123,7 @@ def _mark(session: Session, client_id: str, instance_id: str, now: datetime) -> 
 
 
 def mark_agent_back(session: Session, client_id: str, instance_id: str, now: datetime) -> None:
-    """The agent was told to be silent, and is not."""
+    """The agent was reported silent and has been heard of again: an event says so."""
     mine = update(Agent).where(
         Agent.client_id == client_id, Agent.instance_id == instance_id, Agent.silent_since.is_not(None)
     )
@@ -72,7 +135,7 @@ def mark_agent_back(session: Session, client_id: str, instance_id: str, now: dat
 
 
 def servers_of_instances(session: Session, client_id: str, instance_ids: list[str]) -> dict[str, str]:
-    """Which server each of these instances plays in; those that have ended are left out."""
+    """The server of each of these instances; instances that have ended are left out."""
     if not instance_ids:
         return {}
     query = select(Instance.id, Instance.server_id).where(

@@ -1,1 +1,0 @@
-"""Backtests: asked for, run, and their results."""

@@ -1,1 +1,0 @@
-"""The registered ONNX models and how they do."""
