@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +36,7 @@ from tests.workflows.server_under_test import PATIENCE_S, Clock, ServerUnderTest
 from tests.workflows.workers import on_own_temporal, replays
 from worker import make_worker
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
 def activities_only(client: Client, task_queue: str, activities: object, slots: int) -> Worker:
@@ -54,18 +55,37 @@ async def alone(
 
 
 @asynccontextmanager
-async def at_work(server: ServerUnderTest, log: Path) -> AsyncIterator[None]:
-    """A process that takes up its workflow, and is killed."""
-    argv = ["-m", "tests.workflows.workflow_worker_process", server.client.service_client.config.target_host]
+async def standing_by(client: Client, log: Path) -> AsyncIterator[Process]:
+    """A process that could take up workflows at once. On a busy machine it takes long to load, and Temporal gives up a
+    query that finds no worker for some seconds."""
+    argv = ["-m", "tests.workflows.workflow_worker_process", client.service_client.config.target_host]
     with log.open("a") as lines:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *argv, cwd=REPOSITORY, stdout=lines, stderr=lines
+            sys.executable, *argv, cwd=REPOSITORY, stdin=PIPE, stdout=PIPE, stderr=lines
         )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n", f"it did not start: see {log}"
+    try:
+        yield process
+    finally:
+        await _kill(process)
+
+
+@asynccontextmanager
+async def at_work(process: Process) -> AsyncIterator[None]:
+    """It takes up workflows, until it is killed."""
+    assert process.stdin is not None
+    process.stdin.write(b"begin\n")
     try:
         yield
     finally:
+        await _kill(process)
+
+
+async def _kill(process: Process) -> None:
+    with suppress(ProcessLookupError):
         process.send_signal(signal.SIGKILL)
-        await process.wait()
+    await process.wait()
 
 
 async def _described(server: ServerUnderTest) -> tuple[set[str], bool]:
@@ -101,24 +121,29 @@ async def test_what_a_query_had_it_hear_before_its_task_is_taken_up_as_it_is_rep
         alone, Clock(alone, skips=False), fakes.cloud, TaskFailureLog(), "beside", policy
     )
     log = tmp_path / "worker.log"
-    async with at_work(server, log):
-        first = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
-        await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
-        # Nobody wants its answer any more: a task in which there is nothing to do.
-        fakes.cloud.heard[OLD].put_nowait(Notice(OLD, NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC)))
-        await _until(server, watched=False, told=False)
-    await _forget_killed_worker(server)
-    looking = asyncio.create_task(server.view())
-    for _ in range(20):  # nothing tells that the query has arrived: that many answers later it has
-        await server.handle.describe()
-    await server.operation(first.operation_id).terminate()
-    await _until(server, watched=False, told=True)
-    changing = asyncio.create_task(server.handle.execute_update(UPDATE_POLICY, replace(policy, cool_down_s=8.0)))
-    async with at_work(server, log):
-        await looking
-        await changing
-        await server.at_rest()
-    await replays(server)
-    async with at_work(server, log):
-        committed(await server.switch())
-    await server.end()
+    async with (
+        standing_by(alone, log) as first_worker,
+        standing_by(alone, log) as second_worker,
+        standing_by(alone, log) as third_worker,
+    ):
+        async with at_work(first_worker):
+            first = await server.ask(OperationKind.SWITCH, keep_old_s=3600.0)
+            await server.until(lambda view: view.shape.primary is not None and view.shape.primary.instance_id != OLD)
+            # Nobody wants its answer any more: a task in which there is nothing to do.
+            fakes.cloud.heard[OLD].put_nowait(Notice(OLD, NoticeKind.REBALANCE, NoticeSource.IMDS, datetime.now(UTC)))
+            await _until(server, watched=False, told=False)
+        await _forget_killed_worker(server)
+        looking = asyncio.create_task(server.view())
+        for _ in range(20):  # nothing tells that the query has arrived: that many answers later it has
+            await server.handle.describe()
+        await server.operation(first.operation_id).terminate()
+        await _until(server, watched=False, told=True)
+        changing = asyncio.create_task(server.handle.execute_update(UPDATE_POLICY, replace(policy, cool_down_s=8.0)))
+        async with at_work(second_worker):
+            await looking
+            await changing
+            await server.at_rest()
+        await replays(server)
+        async with at_work(third_worker):
+            committed(await server.switch())
+        await server.end()

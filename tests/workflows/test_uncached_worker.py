@@ -30,7 +30,7 @@ from tests.workflows.server_under_test import PATIENCE_S, Clock, ServerUnderTest
 from tests.workflows.workers import on_own_temporal, replays, sandboxed, worker_of
 from workflows.registry import WORKFLOWS
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
 def forgetful(client: Client, task_queue: str, activities: Any, slots: int) -> Worker:

@@ -22,7 +22,7 @@ from tests.workflows.server_without_agent import HOST, shorten_timeouts, start, 
 from tests.workflows.workers import replays
 from workflows import timeouts
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
