@@ -52,7 +52,7 @@ async def served(services: Services) -> AsyncIterator[str]:
 
 
 @dataclass
-class Seen:
+class ReceivedEvent:
     """One event on the wire."""
 
     id: str = ""
@@ -61,8 +61,8 @@ class Seen:
     comments: list[str] = field(default_factory=list)
 
 
-async def events_of(answer: httpx.Response) -> AsyncIterator[Seen]:
-    seen = Seen()
+async def events_of(answer: httpx.Response) -> AsyncIterator[ReceivedEvent]:
+    seen = ReceivedEvent()
     async for line in answer.aiter_lines():
         name, _, value = line.partition(": ")
         if line.startswith(":"):
@@ -76,13 +76,13 @@ async def events_of(answer: httpx.Response) -> AsyncIterator[Seen]:
         elif not line:
             if seen.data is not None or seen.comments:
                 yield seen
-            seen = Seen()
+            seen = ReceivedEvent()
 
 
 @asynccontextmanager
 async def reading(
     http: httpx.AsyncClient, tenant: Tenant, path: str = "/api/events/stream", last: str = ""
-) -> AsyncIterator[AsyncIterator[Seen]]:
+) -> AsyncIterator[AsyncIterator[ReceivedEvent]]:
     headers = tenant.headers | ({"Last-Event-ID": last} if last else {})
     async with asyncio.timeout(PATIENCE_S), http.stream("GET", path, headers=headers) as answer:
         assert answer.status_code == 200

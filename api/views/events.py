@@ -31,7 +31,7 @@ class EventView(View):
 
 
 class EventList(View):
-    """`gap`: events after the asked-for number have expired; start afresh from `oldest_seq - 1`.
+    """`gap`: events after the asked-for number have expired; start again from `oldest_seq - 1`.
 
     `next_before`: with `order=newest`, where the next page begins; null: this was the last.
     """

@@ -70,7 +70,7 @@ def read_fleet(session: Session, server_id: str | None = None) -> list[FleetRow]
     if server_id is not None:
         query = query.where(Server.id == server_id)
     found = session.execute(query).all()
-    (busy, lingering), homes = _occupied(session, server_id), _home_types(session, server_id)
+    (busy, keeping_old), homes = _occupied(session, server_id), _home_types(session, server_id)
     return [
         FleetRow(
             server_id=row[0],
@@ -85,7 +85,7 @@ def read_fleet(session: Session, server_id: str | None = None) -> list[FleetRow]
             replica_pool=row[10],
             replica_by=row[11],
             busy=row[0] in busy,
-            keeps_old_instance=row[0] in lingering,
+            keeps_old_instance=row[0] in keeping_old,
         )
         for row in found
     ]

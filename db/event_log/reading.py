@@ -15,7 +15,7 @@ from db.tables import Client, Event
 @dataclass(frozen=True)
 class EventPage:
     """`gap`: there were events after the asked-for number that are gone (expired), or the number is
-    ahead of the stream (another database). The reader must start afresh from `oldest_seq - 1`.
+    ahead of the stream (another database). The reader must start again from `oldest_seq - 1`.
     """
 
     events: list[Event]

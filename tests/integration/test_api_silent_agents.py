@@ -21,7 +21,7 @@ pytest_plugins = ["tests.api_fixtures"]
 
 
 @dataclass
-class Watched:
+class SilentServer:
     """A server whose agent has not been heard of for long, and a clock that a test moves."""
 
     world: World
@@ -49,18 +49,18 @@ class Watched:
 
 
 @pytest.fixture
-def watched(world: World) -> Watched:
-    return Watched(world)
+def watched(world: World) -> SilentServer:
+    return SilentServer(world)
 
 
-async def test_an_agent_is_called_silent_once_it_could_have_been_heard_for_long(watched: Watched) -> None:
+async def test_an_agent_is_called_silent_once_it_could_have_been_heard_for_long(watched: SilentServer) -> None:
     await watched.watch(LISTENED_S - CHECK_EVERY_S)
     assert not watched.told()
     await watched.watch(CHECK_EVERY_S)
     assert watched.told()
 
 
-async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watched: Watched) -> None:
+async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watched: SilentServer) -> None:
     pace = watched.world.services.heartbeat_rate
     await watched.watch(CHECK_EVERY_S)
     with watched.world.services.database.sessions() as session:
@@ -72,7 +72,7 @@ async def test_the_fleet_is_counted_and_a_large_one_listened_to_for_longer(watch
     assert watched.told()
 
 
-async def test_after_the_database_was_away_agents_get_the_time_to_be_heard(watched: Watched) -> None:
+async def test_after_the_database_was_away_agents_get_the_time_to_be_heard(watched: SilentServer) -> None:
     await watched.watch(LISTENED_S - CHECK_EVERY_S)
     database, watched.world.services.database = watched.world.services.database, unreachable_database()
     await watched.watch(2 * LISTENED_S)
@@ -85,7 +85,7 @@ async def test_after_the_database_was_away_agents_get_the_time_to_be_heard(watch
 
 
 async def test_after_a_look_that_hung_agents_get_the_time_to_be_heard(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    watched: SilentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await watched.watch(LISTENED_S - CHECK_EVERY_S)
 

@@ -14,7 +14,7 @@ from api.streams.database_events import DatabaseEvents
 from api.streams.hub import Hub
 from db.event_log.reading import events_after
 from db.event_log.writing import NewEvent, expire_events
-from tests.api_streams import PATIENCE_S, Seen, events_of, numbered, positioned, reading, served, write
+from tests.api_streams import PATIENCE_S, ReceivedEvent, events_of, numbered, positioned, reading, served, write
 from tests.api_world import Tenant, World, problem_type, unique
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -41,7 +41,7 @@ async def test_a_reader_that_keeps_reconnecting_beside_writers_misses_nothing(
             write(world, world.other, numbered(10_000 + number))
 
     writers = [asyncio.create_task(asyncio.to_thread(writer, range(n, total, 4))) for n in range(4)]
-    got: list[Seen] = []
+    got: list[ReceivedEvent] = []
     while len(got) < total:
         left = chance.randint(1, 25)
         async with reading(live, world.tenant, last=got[-1].id if got else str(start)) as stream:

@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from api.streams.hub import Hub, StreamEvent
-from tests.api_streams import PATIENCE_S, Seen, positioned, reading, served, until
+from tests.api_streams import PATIENCE_S, ReceivedEvent, positioned, reading, served, until
 from tests.api_world import Tenant, World
 
 pytest_plugins = ["tests.api_fixtures"]
 
 
-class Scripted:
+class ScriptedEvents:
     """Events without a database: `step` more can be seen at each poll; `down` polls fail first."""
 
     def __init__(self, total: int, step: int, size: int, down: int = 0) -> None:
@@ -49,7 +49,7 @@ class Scripted:
 
 
 async def test_a_slow_reader_is_cut_off_and_slows_nobody(world: World) -> None:
-    source = Scripted(total=400, step=0, size=65_536)
+    source = ScriptedEvents(total=400, step=0, size=65_536)
     world.services.hub = hub = Hub(source, poll_s=0.005, limit=50)
     async with served(world.services) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
         stuck = await connect_without_reading(url, world.tenant)
@@ -61,7 +61,7 @@ async def test_a_slow_reader_is_cut_off_and_slows_nobody(world: World) -> None:
         assert 0 < got < source.total * source.size, "the connection is closed before everything was sent"
 
 
-async def read_at_ease(stream: AsyncIterator[Seen], source: Scripted) -> Seen:
+async def read_at_ease(stream: AsyncIterator[ReceivedEvent], source: ScriptedEvents) -> ReceivedEvent:
     """The writer stays ten events ahead of this reader, however busy the machine is: it is never the slow one."""
     if source.visible == 0:
         source.visible = 10
@@ -95,7 +95,7 @@ def drain(stuck: socket.socket) -> int:
 
 async def test_a_stream_outlives_the_database_and_catches_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.streams.hub.POLL_DOWN_S", 0.01)
-    world.services.hub = Hub(Scripted(total=30, step=7, size=10, down=5), poll_s=0.005)
+    world.services.hub = Hub(ScriptedEvents(total=30, step=7, size=10, down=5), poll_s=0.005)
     async with (
         served(world.services) as url,
         httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http,
@@ -104,7 +104,7 @@ async def test_a_stream_outlives_the_database_and_catches_up(world: World, monke
         assert [int((await anext(stream)).id) for _ in range(30)] == list(range(1, 31))
 
 
-class Held(Scripted):
+class BlockedEvents(ScriptedEvents):
     """As if the hub's next look took long: it waits until `go` is set, and sees what is there by then."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ async def test_a_reader_ahead_of_the_hub_goes_on_where_it_was_unless_its_number_
     world: World, last: int, expected: list[tuple[str, str]]
 ) -> None:
     """Another API process told it of events that this one's hub, at work for an older reader, has not seen yet."""
-    source = Held()
+    source = BlockedEvents()
     world.services.hub = Hub(source, poll_s=0.005)
     async with (
         served(world.services) as url,

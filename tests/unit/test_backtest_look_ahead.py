@@ -24,7 +24,7 @@ from tests.market_histories import long_market
 ABSURD = (-1e9, -0.01, 1e-300, 1e308, math.inf, -math.inf, math.nan)
 
 
-class Closed(Sequence[Any]):
+class RowsUntil(Sequence[Any]):
     """Rows that are open up to a tick: who looks further is caught in the act."""
 
     def __init__(self, rows: Sequence[Any], now: int) -> None:
@@ -74,10 +74,10 @@ def test_a_poisoned_future_changes_no_decision_before_it(
 @pytest.mark.parametrize("now", [0, 1, 57, 298])
 def test_nothing_after_the_tick_is_even_looked_at(now: int) -> None:
     market = long_market(3)
-    closed = replace(market, up=Closed(market.up, now), prices=Closed(market.prices, now))
+    closed = replace(market, up=RowsUntil(market.up, now), prices=RowsUntil(market.prices, now))
     forward = observe_market(closed)
     seen = [rate_offers(next(forward), DEFAULT_TUNING) for _ in range(now + 1)]
-    policy = ProductPolicy(closed, Closed([*seen, *[None] * (market.ticks - now - 1)], now), 10.0, DEFAULT_TUNING)
+    policy = ProductPolicy(closed, RowsUntil([*seen, *[None] * (market.ticks - now - 1)], now), 10.0, DEFAULT_TUNING)
     choices = run_policy(closed, TickWindow(0, now + 1), policy)
     assert choices == run_policy(market, TickWindow(0, now + 1), ours(market, 10.0))
 
@@ -85,7 +85,7 @@ def test_nothing_after_the_tick_is_even_looked_at(now: int) -> None:
 def test_who_looks_ahead_is_caught() -> None:
     """The guard of the test above bites."""
     market = long_market(3)
-    closed = replace(market, up=Closed(market.up, 5))
+    closed = replace(market, up=RowsUntil(market.up, 5))
     with pytest.raises(AssertionError, match="tick 6 was looked at"):
         _walk(observe_market(closed), 7)
 

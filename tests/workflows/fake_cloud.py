@@ -84,7 +84,7 @@ class FakeCloud(FakeEc2, FakeScheduled):
             return self._act(name, argument)
         await fault.meanwhile()
         if name in _EXCLUSIVE and self._turns[subject] > newest:
-            raise failed("LetGo", "a newer request came: the agent does the newest")
+            raise failed("StopRequested", "a newer request came: the agent does the newest")
         if not fault.failure:
             return self._act(name, argument)
         if fault.did_it:

@@ -32,7 +32,7 @@ class Broken:
 
 
 @workflow.defn(name=SERVER_WORKFLOW)
-class Mended:
+class RepairedWorkflow:
     @workflow.run
     async def run(self) -> None:
         await workflow.wait_condition(lambda: False)
@@ -68,5 +68,5 @@ async def test_a_workflow_whose_tasks_fail_is_listed_until_a_worker_has_the_righ
     async with _worker(client, Broken):
         await client.start_workflow(SERVER_WORKFLOW, id="server/srv-1", task_queue="still")
         await _until(liveness, {"server/srv-1"})
-    async with _worker(client, Mended):
+    async with _worker(client, RepairedWorkflow):
         await _until(liveness, set())

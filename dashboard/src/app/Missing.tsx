@@ -9,7 +9,7 @@ export function Missing() {
     return (
       <main className="page">
         <ProblemNote error={error} doing="This screen failed" />
-        <a href="/">Load the fleet afresh</a>
+        <a href="/">Load the fleet again</a>
       </main>
     );
   }
