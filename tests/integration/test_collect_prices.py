@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,9 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities.ec2.clients import Clients
+from activities.market.collection import MarketCollection
 from activities.market.registry import market_activities, market_schedules
+from activities.market.thinning import MarketThinning
 from activities.schedules import ensure_schedule
 from db.engine import schema
 from db.engine.session import SessionFactory, make_engine, make_session_factory
@@ -51,7 +53,15 @@ pytest_plugins = ["tests.database_fixtures"]
 class Market:
     cloud: Cloud
     sessions: SessionFactory
-    activities: dict[str, Callable[[Any], Any]]
+    activities: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    stopped_at: datetime | None = None
+
+    def now(self) -> datetime:
+        return self.stopped_at or datetime.now(UTC)
+
+    def stop_clock(self) -> None:
+        """For the collection: the lab's market goes on, and what is new there does not come in any more."""
+        self.stopped_at = datetime.now(UTC)
 
     def run(self, name: str, given: Any) -> Any:
         return ActivityEnvironment().run(self.activities[name], given)
@@ -90,12 +100,11 @@ def market(clean: Cloud, engine: Engine) -> Market:
     with engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
-    sessions = make_session_factory(engine)
-    named = {
-        activity._Definition.must_from_callable(one).name or "": one
-        for one in market_activities(Clients(), sessions, engine)
-    }
-    return Market(clean, sessions, named)
+    market = Market(clean, make_session_factory(engine))
+    collection = MarketCollection(Clients(), market.sessions, market.now)
+    for one in (*collection.activities, *MarketThinning(market.sessions, engine).activities):
+        market.activities[activity._Definition.must_from_callable(one).name or ""] = one
+    return market
 
 
 def newest_prices(market: Market) -> dict[tuple[str, str], Any]:
@@ -122,6 +131,7 @@ def test_a_regions_prices_are_collected_page_by_page(market: Market) -> None:
 
 
 def test_what_is_known_is_not_asked_for_again(market: Market) -> None:
+    market.stop_clock()
     first = market.collect(first_days=10)
     before = market.rows()
     second = market.collect(first_days=10)
@@ -131,6 +141,7 @@ def test_what_is_known_is_not_asked_for_again(market: Market) -> None:
 
 
 def test_a_whole_day_collected_twice_changes_nothing(market: Market) -> None:
+    market.stop_clock()
     since = datetime.now(UTC) - timedelta(days=1)
     market.collect(since=since)
     before = market.rows()
@@ -152,6 +163,7 @@ def test_a_new_price_is_found_with_what_it_changes(market: Market) -> None:
 
 def test_a_collection_that_breaks_off_leaves_no_hole(market: Market) -> None:
     """Pieces go from old to new: what the second attempt starts from is the last piece that was whole."""
+    market.stop_clock()
     market.faults(action="DescribeSpotPriceHistory", kind="fail", code="UnauthorizedOperation", nth=4)
     with pytest.raises(ApplicationError):
         market.collect(first_days=10)
