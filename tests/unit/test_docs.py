@@ -117,6 +117,18 @@ def _anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_every_stop_of_a_walk_is_in_the_code() -> None:
+    stops = re.findall(r"^\d+\. `([^`]+)` `([^`]+)`", TEXTS["docs/design.md"], re.MULTILINE)
+    assert len(stops) > 30, "the extractor finds nothing"
+    missing = [f"{path} {name}" for path, name in stops if name not in _functions(REPOSITORY / path)]
+    assert not missing
+
+
+def _functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
 def test_no_document_is_left_out() -> None:
     links = {target.partition("#")[0] for target in _LINK.findall(TEXTS["README.md"])}
     assert {name for name in TEXTS if name != "README.md"} <= links
