@@ -20,6 +20,7 @@ from lab.stack.processes import StartFailed
 from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
 from tests.database_schemas import configured_server
+from tests.file_order import in_order
 
 VERSION = pytest.StashKey[str]()
 
@@ -39,6 +40,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             session.config.stash[VERSION] = temporary_schema.check_server(server)
         except StartFailed as failed:
             pytest.exit(str(failed), returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    by_file: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        by_file.setdefault(item.location[0], []).append(item)
+    items[:] = [item for file in in_order(list(by_file)) for item in by_file[file]]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
