@@ -20,7 +20,7 @@ from temporalio.exceptions import ApplicationError
 
 from agent.deadline import Deadline, HostError, StopRequested
 from agent.host import INVENTORY_S, Host
-from agent.notices import NoticeBoard
+from agent.notice_board import NoticeBoard
 from domain import host as contract
 from domain.errors import Failure
 

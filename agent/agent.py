@@ -19,7 +19,7 @@ from agent.hooks import Hooks
 from agent.host import Host
 from agent.imds import Identity, learn_identity
 from agent.imds_watch import ImdsWatch
-from agent.notices import NoticeBoard
+from agent.notice_board import NoticeBoard
 from agent.prices import PriceSender
 from agent.registrar import Registrar
 from agent.senders import HeartbeatSender, NoticeSender

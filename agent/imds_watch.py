@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime
 
 from agent.imds import Imds, ImdsError
-from agent.notices import NoticeBoard
+from agent.notice_board import NoticeBoard
 from domain.host import Notice, NoticeKind, NoticeSource
 
 log = logging.getLogger(__name__)

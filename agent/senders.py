@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from agent.control_plane import ControlPlane, ControlPlaneError, ControlPlaneRefusal
 from agent.http_call import Backoff
-from agent.notices import NoticeBoard
+from agent.notice_board import NoticeBoard
 from agent.registrar import Registrar
 from domain.heartbeats import HEARTBEAT_S
 from domain.host import Notice

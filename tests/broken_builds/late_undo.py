@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from domain.blueprint import Blueprint
 from domain.pools import Candidate
-from workflows.operations import capacity
+from workflows.operations import replacement_instances
 from workflows.operations.base import Operation
 from workflows.operations.capacity_log import Replacement
 from workflows.operations.undo import UndoStack
 
-_launch = capacity._launch
+_launch = replacement_instances._launch
 
 
 async def late(op: Operation, blueprint: Blueprint, candidate: Candidate, number: int) -> Replacement:
@@ -22,4 +22,4 @@ async def late(op: Operation, blueprint: Blueprint, candidate: Candidate, number
     return replacement
 
 
-capacity._launch = late
+replacement_instances._launch = late

@@ -17,8 +17,8 @@ from domain.host import HOST_QUIESCE, HOST_SERVE, Filesystem, QuiesceReport, Qui
 from domain.servers import Handoff, Placement
 from workflows.activity_calls import explain
 from workflows.operations.base import Operation
-from workflows.operations.capacity import discard, end_instance
 from workflows.operations.capacity_log import Replacement
+from workflows.operations.replacement_instances import discard, end_instance
 from workflows.timeouts import CALL, FENCE_RESERVE_S, FOREVER, UNDO, Limits, poll
 
 

@@ -24,7 +24,7 @@ from workflows.handoffs.snapshot import SnapshotHandoff
 from workflows.handoffs.stateless import StatelessHandoff
 from workflows.handoffs.volumes import VolumesHandoff
 from workflows.operations.base import Operation
-from workflows.operations.capacity import end_instance
+from workflows.operations.replacement_instances import end_instance
 from workflows.timeouts import CALL, FOREVER
 
 _WORK: dict[Handoff, type[HandoffWork]] = {

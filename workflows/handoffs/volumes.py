@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain import ec2
 from domain.servers import Handoff
 from workflows.handoffs.base import HandoffWork, run_concurrently
-from workflows.operations.capacity import discard
+from workflows.operations.replacement_instances import discard
 from workflows.timeouts import UNDO, poll
 
 _DEVICE_S = 60.0  # a detach or attach that takes longer hangs on a busy device

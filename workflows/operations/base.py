@@ -18,7 +18,7 @@ from workflows.operations.calls import ActivityCalls
 from workflows.operations.capacity_log import CapacityLog
 from workflows.operations.receipt import ReceiptDraft
 from workflows.operations.shape import ShapeDraft
-from workflows.operations.steps import Steps
+from workflows.operations.step_runner import StepRunner
 from workflows.operations.undo import UndoStack
 from workflows.operations.urgency import Urgency
 from workflows.recorder import Recorder
@@ -39,7 +39,7 @@ class Operation:
         self.urgency = Urgency()
         self.capacity = CapacityLog(start.shape.cool_downs)
         self.shape_draft = ShapeDraft(start.shape)
-        self._steps = Steps(self.recorder, self.urgency)
+        self._steps = StepRunner(self.recorder, self.urgency)
         self._receipt = ReceiptDraft(start)
         self._calls = ActivityCalls(start, self.urgency, self._steps, self._receipt)
         self._attention = ""

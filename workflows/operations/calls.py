@@ -11,7 +11,7 @@ from domain.names import CONTROL_QUEUE, EMERGENCY_QUEUE
 from domain.operations import OperationInput
 from workflows.activity_calls import execute, execute_on_host
 from workflows.operations.receipt import ReceiptDraft
-from workflows.operations.steps import Steps
+from workflows.operations.step_runner import StepRunner
 from workflows.operations.urgency import Urgency, stop_if_cancelled
 from workflows.timeouts import CALL, Limits, host
 
@@ -46,7 +46,7 @@ _READ_ONLY = frozenset(
 
 
 class ActivityCalls:
-    def __init__(self, start: OperationInput, urgency: Urgency, steps: Steps, receipt: ReceiptDraft) -> None:
+    def __init__(self, start: OperationInput, urgency: Urgency, steps: StepRunner, receipt: ReceiptDraft) -> None:
         self._start = start
         self._urgency = urgency
         self._steps = steps

@@ -26,11 +26,11 @@ from workflows.activity_calls import explain, failure_of
 from workflows.handoffs.base import HandoffState, HandoffWork
 from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
 from workflows.operations.base import Operation
-from workflows.operations.capacity import discard
 from workflows.operations.capacity_log import Replacement
 from workflows.operations.hedged_launch import launch_hedged
 from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.planning import pools_to_avoid
+from workflows.operations.replacement_instances import discard
 from workflows.operations.replica import existing_replica
 from workflows.operations.urgency import OperationAborted
 from workflows.timeouts import CALL, FENCE_RESERVE_S, REPLICA_PING_S

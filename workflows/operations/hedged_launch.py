@@ -12,8 +12,8 @@ from domain.errors import Failure
 from domain.pools import Candidate
 from workflows.activity_calls import explain
 from workflows.operations.base import Operation
-from workflows.operations.capacity import PoolUnavailable, await_ready, discard, obtain_in_pool
 from workflows.operations.capacity_log import Replacement
+from workflows.operations.replacement_instances import PoolUnavailable, await_ready, discard, obtain_in_pool
 
 
 async def launch_hedged(op: Operation, blueprint: Blueprint, candidates: list[Candidate], number: int) -> Replacement:

@@ -17,9 +17,9 @@ from domain.pools import Candidate, Pool
 from domain.records import RecordKind
 from domain.servers import ServerShape
 from workflows.operations.base import Operation
-from workflows.operations.capacity import await_ready, obtain
 from workflows.operations.capacity_log import Replacement
 from workflows.operations.outcome import connect_signals, run_to_outcome
+from workflows.operations.replacement_instances import await_ready, obtain
 
 
 @workflow.defn

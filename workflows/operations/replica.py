@@ -15,11 +15,11 @@ from domain.pools import Candidate, Pool
 from domain.records import RecordKind
 from domain.servers import Placement
 from workflows.operations.base import Operation
-from workflows.operations.capacity import await_ready, end_instance, obtain, volumes_deleted_with
 from workflows.operations.capacity_log import Replacement
 from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.planning import PlanningResult, refuse_if_blocked, survey_and_plan
 from workflows.operations.reconsider import reconsider_decision
+from workflows.operations.replacement_instances import await_ready, end_instance, obtain, volumes_deleted_with
 from workflows.timeouts import poll
 
 

@@ -14,11 +14,11 @@ from domain.operations import OperationInput, OperationResult
 from workflows.handoffs.base import HandoffState, HandoffWork
 from workflows.handoffs.execution import filesystems_of, finish_handoff, handoff_for, run_handoff
 from workflows.operations.base import Operation
-from workflows.operations.capacity import await_ready, obtain
 from workflows.operations.capacity_log import Replacement
 from workflows.operations.outcome import connect_signals, run_to_outcome
 from workflows.operations.planning import PlanningResult, refuse_if_blocked, survey_and_plan
 from workflows.operations.reconsider import decided_pool_only, reconsider_decision
+from workflows.operations.replacement_instances import await_ready, obtain
 
 
 @workflow.defn

@@ -13,8 +13,8 @@ from domain.operations import OperationInput, OperationKind, OperationResult
 from domain.records import RecordKind
 from domain.servers import Placement, ServerShape
 from workflows.operations.base import Operation
-from workflows.operations.capacity import ec2_volumes_deleted_with, end_instance, volumes_deleted_with
 from workflows.operations.outcome import connect_signals, run_to_outcome
+from workflows.operations.replacement_instances import ec2_volumes_deleted_with, end_instance, volumes_deleted_with
 from workflows.timeouts import FOREVER
 
 

@@ -39,7 +39,7 @@ class _StepNotes:
 _notes: ContextVar[_StepNotes | None] = ContextVar("notes", default=None)  # of the step that the task works for
 
 
-class Steps:
+class StepRunner:
     def __init__(self, recorder: Recorder, urgency: Urgency) -> None:
         self._recorder = recorder
         self._urgency = urgency
