@@ -93,7 +93,8 @@ def _key(rig: Rig) -> str:
 
 
 def _over(rig: Rig, asking: Future[str]) -> bool:
-    return asking.done() and rig.site.api.operation(asking.result()).final
+    operation = rig.site.read_operation(asking.result()) if asking.done() else None
+    return operation is not None and operation.final
 
 
 def _row(

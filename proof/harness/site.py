@@ -157,7 +157,7 @@ class Site:
         seen: list[str] = []
 
         def look() -> Operation | None:
-            found = self._look_at(operation_id)
+            found = self.read_operation(operation_id)
             if found is None:
                 return None
             seen[:] = [found.status, *(step.name for step in found.steps[-1:])]
@@ -169,7 +169,7 @@ class Site:
         """Wait until the step has begun, or the operation is over, by the records; returns the latest step then."""
 
         def look() -> str | None:
-            found = self._look_at(operation_id)
+            found = self.read_operation(operation_id)
             if found is None:
                 return None
             names = [one.name for one in found.steps]
@@ -186,14 +186,15 @@ class Site:
             try:
                 found = self.api.operation_ids(server.id, kind)
             except RequestFailed:
-                return None  # the API or its database is down
+                return None
             return next((one for one in found if one not in known), None)
 
         operation_id = until(f"a {kind} of {server.name} (seed {self.seed})", limit_s, look)
         self.requested_operations.add(operation_id)
         return operation_id
 
-    def _look_at(self, operation_id: str) -> Operation | None:
+    def read_operation(self, operation_id: str) -> Operation | None:
+        """None: the API or its database is down, or the operation's record is still on its way."""
         try:
             return self.api.operation(operation_id)
         except RequestFailed:
