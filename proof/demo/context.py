@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -134,7 +135,12 @@ class _Steps:
         if not over and time.monotonic() - self._asked_at < _ASK_S:
             return None
         self._asked_at = time.monotonic()
-        found = self._context.api.operation(self._operation_id)
+        try:
+            found = self._context.api.operation(self._operation_id)
+        except RequestFailed as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None  # it was accepted a moment ago, and its record is still on its way
         return found if found.final else None
 
     def show_rest(self) -> None:
