@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from temporalio import workflow
-from workflows.operations.replacement_instances import await_ready
 
 from domain.operations import OperationInput, OperationResult
 from workflows.handoffs.base import HandoffWork
 from workflows.operations.capacity_log import Replacement
 from workflows.operations.outcome import run_to_outcome
 from workflows.operations.planning import PlanningResult
+from workflows.operations.replacement_instances import await_ready
 from workflows.operations.switch import SwitchWorkflow
 
 

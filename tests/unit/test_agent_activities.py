@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent.notice_board import NoticeBoard
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from agent.activities import HostActivities
 from agent.hooks import Hooks
 from agent.host import Host
+from agent.notice_board import NoticeBoard
 from agent.state_dir import StateDir
 from domain.errors import Failure
 from domain.host import (

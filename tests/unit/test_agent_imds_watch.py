@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from agent.notice_board import NoticeBoard
 
 from agent.imds import Imds, ImdsError, learn_identity
 from agent.imds_watch import INSTANCE_ACTION, ImdsWatch, read_notice
+from agent.notice_board import NoticeBoard
 from domain.host import Notice, NoticeKind, NoticeSource
 from tests.unit.test_agent_fakes import INSTANCE, TOKEN_PATH, FakeImds, eventually
 

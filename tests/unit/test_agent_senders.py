@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from agent.notice_board import NoticeBoard
 
 from agent.control_plane import (
     ControlPlane,
@@ -22,6 +21,7 @@ from agent.control_plane import (
 from agent.hooks import Hooks
 from agent.http_call import Backoff
 from agent.imds import Identity
+from agent.notice_board import NoticeBoard
 from agent.prices import PriceSender, read_spot_prices
 from agent.registrar import Registrar
 from agent.senders import HeartbeatSender, NoticeSender
