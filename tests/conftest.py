@@ -21,6 +21,7 @@ from lab.stack.settings import StackSettings
 from lab.stack.stack import Stack
 from tests.database_schemas import configured_server
 from tests.file_order import in_order
+from tests.memory_folder import memory_folder
 
 VERSION = pytest.StashKey[str]()
 
@@ -65,11 +66,11 @@ def leases() -> Iterator[Leases]:
 
 @pytest.fixture(scope="session")
 def database_server(leases: Leases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.PrivateDatabase]:
-    """A private server, empty but for its own schema."""
-    var = tmp_path_factory.mktemp("database")
-    with database.private(var, leases.port()) as server:
-        yield server
-    database.clean(var)
+    """A private server, empty but for its own schema. No test kills it, so its data may be in memory alone."""
+    with memory_folder(tmp_path_factory.mktemp("database")) as var:
+        with database.private(var, leases.port()) as server:
+            yield server
+        database.clean(var)
 
 
 @pytest.fixture(scope="module")
