@@ -60,7 +60,6 @@ class WorkerSettings(BaseSettings):
     prices_every_s: Interval = 300.0
     reconcile_every_s: Interval = 120.0
     grace_ours_s: Seconds = GracePeriods.ours_s
-    grace_unexplained_s: Seconds = GracePeriods.unexplained_s
     grace_gone_s: Seconds = GracePeriods.gone_s
     agent_silent_s: Seconds = GracePeriods.silent_s
     metrics_host: str = "127.0.0.1"
@@ -78,7 +77,7 @@ class WorkerSettings(BaseSettings):
 
     @property
     def grace_periods(self) -> GracePeriods:
-        return GracePeriods(self.grace_ours_s, self.grace_unexplained_s, self.grace_gone_s, self.agent_silent_s)
+        return GracePeriods(self.grace_ours_s, self.grace_gone_s, self.agent_silent_s)
 
 
 class SettingsError(Exception):

@@ -200,14 +200,35 @@ class Removal:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
 
-    def remove(self, region: str, kind: ResourceKind, resource_id: str) -> None:
-        """Raises `Ec2Failure`. Termination protection is not taken off: somebody set it to keep the instance."""
+    def remove(self, region: str, kind: ResourceKind, resource_id: str, token: str) -> None:
+        """`token`: of our call that made it, from the ledger. Without one nothing is removed; and EC2 has to say that
+        an instance was launched with it.
+
+        Raises `Ec2Failure`. Termination protection is not taken off: somebody set it to keep the instance.
+        """
         with doing(f"removing {kind.value} {resource_id}"):
+            if not token:
+                raise Ec2Failure(Failure.REFUSED, f"nothing proves that we made {resource_id}; it stays.")
             try:
+                self._check_launched_by(region, kind, resource_id, token)
                 self._remove(region, kind, resource_id)
             except ClientError as error:
                 if not is_missing(error):
                     raise
+
+    def _check_launched_by(self, region: str, kind: ResourceKind, resource_id: str, token: str) -> None:
+        if kind is not ResourceKind.INSTANCE:
+            return
+        try:
+            launched_with = describe.instance(self._clients.ec2(region), resource_id).get("ClientToken", "")
+        except Ec2Failure as failed:
+            if failed.failure is Failure.GONE:
+                return
+            raise
+        if launched_with != token:
+            raise Ec2Failure(
+                Failure.REFUSED, f"{resource_id} was launched with another token than the ledger's; it stays."
+            )
 
     def _remove(self, region: str, kind: ResourceKind, resource_id: str) -> None:
         ec2 = self._clients.ec2(region)

@@ -64,7 +64,8 @@ class Remediation:
     def _do(self, finding: DriftFinding) -> str:
         match finding.action:
             case DriftAction.REMOVE:
-                self._removal.remove(finding.region, ResourceKind(finding.resource_type), finding.resource_id)
+                kind = ResourceKind(finding.resource_type)
+                self._removal.remove(finding.region, kind, finding.resource_id, finding.token)
                 return "removed"
             case DriftAction.ADOPT:
                 return "taken into the ledger"

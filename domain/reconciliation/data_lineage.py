@@ -7,6 +7,7 @@ and is itself never removed. The snapshot was taken from that volume, or the vol
 from __future__ import annotations
 
 from domain.reconciliation.facts import FoundResource, RegionFacts, ResourceKind
+from domain.reconciliation.proof import row_that_made
 
 
 def serving_volumes(facts: RegionFacts, server_id: str) -> frozenset[str]:
@@ -36,7 +37,8 @@ def copy_data_is_serving(facts: RegionFacts, volume: FoundResource) -> bool:
 
     The operation was undone before clients reached the copy, so nothing that was acknowledged is only on it.
     """
-    operation = facts.operations.get(volume.operation_id)
+    made_by = row_that_made(facts, volume)
+    operation = facts.operations.get(made_by.operation_id) if made_by else None
     if operation is None or not operation.undone or operation.server_id != volume.server_id:
         return False
     if volume.state != "available" or volume.attached_to:

@@ -41,6 +41,7 @@ class DriftReason(StrEnum):
     HOLDS_DATA = "holds_data"  # data volumes are attached to it
     STRANGE_TAGS = "strange_tags"  # of a client, server or operation that these records do not know
     ADOPTED = "adopted"  # its owner made it
+    NOT_PROVEN = "not_proven"  # it carries our tags, and nothing proves that we made it
     ADDRESS = "address"  # an address that is released is lost for good
     EC2_SAYS_SO = "ec2_says_so"  # EC2 lists it as ended
     NOT_LISTED = "not_listed"
@@ -84,6 +85,7 @@ class DriftFinding:
     grace_s: float = 0.0  # seconds from the first sight to the action
     certain: bool = False  # EC2 says so itself: one look is enough
     row_id: int = 0  # of the ledger, where it is about a record
+    token: str = ""  # of our call that made it, which proves that it may be removed
     details: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -55,6 +55,7 @@ _BECAUSE: Mapping[str, str] = {
     _R.HOLDS_DATA: "data volumes are attached to it",
     _R.STRANGE_TAGS: "its tags name a client, server or operation that these records do not know as theirs",
     _R.ADOPTED: "its owner made it",
+    _R.NOT_PROVEN: "nothing but its tags says that we made it, and backup services copy tags",
     _R.ADDRESS: "an address that is given back is lost for good",
     _R.EC2_SAYS_SO: "EC2 says how it ended",
     _R.NOT_LISTED: "EC2 does not list it",

@@ -139,6 +139,5 @@ class GracePeriods:
     """Seconds from the first sight of a finding to the action on it."""
 
     ours_s: float = 900.0  # the ledger has its token: our own call made it
-    unexplained_s: float = 86_400.0  # it carries our tags, and nothing says that we made it
     gone_s: float = 120.0  # longer than EC2's answers may be out of date
     silent_s: float = 120.0  # an agent's silence before the server is checked

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from domain.reconciliation.data_lineage import copies_to_remove, snapshot_data_is_serving
 from domain.reconciliation.drift import REMOVED_FIRST, DriftAction, DriftFinding, DriftKind, DriftReason
 from domain.reconciliation.facts import FoundResource, RegionFacts, ResourceKind, ResourceRow, ServerFacts
+from domain.reconciliation.proof import row_that_made
 
 _K = ResourceKind
 _DAY_S = 86_400.0
@@ -15,16 +16,16 @@ _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def retired_findings(facts: RegionFacts, one: FoundResource, row: ResourceRow) -> Iterator[DriftFinding]:
-    """Of a resource that EC2 has and the ledger holds. Volumes, addresses: never."""
+    """Of a resource that EC2 has and the ledger holds. One that was adopted is its owner's, and is told.
+
+    Volumes and addresses: never.
+    """
     server = facts.servers.get(row.server_id)
     if server is None or one.resource_id in server.instances:
         return
+    made_by = row_that_made(facts, one)
     if one.kind is _K.INSTANCE:
-        action, reason = (
-            instance_action(facts, one, row.server_id, row.operation_id, DriftReason.RETIRED)
-            if row.token
-            else (DriftAction.REPORT, DriftReason.ADOPTED)
-        )
+        action, reason = instance_action(facts, one, row.server_id, row.operation_id, DriftReason.RETIRED)
         grace = server.retention.keep_retired_s
     elif one.kind is _K.SNAPSHOT:
         if not _is_superseded(facts, one, row):
@@ -41,6 +42,8 @@ def retired_findings(facts: RegionFacts, one: FoundResource, row: ResourceRow) -
             return
     else:
         return
+    if action is DriftAction.REMOVE and made_by is None:
+        action, reason = DriftAction.REPORT, DriftReason.ADOPTED
     yield DriftFinding(
         facts.region,
         DriftKind.RETIRED_RESOURCE,
@@ -52,6 +55,7 @@ def retired_findings(facts: RegionFacts, one: FoundResource, row: ResourceRow) -
         row.server_id,
         grace_s=grace,
         row_id=row.row_id,
+        token=made_by.token if made_by else "",
         details={"state": one.state, "operation": row.operation_id, **_first(facts, one)},
     )
 
@@ -95,6 +99,7 @@ def image_action(facts: RegionFacts, one: FoundResource) -> tuple[DriftAction, D
         other
         for other in facts.found.values()
         if other.kind is _K.IMAGE and other.server_id == one.server_id and _at(other) > _at(one)
+        if row_that_made(facts, other)  # images of a backup service carry our tags too, and replace none of ours
     ]
     old = _age_s(facts, one) > server.retention.keep_images_days * _DAY_S
     superseded = old and len(newer) >= server.retention.keep_images

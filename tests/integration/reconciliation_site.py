@@ -71,7 +71,7 @@ class Site:
     sessions: SessionFactory
     client_id: str
     cloud: Cloud
-    patience: GracePeriods = GracePeriods(ours_s=100, unexplained_s=1000, gone_s=50, silent_s=10_000)  # noqa: RUF009
+    patience: GracePeriods = GracePeriods(ours_s=100, gone_s=50, silent_s=10_000)  # noqa: RUF009
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
     later: timedelta = timedelta()
 
@@ -105,15 +105,30 @@ class Site:
         found = self.cloud.ec2.describe_volumes(VolumeIds=self.volumes)["Volumes"]
         return next(str(one["VolumeId"]) for one in found if one["Attachments"][0]["Device"] == "/dev/sdf")
 
-    def orphan(self, operation_id: str, **changed: Any) -> str:
-        """An instance behind our back, with tags that say that an operation of ours made it."""
+    def orphan(self, operation_id: str, *, token: str = "", **changed: Any) -> str:
+        """An instance that an operation of ours launched, and that the ledger counts as gone. `token`: another than a
+        token of the ledger."""
+        if not token:
+            token = unique("t")
+            self.record("instance", None, "gone", token=token, operation_id=operation_id)
+        return self.tagged_instance(operation_id, ClientToken=token, **changed)
+
+    def tagged_instance(self, operation_id: str, **changed: Any) -> str:
+        """An instance whose tags say that an operation of ours made it."""
         tags = ownership_tags(self.client_id, self.server_id, operation_id)
         root = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "VolumeType": "gp3"}}]
         specification = [{"ResourceType": "instance", "Tags": tag_list(tags)}]
         return self.cloud.original(BlockDeviceMappings=root, TagSpecifications=specification, **changed)
 
     def copy_of_data(self, operation_id: str) -> tuple[str, str]:
-        """A snapshot of the server's data volume, and a volume made of it, both of that operation."""
+        """A snapshot of the server's data volume, and a volume made of it, both by that operation."""
+        snapshot, volume = self.tagged_copy_of_data(operation_id)
+        self.record("snapshot", snapshot, "gone", token=unique("t"), operation_id=operation_id)
+        self.record("volume", volume, "gone", token=unique("t"), operation_id=operation_id)
+        return snapshot, volume
+
+    def tagged_copy_of_data(self, operation_id: str) -> tuple[str, str]:
+        """The same, of which nothing but the tags says who made them."""
         tags = tag_list(ownership_tags(self.client_id, self.server_id, operation_id))
         ec2 = self.cloud.ec2
         snapshot: str = ec2.create_snapshot(

@@ -11,13 +11,15 @@ from sqlalchemy import delete, select
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.ec2.resources import ResourceListing
+from activities.ec2.errors import Ec2Failure
+from activities.ec2.resources import Removal, ResourceListing
 from activities.reconciliation.activity import ReconciliationActivities
 from db.engine.session import make_engine, make_session_factory
 from db.tables import DriftRow, Resource
 from domain.names import ownership_tags
 from domain.reconciliation import contract
 from domain.reconciliation.facts import GracePeriods, ResourceKind
+from tests.database_schemas import unique
 from tests.integration.lab_cloud import REGION, A, Cloud, clean, cloud
 from tests.integration.reconciliation_site import FakeWorkflows, Site, site, tag_list
 
@@ -36,19 +38,19 @@ def test_an_orphan_is_told_first_and_removed_after_its_grace(site: Site) -> None
     site.one_pass()
     row = site.drift()[orphan]
     assert (row.kind, row.action, row.state, row.times) == ("unknown_resource", "remove", "open", 1)
-    assert row.due_at == row.first_seen_at + timedelta(seconds=1000)
-    site.one_pass(later=900)  # a slow pass takes of what is left
+    assert row.due_at == row.first_seen_at + timedelta(seconds=100)
+    site.one_pass(later=70)  # a slow pass takes of what is left
     assert site.state_of("instances", orphan) == "running"
-    site.one_pass(later=101)
+    site.one_pass(later=31)
     assert site.state_of("instances", orphan) in ("shutting-down", "terminated")
     assert site.drift()[orphan].state == "removed"
     assert site.told() == [("drift.found", orphan), ("drift.removed", orphan)]
     assert site.state_of("instances", site.instance_id) == "running"
 
 
-def test_what_the_ledger_says_we_made_goes_sooner_and_its_row_is_closed(site: Site) -> None:
+def test_an_instance_of_a_lost_answer_is_removed_and_its_row_is_closed(site: Site) -> None:
     operation = site.operation("rolled_back")
-    orphan = site.orphan(operation, ClientToken="t-lost-answer")
+    orphan = site.orphan(operation, token="t-lost-answer")
     site.record("instance", None, "intended", token="t-lost-answer", operation_id=operation)
     site.one_pass()
     site.one_pass(later=101)
@@ -56,6 +58,49 @@ def test_what_the_ledger_says_we_made_goes_sooner_and_its_row_is_closed(site: Si
     with site.sessions() as session:
         row = session.scalars(select(Resource).where(Resource.token == "t-lost-answer")).one()
     assert (row.state, row.how) == ("gone", "reconciled")
+
+
+def test_what_a_backup_made_with_our_tags_is_told_and_never_touched(site: Site) -> None:
+    """A backup service copies an instance's tags onto its images, its snapshots and what is restored from them."""
+    operation = site.operation("committed")
+    restored = site.tagged_instance(operation, ClientToken="of-the-backup-service")
+    without_token = site.tagged_instance(operation)
+    snapshot, volume = site.tagged_copy_of_data(site.operation("rolled_back"))
+    tags = tag_list(ownership_tags(site.client_id, site.server_id, operation))
+    images = [
+        site.cloud.ec2.create_image(
+            InstanceId=site.instance_id,
+            Name=unique("nightly"),
+            NoReboot=True,
+            TagSpecifications=[{"ResourceType": "image", "Tags": tags}],
+        )["ImageId"]
+        for _ in range(5)
+    ]
+    for later in (0, 1_001, 5 * 365 * 86_400):
+        site.one_pass(later=later)
+    told = {one: (row.action, row.reason, row.state) for one, row in site.drift().items()}
+    assert {told[one] for one in (restored, without_token, snapshot, volume, *images)} == {
+        ("report", "not_proven", "open")
+    }
+    assert {site.state_of("instances", one) for one in (restored, without_token)} == {"running"}
+    assert (site.state_of("snapshots", snapshot), site.state_of("volumes", volume)) == ("completed", "available")
+    assert len(site.cloud.ec2.describe_images(ImageIds=images)["Images"]) == 5
+    for one in (restored, without_token):
+        site.cloud.end(one)
+
+
+def test_a_removal_is_refused_where_the_token_is_not_the_instances_own(site: Site) -> None:
+    """The last look before the call: whatever the records say by now."""
+    foreign = site.tagged_instance(site.operation("rolled_back"), ClientToken="of-somebody-else")
+    removal = Removal(site.cloud.clients)
+    for token, words in (("", "nothing proves that we made"), ("t-ours", "launched with another token")):
+        with pytest.raises(Ec2Failure, match=words):
+            removal.remove(REGION, ResourceKind.INSTANCE, foreign, token)
+    with pytest.raises(Ec2Failure, match="nothing proves that we made"):
+        removal.remove(REGION, ResourceKind.VOLUME, site.data_volume, "")
+    assert site.state_of("instances", foreign) == "running"
+    removal.remove(REGION, ResourceKind.INSTANCE, foreign, "of-somebody-else")
+    assert site.state_of("instances", foreign) in ("shutting-down", "terminated")
 
 
 def test_a_copy_of_an_undone_operation_goes_and_a_volume_without_lineage_stays(site: Site) -> None:
@@ -66,6 +111,7 @@ def test_a_copy_of_an_undone_operation_goes_and_a_volume_without_lineage_stays(s
         AvailabilityZone=A, Size=4, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}]
     )["VolumeId"]
     site.cloud.volume_available(lonely)
+    site.record("volume", lonely, "gone", token="t-lonely", operation_id=operation)
     for later in (0, 1001, 100_000):
         site.one_pass(later=later)
     assert site.state_of("volumes", copy) == "none"

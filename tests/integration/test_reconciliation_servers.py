@@ -194,8 +194,9 @@ def test_what_a_workflow_says_its_server_runs_on_is_never_removed(site: Site) ->
 @pytest.mark.parametrize("how", ["removed", "closed"])
 def test_an_instance_that_reconciliation_ends_is_ended_in_the_records(site: Site, how: str) -> None:
     operation = site.operation("committed")
-    retired = site.orphan(operation)
-    site.record("instance", retired, token=unique("t"), operation_id=operation)
+    token = unique("t")
+    retired = site.orphan(operation, token=token)
+    site.record("instance", retired, token=token, operation_id=operation)
     now = datetime.now(UTC)
     named: dict[str, Any] = {"client_id": site.client_id, "created_at": now, "updated_at": now}
     site.add(Instance(id=retired, server_id=site.server_id, state="running_primary", pool=POOL, roles=[], **named))

@@ -37,6 +37,8 @@ DATA = FoundResource(K.VOLUME, "vol-data", "in-use", "cli-1", "srv-1", "op-done"
 def found(
     kind: ResourceKind, name: str, state: str = "available", operation: str = "op-undone", **more: Any
 ) -> FoundResource:
+    if kind is K.INSTANCE:
+        more = {"token": f"t-{name}", **more}
     return FoundResource(kind, name, state, "cli-1", "srv-1", operation, **more)
 
 
@@ -44,6 +46,14 @@ def row(kind: ResourceKind, name: str, state: str = "live", number: int = 0, **m
     more = {"operation_id": "op-done", **more}
     return ResourceRow(
         number or abs(hash(name)) % 10_000 + 1, kind.value, state, "cli-1", "srv-1", resource_id=name, **more
+    )
+
+
+def made(*resources: FoundResource) -> tuple[ResourceRow, ...]:
+    """Rows that prove that we made these, though the ledger counts them as gone."""
+    return tuple(
+        row(one.kind, one.resource_id, "gone", token=f"t-{one.resource_id}", operation_id=one.operation_id)
+        for one in resources
     )
 
 
@@ -74,24 +84,77 @@ def test_a_server_at_rest_has_no_finding() -> None:
 
 def test_a_server_with_an_operation_in_progress_is_left_alone() -> None:
     orphan = found(K.INSTANCE, "i-orphan", "running")
-    assert drift_findings(facts(orphan), GracePeriods()) != []
-    assert drift_findings(facts(orphan, server=replace(SERVER, busy=True)), GracePeriods()) == []
+    assert drift_findings(facts(orphan, rows=made(orphan)), GracePeriods()) != []
+    assert drift_findings(facts(orphan, rows=made(orphan), server=replace(SERVER, busy=True)), GracePeriods()) == []
 
 
 def test_an_instance_of_an_operation_that_has_ended_is_removed() -> None:
-    assert verdict(facts(found(K.INSTANCE, "i-orphan", "running"))) == (
-        F.UNKNOWN_RESOURCE,
-        A.REMOVE,
-        R.OPERATION_ENDED,
-    )
+    orphan = found(K.INSTANCE, "i-orphan", "running")
+    assert verdict(facts(orphan, rows=made(orphan))) == (F.UNKNOWN_RESOURCE, A.REMOVE, R.OPERATION_ENDED)
 
 
-def test_what_our_own_call_made_has_a_shorter_grace_than_what_only_carries_our_tags() -> None:
+def test_an_instance_is_ours_by_the_token_that_ec2_says_it_was_launched_with() -> None:
     orphan = found(K.INSTANCE, "i-orphan", "running", token="t-1")
     intended = replace(row(K.INSTANCE, "", "intended", 7), token="t-1", operation_id="op-undone")
     ours = only(facts(orphan, rows=(intended,)))
-    assert (ours.action, ours.grace_s, ours.row_id) == (A.REMOVE, GracePeriods().ours_s, 7)
-    assert only(facts(orphan)).grace_s == GracePeriods().unexplained_s
+    assert (ours.action, ours.grace_s, ours.row_id, ours.token) == (A.REMOVE, GracePeriods().ours_s, 7, "t-1")
+
+
+# --- what carries our tags, and nothing proves that we made it
+
+
+@pytest.mark.parametrize("age_days", [0, 5, 400, 4000])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        found(K.INSTANCE, "i-restored", "running", token="not-ours"),
+        found(K.INSTANCE, "i-restored", "stopped"),
+        found(K.INSTANCE, "i-restored", "running", "op-done"),
+        found(K.VOLUME, "vol-lost", made_of="snap-1"),
+        found(K.VOLUME, "vol-lost", token="t-copied"),
+        found(K.SNAPSHOT, "snap-backup", "completed", made_of="vol-data"),
+        found(K.SNAPSHOT, "snap-backup", "completed", "op-done", made_of="vol-data"),
+        found(K.IMAGE, "ami-backup", operation="op-done"),
+        found(K.ADDRESS, "eipalloc-1", "allocated"),
+    ],
+)
+def test_what_a_backup_made_with_our_tags_is_told_whatever_its_age(foreign: FoundResource, age_days: int) -> None:
+    """Copied tags include the token's: of all but an instance's own, a token proves nothing."""
+    foreign = replace(foreign, made_at=NOW - timedelta(days=age_days))
+    intended = replace(row(K.VOLUME, "", "intended", 7), token="t-copied", operation_id="op-undone")
+    findings = drift_findings(facts(foreign, rows=(intended,)), GracePeriods())
+    (finding,) = [one for one in findings if one.resource_id == foreign.resource_id]
+    assert (finding.action, finding.token) == (A.REPORT, "")
+
+
+def test_backups_with_our_tags_neither_go_nor_push_out_what_is_ours() -> None:
+    backups = [
+        found(K.IMAGE, f"ami-{days}", operation="op-done", made_at=NOW - timedelta(days=days))
+        for days in (5, 35, 65, 95, 125, 155, 185)
+    ]
+    ours = found(K.IMAGE, "ami-ours", operation="op-done", made_at=NOW - timedelta(days=300))
+    told = {
+        one.resource_id: (one.action, one.reason)
+        for one in drift_findings(facts(*backups, ours, rows=made(ours)), GracePeriods())
+    }
+    assert {told[one.resource_id] for one in backups} == {(A.REPORT, R.NOT_PROVEN)}
+    assert told["ami-ours"] == (A.REPORT, R.RECENT)
+
+
+def test_a_resource_that_was_adopted_into_an_intention_is_its_owners() -> None:
+    """It carried a copied token and was attached to the primary: the ledger holds it, and nobody of us made it."""
+    extra = found(
+        K.SNAPSHOT, "snap-extra", "completed", "op-old", made_of="vol-data", made_at=NOW - timedelta(days=400)
+    )
+    newer = found(K.SNAPSHOT, "snap-new", "completed", "op-new", made_of="vol-data", made_at=NOW)
+    adopted = row(K.SNAPSHOT, "snap-extra", token="t-7", how="adopted", operation_id="op-old")
+    kept = row(K.SNAPSHOT, "snap-new", token="t-8", how="made", operation_id="op-new")
+    assert verdict(facts(extra, newer, rows=(adopted, kept))) == (F.RETIRED_RESOURCE, A.REPORT, R.ADOPTED)
+    ours = replace(adopted, how="made")
+    assert verdict(facts(extra, newer, rows=(ours, kept))) == (F.RETIRED_RESOURCE, A.REMOVE, R.SUPERSEDED)
+
+
+# --- what is ours
 
 
 @pytest.mark.parametrize(
@@ -112,14 +175,15 @@ def test_what_our_own_call_made_has_a_shorter_grace_than_what_only_carries_our_t
     ],
 )
 def test_what_is_only_told(orphan: FoundResource, reason: DriftReason) -> None:
-    finding = only(facts(orphan))
+    """Also where the ledger proves that we made it."""
+    finding = only(facts(orphan, rows=made(orphan)))
     assert (finding.kind, finding.action, finding.reason) == (F.UNKNOWN_RESOURCE, A.REPORT, reason)
 
 
 def test_a_copy_that_an_undone_operation_made_is_removed_when_its_lineage_leads_to_what_serves() -> None:
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of="vol-data")
     copy = found(K.VOLUME, "vol-copy", made_of="snap-1")
-    judged = drift_findings(facts(snapshot, copy), GracePeriods())
+    judged = drift_findings(facts(snapshot, copy, rows=made(snapshot, copy)), GracePeriods())
     told = {one.resource_id: (one.action, one.reason) for one in judged}
     assert {one.resource_id: one.details.get(REMOVED_FIRST) for one in judged} == {
         "vol-copy": None,
@@ -140,13 +204,14 @@ def test_a_copy_that_an_undone_operation_made_is_removed_when_its_lineage_leads_
 def test_a_copy_that_may_hold_the_only_data_stays(changed: dict[str, Any]) -> None:
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of="vol-data")
     copy = replace(found(K.VOLUME, "vol-copy", made_of="snap-1"), **changed)
-    told = {one.resource_id: one.action for one in drift_findings(facts(snapshot, copy), GracePeriods())}
+    given = facts(snapshot, copy, rows=made(snapshot, copy))
+    told = {one.resource_id: one.action for one in drift_findings(given, GracePeriods())}
     assert told["vol-copy"] is A.REPORT
 
 
 def test_without_a_primary_that_runs_nothing_proves_that_data_is_elsewhere() -> None:
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of="vol-data")
-    given = facts(snapshot)
+    given = facts(snapshot, rows=made(snapshot))
     stopped = replace(given, found={**given.found, "i-primary": replace(PRIMARY, state="stopped")})
     told = {one.resource_id: one.action for one in drift_findings(stopped, GracePeriods())}
     assert told["snap-1"] is A.REPORT
@@ -164,7 +229,8 @@ def test_only_a_volume_of_the_ledger_at_the_primary_proves_that_data_is_elsewher
     snapshot = found(K.SNAPSHOT, "snap-1", "completed", made_of=witness.resource_id)
     copy = found(K.VOLUME, "vol-copy", made_of="snap-1")
     told = {one.resource_id: one for one in (PRIMARY, witness, snapshot, copy)}
-    actions = {one.resource_id: one.action for one in drift_findings(replace(facts(), found=told), GracePeriods())}
+    given = replace(facts(rows=made(snapshot, copy)), found=told)
+    actions = {one.resource_id: one.action for one in drift_findings(given, GracePeriods())}
     assert (actions["snap-1"], actions["vol-copy"]) == (A.REPORT, A.REPORT)
 
 
@@ -178,29 +244,32 @@ def test_what_the_server_uses_is_taken_into_the_ledger() -> None:
 
 def test_an_instance_that_its_server_does_without_is_removed_when_its_time_is_over() -> None:
     retired = found(K.INSTANCE, "i-retired", "running", "op-done")
-    made = replace(row(K.INSTANCE, "i-retired"), token="t-9")
-    finding = only(facts(retired, rows=(made,), server=replace(SERVER, retention=Retention(keep_retired_s=77))))
+    kept = replace(row(K.INSTANCE, "i-retired"), token="t-i-retired")
+    finding = only(facts(retired, rows=(kept,), server=replace(SERVER, retention=Retention(keep_retired_s=77))))
     assert (finding.kind, finding.action, finding.grace_s) == (F.RETIRED_RESOURCE, A.REMOVE, 77)
-    assert verdict(facts(retired, rows=(replace(made, token=""),))) == (F.RETIRED_RESOURCE, A.REPORT, R.ADOPTED)
+    for token in ("", "t-another"):
+        given = facts(retired, rows=(replace(kept, token=token),))
+        assert verdict(given) == (F.RETIRED_RESOURCE, A.REPORT, R.ADOPTED)
 
 
 @pytest.mark.parametrize("status", ["needs_attention", "running", None])
 def test_an_instance_whose_operation_did_not_end_cleanly_may_serve_and_stays(status: str | None) -> None:
     retired = found(K.INSTANCE, "i-new", "running", "op-broken")
-    made = replace(row(K.INSTANCE, "i-new"), token="t-9", operation_id="op-broken")
+    kept = replace(row(K.INSTANCE, "i-new"), token="t-i-new", operation_id="op-broken")
     known = {"op-broken": OperationFacts("op-broken", "srv-1", status)} if status else {}
-    assert verdict(facts(retired, rows=(made,), operations=known)) == (F.RETIRED_RESOURCE, A.REPORT, R.MAY_SERVE)
+    assert verdict(facts(retired, rows=(kept,), operations=known)) == (F.RETIRED_RESOURCE, A.REPORT, R.MAY_SERVE)
     if status == "needs_attention":
-        assert verdict(facts(retired, operations=known)) == (F.UNKNOWN_RESOURCE, A.REPORT, R.MAY_SERVE)
+        gone = facts(retired, rows=made(retired), operations=known)
+        assert verdict(gone) == (F.UNKNOWN_RESOURCE, A.REPORT, R.MAY_SERVE)
 
 
 def test_while_a_servers_primary_does_not_run_no_instance_of_it_is_removed() -> None:
-    orphan, made = found(K.INSTANCE, "i-orphan", "running"), replace(row(K.INSTANCE, "i-retired"), token="t-9")
+    orphan, kept = found(K.INSTANCE, "i-orphan", "running"), replace(row(K.INSTANCE, "i-retired"), token="t-i-retired")
     retired = found(K.INSTANCE, "i-retired", "running", "op-done")
-    stopped = facts(replace(PRIMARY, state="stopped"), orphan, retired, rows=(made,))
+    stopped = facts(replace(PRIMARY, state="stopped"), orphan, retired, rows=(kept, *made(orphan)))
     told = {one.resource_id: (one.action, one.reason) for one in drift_findings(stopped, GracePeriods())}
     assert told["i-orphan"] == told["i-retired"] == (A.REPORT, R.MAY_SERVE)
-    ended = facts(orphan, server=replace(SERVER, active=False, primary=""))
+    ended = facts(orphan, rows=made(orphan), server=replace(SERVER, active=False, primary=""))
     assert {one.resource_id: one.action for one in drift_findings(ended, GracePeriods())}["i-orphan"] is A.REMOVE
 
 
@@ -211,7 +280,9 @@ def test_snapshots_go_by_count_and_age_and_only_when_their_data_serves() -> None
         found(K.SNAPSHOT, "snap-b", "completed", "op-b", made_of="vol-data", made_at=older),
         found(K.SNAPSHOT, "snap-a", "completed", "op-a", made_of="vol-gone", made_at=older - timedelta(days=1)),
     ]
-    rows = tuple(replace(row(K.SNAPSHOT, one.resource_id), operation_id=one.operation_id) for one in kept)
+    rows = tuple(
+        row(K.SNAPSHOT, one.resource_id, token=f"t-{one.resource_id}", operation_id=one.operation_id) for one in kept
+    )
     told = {
         one.resource_id: (one.action, one.reason) for one in drift_findings(facts(*kept, rows=rows), GracePeriods())
     }
@@ -223,7 +294,7 @@ def test_snapshots_go_by_count_and_age_and_only_when_their_data_serves() -> None
 def test_images_go_by_count_and_age_but_for_one_that_an_instance_was_launched_from() -> None:
     images = [found(K.IMAGE, f"ami-{n}", operation="op-done", made_at=NOW - timedelta(days=100 + n)) for n in range(5)]
     used = replace(PRIMARY, image_id="ami-4")
-    given = facts(used, *images)
+    given = facts(used, *images, rows=made(*images))
     told = {one.resource_id: (one.action, one.reason) for one in drift_findings(given, GracePeriods())}
     assert told["ami-3"] == (A.REMOVE, R.SUPERSEDED)
     assert told["ami-4"] == (A.REPORT, R.IN_USE)
@@ -287,9 +358,11 @@ def test_a_kind_that_ec2_did_not_tell_is_not_judged() -> None:
 
 
 def test_a_server_that_is_down_comes_first_and_what_a_person_settles_last() -> None:
+    orphan = found(K.INSTANCE, "i-orphan", "running")
     given = facts(
-        found(K.INSTANCE, "i-orphan", "running"),
+        orphan,
         found(K.ADDRESS, "eipalloc-1", "allocated"),
+        rows=made(orphan),
         server=replace(SERVER, replica="i-replica"),
     )
     assert [one.action for one in drift_findings(given, GracePeriods())] == [A.ASK, A.REMOVE, A.REPORT]

@@ -47,6 +47,7 @@ def worlds(draw: st.DrawFn) -> RegionFacts:
                 draw(OPERATIONS),
                 made_at=NOW - timedelta(days=draw(st.integers(0, 200))),
                 attached_to=f"i-{draw(NAMES)}" if kind is K.VOLUME and draw(st.booleans()) else "",
+                token=f"t-{resource_id}" if draw(st.booleans()) else "t-of-somebody",
                 made_of=draw(st.sampled_from(["", f"vol-{draw(NAMES)}", f"snap-{draw(NAMES)}"])),
                 data_volumes=(f"vol-{draw(NAMES)}",) if kind is K.INSTANCE and draw(st.booleans()) else (),
             )
@@ -54,7 +55,7 @@ def worlds(draw: st.DrawFn) -> RegionFacts:
                 state = draw(st.sampled_from(["live", "intended", "gone"]))
                 owner = draw(st.sampled_from(["srv-1", "srv-2"]))
                 made = ResourceRow(
-                    len(rows) + 1, kind.value, state, "cli-1", owner, "op-done", resource_id, f"t-{len(rows)}"
+                    len(rows) + 1, kind.value, state, "cli-1", owner, "op-done", resource_id, f"t-{resource_id}"
                 )
                 rows.append(made)
     servers = {
@@ -126,3 +127,18 @@ def test_each_difference_is_one_finding_with_words_for_people(world: RegionFacts
         assert "{" not in "".join((words.what, words.matters, words.then, words.todo))
         assert words.matters
         assert words.todo
+
+
+@settings(max_examples=500, deadline=None)
+@given(worlds())
+def test_nothing_is_removed_that_no_call_of_ours_is_proven_to_have_made(world: RegionFacts) -> None:
+    for finding in drift_findings(world, GracePeriods()):
+        if finding.action is not A.REMOVE:
+            continue
+        rows = [row for row in world.rows if row.token == finding.token and row.kind == finding.resource_type]
+        assert finding.token
+        assert rows
+        if finding.resource_type == K.INSTANCE:
+            assert world.found[finding.resource_id].token == finding.token
+        else:
+            assert finding.resource_id in {row.resource_id for row in rows}

@@ -32,7 +32,7 @@ def test_a_worker_needs_no_more_than_its_database(monkeypatch: pytest.MonkeyPatc
     assert (found.autopilot_every_s, found.prices_every_s, found.reconcile_every_s) == (60.0, 300.0, 120.0)
     assert (found.savings_every_s, found.webhooks_every_s, found.events_days) == (900.0, 10.0, 90.0)
     assert (found.metrics_host, found.metrics_port, found.temporal_metrics_port) == ("127.0.0.1", 0, 0)
-    assert found.grace_periods == GracePeriods(900.0, 86_400.0, 120.0, 120.0)
+    assert found.grace_periods == GracePeriods(900.0, 120.0, 120.0)
     assert found.keep_prices == ThinOutInput(14.0, 90.0, 400.0)
     assert not found.webhooks_private
 
