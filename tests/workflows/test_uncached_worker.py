@@ -125,5 +125,5 @@ async def test_a_run_is_begun_anew_before_it_takes_long_to_replay(
     for run in runs:
         history = await away.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
         assert len(history.events) < 90 + 60, "the operation in which it grew too long was its last"
-        await Replayer(workflows=WORKFLOWS, workflow_runner=sandboxed()).replay_workflow(history)
+        await Replayer(workflows=WORKFLOWS, workflow_runner=sandboxed(), debug_mode=True).replay_workflow(history)
     await server.end()

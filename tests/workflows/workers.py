@@ -61,7 +61,7 @@ def worker_of(client: Client, task_queue: str, activities: Any, slots: int, **ho
 async def replays(server: ServerUnderTest) -> None:
     """Its whole history, as a worker that has just started would have to."""
     history = await server.handle.fetch_history()
-    await Replayer(workflows=WORKFLOWS, workflow_runner=sandboxed()).replay_workflow(history)
+    await Replayer(workflows=WORKFLOWS, workflow_runner=sandboxed(), debug_mode=True).replay_workflow(history)
 
 
 @asynccontextmanager
