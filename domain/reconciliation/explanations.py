@@ -96,6 +96,12 @@ _TODO: Mapping[tuple[str, str], str] = {
 }
 
 
+_NOT_PROVEN = (
+    "nothing, if a backup service or a person made it: it is never touched (to hear no more of it, remove the "
+    "spot-optimizer:* tags from it); if nobody needs it, delete it in EC2"
+)
+
+
 def explain_drift(kind: str, action: str, reason: str, resource_type: str = "", due: str = "") -> Explanation:
     """`due`: the instant of the action; empty: at the next pass."""
     name = resource_type.replace("_", " ") or "thing"
@@ -105,5 +111,5 @@ def explain_drift(kind: str, action: str, reason: str, resource_type: str = "", 
         _WHAT.get(kind, kind).format(type=name),
         _MATTERS.get(kind, ""),
         _THEN.get(action, action).format(due=when, because=because),
-        _TODO.get((kind, action), "nothing"),
+        _NOT_PROVEN if reason == _R.NOT_PROVEN else _TODO.get((kind, action), "nothing"),
     )

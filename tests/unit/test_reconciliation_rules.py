@@ -138,6 +138,9 @@ def test_backups_with_our_tags_neither_go_nor_push_out_what_is_ours() -> None:
         for one in drift_findings(facts(*backups, ours, rows=made(ours)), GracePeriods())
     }
     assert {told[one.resource_id] for one in backups} == {(A.REPORT, R.NOT_PROVEN)}
+    words = explain_drift("unknown_resource", "report", "not_proven", "image")
+    assert "backup services copy tags" in words.then
+    assert "it is never touched" in words.todo
     assert told["ami-ours"] == (A.REPORT, R.RECENT)
 
 
