@@ -7,6 +7,7 @@ from __future__ import annotations
 from domain.reconciliation.facts import FoundResource, RegionFacts, ResourceKind, ResourceRow
 
 ADOPTED = "adopted"  # what the ledger says of a resource that was there before us
+RELEASED = "released"  # ... and of one that we made and gave to its owner: it is ours no more
 
 
 def row_that_made(facts: RegionFacts, one: FoundResource) -> ResourceRow | None:
@@ -19,6 +20,8 @@ def row_that_made(facts: RegionFacts, one: FoundResource) -> ResourceRow | None:
 
 
 def _proves(row: ResourceRow, one: FoundResource) -> bool:
+    if row.how == RELEASED:
+        return False
     if one.kind is ResourceKind.INSTANCE:
         return row.token == one.token
     return row.resource_id == one.resource_id and row.how != ADOPTED

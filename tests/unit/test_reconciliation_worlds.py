@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from domain.reconciliation.facts import (
     ServerFacts,
 )
 from domain.reconciliation.rules import drift_findings
-from tests.unit.test_reconciliation_rules import NOW, A, K
+from tests.unit.test_reconciliation_rules import NOW, A, K, facts, found, made, only
 
 # Few names, so that lineages meet.
 NAMES = st.sampled_from(["0", "1", "2"])
@@ -142,3 +143,11 @@ def test_nothing_is_removed_that_no_call_of_ours_is_proven_to_have_made(world: R
             assert world.found[finding.resource_id].token == finding.token
         else:
             assert finding.resource_id in {row.resource_id for row in rows}
+
+
+def test_what_was_released_to_its_owner_is_ours_no_more() -> None:
+    """Its tags may still be there, or be there again."""
+    released = found(K.INSTANCE, "i-released", "running")
+    (row,) = made(released)
+    for how, action in (("deleted", A.REMOVE), ("released", A.REPORT)):
+        assert only(facts(released, rows=(replace(row, how=how),))).action is action
